@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How an instance is told what to run. The configuration is an OCI runtime-spec
+ * config.json (process.args, env, cwd, user, rlimits, terminal; hostname; mounts;
+ * annotations). It lies in the image at BOOT_CONFIG_PATH; a module (initrd) given
+ * beside the kernel replaces it whole.
+ *
+ * Kernel command line, beside what the machine adds (virtio_mmio.device=...):
+ *   drupe.log=error|warn|info|debug   console log level (default warn)
+ *   drupe.exit=PORT                   isa-debug-exit I/O port, hexadecimal
+ *   drupe.root=SERIAL                 virtio-blk serial of the root image (default "root")
+ */
+#ifndef ABI_BOOT_H
+#define ABI_BOOT_H
+
+#define BOOT_CONFIG_PATH "/.drupe/config.json"
+
+/* Annotations of config.json */
+#define ANN_NET_MODE "org.drupe.net.mode"       /* "static", "dhcp", "none" */
+#define ANN_NET_ADDRESS "org.drupe.net.address" /* "10.0.2.15/24" */
+#define ANN_NET_GATEWAY "org.drupe.net.gateway"
+#define ANN_NET_DNS "org.drupe.net.dns"         /* up to three, comma-separated */
+#define ANN_NET_DOMAIN "org.drupe.net.domain"
+#define ANN_NET_EAGER "org.drupe.net.eager"     /* "1": open the card at boot */
+#define ANN_VERBOSE "org.drupe.verbose"         /* "1": name missing calls once, in CTL_LOG */
+#define ANN_WINSIZE "org.drupe.winsize"         /* "ROWSxCOLS" with process.terminal */
+
+/* virtio-blk serial numbers */
+#define SERIAL_ROOT "root"
+
+/* User networking (host/slirp): addresses of the virtual network */
+#define SLIRP_NET "10.0.2.0"
+#define SLIRP_GUEST "10.0.2.15"
+#define SLIRP_GATEWAY "10.0.2.2"
+#define SLIRP_DNS "10.0.2.3"
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registers of a program (or of interrupted kernel code) as entry code
+ * leaves them on the thread's kernel stack. Assembly knows these offsets:
+ * arch/x86_64/frame_offsets.h checks them.
+ *
+ *   low   r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi
+ *         orig_rax  (system call number, or -1 for any other entry)
+ *         vector error   (exceptions and interrupts; 0 for system calls)
+ *   high  rip cs rflags rsp ss     (what the CPU pushes)
+ */
+#ifndef ARCH_FRAME_H
+#define ARCH_FRAME_H
+
+#include "base/types.h"
+
+struct trap_frame {
+    u64 r15, r14, r13, r12, rbp, rbx;
+    u64 r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+    u64 orig_rax;
+    u64 vector, error;
+    u64 rip, cs, rflags, rsp, ss;
+};
+
+#define FRAME_SYSCALL_NR(f) ((f)->orig_rax)
+#define FRAME_RESULT(f) ((f)->rax)
+#define FRAME_PC(f) ((f)->rip)
+#define FRAME_SP(f) ((f)->rsp)
+
+#endif

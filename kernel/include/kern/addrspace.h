@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Address spaces of programs: an ordered set of areas (struct vma), filled in on
+ * demand by faults. Which physical page lies where is recorded by the platform
+ * (plat_map); private pages are PAGE_ANON with one reference for each mapping,
+ * so a page with refs == 1 may be written in place and one with more is copied.
+ *
+ * Lock: as->lock, read for faults, write for everything that changes areas.
+ * Order: as->lock, then mapping->lock.
+ */
+#ifndef KERN_ADDRSPACE_H
+#define KERN_ADDRSPACE_H
+
+#include "base/list.h"
+#include "base/rbtree.h"
+#include "kern/lock.h"
+#include "kern/plat.h"
+
+struct mapping;
+struct vma;
+
+/* vma flags. Protection bits are MAP_READ / MAP_WRITE / MAP_EXEC of kern/plat.h. */
+#define VMA_SHARED 0x0001u
+#define VMA_GROWSDOWN 0x0002u
+#define VMA_STACK 0x0004u
+#define VMA_HEAP 0x0008u
+#define VMA_LOCKED 0x0010u
+#define VMA_NORESERVE 0x0020u
+#define VMA_NOHUGE 0x0040u
+#define VMA_HUGE 0x0080u
+#define VMA_MAYWRITE 0x0100u /* mprotect may add MAP_WRITE (shared file opened for writing) */
+#define VMA_DONTFORK 0x0200u
+#define VMA_DONTDUMP 0x0400u
+#define VMA_SPECIAL 0x0800u  /* vdso, vvar: may not be merged or remapped in parts */
+#define VMA_WIPEONFORK 0x1000u
+
+/* Area types: anonymous and page-cache ones are mm's own; others bring these. */
+struct vma_ops {
+    /* Page for `index` pages into the object, referenced. NULL = mm's default
+     * (anonymous zero page, or the mapping's page). */
+    int (*fault)(struct vma *vma, u64 index, struct page **ret_page);
+    void (*open)(struct vma *vma);  /* another area refers to the object (split, fork) */
+    void (*close)(struct vma *vma); /* one less */
+    /* What /proc/PID/maps shows: name, device, inode number. */
+    void (*describe)(struct vma *vma, char *ret_name, size_t size, u64 *ret_dev, u64 *ret_ino);
+};
+
+struct vma {
+    struct rb_node node;        /* as->lock */
+    struct addrspace *as;
+    uaddr_t start, end;
+    u32 prot, flags;
+    const struct vma_ops *ops;  /* may be NULL */
+    struct mapping *mapping;    /* file areas; NULL = anonymous */
+    void *object;               /* ops' own: struct file */
+    u64 pgoff;                  /* page index in the object of `start` */
+    struct list mapping_node;   /* mapping->lock */
+    u64 fault_next;             /* expected next sequential fault, for read-around */
+};
+
+struct addrspace {
+    struct rwmutex lock;
+    struct rb_root vmas;
+    struct vma *cached;         /* last found */
+    struct refcount refs;
+    struct plat_aspace plat;
+    u32 vma_count;
+    u64 total_pages, data_pages, stack_pages, locked_pages;
+    u64 rss_anon, rss_file;     /* atomic */
+    u64 hiwater_rss;
+    uaddr_t mmap_base;          /* top-down search starts here */
+    uaddr_t brk_start, brk;
+    uaddr_t arg_start, arg_end, env_start, env_end, stack_start;
+    u64 limit_as_bytes, limit_data_bytes, limit_stack_bytes, limit_locked_bytes; /* RLIMIT_*; UINT64_MAX = none */
+};
+
+#define AS_MAX_VMAS 65530 /* vm.max_map_count */
+
+void addrspace_init_subsystem(void);
+int addrspace_create(struct addrspace **ret_as);
+static inline struct addrspace *addrspace_get(struct addrspace *as) { ref_get(&as->refs); return as; }
+void addrspace_put(struct addrspace *as); /* unmaps everything at zero */
+
+struct map_request {
+    uaddr_t addr;     /* hint, or exact with fixed */
+    u64 len_bytes;
+    u32 prot, flags;
+    bool fixed, noreplace;
+    const struct vma_ops *ops;
+    struct mapping *mapping;
+    void *object;     /* ops->open is not called for the first area: the caller's reference moves in on success */
+    u64 pgoff;
+};
+/* All take and release as->lock. -ENOMEM (space, limits, area count), -EINVAL, -EEXIST (noreplace), -EPERM. */
+int as_map(struct addrspace *as, const struct map_request *req, uaddr_t *ret_addr);
+int as_unmap(struct addrspace *as, uaddr_t addr, u64 len_bytes);
+int as_protect(struct addrspace *as, uaddr_t addr, u64 len_bytes, u32 prot); /* -EACCES, -ENOMEM (hole) */
+int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsigned mremap_flags, uaddr_t new_addr, uaddr_t *ret_addr);
+int as_advise(struct addrspace *as, uaddr_t addr, u64 len_bytes, int advice);
+int as_sync(struct addrspace *as, uaddr_t addr, u64 len_bytes, int flags);
+int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec);
+int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock); /* mlock, munlock */
+int as_set_brk(struct addrspace *as, uaddr_t brk, uaddr_t *ret_brk);
+/* Fault [addr, addr+len) in for reading or writing (MAP_POPULATE, mlock). */
+int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access);
+/* The page fault handler of the current thread's address space; trap_handlers.page_fault. */
+int as_fault_current(u64 addr, unsigned access);
+int as_fault(struct addrspace *as, u64 addr, unsigned access);
+/* Area containing addr, or the first one above it when `or_next`. as->lock held. */
+struct vma *as_find(struct addrspace *as, uaddr_t addr, bool or_next);
+struct vma *as_next(struct vma *vma);
+static inline struct vma *as_first(struct addrspace *as)
+{
+    struct rb_node *n = rb_first(&as->vmas);
+    return n != NULL ? rb_entry(n, struct vma, node) : NULL;
+}
+/* Copy between kernel memory and any address space (ptrace, /proc/PID/mem, core). */
+s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write);
+/* Copy-on-write duplicate for fork. */
+int addrspace_fork(struct addrspace *from, struct addrspace **ret_as);
+
+#endif

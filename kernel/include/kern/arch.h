@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the instruction set gives, at any privilege level. arch/<arch>/
+ * implements it; plat/sim builds the same files.
+ */
+#ifndef KERN_ARCH_H
+#define KERN_ARCH_H
+
+#include "arch/frame.h"
+#include "kern/types.h"
+
+struct thread;
+
+/* Saved by arch_switch(): callee-saved registers live on the thread's stack. */
+struct arch_context {
+    void *sp;
+};
+
+/* Prepare `ctx` so that the first switch to it calls fn(arg) on the stack
+ * [stack, stack + size). fn never returns. */
+void arch_context_init(struct arch_context *ctx, void *stack, size_t size_bytes, void (*fn)(void *), void *arg);
+/* Save the caller in `from`, continue `to`. Events disabled. */
+void arch_switch(struct arch_context *from, struct arch_context *to);
+
+/* Extended (FPU, vector) state. The kernel is built without vector registers,
+ * so program state stays live in the CPU until another program thread runs. */
+size_t arch_fpu_size(void);          /* bytes, 64-aligned; after arch_fpu_init_cpu() */
+void arch_fpu_init_cpu(void);        /* once on each CPU, before programs run */
+void arch_fpu_reset(void *area);     /* the state a program starts with */
+void arch_fpu_save(void *area);
+void arch_fpu_restore(const void *area);
+
+/* Thread pointer registers. On x86-64 FS and GS base of the program. */
+struct arch_tls {
+    u64 fs_base, gs_base;
+};
+void arch_tls_save(struct arch_tls *tls);
+void arch_tls_load(const struct arch_tls *tls);
+
+/* Enter the program with the registers of `frame` (on the current thread's
+ * kernel stack or elsewhere; it is copied). Never returns. */
+NORETURN void arch_enter_program(const struct trap_frame *frame);
+/* The current thread's program registers: those of its last entry. Fixed place
+ * at the top of the kernel stack. Only for threads that run a program. */
+struct trap_frame *thread_frame(struct thread *t);
+
+/* Copies that survive faults on the program side. Each returns the number of
+ * bytes NOT copied (0 = all). The caller has checked the range. */
+size_t arch_copy_user(void *dst, const void *src, size_t n);
+size_t arch_zero_user(void *dst, size_t n);
+/* Length of the string at src, at most max; *ret_fault when it ran into one. */
+size_t arch_strnlen_user(const char *src, size_t max, bool *ret_fault);
+/* 32-bit compare-and-swap on program memory: 0 or -EFAULT; *ret_old = value found. */
+int arch_cas_user_u32(u32 *p, u32 expected, u32 desired, u32 *ret_old);
+/* If `pc` may fault on a program's memory, where to go on; 0 otherwise. */
+u64 arch_fault_fixup(u64 pc);
+
+/* Call frames by walking tables or the frame chain: fills pcs[], returns count. */
+unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max);
+
+u64 arch_cycles(void); /* TSC; for tracing, not for time */
+
+/* Hardware capabilities told to programs in the auxiliary vector. */
+u64 arch_hwcap(void);
+u64 arch_hwcap2(void);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bottom halves: work that an interrupt handler puts off until interrupts are
+ * enabled again. They run on the CPU that raised them, one after the other,
+ * never nested, and may not sleep: on the way out of the outermost interrupt, in
+ * bh_enable(), and before idling. A bh that stays busy is moved to a kernel
+ * thread after BH_MAX_ROUNDS so that programs are not starved.
+ */
+#ifndef KERN_BH_H
+#define KERN_BH_H
+
+#include "base/list.h"
+#include "kern/types.h"
+
+struct bh {
+    struct list node;
+    void (*fn)(struct bh *bh);
+    u32 pending; /* atomic: 0 idle, 1 queued */
+};
+
+void bh_init(struct bh *bh, void (*fn)(struct bh *bh));
+/* Queue for this CPU; harmless when already queued. Any context. A bh may raise itself. */
+void bh_raise(struct bh *bh);
+void bh_disable(void);
+void bh_enable(void); /* runs what is pending when the count reaches zero */
+bool bh_is_disabled(void);
+/* Run everything pending now. Events enabled on entry; thread context. */
+void bh_run_pending(void);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Block devices: synchronous requests (the caller sleeps) and asynchronous ones. */
+#ifndef KERN_BLKDEV_H
+#define KERN_BLKDEV_H
+
+#include "base/list.h"
+#include "kern/types.h"
+
+struct page;
+struct blkdev;
+
+struct blk_seg {
+    paddr_t pa;
+    u32 len_bytes; /* multiple of 512 */
+};
+
+#define BLK_MAX_SEGS 64
+
+enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH };
+
+struct blk_req {
+    enum blk_op op;
+    u64 off_bytes;        /* multiple of 512 */
+    unsigned nsegs;
+    struct blk_seg segs[BLK_MAX_SEGS];
+    int status;           /* 0 or -EIO, valid in done() */
+    void (*done)(struct blk_req *r); /* bottom-half context; required */
+    void *ctx;
+    struct list node;     /* the driver's */
+    u64 driver_private[4];
+};
+
+struct blkdev_ops {
+    int (*submit)(struct blkdev *b, struct blk_req *r); /* 0; -EIO, -EROFS, -EINVAL: done() is not called. Queues when the ring is full. */
+};
+
+struct blkdev {
+    struct list node;
+    char name[16];        /* "vda" */
+    char serial[24];      /* virtio-blk ID, how init tells root from volumes */
+    const struct blkdev_ops *ops;
+    u64 size_bytes;
+    bool read_only;
+    void *driver;
+    u64 reads, writes, bytes_read, bytes_written, errors;
+};
+
+void blkdev_register(struct blkdev *b);
+struct blkdev *blkdev_find(const char *name_or_serial);
+struct blkdev *blkdev_first(void);
+/* Range-checked submit. -EINVAL outside the device. */
+int blk_submit(struct blkdev *b, struct blk_req *r);
+/* Read or write kernel memory (physically contiguous, e.g. kmalloc) and wait. */
+int blk_rw(struct blkdev *b, enum blk_op op, u64 off_bytes, void *buf, u32 len_bytes);
+/* Read into n pages and wait. */
+int blk_read_pages(struct blkdev *b, u64 off_bytes, struct page **pages, unsigned n);
+
+#endif

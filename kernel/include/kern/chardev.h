@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Byte streams to the host: virtio-serial ports. The file side (stdin, tty, ...)
+ * is in fs/, the control protocol in init/.
+ */
+#ifndef KERN_CHARDEV_H
+#define KERN_CHARDEV_H
+
+#include "kern/wait.h"
+
+struct chardev;
+
+struct chardev_ops {
+    /* Take up to len bytes without blocking; 0 = full now. Any thread context. */
+    size_t (*write)(struct chardev *c, const void *buf, size_t len);
+    /* Give up to len bytes without blocking; 0 = none now. */
+    size_t (*read)(struct chardev *c, void *buf, size_t len);
+    bool (*can_read)(struct chardev *c);
+    bool (*can_write)(struct chardev *c);
+    /* Wait (bounded) until everything written has left for the host. */
+    void (*drain)(struct chardev *c);
+    /* Tell the host that no more will be written (EOF). */
+    void (*close)(struct chardev *c);
+};
+
+struct chardev {
+    struct list node;
+    char name[32];               /* "drupe.stdout" */
+    const struct chardev_ops *ops;
+    struct waitqueue wq;         /* readable, writable or hung up */
+    bool host_open;              /* the host end is connected; false = EOF after buffered data */
+    bool host_was_open;
+    void *driver;
+};
+
+void chardev_register(struct chardev *c);
+struct chardev *chardev_find(const char *name);
+/* Blocking conveniences, thread context. Bytes moved, 0 = EOF (read), -ERESTARTSYS, -EPIPE. */
+s64 chardev_read(struct chardev *c, void *buf, size_t len, bool nonblock);
+s64 chardev_write(struct chardev *c, const void *buf, size_t len, bool nonblock);
+
+#endif

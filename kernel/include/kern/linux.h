@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Linux personality as init sees it. */
+#ifndef KERN_LINUX_H
+#define KERN_LINUX_H
+
+#include "kern/vfs.h"
+
+struct rlimit_spec {
+    u32 resource; /* RLIMIT_* */
+    u64 soft, hard;
+};
+
+/* What to run first. Strings live as long as the machine. */
+struct program_spec {
+    char **argv; /* NULL-terminated, argv[0] = path, or a name to look up in PATH */
+    char **envp;
+    const char *cwd;      /* "/" */
+    const char *hostname;
+    u32 uid, gid;
+    u32 ngroups, groups[CRED_MAX_GROUPS];
+    u32 nrlimits;
+    struct rlimit_spec rlimits[16];
+    struct file *stdio[3]; /* references move in */
+    bool controlling_tty;  /* stdio is a terminal: make it the session's */
+    bool verbose;          /* name missing calls in the log once */
+    bool no_new_privileges;
+};
+
+struct program_end {
+    int code;   /* exit status */
+    int signal; /* or the signal that killed it */
+    bool not_started; /* code is 126 or 127; report says why */
+};
+
+void linux_init(void);
+/* Start the first process (pid 1). `ended` is called once, thread context, when it
+ * is gone; `report` is its crash report or NULL. 0 or -errno with a message in `ret_why`. */
+int linux_start(const struct program_spec *spec, void (*ended)(const struct program_end *end, const char *report),
+                char *ret_why, size_t why_size);
+/* From the control port: signal `pid` (0 = the first process). 0 or -ESRCH / -EINVAL. */
+int linux_signal(u32 pid, int sig);
+/* Lines "name count" of the calls that were missing. Returns length needed. */
+size_t linux_missing_calls(char *buf, size_t size);
+/* A message for the user (CTL_LOG), set by init; may be NULL. */
+extern void (*linux_notice)(const char *text);
+
+#endif

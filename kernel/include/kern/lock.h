@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Locks.
+ *
+ *   spinlock   short, never sleeps. Three ways to take it, chosen by who else
+ *              takes it: spin_lock() (threads only), spin_lock_bh() (threads and
+ *              bottom halves), spin_lock_irqsave() (interrupt handlers too).
+ *   mutex      sleeps; only from threads. Fair: FIFO hand-over.
+ *   rwmutex    sleeping readers-writer lock; a waiting writer blocks new readers.
+ *
+ * The kernel is not preempted: a thread in the kernel gives up its CPU only
+ * when it blocks, calls sched_yield(), or returns to its program. Sleeping with a
+ * spinlock held or bottom halves disabled is an error that panics.
+ *
+ * A lock belongs to a class (its init site's name); debug builds check that
+ * classes are always taken in one order (docs/LOCKING.md has the order).
+ */
+#ifndef KERN_LOCK_H
+#define KERN_LOCK_H
+
+#include "base/list.h"
+#include "kern/atomic.h"
+#include "kern/plat.h"
+
+struct lock_class; /* debug builds */
+
+struct spinlock {
+    u32 locked;
+    const char *name;
+};
+#define SPINLOCK_INIT(n) { 0, n }
+
+static inline void spin_init(struct spinlock *l, const char *name) { *l = (struct spinlock)SPINLOCK_INIT(name); }
+void spin_lock(struct spinlock *l);
+bool spin_trylock(struct spinlock *l);
+void spin_unlock(struct spinlock *l);
+void spin_lock_bh(struct spinlock *l);
+void spin_unlock_bh(struct spinlock *l);
+u64 spin_lock_irqsave(struct spinlock *l);
+void spin_unlock_irqrestore(struct spinlock *l, u64 flags);
+bool spin_is_locked(const struct spinlock *l);
+
+struct mutex {
+    struct spinlock lock;   /* guards the rest */
+    struct thread *owner;
+    struct list waiters;
+};
+void mutex_init(struct mutex *m, const char *name);
+void mutex_lock(struct mutex *m);
+int mutex_lock_interruptible(struct mutex *m); /* 0 or -ERESTARTSYS */
+bool mutex_trylock(struct mutex *m);
+void mutex_unlock(struct mutex *m);
+bool mutex_held(const struct mutex *m); /* by the current thread */
+
+struct rwmutex {
+    struct spinlock lock;   /* guards the rest */
+    s32 readers;            /* > 0 readers, -1 a writer */
+    struct thread *writer;
+    struct list waiters;
+};
+void rwmutex_init(struct rwmutex *m, const char *name);
+void rwmutex_read_lock(struct rwmutex *m);
+void rwmutex_read_unlock(struct rwmutex *m);
+void rwmutex_write_lock(struct rwmutex *m);
+void rwmutex_write_unlock(struct rwmutex *m);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network stack as init sees it: bring-up and configuration. */
+#ifndef KERN_NET_H
+#define KERN_NET_H
+
+#include "kern/types.h"
+
+struct netdev;
+
+struct net_config {
+    enum { NET_NONE, NET_STATIC, NET_DHCP } mode;
+    u32 address, netmask, gateway; /* big-endian; gateway 0 = none */
+    u32 dns[3];                    /* big-endian; 0 = none */
+    char domain[64];               /* search domain, may be empty */
+    bool eager;                    /* open the card at boot (a port is published) */
+};
+
+void net_init(void); /* loopback, tables; no device is touched */
+/* Configure the first real device. With NET_DHCP and !eager the exchange happens
+ * at first use. Returns 0 or -ENODEV. */
+int net_configure(const struct net_config *c);
+/* The configuration in force, after DHCP: for resolv.conf and hosts. False = none yet. */
+bool net_current_config(struct net_config *ret);
+/* Called (thread context) whenever net_current_config() changes; set by init. */
+extern void (*net_config_changed)(void);
+/* "a.b.c.d" -> big-endian address. 0 or -EINVAL. */
+int net_parse_ipv4(const char *s, u32 *ret);
+/* Text for /proc/net/tcp, udp, dev, route, arp, sockstat, snmp: appended to buf; returns length needed. */
+size_t net_proc_show(const char *name, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Physical memory: buddy allocator over the platform's ranges, with per-CPU
+ * caches of single pages. A `struct page` describes each page; the array of them
+ * is made lazily, one chunk of memory at a time, when that chunk is first used.
+ */
+#ifndef KERN_PAGE_H
+#define KERN_PAGE_H
+
+#include "base/list.h"
+#include "kern/atomic.h"
+#include "kern/plat.h"
+
+#define PAGE_MAX_ORDER 10 /* 4 MiB */
+
+enum page_kind { PAGE_FREE, PAGE_KERNEL, PAGE_SLAB, PAGE_ANON, PAGE_CACHE, PAGE_TABLE, PAGE_RESERVED };
+
+/* flags, atomic */
+#define PG_UPTODATE 1u
+#define PG_DIRTY 2u
+#define PG_LOCKED 4u    /* being read or written */
+#define PG_ERROR 8u
+#define PG_REFERENCED 16u
+#define PG_ZEROED 32u   /* free page known to be zero */
+
+struct mapping;
+
+/* 64 bytes */
+struct page {
+    u32 flags;           /* atomic */
+    u8 kind, order;
+    u16 mapcount_unused;
+    struct refcount refs;
+    u32 map_count;       /* atomic: address-space mappings of a cache page */
+    struct list node;    /* free list, LRU, a slab's list: by kind */
+    union {
+        struct mapping *mapping; /* PAGE_CACHE */
+        void *slab;              /* PAGE_SLAB: struct kmem_cache */
+        void *owner;
+    };
+    u64 index;           /* PAGE_CACHE: page index in the file; PAGE_SLAB: private */
+    u64 private;
+};
+_Static_assert(sizeof(struct page) == 64, "one cache line");
+
+#define ALLOC_ZERO 1u
+#define ALLOC_ATOMIC 2u   /* do not sleep or reclaim; may use the reserve */
+#define ALLOC_NORETRY 4u  /* fail rather than reclaim */
+
+void page_init(void); /* from plat_memory() */
+/* 2^order pages, refs = 1, or NULL. */
+struct page *page_alloc(unsigned order, unsigned flags);
+void page_free(struct page *p, unsigned order);
+static inline struct page *page_get(struct page *p) { ref_get(&p->refs); return p; }
+void page_put(struct page *p); /* frees at zero, with the order it was allocated with */
+
+struct page *page_of(paddr_t pa);              /* of RAM handed to page_init() */
+paddr_t page_phys(const struct page *p);
+static inline void *page_virt(const struct page *p) { return phys_to_virt(page_phys(p)); }
+static inline struct page *virt_to_page(const void *v) { return page_of(virt_to_phys(v)); }
+
+struct mem_stats {
+    u64 total_pages, free_pages, slab_pages, anon_pages, cache_pages, table_pages, kernel_pages;
+};
+void page_stats(struct mem_stats *ret);
+
+/* Give memory back when it is short: registered by whoever holds droppable
+ * pages. Returns the number of pages freed; called without locks, may sleep. */
+struct shrinker {
+    struct list node;
+    size_t (*shrink)(size_t pages_wanted);
+};
+void shrinker_register(struct shrinker *s);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The page cache: pages of a file (or any object) by index, shared by read, write
+ * and mmap. A `struct mapping` is embedded in its owner (an inode); the owner
+ * supplies operations and knows nothing of page replacement.
+ *
+ * Invariants: (1) a page found in a mapping is referenced by the mapping;
+ * (2) contents are valid iff PG_UPTODATE; (3) PG_LOCKED excludes readers of the
+ * device and truncation, not readers of valid contents; (4) a page with
+ * PG_DIRTY is never dropped.
+ */
+#ifndef KERN_PAGECACHE_H
+#define KERN_PAGECACHE_H
+
+#include "base/list.h"
+#include "kern/lock.h"
+#include "kern/page.h"
+#include "kern/uio.h"
+
+struct mapping;
+
+struct mapping_ops {
+    /* Fill n pages with consecutive indices starting at index; all locked and
+     * not up to date. Bytes past the end of the object are zero. 0 or -errno.
+     * NULL = new pages are zero (tmpfs). */
+    int (*read)(struct mapping *m, u64 index, struct page **pages, unsigned n);
+    /* Write one locked page back. NULL = pages are never clean-able (tmpfs: kept until truncated). */
+    int (*write)(struct mapping *m, struct page *page);
+};
+
+struct mapping {
+    const struct mapping_ops *ops;
+    void *host;             /* the owner */
+    struct spinlock lock;   /* guards tree and counts */
+    void *tree;             /* radix tree of struct page * */
+    u32 tree_height;
+    u64 page_count;
+    u64 size_bytes;         /* of the object; read-ahead and mmap stop here */
+    struct list vmas;       /* areas that map it (vma->mapping_node), under lock */
+    u32 writable_maps;      /* shared writable areas */
+};
+
+void mapping_init(struct mapping *m, const struct mapping_ops *ops, void *host);
+/* Drop every page (object deleted). */
+void mapping_done(struct mapping *m);
+
+/* The page at index, valid and referenced, reading it (with read-ahead) if need
+ * be. -EIO and others from ops->read, -ENOMEM. Past size_bytes: -ENXIO unless `create`. */
+int mapping_get(struct mapping *m, u64 index, bool create, struct page **ret_page);
+/* Only if present and up to date; NULL otherwise. Does not sleep. */
+struct page *mapping_peek(struct mapping *m, u64 index);
+void mapping_mark_dirty(struct page *p);
+/* Cut to size: pages beyond go (unmapped from programs first), the last one's tail is zeroed. */
+void mapping_truncate(struct mapping *m, u64 new_size);
+/* Drop pages wholly inside [start, end) (hole punching). */
+void mapping_punch(struct mapping *m, u64 start, u64 end);
+int mapping_sync(struct mapping *m);
+
+/* Generic read and write through the cache. Return bytes moved (short at the end
+ * of the object) or -errno. The write extends size_bytes; the caller holds the inode's lock. */
+s64 mapping_read(struct mapping *m, u64 off, struct uio *u);
+s64 mapping_write(struct mapping *m, u64 off, struct uio *u);
+
+void pagecache_init(void); /* registers its shrinker */
+
+#endif

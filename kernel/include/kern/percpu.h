@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One of these for each CPU. The entry code knows the offsets of the first fields. */
+#ifndef KERN_PERCPU_H
+#define KERN_PERCPU_H
+
+#include "base/list.h"
+#include "kern/plat.h"
+
+struct runqueue;
+struct timer_base;
+struct page_pcp;
+struct addrspace;
+
+struct percpu {
+    struct percpu *self;       /* offset 0 */
+    struct thread *current;    /* offset 8 */
+    u64 kernel_sp;             /* offset 16: top of the current thread's kernel stack */
+    u64 scratch[2];            /* offset 24: entry stubs' */
+    unsigned cpu;              /* offset 40 */
+    u32 irq_depth;             /* nested interrupts */
+    u32 bh_disabled;           /* nested bh_disable() */
+    bool bh_running;
+    bool need_resched;         /* the current thread should give way (also set remotely, atomic) */
+    struct list bh_pending;    /* struct bh raised on this CPU; events disabled */
+    struct runqueue *rq;
+    struct timer_base *timers;
+    struct page_pcp *pcp;
+    struct thread *idle;
+    void *fpu_owner;           /* thread whose FPU state is live in this CPU, or NULL */
+    struct addrspace *as;      /* address space now loaded */
+    u64 stats[16];             /* enum cpu_stat */
+    struct plat_percpu plat;   /* the platform's own (plat/impl.h) */
+};
+
+enum cpu_stat { STAT_SWITCHES, STAT_IRQS, STAT_TIMER_IRQS, STAT_SYSCALLS, STAT_FAULTS, STAT_IDLE_NS, STAT_BH_RUNS, STAT_NR };
+#define cpu_stat_inc(which) (this_cpu()->stats[which]++)
+
+extern struct percpu *percpu_table[MAX_CPUS]; /* NULL = not started */
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packet buffers. A packet is a chain of views: each `struct pkt` shows
+ * [data, data+len) of a reference-counted storage block. The first one of a chain
+ * carries the packet's metadata. Data moves by reference: a TCP segment is a
+ * small header view followed by views of the send queue's storage.
+ *
+ *   storage:  | headroom |   data ... len   | tailroom |
+ *             start      data                          end
+ *
+ * A pkt and its chain have one owner at a time; only storage is shared. Shared
+ * storage (refs > 1) is read-only.
+ */
+#ifndef KERN_PKT_H
+#define KERN_PKT_H
+
+#include "base/list.h"
+#include "kern/atomic.h"
+
+struct netdev;
+
+struct pkt_store {
+    struct refcount refs;
+    u32 size;                          /* bytes at `start` */
+    u8 *start;                         /* physically contiguous within the store */
+    void (*free)(struct pkt_store *s); /* at zero references */
+    void *private;
+};
+
+enum pkt_csum { PKT_CSUM_NONE, PKT_CSUM_PARTIAL, PKT_CSUM_VALID };
+enum pkt_gso { PKT_GSO_NONE, PKT_GSO_TCP4, PKT_GSO_TCP6, PKT_GSO_UDP };
+
+struct pkt {
+    struct list node;        /* queue of packets; owner's */
+    struct pkt *more;        /* rest of the chain */
+    struct pkt_store *store;
+    u8 *data;
+    u32 len;                 /* of this view */
+    /* --- first of the chain only --- */
+    u32 total_len;           /* of the whole chain */
+    struct netdev *dev;
+    u16 l2_off, l3_off, l4_off; /* from store->start of the first view; 0 = unknown */
+    u8 csum;                 /* enum pkt_csum. PARTIAL: sum from csum_start to the end into csum_start+csum_offset */
+    u8 gso;                  /* enum pkt_gso */
+    u16 csum_start, csum_offset; /* PARTIAL: csum_start counts from `data` of the packet handed to the driver */
+    u16 gso_size;            /* payload bytes per segment */
+    u16 gso_hdr_len;
+    u16 queue;               /* device queue it came from / goes to */
+    u16 ethertype;           /* host order, set by ethernet input */
+    u32 hash;
+    u64 time_ns;
+    u64 cb[6];               /* private to the layer that holds the packet */
+};
+
+void pkt_init(void);
+/* One view with its own storage: headroom bytes before data, room for size bytes; len = 0.
+ * NULL when out of memory (atomic context allowed). size + headroom <= 65536. */
+struct pkt *pkt_alloc(u32 headroom, u32 size);
+/* A view of [off, off+len) of p's own view, sharing its storage. */
+struct pkt *pkt_view(const struct pkt *p, u32 off, u32 len);
+/* A view of foreign storage; takes over one reference. */
+struct pkt *pkt_wrap(struct pkt_store *s, u8 *data, u32 len);
+void pkt_free(struct pkt *p); /* whole chain; NULL is fine */
+
+static inline u32 pkt_headroom(const struct pkt *p) { return (u32)(p->data - p->store->start); }
+static inline u32 pkt_tailroom(const struct pkt *p)
+{
+    return (u32)(p->store->start + p->store->size - (p->data + p->len));
+}
+u8 *pkt_push(struct pkt *p, u32 n);     /* grow at the front; ASSERTs headroom */
+u8 *pkt_put(struct pkt *p, u32 n);      /* grow at the end of a single view; ASSERTs tailroom */
+void pkt_pull(struct pkt *p, u32 n);    /* cut n bytes from the front of the chain's first views; frees emptied ones except the first */
+void pkt_trim(struct pkt *p, u32 len);  /* cut the chain to len bytes in total */
+void pkt_append(struct pkt *p, struct pkt *tail); /* chain tail's views behind p's */
+/* Make the first n bytes contiguous in the first view. 0, -EINVAL (shorter), -ENOMEM. */
+int pkt_pull_up(struct pkt *p, u32 n);
+/* Copy from the chain at off; bytes copied. */
+u32 pkt_copy_out(const struct pkt *p, u32 off, void *dst, u32 len);
+
+#endif

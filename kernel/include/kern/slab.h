@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small objects. kfree() takes anything that kmalloc() or kmem_alloc() gave. */
+#ifndef KERN_SLAB_H
+#define KERN_SLAB_H
+
+#include "kern/page.h"
+
+struct kmem_cache;
+
+void slab_init(void);
+/* align 0 = natural. The name must outlive the cache. Panics at boot when out of memory. */
+struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align);
+void *kmem_alloc(struct kmem_cache *c, unsigned alloc_flags); /* NULL when out of memory */
+void kmem_free(struct kmem_cache *c, void *obj);              /* NULL is fine */
+
+void *kmalloc(size_t size, unsigned alloc_flags);  /* up to 4 MiB, 16-aligned; NULL when out of memory */
+static inline void *kzalloc(size_t size) { return kmalloc(size, ALLOC_ZERO); }
+void *krealloc(void *p, size_t old_size, size_t new_size);
+void kfree(void *p);
+char *kstrdup(const char *s);
+
+/* Virtually contiguous kernel memory with an unmapped guard page on both sides (vmap.c). */
+void *vmap_alloc(size_t size_bytes);
+void vmap_free(void *p, size_t size_bytes);
+
+/* Debug: objects in use, for leak checks. */
+size_t kmem_cache_in_use(const struct kmem_cache *c);
+void slab_for_each_cache(void (*fn)(const char *name, size_t size, size_t in_use, size_t pages, void *ctx), void *ctx);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets as the Linux personality uses them. Addresses are in Linux's binary
+ * layout (struct sockaddr_in ...), already in kernel memory. All calls are thread
+ * context and return 0 / a count / -errno as the man page of the call of the same
+ * name says. Nonblocking is asked for per call (MSG_DONTWAIT or `nonblock`).
+ */
+#ifndef KERN_SOCKET_H
+#define KERN_SOCKET_H
+
+#include "kern/poll.h"
+#include "kern/uio.h"
+
+#define AF_UNSPEC 0
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_NETLINK 16
+#define AF_PACKET 17
+
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_RAW 3
+#define SOCK_SEQPACKET 5
+
+struct sock;
+
+struct sock_addr {
+    u32 len; /* bytes valid in data; at most sizeof data */
+    union {
+        u16 family;
+        u8 data[128];
+    };
+};
+
+struct sock_msg {
+    struct uio *uio;
+    const struct sock_addr *to;  /* send: NULL = connected peer */
+    struct sock_addr *from;      /* recv: filled when not NULL */
+    const void *control;         /* send: cmsghdrs, kernel memory */
+    void *ret_control;           /* recv: room for cmsghdrs, kernel memory */
+    u32 control_len;             /* in: bytes valid / room; recv out: bytes filled */
+    u32 flags;                   /* in: MSG_*; recv out: MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_OOB */
+};
+
+int sock_create(int domain, int type, int protocol, struct sock **ret);
+int sock_create_pair(int domain, int type, int protocol, struct sock *ret[2]);
+void sock_release(struct sock *s); /* close(2) of the last descriptor; honours SO_LINGER */
+int sock_bind(struct sock *s, const struct sock_addr *a);
+int sock_connect(struct sock *s, const struct sock_addr *a, bool nonblock);
+int sock_listen(struct sock *s, int backlog);
+int sock_accept(struct sock *s, bool nonblock, struct sock **ret, struct sock_addr *ret_peer);
+s64 sock_send(struct sock *s, struct sock_msg *m);
+s64 sock_recv(struct sock *s, struct sock_msg *m);
+int sock_shutdown(struct sock *s, int how);
+int sock_getname(struct sock *s, bool peer, struct sock_addr *ret);
+/* optval in kernel memory */
+int sock_setopt(struct sock *s, int level, int name, const void *val, u32 len);
+int sock_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len);
+u32 sock_poll(struct sock *s, struct poll_table *pt);
+/* SIOC* and FIONREAD/SIOCOUTQ; arg is a program address. -ENOTTY when unknown. */
+int sock_ioctl(struct sock *s, u32 cmd, uaddr_t arg);
+int sock_domain(const struct sock *s);
+int sock_type(const struct sock *s);
+
+#endif

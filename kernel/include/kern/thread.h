@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Threads and their scheduling. 1:1: a program thread is a kernel thread whose
+ * function enters the program. Per-CPU run queues; real-time classes first, then
+ * fair by virtual runtime; tickless.
+ *
+ * States, and who moves them:
+ *   NEW -> READY           thread_start()
+ *   READY -> RUNNING       the scheduler
+ *   RUNNING -> BLOCKING    thread_prepare_block() (still running; a wake undoes it)
+ *   BLOCKING -> BLOCKED    thread_block()
+ *   BLOCKING|BLOCKED -> READY/RUNNING   thread_wake(), deadline
+ *   RUNNING -> DEAD        thread_exit(); freed by the last thread_put()
+ */
+#ifndef KERN_THREAD_H
+#define KERN_THREAD_H
+
+#include "base/list.h"
+#include "base/rbtree.h"
+#include "kern/arch.h"
+#include "kern/atomic.h"
+#include "kern/lock.h"
+#include "kern/percpu.h"
+#include "kern/timer.h"
+
+#define KSTACK_SIZE (16 * 1024UL) /* plus an unmapped guard page below */
+
+enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKING, THREAD_BLOCKED, THREAD_DEAD };
+
+/* exit_work bits: why the thread must not return to its program just yet. */
+#define EXIT_SIGNAL 1u  /* the personality has a signal (or an end) for it */
+#define EXIT_TRACE 2u
+#define EXIT_KILL 4u    /* the thread must end; interrupts every interruptible wait */
+
+/* Linux's scheduling policies (sched(7)) */
+#define POLICY_OTHER 0
+#define POLICY_FIFO 1
+#define POLICY_RR 2
+#define POLICY_BATCH 3
+#define POLICY_IDLE 5
+
+struct addrspace;
+
+/* Locks: c const after creation, o owner thread only, q its run queue's lock,
+ * a atomic. */
+struct thread {
+    struct arch_context ctx;      /* q */
+    void *kstack;                 /* c: lowest byte; size KSTACK_SIZE */
+    u32 exit_work;                /* a: EXIT_* ; entry code tests it */
+    u32 state;                    /* q, read without: enum thread_state */
+    bool interruptible;           /* q: the present block may be ended by thread_interrupt() */
+    bool user;                    /* c: runs a program */
+    bool on_rq;                   /* q */
+    bool timed_out;               /* q: the last block ended by its deadline */
+    u32 cpu;                      /* q: where it runs or ran last */
+    void *fpu;                    /* c: arch_fpu_size() bytes, user threads only */
+    struct arch_tls tls;          /* o */
+    struct addrspace *as;         /* o: NULL for kernel threads */
+    void *task;                   /* o: the personality's (struct task) */
+    const char *wait_reason;      /* o: for ps and top */
+
+    u8 policy, rt_prio;           /* q */
+    s8 nice;                      /* q */
+    u32 weight;                   /* q: from nice */
+    u64 affinity;                 /* q: CPU mask */
+    u64 vruntime_ns;              /* q */
+    u64 exec_start_ns;            /* q: when it got the CPU */
+    u64 cpu_ns;                   /* q: total CPU time; thread_cpu_ns() adds the running slice */
+    u64 switches_voluntary, switches_forced; /* q */
+    struct rb_node rq_node;       /* q */
+    struct list rt_node;          /* q */
+    struct ktimer block_timer;    /* o */
+
+    struct refcount refs;
+    u32 id;                       /* c: kernel-wide, unique */
+    char name[16];                /* o, read without */
+    struct list all_node;         /* all-threads lock */
+};
+
+/* Create, not yet started. fn(arg) runs on its own stack; returning = thread_exit().
+ * `user` allocates FPU state. -ENOMEM. The caller holds one reference. */
+int thread_create(const char *name, void (*fn)(void *), void *arg, bool user, struct thread **ret_thread);
+void thread_start(struct thread *t);
+NORETURN void thread_exit(void);
+static inline struct thread *thread_get(struct thread *t) { ref_get(&t->refs); return t; }
+void thread_put(struct thread *t);
+
+/* Blocking. The protocol: thread_prepare_block(); test the condition; thread_block(). */
+void thread_prepare_block(bool interruptible);
+void thread_cancel_block(void);
+/* 0 woken, -ETIMEDOUT, -ERESTARTSYS (interruptible and exit_work pending). */
+int thread_block(u64 deadline_ns);
+void thread_wake(struct thread *t);       /* any context */
+/* Set exit_work bits and end an interruptible block. Any context. */
+void thread_interrupt(struct thread *t, u32 exit_bits);
+static inline bool thread_interrupted(void)
+{
+    return (atomic_load_relaxed(&current_thread()->exit_work) & (EXIT_SIGNAL | EXIT_KILL)) != 0;
+}
+/* 0 at the deadline, -ERESTARTSYS when interruptible and interrupted. */
+int thread_sleep_until(u64 deadline_ns, bool interruptible);
+
+void sched_init(void);                    /* boot CPU; makes the caller its idle thread */
+void sched_init_cpu(unsigned cpu);
+void sched_yield_cpu(void);               /* sched_yield(2) */
+void sched_resched(void);                 /* give way if need_resched; thread context, events enabled */
+void cond_resched(void);                  /* the same inside long loops */
+NORETURN void sched_idle_loop(void);
+void cpu_kicked(void);                    /* plat: this CPU got a kick */
+
+int thread_set_policy(struct thread *t, u8 policy, u8 rt_prio);
+void thread_set_nice(struct thread *t, int nice);
+int thread_set_affinity(struct thread *t, u64 mask);
+u64 thread_cpu_ns(const struct thread *t);
+/* Load another address space on the current thread (exec, exit). */
+void thread_switch_as(struct addrspace *as);
+/* Save live FPU state of `t` to t->fpu (it then may be read or changed); t is current or not running. */
+void thread_fpu_sync(struct thread *t);
+/* Make the CPU forget live FPU state so that t->fpu is loaded before the program goes on. */
+void thread_fpu_reload(struct thread *t);
+/* Load FPU state if another owner's is live. Called by trap_before_program(), events disabled. */
+void thread_fpu_before_program(void);
+
+/* Walk all threads under the list lock (no sleeping in fn). */
+void thread_for_each(void (*fn)(struct thread *t, void *ctx), void *ctx);
+
+#endif

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The virtual file system: names (dentries), things (inodes), open files, mounts.
+ *
+ *   struct path   = (mount, dentry): a place in the tree
+ *   struct dentry = a name in a directory; negative when inode == NULL
+ *   struct inode  = the thing; pages in its embedded mapping
+ *   struct file   = an open inode with a position and flags
+ *
+ * File systems implement inode_ops and file_ops; everything that a program can
+ * ask for goes through the vfs_* calls below, which do permission checks. Paths
+ * are kernel strings. Relative ones start at `at` (NULL = ctx->cwd).
+ *
+ * Locks, in order: rename (global mutex) > directory inode->lock (parent before
+ * child) > file inode->lock > dcache spinlock > mapping->lock.
+ */
+#ifndef KERN_VFS_H
+#define KERN_VFS_H
+
+#include "kern/atomic.h"
+#include "kern/lock.h"
+#include "kern/pagecache.h"
+#include "kern/poll.h"
+#include "kern/uio.h"
+
+struct dentry;
+struct inode;
+struct file;
+struct mount;
+struct superblock;
+struct vma;
+struct map_request;
+
+/* --- numbers of the Linux ABI that files know (asm-generic/fcntl.h, stat.h) --- */
+#define S_IFMT 0170000u
+#define S_IFSOCK 0140000u
+#define S_IFLNK 0120000u
+#define S_IFREG 0100000u
+#define S_IFBLK 0060000u
+#define S_IFDIR 0040000u
+#define S_IFCHR 0020000u
+#define S_IFIFO 0010000u
+#define S_ISUID 04000u
+#define S_ISGID 02000u
+#define S_ISVTX 01000u
+#define S_ISDIR(m) (((m) & S_IFMT) == S_IFDIR)
+#define S_ISREG(m) (((m) & S_IFMT) == S_IFREG)
+#define S_ISLNK(m) (((m) & S_IFMT) == S_IFLNK)
+#define S_ISCHR(m) (((m) & S_IFMT) == S_IFCHR)
+#define S_ISBLK(m) (((m) & S_IFMT) == S_IFBLK)
+#define S_ISFIFO(m) (((m) & S_IFMT) == S_IFIFO)
+#define S_ISSOCK(m) (((m) & S_IFMT) == S_IFSOCK)
+
+#define O_ACCMODE 03u
+#define O_RDONLY 00u
+#define O_WRONLY 01u
+#define O_RDWR 02u
+#define O_CREAT 0100u
+#define O_EXCL 0200u
+#define O_NOCTTY 0400u
+#define O_TRUNC 01000u
+#define O_APPEND 02000u
+#define O_NONBLOCK 04000u
+#define O_DSYNC 010000u
+#define O_ASYNC 020000u
+#define O_DIRECT 040000u
+#define O_LARGEFILE 0100000u
+#define O_DIRECTORY 0200000u
+#define O_NOFOLLOW 0400000u
+#define O_NOATIME 01000000u
+#define O_CLOEXEC 02000000u
+#define O_SYNC 04010000u
+#define O_PATH 010000000u
+#define O_TMPFILE 020200000u
+
+#define PATH_MAX 4096
+#define NAME_MAX 255
+#define MAX_SYMLINKS 40
+
+#define MKDEV(ma, mi) (((u64)(ma) << 20) | (mi)) /* kernel form; stat encodes it */
+#define DEV_MAJOR(d) ((u32)((d) >> 20))
+#define DEV_MINOR(d) ((u32)((d)&0xfffff))
+
+struct kstat {
+    u64 dev, ino, rdev, size, blocks_512;
+    u32 mode, nlink, uid, gid, block_size;
+    u64 atime_ns, mtime_ns, ctime_ns, btime_ns; /* since the epoch */
+};
+
+struct kstatfs {
+    u64 type, block_size, blocks, blocks_free, files, files_free, name_max, flags;
+    u64 fsid;
+};
+
+/* --- who asks -------------------------------------------------------------- */
+
+#define CRED_MAX_GROUPS 64
+struct cred {
+    struct refcount refs;
+    u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
+    u32 ngroups, groups[CRED_MAX_GROUPS];
+    u64 cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
+};
+#define CAP_CHOWN 0
+#define CAP_DAC_OVERRIDE 1
+#define CAP_DAC_READ_SEARCH 2
+#define CAP_FOWNER 3
+#define CAP_FSETID 4
+#define CAP_MKNOD 27
+#define CAP_SYS_ADMIN 21
+static inline bool cred_capable(const struct cred *c, unsigned cap) { return (c->cap_effective >> cap) & 1; }
+
+struct path {
+    struct mount *mount;
+    struct dentry *dentry;
+};
+
+/* A process' view; CLONE_FS shares it. */
+struct fs_ctx {
+    struct refcount refs;
+    struct mutex lock; /* root, cwd, umask */
+    struct path root, cwd;
+    u32 umask;
+};
+struct fs_ctx *fs_ctx_create(void);             /* at the root of the tree; NULL = no memory */
+struct fs_ctx *fs_ctx_copy(struct fs_ctx *c);
+void fs_ctx_put(struct fs_ctx *c);
+
+/* All the callers' part of a lookup. */
+struct lookup {
+    struct fs_ctx *fs;
+    const struct cred *cred;
+    const struct path *at; /* NULL = fs->cwd */
+};
+
+/* --- what file systems implement ------------------------------------------- */
+
+struct setattr {
+    u32 valid; /* SETATTR_* */
+    u32 mode, uid, gid;
+    u64 size, atime_ns, mtime_ns;
+};
+#define SETATTR_MODE 1u
+#define SETATTR_UID 2u
+#define SETATTR_GID 4u
+#define SETATTR_SIZE 8u
+#define SETATTR_ATIME 16u
+#define SETATTR_MTIME 32u
+#define SETATTR_CTIME 64u
+
+/* Directory operations are called with dir->lock held. A NULL operation is
+ * -EPERM (changes), -ENOTDIR (lookup) or the generic behaviour. */
+struct inode_ops {
+    /* Give the dentry its inode (dentry_attach), or leave it negative. 0 or -errno. */
+    int (*lookup)(struct inode *dir, struct dentry *d);
+    int (*create)(struct inode *dir, struct dentry *d, u32 mode, const struct cred *c);
+    int (*mkdir)(struct inode *dir, struct dentry *d, u32 mode, const struct cred *c);
+    int (*mknod)(struct inode *dir, struct dentry *d, u32 mode, u64 rdev, const struct cred *c);
+    int (*symlink)(struct inode *dir, struct dentry *d, const char *target, const struct cred *c);
+    int (*link)(struct inode *dir, struct dentry *d, struct inode *target);
+    int (*unlink)(struct inode *dir, struct dentry *d);
+    int (*rmdir)(struct inode *dir, struct dentry *d);
+    int (*rename)(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to, u32 flags);
+    int (*tmpfile)(struct inode *dir, u32 mode, const struct cred *c, struct inode **ret);
+    /* Length of the target, copied into buf without an end byte. */
+    s64 (*readlink)(struct inode *i, char *buf, size_t size);
+    /* Magic links (/proc/self/fd/3): the path itself instead of a text. May be NULL. */
+    int (*follow)(struct inode *i, struct path *ret);
+    int (*getattr)(struct inode *i, struct kstat *ret); /* NULL = from the inode */
+    int (*setattr)(struct inode *i, const struct setattr *a);
+    s64 (*getxattr)(struct inode *i, const char *name, void *buf, size_t size);
+    int (*setxattr)(struct inode *i, const char *name, const void *val, size_t size, int flags);
+    s64 (*listxattr)(struct inode *i, char *buf, size_t size);
+    int (*removexattr)(struct inode *i, const char *name);
+};
+
+/* One directory entry out; false = no room, stop. `next_off` resumes behind it. */
+struct dir_emit {
+    bool (*emit)(struct dir_emit *e, const char *name, size_t len, u64 ino, u8 dtype, u64 next_off);
+};
+#define DT_UNKNOWN 0
+#define DT_FIFO 1
+#define DT_CHR 2
+#define DT_DIR 4
+#define DT_BLK 6
+#define DT_REG 8
+#define DT_LNK 10
+#define DT_SOCK 12
+
+struct file_ops {
+    int (*open)(struct inode *i, struct file *f);
+    void (*release)(struct file *f); /* last reference gone */
+    void (*flush)(struct file *f);   /* a descriptor was closed */
+    /* *pos is read and advanced by the callee. NULL = -EINVAL. */
+    s64 (*read)(struct file *f, struct uio *u, u64 *pos);
+    s64 (*write)(struct file *f, struct uio *u, u64 *pos);
+    s64 (*seek)(struct file *f, s64 off, int whence); /* NULL = -ESPIPE */
+    int (*iterate)(struct file *f, u64 *pos, struct dir_emit *e);
+    u32 (*poll)(struct file *f, struct poll_table *pt); /* NULL = always readable and writable, epoll gives EPERM */
+    s64 (*ioctl)(struct file *f, u32 cmd, uaddr_t arg); /* NULL = -ENOTTY */
+    /* Fill in req->mapping / ops / object for an mmap of this file. NULL = -ENODEV. */
+    int (*mmap)(struct file *f, struct map_request *req);
+    int (*fsync)(struct file *f, bool data_only);       /* NULL = -EINVAL */
+    int (*fallocate)(struct file *f, int mode, u64 off, u64 len);
+    /* For /proc/self/fd/N of things without a name: "pipe:[12]". */
+    void (*describe)(struct file *f, char *buf, size_t size);
+    /* Lines for /proc/PID/fdinfo/N behind the common ones; may be NULL. Returns length. */
+    size_t (*fdinfo)(struct file *f, char *buf, size_t size);
+};
+
+struct inode {
+    struct refcount refs;
+    struct superblock *sb;
+    u64 ino;
+    u32 mode, uid, gid, nlink; /* lock */
+    u64 rdev;
+    u64 atime_ns, mtime_ns, ctime_ns, btime_ns; /* lock; read without */
+    const struct inode_ops *ops;
+    const struct file_ops *fops;
+    struct mutex lock;
+    struct mapping mapping;    /* mapping.size_bytes is the file's size */
+    void *private;
+    void *shared_object;       /* FIFO's pipe and the like, lock */
+    struct list sb_node;
+};
+
+struct dentry {
+    struct refcount refs;
+    struct inode *inode;      /* NULL = negative */
+    struct dentry *parent;    /* referenced; itself for a root */
+    struct superblock *sb;
+    struct list hash_node, children, child_node, lru_node; /* dcache lock */
+    u32 hash;
+    bool hashed, mounted;
+    void *private;            /* the file system's (overlay) */
+    u16 name_len;
+    char name[];              /* with an end byte */
+};
+
+struct super_ops {
+    void (*evict_inode)(struct inode *i);    /* last reference: free private data; nlink == 0 means deleted */
+    int (*statfs)(struct superblock *sb, struct kstatfs *ret);
+    int (*sync)(struct superblock *sb);
+    void (*unmount)(struct superblock *sb);
+    /* A cached dentry may be used as it is? NULL = yes (procfs says no). */
+    bool (*revalidate)(struct dentry *d);
+};
+
+struct superblock {
+    struct refcount refs;
+    const struct super_ops *ops;
+    const char *type;         /* "tmpfs" */
+    char source[64];
+    u64 dev;                  /* st_dev */
+    bool read_only;
+    struct dentry *root;
+    void *private;
+    struct spinlock lock;
+    struct list inodes;
+};
+
+struct fs_type {
+    const char *name;
+    /* data = mount options. Makes a superblock with a root dentry. */
+    int (*mount)(const char *source, u64 flags, const char *data, struct superblock **ret);
+    bool nodev;
+};
+
+struct mount {
+    struct refcount refs;
+    struct superblock *sb;
+    struct dentry *root;
+    struct mount *parent;      /* NULL for the root */
+    struct dentry *mountpoint;
+    u64 flags;                 /* MS_RDONLY, MS_NOEXEC, ... */
+    struct list node;
+    u32 id;
+};
+#define MS_RDONLY 1u
+#define MS_NOSUID 2u
+#define MS_NODEV 4u
+#define MS_NOEXEC 8u
+#define MS_REMOUNT 32u
+#define MS_BIND 4096u
+#define MS_MOVE 8192u
+#define MS_REC 16384u
+
+struct file {
+    struct refcount refs;
+    const struct file_ops *ops;
+    struct inode *inode;       /* NULL never; anonymous files share one inode per kind */
+    struct path path;          /* dentry NULL for anonymous files */
+    u32 flags;                 /* O_*; F_SETFL bits change atomically */
+    bool can_read, can_write;
+    u64 pos;
+    struct mutex pos_lock;     /* read/write/seek with the shared position */
+    struct cred *cred;
+    void *private;
+    struct list epoll_items;   /* fs/epoll.c */
+    struct spinlock epoll_lock;
+    void *owner_data;          /* the personality's: F_SETOWN, leases */
+};
+
+/* --- helpers for file systems ---------------------------------------------- */
+struct inode *inode_create(struct superblock *sb, u32 mode); /* refs 1, times now; NULL = no memory */
+static inline struct inode *inode_get(struct inode *i) { ref_get(&i->refs); return i; }
+void inode_put(struct inode *i);
+void dentry_attach(struct dentry *d, struct inode *i); /* takes over the reference */
+struct dentry *dentry_create_root(struct superblock *sb, struct inode *i);
+struct dentry *dentry_get(struct dentry *d);
+void dentry_put(struct dentry *d);
+/* Forget cached names below a directory whose contents changed behind the cache. */
+void dentry_invalidate(struct dentry *d);
+struct superblock *super_create(const char *type, const struct super_ops *ops); /* gets a st_dev */
+void super_put(struct superblock *sb);
+extern const struct file_ops generic_file_ops;  /* regular files through the page cache */
+extern const struct file_ops generic_dir_ops;   /* iterate supplied through cached children (tmpfs, devfs) */
+s64 generic_file_seek(struct file *f, s64 off, int whence);
+u64 vfs_time_ns(void); /* now, for timestamps */
+
+/* Character devices by number: what opening a device node does. */
+int chrdev_register(u64 rdev, const struct file_ops *fops, void *private);
+
+/* --- mounts ----------------------------------------------------------------- */
+void vfs_init(void);
+void fs_register(const struct fs_type *t);
+int vfs_mount_root(const char *type, const char *source, u64 flags, const char *data);
+int vfs_mount(const struct lookup *l, const char *type, const char *source, const char *target, u64 flags, const char *data);
+int vfs_umount(const struct lookup *l, const char *target, int flags);
+/* Lines of /proc/mounts (or mountinfo). Appended; returns length needed. */
+size_t vfs_show_mounts(const struct fs_ctx *fs, bool mountinfo, char *buf, size_t size);
+size_t vfs_show_filesystems(char *buf, size_t size);
+
+/* --- what the personality calls -------------------------------------------- */
+#define LOOKUP_NOFOLLOW 1u    /* the last component may be a symbolic link itself */
+#define LOOKUP_DIRECTORY 2u
+#define LOOKUP_EMPTY 4u       /* "" names `at` itself (AT_EMPTY_PATH) */
+#define LOOKUP_BENEATH 8u
+#define LOOKUP_IN_ROOT 16u
+#define LOOKUP_NO_SYMLINKS 32u
+#define LOOKUP_NO_MAGICLINKS 64u
+#define LOOKUP_NO_XDEV 128u
+
+int vfs_lookup(const struct lookup *l, const char *name, u32 lookup_flags, struct path *ret);
+void path_get(const struct path *p);
+void path_put(struct path *p);
+int vfs_open(const struct lookup *l, const char *name, u32 open_flags, u32 mode, u32 lookup_flags, struct file **ret);
+int vfs_open_path(const struct path *p, u32 open_flags, const struct cred *c, struct file **ret);
+/* An open file that has no name. `name` for describe: "[eventfd]". */
+int file_create_anon(const char *name, const struct file_ops *ops, void *private, u32 flags, struct file **ret);
+static inline struct file *file_get(struct file *f) { ref_get(&f->refs); return f; }
+void file_put(struct file *f);
+
+/* pos == NULL uses and advances the file's own position. */
+s64 vfs_read(struct file *f, struct uio *u, u64 *pos);
+s64 vfs_write(struct file *f, struct uio *u, u64 *pos); /* O_APPEND, RLIMIT_FSIZE through vfs_fsize_limit */
+s64 vfs_seek(struct file *f, s64 off, int whence);
+u32 vfs_poll(struct file *f, struct poll_table *pt);
+int vfs_iterate(struct file *f, struct dir_emit *e);
+s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len); /* by page references where out can */
+int vfs_fsync(struct file *f, bool data_only);
+int vfs_stat_path(const struct path *p, struct kstat *ret);
+int vfs_stat_file(struct file *f, struct kstat *ret);
+int vfs_statfs(const struct path *p, struct kstatfs *ret);
+int vfs_setattr_path(const struct path *p, const struct cred *c, const struct setattr *a);
+int vfs_truncate(const struct path *p, const struct cred *c, u64 size);
+int vfs_ftruncate(struct file *f, u64 size);
+int vfs_fallocate(struct file *f, int mode, u64 off, u64 len);
+int vfs_mkdir(const struct lookup *l, const char *name, u32 mode);
+int vfs_mknod(const struct lookup *l, const char *name, u32 mode, u64 rdev);
+int vfs_symlink(const struct lookup *l, const char *target, const char *name);
+int vfs_link(const struct lookup *from, const char *from_name, const struct lookup *to, const char *to_name, u32 lookup_flags);
+int vfs_unlink(const struct lookup *l, const char *name);
+int vfs_rmdir(const struct lookup *l, const char *name);
+int vfs_rename(const struct lookup *from, const char *from_name, const struct lookup *to, const char *to_name, u32 flags);
+s64 vfs_readlink(const struct path *p, char *buf, size_t size);
+int vfs_access(const struct path *p, const struct cred *c, u32 rwx); /* R_OK 4, W_OK 2, X_OK 1 */
+int vfs_chdir(struct fs_ctx *fs, const struct path *p, const struct cred *c);
+int vfs_chroot(struct fs_ctx *fs, const struct path *p, const struct cred *c);
+s64 vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size);
+int vfs_setxattr(const struct path *p, const struct cred *c, const char *name, const void *val, size_t size, int flags);
+s64 vfs_listxattr(const struct path *p, char *buf, size_t size);
+int vfs_removexattr(const struct path *p, const struct cred *c, const char *name);
+/* Absolute name below fs->root; "(deleted)" appended; "(unreachable)" in front. Length or -ENAMETOOLONG. */
+s64 path_name(const struct fs_ctx *fs, const struct path *p, char *buf, size_t size);
+/* What /proc/self/fd/N shows. */
+s64 file_name(const struct fs_ctx *fs, struct file *f, char *buf, size_t size);
+bool inode_permission(const struct inode *i, const struct cred *c, u32 rwx);
+int vfs_sync_all(void);
+/* RLIMIT_FSIZE of the current process, asked when a write would extend; set by linux. */
+extern u64 (*vfs_fsize_limit)(void);
+/* vma_ops for file mappings: keep the file open, describe it. For file_ops.mmap. */
+extern const struct vma_ops file_vma_ops;
+int generic_file_mmap(struct file *f, struct map_request *req);
+
+/* --- the other objects of fs/ ---------------------------------------------- */
+int pipe_create(u32 flags, struct file *ret[2]); /* O_NONBLOCK, O_DIRECT */
+int eventfd_create(u64 initial, u32 flags, struct file **ret); /* EFD_SEMAPHORE, O_NONBLOCK */
+struct ktimespec { s64 sec, nsec; };
+int timerfd_open(int clock, u32 flags, struct file **ret);
+int timerfd_set(struct file *f, int flags, u64 value_ns, u64 interval_ns, u64 *ret_old_value, u64 *ret_old_interval);
+int timerfd_get(struct file *f, u64 *ret_value, u64 *ret_interval);
+int epoll_open(u32 flags, struct file **ret);
+struct kepoll_event { u32 events; u64 data; } PACKED;
+int epoll_control(struct file *ep, int op, int fd, struct file *target, const struct kepoll_event *ev);
+/* Blocks until an event, the deadline, or a signal: count, 0, -ERESTARTNOHAND. */
+int epoll_collect(struct file *ep, uaddr_t events, int max, u64 deadline_ns);
+int memfd_open(const char *name, u32 flags, struct file **ret);
+
+/* --- descriptor tables ------------------------------------------------------ */
+struct fdtable;
+struct fdtable *fdtable_create(void);
+struct fdtable *fdtable_copy(struct fdtable *t); /* fork */
+struct fdtable *fdtable_get(struct fdtable *t);
+void fdtable_put(struct fdtable *t);             /* closes all at zero */
+void fdtable_set_limit(struct fdtable *t, u32 limit); /* RLIMIT_NOFILE soft */
+struct file *fd_file(struct fdtable *t, int fd);     /* referenced, or NULL */
+/* Lowest free descriptor >= min, or -EMFILE / -ENOMEM. Takes over the reference on success. */
+int fd_install(struct fdtable *t, struct file *f, int min, bool cloexec);
+/* Reserve without making it visible; then fd_publish() or fd_unreserve(). */
+int fd_reserve(struct fdtable *t, int min, bool cloexec);
+void fd_publish(struct fdtable *t, int fd, struct file *f);
+void fd_unreserve(struct fdtable *t, int fd);
+int fd_close(struct fdtable *t, int fd);             /* -EBADF */
+int fd_close_range(struct fdtable *t, u32 first, u32 last, bool only_set_cloexec);
+int fd_dup_to(struct fdtable *t, int from, int to, bool cloexec); /* dup2/dup3 on different numbers */
+int fd_get_cloexec(struct fdtable *t, int fd);       /* 0, 1, -EBADF */
+int fd_set_cloexec(struct fdtable *t, int fd, bool on);
+void fd_close_on_exec(struct fdtable *t);
+/* Next used descriptor >= fd, or -1 (for /proc/self/fd). */
+int fd_next(struct fdtable *t, int fd);
+
+/* --- procfs ------------------------------------------------------------------ */
+/* procfs serves what others register. A show function appends text to buf and
+ * returns the length the whole text needs; the file is rendered at open. */
+typedef size_t proc_show_fn(void *arg, char *buf, size_t size);
+int proc_add(const char *path, u32 mode, proc_show_fn *show, void *arg);
+/* Writable entries (sysctl): parse the whole text written. 0 or -errno. */
+int proc_add_writable(const char *path, u32 mode, proc_show_fn *show, int (*store)(void *arg, const char *text, size_t len), void *arg);
+int proc_add_symlink(const char *path, const char *target);
+
+/* /proc/PID directories, supplied by the personality. */
+struct proc_pid_ops {
+    bool (*exists)(u32 pid);
+    u32 (*next_pid)(u32 after);            /* 0 = none */
+    u32 (*self)(void);
+    u32 (*thread_self)(void);              /* tid */
+    u32 (*next_tid)(u32 pid, u32 after);   /* 0 = none */
+    void (*owner)(u32 pid, u32 *ret_uid, u32 *ret_gid);
+    size_t (*show)(u32 pid, u32 tid, const char *name, char *buf, size_t size); /* "stat", "maps", ...; a list: */
+    const char *const *names;              /* NULL-terminated: regular files of /proc/PID (and task/TID) */
+    int (*link)(u32 pid, const char *name, struct path *ret, char *buf, size_t size); /* "exe" "cwd" "root": path, or text */
+    struct fdtable *(*fdtable)(u32 pid);   /* referenced, or NULL */
+    s64 (*mem)(u32 pid, u64 addr, void *buf, size_t len, bool write); /* /proc/PID/mem */
+    int (*store)(u32 pid, const char *name, const char *text, size_t len); /* oom_score_adj, comm, ... -EACCES */
+};
+void proc_set_pid_ops(const struct proc_pid_ops *ops);
+
+/* --- terminals and standard streams ------------------------------------------ */
+struct chardev;
+/* One-directional stream on a host port: file for fd 0, 1 or 2 without -t. */
+int stream_open(struct chardev *c, bool can_read, bool can_write, struct file **ret);
+/* The terminal on a host port with a line discipline (termios(4)); becomes /dev/console and /dev/tty. */
+struct tty;
+int tty_create(struct chardev *c, struct tty **ret);
+int tty_open_file(struct tty *t, struct file **ret);
+void tty_set_winsize(struct tty *t, u16 rows, u16 cols);
+/* Set by linux: deliver a signal to the terminal's foreground process group. */
+extern void (*tty_signal)(struct tty *t, u32 pgrp, int sig);
+
+#endif
