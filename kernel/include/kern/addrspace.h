@@ -17,6 +17,7 @@
 #include "kern/plat.h"
 
 struct mapping;
+struct page;
 struct vma;
 
 /* vma flags. Protection bits are MAP_READ / MAP_WRITE / MAP_EXEC of kern/plat.h. */

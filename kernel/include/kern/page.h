@@ -25,11 +25,11 @@ enum page_kind { PAGE_FREE, PAGE_KERNEL, PAGE_SLAB, PAGE_ANON, PAGE_CACHE, PAGE_
 
 struct mapping;
 
-/* 64 bytes */
+/* One cache line. */
 struct page {
     u32 flags;           /* atomic */
     u8 kind, order;
-    u16 mapcount_unused;
+    u16 reserved;
     struct refcount refs;
     u32 map_count;       /* atomic: address-space mappings of a cache page */
     struct list node;    /* free list, LRU, a slab's list: by kind */
@@ -40,7 +40,7 @@ struct page {
     };
     u64 index;           /* PAGE_CACHE: page index in the file; PAGE_SLAB: private */
     u64 private;
-};
+} ALIGNED(64);
 _Static_assert(sizeof(struct page) == 64, "one cache line");
 
 #define ALLOC_ZERO 1u
