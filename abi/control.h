@@ -42,7 +42,7 @@ enum ctl_type {
     /* tender -> instance */
     CTL_SIGNAL = 64, /* struct ctl_signal */
     CTL_WINSIZE,     /* struct ctl_winsize */
-    CTL_STDIN_EOF,   /* empty: no more standard input will come */
+    CTL_STDIN_EOF,   /* struct ctl_stdin_eof, or empty = end at once: no more standard input will come */
 };
 
 struct ctl_hello {
@@ -69,6 +69,12 @@ struct ctl_signal {
 
 struct ctl_winsize {
     uint16_t rows, cols, xpixel, ypixel;
+};
+
+/* The two ports are not ordered against each other, so the end of input is a
+ * place in the stream: the program sees it behind that many bytes. */
+struct ctl_stdin_eof {
+    uint64_t total_bytes; /* written to the stdin port since the start */
 };
 
 #endif

@@ -21,6 +21,9 @@ struct chardev_ops {
     void (*drain)(struct chardev *c);
     /* Tell the host that no more will be written (EOF). */
     void (*close)(struct chardev *c);
+    /* For panics: write and wait by polling, bounded, from any context, without
+     * blocking on a lock. May be NULL. */
+    void (*write_sync)(struct chardev *c, const void *buf, size_t len);
 };
 
 struct chardev {
@@ -30,11 +33,20 @@ struct chardev {
     struct waitqueue wq;         /* readable, writable or hung up */
     bool host_open;              /* the host end is connected; false = EOF after buffered data */
     bool host_was_open;
+    u64 rx_bytes;                /* given out by ops->read so far; the driver's lock */
+    u64 eof_at;                  /* host_open becomes false at this many rx_bytes; UINT64_MAX = no end known */
     void *driver;
 };
 
 void chardev_register(struct chardev *c);
 struct chardev *chardev_find(const char *name);
+void chardev_for_each(void (*fn)(struct chardev *c, void *ctx), void *ctx);
+/* Woken whenever a device is registered. */
+extern struct waitqueue chardev_added;
+/* The host said where its stream ends (bytes from the start; 0 = now). Any thread context. */
+void chardev_set_eof(struct chardev *c, u64 total_bytes);
+/* For drivers: ops->read gave out n bytes more. */
+void chardev_received(struct chardev *c, size_t n);
 /* Blocking conveniences, thread context. Bytes moved, 0 = EOF (read), -ERESTARTSYS, -EPIPE. */
 s64 chardev_read(struct chardev *c, void *buf, size_t len, bool nonblock);
 s64 chardev_write(struct chardev *c, const void *buf, size_t len, bool nonblock);
