@@ -71,7 +71,7 @@ struct map_request;
 #define O_CLOEXEC 02000000u
 #define O_SYNC 04010000u
 #define O_PATH 010000000u
-#define O_TMPFILE 020200000u
+#define O_TMPFILE 020200000u /* __O_TMPFILE | O_DIRECTORY */
 
 #define PATH_MAX 4096
 #define NAME_MAX 255
@@ -108,6 +108,17 @@ struct cred {
 #define CAP_FSETID 4
 #define CAP_MKNOD 27
 #define CAP_SYS_ADMIN 21
+#define CAP_SYS_CHROOT 18
+#define CAP_SYS_RESOURCE 24
+/* Credentials are kmalloc()ed with refs = 1; open files keep a reference. */
+static inline struct cred *cred_get(const struct cred *c)
+{
+    struct cred *m = (struct cred *)c;
+    ref_get(&m->refs);
+    return m;
+}
+void cred_put(struct cred *c);  /* NULL is fine */
+extern struct cred kernel_cred; /* root with every capability; never freed */
 static inline bool cred_capable(const struct cred *c, unsigned cap) { return (c->cap_effective >> cap) & 1; }
 
 struct path {
@@ -118,7 +129,7 @@ struct path {
 /* A process' view; CLONE_FS shares it. */
 struct fs_ctx {
     struct refcount refs;
-    struct mutex lock; /* root, cwd, umask */
+    struct mutex lock; /* root, cwd, umask; writers of root and cwd hold the dcache lock too */
     struct path root, cwd;
     u32 umask;
 };
@@ -218,23 +229,30 @@ struct inode {
     const struct inode_ops *ops;
     const struct file_ops *fops;
     struct mutex lock;
+    s32 write_count;           /* atomic: open for writing; negative = being executed */
     struct mapping mapping;    /* mapping.size_bytes is the file's size */
+    struct mapping *data;      /* where the contents are: &mapping, or a lower file's (overlay) */
     void *private;
     void *shared_object;       /* FIFO's pipe and the like, lock */
     struct list sb_node;
 };
 
+#define DENTRY_INLINE_NAME 40
 struct dentry {
-    struct refcount refs;
+    struct refcount refs;     /* 0 = only cached; from 0 it rises under the dcache lock only */
+    u32 hash;                 /* of the name alone */
     struct inode *inode;      /* NULL = negative */
-    struct dentry *parent;    /* referenced; itself for a root */
+    struct dentry *parent;    /* referenced; itself for a root. dcache lock */
     struct superblock *sb;
     struct list hash_node, children, child_node, lru_node; /* dcache lock */
-    u32 hash;
-    bool hashed, mounted;
-    void *private;            /* the file system's (overlay) */
-    u16 name_len;
-    char name[];              /* with an end byte */
+    u64 cookie;               /* position in the parent's list, ascending. dcache lock */
+    bool hashed, mounted;     /* dcache lock */
+    bool referenced;          /* used since the shrinker last looked */
+    bool pinned;              /* the file system holds a reference (dentry_pin) */
+    u16 name_len;             /* dcache lock, or the parent's inode lock */
+    const char *name;         /* the same; with an end byte */
+    void *private;            /* the file system's */
+    char inline_name[DENTRY_INLINE_NAME];
 };
 
 struct super_ops {
@@ -247,7 +265,8 @@ struct super_ops {
 };
 
 struct superblock {
-    struct refcount refs;
+    struct refcount refs;     /* inodes, and one for all mounts */
+    struct refcount active;   /* mounts; at zero the tree is torn down */
     const struct super_ops *ops;
     const char *type;         /* "tmpfs" */
     char source[64];
@@ -299,6 +318,7 @@ struct file {
     struct list epoll_items;   /* fs/epoll.c */
     struct spinlock epoll_lock;
     void *owner_data;          /* the personality's: F_SETOWN, leases */
+    const char *anon_name;     /* anonymous files: constant text */
 };
 
 /* --- helpers for file systems ---------------------------------------------- */
@@ -309,12 +329,21 @@ void dentry_attach(struct dentry *d, struct inode *i); /* takes over the referen
 struct dentry *dentry_create_root(struct superblock *sb, struct inode *i);
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
+/* A name the file system keeps (tmpfs): the cache may not drop it. dir->lock held. */
+void dentry_pin(struct dentry *d);
+void dentry_unpin(struct dentry *d);
+/* Owner, group and mode of a new inode in `dir` (set-group-ID directories). */
+void inode_init_owner(struct inode *i, const struct inode *dir, u32 mode, const struct cred *c);
+bool dentry_has_children(struct dentry *d); /* positive ones */
 /* Forget cached names below a directory whose contents changed behind the cache. */
 void dentry_invalidate(struct dentry *d);
 struct superblock *super_create(const char *type, const struct super_ops *ops); /* gets a st_dev */
 void super_put(struct superblock *sb);
 extern const struct file_ops generic_file_ops;  /* regular files through the page cache */
 extern const struct file_ops generic_dir_ops;   /* iterate supplied through cached children (tmpfs, devfs) */
+s64 generic_file_read(struct file *f, struct uio *u, u64 *pos);
+s64 generic_file_write(struct file *f, struct uio *u, u64 *pos);
+int generic_file_fsync(struct file *f, bool data_only);
 s64 generic_file_seek(struct file *f, s64 off, int whence);
 u64 vfs_time_ns(void); /* now, for timestamps */
 
@@ -348,6 +377,9 @@ int vfs_open(const struct lookup *l, const char *name, u32 open_flags, u32 mode,
 int vfs_open_path(const struct path *p, u32 open_flags, const struct cred *c, struct file **ret);
 /* An open file that has no name. `name` for describe: "[eventfd]". */
 int file_create_anon(const char *name, const struct file_ops *ops, void *private, u32 flags, struct file **ret);
+/* The same with an inode of its own, for fstat(): S_IFIFO, S_IFSOCK, S_IFCHR ... | permissions.
+ * Shown as "name:[ino]". Opening it again (/proc/self/fd/N) gives -ENXIO unless inode->fops is set. */
+int file_create_inode(const char *name, const struct file_ops *ops, void *private, u32 mode, u32 flags, struct file **ret);
 static inline struct file *file_get(struct file *f) { ref_get(&f->refs); return f; }
 void file_put(struct file *f);
 
@@ -385,6 +417,10 @@ int vfs_removexattr(const struct path *p, const struct cred *c, const char *name
 s64 path_name(const struct fs_ctx *fs, const struct path *p, char *buf, size_t size);
 /* What /proc/self/fd/N shows. */
 s64 file_name(const struct fs_ctx *fs, struct file *f, char *buf, size_t size);
+/* Executing a file keeps writers out: -ETXTBSY while one is open for writing. */
+int inode_deny_write(struct inode *i);
+void inode_allow_write(struct inode *i);
+static inline u64 inode_size(const struct inode *i) { return i->mapping.size_bytes; }
 bool inode_permission(const struct inode *i, const struct cred *c, u32 rwx);
 int vfs_sync_all(void);
 /* RLIMIT_FSIZE of the current process, asked when a write would extend; set by linux. */
@@ -405,7 +441,13 @@ struct kepoll_event { u32 events; u64 data; } PACKED;
 int epoll_control(struct file *ep, int op, int fd, struct file *target, const struct kepoll_event *ev);
 /* Blocks until an event, the deadline, or a signal: count, 0, -ERESTARTNOHAND. */
 int epoll_collect(struct file *ep, uaddr_t events, int max, u64 deadline_ns);
-int memfd_open(const char *name, u32 flags, struct file **ret);
+int memfd_open(const char *name, u32 flags, struct file **ret); /* MFD_* flags, checked */
+/* fcntl's F_GET_SEALS / F_ADD_SEALS: seals, 0, or -errno (-EINVAL: not a memfd). */
+int memfd_get_seals(struct file *f);
+int memfd_add_seals(struct file *f, u32 seals);
+/* F_GETPIPE_SZ / F_SETPIPE_SZ: bytes, or -errno (-EBADF: not a pipe). */
+int pipe_get_size(struct file *f);
+int pipe_set_size(struct file *f, u64 bytes);
 
 /* --- descriptor tables ------------------------------------------------------ */
 struct fdtable;
