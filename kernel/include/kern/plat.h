@@ -87,6 +87,22 @@ u64 plat_wall_ns(void); /* since 1970-01-01 UTC */
  * soon after; replaces the former deadline; NEVER_NS disarms. Events disabled. */
 void plat_timer_arm(u64 deadline_ns);
 
+/* How to compute plat_now_ns() from the cycle counter without a call, for the
+ * vDSO: ns = ns_base + (((u128)(tsc - tsc_base) * mult) >> 32), valid when seq is even
+ * and unchanged across the reading. Renewed when the counter's frequency is known better. */
+struct plat_clock_params {
+    u32 seq;
+    u32 valid;    /* 0: the counter is no clock, make the call */
+    u64 tsc_base;
+    u64 mult;     /* 32.32 fixed point, ns per cycle */
+    u64 ns_base;
+};
+/* False when the counter is no clock. */
+bool plat_clock_params(struct plat_clock_params *ret);
+/* Physical address of a page that begins with the live struct plat_clock_params
+ * and holds nothing else: for mapping read-only into programs. 0 = none. */
+paddr_t plat_clock_page(void);
+
 /* --- CPUs ------------------------------------------------------------------ */
 
 #define MAX_CPUS 64
@@ -115,6 +131,11 @@ struct plat_boot_info {
     size_t config_len_bytes;
 };
 const struct plat_boot_info *plat_boot_info(void);
+
+/* init/main.c: called once on the boot CPU by the platform, on the boot stack
+ * (KSTACK_SIZE bytes, percpu kernel_sp is its top), events disabled; this_cpu() works,
+ * no portable part is initialised. */
+NORETURN void kernel_main(void);
 
 /* Human-readable platform name: "pc", "host", "sim". */
 const char *plat_name(void);
