@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2), mincore(2), msync(2) */
+#include "t.h"
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define PAGE 4096UL
+static sigjmp_buf escape;
+static volatile int caught_signal, caught_code;
+
+static void on_fault(int sig, siginfo_t *info, void *ctx)
+{
+    caught_signal = sig;
+    caught_code = info->si_code;
+    siglongjmp(escape, 1);
+}
+
+/* What happens on an access: "fine" or "signal SEGV code 2" */
+static const char *touch(volatile char *p, bool write)
+{
+    static char text[64];
+    if (sigsetjmp(escape, 1) != 0) {
+        snprintf(text, sizeof text, "%s code %d", sigabbrev_np(caught_signal), caught_code);
+        return text;
+    }
+    if (write)
+        *p = 1;
+    else
+        (void)*p;
+    return "fine";
+}
+
+#define SHOW_TOUCH(p, write) printf("touch %s %s: %s\n", #p, write ? "write" : "read", touch((void *)(p), write))
+
+static void *map(size_t len, int prot, int flags) { return mmap(NULL, len, prot, flags, -1, 0); }
+
+int main(void)
+{
+    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &sa, NULL);
+    sigaction(SIGBUS, &sa, NULL);
+
+    section("errors");
+    SHOW(mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    SHOW(mmap(NULL, PAGE, PROT_READ, MAP_ANONYMOUS, -1, 0));
+    SHOW(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, -1, 0));
+    SHOW(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, 0, 1));
+    SHOW(mmap((void *)1, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+    SHOW(mmap(NULL, 1UL << 60, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    SHOW(munmap((void *)1, PAGE));
+    SHOW(munmap((void *)PAGE, 0));
+    SHOW(mprotect((void *)1, PAGE, PROT_READ));
+    SHOW(mprotect((void *)(16 * PAGE), PAGE, PROT_READ));
+    SHOW(madvise((void *)(16 * PAGE), PAGE, MADV_DONTNEED));
+    SHOW(madvise((void *)1, PAGE, MADV_DONTNEED));
+    SHOW(msync((void *)1, PAGE, MS_SYNC));
+
+    section("anonymous");
+    char *p = map(8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    SHOW_TRUE(p != MAP_FAILED);
+    SHOW(p[0] | p[7 * PAGE]);
+    memset(p, 7, 8 * PAGE);
+    SHOW(mprotect(p + PAGE, PAGE, PROT_READ));
+    SHOW_TOUCH(p + PAGE, true);
+    SHOW_TOUCH(p + PAGE, false);
+    SHOW(mprotect(p + 2 * PAGE, PAGE, PROT_NONE));
+    SHOW_TOUCH(p + 2 * PAGE, false);
+    SHOW(mprotect(p, 8 * PAGE, PROT_READ | PROT_WRITE));
+    SHOW(p[PAGE] + p[2 * PAGE]);
+    SHOW(munmap(p + 3 * PAGE, PAGE));
+    SHOW_TOUCH(p + 3 * PAGE, false);
+    SHOW(mprotect(p, 8 * PAGE, PROT_READ));
+    SHOW_TOUCH(p, true);
+    SHOW_TOUCH(p + 4 * PAGE, true);
+    mprotect(p + 4 * PAGE, 4 * PAGE, PROT_READ | PROT_WRITE);
+    SHOW(madvise(p + 4 * PAGE, PAGE, MADV_DONTNEED));
+    SHOW(p[4 * PAGE]);
+    SHOW(p[5 * PAGE]);
+    SHOW(madvise(p, PAGE, 9999));
+    unsigned char vec[8];
+    SHOW(mincore(p + 4 * PAGE, 4 * PAGE, vec));
+    SHOW(mincore(p, 8 * PAGE, vec));
+    SHOW(mincore(p + 1, PAGE, vec));
+    SHOW(munmap(p, 8 * PAGE));
+    SHOW_TOUCH(p, false);
+    SHOW_TOUCH(0, false);
+    SHOW_TOUCH(0x10, true);
+
+    section("fixed");
+    p = map(4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    memset(p, 5, 4 * PAGE);
+    SHOW(mmap(p + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p + PAGE);
+    SHOW(p[PAGE]);
+    SHOW(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
+    munmap(p, 4 * PAGE);
+    SHOW(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == p);
+    munmap(p, PAGE);
+    SHOW(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == p);
+
+    section("remap");
+    p = map(2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    p[0] = 11;
+    p[PAGE] = 12;
+    char *q = mremap(p, 2 * PAGE, 600 * PAGE, MREMAP_MAYMOVE);
+    SHOW_TRUE(q != MAP_FAILED);
+    SHOW(q[0] + q[PAGE]);
+    SHOW(q[599 * PAGE]);
+    SHOW(mremap(q, 600 * PAGE, PAGE, 0) == q);
+    SHOW_TOUCH(q + PAGE, false);
+    SHOW(mremap(q + 1, PAGE, PAGE, 0));
+    SHOW(mremap(q, PAGE, 0, 0));
+    SHOW(mremap((void *)(16 * PAGE), PAGE, 2 * PAGE, MREMAP_MAYMOVE));
+    SHOW(mremap(q, PAGE, 2 * PAGE, 0x100));
+
+    section("files");
+    char name[] = "/tmp/memoryXXXXXX";
+    int fd = mkstemp(name);
+    SHOW(ftruncate(fd, 3 * PAGE + 100));
+    pwrite(fd, "file data", 9, 0);
+    char *s = mmap(NULL, 6 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    char *c = mmap(NULL, 6 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    SHOW_TRUE(memcmp(s, "file data", 9) == 0);
+    c[0] = 'P';
+    SHOW(s[0]);
+    s[1] = 'S';
+    char b[10];
+    SHOW(pread(fd, b, 2, 0));
+    SHOW(b[1]);
+    SHOW(c[1]);
+    pwrite(fd, "Z", 1, PAGE);
+    SHOW(s[PAGE]);
+    SHOW(c[PAGE]);
+    SHOW(s[3 * PAGE + 200]);
+    SHOW_TOUCH(s + 4 * PAGE, false);
+    SHOW_TOUCH(c + 5 * PAGE, true);
+    SHOW(ftruncate(fd, PAGE));
+    SHOW_TOUCH(s + PAGE, false);
+    SHOW_TOUCH(c + 2 * PAGE, false);
+    SHOW(c[0]);
+    SHOW(ftruncate(fd, 2 * PAGE));
+    SHOW(s[PAGE]);
+    SHOW(msync(s, PAGE, MS_SYNC));
+    SHOW(msync(s, PAGE, MS_SYNC | MS_ASYNC));
+    int ro = open(name, O_RDONLY);
+    SHOW(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, ro, 0));
+    void *r = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, ro, 0);
+    SHOW(mprotect(r, PAGE, PROT_READ | PROT_WRITE));
+    SHOW_TRUE(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, ro, 0) != MAP_FAILED);
+    int wo = open(name, O_WRONLY);
+    SHOW(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, wo, 0));
+    int dir = open("/tmp", O_RDONLY);
+    SHOW(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, dir, 0));
+    close(fd);
+    SHOW(s[0]);
+    unlink(name);
+    SHOW(s[0]);
+
+    section("shared anonymous and memfd");
+    s = map(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
+    s[0] = 3;
+    SHOW(s[0] + s[PAGE]);
+    int m = SHOW_OK(memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    SHOW(ftruncate(m, PAGE));
+    s = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, m, 0);
+    s[5] = 'm';
+    SHOW(pread(m, b, 1, 5));
+    SHOW(b[0]);
+    SHOW(fcntl(m, F_ADD_SEALS, F_SEAL_SHRINK));
+    SHOW(ftruncate(m, 0));
+    SHOW(fcntl(m, F_GET_SEALS));
+    SHOW(fcntl(m, F_ADD_SEALS, F_SEAL_WRITE));
+    SHOW(memfd_create("x", 0x8000));
+
+    section("brk");
+    char *top = sbrk(0);
+    SHOW_TRUE(sbrk(100000) == top);
+    top[99999] = 1;
+    SHOW(top[0]);
+    SHOW_TRUE(sbrk(-100000) == top + 100000);
+
+    section("execute");
+    unsigned char *code = map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    memcpy(code, "\xb8\x2a\0\0\0\xc3", 6); /* mov $42,%eax; ret */
+    SHOW(mprotect(code, PAGE, PROT_READ | PROT_EXEC));
+    SHOW(((int (*)(void))code)());
+    code = map(PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
+    for (int i = 0; i < 3; i++) { /* write and run in turn, as a JIT does */
+        memcpy(code, "\xb8\x2a\0\0\0\xc3", 6);
+        code[1] = (unsigned char)i;
+        SHOW(((int (*)(void))code)());
+    }
+
+    section("large");
+    size_t big = 64UL << 20;
+    p = map(big, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    long sum = 0;
+    for (size_t i = 0; i < big; i += PAGE)
+        sum += p[i], p[i] = 1;
+    for (size_t i = 0; i < big; i += PAGE)
+        sum += p[i];
+    SHOW(sum);
+    SHOW(munmap(p, big));
+    p = map(1UL << 40, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    SHOW_TRUE(p != MAP_FAILED);
+    SHOW(munmap(p, 1UL << 40));
+
+    section("lock");
+    p = map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    SHOW(mlock(p, PAGE));
+    SHOW(munlock(p, PAGE));
+    SHOW(mlock((void *)(16 * PAGE), PAGE));
+    struct rlimit rl = {1UL << 30, RLIM_INFINITY};
+    SHOW(setrlimit(RLIMIT_AS, &rl));
+    SHOW_TRUE(map(2UL << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS) == MAP_FAILED && errno == ENOMEM);
+    return 0;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ids, rlimits, prctl, times, uname, auxiliary vector, /proc/self, clocks */
+#include "t.h"
+#include <elf.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/times.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static char buf[65536];
+
+static int file_has(const char *path, const char *what)
+{
+    int fd = open(path, O_RDONLY);
+    if (fd < 0)
+        return -1;
+    size_t n = 0;
+    for (ssize_t r; (r = read(fd, buf + n, sizeof buf - 1 - n)) > 0;)
+        n += (size_t)r;
+    buf[n] = 0;
+    close(fd);
+    return strstr(buf, what) != NULL;
+}
+
+static uint64_t now(int clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void clocks(void)
+{
+    section("clocks");
+    struct timespec ts, r;
+    int all[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW,
+                 CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI, 77, -1};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        errno = 0;
+        show("clock_gettime", clock_gettime(all[i], &ts));
+        errno = 0;
+        show("clock_getres", clock_getres(all[i], &r));
+    }
+    SHOW(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts));
+    SHOW(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, (void *)8));
+    uint64_t a = now(CLOCK_MONOTONIC), b = 0;
+    bool backwards = false;
+    for (int i = 0; i < 100000; i++) {
+        b = now(CLOCK_MONOTONIC);
+        backwards |= b < a;
+        a = b;
+    }
+    SHOW_TRUE(!backwards);
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+    uint64_t s = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    SHOW_TRUE(s >= a && now(CLOCK_MONOTONIC) >= s);
+    struct timeval tv;
+    SHOW(gettimeofday(&tv, NULL));
+    SHOW_TRUE(tv.tv_sec > 1600000000 && llabs(tv.tv_sec - time(NULL)) <= 1);
+    struct timespec req = {0, 20000000};
+    a = now(CLOCK_MONOTONIC);
+    SHOW(nanosleep(&req, NULL));
+    SHOW_TRUE(now(CLOCK_MONOTONIC) - a >= 20000000);
+    req.tv_nsec = -1;
+    SHOW(nanosleep(&req, NULL));
+    req.tv_nsec = 1000000000;
+    SHOW(nanosleep(&req, NULL));
+    SHOW(nanosleep((void *)8, NULL));
+    clock_gettime(CLOCK_MONOTONIC, &req);
+    SHOW(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &req, NULL));
+    SHOW(clock_nanosleep(77, 0, &req, NULL) == EINVAL);
+    uint64_t cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+    for (volatile int i = 0; i < 3000000; i++)
+        ;
+    SHOW_TRUE(now(CLOCK_PROCESS_CPUTIME_ID) > cpu);
+    SHOW_TRUE(now(CLOCK_THREAD_CPUTIME_ID) > 0);
+}
+
+static void limits(void)
+{
+    section("limits");
+    struct rlimit rl = {100, 50};
+    SHOW(setrlimit(RLIMIT_NOFILE, &rl));
+    SHOW(getrlimit(77, &rl));
+    rl = (struct rlimit){20, 100};
+    SHOW(setrlimit(RLIMIT_NOFILE, &rl));
+    SHOW(getrlimit(RLIMIT_NOFILE, &rl));
+    SHOW(rl.rlim_cur);
+    SHOW(rl.rlim_max);
+    int last = -1;
+    for (int i = 0; i < 40; i++) {
+        int fd = dup(1);
+        if (fd < 0)
+            break;
+        last = fd;
+    }
+    SHOW(last);
+    SHOW(dup(1));
+    SHOW(open("/dev/null", O_RDONLY));
+    SHOW(fcntl(1, F_DUPFD, 20));
+    for (int i = 3; i <= last; i++)
+        close(i);
+    SHOW(prlimit(0, RLIMIT_STACK, NULL, &rl));
+    SHOW(prlimit(999999, RLIMIT_STACK, NULL, &rl));
+    rl = (struct rlimit){10000, RLIM_INFINITY};
+    SHOW(setrlimit(RLIMIT_FSIZE, &rl));
+    SHOW(close(99));
+    SHOW(syscall(SYS_close_range, 50, 40, 0));
+    SHOW(syscall(SYS_close_range, 50, 60, 0));
+}
+
+int main(int argc, char **argv)
+{
+    section("identity");
+    SHOW_TRUE(getpid() > 0 && getpid() == gettid());
+    SHOW(getuid());
+    SHOW(geteuid());
+    SHOW(setuid(0));
+    SHOW(setresuid(-1, -1, -1));
+    uid_t r, e, s;
+    SHOW(getresuid(&r, &e, &s));
+    SHOW(r + e + s);
+    SHOW(getresuid((void *)8, &e, &s));
+    gid_t groups[4] = {1, 2, 3, 4};
+    SHOW(setgroups(4, groups));
+    SHOW(getgroups(0, NULL));
+    SHOW(getgroups(2, groups));
+    SHOW(setgroups(-1, groups));
+    SHOW(getpgid(999999));
+    SHOW(setpgid(-1, 0));
+    SHOW(getsid(999999));
+    SHOW(wait(NULL));
+    SHOW(waitpid(-1, NULL, WNOHANG));
+    SHOW(waitpid(-1, NULL, 0x777));
+
+    section("system");
+    struct utsname u;
+    SHOW(uname(&u));
+    SHOW_STR(u.sysname);
+    SHOW_STR(u.machine);
+    SHOW(uname((void *)8));
+    struct sysinfo si;
+    SHOW(sysinfo(&si));
+    SHOW_TRUE(si.totalram > 0 && si.mem_unit > 0);
+    SHOW(sysconf(_SC_PAGESIZE));
+    SHOW(sysconf(_SC_CLK_TCK));
+    SHOW_TRUE(sysconf(_SC_NPROCESSORS_ONLN) >= 1);
+    struct rusage ru;
+    SHOW(getrusage(RUSAGE_SELF, &ru));
+    SHOW(getrusage(RUSAGE_THREAD, &ru));
+    SHOW(getrusage(77, &ru));
+    struct tms t;
+    SHOW_OK(times(&t));
+    SHOW(getrandom(buf, 100, 0));
+    SHOW(getrandom(buf, 100, GRND_NONBLOCK));
+    SHOW(getrandom(buf, 100, 0x777));
+    SHOW(getrandom((void *)8, 100, 0));
+    SHOW(syscall(9999));
+    SHOW(syscall(-1L));
+    SHOW(gethostname(buf, sizeof buf));
+
+    section("auxiliary vector");
+    SHOW(getauxval(AT_PAGESZ));
+    SHOW(getauxval(AT_CLKTCK));
+    SHOW(getauxval(AT_SECURE));
+    SHOW(getauxval(AT_UID));
+    SHOW_TRUE(getauxval(AT_PHDR) != 0 && getauxval(AT_PHNUM) > 0 && getauxval(AT_PHENT) == sizeof(Elf64_Phdr));
+    SHOW_TRUE(getauxval(AT_RANDOM) != 0);
+    SHOW_TRUE(getauxval(AT_SYSINFO_EHDR) != 0);
+    SHOW_TRUE(getauxval(AT_ENTRY) != 0);
+    SHOW_TRUE(strcmp((char *)getauxval(AT_PLATFORM), "x86_64") == 0);
+    SHOW_TRUE(getauxval(AT_EXECFN) != 0);
+    SHOW_TRUE(((uintptr_t)__builtin_frame_address(0) & 15) == 0);
+
+    section("prctl");
+    SHOW(prctl(PR_SET_DUMPABLE, 1));
+    SHOW(prctl(PR_GET_DUMPABLE));
+    SHOW(prctl(PR_SET_DUMPABLE, 7));
+    SHOW(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    SHOW(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    SHOW(prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    int sig = 77;
+    SHOW(prctl(PR_GET_PDEATHSIG, &sig));
+    SHOW(sig);
+    SHOW(prctl(PR_SET_PDEATHSIG, 99));
+
+    section("proc");
+    SHOW_TRUE(file_has("/proc/self/status", "Threads:") == 1);
+    SHOW_TRUE(file_has("/proc/self/status", "VmRSS:") == 1);
+    SHOW_TRUE(file_has("/proc/self/maps", "[stack]") == 1);
+    SHOW_TRUE(file_has("/proc/self/maps", "[vdso]") == 1);
+    SHOW_TRUE(file_has("/proc/self/maps", "libc.so.6") == 1);
+    SHOW_TRUE(file_has("/proc/self/stat", "(process)") == 1);
+    SHOW_TRUE(file_has("/proc/meminfo", "MemTotal:") == 1);
+    SHOW_TRUE(file_has("/proc/cpuinfo", "flags") == 1);
+    SHOW_TRUE(file_has("/proc/mounts", "proc") == 1);
+    SHOW_TRUE(file_has("/proc/stat", "btime") == 1);
+    SHOW_TRUE(file_has("/proc/uptime", ".") == 1);
+    SHOW_TRUE(file_has("/proc/loadavg", "/") == 1);
+    SHOW_TRUE(file_has("/proc/version", "Linux version") == 1);
+    SHOW_TRUE(file_has("/proc/sys/vm/overcommit_memory", "\n") == 1);
+    SHOW_TRUE(file_has("/proc/sys/net/core/somaxconn", "\n") == 1);
+    SHOW_TRUE(file_has("/proc/missing", "") == -1);
+    SHOW_TRUE(readlink("/proc/self/exe", buf, sizeof buf) > 0);
+    int fd = open("/dev/null", O_RDONLY);
+    char name[64];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    memset(buf, 0, 64);
+    SHOW(readlink(name, buf, sizeof buf));
+    SHOW_STR(buf);
+    struct stat st;
+    SHOW(stat("/proc/self/fd/99", &st));
+    SHOW(stat("/proc/999999", &st));
+    SHOW(open("/proc/self/maps", O_WRONLY | O_CREAT, 0600) == -1);
+    file_has("/proc/self/comm", "");
+    SHOW_STR(buf);
+    clocks();
+    limits();
+    return argc > 1 ? atoi(argv[1]) : 0;
+}

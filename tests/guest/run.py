@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Run a guest test on the host's Linux and inside Drupe; the lines must be the same.
+
+    run.py DRUPE PROGRAM [--on qemu] [--machine microvm] [-m SIZE]
+
+Prints TAP: one line for each line of the program's output.
+"""
+import argparse
+import difflib
+import subprocess
+import sys
+
+TIMEOUT_S = 120
+
+
+def run(argv):
+    try:
+        r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S)
+        return r.stdout.decode(errors='replace').splitlines(), r.returncode, r.stderr.decode(errors='replace')
+    except subprocess.TimeoutExpired as e:
+        return (e.stdout or b'').decode(errors='replace').splitlines(), 'timeout', (e.stderr or b'').decode(errors='replace')
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('drupe')
+    p.add_argument('program')
+    p.add_argument('--on', default='qemu')
+    p.add_argument('--machine', default='microvm')
+    p.add_argument('-m', dest='memory', default='256M')
+    a = p.parse_args()
+    want, want_status, _ = run([a.program])
+    got, status, err = run([a.drupe, 'run', '--on', a.on, '--machine', a.machine, '-m', a.memory, a.program])
+    n = failed = 0
+    section = ''
+
+    def tap(good, text):
+        nonlocal n, failed
+        n += 1
+        failed += not good
+        print(f'{"ok" if good else "not ok"} {n} - {text}')
+
+    for op, i1, i2, j1, j2 in difflib.SequenceMatcher(None, want, got, autojunk=False).get_opcodes():
+        if op == 'equal':
+            for line in want[i1:i2]:
+                section = line[4:] if line.startswith('--- ') else section
+                tap(True, f'{section}: {line}')
+        else:
+            for k in range(max(i2 - i1, j2 - j1)):
+                w = want[i1 + k] if i1 + k < i2 else '(nothing)'
+                g = got[j1 + k] if j1 + k < j2 else '(nothing)'
+                tap(False, f'{section}: Linux has {w!r}, Drupe {g!r}')
+    tap(status == want_status, f'exit status {want_status}' + ('' if status == want_status else f', Drupe has {status}'))
+    if failed:
+        for line in err.splitlines()[-15:]:
+            print('# ' + line)
+    print(f'1..{n}')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

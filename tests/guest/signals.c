@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sigaction(2), sigprocmask(2), sigaltstack(2), kill(2), sigqueue(3), setitimer(2), sigtimedwait(2), signalfd(2) */
+#include "t.h"
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <ucontext.h>
+
+static volatile int count, last, code, value, nested, order[16], norder;
+static volatile void *stack_of_handler;
+static sigjmp_buf escape;
+
+static void note(int sig, siginfo_t *info, void *ctx)
+{
+    char here;
+    stack_of_handler = &here;
+    count++;
+    last = sig;
+    code = info->si_code;
+    value = info->si_value.sival_int;
+    if (norder < 16)
+        order[norder++] = sig;
+}
+
+static void simple(int sig) { count++, last = sig; }
+
+static void leave(int sig, siginfo_t *info, void *ctx)
+{
+    last = sig;
+    code = info->si_code;
+    siglongjmp(escape, 1);
+}
+
+static void install(int sig, void (*fn)(int, siginfo_t *, void *), int flags)
+{
+    struct sigaction sa = {.sa_sigaction = fn, .sa_flags = SA_SIGINFO | flags};
+    sigaction(sig, &sa, NULL);
+}
+
+static void skip_instruction(int sig, siginfo_t *info, void *ctx)
+{
+    ucontext_t *u = ctx;
+    last = sig;
+    u->uc_mcontext.gregs[REG_RIP] += 2; /* ud2 */
+    u->uc_mcontext.gregs[REG_RBX] = 4711;
+}
+
+static void faults(void)
+{
+    section("faults");
+    install(SIGFPE, leave, 0);
+    install(SIGILL, leave, 0);
+    install(SIGTRAP, note, 0);
+    install(SIGSEGV, leave, 0);
+    volatile int zero = 0, one = 1;
+    if (sigsetjmp(escape, 1) == 0)
+        one = one / zero;
+    printf("division: %s %d\n", sigabbrev_np(last), code);
+    if (sigsetjmp(escape, 1) == 0)
+        __asm__ volatile("ud2");
+    printf("ud2: %s %d\n", sigabbrev_np(last), code);
+    __asm__ volatile("int3");
+    printf("int3: %s %d\n", sigabbrev_np(last), code);
+    if (sigsetjmp(escape, 1) == 0)
+        *(volatile int *)0xdead0000000000UL = 1;
+    printf("non-canonical: %s %d\n", sigabbrev_np(last), code);
+    install(SIGILL, skip_instruction, 0);
+    long rbx = 1;
+    __asm__ volatile("ud2" : "+b"(rbx));
+    printf("changed register: %ld\n", rbx);
+}
+
+static void floating_point(void)
+{
+    section("floating point survives a handler");
+    double a = 1.5, b = 2.25;
+    register double x __asm__("xmm5") = a;
+    __asm__ volatile("" : "+x"(x));
+    raise(SIGUSR1);
+    __asm__ volatile("" : "+x"(x));
+    (void)x;
+    SHOW_TRUE(a * b == 3.375);
+}
+
+int main(void)
+{
+    section("errors");
+    struct sigaction sa = {.sa_handler = simple};
+    SHOW(sigaction(SIGKILL, &sa, NULL));
+    SHOW(sigaction(SIGSTOP, &sa, NULL));
+    SHOW(sigaction(0, &sa, NULL));
+    SHOW(sigaction(65, &sa, NULL));
+    SHOW(sigaction(SIGKILL, NULL, &sa));
+    SHOW(kill(getpid(), 0));
+    SHOW(kill(getpid(), 99));
+    SHOW(kill(999999, 0));
+    SHOW(syscall(SYS_tgkill, getpid(), gettid(), 0));
+    SHOW(syscall(SYS_tgkill, getpid(), 999999, 0));
+    SHOW(syscall(SYS_tgkill, -1, gettid(), 0));
+
+    section("delivery");
+    install(SIGUSR1, note, 0);
+    SHOW(kill(getpid(), SIGUSR1));
+    SHOW(count);
+    SHOW(code);
+    SHOW(raise(SIGUSR1));
+    SHOW(code);
+    union sigval v = {.sival_int = 77};
+    SHOW(sigqueue(getpid(), SIGUSR1, v));
+    SHOW(code);
+    SHOW(value);
+    sa.sa_handler = simple;
+    sa.sa_flags = SA_RESETHAND;
+    sigaction(SIGUSR2, &sa, NULL);
+    raise(SIGUSR2);
+    sigaction(SIGUSR2, NULL, &sa);
+    SHOW_TRUE(sa.sa_handler == SIG_DFL);
+
+    section("masks");
+    sigset_t set, old, pending;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGKILL);
+    SHOW(sigprocmask(SIG_BLOCK, &set, NULL));
+    SHOW(sigprocmask(77, &set, NULL));
+    sigprocmask(SIG_BLOCK, NULL, &old);
+    SHOW(sigismember(&old, SIGUSR1));
+    SHOW(sigismember(&old, SIGKILL));
+    count = 0;
+    raise(SIGUSR1);
+    raise(SIGUSR1);
+    sigpending(&pending);
+    SHOW(sigismember(&pending, SIGUSR1));
+    SHOW(count);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    SHOW(count);
+
+    section("queueing and order");
+    install(SIGRTMIN, note, 0);
+    install(SIGRTMIN + 1, note, 0);
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    sigaddset(&set, SIGRTMIN + 1);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    count = norder = 0;
+    for (int i = 0; i < 3; i++) {
+        v.sival_int = i;
+        sigqueue(getpid(), SIGRTMIN + 1, v);
+        sigqueue(getpid(), SIGRTMIN, v);
+    }
+    kill(getpid(), SIGUSR1);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    SHOW(count);
+    for (int i = 0; i < norder; i++)
+        printf("order %d: %d\n", i, order[i] == SIGUSR1 ? 0 : order[i] - SIGRTMIN + 1);
+
+    section("wait");
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    v.sival_int = 5;
+    sigqueue(getpid(), SIGUSR2, v);
+    siginfo_t info;
+    struct timespec ts = {0, 1000000};
+    SHOW(sigtimedwait(&set, &info, &ts));
+    SHOW(info.si_value.sival_int);
+    SHOW(sigtimedwait(&set, &info, &ts));
+    ts.tv_nsec = -1;
+    SHOW(sigtimedwait(&set, &info, &ts));
+    int fd = SHOW_OK(signalfd(-1, &set, SFD_NONBLOCK));
+    struct signalfd_siginfo si;
+    SHOW(read(fd, &si, sizeof si));
+    raise(SIGUSR2);
+    SHOW(read(fd, &si, sizeof si));
+    SHOW(si.ssi_signo);
+    SHOW(read(fd, &si, 10));
+    close(fd);
+
+    section("alternate stack");
+    static char alt[65536];
+    stack_t ss = {.ss_sp = alt, .ss_size = sizeof alt}, oss;
+    SHOW(sigaltstack(&ss, NULL));
+    SHOW(sigaltstack(NULL, &oss));
+    SHOW(oss.ss_flags);
+    install(SIGUSR1, note, SA_ONSTACK);
+    raise(SIGUSR1);
+    SHOW_TRUE((char *)stack_of_handler >= alt && (char *)stack_of_handler < alt + sizeof alt);
+    ss.ss_size = 10;
+    SHOW(sigaltstack(&ss, NULL));
+    ss.ss_flags = 77;
+    SHOW(sigaltstack(&ss, NULL));
+    ss.ss_flags = SS_DISABLE;
+    SHOW(sigaltstack(&ss, NULL));
+
+    section("interrupted calls");
+    install(SIGALRM, note, 0);
+    struct itimerval it = {.it_value.tv_usec = 20000}, oit;
+    SHOW(setitimer(ITIMER_REAL, &it, NULL));
+    struct timespec req = {10, 0}, rem;
+    SHOW(nanosleep(&req, &rem));
+    SHOW_TRUE(rem.tv_sec == 9);
+    SHOW(getitimer(ITIMER_REAL, &oit));
+    SHOW(oit.it_value.tv_usec);
+    SHOW(setitimer(77, &it, NULL));
+    int p[2];
+    (void)!pipe(p);
+    char b[4];
+    setitimer(ITIMER_REAL, &it, NULL);
+    SHOW(read(p[0], b, 1));
+    SHOW(alarm(100));
+    SHOW(alarm(0));
+    setitimer(ITIMER_REAL, &it, NULL);
+    SHOW(pause());
+    sigset_t none;
+    sigemptyset(&none);
+    setitimer(ITIMER_REAL, &it, NULL);
+    SHOW(sigsuspend(&none));
+    signal(SIGPIPE, SIG_IGN);
+    close(p[0]);
+    SHOW(write(p[1], "x", 1));
+    install(SIGPIPE, note, 0);
+    last = 0;
+    SHOW(write(p[1], "x", 1));
+    SHOW_TRUE(last == SIGPIPE);
+
+    faults();
+    floating_point();
+
+    section("timers");
+    timer_t t;
+    struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 9};
+    SHOW(timer_create(CLOCK_MONOTONIC, &ev, &t));
+    struct itimerspec its = {.it_value.tv_nsec = 10000000};
+    count = 0;
+    SHOW(timer_settime(t, 0, &its, NULL));
+    while (count == 0)
+        ;
+    SHOW(code);
+    SHOW(value);
+    SHOW(timer_getoverrun(t));
+    SHOW(timer_delete(t));
+    SHOW(timer_delete(t));
+    SHOW(timer_create(77, &ev, &t));
+    return 0;
+}
