@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""How programs and machines end: exit statuses, signals, crash reports, stop requests."""
+import signal
+import subprocess
+import time
+
+from lib import DRUPE, ON, build_file, check, done, drupe, same
+
+die = build_file('die')
+for how, want in (('0', 0), ('42', 42), ('255', 255), ('thread', 7)):
+    same(drupe(die, how)[0], want, f'exit {how}: {want}')
+for how, sig in (('segv', signal.SIGSEGV), ('abort', signal.SIGABRT), ('term', signal.SIGTERM), ('ill', signal.SIGILL),
+                 ('stack', signal.SIGSEGV)):
+    status, out, err = drupe(die, how)
+    same(status, 128 + sig, f'killed by {sig.name}: {128 + sig}')
+    check(sig.name in err, f'the report names {sig.name}', err)
+status, out, err = drupe(die, 'segv')
+check('write_to_nowhere' in err or 'die+0x' in err, 'the report says where', err)
+status, out, err = drupe('-m', '32M', die, 'memory')
+check(status in (9, 137), 'out of memory: an errno or a reported end, never a hang', (status, out, err))
+check('memory' in (out.decode() + err).lower(), 'and says so', err)
+
+for sig, want in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+    p = subprocess.Popen([DRUPE, 'run', *ON, die, 'wait'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL)
+    same(p.stdout.readline(), b'waiting\n', 'the program waits')
+    p.send_signal(sig)
+    try:
+        status = p.wait(20)
+    except subprocess.TimeoutExpired:
+        status = 'timeout'
+        p.kill()
+    same(status, want, f'{sig.name} stops it: {want}')
+    p.stdout.close()
+
+p = subprocess.Popen([DRUPE, 'run', *ON, die, 'wait'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE)
+p.stdout.readline()
+children = subprocess.run(['pgrep', '-P', str(p.pid)], capture_output=True, text=True).stdout.split()
+machine = [c for c in children if 'qemu' in open(f'/proc/{c}/cmdline').read()]
+check(len(machine) == 1, 'one QEMU below drupe', children)
+for c in machine:
+    subprocess.run(['kill', '-9', c])
+try:
+    status = p.wait(20)
+except subprocess.TimeoutExpired:
+    status = 'timeout'
+    p.kill()
+same(status, 125, 'a machine that dies without a word: 125')
+err = p.stderr.read().decode()
+check(err.strip() != '', 'and drupe says so', err)
+
+p = subprocess.Popen([DRUPE, 'run', *ON, die, 'wait'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                     stderr=subprocess.DEVNULL)
+p.stdout.readline()
+children = subprocess.run(['pgrep', '-P', str(p.pid)], capture_output=True, text=True).stdout.split()
+p.kill()
+p.wait()
+time.sleep(1)
+left = [c for c in children if subprocess.run(['kill', '-0', c], capture_output=True).returncode == 0]
+same(left, [], 'nothing is left when drupe is killed')
+done()

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the application tests share: TAP output, running drupe, waiting for a port."""
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+DRUPE, BUILD = sys.argv[1], sys.argv[2]
+ON = sys.argv[3:] or ['--on', 'qemu']
+_count = _failed = 0
+
+
+def check(good, text, detail=''):
+    """One TAP line."""
+    global _count, _failed
+    _count += 1
+    _failed += not good
+    print(f'{"ok" if good else "not ok"} {_count} - {text}', flush=True)
+    if not good and detail:
+        for line in str(detail).splitlines()[-20:]:
+            print('#   ' + line)
+
+
+def same(got, want, text):
+    check(got == want, text, f'wanted {want!r}\ngot    {got!r}')
+
+
+def done():
+    print(f'1..{_count}')
+    sys.exit(1 if _failed else 0)
+
+
+def drupe(*args, stdin=b'', timeout=60):
+    """Run `drupe run ARGS` to its end: (status, stdout, stderr)."""
+    argv = [DRUPE, 'run', *ON, *map(str, args)]
+    try:
+        r = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout)
+        return r.returncode, r.stdout, r.stderr.decode(errors='replace')
+    except subprocess.TimeoutExpired as e:
+        return 'timeout', e.stdout or b'', (e.stderr or b'').decode(errors='replace')
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def server(*args, ready, timeout=60):
+    """A running `drupe run ARGS`; ready() is polled until it stops raising OSError."""
+    p = subprocess.Popen([DRUPE, 'run', *ON, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT)
+    try:
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                ready()
+                break
+            except OSError:
+                if p.poll() is not None or time.monotonic() > end:
+                    p.kill()
+                    raise RuntimeError('server did not come up:\n' + p.stdout.read().decode(errors='replace'))
+                time.sleep(0.05)
+        yield p
+    finally:
+        if p.poll() is None:
+            p.kill()
+        p.wait()
+        p.stdout.close()
+
+
+def stop(p, sig=signal.SIGINT, timeout=30):
+    """Ask it to stop; its exit status, or 'timeout'."""
+    p.send_signal(sig)
+    try:
+        return p.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return 'timeout'
+
+
+def talk(port, data, until=b'\n', timeout=10):
+    """Send bytes to a TCP port and read until the end mark."""
+    with socket.create_connection(('127.0.0.1', port), timeout) as s:
+        s.sendall(data)
+        got = b''
+        while until not in got:
+            part = s.recv(65536)
+            if not part:
+                break
+            got += part
+        return got
+
+
+def host_command(*argv, timeout=60, **kw):
+    r = subprocess.run(argv, capture_output=True, timeout=timeout, **kw)
+    return r.returncode, r.stdout.decode(errors='replace') + r.stderr.decode(errors='replace')
+
+
+def build_file(name):
+    return os.path.join(BUILD, name)
