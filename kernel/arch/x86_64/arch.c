@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rest of kern/arch.h: thread pointers, exception table, call frames,
+ * capabilities. FS base is the program's while the kernel runs (the kernel has no use for it);
+ * GS base is the kernel's and the program's lies in MSR_KERNEL_GS_BASE.
+ */
+#include "arch/cpu.h"
+#include "arch/frame_offsets.h"
+#include "arch/x86.h"
+#include "kern/thread.h"
+#include "kern/trap.h"
+
+#define CHECK(off, type, member) _Static_assert((off) == offsetof(type, member), #member)
+CHECK(F_R15, struct trap_frame, r15);
+CHECK(F_R14, struct trap_frame, r14);
+CHECK(F_R13, struct trap_frame, r13);
+CHECK(F_R12, struct trap_frame, r12);
+CHECK(F_RBP, struct trap_frame, rbp);
+CHECK(F_RBX, struct trap_frame, rbx);
+CHECK(F_R11, struct trap_frame, r11);
+CHECK(F_R10, struct trap_frame, r10);
+CHECK(F_R9, struct trap_frame, r9);
+CHECK(F_R8, struct trap_frame, r8);
+CHECK(F_RAX, struct trap_frame, rax);
+CHECK(F_RCX, struct trap_frame, rcx);
+CHECK(F_RDX, struct trap_frame, rdx);
+CHECK(F_RSI, struct trap_frame, rsi);
+CHECK(F_RDI, struct trap_frame, rdi);
+CHECK(F_ORIG_RAX, struct trap_frame, orig_rax);
+CHECK(F_VECTOR, struct trap_frame, vector);
+CHECK(F_ERROR, struct trap_frame, error);
+CHECK(F_RIP, struct trap_frame, rip);
+CHECK(F_CS, struct trap_frame, cs);
+CHECK(F_RFLAGS, struct trap_frame, rflags);
+CHECK(F_RSP, struct trap_frame, rsp);
+CHECK(F_SS, struct trap_frame, ss);
+_Static_assert(F_SIZE == sizeof(struct trap_frame), "frame size");
+CHECK(P_KERNEL_SP, struct percpu, kernel_sp);
+CHECK(P_SCRATCH, struct percpu, scratch);
+CHECK(TH_SYSCALL, struct trap_handlers, syscall);
+CHECK(0, struct percpu, self);
+CHECK(8, struct percpu, current);
+
+u8 arch_fast_strings, arch_has_fsgsbase;
+
+void arch_init_cpu(void)
+{
+    write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
+    if (cpuid(0, 0).eax < 7)
+        return;
+    u32 features = cpuid(7, 0).ebx;
+    if (features & 1u) {
+        write_cr4(read_cr4() | CR4_FSGSBASE);
+        arch_has_fsgsbase = 1;
+    }
+    /* An emulator (signature "TCGTCGTCGTCG") runs string instructions one element at a time. */
+    bool emulated = (cpuid(1, 0).ecx >> 31) && cpuid(0x40000000, 0).ebx == 0x54474354u;
+    arch_fast_strings = (features & (1u << 9)) && !emulated;
+}
+
+void arch_tls_save(struct arch_tls *tls)
+{
+    if (likely(arch_has_fsgsbase)) {
+        u64 flags = plat_events_save();
+        __asm__ volatile("rdfsbase %0; swapgs; rdgsbase %1; swapgs" : "=&r"(tls->fs_base), "=&r"(tls->gs_base));
+        plat_events_restore(flags);
+    } else {
+        tls->fs_base = rdmsr(MSR_FS_BASE);
+        tls->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+    }
+}
+
+void arch_tls_load(const struct arch_tls *tls)
+{
+    if (likely(arch_has_fsgsbase)) {
+        u64 flags = plat_events_save();
+        __asm__ volatile("wrfsbase %0; swapgs; wrgsbase %1; swapgs" ::"r"(tls->fs_base), "r"(tls->gs_base));
+        plat_events_restore(flags);
+    } else {
+        wrmsr(MSR_FS_BASE, tls->fs_base);
+        wrmsr(MSR_KERNEL_GS_BASE, tls->gs_base);
+    }
+}
+
+struct trap_frame *thread_frame(struct thread *t)
+{
+    return (struct trap_frame *)((u8 *)t->kstack + KSTACK_SIZE) - 1;
+}
+
+/* Offsets from the field itself. */
+struct ex_entry {
+    s32 from, to;
+};
+extern const struct ex_entry ex_table_start[], ex_table_end[];
+
+u64 arch_fault_fixup(u64 pc)
+{
+    for (const struct ex_entry *e = ex_table_start; e < ex_table_end; e++)
+        if ((u64)&e->from + (u64)(s64)e->from == pc)
+            return (u64)&e->to + (u64)(s64)e->to;
+    return 0;
+}
+
+/* Follow the frame chain while it stays on the current kernel stack and rises. */
+unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max)
+{
+    unsigned n = 0;
+    u64 fp = frame != NULL ? frame->rbp : (u64)__builtin_frame_address(0);
+    u64 top = this_cpu()->kernel_sp, low = top - KSTACK_SIZE;
+    if (frame != NULL && n < max)
+        ret_pcs[n++] = frame->rip;
+    while (n < max && fp >= low && fp <= top - 16 && IS_ALIGNED(fp, 8)) {
+        const u64 *words = (const u64 *)fp;
+        if (words[1] == 0)
+            break;
+        ret_pcs[n++] = words[1];
+        if (words[0] <= fp)
+            break;
+        fp = words[0];
+    }
+    return n;
+}
+
+u64 arch_hwcap(void) { return cpuid(1, 0).edx; }
+u64 arch_hwcap2(void) { return arch_has_fsgsbase ? 2 : 0; } /* HWCAP2_FSGSBASE */
