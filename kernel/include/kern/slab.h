@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small objects. kfree() takes anything that kmalloc() or kmem_alloc() gave. */
+/*
+ * Small objects. kfree() takes anything that kmalloc() or kmem_alloc() gave.
+ * Threads and bottom halves; alloc_flags are those of kern/page.h.
+ */
 #ifndef KERN_SLAB_H
 #define KERN_SLAB_H
 
@@ -19,7 +22,11 @@ void *krealloc(void *p, size_t old_size, size_t new_size);
 void kfree(void *p);
 char *kstrdup(const char *s);
 
-/* Virtually contiguous kernel memory with an unmapped guard page on both sides (vmap.c). */
+/* Give empty slabs and this CPU's cached objects back; returns the pages freed. */
+size_t slab_trim(void);
+
+/* Virtually contiguous kernel memory with an unmapped guard page on both sides
+ * (vmap.c). Contents are undefined. May sleep; vmap_free() may not be called by bottom halves. */
 void *vmap_alloc(size_t size_bytes);
 void vmap_free(void *p, size_t size_bytes);
 

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kernel virtual ranges: pages that need not be neighbours, mapped side by side in
+ * [PLAT_KVMAP_START, PLAT_KVMAP_END) with an unmapped page on both sides. For thread
+ * stacks above all, so a few areas of their size stay mapped for the next thread.
+ *
+ * Ranges in use form a list ordered by address; a new one goes into the first
+ * gap that fits. Two neighbours share the guard page between them.
+ *
+ * Lock: vmap_lock, a mutex (allocations inside may sleep; the shrinker only tries it).
+ */
+#include "kern/slab.h"
+
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/percpu.h"
+
+#define SPARE_SIZE (16 * 1024UL)
+#define SPARE_MAX 4u
+
+struct vmap_area {
+    struct list node;      /* vmap_lock: by address, or the spare list */
+    u64 start;
+    u32 npages;
+    struct page *pages[];  /* [npages] */
+};
+
+static struct mutex vmap_lock;
+static struct list areas = LIST_INIT(areas);
+static struct vmap_area *spare[SPARE_MAX]; /* vmap_lock; still in `areas` and mapped */
+static u32 spares;
+static bool ready;
+
+static void area_release(struct vmap_area *a)
+{
+    plat_kunmap((void *)(uintptr_t)a->start, (size_t)a->npages << PAGE_SHIFT);
+    list_remove(&a->node);
+    for (u32 i = 0; i < a->npages; i++)
+        page_put(a->pages[i]);
+    kfree(a);
+}
+
+static size_t vmap_shrink(size_t pages_wanted)
+{
+    size_t n = 0;
+    if (!mutex_trylock(&vmap_lock))
+        return 0;
+    while (spares > 0) {
+        n += spare[spares - 1]->npages;
+        area_release(spare[--spares]);
+    }
+    mutex_unlock(&vmap_lock);
+    return n;
+}
+
+static struct shrinker vmap_shrinker = { .shrink = vmap_shrink };
+
+/* Link `a` into the first gap with room for it and a guard page at each end. */
+static bool place(struct vmap_area *a)
+{
+    u64 need = (u64)a->npages * PAGE_SIZE, at = PLAT_KVMAP_START + PAGE_SIZE;
+    struct list *before = &areas;
+    list_for_each(b, &areas, struct vmap_area, node) {
+        if (b->start - at >= need + PAGE_SIZE) {
+            before = &b->node;
+            break;
+        }
+        at = b->start + ((u64)b->npages + 1) * PAGE_SIZE;
+    }
+    if (before == &areas && (at >= PLAT_KVMAP_END || PLAT_KVMAP_END - at < need + PAGE_SIZE))
+        return false;
+    a->start = at;
+    list_insert_before(before, &a->node);
+    return true;
+}
+
+static int map_pages(struct vmap_area *a)
+{
+    for (u32 i = 0; i < a->npages; i++) {
+        u64 va = a->start + (u64)i * PAGE_SIZE;
+        int err = plat_kmap((void *)(uintptr_t)va, page_phys(a->pages[i]), PAGE_SIZE, MAP_READ | MAP_WRITE);
+        if (err != 0) {
+            if (i > 0)
+                plat_kunmap((void *)(uintptr_t)a->start, (size_t)i << PAGE_SHIFT);
+            return err;
+        }
+    }
+    return 0;
+}
+
+static struct vmap_area *area_create(u32 npages)
+{
+    struct vmap_area *a = kmalloc(sizeof(*a) + npages * sizeof(a->pages[0]), 0);
+    if (a == NULL)
+        return NULL;
+    for (a->npages = 0; a->npages < npages; a->npages++) {
+        a->pages[a->npages] = page_alloc(0, 0);
+        if (a->pages[a->npages] == NULL)
+            goto out_pages;
+    }
+    mutex_lock(&vmap_lock);
+    if (!place(a))
+        goto out_unlock;
+    if (map_pages(a) != 0) {
+        list_remove(&a->node);
+        goto out_unlock;
+    }
+    mutex_unlock(&vmap_lock);
+    return a;
+
+out_unlock:
+    mutex_unlock(&vmap_lock);
+out_pages:
+    while (a->npages > 0)
+        page_put(a->pages[--a->npages]);
+    kfree(a);
+    return NULL;
+}
+
+void *vmap_alloc(size_t size_bytes)
+{
+    if (size_bytes == 0 || size_bytes > PLAT_KVMAP_END - PLAT_KVMAP_START)
+        return NULL;
+    if (!ready) { /* the first thread stack, before other CPUs and threads */
+        mutex_init(&vmap_lock, "vmap");
+        shrinker_register(&vmap_shrinker);
+        ready = true;
+    }
+    size_t size = ALIGN_UP(size_bytes, PAGE_SIZE);
+    if (size == SPARE_SIZE && spares > 0) {
+        struct vmap_area *a = NULL;
+        mutex_lock(&vmap_lock);
+        if (spares > 0)
+            a = spare[--spares];
+        mutex_unlock(&vmap_lock);
+        if (a != NULL)
+            return (void *)(uintptr_t)a->start;
+    }
+    struct vmap_area *a = area_create((u32)(size >> PAGE_SHIFT));
+    return a != NULL ? (void *)(uintptr_t)a->start : NULL;
+}
+
+void vmap_free(void *p, size_t size_bytes)
+{
+    if (p == NULL)
+        return;
+    size_t size = ALIGN_UP(size_bytes, PAGE_SIZE);
+    mutex_lock(&vmap_lock);
+    list_for_each(a, &areas, struct vmap_area, node) {
+        if (a->start != (uintptr_t)p)
+            continue;
+        ASSERT((size_t)a->npages << PAGE_SHIFT == size);
+        if (size == SPARE_SIZE && spares < SPARE_MAX && !page_scarce())
+            spare[spares++] = a;
+        else
+            area_release(a);
+        mutex_unlock(&vmap_lock);
+        return;
+    }
+    panic("vmap_free: %p is not a kernel range", p);
+}
