@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Drupe against Debian's cloud kernel as guest, side by side in one run.
+
+    bench.py BUILD [boot] [start] [memory] [calls] [redis] [nginx]
+
+Prints each figure with its target and ratio; medians of several runs. Nothing
+else should run on the machine meanwhile. Needs root (TAP, namespaces).
+"""
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import guests
+from guests import GUEST_IP, GUEST_MAC, TAP, sh
+
+BUILD = os.path.abspath(sys.argv[1])
+DRUPE = os.path.join(BUILD, 'drupe')
+PLUGIN = os.path.join(BUILD, 'bench', 'insn_plugin.so')
+HELLO = os.path.join(BUILD, 'tests', 'hello')
+MICRO = os.path.join(BUILD, 'bench', 'micro')
+REDIS = ['redis-server', '--save', '', '--protected-mode', 'no']
+NGINX = ['nginx', '-g', 'daemon off; master_process off;']
+
+
+def kernel():
+    for dirpath, _, names in os.walk(BUILD):
+        if 'drupe-kernel' in names:
+            return os.path.join(dirpath, 'drupe-kernel')
+    raise RuntimeError('no drupe-kernel below ' + BUILD)
+
+
+def symbol(name):
+    for line in sh('nm', kernel()).stdout.splitlines():
+        value, _, found = line.partition(' ')
+        if found.split()[-1] == name:
+            return int(value, 16)
+    raise RuntimeError(f'no symbol {name}')
+
+
+def row(name, value, unit='', target='', verdict=None):
+    mark = '' if verdict is None else ('  reached' if verdict else '  MISSED')
+    print(f'{name:46} {value:>14} {unit:12} {target}{mark}', flush=True)
+
+
+def run_drupe(*args, env=None, timeout=120, prefix=()):
+    start = time.perf_counter()
+    r = subprocess.run([*prefix, DRUPE, 'run', *args], stdin=subprocess.DEVNULL, capture_output=True, env=env,
+                       timeout=timeout)
+    return r, time.perf_counter() - start
+
+
+# --- boot: guest instructions ----------------------------------------------------
+
+
+def boot_instructions(memory, machine='microvm', program=HELLO):
+    entry = next(int(l.split()[-1], 16) for l in sh('readelf', '-n', kernel()).stdout.splitlines()
+                 if 'description data' in l and len(l.split()) >= 6) if False else symbol('pvh_entry_phys')
+    with tempfile.TemporaryDirectory() as tmp:
+        out = os.path.join(tmp, 'count')
+        plugin = f'{PLUGIN},out={out},start={entry:#x},mark={symbol("stream_write"):#x}'
+        # -icount makes the count the same from run to run
+        with guests.qemu_with('-plugin', plugin, '-icount', 'shift=0,sleep=off', '-rtc',
+                              'base=2024-01-01,clock=vm', '-seed', '1') as env:
+            r, _ = run_drupe('--on', 'qemu', '--machine', machine, '-m', memory, program, env=env)
+        assert r.stdout.startswith(b'hello'), (r.stdout, r.stderr)
+        with open(out) as f:
+            return dict((k, int(v)) for k, v in (l.split() for l in f))['doorbell']
+
+
+def boot():
+    print('\nGuest instructions, kernel entry to the stdout doorbell of a dynamically linked hello')
+    run_drupe(HELLO)
+    figures = {m: boot_instructions(m) for m in ('64M', '512M', '4096M')}
+    for m, n in figures.items():
+        row(f'  -m {m}, microvm', f'{n:,}', 'instructions', 'at most 3,000,000', n <= 3_000_000)
+    spread = max(figures.values()) / min(figures.values()) - 1
+    row('  spread over memory sizes', f'{spread * 100:.2f}', '%', 'at most 5 %', spread <= 0.05)
+    n = boot_instructions('512M', 'q35')
+    row('  -m 512M, q35', f'{n:,}', 'instructions')
+    size = os.path.getsize(kernel() + '.stripped')
+    row('Kernel, stripped', f'{size:,}', 'bytes', 'at most 409,600', size <= 400 * 1024)
+
+
+# --- start: wall time -------------------------------------------------------------
+
+
+def first_line_ms(argv, env=None):
+    start = time.perf_counter()
+    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
+    while b'hello' not in (line := p.stdout.readline()):
+        if not line:
+            raise RuntimeError('no hello')
+    ms = (time.perf_counter() - start) * 1000
+    p.stdout.close()
+    p.wait(30)
+    return ms
+
+
+def start():
+    print('\nStart of hello, exec to first line (median of 11; QEMU included)')
+    run_drupe(HELLO)
+    for machine in ('microvm', 'q35'):
+        ms = statistics.median(first_line_ms([DRUPE, 'run', '--on', 'qemu', '--machine', machine, HELLO]) for _ in range(11))
+        if machine == 'microvm':
+            row(f'  drupe run, {machine}', f'{ms:.1f}', 'ms', 'at most 60', ms <= 60)
+            best = ms
+        else:
+            row(f'  drupe run, {machine}', f'{ms:.1f}', 'ms')
+    empty = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as tmp:
+            env = dict(os.environ, DRUPE_CACHE=tmp, XDG_CACHE_HOME=tmp)
+            empty.append(first_line_ms([DRUPE, 'run', '--on', 'qemu', HELLO], env))
+    ms = statistics.median(empty)
+    row('  drupe run, empty cache', f'{ms:.1f}', 'ms', 'at most 500', ms <= 500)
+    with tempfile.TemporaryDirectory() as tmp:
+        linux = guests.LinuxGuest(tmp)
+        image = linux.initramfs('hello', init_program=MICRO.replace('micro', 'hello-init'))
+        ms = statistics.median(first_line_ms(linux.argv(image)) for _ in range(5))
+        row('  Linux guest, microvm', f'{ms:.1f}', 'ms', f'{ms / best:.1f} times Drupe')
+
+
+# --- memory ------------------------------------------------------------------------
+
+
+def smallest(what, works, tries):
+    best = None
+    for m in tries:
+        if not works(m):
+            break
+        best = m
+    return best
+
+
+def serves(argv, port, request, want):
+    def works(m):
+        host = guests.free_port()
+        with tempfile.NamedTemporaryFile() as log, guests.process(
+                [DRUPE, 'run', '--on', 'qemu', '-m', f'{m}M', '-p', f'{host}:{port}', *argv], log.name) as p:
+            import socket
+            end = time.monotonic() + 15
+            while time.monotonic() < end and p.poll() is None:
+                try:
+                    with socket.create_connection(('127.0.0.1', host), 2) as s:
+                        s.settimeout(3)
+                        s.sendall(request)
+                        if want in s.recv(4096):
+                            return True
+                except OSError:
+                    pass
+                time.sleep(0.1)
+            return False
+    return works
+
+
+def memory():
+    print('\nSmallest -m that works')
+    def hello(m):
+        try:
+            return run_drupe('--on', 'qemu', '-m', f'{m}M', HELLO, timeout=20)[0].stdout == b'hello, world\n'
+        except subprocess.TimeoutExpired:
+            return False
+    for name, works, target in (('hello', hello, 6),
+                                ('redis-server', serves(REDIS, 6379, b'PING\r\n', b'PONG'), 14),
+                                ('nginx', serves(NGINX, 80, b'GET / HTTP/1.0\r\n\r\n', b'200 OK'), 12)):
+        m = smallest(name, works, range(target + 6, 2, -1))
+        row(f'  {name}', str(m), 'MiB', f'at most {target}', m is not None and m <= target)
+
+
+# --- system calls ----------------------------------------------------------------
+
+
+def parse_micro(text):
+    return {m[1]: int(m[2]) for m in re.finditer(r'^(.+) (\d+)\r?$', text, re.M) if m[1] != 'end'}
+
+
+def calls():
+    print('\nSystem calls, ns (best of three runs each, same QEMU, one vCPU)')
+    drupe, linux_rows = {}, {}
+    with tempfile.TemporaryDirectory() as tmp:
+        linux = guests.LinuxGuest(tmp)
+        image = linux.initramfs('micro', init_program=MICRO)
+        for _ in range(3):
+            r, _ = run_drupe('--on', 'qemu', MICRO)
+            for k, v in parse_micro(r.stdout.decode()).items():
+                drupe[k] = min(v, drupe.get(k, v))
+            r = subprocess.run(linux.argv(image), stdin=subprocess.DEVNULL, capture_output=True, timeout=180)
+            for k, v in parse_micro(r.stdout.decode(errors='replace')).items():
+                linux_rows[k] = min(v, linux_rows.get(k, v))
+    for k, v in linux_rows.items():
+        ratio = drupe.get(k, 0) / v if v else 0
+        limit = 1.0 if k == 'clock_gettime' else 0.5
+        row(f'  {k}', f'{drupe.get(k, 0):,}', f'Linux {v:,}', f'ratio {ratio:.2f}, at most {limit}', k in drupe and ratio <= limit)
+
+
+# --- servers over TAP --------------------------------------------------------------
+
+
+class Server:
+    """A server in either guest, on the TAP device."""
+
+    def __init__(self, inside, tmp):
+        self.inside, self.tmp = inside, tmp
+
+    def drupe(self, argv):
+        return guests.process([*self.inside, DRUPE, 'run', '--on', 'qemu', '--net', f'tap:{TAP}', '--ip',
+                               f'{GUEST_IP}/24', *argv], os.path.join(self.tmp, 'drupe.log'))
+
+    def linux(self, name, programs, script, **more):
+        linux = guests.LinuxGuest(self.tmp)
+        image = linux.initramfs(name, programs=programs, script=script, **more)
+        return guests.process([*self.inside, *linux.argv(image, net=True)], os.path.join(self.tmp, 'linux.log'))
+
+
+def redis_rates(inside, extra, n):
+    out = sh(*inside, 'redis-benchmark', '-h', GUEST_IP, '-c', '50', '-n', n, '-t', 'get,set', '--csv', *extra,
+             timeout=300).stdout
+    return {m[1]: float(m[2]) for m in re.finditer(r'"(GET|SET)","([\d.]+)"', out)}
+
+
+def redis():
+    print('\nredis-benchmark, 50 connections, TAP, requests/s (median of 3)')
+    cases = (([], 40000, 1.5), (['-P', '16'], 200000, 1.1))
+    found = {}
+    with guests.network() as inside, tempfile.TemporaryDirectory() as tmp:
+        s = Server(inside, tmp)
+        which = subprocess.check_output(['which', 'redis-server'], text=True).strip()
+        for name, guest in (('Drupe', s.drupe(REDIS)),
+                            ('Linux', s.linux('redis', [which], which + " --save '' --protected-mode no"))):
+            with guest:
+                guests.wait_port(inside, 6379)
+                for extra, n, _ in cases:
+                    runs = [redis_rates(inside, extra, n) for _ in range(3)]
+                    for op in ('GET', 'SET'):
+                        found[name, op, len(extra)] = statistics.median(r[op] for r in runs)
+    for extra, _, target in cases:
+        for op in ('GET', 'SET'):
+            d, l = found['Drupe', op, len(extra)], found['Linux', op, len(extra)]
+            row(f'  {op} -P {extra[1] if extra else 1}', f'{d:,.0f}', f'Linux {l:,.0f}', f'ratio {d / l:.2f}, at least {target}',
+                d / l >= target)
+
+
+def wrk_rate(inside):
+    out = sh(*inside, 'wrk', '-t1', '-c32', '-d5s', '--latency', f'http://{GUEST_IP}/', timeout=60).stdout
+    p99 = re.search(r'99%\s+(\S+)', out)
+    return float(re.search(r'Requests/sec:\s+([\d.]+)', out)[1]), p99[1] if p99 else '?'
+
+
+def nginx():
+    print('\nnginx, 612-byte page, wrk -t1 -c32, TAP (median of 3)')
+    found = {}
+    with guests.network() as inside, tempfile.TemporaryDirectory() as tmp:
+        s = Server(inside, tmp)
+        dirs = ['/var/log/nginx', '/var/lib/nginx', '/run', '/var/www/html']
+        files = ['/etc/nginx', '/usr/share/nginx', '/var/www/html']
+        for name, guest in (('Drupe', s.drupe(NGINX)),
+                            ('Linux', s.linux('nginx', ['/usr/sbin/nginx'], "/usr/sbin/nginx -g 'daemon off; master_process off;'",
+                                              dirs=dirs, files=[f for f in files if os.path.exists(f)]))):
+            with guest:
+                guests.wait_port(inside, 80)
+                runs = [wrk_rate(inside) for _ in range(3)]
+                found[name] = statistics.median(r[0] for r in runs), runs[1][1]
+    d, l = found['Drupe'], found['Linux']
+    row('  requests/s', f'{d[0]:,.0f}', f'Linux {l[0]:,.0f}', f'ratio {d[0] / l[0]:.2f}, at least 1.5', d[0] / l[0] >= 1.5)
+    row('  p99 latency', d[1], f'Linux {l[1]}')
+
+
+SECTIONS = (boot, start, memory, calls, redis, nginx)
+
+
+def main():
+    wanted = sys.argv[2:]
+    print(f'Drupe benchmarks, {time.strftime("%Y-%m-%d")}, {sh("qemu-system-x86_64", "--version").stdout.splitlines()[0]}, '
+          f'{os.cpu_count()} CPUs')
+    for section in SECTIONS:
+        if not wanted or section.__name__ in wanted:
+            section()
+
+
+if __name__ == '__main__':
+    main()
