@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Block devices: synchronous requests (the caller sleeps) and asynchronous ones. */
+/*
+ * Block devices: synchronous requests (the caller sleeps) and asynchronous ones.
+ * Devices are registered while booting and never go away; their list has its own
+ * lock. Statistics are relaxed atomics.
+ */
 #ifndef KERN_BLKDEV_H
 #define KERN_BLKDEV_H
 
@@ -48,11 +52,12 @@ struct blkdev {
 void blkdev_register(struct blkdev *b);
 struct blkdev *blkdev_find(const char *name_or_serial);
 struct blkdev *blkdev_first(void);
+void blkdev_for_each(void (*fn)(struct blkdev *b, void *ctx), void *ctx);
 /* Range-checked submit. -EINVAL outside the device. */
 int blk_submit(struct blkdev *b, struct blk_req *r);
 /* Read or write kernel memory (physically contiguous, e.g. kmalloc) and wait. */
 int blk_rw(struct blkdev *b, enum blk_op op, u64 off_bytes, void *buf, u32 len_bytes);
-/* Read into n pages and wait. */
+/* Read into n pages and wait. Neighbours in memory are read as one segment. 0, -EIO, -EINVAL. */
 int blk_read_pages(struct blkdev *b, u64 off_bytes, struct page **pages, unsigned n);
 
 #endif
