@@ -3,14 +3,18 @@
  * Bottom halves: work that an interrupt handler puts off until interrupts are
  * enabled again. They run on the CPU that raised them, one after the other,
  * never nested, and may not sleep: on the way out of the outermost interrupt, in
- * bh_enable(), and before idling. A bh that stays busy is moved to a kernel
- * thread after BH_MAX_ROUNDS so that programs are not starved.
+ * bh_enable(), before a switch between threads and before idling. When they stay busy
+ * for BH_MAX_ROUNDS, they are held for BH_HOLD_NS, or until the CPU is idle, so that
+ * programs are not starved.
  */
 #ifndef KERN_BH_H
 #define KERN_BH_H
 
 #include "base/list.h"
 #include "kern/types.h"
+
+#define BH_MAX_ROUNDS 10
+#define BH_HOLD_NS 1000000ULL
 
 struct bh {
     struct list node;

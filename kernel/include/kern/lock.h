@@ -22,8 +22,6 @@
 #include "kern/atomic.h"
 #include "kern/plat.h"
 
-struct lock_class; /* debug builds */
-
 struct spinlock {
     u32 locked;
     const char *name;
@@ -58,10 +56,16 @@ struct rwmutex {
     struct thread *writer;
     struct list waiters;
 };
+/* Not recursive, not even for reading: a writer may have queued up in between. */
 void rwmutex_init(struct rwmutex *m, const char *name);
 void rwmutex_read_lock(struct rwmutex *m);
 void rwmutex_read_unlock(struct rwmutex *m);
 void rwmutex_write_lock(struct rwmutex *m);
 void rwmutex_write_unlock(struct rwmutex *m);
+
+/* Debug builds (core/witness.c) define these; others leave them out and they are NULL. */
+void witness_acquired(const void *lock, const char *name, bool may_sleep) __attribute__((weak));
+void witness_released(const void *lock) __attribute__((weak));
+void witness_may_sleep(void) __attribute__((weak)); /* panics when this CPU holds a spinlock */
 
 #endif

@@ -30,6 +30,9 @@ extern void (*panic_report)(const char *text, size_t len);
             panic("assertion failed: %s (%s:%d)", #x, __FILE__, __LINE__); \
     } while (0)
 
+/* Print the registers. A weak default prints the program counter and the stack pointer. */
+void arch_print_frame(const struct trap_frame *frame);
+
 /* Symbols (trace/symbols.c): "name+0x12" of a kernel address, or the number. Returns buf. */
 const char *symbol_name(u64 addr, char *buf, size_t size);
 void print_backtrace(const struct trap_frame *frame); /* NULL = the caller */

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One of these for each CPU. The entry code knows the offsets of the first fields. */
+/*
+ * One of these for each CPU. The entry code knows the offsets of the first fields.
+ * Fields belong to their CPU and are changed with events disabled, unless they
+ * say otherwise.
+ */
 #ifndef KERN_PERCPU_H
 #define KERN_PERCPU_H
 
@@ -11,6 +15,13 @@ struct timer_base;
 struct page_pcp;
 struct addrspace;
 
+/* Random bytes made ahead; see core/random.c. */
+struct random_cpu {
+    u32 generation; /* of the seed that the key came from; 0 = none yet */
+    u32 pos;        /* first unused byte of buf; the first 32 are the next key */
+    u8 buf[256] ALIGNED(8);
+};
+
 struct percpu {
     struct percpu *self;       /* offset 0 */
     struct thread *current;    /* offset 8 */
@@ -20,6 +31,7 @@ struct percpu {
     u32 irq_depth;             /* nested interrupts */
     u32 bh_disabled;           /* nested bh_disable() */
     bool bh_running;
+    bool bh_hold;              /* bottom halves have had their share: programs run until the timer says so */
     bool need_resched;         /* the current thread should give way (also set remotely, atomic) */
     struct list bh_pending;    /* struct bh raised on this CPU; events disabled */
     struct runqueue *rq;
@@ -29,12 +41,17 @@ struct percpu {
     void *fpu_owner;           /* thread whose FPU state is live in this CPU, or NULL */
     struct addrspace *as;      /* address space now loaded */
     u64 stats[16];             /* enum cpu_stat */
+    struct random_cpu random;  /* core/random.c */
     struct plat_percpu plat;   /* the platform's own (plat/impl.h) */
 };
 
 enum cpu_stat { STAT_SWITCHES, STAT_IRQS, STAT_TIMER_IRQS, STAT_SYSCALLS, STAT_FAULTS, STAT_IDLE_NS, STAT_BH_RUNS, STAT_NR };
 #define cpu_stat_inc(which) (this_cpu()->stats[which]++)
 
+/* Platforms call this for each CPU first of all, before anything else of the kernel runs
+ * there, and make this_cpu() return it. The boot CPU's is percpu_boot. */
+void percpu_init(struct percpu *cpu, unsigned number);
+extern struct percpu percpu_boot;
 extern struct percpu *percpu_table[MAX_CPUS]; /* NULL = not started */
 
 #endif

@@ -41,6 +41,8 @@ enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKING, T
 
 struct addrspace;
 
+#define FPU_NOWHERE UINT32_MAX
+
 /* Locks: c const after creation, o owner thread only, q its run queue's lock,
  * a atomic. */
 struct thread {
@@ -54,6 +56,7 @@ struct thread {
     bool timed_out;               /* q: the last block ended by its deadline */
     u32 cpu;                      /* q: where it runs or ran last */
     void *fpu;                    /* c: arch_fpu_size() bytes, user threads only */
+    u32 fpu_cpu;                  /* o: the CPU whose registers hold the state, or FPU_NOWHERE */
     struct arch_tls tls;          /* o */
     struct addrspace *as;         /* o: NULL for kernel threads */
     void *task;                   /* o: the personality's (struct task) */
@@ -70,6 +73,8 @@ struct thread {
     struct rb_node rq_node;       /* q */
     struct list rt_node;          /* q */
     struct ktimer block_timer;    /* o */
+    void (*fn)(void *);           /* c */
+    void *arg;                    /* c */
 
     struct refcount refs;
     u32 id;                       /* c: kernel-wide, unique */
@@ -112,7 +117,8 @@ int thread_set_policy(struct thread *t, u8 policy, u8 rt_prio);
 void thread_set_nice(struct thread *t, int nice);
 int thread_set_affinity(struct thread *t, u64 mask);
 u64 thread_cpu_ns(const struct thread *t);
-/* Load another address space on the current thread (exec, exit). */
+/* Load another address space on the current thread (exec, exit). A thread that drops its
+ * reference to one switches to NULL first: kernel threads run on what is loaded. */
 void thread_switch_as(struct addrspace *as);
 /* Save live FPU state of `t` to t->fpu (it then may be read or changed); t is current or not running. */
 void thread_fpu_sync(struct thread *t);

@@ -8,18 +8,32 @@
 #define KERN_TIMER_H
 
 #include "base/rbtree.h"
-#include "kern/types.h"
+#include "kern/bh.h"
+#include "kern/lock.h"
 
 struct ktimer {
-    struct rb_node node;
-    u64 deadline_ns;
+    struct rb_node node;     /* base's lock */
+    u64 deadline_ns;         /* base's lock */
     void (*fn)(struct ktimer *t);
-    struct timer_base *base; /* NULL = never started */
-    u8 state;                /* idle, queued, running */
+    struct timer_base *base; /* where it was started last; NULL = never started */
+    bool queued;             /* base's lock, read without */
+};
+
+/* One for each CPU. The hardware timer is armed no later than the earliest of
+ * `first` and slice_ns; it is not moved back when that one goes away, because a
+ * spurious interrupt costs less than arming on every change. */
+struct timer_base {
+    struct spinlock lock;    /* irq-safe; guards root, first, running */
+    struct rb_root root;
+    struct rb_node *first;
+    struct ktimer *running;  /* its callback is being called */
+    u64 armed_ns;            /* own CPU, events disabled: what the hardware is set to */
+    u64 slice_ns;            /* own CPU, events disabled: when the scheduler wants the CPU back */
+    struct bh bh;
 };
 
 void ktimer_init(struct ktimer *t, void (*fn)(struct ktimer *t));
-/* (Re)arm. Any context but an interrupt handler that may have interrupted the base's owner lock is fine: irq-safe. */
+/* (Re)arm, on this CPU. Any context. One timer is started and cancelled by one CPU at a time (its owner's lock). */
 void ktimer_start(struct ktimer *t, u64 deadline_ns);
 /* Disarm. False when it was not armed. The callback may still be running on another CPU. */
 bool ktimer_cancel(struct ktimer *t);
@@ -29,6 +43,12 @@ bool ktimer_armed(const struct ktimer *t);
 
 u64 now_ns(void);  /* monotonic */
 u64 wall_ns(void); /* CLOCK_REALTIME, settable offset */
-int wall_set(u64 ns);
+int wall_set(u64 ns);      /* 0 or -EINVAL */
+s64 wall_offset_ns(void);  /* wall_ns() - plat_wall_ns() */
+
+/* For the scheduler, events disabled: set need_resched on this CPU at slice_ns or a bit
+ * later; NEVER_NS = not at all. */
+void timer_set_slice(u64 slice_ns);
+void timer_init_cpu(struct percpu *cpu, struct timer_base *base);
 
 #endif

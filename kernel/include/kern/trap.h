@@ -51,7 +51,7 @@ struct trap_handlers {
 };
 extern struct trap_handlers trap_handlers; /* unset ones panic with a name */
 
-/* For platforms. trap_exception() returns when the frame may be resumed (it may
+/* For platforms, events disabled at call and return. trap_exception() returns when the frame may be resumed (it may
  * have been changed: a fixup, a signal handler); panics on a kernel fault that
  * nothing explains. `from_program` is the platform's program-or-kernel answer. */
 void trap_exception(struct trap_frame *frame, const struct trap_info *info, bool from_program);

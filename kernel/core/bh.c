@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Interrupt nesting and bottom halves.
+ *
+ * Invariant B1: while bh_pending is not empty, somebody will run it: an
+ * interrupt on its way out, a bh_enable() to come, the idle loop, or (raised with
+ * events disabled and nothing of that ahead) need_resched is set, and
+ * the way back to the program or into another thread runs it.
+ */
+#include "kern/bh.h"
+
+#include "kern/atomic.h"
+#include "kern/log.h"
+#include "kern/percpu.h"
+#include "kern/timer.h"
+#include "kern/trap.h"
+
+void bh_init(struct bh *bh, void (*fn)(struct bh *bh))
+{
+    list_init(&bh->node);
+    bh->fn = fn;
+    bh->pending = 0;
+}
+
+/* Events disabled, bottom halves neither running nor disabled. Enables events while they run. */
+static void run(struct percpu *cpu)
+{
+    cpu->bh_disabled++;
+    cpu->bh_running = true;
+    cpu->stats[STAT_BH_RUNS]++;
+    for (unsigned round = 0; !list_empty(&cpu->bh_pending); round++) {
+        if (round == BH_MAX_ROUNDS) {
+            cpu->bh_hold = true;
+            timer_set_slice(plat_now_ns() + BH_HOLD_NS);
+            break;
+        }
+        struct list batch;
+        list_init(&batch);
+        list_splice_back(&batch, &cpu->bh_pending);
+        plat_events_enable();
+        struct list *n;
+        while ((n = list_pop_front(&batch)) != NULL) {
+            struct bh *bh = list_entry(n, struct bh, node);
+            atomic_store(&bh->pending, 0u); /* from here on it may be raised again */
+            bh->fn(bh);
+        }
+        plat_events_disable();
+    }
+    cpu->bh_running = false;
+    cpu->bh_disabled--;
+}
+
+void bh_raise(struct bh *bh)
+{
+    if (atomic_xchg(&bh->pending, 1u) != 0)
+        return;
+    u64 flags = plat_events_save();
+    struct percpu *cpu = this_cpu();
+    list_push_back(&cpu->bh_pending, &bh->node);
+    bool nobody_else = cpu->bh_disabled == 0 && cpu->irq_depth == 0;
+    plat_events_restore(flags);
+    if (nobody_else) {
+        if (plat_events_enabled())
+            bh_run_pending();
+        else
+            cpu->need_resched = true; /* B1 */
+    }
+}
+
+void bh_disable(void)
+{
+    this_cpu()->bh_disabled++;
+    compiler_barrier();
+}
+
+void bh_enable(void)
+{
+    compiler_barrier();
+    struct percpu *cpu = this_cpu();
+    if (--cpu->bh_disabled != 0 || likely(list_empty(&cpu->bh_pending)))
+        return;
+    if (plat_events_enabled())
+        bh_run_pending();
+    else
+        cpu->need_resched = true;
+}
+
+bool bh_is_disabled(void)
+{
+    return this_cpu()->bh_disabled != 0;
+}
+
+void bh_run_pending(void)
+{
+    struct percpu *cpu = this_cpu();
+    if (list_empty(&cpu->bh_pending))
+        return;
+    plat_events_disable();
+    if (cpu->bh_disabled == 0 && cpu->irq_depth == 0 && !cpu->bh_hold)
+        run(cpu);
+    plat_events_enable();
+}
+
+void irq_enter(void)
+{
+    struct percpu *cpu = this_cpu();
+    cpu->irq_depth++;
+    cpu->stats[STAT_IRQS]++;
+}
+
+void irq_exit(void)
+{
+    struct percpu *cpu = this_cpu();
+    ASSERT(cpu->irq_depth != 0);
+    if (--cpu->irq_depth == 0 && cpu->bh_disabled == 0 && !cpu->bh_hold && !list_empty(&cpu->bh_pending))
+        run(cpu);
+}
+
+bool in_interrupt(void)
+{
+    return this_cpu()->irq_depth != 0;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Futexes (futex(2)). Waiters hang in hash buckets; a bucket's lock orders "read the
+ * user's word and queue up" against "change the word, then wake". The word is
+ * read under that lock with faults failing at once; when the page is not there, the
+ * lock is dropped, the page faulted in, and the call starts again.
+ *
+ *   X1  A waiter is on its bucket's list iff woken is false. w->bucket changes only by requeueing,
+ *       with both buckets locked.
+ *   X2  The waker sets `woken` as its last access to the waiter, whose stack frame
+ *       may vanish from then on; it holds a reference to the thread.
+ */
+#include "kern/futex.h"
+
+#include "kern/addrspace.h"
+#include "kern/thread.h"
+#include "kern/uaccess.h"
+
+#define BUCKETS 64u /* power of two */
+
+struct futex_key {
+    const void *object; /* struct addrspace, or what a shared area maps */
+    u64 offset;
+};
+
+struct bucket {
+    struct spinlock lock;
+    struct list waiters; /* struct futex_waiter, first come first */
+};
+
+struct futex_waiter {
+    struct list node;      /* bucket's lock */
+    struct futex_key key;  /* bucket's lock */
+    struct bucket *bucket; /* both buckets' locks; read without, then checked */
+    struct thread *thread;
+    u32 bitset;
+    bool woken; /* atomic */
+};
+
+static struct bucket buckets[BUCKETS];
+
+void futex_init(void)
+{
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        spin_init(&buckets[i].lock, "futex bucket");
+        list_init(&buckets[i].waiters);
+    }
+}
+
+static struct bucket *bucket_of(const struct futex_key *key)
+{
+    u64 h = ((u64)(uintptr_t)key->object >> 4) + (key->offset >> 2);
+    h *= 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio */
+    return &buckets[h >> 58];
+}
+_Static_assert(BUCKETS == 1u << (64 - 58), "bucket_of() takes the six top bits");
+
+static bool same_key(const struct futex_key *a, const struct futex_key *b)
+{
+    return a->object == b->object && a->offset == b->offset;
+}
+
+/* 0, -EINVAL, -EFAULT. Shared keys are good while the mapping stays, as on Linux. */
+static int key_of(uaddr_t addr, bool shared, struct futex_key *ret)
+{
+    struct addrspace *as = current_thread()->as;
+    if ((addr & 3) != 0)
+        return -EINVAL;
+    if (as == NULL || !user_range_ok(addr, 4))
+        return -EFAULT;
+    struct futex_key key = { as, addr };
+    if (shared) {
+        rwmutex_read_lock(&as->lock);
+        struct vma *vma = as_find(as, addr, false);
+        bool found = vma != NULL;
+        if (found && (vma->flags & VMA_SHARED) != 0) {
+            const void *object = vma->mapping != NULL ? (const void *)vma->mapping : vma->object;
+            if (object != NULL)
+                key = (struct futex_key){ object, (vma->pgoff << PAGE_SHIFT) + (addr - vma->start) };
+        }
+        rwmutex_read_unlock(&as->lock);
+        if (!found)
+            return -EFAULT;
+    }
+    *ret = key;
+    return 0;
+}
+
+static void lock_two(struct bucket *a, struct bucket *b)
+{
+    spin_lock(a < b ? &a->lock : &b->lock);
+    if (a != b)
+        spin_lock(a < b ? &b->lock : &a->lock);
+}
+
+static void unlock_two(struct bucket *a, struct bucket *b)
+{
+    spin_unlock(&a->lock);
+    if (a != b)
+        spin_unlock(&b->lock);
+}
+
+/* Bucket locked. */
+static void wake_waiter(struct futex_waiter *w)
+{
+    struct thread *t = thread_get(w->thread);
+    list_remove(&w->node);
+    atomic_store(&w->woken, true); /* X2 */
+    thread_wake(t);
+    thread_put(t);
+}
+
+/* Bucket locked. */
+static unsigned wake_matching(struct bucket *b, const struct futex_key *key, unsigned max, u32 bitset)
+{
+    unsigned n = 0;
+    for (struct list *l = b->waiters.next, *next; l != &b->waiters && n < max; l = next) {
+        struct futex_waiter *w = list_entry(l, struct futex_waiter, node);
+        next = l->next;
+        if (same_key(&w->key, key) && (w->bitset & bitset) != 0) {
+            wake_waiter(w);
+            n++;
+        }
+    }
+    return n;
+}
+
+static int read_word_nofault(uaddr_t addr, u32 *ret)
+{
+    uaccess_nofault_begin();
+    int err = get_user_u32(addr, ret);
+    uaccess_nofault_end();
+    return err;
+}
+
+/* Lock the bucket a waiter is in now. NULL when it has been woken. */
+static struct bucket *lock_waiter(struct futex_waiter *w)
+{
+    for (;;) {
+        struct bucket *b = atomic_load(&w->bucket);
+        spin_lock(&b->lock);
+        if (w->woken) {
+            spin_unlock(&b->lock);
+            return NULL;
+        }
+        if (w->bucket == b)
+            return b;
+        spin_unlock(&b->lock);
+    }
+}
+
+int futex_wait(uaddr_t addr, u32 value, u32 bitset, bool shared, u64 deadline_ns)
+{
+    if (bitset == 0)
+        return -EINVAL;
+    struct futex_waiter w = { .thread = current_thread(), .bitset = bitset };
+    for (;;) { /* until the word can be read under the lock */
+        u32 found;
+        int err = key_of(addr, shared, &w.key);
+        if (err != 0)
+            return err;
+        w.bucket = bucket_of(&w.key);
+        spin_lock(&w.bucket->lock);
+        err = read_word_nofault(addr, &found);
+        if (err == 0 && found == value)
+            break;
+        spin_unlock(&w.bucket->lock);
+        if (err == 0)
+            return -EAGAIN;
+        err = get_user_u32(addr, &found);
+        if (err != 0)
+            return err;
+    }
+    list_push_back(&w.bucket->waiters, &w.node);
+    thread_prepare_block(true);
+    spin_unlock(&w.bucket->lock);
+
+    while (!atomic_load(&w.woken)) {
+        int ret = thread_block(deadline_ns);
+        if (atomic_load(&w.woken))
+            break;
+        if (ret != 0) {
+            struct bucket *b = lock_waiter(&w);
+            if (b == NULL)
+                break;
+            list_remove(&w.node);
+            spin_unlock(&b->lock);
+            return ret;
+        }
+        thread_prepare_block(true); /* a wake-up that was not for us */
+    }
+    thread_cancel_block();
+    return 0;
+}
+
+int futex_wake(uaddr_t addr, unsigned max, u32 bitset, bool shared)
+{
+    struct futex_key key;
+    if (bitset == 0)
+        return -EINVAL;
+    int err = key_of(addr, shared, &key);
+    if (err != 0)
+        return err;
+    struct bucket *b = bucket_of(&key);
+    atomic_fence(); /* the program's store to the word, then this look; the waiter locks, then reads the word */
+    if (list_empty(&b->waiters))
+        return 0;
+    spin_lock(&b->lock);
+    unsigned n = wake_matching(b, &key, max, bitset);
+    spin_unlock(&b->lock);
+    return (int)n;
+}
+
+int futex_requeue(uaddr_t from, uaddr_t to, unsigned max_wake, unsigned max_requeue, bool compare, u32 value, bool shared)
+{
+    struct futex_key key1, key2;
+    if (max_wake > INT32_MAX || max_requeue > INT32_MAX)
+        return -EINVAL;
+    for (;;) {
+        u32 found = value;
+        int err = key_of(from, shared, &key1);
+        if (err == 0)
+            err = key_of(to, shared, &key2);
+        if (err != 0)
+            return err;
+        struct bucket *b1 = bucket_of(&key1), *b2 = bucket_of(&key2);
+        lock_two(b1, b2);
+        err = compare ? read_word_nofault(from, &found) : 0;
+        if (err == 0 && found == value) {
+            unsigned woken = wake_matching(b1, &key1, max_wake, FUTEX_BITSET_ALL), moved = 0;
+            bool same = same_key(&key1, &key2);
+            for (struct list *l = b1->waiters.next, *next; l != &b1->waiters && moved < max_requeue; l = next) {
+                struct futex_waiter *w = list_entry(l, struct futex_waiter, node);
+                next = l->next;
+                if (!same_key(&w->key, &key1))
+                    continue;
+                moved++;
+                if (same)
+                    continue;
+                list_remove(&w->node);
+                list_push_back(&b2->waiters, &w->node); /* in the same bucket it is met again, with another key */
+                w->key = key2;
+                atomic_store(&w->bucket, b2);
+            }
+            unlock_two(b1, b2);
+            return (int)(woken + moved);
+        }
+        unlock_two(b1, b2);
+        if (err == 0)
+            return -EAGAIN;
+        err = get_user_u32(from, &found);
+        if (err != 0)
+            return err;
+    }
+}
+
+/* FUTEX_OP of futex(2): op:4 cmp:4 oparg:12 cmparg:12; bit 3 of op shifts the argument. */
+static int apply_op(u32 encoded, u32 old, u32 *ret_new)
+{
+    s32 arg = (s32)(encoded << 8) >> 20;
+    if ((encoded >> 28 & 8) != 0)
+        arg = (s32)(1u << (arg & 31));
+    switch (encoded >> 28 & 7) {
+    case 0: *ret_new = (u32)arg; return 0;
+    case 1: *ret_new = old + (u32)arg; return 0;
+    case 2: *ret_new = old | (u32)arg; return 0;
+    case 3: *ret_new = old & ~(u32)arg; return 0;
+    case 4: *ret_new = old ^ (u32)arg; return 0;
+    default: return -ENOSYS;
+    }
+}
+
+/* 0, 1, or -ENOSYS. */
+static int compare_op(u32 encoded, u32 old)
+{
+    s32 v = (s32)old, arg = (s32)(encoded << 20) >> 20;
+    switch (encoded >> 24 & 15) {
+    case 0: return v == arg;
+    case 1: return v != arg;
+    case 2: return v < arg;
+    case 3: return v <= arg;
+    case 4: return v > arg;
+    case 5: return v >= arg;
+    default: return -ENOSYS;
+    }
+}
+
+/* Change the word with faults failing at once; *ret_old = what it was. */
+static int change_word_nofault(uaddr_t addr, u32 encoded, u32 *ret_old)
+{
+    u32 old, new, seen;
+    uaccess_nofault_begin();
+    int err = get_user_u32(addr, &old);
+    while (err == 0) {
+        err = apply_op(encoded, old, &new);
+        if (err == 0)
+            err = cas_user_u32(addr, old, new, &seen);
+        if (err != 0 || seen == old)
+            break;
+        old = seen;
+    }
+    uaccess_nofault_end();
+    *ret_old = old;
+    return err;
+}
+
+/* Make the word present and writable: a write that changes nothing. */
+static int fault_in_for_write(uaddr_t addr)
+{
+    u32 v, seen;
+    int err = get_user_u32(addr, &v);
+    return err != 0 ? err : cas_user_u32(addr, v, v, &seen);
+}
+
+int futex_wake_op(uaddr_t addr1, uaddr_t addr2, unsigned max1, unsigned max2, u32 encoded, bool shared)
+{
+    struct futex_key key1, key2;
+    int hit = compare_op(encoded, 0);
+    if (hit < 0)
+        return hit;
+    for (;;) {
+        int err = key_of(addr1, shared, &key1);
+        if (err == 0)
+            err = key_of(addr2, shared, &key2);
+        if (err != 0)
+            return err;
+        struct bucket *b1 = bucket_of(&key1), *b2 = bucket_of(&key2);
+        u32 old = 0;
+        lock_two(b1, b2);
+        err = change_word_nofault(addr2, encoded, &old);
+        if (err == 0) {
+            unsigned n = wake_matching(b1, &key1, max1, FUTEX_BITSET_ALL);
+            if (compare_op(encoded, old) == 1)
+                n += wake_matching(b2, &key2, max2, FUTEX_BITSET_ALL);
+            unlock_two(b1, b2);
+            return (int)n;
+        }
+        unlock_two(b1, b2);
+        if (err == -EFAULT)
+            err = fault_in_for_write(addr2);
+        if (err != 0)
+            return err;
+    }
+}
