@@ -158,6 +158,7 @@ struct setattr {
 #define SETATTR_ATIME 16u
 #define SETATTR_MTIME 32u
 #define SETATTR_CTIME 64u
+#define SETATTR_NOW 128u /* the times given mean "now" (utimensat): write permission suffices */
 
 /* Directory operations are called with dir->lock held. A NULL operation is
  * -EPERM (changes), -ENOTDIR (lookup) or the generic behaviour. */
@@ -178,6 +179,7 @@ struct inode_ops {
     /* Magic links (/proc/self/fd/3): the path itself instead of a text. May be NULL. */
     int (*follow)(struct inode *i, struct path *ret);
     int (*getattr)(struct inode *i, struct kstat *ret); /* NULL = from the inode */
+    /* Checked already; i->lock held. NULL = -EPERM. inode_apply_attrs() does all but the size. */
     int (*setattr)(struct inode *i, const struct setattr *a);
     s64 (*getxattr)(struct inode *i, const char *name, void *buf, size_t size);
     int (*setxattr)(struct inode *i, const char *name, const void *val, size_t size, int flags);
@@ -311,6 +313,7 @@ struct file {
     struct path path;          /* dentry NULL for anonymous files */
     u32 flags;                 /* O_*; F_SETFL bits change atomically */
     bool can_read, can_write;
+    bool counted_write;        /* holds inode->write_count */
     u64 pos;
     struct mutex pos_lock;     /* read/write/seek with the shared position */
     struct cred *cred;
@@ -329,6 +332,8 @@ void dentry_attach(struct dentry *d, struct inode *i); /* takes over the referen
 struct dentry *dentry_create_root(struct superblock *sb, struct inode *i);
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
+/* mode, owner and times of *a into the inode; i->lock held. */
+void inode_apply_attrs(struct inode *i, const struct setattr *a);
 /* A name the file system keeps (tmpfs): the cache may not drop it. dir->lock held. */
 void dentry_pin(struct dentry *d);
 void dentry_unpin(struct dentry *d);
@@ -345,6 +350,7 @@ s64 generic_file_read(struct file *f, struct uio *u, u64 *pos);
 s64 generic_file_write(struct file *f, struct uio *u, u64 *pos);
 int generic_file_fsync(struct file *f, bool data_only);
 s64 generic_file_seek(struct file *f, s64 off, int whence);
+s64 generic_dir_seek(struct file *f, s64 off, int whence);
 u64 vfs_time_ns(void); /* now, for timestamps */
 
 /* Character devices by number: what opening a device node does. */
@@ -395,6 +401,7 @@ int vfs_stat_path(const struct path *p, struct kstat *ret);
 int vfs_stat_file(struct file *f, struct kstat *ret);
 int vfs_statfs(const struct path *p, struct kstatfs *ret);
 int vfs_setattr_path(const struct path *p, const struct cred *c, const struct setattr *a);
+int vfs_setattr_file(struct file *f, const struct cred *c, const struct setattr *a); /* f may have no name */
 int vfs_truncate(const struct path *p, const struct cred *c, u64 size);
 int vfs_ftruncate(struct file *f, u64 size);
 int vfs_fallocate(struct file *f, int mode, u64 off, u64 len);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open files: their life, and the calls that go through file_ops. */
+#include "fs_impl.h"
+
+static struct kmem_cache *file_cache;
+u64 (*vfs_fsize_limit)(void);
+
+void files_init(void) { file_cache = kmem_cache_create("file", sizeof(struct file), 0); }
+
+struct file *file_alloc(u32 flags, const struct cred *c)
+{
+    struct file *f = kmem_alloc(file_cache, ALLOC_ZERO);
+    if (f == NULL)
+        return NULL;
+    ref_init(&f->refs);
+    f->flags = flags;
+    f->cred = cred_get(c);
+    mutex_init(&f->pos_lock, "file_pos");
+    list_init(&f->epoll_items);
+    spin_init(&f->epoll_lock, "file_epoll");
+    return f;
+}
+
+void file_put(struct file *f)
+{
+    if (f == NULL || !ref_put(&f->refs))
+        return;
+    if (unlikely(!list_empty(&f->epoll_items)))
+        epoll_file_gone(f);
+    if (f->ops->release != NULL)
+        f->ops->release(f);
+    if (f->counted_write)
+        inode_put_write(f->inode);
+    if (f->path.dentry != NULL)
+        path_put(&f->path);
+    else
+        inode_put(f->inode);
+    cred_put(f->cred);
+    kmem_free(file_cache, f);
+}
+
+static int create_with(struct inode *i, const char *name, const struct file_ops *ops, void *private, u32 flags,
+                       struct file **ret)
+{
+    struct file *f = file_alloc(flags & ~O_CLOEXEC, &kernel_cred);
+    if (f == NULL) {
+        inode_put(i);
+        return -ENOMEM;
+    }
+    u32 acc = flags & O_ACCMODE;
+    f->ops = ops;
+    f->inode = i;
+    f->private = private;
+    f->can_read = acc != O_WRONLY;
+    f->can_write = acc != O_RDONLY;
+    f->anon_name = name;
+    *ret = f;
+    return 0;
+}
+
+int file_create_anon(const char *name, const struct file_ops *ops, void *private, u32 flags, struct file **ret)
+{
+    return create_with(inode_get(anon_sb->root->inode), name, ops, private, flags, ret);
+}
+
+int file_create_inode(const char *name, const struct file_ops *ops, void *private, u32 mode, u32 flags,
+                      struct file **ret)
+{
+    static u64 next_ino = 16; /* atomic */
+    struct inode *i = inode_create(anon_sb, mode);
+    if (i == NULL)
+        return -ENOMEM;
+    i->ops = anon_sb->root->inode->ops;
+    i->ino = atomic_add(&next_ino, 1u);
+    return create_with(i, name, ops, private, flags, ret);
+}
+
+/* Is the file's position shared state that reads must take turns on? */
+static inline bool has_pos(const struct file *f) { return f->ops->seek != NULL; }
+
+s64 vfs_read(struct file *f, struct uio *u, u64 *pos)
+{
+    if (unlikely(!f->can_read))
+        return -EBADF;
+    if (unlikely(f->ops->read == NULL))
+        return S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
+    if (pos != NULL)
+        return has_pos(f) ? f->ops->read(f, u, pos) : -ESPIPE;
+    if (!has_pos(f)) {
+        u64 none = 0;
+        return f->ops->read(f, u, &none);
+    }
+    mutex_lock(&f->pos_lock);
+    s64 n = f->ops->read(f, u, &f->pos);
+    mutex_unlock(&f->pos_lock);
+    return n;
+}
+
+s64 vfs_write(struct file *f, struct uio *u, u64 *pos)
+{
+    if (unlikely(!f->can_write))
+        return -EBADF;
+    if (unlikely(f->ops->write == NULL))
+        return -EINVAL;
+    if (pos != NULL)
+        return has_pos(f) ? f->ops->write(f, u, pos) : -ESPIPE;
+    if (!has_pos(f)) {
+        u64 none = 0;
+        return f->ops->write(f, u, &none);
+    }
+    mutex_lock(&f->pos_lock);
+    s64 n = f->ops->write(f, u, &f->pos);
+    mutex_unlock(&f->pos_lock);
+    return n;
+}
+
+s64 vfs_seek(struct file *f, s64 off, int whence)
+{
+    if ((f->flags & O_PATH) != 0)
+        return -EBADF;
+    if (f->ops->seek == NULL)
+        return -ESPIPE;
+    mutex_lock(&f->pos_lock);
+    s64 n = f->ops->seek(f, off, whence);
+    mutex_unlock(&f->pos_lock);
+    return n;
+}
+
+u32 vfs_poll(struct file *f, struct poll_table *pt)
+{
+    if ((f->flags & O_PATH) != 0)
+        return POLLNVAL;
+    if (f->ops->poll == NULL)
+        return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+    return f->ops->poll(f, pt);
+}
+
+int vfs_iterate(struct file *f, struct dir_emit *e)
+{
+    if (!f->can_read)
+        return -EBADF;
+    if (f->ops->iterate == NULL)
+        return -ENOTDIR;
+    struct inode *i = f->inode;
+    mutex_lock(&f->pos_lock);
+    mutex_lock(&i->lock);
+    int err = i->nlink == 0 ? -ENOENT : f->ops->iterate(f, &f->pos, e);
+    mutex_unlock(&i->lock);
+    mutex_unlock(&f->pos_lock);
+    if (err == 0)
+        file_touch_atime(f);
+    return err;
+}
+
+int vfs_fsync(struct file *f, bool data_only)
+{
+    if ((f->flags & O_PATH) != 0)
+        return -EBADF;
+    return f->ops->fsync != NULL ? f->ops->fsync(f, data_only) : -EINVAL;
+}
+
+/* relatime: only when it would otherwise look older than the last change. */
+void file_touch_atime(struct file *f)
+{
+    struct inode *i = f->inode;
+    if ((f->flags & O_NOATIME) != 0 || i->sb->read_only)
+        return;
+    if (i->atime_ns > i->mtime_ns && i->atime_ns > i->ctime_ns)
+        return;
+    if (f->path.mount != NULL && path_want_write(&f->path) != 0)
+        return;
+    i->atime_ns = vfs_time_ns();
+}
+
+/* sendfile(2): straight from the page cache into out's write(). */
+s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len)
+{
+    if (!in->can_read || !out->can_write)
+        return -EBADF;
+    if (!S_ISREG(in->inode->mode) || out->ops->write == NULL || (out->flags & O_APPEND) != 0)
+        return -EINVAL;
+    u64 pos = in_pos != NULL ? *in_pos : in->pos;
+    s64 done = 0;
+    while (len > 0) {
+        struct mapping *m = in->inode->data;
+        u64 size = m->size_bytes;
+        if (pos >= size)
+            break;
+        u64 in_page = pos & (PAGE_SIZE - 1), n = MIN(MIN(len, size - pos), PAGE_SIZE - in_page);
+        struct page *p;
+        s64 r = mapping_get(m, pos >> PAGE_SHIFT, false, &p);
+        if (r == 0) {
+            struct uio u;
+            uio_kernel(&u, (char *)page_virt(p) + in_page, n);
+            r = vfs_write(out, &u, NULL);
+            page_put(p);
+        } else if (r == -ENXIO) {
+            break; /* truncated meanwhile */
+        }
+        if (r <= 0) {
+            if (done == 0)
+                done = r;
+            break;
+        }
+        pos += (u64)r;
+        len -= (u64)r;
+        done += r;
+        if ((u64)r < n)
+            break;
+    }
+    if (done > 0) {
+        *(in_pos != NULL ? in_pos : &in->pos) = pos;
+        file_touch_atime(in);
+    }
+    return done;
+}

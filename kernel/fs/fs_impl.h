@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to fs/: what its files share. See kern/vfs.h for the model and
+ * docs/LOCKING.md for the order of locks.
+ */
+#ifndef FS_IMPL_H
+#define FS_IMPL_H
+
+#include "base/str.h"
+#include "kern/log.h"
+#include "kern/slab.h"
+#include "kern/vfs.h"
+
+/* Guards every link between dentries, the hash, the LRU, the mount list and
+ * the roots and working directories of struct fs_ctx. Never held over a sleep. */
+extern struct spinlock dcache_lock;
+extern struct mutex rename_mutex;
+
+/* --- dentry.c --- */
+void dcache_init(void);
+u32 name_hash(const char *name, size_t len);
+/* dcache_lock held; not referenced. */
+struct dentry *dcache_find(struct dentry *parent, const char *name, size_t len, u32 hash);
+/* refs 1, not yet in the cache, negative. NULL = no memory. */
+struct dentry *dentry_create(struct dentry *parent, const char *name, size_t len, u32 hash);
+void dentry_add(struct dentry *d);      /* make it findable; parent's inode lock held */
+void dentry_unhash(struct dentry *d);   /* forget the name; users keep the dentry */
+/* Move `from` to the name and place of `to`, which disappears; or swap them. */
+int dentry_move(struct dentry *from, struct dentry *to, bool exchange);
+/* Kill the whole tree below a root (last unmount). */
+void dentry_kill_tree(struct dentry *root);
+bool dentry_is_below(struct dentry *d, struct dentry *ancestor); /* or equal. dcache_lock held */
+u64 dcache_next_cookie(void);           /* dcache_lock held */
+
+/* --- inode.c --- */
+void inode_cache_init(void);
+void super_unref(struct superblock *sb);
+void inode_touch(struct inode *i, bool mtime); /* ctime (and mtime) = now */
+int permission(const struct inode *i, const struct cred *c, u32 rwx); /* 0 or -EACCES */
+bool inode_owner_or_capable(const struct inode *i, const struct cred *c);
+void inode_remove_privs(struct inode *i, const struct cred *c); /* set-ID bits, after a write; i->lock held */
+bool inode_need_remove_privs(const struct inode *i, const struct cred *c);
+int inode_get_write(struct inode *i);   /* -ETXTBSY */
+void inode_put_write(struct inode *i);
+
+/* --- mount.c --- */
+extern struct mount *root_mount;
+void mounts_init(void);
+static inline struct mount *mount_get(struct mount *m) { ref_get(&m->refs); return m; }
+void mount_put(struct mount *m);
+/* What is mounted on p, or NULL. dcache_lock held; not referenced. */
+struct mount *mount_at(const struct path *p);
+int path_want_write(const struct path *p); /* -EROFS */
+/* A mount that belongs to no tree: for objects without a name. */
+extern struct superblock *anon_sb;
+extern struct mount *anon_mount;
+
+/* --- lookup.c --- */
+enum last_type { LAST_NORMAL, LAST_ROOT, LAST_DOT, LAST_DOTDOT };
+struct walk {
+    const struct lookup *l;
+    u32 flags;
+    struct path cur, root;     /* borrowed while the dcache lock is held, else covered by pins */
+    struct path pin, root_pin; /* references that keep cur and root over sleeps */
+    struct path start;         /* LOOKUP_BENEATH, LOOKUP_IN_ROOT: not above this */
+    struct dentry *child;      /* reference to the last dentry looked up slowly */
+    const char *name;          /* what is left */
+    char *buf;                 /* text of the last symbolic link, or NULL */
+    const char *last;
+    u32 last_len, last_hash;
+    enum last_type last_type;
+    bool trailing;             /* a slash follows the last component */
+    u8 links;
+};
+/* Walk all but the last component; w->pin is then the (referenced) directory and no
+ * lock is held. w must be ended by walk_done() whatever this returns. */
+int walk_parent_of(struct walk *w, const struct lookup *l, const char *name, u32 lookup_flags);
+/* The last component was a symbolic link: go on behind it. dir is w->pin. */
+int walk_through(struct walk *w, struct dentry *link);
+void walk_done(struct walk *w);
+/* The child of w->pin named by w->last: positive or negative, referenced. dir->lock held. */
+int child_lookup(struct dentry *dir, const char *name, u32 len, u32 hash, struct dentry **ret);
+void path_cross_mounts(struct path *p); /* p referenced */
+
+/* --- file.c --- */
+void files_init(void);
+struct file *file_alloc(u32 flags, const struct cred *c); /* refs 1 */
+void file_touch_atime(struct file *f);
+void epoll_file_gone(struct file *f); /* epoll.c */
+
+/* --- generic.c: parts of a directory's iterate(); 0 = go on, 1 = the reader is full --- */
+int dir_emit_dots(struct file *f, u64 *pos, struct dir_emit *e);
+int dir_emit_children(struct file *f, u64 *pos, struct dir_emit *e, bool pinned_only);
+
+/* --- others --- */
+int chrdev_open(struct inode *i, struct file *f);
+extern const struct file_ops fifo_file_ops; /* pipe.c: FIFO inodes */
+void mem_devices_init(void);
+int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *a); /* i->lock not held */
+extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type;
+void procfs_init(void);
+/* Find by path below the root without any credentials' limits (init's own use). */
+int fs_mkdir_path(const char *path, u32 mode);
+
+static inline bool path_equal(const struct path *a, const struct path *b)
+{
+    return a->dentry == b->dentry && a->mount == b->mount;
+}
+static inline u8 mode_to_dtype(u32 mode) { return (u8)((mode & S_IFMT) >> 12); }
+
+#endif

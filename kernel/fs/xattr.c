@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Extended attributes (xattr(7)): which names there are and who may change them. */
+#include "fs_impl.h"
+
+#define XATTR_CREATE 1
+#define XATTR_REPLACE 2
+#define XATTR_SIZE_MAX 65536
+#define XATTR_LIST_MAX 65536
+
+static int check_name(const char *name)
+{
+    size_t n = strnlen(name, NAME_MAX + 1);
+    if (n == 0 || n > NAME_MAX)
+        return -ERANGE;
+    const char *dot = strchr(name, '.');
+    if (dot == NULL || (dot[1] == 0))
+        return dot == NULL ? -EOPNOTSUPP : -EINVAL;
+    if (str_starts_with(name, "user.") || str_starts_with(name, "trusted.") || str_starts_with(name, "security."))
+        return 0;
+    return -EOPNOTSUPP; /* system.posix_acl_*: no access control lists */
+}
+
+static int may_change(const struct path *p, const struct cred *c, const char *name)
+{
+    struct inode *i = p->dentry->inode;
+    int err = check_name(name);
+    if (err == 0)
+        err = path_want_write(p);
+    if (err != 0)
+        return err;
+    if (!str_starts_with(name, "user."))
+        return cred_capable(c, CAP_SYS_ADMIN) ? 0 : -EPERM;
+    if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
+        return -EPERM;
+    if ((i->mode & S_ISVTX) != 0 && S_ISDIR(i->mode) && !inode_owner_or_capable(i, c))
+        return -EPERM;
+    return permission(i, c, 2);
+}
+
+s64 vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size)
+{
+    if (p->dentry == NULL)
+        return -EOPNOTSUPP;
+    struct inode *i = p->dentry->inode;
+    int err = check_name(name);
+    if (err != 0)
+        return err;
+    if (i->ops->getxattr == NULL)
+        return -EOPNOTSUPP;
+    return i->ops->getxattr(i, name, buf, MIN(size, (size_t)XATTR_SIZE_MAX));
+}
+
+int vfs_setxattr(const struct path *p, const struct cred *c, const char *name, const void *val, size_t size,
+                 int flags)
+{
+    if (p->dentry == NULL)
+        return -EOPNOTSUPP;
+    struct inode *i = p->dentry->inode;
+    if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0)
+        return -EINVAL;
+    if (size > XATTR_SIZE_MAX)
+        return -E2BIG;
+    int err = may_change(p, c, name);
+    if (err != 0)
+        return err;
+    if (i->ops->setxattr == NULL)
+        return -EOPNOTSUPP;
+    mutex_lock(&i->lock);
+    err = i->ops->setxattr(i, name, val, size, flags);
+    if (err == 0)
+        inode_touch(i, false);
+    mutex_unlock(&i->lock);
+    return err;
+}
+
+s64 vfs_listxattr(const struct path *p, char *buf, size_t size)
+{
+    if (p->dentry == NULL)
+        return -EOPNOTSUPP;
+    struct inode *i = p->dentry->inode;
+    return i->ops->listxattr != NULL ? i->ops->listxattr(i, buf, MIN(size, (size_t)XATTR_LIST_MAX)) : 0;
+}
+
+int vfs_removexattr(const struct path *p, const struct cred *c, const char *name)
+{
+    if (p->dentry == NULL)
+        return -EOPNOTSUPP;
+    struct inode *i = p->dentry->inode;
+    int err = may_change(p, c, name);
+    if (err != 0)
+        return err;
+    if (i->ops->removexattr == NULL)
+        return -EOPNOTSUPP;
+    mutex_lock(&i->lock);
+    err = i->ops->removexattr(i, name);
+    if (err == 0)
+        inode_touch(i, false);
+    mutex_unlock(&i->lock);
+    return err;
+}
