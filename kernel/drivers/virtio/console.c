@@ -99,6 +99,7 @@ struct console {
     struct virtq *ctl_in, *ctl_out;
     struct spinlock ctl_lock;  /* bottom halves */
     struct bh bh;
+    bool settled;              /* bottom half: the host has told what it had to tell at first */
     u32 max_ports;
     u8 *ctl_in_bufs;           /* CTL_QUEUE * CTL_IN_BYTES */
     struct control_msg *ctl_out_bufs;
@@ -545,6 +546,29 @@ static void give_ctl(struct console *con, u8 *buf)
     virtq_add(con->ctl_in, &seg, 0, 1, buf);
 }
 
+/* Everything we said was consumed, and hosts answer before they consume: all ports
+ * that exist now are known. True = nothing more to wait for. */
+static bool settle(struct console *con)
+{
+    if (con->settled)
+        return true;
+    spin_lock(&con->ctl_lock);
+    take_sent_locked(con);
+    bool idle = con->ctl_out_used == 0;
+    bool wait = !idle && virtq_listen(con->ctl_out, 1);
+    if (idle)
+        virtq_quiet(con->ctl_out);
+    spin_unlock(&con->ctl_lock);
+    if (!idle)
+        return wait;
+    if (virtq_pending(con->ctl_in))
+        return false;
+    con->settled = true;
+    atomic_sub(&chardev_pending, 1u);
+    wq_wake_all(&chardev_added, 0);
+    return true;
+}
+
 static void console_bh(struct bh *bh)
 {
     struct console *con = container_of(bh, struct console, bh);
@@ -563,7 +587,7 @@ static void console_bh(struct bh *bh)
             return;
         virtio_kick(con->ctl_in);
         kick_control(con);
-        if (!virtq_pending(con->ctl_in) && virtq_listen(con->ctl_in, 1))
+        if (!virtq_pending(con->ctl_in) && settle(con) && virtq_listen(con->ctl_in, 1))
             return;
     }
     bh_raise(&con->bh);
@@ -585,7 +609,7 @@ static int start_multiport(struct console *con)
         return -ENOMEM;
     int err = virtio_queue(vd, 2, 2, CTL_QUEUE, ctl_callback, con, &con->ctl_in);
     if (err == 0)
-        err = virtio_queue(vd, 3, 2, CTL_QUEUE, NULL, con, &con->ctl_out);
+        err = virtio_queue(vd, 3, 2, CTL_QUEUE, ctl_callback, con, &con->ctl_out);
     if (err != 0)
         return err;
     virtq_quiet(con->ctl_out);
@@ -594,6 +618,7 @@ static int start_multiport(struct console *con)
         give_ctl(con, con->ctl_in_bufs + i * CTL_IN_BYTES);
     virtio_ready(vd);
     virtio_kick(con->ctl_in);
+    atomic_add(&chardev_pending, 1u);
     send_control(con, 0, MSG_DEVICE_READY, 1);
     kick_control(con);
     /* Often all of the conversation is already there: have it now. */

@@ -41,8 +41,10 @@ struct chardev {
 void chardev_register(struct chardev *c);
 struct chardev *chardev_find(const char *name);
 void chardev_for_each(void (*fn)(struct chardev *c, void *ctx), void *ctx);
-/* Woken whenever a device is registered. */
+/* Woken whenever a device is registered or a bus has told all it has. */
 extern struct waitqueue chardev_added;
+/* Atomic: buses that may still announce devices (drivers count themselves). */
+extern u32 chardev_pending;
 /* The host said where its stream ends (bytes from the start; 0 = now). Any thread context. */
 void chardev_set_eof(struct chardev *c, u64 total_bytes);
 /* For drivers: ops->read gave out n bytes more. */
