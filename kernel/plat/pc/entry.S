@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How events, faults and system calls come in and go out. Programs run in ring 0 and own their red zone, so
+ * nothing may push on their stack: every vector starts on an IST stack and moves at once to the
+ * current thread's kernel stack.
+ *
+ * The IST stack at the first instruction after a stub's pushes (X = the stack's top, 16-aligned):
+ *
+ *   X + 0   struct percpu *      fixed slot; GS is not trusted here, programs may own it
+ *   X - 8   ss
+ *   X - 16  rsp
+ *   X - 24  rflags
+ *   X - 32  cs
+ *   X - 40  rip
+ *   X - 48  error
+ *   X - 56  vector
+ *
+ * Where an event came from is decided by the instruction pointer alone, in ORIGIN below:
+ *   program   the lower half. Frame goes to the top of the kernel stack; GS is swapped.
+ *   stub      [stub_start, stub_end): this file. Events are disabled in all of it but at one instruction, the
+ *             jump that ends a system call: there every register is the program's already, so it counts as
+ *             the program about to run at rcx. Anything else in a stub is our mistake and is reported.
+ *             NMI, #MC and #DB have their own stacks, save GS by value and resume.
+ *   kernel    anything else. Frame goes below the interrupted RSP, which must lie inside the kernel
+ *             stack with KSTACK_ROOM left; otherwise the overflow is reported from the IST stack.
+ */
+#include "arch/frame_offsets.h"
+#include "plat/layout.h"
+
+    .section .text.stub, "ax", @progbits
+
+/* --- vectors ------------------------------------------------------------------ */
+
+    .globl vector_stubs
+    .balign 16
+vector_stubs:
+    vec = 0
+    .rept NR_VECTORS
+    .balign 16
+    .if (vec == 2) || (vec == 18)
+    pushq $0
+    pushq $vec
+    jmp entry_paranoid
+    .elseif vec == 1
+    pushq $0
+    pushq $vec
+    jmp entry_debug
+    .elseif vec == 8
+    pushq $vec
+    jmp entry_paranoid
+    .elseif (vec >= 10 && vec <= 14) || (vec == 17) || (vec == 21) || (vec == 29) || (vec == 30)
+    pushq $vec
+    jmp entry_common
+    .else
+    pushq $0
+    pushq $vec
+    jmp entry_common
+    .endif
+    vec = vec + 1
+    .endr
+
+/* --- the mover ---------------------------------------------------------------- */
+
+/* With rax, rcx, rdx pushed, relative to rsp */
+#define I_RDX 0
+#define I_RCX 8
+#define I_RAX 16
+#define I_VECTOR 24
+#define I_ERROR 32
+#define I_RIP 40
+#define I_CS 48
+#define I_RFLAGS 56
+#define I_RSP 64
+#define I_SS 72
+#define I_PERCPU 80
+
+/* The program-or-kernel-or-stub question for `rip`, which it destroys. */
+    .macro ORIGIN rip, program, stub
+    testq \rip, \rip
+    jns \program
+    subq $stub_start, \rip
+    cmpq $(stub_size), \rip
+    jb \stub
+    .endm
+    stub_size = stub_end_local - vector_stubs /* all of .text.stub is this file */
+
+    .macro COPY from, to
+    movq \from(%rsp), %rax
+    movq %rax, \to(%rcx)
+    .endm
+
+    .balign 16
+entry_common:
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    movq I_PERCPU(%rsp), %rdx
+    movq I_RIP(%rsp), %rax
+    ORIGIN %rax, from_program, from_stub
+
+    /* kernel */
+    movq I_RSP(%rsp), %rcx
+    movq P_KERNEL_SP(%rdx), %rax
+    subq %rcx, %rax
+    cmpq $(LAYOUT_KSTACK_SIZE - KSTACK_ROOM), %rax
+    ja stack_overflow
+    andq $-16, %rcx
+    subq $F_SIZE, %rcx
+    COPY I_RDX, F_RDX
+    COPY I_RCX, F_RCX
+    COPY I_RAX, F_RAX
+    COPY I_VECTOR, F_VECTOR
+    COPY I_ERROR, F_ERROR
+    COPY I_RIP, F_RIP
+    COPY I_CS, F_CS
+    COPY I_RFLAGS, F_RFLAGS
+    COPY I_RSP, F_RSP
+    COPY I_SS, F_SS
+    movq %rcx, %rsp
+    call save_rest
+    xorl %esi, %esi
+    jmp dispatch
+
+from_program:
+    swapgs
+    cmpb $0, arch_has_fsgsbase(%rip)
+    je 1f
+    wrgsbase %rdx /* whatever the program did to it */
+1:  movq P_KERNEL_SP(%rdx), %rcx
+    subq $F_SIZE, %rcx
+    COPY I_RDX, F_RDX
+    COPY I_RCX, F_RCX
+    COPY I_RAX, F_RAX
+    COPY I_VECTOR, F_VECTOR
+    COPY I_ERROR, F_ERROR
+    COPY I_RIP, F_RIP
+    COPY I_CS, F_CS
+    COPY I_RFLAGS, F_RFLAGS
+    COPY I_RSP, F_RSP
+    COPY I_SS, F_SS
+    movq %rcx, %rsp
+    call save_rest
+    xorl %ebp, %ebp /* the frame chain ends here */
+    movl $1, %esi
+dispatch:
+    cld
+    movq %rsp, %rdi
+    pushq %rsi /* and with it the ABI's alignment */
+    call pc_trap
+    popq %rsi
+    jmp resume
+
+/* rsp = frame (+ return address): the registers that the mover has not stored. */
+save_rest:
+    movq %rdi, 8 + F_RDI(%rsp)
+    movq %rsi, 8 + F_RSI(%rsp)
+    movq %r8, 8 + F_R8(%rsp)
+    movq %r9, 8 + F_R9(%rsp)
+    movq %r10, 8 + F_R10(%rsp)
+    movq %r11, 8 + F_R11(%rsp)
+    movq %rbx, 8 + F_RBX(%rsp)
+    movq %rbp, 8 + F_RBP(%rsp)
+    movq %r12, 8 + F_R12(%rsp)
+    movq %r13, 8 + F_R13(%rsp)
+    movq %r14, 8 + F_R14(%rsp)
+    movq %r15, 8 + F_R15(%rsp)
+    movq $-1, 8 + F_ORIG_RAX(%rsp)
+    ret
+
+/* rsp = frame, esi = 1 when it is a program's; events disabled. */
+resume:
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rax
+    popq %rcx
+    popq %rdx
+    testl %esi, %esi
+    popq %rsi
+    popq %rdi
+    leaq 24(%rsp), %rsp /* flags are kept */
+    jz 1f
+    swapgs
+1:  iretq
+
+from_stub:
+    movq I_RIP(%rsp), %rax
+    cmpq $syscall_exit_jump, %rax
+    jne bad_stub
+    movq I_RCX(%rsp), %rax
+    movq %rax, I_RIP(%rsp)
+    jmp from_program
+
+/* --- reports from the IST stack ------------------------------------------------- */
+
+stack_overflow:
+    movl $1, %eax
+    jmp 1f
+bad_stub:
+    xorl %eax, %eax
+1:  /* the rest of a frame, below what is there */
+    movq %rdx, %r8 /* percpu; the old r8 is lost */
+    popq %rdx
+    popq %rcx
+    xchgq %rax, (%rsp) /* old rax; the reason waits in its place */
+    popq %r9
+    pushq $-1
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    pushq %rcx
+    pushq %rax
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movl %r9d, %r12d
+    movq %r8, %rax
+    movq %r8, %rdx
+    shrq $32, %rdx
+    movl $0xc0000101, %ecx
+    wrmsr
+    movq %rsp, %rdi
+    movl %r12d, %esi
+    cld
+    andq $-16, %rsp
+    call pc_bad_entry
+    ud2
+
+/* --- NMI, #MC, #DF; #DB in the kernel -------------------------------------------- */
+
+entry_debug:
+    testb $0x80, 16 + 7(%rsp) /* sign of rip */
+    jz entry_common           /* the layout of this stack is the same */
+entry_paranoid:
+    pushq $-1
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    pushq %rcx
+    pushq %rax
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    cld
+    movl $0xc0000101, %ecx
+    rdmsr
+    movl %eax, %r12d
+    movl %edx, %r13d
+    movq F_SIZE(%rsp), %rax /* the slot above the frame */
+    movq %rax, %rdx
+    shrq $32, %rdx
+    wrmsr
+    movq %rsp, %rdi
+    pushq %rax
+    call pc_paranoid_trap
+    popq %rax
+    movl $0xc0000101, %ecx
+    movl %r12d, %eax
+    movl %r13d, %edx
+    wrmsr
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rax
+    popq %rcx
+    popq %rdx
+    popq %rsi
+    popq %rdi
+    addq $24, %rsp
+    iretq
+
+/* --- system calls ----------------------------------------------------------------- */
+
+/* LSTAR: rcx = return address, r11 = rflags; FMASK has cleared IF, DF, TF, NT, AC. */
+    .globl syscall_entry
+    .balign 16
+syscall_entry:
+    swapgs
+    movq %rsp, %gs:P_SCRATCH
+    movq %gs:P_KERNEL_SP, %rsp
+    pushq $SEL_DATA
+    pushq %gs:P_SCRATCH
+    pushq %r11
+    pushq $SEL_CODE
+    pushq %rcx
+    pushq $0
+    pushq $0
+    pushq %rax
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    pushq %rcx
+    pushq %rax
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    jmp syscall_body
+syscall_exit:
+    /* The short way out is right when rcx and r11 may hold the return address and flags, both are sound,
+     * and nothing needs IRET's atomicity (TF). */
+    movq F_RIP(%rsp), %rcx
+    movq F_RFLAGS(%rsp), %r11
+    cmpq F_RCX(%rsp), %rcx
+    jne exit_slow
+    cmpq F_R11(%rsp), %r11
+    jne exit_slow
+    movq %rcx, %rax
+    shrq $47, %rax
+    jnz exit_slow
+    movl %r11d, %eax
+    andl $0xfffff328, %eax /* anything but arithmetic flags, DF and IF (and the always-one bit) */
+    cmpl $0x200, %eax
+    jne exit_slow
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    addq $8, %rsp
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rax
+    addq $8, %rsp
+    popq %rdx
+    popq %rsi
+    popq %rdi
+    addq $F_RFLAGS - F_ORIG_RAX, %rsp
+    andl $~0x200, (%rsp)
+    popfq
+    swapgs
+    movq (%rsp), %rsp
+    sti
+    .globl syscall_exit_jump
+syscall_exit_jump: /* still in STI's shadow, unless an NMI came between */
+    jmp *%rcx
+
+/* pc_enter_program(frame): continue as if the system call that left this frame, at its
+ * place on top of the kernel stack, were about to return. Events disabled. */
+    .globl pc_enter_program
+pc_enter_program:
+    movq %rdi, %rsp
+    xorl %ebp, %ebp
+    movq %rsp, %rdi
+    subq $8, %rsp
+    call trap_before_program
+    addq $8, %rsp
+exit_slow:
+    movq %rsp, %rdi
+    subq $8, %rsp
+    call pc_check_program_frame
+    addq $8, %rsp
+    movl $1, %esi
+    jmp resume
+
+stub_end_local:
+
+/* Not a stub: GS and the stack are the kernel's and events come here. rsp = frame. */
+    .section .text.syscall_body, "ax", @progbits
+    .balign 16
+syscall_body:
+    xorl %ebp, %ebp
+    movq %rsp, %rdi
+    subq $8, %rsp
+    sti
+    call *trap_handlers + TH_SYSCALL(%rip)
+    cli
+    leaq 8(%rsp), %rdi
+    call trap_before_program
+    addq $8, %rsp
+    jmp syscall_exit
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Address spaces: four-level tables, pages of 4 KiB and 2 MiB. The upper half of every top table is a copy of the
+ * kernel's, whose entries never change (paging.c). Tables come from page_alloc(); of theirs, page.index counts
+ * the entries in use of a level 1 or 2 table (atomic), which is freed when it falls to zero. Level 3 tables live as
+ * long as the address space.
+ *
+ * Locks: faults map under the address space's read lock, so tables are put in with compare-and-swap; removal
+ * happens under the write lock only. kmap_lock for the kernel's own range.
+ *
+ * A page without any right is not present for the CPU but remembered: PTE_NONE.
+ */
+#include "pagetable.h"
+
+#include "arch/cpu.h"
+#include "base/str.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/page.h"
+#include "kern/percpu.h"
+#include "pc.h"
+
+#define PTE_NONE 0x200UL /* ours: mapped, no access */
+#define PTE_MAPPED (PTE_PRESENT | PTE_NONE)
+#define FLUSH_EACH_MAX 32u
+
+static struct plat_aspace kernel_as = { .top = kernel_pml4 };
+static struct spinlock kmap_lock = SPINLOCK_INIT("kmap");
+
+static u64 *table_at(u64 entry) { return phys_to_virt(entry & PTE_ADDR); }
+static struct page *page_at(const void *table) { return page_of(virt_to_phys(table)); }
+static void count_add(u64 *table, u64 n) { (void)__atomic_add_fetch(&page_at(table)->index, n, __ATOMIC_RELAXED); }
+static u64 next_boundary(u64 va, unsigned level) { return ALIGN_DOWN(va, 1UL << PT_SHIFT(level)) + (1UL << PT_SHIFT(level)); }
+
+static u64 flags_of(unsigned prot)
+{
+    if (!(prot & (MAP_READ | MAP_WRITE | MAP_EXEC)))
+        return PTE_NONE | PTE_NX;
+    u64 f = PTE_PRESENT | PTE_ACCESSED;
+    if (prot & MAP_WRITE)
+        f |= PTE_WRITE | PTE_DIRTY;
+    if (!(prot & MAP_EXEC))
+        f |= PTE_NX;
+    return f;
+}
+
+static unsigned prot_of(u64 entry)
+{
+    if (!(entry & PTE_PRESENT))
+        return 0;
+    return MAP_READ | (entry & PTE_WRITE ? MAP_WRITE : 0) | (entry & PTE_NX ? 0 : MAP_EXEC);
+}
+
+static struct page *alloc_table(unsigned alloc_flags)
+{
+    struct page *p = page_alloc(0, ALLOC_ZERO | alloc_flags);
+    if (p != NULL) {
+        page_set_kind(p, PAGE_TABLE);
+        p->index = 0;
+    }
+    return p;
+}
+
+/* The table below *entry, made if missing; `parent` (may be NULL) counts it. NULL = no memory. */
+static u64 *child(u64 *entry, u64 *parent, unsigned alloc_flags)
+{
+    u64 e = atomic_load(entry);
+    if (e & PTE_PRESENT)
+        return table_at(e);
+    struct page *p = alloc_table(alloc_flags);
+    if (p == NULL)
+        return NULL;
+    u64 none = 0;
+    if (!atomic_cas(entry, &none, page_phys(p) | PTE_TABLE)) {
+        page_put(p); /* another fault was faster while we waited for memory */
+        return table_at(none);
+    }
+    if (parent != NULL)
+        count_add(parent, 1);
+    return page_virt(p);
+}
+
+/* The level 2 table for va, made if missing. */
+static u64 *make_pd(struct plat_aspace *as, u64 va, unsigned alloc_flags)
+{
+    u64 *pdpt = child(&as->top[PT_INDEX(va, 4)], NULL, alloc_flags);
+    return pdpt != NULL ? child(&pdpt[PT_INDEX(va, 3)], NULL, alloc_flags) : NULL;
+}
+
+/* The level 2 table for va, or NULL and in *ret_next where to go on looking. */
+static u64 *find_pd(struct plat_aspace *as, u64 va, u64 *ret_next)
+{
+    u64 e = as->top[PT_INDEX(va, 4)];
+    if (!(e & PTE_PRESENT)) {
+        *ret_next = next_boundary(va, 4);
+        return NULL;
+    }
+    e = table_at(e)[PT_INDEX(va, 3)];
+    *ret_next = next_boundary(va, 3);
+    return e & PTE_PRESENT ? table_at(e) : NULL;
+}
+
+static void bury(struct plat_aspace *as, const void *table)
+{
+    struct page *p = page_at(table);
+    p->private = (u64)as->dead;
+    as->dead = p;
+}
+
+static void free_dead(struct plat_aspace *as)
+{
+    while (as->dead != NULL) {
+        struct page *p = as->dead;
+        as->dead = (struct page *)p->private;
+        p->private = p->index = 0;
+        page_put(p);
+    }
+}
+
+static bool loaded(const struct plat_aspace *as) { return as == &kernel_as || this_cpu()->plat.as == as; }
+
+/* Replace a large page by 512 small ones. */
+static int split(struct plat_aspace *as, u64 *pde, u64 va, unsigned alloc_flags)
+{
+    struct page *p = alloc_table(alloc_flags);
+    if (p == NULL)
+        return -ENOMEM;
+    u64 *pt = page_virt(p), e = *pde & ~PTE_LARGE;
+    for (unsigned i = 0; i < 512; i++)
+        pt[i] = e + i * PAGE_SIZE;
+    p->index = 512;
+    atomic_store(pde, page_phys(p) | PTE_TABLE);
+    if (loaded(as))
+        invlpg(va);
+    return 0;
+}
+
+static bool is_large(u64 pde) { return (pde & PTE_LARGE) != 0; }
+
+/* Split the large page that va lies inside of, if any: not when va is its start. */
+static int split_edge(struct plat_aspace *as, u64 va)
+{
+    u64 next, *pd;
+    if (IS_ALIGNED(va, HUGE_SIZE) || (pd = find_pd(as, va, &next)) == NULL)
+        return 0;
+    u64 *pde = &pd[PT_INDEX(va, 2)];
+    return (*pde & PTE_MAPPED) && is_large(*pde) ? split(as, pde, va, 0) : 0;
+}
+
+/* --- mapping ------------------------------------------------------------------------ */
+
+static u64 *make_pt(struct plat_aspace *as, u64 va, unsigned alloc_flags)
+{
+    u64 *pd = make_pd(as, va, alloc_flags);
+    if (pd == NULL)
+        return NULL;
+    u64 *pde = &pd[PT_INDEX(va, 2)];
+    if ((*pde & PTE_MAPPED) && is_large(*pde) && split(as, pde, va, alloc_flags) != 0)
+        return NULL;
+    return child(pde, pd, alloc_flags);
+}
+
+/* Take out the level 1 table (and then the level 2 table) of va if empty. */
+static void prune(struct plat_aspace *as, u64 *pd, u64 va)
+{
+    u64 *pde = &pd[PT_INDEX(va, 2)];
+    if ((*pde & PTE_PRESENT) && !is_large(*pde)) {
+        u64 *pt = table_at(*pde);
+        if (page_at(pt)->index != 0)
+            return;
+        atomic_store(pde, 0);
+        count_add(pd, -1UL);
+        bury(as, pt);
+    }
+    if (page_at(pd)->index == 0) {
+        atomic_store(&table_at(as->top[PT_INDEX(va, 4)])[PT_INDEX(va, 3)], 0);
+        bury(as, pd);
+    }
+}
+
+static int map_huge(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 flags, unsigned alloc_flags)
+{
+    for (u64 at = va; at < va + len; at = next_boundary(at, 3))
+        if (make_pd(as, at, alloc_flags) == NULL)
+            return -ENOMEM;
+    for (u64 end = va + len; va < end; va += HUGE_SIZE, pa += HUGE_SIZE) {
+        u64 *pd = make_pd(as, va, alloc_flags);
+        u64 *pde = &pd[PT_INDEX(va, 2)], old = *pde;
+        atomic_store(pde, pa | flags | PTE_LARGE);
+        if (old == 0) {
+            count_add(pd, 1);
+            continue;
+        }
+        if (!is_large(old))
+            bury(as, table_at(old));
+        if (loaded(as))
+            write_cr3(read_cr3());
+    }
+    return 0;
+}
+
+static int map_small(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 flags, unsigned alloc_flags)
+{
+    u64 end = va + len;
+    u64 *pt = make_pt(as, va, alloc_flags);
+    if (pt == NULL)
+        return -ENOMEM;
+    for (u64 at = next_boundary(va, 2); at < end; at += HUGE_SIZE)
+        if (make_pt(as, at, alloc_flags) == NULL)
+            return -ENOMEM; /* empty tables stay until their range is unmapped or the space ends */
+    while (va < end) {
+        u64 stop = MIN(end, next_boundary(va, 2)), added = 0;
+        for (u64 *pte = &pt[PT_INDEX(va, 1)]; va < stop; va += PAGE_SIZE, pa += PAGE_SIZE, pte++) {
+            u64 old = *pte;
+            atomic_store_relaxed(pte, pa | flags);
+            if (old == 0)
+                added++;
+            else if ((old & PTE_PRESENT) && loaded(as))
+                invlpg(va);
+        }
+        if (added != 0)
+            count_add(pt, added);
+        if (va < end)
+            pt = make_pt(as, va, alloc_flags);
+    }
+    return 0;
+}
+
+int plat_map(struct plat_aspace *as, uaddr_t va, paddr_t pa, size_t len_bytes, unsigned prot)
+{
+    ASSERT(IS_ALIGNED(va | pa | len_bytes, PAGE_SIZE) && va < PLAT_USER_MAX && len_bytes <= PLAT_USER_MAX - va);
+    u64 flags = flags_of(prot);
+    if (!(prot & MAP_HUGE))
+        return map_small(as, va, pa, len_bytes, flags, 0);
+    ASSERT(IS_ALIGNED(va | pa | len_bytes, HUGE_SIZE));
+    return map_huge(as, va, pa, len_bytes, flags, 0);
+}
+
+/* --- removing, changing ---------------------------------------------------------------- */
+
+static void unmap_pages(u64 *pt, u64 va, u64 stop, plat_unmap_fn *fn, void *ctx)
+{
+    u64 removed = 0;
+    for (u64 *pte = &pt[PT_INDEX(va, 1)]; va < stop; va += PAGE_SIZE, pte++) {
+        u64 old = *pte;
+        if (old == 0)
+            continue;
+        atomic_store_relaxed(pte, 0);
+        removed++;
+        if (fn != NULL)
+            fn(ctx, va, old & PTE_ADDR, PAGE_SIZE);
+    }
+    if (removed != 0)
+        count_add(pt, -removed);
+}
+
+static void unmap_range(struct plat_aspace *as, u64 va, u64 end, plat_unmap_fn *fn, void *ctx)
+{
+    while (va < end) {
+        u64 next, *pd = find_pd(as, va, &next);
+        if (pd == NULL) {
+            va = next;
+            continue;
+        }
+        u64 stop = MIN(end, next_boundary(va, 2));
+        u64 *pde = &pd[PT_INDEX(va, 2)], e = *pde;
+        if (e & PTE_MAPPED) {
+            if (is_large(e)) {
+                atomic_store(pde, 0);
+                count_add(pd, -1UL);
+                if (fn != NULL)
+                    fn(ctx, va, e & PTE_ADDR, HUGE_SIZE);
+            } else {
+                unmap_pages(table_at(e), va, stop, fn, ctx);
+            }
+            prune(as, pd, va);
+        } else if (page_at(pd)->index == 0) {
+            prune(as, pd, va);
+            va = MIN(end, next);
+            continue;
+        }
+        va = stop;
+    }
+}
+
+int plat_unmap(struct plat_aspace *as, uaddr_t va, size_t len_bytes, plat_unmap_fn *fn, void *ctx)
+{
+    if (split_edge(as, va) != 0 || split_edge(as, va + len_bytes) != 0)
+        return -ENOMEM;
+    unmap_range(as, va, va + len_bytes, fn, ctx);
+    return 0;
+}
+
+int plat_protect(struct plat_aspace *as, uaddr_t va, size_t len_bytes, unsigned prot)
+{
+    u64 end = va + len_bytes, flags = flags_of(prot);
+    if (split_edge(as, va) != 0 || split_edge(as, end) != 0)
+        return -ENOMEM;
+    while (va < end) {
+        u64 next, *pd = find_pd(as, va, &next);
+        if (pd == NULL) {
+            va = next;
+            continue;
+        }
+        u64 stop = MIN(end, next_boundary(va, 2));
+        u64 *pde = &pd[PT_INDEX(va, 2)], e = *pde;
+        if ((e & PTE_MAPPED) && is_large(e)) {
+            atomic_store(pde, (e & PTE_ADDR) | flags | PTE_LARGE);
+        } else if (e & PTE_MAPPED) {
+            u64 *pte = &table_at(e)[PT_INDEX(va, 1)];
+            for (u64 at = va; at < stop; at += PAGE_SIZE, pte++)
+                if (*pte != 0)
+                    atomic_store_relaxed(pte, (*pte & PTE_ADDR) | flags);
+        }
+        va = stop;
+    }
+    return 0;
+}
+
+bool plat_lookup(struct plat_aspace *as, uaddr_t va, paddr_t *ret_pa, unsigned *ret_prot)
+{
+    u64 next, *pd = va < PLAT_USER_MAX ? find_pd(as, va, &next) : NULL;
+    if (pd == NULL)
+        return false;
+    u64 e = pd[PT_INDEX(va, 2)];
+    if (!(e & PTE_MAPPED))
+        return false;
+    u64 offset = va & (HUGE_SIZE - 1);
+    unsigned huge = is_large(e) ? MAP_HUGE : 0;
+    if (!huge) {
+        e = table_at(e)[PT_INDEX(va, 1)];
+        if (!(e & PTE_MAPPED))
+            return false;
+        offset = va & (PAGE_SIZE - 1);
+    }
+    if (ret_pa != NULL)
+        *ret_pa = (e & PTE_ADDR) + offset;
+    if (ret_prot != NULL)
+        *ret_prot = prot_of(e) | huge;
+    return true;
+}
+
+/* One CPU runs for now: others would get an interrupt here and be waited for before the tables are freed. */
+void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
+{
+    if (loaded(as)) {
+        if (len_bytes / PAGE_SIZE > FLUSH_EACH_MAX)
+            write_cr3(read_cr3());
+        else
+            for (u64 end = va + len_bytes; va < end; va += PAGE_SIZE)
+                invlpg(va);
+    }
+    free_dead(as);
+}
+
+/* --- whole address spaces ------------------------------------------------------------------ */
+
+int plat_aspace_init(struct plat_aspace *as)
+{
+    struct page *p = alloc_table(0);
+    if (p == NULL)
+        return -ENOMEM;
+    *as = (struct plat_aspace){ .top = page_virt(p) };
+    memcpy(&as->top[256], &kernel_pml4[256], 256 * sizeof(u64));
+    return 0;
+}
+
+static void free_tables(struct plat_aspace *as)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        if (as->top[i] == 0)
+            continue;
+        u64 *pdpt = table_at(as->top[i]);
+        for (unsigned j = 0; j < 512; j++) {
+            if (pdpt[j] == 0)
+                continue;
+            u64 *pd = table_at(pdpt[j]);
+            for (unsigned k = 0; k < 512 && page_at(pd)->index != 0; k++)
+                if ((pd[k] & PTE_PRESENT) && !is_large(pd[k]))
+                    bury(as, table_at(pd[k]));
+            bury(as, pd);
+        }
+        bury(as, pdpt);
+    }
+}
+
+void plat_aspace_done(struct plat_aspace *as)
+{
+    if (as->top == NULL)
+        return;
+    u64 flags = plat_events_save();
+    if (this_cpu()->plat.as == as) {
+        write_cr3(virt_to_phys(kernel_pml4));
+        this_cpu()->plat.as = NULL;
+    }
+    plat_events_restore(flags);
+    free_tables(as);
+    bury(as, as->top);
+    as->top = NULL;
+    free_dead(as);
+}
+
+/* Kernel threads run on whatever is loaded: their half is the same everywhere. */
+void plat_aspace_switch(struct plat_aspace *as)
+{
+    struct percpu *cpu = this_cpu();
+    if (as == NULL || cpu->plat.as == as)
+        return;
+    if (cpu->plat.as != NULL)
+        atomic_and(&cpu->plat.as->cpus, ~(1UL << cpu->cpu));
+    atomic_or(&as->cpus, 1UL << cpu->cpu);
+    cpu->plat.as = as;
+    write_cr3(virt_to_phys(as->top));
+}
+
+/* --- the kernel's range --------------------------------------------------------------------- */
+
+int plat_kmap(void *kva, paddr_t pa, size_t len_bytes, unsigned prot)
+{
+    u64 va = (u64)kva;
+    ASSERT(va >= PLAT_KVMAP_START && va < PLAT_KVMAP_END && len_bytes <= PLAT_KVMAP_END - va);
+    u64 flags = spin_lock_irqsave(&kmap_lock);
+    int err = map_small(&kernel_as, va, pa, len_bytes, flags_of(prot) | PTE_GLOBAL, ALLOC_ATOMIC);
+    spin_unlock_irqrestore(&kmap_lock, flags);
+    return err;
+}
+
+void plat_kunmap(void *kva, size_t len_bytes)
+{
+    u64 flags = spin_lock_irqsave(&kmap_lock), va = (u64)kva;
+    unmap_range(&kernel_as, va, va + len_bytes, NULL, NULL);
+    for (u64 at = va; at < va + len_bytes; at += PAGE_SIZE)
+        invlpg(at); /* global entries outlive a new cr3 */
+    free_dead(&kernel_as);
+    spin_unlock_irqrestore(&kmap_lock, flags);
+}

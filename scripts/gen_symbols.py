@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Pack the function names of a linked kernel for kernel/trace/symbols.c, which describes the format.
+
+usage: gen_symbols.py NM KERNEL OUTPUT.S
+
+The table lies after everything that it describes, so linking the kernel again with it moves no function.
+"""
+import collections
+import struct
+import subprocess
+import sys
+
+STEP_SHIFT = 5
+FIRST_TOKEN = 128
+
+
+def pair_tokens(names):
+    """Byte pair encoding: names as lists of codes, and the pair behind each code from FIRST_TOKEN on."""
+    texts = [list(n.encode("ascii", "replace")) for n in names]
+    tokens = []
+    for code in range(FIRST_TOKEN, 256):
+        pairs = collections.Counter()
+        for t in texts:
+            pairs.update(zip(t, t[1:]))
+        if not pairs:
+            break
+        pair, uses = max(pairs.items(), key=lambda item: (item[1], item[0]))
+        if uses < 4:
+            break
+        tokens.append(pair)
+        for i, t in enumerate(texts):
+            out, k = [], 0
+            while k < len(t):
+                if k + 1 < len(t) and (t[k], t[k + 1]) == pair:
+                    out.append(code)
+                    k += 2
+                else:
+                    out.append(t[k])
+                    k += 1
+            texts[i] = out
+    return texts, tokens
+
+
+def main():
+    nm, kernel, output = sys.argv[1:]
+    lines = subprocess.run([nm, "-n", "--defined-only", kernel], check=True, capture_output=True, text=True).stdout
+    symbols, bounds = {}, {}
+    for line in lines.splitlines():
+        address, kind, name = line.split(maxsplit=2)
+        if name in ("text_start", "text_end"):
+            bounds[name] = int(address, 16)
+        elif kind in "tTwW":
+            symbols.setdefault(int(address, 16), name.split(".")[0])
+    start, end = bounds["text_start"], bounds["text_end"]
+    table = sorted((a - start, n) for a, n in symbols.items() if start <= a < end)
+    texts, tokens = pair_tokens([n for _, n in table])
+    data, offsets, addresses = bytearray(), [], []
+    previous = 0
+    for i, ((address, _), codes) in enumerate(zip(table, texts)):
+        if i % (1 << STEP_SHIFT) == 0:
+            offsets.append(len(data))
+            addresses.append(address)
+            previous = address
+        distance = address - previous
+        previous = address
+        while distance >= 0x80:
+            data.append(distance & 0x7F | 0x80)
+            distance >>= 7
+        data.append(distance)
+        codes = codes[:255]
+        data.append(len(codes))
+        data += bytes(codes)
+    blob = struct.pack("<4I", len(table), STEP_SHIFT, FIRST_TOKEN, end - start)
+    blob += struct.pack("<%dI" % len(offsets), *offsets) + struct.pack("<%dI" % len(addresses), *addresses)
+    tokens += [(0, 0)] * (256 - FIRST_TOKEN - len(tokens))
+    blob += b"".join(bytes(p) for p in tokens) + bytes(data)
+    with open(output, "w", encoding="ascii") as f:
+        f.write('    .section .symtab_packed, "a", @progbits\n    .balign 8\n    .globl symtab_packed\nsymtab_packed:\n')
+        for i in range(0, len(blob), 32):
+            f.write("    .byte " + ",".join(map(str, blob[i:i + 32])) + "\n")
+        f.write('    .section .note.GNU-stack, "", @progbits\n')
+
+
+main()
