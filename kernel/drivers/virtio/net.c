@@ -99,6 +99,21 @@ struct vnet {
     struct net_hdr *spare;
 };
 
+/* tx_lock held: it is what orders the starts of the timer. */
+static void arm_timer_locked(struct vnet *v)
+{
+    if (!ktimer_armed(&v->timer))
+        ktimer_start(&v->timer, now_ns() + RETRY_NS);
+}
+
+static void arm_timer(struct vnet *v)
+{
+    spin_lock_bh(&v->tx_lock);
+    if (v->running)
+        arm_timer_locked(v);
+    spin_unlock_bh(&v->tx_lock);
+}
+
 /* --- receive ----------------------------------------------------------------------- */
 
 static bool refill_locked(struct vnet *v)
@@ -191,8 +206,8 @@ static unsigned vnet_poll(struct netdev *d, unsigned budget)
         if (n > 0) {
             if (v->rx->in_flight < v->rx_target / 4 && v->rx_target < v->rx->size)
                 v->rx_target = MIN(2 * v->rx_target, (u32)v->rx->size);
-            if (!refill_locked(v) && !ktimer_armed(&v->timer))
-                ktimer_start(&v->timer, now_ns() + RETRY_NS);
+            if (!refill_locked(v))
+                arm_timer(v);
             virtio_kick(v->rx);
         }
         virtio_check(v->rx);
@@ -337,8 +352,8 @@ static void vnet_kick(struct netdev *d)
     spin_lock_bh(&v->tx_lock);
     if (v->running) {
         virtio_kick(v->tx);
-        if (v->tx->in_flight > 0 && !ktimer_armed(&v->timer))
-            ktimer_start(&v->timer, now_ns() + RETRY_NS);
+        if (v->tx->in_flight > 0)
+            arm_timer_locked(v);
     }
     spin_unlock_bh(&v->tx_lock);
 }
@@ -448,7 +463,7 @@ static void vnet_timer(struct ktimer *t)
         retry = true;
     }
     if (retry)
-        ktimer_start(t, now_ns() + RETRY_NS);
+        arm_timer(v);
 }
 
 /* --- open and stop ---------------------------------------------------------------------- */
@@ -511,7 +526,7 @@ static int vnet_open(struct netdev *d)
     virtio_kick(v->rx);
     spin_unlock_bh(&v->rx_lock);
     if (!full)
-        ktimer_start(&v->timer, now_ns() + RETRY_NS);
+        arm_timer(v);
     check_link(v);
     return 0;
 }
