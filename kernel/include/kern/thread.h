@@ -23,7 +23,9 @@
 #include "kern/percpu.h"
 #include "kern/timer.h"
 
+#ifndef KSTACK_SIZE /* plat/impl.h may want more: sanitizers do */
 #define KSTACK_SIZE (16 * 1024UL) /* plus an unmapped guard page below */
+#endif
 
 enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKING, THREAD_BLOCKED, THREAD_DEAD };
 
