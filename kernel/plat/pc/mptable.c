@@ -10,7 +10,6 @@
 
 #define FLOATING_LEN 16u
 #define HEADER_LEN 44u
-#define TABLE_MAX 65536u
 #define ENTRY_CPU 0
 #define ENTRY_BUS 1
 #define ENTRY_IOAPIC 2
@@ -84,7 +83,7 @@ bool pc_mptable_parse(void)
     const u8 *e = t + HEADER_LEN, *end = t + get_u16(t + 4);
     u64 isa_buses = 0;
     u32 ioapic_id = 256;
-    for (unsigned left = get_u16(t + 34); left > 0 && e < end; left--) {
+    while (e < end) { /* the length bounds it: some firmware leaves the count of entries 0 */
         size_t len = e[0] == ENTRY_CPU ? 20 : 8;
         if ((size_t)(end - e) < len)
             break;
