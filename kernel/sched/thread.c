@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Threads: memory, life and death. A thread cannot free the stack it runs on:
- * the next thread on its CPU does (thread_bury). The newest few stacks are
+ * the next thread on its CPU does (thread_bury). A few stacks are
  * kept for the next thread_create(), because mapping one costs far more than all
- * the rest. References: one for whoever created the thread, one for its run
+ * the rest. Unmapping may sleep, which the idle thread must not: what it would
+ * unmap waits in `late` for the work thread or the next thread_create(). References: one for whoever created the thread, one for its run
  * until it has left the CPU for good.
  */
 #include "sched_impl.h"
@@ -13,7 +14,6 @@
 #include "kern/work.h"
 
 #define SPARE_STACKS 4u
-#define SPARE_THREADS 4u
 
 static struct spinlock all_lock = SPINLOCK_INIT("all threads");      /* _bh */
 static struct list all_threads = LIST_INIT(all_threads);            /* all_lock */
@@ -22,6 +22,10 @@ static u32 next_id = 1;                                             /* atomic */
 static struct spinlock spare_lock = SPINLOCK_INIT("spare stacks");   /* _bh */
 static void *spare_stacks[SPARE_STACKS];                            /* spare_lock */
 static unsigned spare_count;                                        /* spare_lock */
+static struct list late = LIST_INIT(late);                          /* spare_lock: dead threads by rt_node */
+static u32 stacks_mapped;                                           /* atomic */
+static struct work late_work;
+static u32 late_work_made;                                          /* atomic */
 
 static struct kmem_cache *thread_cache;
 static struct kmem_cache *fpu_cache; /* made with the first program thread; atomic */
@@ -31,29 +35,67 @@ void thread_init_subsystem(void)
     thread_cache = kmem_cache_create("thread", sizeof(struct thread), 0);
 }
 
-static void *stack_alloc(void)
+static void unmap_late(struct work *w)
+{
+    for (;;) {
+        spin_lock_bh(&spare_lock);
+        struct list *n = list_pop_front(&late);
+        spin_unlock_bh(&spare_lock);
+        if (n == NULL)
+            return;
+        thread_bury(list_entry(n, struct thread, rt_node));
+    }
+}
+
+static void *take_spare(struct thread **ret_late)
 {
     void *stack = NULL;
+    struct list *n = NULL;
     spin_lock_bh(&spare_lock);
     if (spare_count != 0)
         stack = spare_stacks[--spare_count];
+    else if ((n = list_pop_front(&late)) != NULL)
+        *ret_late = list_entry(n, struct thread, rt_node);
     spin_unlock_bh(&spare_lock);
-    return stack != NULL ? stack : vmap_alloc(KSTACK_SIZE);
+    return stack;
 }
 
-/* Thread context. */
+static void *stack_alloc(void)
+{
+    struct thread *dead = NULL;
+    void *stack = take_spare(&dead);
+    if (stack != NULL)
+        return stack;
+    if (dead != NULL) {
+        stack = dead->kstack;
+        dead->kstack = NULL;
+        thread_put(dead);
+        return stack;
+    }
+    stack = vmap_alloc(KSTACK_SIZE);
+    if (stack != NULL && atomic_add(&stacks_mapped, 1u) > SPARE_STACKS && atomic_xchg(&late_work_made, 1u) == 0)
+        work_init(&late_work, unmap_late);
+    return stack;
+}
+
+/* False: no room among the spares. */
+static bool keep_stack(void *stack)
+{
+    spin_lock_bh(&spare_lock);
+    bool room = spare_count < SPARE_STACKS;
+    if (room)
+        spare_stacks[spare_count++] = stack;
+    spin_unlock_bh(&spare_lock);
+    return room;
+}
+
+/* May sleep. */
 static void stack_free(void *stack)
 {
-    if (stack == NULL)
-        return;
-    spin_lock_bh(&spare_lock);
-    if (spare_count < SPARE_STACKS) {
-        spare_stacks[spare_count++] = stack;
-        stack = NULL;
-    }
-    spin_unlock_bh(&spare_lock);
-    if (stack != NULL)
+    if (stack != NULL && !keep_stack(stack)) {
         vmap_free(stack, KSTACK_SIZE);
+        atomic_sub(&stacks_mapped, 1u);
+    }
 }
 
 static void *fpu_alloc(void)
@@ -161,9 +203,17 @@ void thread_exit(void)
 
 void thread_bury(struct thread *t)
 {
-    void *stack = t->kstack;
+    if (!keep_stack(t->kstack)) {
+        if (current_thread() == this_cpu()->idle) {
+            spin_lock_bh(&spare_lock);
+            list_push_back(&late, &t->rt_node);
+            spin_unlock_bh(&spare_lock);
+            work_queue(&late_work);
+            return;
+        }
+        stack_free(t->kstack);
+    }
     t->kstack = NULL;
-    stack_free(stack);
     thread_put(t);
 }
 
