@@ -8,6 +8,7 @@
  * Nothing here waits for a device that the program does not need: the network card
  * stays closed until first use, entropy arrives when it arrives.
  */
+#include "base/bytes.h"
 #include "base/fmt.h"
 #include "base/str.h"
 #include "control.h"
@@ -165,7 +166,7 @@ static void net_changed(void)
         char text[32];
         const u8 *a = (const u8 *)&n.address;
         fmt_snprintf(text, sizeof(text), "%u.%u.%u.%u/%u", a[0], a[1], a[2], a[3],
-                     (unsigned)__builtin_popcount(n.netmask));
+                     n.netmask == 0 ? 0u : 32u - (unsigned)__builtin_ctz(be32(n.netmask)));
         control_text(CTL_NET, text);
     }
 }
