@@ -56,7 +56,7 @@ static s64 seek_data_hole(struct inode *i, u64 off, bool hole)
     u64 size = inode_size(i);
     if (off >= size)
         return -ENXIO;
-    if (i->data->ops == NULL || i->data->ops->write != NULL || i->sb->read_only || i->data != &i->mapping)
+    if (i->data->ops == NULL || i->data->ops->read != NULL)
         return hole ? (s64)size : (s64)off; /* no holes known */
     for (u64 index = off >> PAGE_SHIFT; index << PAGE_SHIFT < size; index++) {
         if (i->mapping.page_count == 0) {

@@ -82,6 +82,8 @@ void super_put(struct superblock *sb)
         dentry_kill_tree(sb->root);
         sb->root = NULL;
     }
+    if (sb->ops->shutdown != NULL)
+        sb->ops->shutdown(sb);
     super_unref(sb);
 }
 

@@ -399,7 +399,16 @@ size_t vfs_show_filesystems(char *buf, size_t size)
 }
 
 static const struct super_ops anon_super_ops;
-static const struct inode_ops anon_inode_ops;
+
+static int anon_setattr(struct inode *i, const struct setattr *a)
+{
+    if ((a->valid & SETATTR_SIZE) != 0)
+        return -EINVAL;
+    inode_apply_attrs(i, a);
+    return 0;
+}
+
+static const struct inode_ops anon_inode_ops = {.setattr = anon_setattr};
 
 void mounts_init(void)
 {

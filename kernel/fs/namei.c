@@ -162,8 +162,8 @@ int vfs_link(const struct lookup *from, const char *from_name, const struct look
             err = -EPERM;
         if (err == 0) {
             mutex_lock(&i->lock);
-            /* linkat(2): a file with no name left, unless it is an O_TMPFILE one, cannot come back */
-            err = i->nlink == 0 && old.dentry->hashed ? -ENOENT : dir->ops->link(dir, d, i);
+            /* linkat(2): a file with no name left cannot come back, unless it is an O_TMPFILE one */
+            err = i->nlink == 0 && old.dentry->private == NULL ? -ENOENT : dir->ops->link(dir, d, i);
             mutex_unlock(&i->lock);
         }
         create_end(&w, d);

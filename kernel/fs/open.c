@@ -228,6 +228,7 @@ static int open_tmpfile(const struct lookup *l, const char *name, u32 flags, u32
             err = -ENOMEM;
         } else {
             dentry_attach(d, i);
+            d->private = (flags & O_EXCL) == 0 ? d : NULL; /* linkat() may give it a name */
             struct path q = {mount_get(p.mount), d};
             err = open_at(&q, flags & ~(O_DIRECTORY | O_TRUNC), l->cred, true, ret);
             if (err != 0)

@@ -261,7 +261,8 @@ struct super_ops {
     void (*evict_inode)(struct inode *i);    /* last reference: free private data; nlink == 0 means deleted */
     int (*statfs)(struct superblock *sb, struct kstatfs *ret);
     int (*sync)(struct superblock *sb);
-    void (*unmount)(struct superblock *sb);
+    void (*shutdown)(struct superblock *sb); /* the names are gone: give up inodes that you keep */
+    void (*unmount)(struct superblock *sb);  /* the last inode is gone: free private */
     /* A cached dentry may be used as it is? NULL = yes (procfs says no). */
     bool (*revalidate)(struct dentry *d);
 };
