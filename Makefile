@@ -22,6 +22,7 @@ run: ## Build, start Debian's redis-server as a unikernel, talk to it
 check: ## All tests; the last line is "N passed, N failed"
 	@$(SETUP) build run check
 	@$(MAKE) --no-print-directory all
+	@ninja -C $(BUILD) --quiet meson-test-prereq
 	@python3 scripts/check.py $(BUILD)
 
 bench: ## Measure against Debian's cloud kernel as guest, side by side
