@@ -5,13 +5,15 @@
  * XSAVE. AMX tiles and protection keys are left off: programs are not told of them.
  */
 #include "arch/cpu.h"
-#include "arch/x86.h"
 #include "base/str.h"
 #include "kern/arch.h"
 
 #define XFEATURES 0xe7u /* x87, SSE, AVX, AVX-512 opmask, ZMM_Hi256, Hi16_ZMM */
 #define FXSAVE_SIZE 512u
 #define XSAVE_MIN 576u
+
+/* A fault at 1 goes on at 2 (arch_fault_fixup()). */
+#define EX_TABLE ".pushsection .ex_table, \"a\", @progbits\n .long 1b - .\n .long 2b - .\n .popsection"
 
 static u32 xsave_mask; /* 0 = FXSAVE */
 static u32 area_size = FXSAVE_SIZE;
@@ -59,29 +61,28 @@ void arch_fpu_save(void *area)
         __asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
 }
 
-/* The area may have come from a program's signal frame: XRSTOR faults on reserved bits of the
- * header and of MXCSR, so they are taken out first. */
-void arch_fpu_sanitize(void *area)
-{
-    u32 mxcsr;
-    memcpy(&mxcsr, (u8 *)area + 24, sizeof mxcsr);
-    mxcsr &= 0xffffu;
-    memcpy((u8 *)area + 24, &mxcsr, sizeof mxcsr);
-    if (!xsave_mask)
-        return;
-    u64 header[8];
-    memcpy(header, (u8 *)area + FXSAVE_SIZE, sizeof header);
-    header[0] &= xsave_mask;
-    memset(&header[1], 0, sizeof header - sizeof header[0]);
-    memcpy((u8 *)area + FXSAVE_SIZE, header, sizeof header);
-}
+/* The initial state: everything but MXCSR comes from XSTATE_BV being 0. */
+static const struct {
+    u16 fcw;
+    u8 unused[22];
+    u32 mxcsr, mxcsr_mask;
+    u8 rest[XSAVE_MIN - 32];
+} initial ALIGNED(64) = { .fcw = 0x37f, .mxcsr = 0x1f80 };
 
-u64 arch_fpu_features(void) { return xsave_mask; }
+/* False when the area was refused (a program may have had it in its hands); nothing is loaded then. */
+static bool try_restore(const void *area)
+{
+    u32 ok = 0;
+    if (likely(xsave_mask))
+        __asm__ volatile("1: xrstor64 (%1)\n movl $1, %0\n 2:\n" EX_TABLE
+                         : "+r"(ok) : "r"(area), "a"(xsave_mask), "d"(0) : "memory");
+    else
+        __asm__ volatile("1: fxrstor64 (%1)\n movl $1, %0\n 2:\n" EX_TABLE : "+r"(ok) : "r"(area) : "memory");
+    return ok != 0;
+}
 
 void arch_fpu_restore(const void *area)
 {
-    if (likely(xsave_mask))
-        __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(xsave_mask), "d"(0) : "memory");
-    else
-        __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
+    if (unlikely(!try_restore(area)))
+        (void)try_restore(&initial);
 }
