@@ -39,6 +39,7 @@ enum ctl_type {
     CTL_CRASH,      /* UTF-8 text: crash report of the program or panic of the kernel */
     CTL_LOG,        /* UTF-8 text: something the user should know (missing call, ...) */
     CTL_NET,        /* UTF-8 text: address obtained, "192.0.2.7/24" */
+    CTL_OUTPUT_EOF, /* struct ctl_output_eof: the program has closed this stream for good */
     /* tender -> instance */
     CTL_SIGNAL = 64, /* struct ctl_signal */
     CTL_WINSIZE,     /* struct ctl_winsize */
@@ -75,6 +76,13 @@ struct ctl_winsize {
  * place in the stream: the program sees it behind that many bytes. */
 struct ctl_stdin_eof {
     uint64_t total_bytes; /* written to the stdin port since the start */
+};
+
+/* The same for output: the reader sees the end behind that many bytes. */
+struct ctl_output_eof {
+    uint32_t stream; /* 1 = stdout, 2 = stderr */
+    uint32_t reserved;
+    uint64_t total_bytes; /* written to that port since the start */
 };
 
 #endif

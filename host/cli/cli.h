@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of `drupe`. Each takes argv from its own name on and returns the exit status. */
+#ifndef HOST_CLI_CLI_H
+#define HOST_CLI_CLI_H
+
+#include "host/lib/error.h"
+
+int command_run(int argc, char **argv, struct error *err);
+int command_build(int argc, char **argv, struct error *err);
+
+void help_main(void);
+void help_run(void);
+void help_build(void);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options that run and build share. */
+#ifndef HOST_CLI_COMMON_H
+#define HOST_CLI_COMMON_H
+
+#include "host/image/config.h"
+#include "host/image/image.h"
+
+/* What changes config.json. */
+struct program_options {
+    struct strv env;
+    const char *workdir, *user, *name;
+};
+
+/* Apply to a configuration. Names of users come from passwd_text and group_text (may be empty). */
+int program_options_apply(const struct program_options *o, struct config *c, const struct buf *passwd_text,
+                          const struct buf *group_text, struct error *err);
+/* The names that this host has. */
+void accounts_of_host(struct buf *ret_passwd, struct buf *ret_group);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Texts of --help. */
+#include <stdio.h>
+
+#include "host/cli/cli.h"
+
+void help_main(void)
+{
+    fputs("Usage: drupe COMMAND [OPTION]... \n"
+          "\n"
+          "Run unmodified Linux programs as small machines of their own.\n"
+          "\n"
+          "Commands:\n"
+          "  run      run a program, a directory or an image     drupe run -p 6379:6379 redis-server\n"
+          "  build    make an image file                         drupe build -o redis.img redis-server\n"
+          "  version  print the version\n"
+          "  help     print this, or help for a command          drupe help run\n"
+          "\n"
+          "Exit status of run: the program's own, 128+N when signal N ended it; 127 there is no such\n"
+          "program, 126 it cannot be executed, 125 drupe or the machine failed.\n",
+          stdout);
+}
+
+void help_run(void)
+{
+    fputs("Usage: drupe run [OPTION]... SOURCE [ARG]...\n"
+          "\n"
+          "SOURCE is a program of this host (by name or path: its libraries, and for a Debian program\n"
+          "its package's files, are found), a script with #!, dir:PATH (a root file system), or an\n"
+          "image made by `drupe build`. ARGs behind an image replace the arguments stored in it.\n"
+          "\n"
+          "Machine:\n"
+          "  --on WHERE          auto (default), kvm, qemu (emulation)\n"
+          "  --machine TYPE      microvm (default, starts fastest) or q35\n"
+          "  -m, --memory SIZE   memory, with K, M or G (default 512M; used as needed)\n"
+          "  --cpus N            processors (only 1 so far)\n"
+          "Program:\n"
+          "  -e, --env K[=V]     set a variable of the environment, or pass on this one's\n"
+          "  -w, --workdir DIR   working directory (default /)\n"
+          "  -u, --user U[:G]    user and group, as numbers or names (default root)\n"
+          "  --name NAME         name of the instance: its host name (default drupe)\n"
+          "  --entrypoint PROG   run PROG of the image instead of its own program\n"
+          "Streams:\n"
+          "  -i, --interactive   keep standard input open even if it is a terminal; pipes and\n"
+          "                      files are always passed on\n"
+          "  -t, --tty           give the program a terminal\n"
+          "Network:\n"
+          "  --net user          (default) through a process of this user; reaches the world\n"
+          "  --net tap:IF        the TAP interface IF; address by DHCP, or --ip\n"
+          "  --net none          none\n"
+          "  -p [IP:]H:G[/udp]   publish port G of the program as port H of the host\n"
+          "  --ip A/LEN[,GW]     address, prefix length and gateway, with --net tap\n"
+          "  --dns A[,A]...      name servers, with --net\n"
+          "Image:\n"
+          "  --add PATH[:DST]    put a file or directory of the host into the image\n"
+          "  --no-package        leave out what the program's Debian package would bring\n"
+          "  --gconv             put the C library's character set converters into the image\n"
+          "Other:\n"
+          "  --rm                accepted: nothing of an instance stays when it ends\n"
+          "  -V, --verbose       say what was chosen and why, and show the console\n"
+          "\n"
+          "^C and SIGTERM are passed on to the program; if it has not ended after 10 seconds, or\n"
+          "at the second ^C, the machine is killed.\n"
+          "\n"
+          "Environment: DRUPE_KERNEL (kernel image), DRUPE_CACHE (directory of cached images),\n"
+          "DRUPE_CACHE_SIZE (default 2G), DRUPE_QEMU_ARGS (more arguments for QEMU),\n"
+          "DRUPE_KERNEL_ARGS (more for the kernel's command line).\n",
+          stdout);
+}
+
+void help_build(void)
+{
+    fputs("Usage: drupe build [OPTION]... [-o FILE] SOURCE [ARG]...\n"
+          "\n"
+          "Make an image of SOURCE (see drupe run --help) that runs with these ARGs, without the\n"
+          "host's files. It is an EROFS file system and can be mounted or checked by Linux.\n"
+          "\n"
+          "  -o, --output FILE   where to write it (default: the program's name with .img)\n"
+          "  -e, -w, -u, --add, --no-package, --gconv, --name, -V: as for run; stored in the image\n",
+          stdout);
+}

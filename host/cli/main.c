@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* drupe: the command. Errors travel up to here and are printed once. */
+#include <stdio.h>
+#include <string.h>
+
+#include "host/cli/cli.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv, struct error *err);
+    void (*help)(void);
+} commands[] = {{"run", command_run, help_run}, {"build", command_build, help_build}};
+
+/* Words of the design that later work fills in. */
+static const char *const later[] = {"ps",    "logs",    "stop", "kill",   "rm",       "wait",    "inspect", "stats",
+                                    "top",   "trace",   "gdb",  "profile", "dump",    "snapshot", "convert", "serve"};
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown(const char *name, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(later); i++)
+        if (strcmp(later[i], name) == 0)
+            return err_set(err, EXIT_DRUPE, "drupe %s is not there yet", name);
+    return err_set(err, EXIT_DRUPE, "unknown command \"%s\"; see drupe --help", name);
+}
+
+static int help(const char *name, struct error *err)
+{
+    const struct command *c = name ? find(name) : NULL;
+    if (name && !c)
+        return unknown(name, err);
+    if (c)
+        c->help();
+    else
+        help_main();
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = {0};
+    int status;
+    const char *name = argc > 1 ? argv[1] : "";
+    if (argc < 2) {
+        status = err_set(&err, EXIT_DRUPE, "a command is missing; see drupe --help");
+    } else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        status = help(argc > 2 ? argv[2] : NULL, &err);
+    } else if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
+        puts("drupe " DRUPE_VERSION);
+        status = 0;
+    } else {
+        const struct command *c = find(name);
+        status = c ? c->run(argc - 1, argv + 1, &err) : unknown(name, &err);
+    }
+    if (status < 0) {
+        err_print(&err);
+        return err.code ? err.code : EXIT_DRUPE;
+    }
+    return status;
+}

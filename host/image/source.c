@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What does the user mean by SOURCE? See image.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "host/image/elf.h"
+#include "host/image/erofs.h"
+#include "host/image/image.h"
+#include "host/lib/fs.h"
+
+#define MAX_SHEBANG 4096
+
+static int open_program(const char *path, struct error *err)
+{
+    struct stat st;
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_errno(err, errno == ENOENT || errno == ENOTDIR ? EXIT_NOPROG : EXIT_NOEXEC, "%s", path);
+    if (fstat(fd, &st) < 0)
+        return err_errno(err, EXIT_NOEXEC, "%s", path);
+    if (S_ISDIR(st.st_mode))
+        return err_set(err, EXIT_NOEXEC, "%s is a directory; to run it as a root file system say dir:%s", path, path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, EXIT_NOEXEC, "%s is not a regular file", path);
+    return TAKE_FD(fd);
+}
+
+static bool in_default_path(const char *path)
+{
+    static const char *const dirs[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+    AUTO_FREE char *dir = path_dirname(path);
+    for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+        if (strcmp(dir, dirs[i]) == 0)
+            return true;
+    return false;
+}
+
+/* "#!/usr/bin/env python3" means python3; options of env are refused rather than guessed. */
+static int through_env(struct source *s, const char *argument, struct error *err)
+{
+    if (!argument || argument[0] == '-' || strpbrk(argument, "= \t"))
+        return err_set(err, EXIT_NOEXEC, "%s: #! line with env: only \"env PROGRAM\" is understood, not \"env %s\"", s->path,
+                       argument ? argument : "");
+    s->interpreter = find_in_path(argument);
+    if (!s->interpreter)
+        return err_set(err, EXIT_NOPROG, "%s: its interpreter %s is not in PATH", s->path, argument);
+    strv_add(&s->args, s->interpreter);
+    return 0;
+}
+
+/* The kernel's rule (execve(2)): one optional argument, the rest of the line. */
+static int parse_shebang(struct source *s, int fd, struct error *err)
+{
+    char line[MAX_SHEBANG + 1];
+    ssize_t n = pread(fd, line, MAX_SHEBANG, 0);
+    line[n < 0 ? 0 : n] = 0;
+    line[strcspn(line, "\n")] = 0;
+    char *interp = line + 2 + strspn(line + 2, " \t");
+    size_t len = strlen(interp);
+    while (len && strchr(" \t\r", interp[len - 1]))
+        interp[--len] = 0;
+    char *argument = interp + strcspn(interp, " \t");
+    if (*argument) {
+        *argument++ = 0;
+        argument += strspn(argument, " \t");
+    }
+    if (interp[0] != '/')
+        return err_set(err, EXIT_NOEXEC, "%s: #! line without an absolute interpreter", s->path);
+    s->kind = SOURCE_SCRIPT;
+    if (strcmp(path_basename(interp), "env") == 0) {
+        if (through_env(s, *argument ? argument : NULL, err) < 0)
+            return -1;
+    } else {
+        if (access(interp, R_OK) < 0)
+            return err_set(err, EXIT_NOPROG, "%s: its interpreter %s is not on this host", s->path, interp);
+        s->interpreter = xstrdup(interp);
+        strv_add(&s->args, interp);
+        if (*argument)
+            strv_add(&s->args, argument);
+    }
+    strv_add(&s->args, s->path);
+    return 0;
+}
+
+static int resolve_program(struct source *s, const char *text, bool by_name, struct error *err)
+{
+    AUTO_CLOSE int fd = open_program(s->path, err);
+    if (fd < 0)
+        return -1;
+    if (erofs_is_image(fd)) {
+        s->kind = SOURCE_IMAGE;
+        s->fd = TAKE_FD(fd);
+        return erofs_check(s->fd, text, err);
+    }
+    char magic[4] = {0};
+    ssize_t n = pread(fd, magic, 4, 0);
+    bool is_elf = n == 4 && memcmp(magic, "\177ELF", 4) == 0;
+    bool is_script = n >= 2 && magic[0] == '#' && magic[1] == '!';
+    if (!is_elf && !is_script)
+        return err_set(err, EXIT_NOEXEC, "%s: %s", text,
+                       n == 0 ? "the file is empty" : "neither an ELF program, nor a script with #!, nor an EROFS image");
+    if (access(s->path, X_OK) < 0)
+        return err_set(err, EXIT_NOEXEC, "%s: not executable (chmod +x)", text);
+    if (is_script)
+        return parse_shebang(s, fd, err);
+    s->kind = SOURCE_ELF;
+    strv_add(&s->args, by_name && in_default_path(s->path) ? text : s->path);
+    return 0;
+}
+
+int source_resolve(struct source *s, const char *text, struct error *err)
+{
+    static const char *const later[] = {"oci:", "oci-archive:", "docker-archive:", "docker:", "docker://"};
+    *s = (struct source){.fd = -1};
+    for (size_t i = 0; i < ARRAY_SIZE(later); i++)
+        if (str_has_prefix(text, later[i]))
+            return err_set(err, EXIT_DRUPE, "%s: sources of kind \"%s\" are not there yet; unpack it and use dir:PATH", text,
+                           later[i]);
+    if (str_has_prefix(text, "dir:")) {
+        struct stat st;
+        s->kind = SOURCE_DIR;
+        s->path = realpath(text + 4, NULL);
+        if (!s->path || stat(s->path, &st) < 0)
+            return err_errno(err, EXIT_DRUPE, "%s", text);
+        if (!S_ISDIR(st.st_mode))
+            return err_set(err, EXIT_DRUPE, "%s: not a directory", text);
+        return 0;
+    }
+    if (!*text)
+        return err_set(err, EXIT_DRUPE, "SOURCE is empty");
+    if (strchr(text, '/')) {
+        s->path = path_absolute(text);
+        return resolve_program(s, text, false, err);
+    }
+    AUTO_CLOSE int here = open(text, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (here >= 0 && erofs_is_image(here)) {
+        s->path = path_absolute(text);
+        return resolve_program(s, text, false, err);
+    }
+    s->path = find_in_path(text);
+    if (s->path)
+        return resolve_program(s, text, true, err);
+    if (here >= 0)
+        return err_set(err, EXIT_NOPROG, "no program \"%s\" in PATH; to run the file in this directory say ./%s", text, text);
+    return err_set(err, EXIT_NOPROG, "no program \"%s\" in PATH; install it, or give its path", text);
+}
+
+void source_done(struct source *s)
+{
+    free(s->path);
+    free(s->interpreter);
+    strv_done(&s->args);
+    if (s->fd >= 0)
+        close(s->fd);
+    *s = (struct source){.fd = -1};
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * QEMU's command line (qemu-system(1)), chosen for a fast start and few devices:
+ *
+ *  - microvm with acpi=off starts qboot instead of SeaBIOS; devices are virtio-mmio,
+ *    announced on the kernel's command line. q35: the same devices over PCI, modern only.
+ *  - Everything that is a file is handed over open; nothing depends on paths.
+ *  - max_ports bounds the queues of virtio-serial: two for each port.
+ *  - The sandbox forbids QEMU what this machine never needs (fork, set-uid, ...).
+ */
+#include "host/qemu/argv.h"
+
+#include <string.h>
+
+#include "abi/boot.h"
+#include "abi/control.h"
+
+#define DEBUG_EXIT_PORT 0xf4
+
+static void add_device(const struct machine *m, struct strv *v, const char *mmio, const char *pci, const char *options)
+{
+    strv_add(v, "-device");
+    if (m->q35)
+        strv_addf(v, "%s,disable-legacy=on,%s", pci, options);
+    else
+        strv_addf(v, "%s,%s", mmio, options);
+}
+
+static void add_port(struct strv *v, const char *id, int fd, const char *name, unsigned nr)
+{
+    strv_add(v, "-chardev");
+    strv_addf(v, "socket,id=%s,fd=%d", id, fd);
+    strv_add(v, "-device");
+    strv_addf(v, "virtserialport,chardev=%s,name=%s,nr=%u", id, name, nr);
+}
+
+static void add_serial(const struct machine *m, struct strv *v)
+{
+    add_device(m, v, "virtio-serial-device", "virtio-serial-pci", m->terminal ? "max_ports=3" : "max_ports=5");
+    add_port(v, "control", QFD_CONTROL, PORT_CONTROL, 1);
+    if (m->terminal) {
+        add_port(v, "tty", QFD_STDIN, PORT_TTY, 2);
+    } else {
+        add_port(v, "in", QFD_STDIN, PORT_STDIN, 2);
+        add_port(v, "out", QFD_STDOUT, PORT_STDOUT, 3);
+        add_port(v, "err", QFD_STDERR, PORT_STDERR, 4);
+    }
+}
+
+static void add_net(const struct machine *m, struct strv *v)
+{
+    if (m->net == NET_MODE_NONE)
+        return;
+    u64 mac = 0x123456;
+    strv_add(v, "-netdev");
+    if (m->net == NET_MODE_USER) {
+        strv_addf(v, "stream,id=net,server=off,addr.type=fd,addr.str=%d", QFD_FRAMES);
+    } else {
+        strv_addf(v, "tap,id=net,ifname=%s,script=no,downscript=no,vhost=off", m->tap);
+        mac = hash_bytes(m->tap, strlen(m->tap), 0); /* one for each TAP, the same every time */
+    }
+    AUTO_FREE char *options = str_format("netdev=net,mac=52:54:00:%02x:%02x:%02x%s", (unsigned)(mac >> 16 & 255),
+                                         (unsigned)(mac >> 8 & 255), (unsigned)(mac & 255), m->q35 ? ",romfile=" : "");
+    add_device(m, v, "virtio-net-device", "virtio-net-pci", options);
+}
+
+void qemu_argv(const struct machine *m, struct strv *ret)
+{
+    static const char *const fixed[] = {"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
+                                        "-no-reboot", "-name", "drupe"};
+    struct strv v = {0};
+    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+        strv_add(&v, fixed[i]);
+    strv_add(&v, "-sandbox");
+    strv_add(&v, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    strv_add(&v, "-machine");
+    strv_add(&v, m->q35 ? "q35,smm=off,vmport=off,sata=off,smbus=off,i8042=off"
+                        : "microvm,acpi=off,x-option-roms=off,isa-serial=on");
+    strv_add(&v, "-global");
+    strv_add(&v, "virtio-mmio.force-legacy=false");
+    strv_add(&v, "-accel");
+    strv_add(&v, m->accel);
+    strv_add(&v, "-cpu");
+    strv_add(&v, strcmp(m->accel, "kvm") == 0 ? "host" : "max");
+    strv_add(&v, "-smp");
+    strv_addf(&v, "%u", m->cpus);
+    strv_add(&v, "-m");
+    strv_addf(&v, "%lluk", (unsigned long long)(m->memory_bytes / 1024));
+    strv_add(&v, "-kernel");
+    strv_add(&v, m->kernel);
+    strv_add(&v, "-initrd");
+    strv_addf(&v, "/dev/fd/%d", QFD_CONFIG);
+    strv_add(&v, "-append");
+    strv_addf(&v, "drupe.exit=%x%s%s", DEBUG_EXIT_PORT, *m->kernel_args ? " " : "", m->kernel_args);
+    strv_add(&v, "-chardev");
+    strv_addf(&v, "socket,id=console,fd=%d", QFD_CONSOLE);
+    strv_add(&v, "-serial");
+    strv_add(&v, "chardev:console");
+    strv_add(&v, "-device");
+    strv_addf(&v, "isa-debug-exit,iobase=0x%x,iosize=4", DEBUG_EXIT_PORT);
+    strv_add(&v, "-add-fd");
+    strv_addf(&v, "fd=%d,set=1", QFD_IMAGE);
+    strv_add(&v, "-blockdev");
+    strv_add(&v, "driver=file,node-name=root,filename=/dev/fdset/1,read-only=on,locking=off");
+    add_device(m, &v, "virtio-blk-device", "virtio-blk-pci", "drive=root,serial=" SERIAL_ROOT);
+    add_serial(m, &v);
+    strv_add(&v, "-object");
+    strv_add(&v, "rng-builtin,id=rng");
+    add_device(m, &v, "virtio-rng-device", "virtio-rng-pci", "rng=rng");
+    add_net(m, &v);
+    for (size_t i = 0; i < m->qemu_args.count; i++)
+        strv_add(&v, m->qemu_args.items[i]);
+    *ret = v;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QEMU's command line. */
+#ifndef HOST_QEMU_ARGV_H
+#define HOST_QEMU_ARGV_H
+
+#include "host/qemu/machine.h"
+
+/* Descriptor numbers inside QEMU. */
+enum {
+    QFD_IMAGE = 3,
+    QFD_CONFIG,
+    QFD_CONSOLE,
+    QFD_CONTROL,
+    QFD_STDIN, /* or the terminal */
+    QFD_STDOUT,
+    QFD_STDERR,
+    QFD_FRAMES,
+};
+
+void qemu_argv(const struct machine *m, struct strv *ret);
+
+#endif

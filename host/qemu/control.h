@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tender's side of the control protocol (abi/control.h): cutting the byte
+ * stream of a possibly hostile instance into messages, and writing our own. */
+#ifndef HOST_QEMU_CONTROL_H
+#define HOST_QEMU_CONTROL_H
+
+#include "abi/control.h"
+#include "host/lib/error.h"
+#include "host/lib/util.h"
+
+struct control {
+    struct buf in;
+    const char *broken; /* why the conversation ended early, or NULL */
+};
+
+/* Take in bytes; fn is called for each whole message. */
+typedef void control_fn(void *ctx, u16 type, const void *payload, u32 len);
+void control_feed(struct control *c, const void *data, size_t len, control_fn *fn, void *ctx);
+void control_done(struct control *c);
+/* Send one message without blocking. False: the port is gone or full. */
+bool control_send(int fd, u16 type, const void *payload, u32 len);
+
+#endif
