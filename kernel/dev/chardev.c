@@ -8,6 +8,7 @@ static struct spinlock chardevs_lock = SPINLOCK_INIT("chardevs");
 static struct list chardevs = LIST_INIT(chardevs); /* chardevs_lock; entries stay for good */
 struct waitqueue chardev_added = { SPINLOCK_INIT("chardev_added"), LIST_INIT(chardev_added.waiters) };
 u32 chardev_pending;
+void (*chardev_closed)(struct chardev *c);
 
 void chardev_register(struct chardev *c)
 {

@@ -100,6 +100,19 @@ static void report_panic(const char *text, size_t len)
     port->ops->write_sync(port, &end, sizeof(end));
 }
 
+/* The program has closed one of its output streams; the port itself stays open. */
+static void output_closed(struct chardev *c)
+{
+    struct ctl_output_eof e = { .total_bytes = c->tx_bytes };
+    if (strcmp(c->name, PORT_STDOUT) == 0)
+        e.stream = 1;
+    else if (strcmp(c->name, PORT_STDERR) == 0)
+        e.stream = 2;
+    else
+        return;
+    send(CTL_OUTPUT_EOF, &e, sizeof(e));
+}
+
 void control_open(void)
 {
     mutex_init(&send_lock, "control");
@@ -110,6 +123,7 @@ void control_open(void)
     str_copy(hello.kernel_version, DRUPE_VERSION, sizeof(hello.kernel_version));
     send(CTL_HELLO, &hello, sizeof(hello));
     panic_report = report_panic;
+    chardev_closed = output_closed;
 }
 
 /* --- receiving ----------------------------------------------------------------------- */

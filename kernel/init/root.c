@@ -3,7 +3,7 @@
  * The file tree as programs expect it: the image under a writable layer, /dev,
  * /proc, the usual empty directories, and the files of /etc that depend on where
  * the machine runs. The writable layer is memory already, so /tmp and /run are
- * plain directories in it unless the root is read-only.
+ * plain directories in it unless the root is read-only, and /dev/shm is one of /dev.
  */
 #include "base/bytes.h"
 #include "base/fmt.h"
@@ -121,7 +121,7 @@ void root_mount_image(const char *serial)
         boot_fail("no root image: there is no virtio-blk device with the serial \"%s\"; found: %s", serial,
                   disks[0] != '\0' ? disks : "none");
     }
-    int err = vfs_mount_root("overlay", b->name, 0, "erofs");
+    int err = vfs_mount_root("overlay", b->name, 0, NULL);
     if (err != 0)
         boot_fail("cannot mount the root image on %s: %s (error %d)", b->name,
                   err == -EINVAL || err == -EUCLEAN ? "it is not an EROFS image that this kernel reads" : "input or memory",
@@ -241,7 +241,6 @@ void root_furnish(const struct boot_config *c)
     mount_at("proc", "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     furnish_directory("/tmp", 01777, c->root_read_only);
     furnish_directory("/run", 0755, c->root_read_only);
-    mount_at("tmpfs", "shm", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777");
     for (unsigned i = 0; i < c->nmounts; i++)
         mount_one(&c->mounts[i]);
     if (!c->root_read_only) {

@@ -255,6 +255,7 @@ static u32 post_locked(struct port *p, const u8 *buf, size_t len)
     p->tx_len[number % TX_QUEUE] = n;
     p->tx_posted++;
     p->tx_head += n;
+    p->dev.tx_bytes += n;
     return n;
 }
 
@@ -339,13 +340,14 @@ static void port_close(struct chardev *c)
 {
     struct port *p = c->driver;
     spin_lock_bh(&p->lock);
-    bool tell = p->told_open && p->rx == NULL;
-    if (tell) {
+    if (p->told_open && p->rx == NULL) { /* with input open, the word would close that, too */
         p->told_open = false;
         send_control(p->con, p->id, MSG_PORT_OPEN, 0);
         kick_control(p->con);
     }
     spin_unlock_bh(&p->lock);
+    if (chardev_closed != NULL)
+        chardev_closed(c);
 }
 
 /* Panics: poll, and give up rather than wait for a lock that the dying code may hold. */

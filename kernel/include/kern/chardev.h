@@ -35,6 +35,7 @@ struct chardev {
     bool host_was_open;
     u64 rx_bytes;                /* given out by ops->read so far; the driver's lock */
     u64 eof_at;                  /* host_open becomes false at this many rx_bytes; UINT64_MAX = no end known */
+    u64 tx_bytes;                /* taken by ops->write so far; the driver's lock */
     void *driver;
 };
 
@@ -47,6 +48,8 @@ extern struct waitqueue chardev_added;
 extern u32 chardev_pending;
 /* The host said where its stream ends (bytes from the start; 0 = now). Any thread context. */
 void chardev_set_eof(struct chardev *c, u64 total_bytes);
+/* Set by init: ops->close was called, tx_bytes is final. Thread context; may be NULL. */
+extern void (*chardev_closed)(struct chardev *c);
 /* For drivers: ops->read gave out n bytes more. */
 void chardev_received(struct chardev *c, size_t n);
 /* Blocking conveniences, thread context. Bytes moved, 0 = EOF (read), -ERESTARTSYS, -EPIPE. */
