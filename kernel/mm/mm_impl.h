@@ -31,7 +31,7 @@ static ALWAYS_INLINE void cpu_leave(struct percpu *c)
     }
 }
 
-/* May this allocation sleep? Not with bottom halves off, nor before threads exist. */
+/* May this allocation sleep? Not with bottom halves or events off. */
 bool alloc_may_sleep(unsigned flags);
 
 #endif

@@ -341,7 +341,7 @@ bool alloc_may_sleep(unsigned flags)
 {
     if (flags & ALLOC_ATOMIC)
         return false;
-    return this_cpu()->bh_disabled == 0 && current_thread() != NULL;
+    return this_cpu()->bh_disabled == 0 && plat_events_enabled();
 }
 
 static struct page *take(unsigned order, u64 keep)
@@ -442,6 +442,27 @@ void page_put(struct page *p)
 {
     if (ref_put(&p->refs))
         page_free(p, p->order);
+}
+
+void page_split(struct page *p)
+{
+    for (unsigned i = 1; i < 1u << p->order; i++) {
+        p[i].kind = p[i].counted = p->kind;
+        p[i].map_count = 0;
+        ref_init(&p[i].refs);
+    }
+    p->order = 0;
+}
+
+void page_free_list(struct list *pages)
+{
+    struct list *l, *next;
+    for (l = pages->next; l != pages; l = next) {
+        struct page *p = list_entry(l, struct page, node);
+        next = l->next;
+        page_free(p, p->order);
+    }
+    list_init(pages);
 }
 
 void page_set_kind(struct page *p, enum page_kind kind)

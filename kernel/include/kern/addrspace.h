@@ -5,8 +5,18 @@
  * (plat_map); private pages are PAGE_ANON with one reference for each mapping,
  * so a page with refs == 1 may be written in place and one with more is copied.
  *
- * Lock: as->lock, read for faults, write for everything that changes areas.
- * Order: as->lock, then mapping->lock.
+ * Locks: as->lock, read for faults, write for everything that changes areas.
+ * as->pt_lock (a spinlock) serialises every plat_* call on the address space, so faults may
+ * run side by side and reclaim may unmap a page without as->lock. The extent of
+ * a file area changes only with its mapping->lock held as well.
+ * Order: as->lock, mapping->lock, as->pt_lock. vma_ops.close runs without any of them.
+ *
+ * What is asked of the platform beyond kern/plat.h's words: plat_protect(.., 0)
+ * keeps the record of the page (plat_lookup and plat_unmap still find it), plat_lookup may
+ * add MAP_HUGE to the rights it returns, and plat_map takes its tables without sleeping.
+ *
+ * No mapping is writable and executable at once: where a program asks for both,
+ * each page has one of the two rights at a time, and a fault changes it over.
  */
 #ifndef KERN_ADDRSPACE_H
 #define KERN_ADDRSPACE_H
@@ -56,7 +66,8 @@ struct vma {
     void *object;               /* ops' own: struct file */
     u64 pgoff;                  /* page index in the object of `start` */
     struct list mapping_node;   /* mapping->lock */
-    u64 fault_next;             /* expected next sequential fault, for read-around */
+    u64 fault_next;             /* expected next sequential fault; a guess, written under as->lock read */
+    u32 fault_run;              /* pages the last one mapped; a guess */
 };
 
 struct addrspace {
@@ -73,6 +84,13 @@ struct addrspace {
     uaddr_t brk_start, brk;
     uaddr_t arg_start, arg_end, env_start, env_end, stack_start;
     u64 limit_as_bytes, limit_data_bytes, limit_stack_bytes, limit_locked_bytes; /* RLIMIT_*; UINT64_MAX = none */
+    struct spinlock pt_lock;    /* plat, rss_* */
+    u64 free_top, hole_max;     /* as->lock: where the search for room goes on; no larger hole above */
+    struct list dead;           /* as->lock: areas to close when it is released */
+    bool forked;                /* as->lock: anonymous pages may be shared with a copy */
+    u64 faults_minor, faults_major; /* relaxed: for getrusage */
+    uaddr_t flip_page;          /* pt_lock: page whose write or execute right changed over last ... */
+    u32 flip_count;             /* ... and how often in a row */
 };
 
 #define AS_MAX_VMAS 65530 /* vm.max_map_count */

@@ -29,7 +29,6 @@ enum page_kind { PAGE_FREE, PAGE_KERNEL, PAGE_SLAB, PAGE_ANON, PAGE_CACHE, PAGE_
 #define PG_ZEROED 32u   /* free page known to be zero */
 #define PG_LRU 64u      /* page cache: on the replacement list */
 #define PG_WAITERS 128u /* page cache: someone sleeps until PG_LOCKED is clear */
-#define PG_READAHEAD 256u /* page cache: touching it starts the next read-ahead */
 
 struct mapping;
 
@@ -64,6 +63,8 @@ struct page *page_alloc(unsigned order, unsigned flags);
 void page_free(struct page *p, unsigned order);
 static inline struct page *page_get(struct page *p) { ref_get(&p->refs); return p; }
 void page_put(struct page *p); /* frees at zero, with the order it was allocated with */
+void page_split(struct page *p); /* a block with one reference becomes single pages of the same kind, one reference each */
+void page_free_list(struct list *pages); /* single pages or blocks without references, linked by node */
 
 struct page *page_of(paddr_t pa);              /* of an allocated page; NULL when pa is not such memory */
 void page_set_kind(struct page *p, enum page_kind kind);

@@ -7,7 +7,12 @@
  * Invariants: (1) a page found in a mapping is referenced by the mapping;
  * (2) contents are valid iff PG_UPTODATE; (3) PG_LOCKED excludes readers of the
  * device and truncation, not readers of valid contents; (4) a page with
- * PG_DIRTY is never dropped.
+ * PG_DIRTY is never dropped, nor is one of a mapping without ops->read;
+ * (5) page->mapping is NULL from the moment a page leaves its mapping, and only
+ * then is it unmapped from programs: a fault that holds such a page looks again.
+ *
+ * Locks, in order: as->lock, PG_LOCKED, mapping->lock, as->pt_lock, the lock of the
+ * replacement list (which takes mapping->lock the other way round by trying).
  */
 #ifndef KERN_PAGECACHE_H
 #define KERN_PAGECACHE_H
@@ -24,7 +29,8 @@ struct mapping_ops {
      * not up to date. Bytes past the end of the object are zero. 0 or -errno.
      * NULL = new pages are zero (tmpfs). */
     int (*read)(struct mapping *m, u64 index, struct page **pages, unsigned n);
-    /* Write one locked page back. NULL = pages are never clean-able (tmpfs: kept until truncated). */
+    /* Write one locked page back. NULL = pages are never clean-able (tmpfs: kept until truncated).
+     * Also called while memory is reclaimed: takes no lock that is held across sleeping allocations. */
     int (*write)(struct mapping *m, struct page *page);
 };
 
@@ -37,7 +43,10 @@ struct mapping {
     u64 page_count;
     u64 size_bytes;         /* of the object; read-ahead and mmap stop here */
     struct list vmas;       /* areas that map it (vma->mapping_node), under lock */
-    u32 writable_maps;      /* shared writable areas */
+    u32 writable_maps;      /* shared writable areas; under lock */
+    u32 ra_pages;           /* size of the last read-ahead; a guess, under lock */
+    u64 ra_next;            /* where it ended */
+    u64 dirty_pages;        /* atomic */
 };
 
 void mapping_init(struct mapping *m, const struct mapping_ops *ops, void *host);
@@ -50,6 +59,8 @@ int mapping_get(struct mapping *m, u64 index, bool create, struct page **ret_pag
 /* Only if present and up to date; NULL otherwise. Does not sleep. */
 struct page *mapping_peek(struct mapping *m, u64 index);
 void mapping_mark_dirty(struct page *p);
+/* Bring [index, index + n) in, as far as the object reaches; errors show when the pages are used. */
+void mapping_prefetch(struct mapping *m, u64 index, u64 n);
 /* Cut to size: pages beyond go (unmapped from programs first), the last one's tail is zeroed. */
 void mapping_truncate(struct mapping *m, u64 new_size);
 /* Drop pages wholly inside [start, end) (hole punching). */

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Address spaces as wholes: making, ending, duplicating and looking into them; shared anonymous memory. */
+#include "kern/addrspace.h"
+
+#include "as_impl.h"
+#include "base/str.h"
+#include "kern/log.h"
+#include "kern/pagecache.h"
+#include "kern/slab.h"
+#include "kern/trap.h"
+
+/* --- shared anonymous memory: a page cache object without a file ------------------------ */
+
+struct anon_object {
+    struct refcount refs; /* areas */
+    struct mapping mapping;
+};
+
+static const struct mapping_ops anon_mapping_ops = { NULL, NULL };
+
+static void anon_open(struct vma *v)
+{
+    struct anon_object *o = v->object;
+    ref_get(&o->refs);
+}
+
+static void anon_close(struct vma *v)
+{
+    struct anon_object *o = v->object;
+    if (ref_put(&o->refs)) {
+        mapping_done(&o->mapping);
+        kfree(o);
+    }
+}
+
+static void anon_describe(struct vma *v, char *ret_name, size_t size, u64 *ret_dev, u64 *ret_ino)
+{
+    str_copy(ret_name, "/dev/zero (deleted)", size);
+    *ret_dev = 1;
+    *ret_ino = ((uintptr_t)v->object >> 4) & 0xffffff;
+}
+
+const struct vma_ops anon_shared_ops = { .open = anon_open, .close = anon_close, .describe = anon_describe };
+
+int anon_shared_create(u64 len_bytes, struct map_request *req)
+{
+    struct anon_object *o = kzalloc(sizeof(*o));
+    if (o == NULL)
+        return -ENOMEM;
+    ref_init(&o->refs);
+    mapping_init(&o->mapping, &anon_mapping_ops, o);
+    o->mapping.size_bytes = len_bytes;
+    req->object = o;
+    req->mapping = &o->mapping;
+    req->ops = &anon_shared_ops;
+    req->flags |= VMA_MAYWRITE;
+    req->pgoff = 0;
+    return 0;
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+static struct kmem_cache *as_cache;
+
+int addrspace_create(struct addrspace **ret_as)
+{
+    struct addrspace *as = kmem_alloc(as_cache, ALLOC_ZERO);
+    if (as == NULL)
+        return -ENOMEM;
+    int err = plat_aspace_init(&as->plat);
+    if (err != 0) {
+        kmem_free(as_cache, as);
+        return err;
+    }
+    rwmutex_init(&as->lock, "addrspace");
+    spin_init(&as->pt_lock, "addrspace.pt");
+    ref_init(&as->refs);
+    list_init(&as->dead);
+    as->mmap_base = PLAT_USER_MAX;
+    as->limit_as_bytes = as->limit_data_bytes = as->limit_stack_bytes = as->limit_locked_bytes = UINT64_MAX;
+    *ret_as = as;
+    return 0;
+}
+
+static void unmap_all(struct addrspace *as)
+{
+    rwmutex_write_lock(&as->lock);
+    struct vma *v;
+    while ((v = as_first(as)) != NULL) {
+        as_zap(as, v->start, v->end); /* whole areas: no large page is split, so this cannot fail */
+        vma_unlink(v);
+    }
+    as_write_unlock(as);
+    ASSERT(as->rss_anon == 0 && as->rss_file == 0);
+}
+
+void addrspace_put(struct addrspace *as)
+{
+    if (as == NULL || !ref_put(&as->refs))
+        return;
+    unmap_all(as);
+    plat_aspace_done(&as->plat);
+    kmem_free(as_cache, as);
+}
+
+/* --- fork -------------------------------------------------------------------------------------- */
+
+/* Share the private pages of v with area c of another address space; both lose the right to write. */
+static int share_pages(struct vma *v, struct vma *c)
+{
+    struct addrspace *from = v->as, *to = c->as;
+    int err = 0;
+    bool keep_cache = v->ops != NULL && v->ops->fault != NULL;
+    for (uaddr_t va = v->start; va < v->end && err == 0; va += PAGE_SIZE) {
+        paddr_t pa;
+        unsigned hw;
+        struct page *p = NULL;
+        spin_lock_bh(&from->pt_lock);
+        if (plat_lookup(&from->plat, va, &pa, &hw)) {
+            p = page_of(pa);
+            if (p->kind == PAGE_ANON || keep_cache)
+                page_get(p);
+            else
+                p = NULL; /* the page cache has it: the copy faults it in */
+            if (p != NULL && (hw & MAP_WRITE))
+                err = plat_protect(&from->plat, va, PAGE_SIZE, hw & (MAP_READ | MAP_EXEC));
+        }
+        spin_unlock_bh(&from->pt_lock);
+        if (p == NULL)
+            continue;
+        unsigned prot = hw & (MAP_READ | MAP_EXEC);
+        spin_lock_bh(&to->pt_lock);
+        if (err == 0)
+            err = plat_map(&to->plat, va, pa, PAGE_SIZE, prot != 0 ? prot : MAP_READ);
+        if (err == 0 && prot == 0)
+            err = plat_protect(&to->plat, va, PAGE_SIZE, 0);
+        if (err == 0 && p->kind == PAGE_ANON)
+            to->rss_anon++;
+        else if (err == 0)
+            to->rss_file++;
+        spin_unlock_bh(&to->pt_lock);
+        if (err != 0)
+            page_put(p);
+    }
+    return err;
+}
+
+static int fork_area(struct vma *v, struct addrspace *to)
+{
+    if (v->flags & VMA_DONTFORK)
+        return 0;
+    struct vma *c = vma_create(v);
+    if (c == NULL)
+        return -ENOMEM;
+    c->flags &= ~VMA_LOCKED; /* locks are not inherited: mlock(2) */
+    if (v->ops != NULL && v->ops->open != NULL)
+        v->ops->open(c);
+    vma_link(to, c);
+    if ((v->flags & VMA_SHARED) || (v->flags & VMA_WIPEONFORK))
+        return 0; /* faults find the same pages, or new ones */
+    return share_pages(v, c);
+}
+
+int addrspace_fork(struct addrspace *from, struct addrspace **ret_as)
+{
+    struct addrspace *to;
+    int err = addrspace_create(&to);
+    if (err != 0)
+        return err;
+    rwmutex_write_lock(&from->lock);
+    to->mmap_base = from->mmap_base;
+    to->brk_start = from->brk_start;
+    to->brk = from->brk;
+    to->arg_start = from->arg_start, to->arg_end = from->arg_end;
+    to->env_start = from->env_start, to->env_end = from->env_end;
+    to->stack_start = from->stack_start;
+    to->limit_as_bytes = from->limit_as_bytes;
+    to->limit_data_bytes = from->limit_data_bytes;
+    to->limit_stack_bytes = from->limit_stack_bytes;
+    to->limit_locked_bytes = from->limit_locked_bytes;
+    from->forked = to->forked = true;
+    rwmutex_write_lock(&to->lock);
+    for (struct vma *v = as_first(from); v != NULL && err == 0; v = as_next(v))
+        err = fork_area(v, to);
+    as_write_unlock(to);
+    spin_lock_bh(&from->pt_lock);
+    plat_flush(&from->plat, PLAT_USER_MIN, PLAT_USER_MAX - PLAT_USER_MIN);
+    spin_unlock_bh(&from->pt_lock);
+    as_write_unlock(from);
+    if (err != 0) {
+        addrspace_put(to);
+        return err;
+    }
+    *ret_as = to;
+    return 0;
+}
+
+/* --- looking in from outside ------------------------------------------------------------------------ */
+
+/* The page at va, referenced, with a private copy made first when it is to be written. as->lock held. */
+static int page_for_copy(struct vma *v, uaddr_t va, bool write, struct page **ret_page)
+{
+    struct addrspace *as = v->as;
+    for (unsigned try = 0; try < 4; try++) {
+        paddr_t pa;
+        int err = fault_in(v, va, write ? TRAP_WRITE : TRAP_READ, true);
+        if (err != 0)
+            return err;
+        spin_lock_bh(&as->pt_lock);
+        struct page *p = plat_lookup(&as->plat, va, &pa, NULL) ? page_of(pa) : NULL;
+        if (p != NULL)
+            page_get(p);
+        spin_unlock_bh(&as->pt_lock);
+        if (p != NULL) {
+            *ret_page = p;
+            return 0;
+        }
+    }
+    return -EFAULT;
+}
+
+s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write)
+{
+    size_t done = 0;
+    int err = 0;
+    rwmutex_read_lock(&as->lock);
+    while (done < len) {
+        uaddr_t at = addr + done, va = ALIGN_DOWN(at, PAGE_SIZE);
+        struct vma *v = at >= addr && at < PLAT_USER_MAX ? as_find(as, va, false) : NULL;
+        struct page *p;
+        err = v == NULL ? -EFAULT : page_for_copy(v, va, write, &p);
+        if (err != 0)
+            break;
+        size_t n = MIN(len - done, PAGE_SIZE - (at - va));
+        u8 *kva = (u8 *)page_virt(p) + (at - va);
+        if (write)
+            memcpy(kva, (u8 *)buf + done, n);
+        else
+            memcpy((u8 *)buf + done, kva, n);
+        page_put(p);
+        done += n;
+    }
+    rwmutex_read_unlock(&as->lock);
+    return done != 0 ? (s64)done : err;
+}
+
+void addrspace_init_subsystem(void)
+{
+    vma_init();
+    as_cache = kmem_cache_create("addrspace", sizeof(struct addrspace), 0);
+    trap_handlers.page_fault = as_fault_current;
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls about memory that change no addresses: madvise(2), msync(2), mincore(2), mlock(2) and
+ * populating. A hole in the range gives ENOMEM after the rest has been done.
+ */
+#include "as_impl.h"
+#include "kern/pagecache.h"
+#include "kern/thread.h"
+#include "kern/trap.h"
+#include "pagecache_impl.h"
+
+#define MADV_NORMAL 0
+#define MADV_RANDOM 1
+#define MADV_SEQUENTIAL 2
+#define MADV_WILLNEED 3
+#define MADV_DONTNEED 4
+#define MADV_FREE 8
+#define MADV_REMOVE 9
+#define MADV_DONTFORK 10
+#define MADV_DOFORK 11
+#define MADV_MERGEABLE 12
+#define MADV_UNMERGEABLE 13
+#define MADV_HUGEPAGE 14
+#define MADV_NOHUGEPAGE 15
+#define MADV_DONTDUMP 16
+#define MADV_DODUMP 17
+#define MADV_WIPEONFORK 18
+#define MADV_KEEPONFORK 19
+#define MADV_COLD 20
+#define MADV_PAGEOUT 21
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#define MADV_DONTNEED_LOCKED 24
+#define MADV_COLLAPSE 25
+
+#define MS_ASYNC 1
+#define MS_INVALIDATE 2
+#define MS_SYNC 4
+
+/* --- flags of areas ------------------------------------------------------------------------ */
+
+/* Change flags in [start, end), splitting and merging. Write lock held. */
+static int change_flags(struct addrspace *as, uaddr_t start, uaddr_t end, u32 set, u32 clear, int *ret_hole)
+{
+    struct vma *v = as_find(as, start, true);
+    uaddr_t at = start;
+    int err;
+    while (at < end) {
+        if (v == NULL || v->start > at) {
+            *ret_hole = -ENOMEM;
+            if (v == NULL || v->start >= end)
+                return 0;
+            at = v->start;
+        }
+        uaddr_t to = MIN(v->end, end);
+        u32 flags = (v->flags & ~clear) | set;
+        if (flags != v->flags) {
+            if (v->start < at) {
+                if ((err = vma_split(v, at)) != 0)
+                    return err;
+                v = as_next(v);
+            }
+            if (v->end > to && (err = vma_split(v, to)) != 0)
+                return err;
+            vma_set_flags(v, flags);
+            v = vma_merge(v);
+        }
+        at = MAX(to, MIN(v->end, end));
+        v = as_next(v);
+    }
+    return 0;
+}
+
+static int advise_flags(struct addrspace *as, uaddr_t start, uaddr_t end, int advice, int *ret_hole)
+{
+    switch (advice) {
+    case MADV_DONTFORK:
+        return change_flags(as, start, end, VMA_DONTFORK, 0, ret_hole);
+    case MADV_DOFORK:
+        return change_flags(as, start, end, 0, VMA_DONTFORK, ret_hole);
+    case MADV_DONTDUMP:
+        return change_flags(as, start, end, VMA_DONTDUMP, 0, ret_hole);
+    case MADV_DODUMP:
+        return change_flags(as, start, end, 0, VMA_DONTDUMP, ret_hole);
+    case MADV_HUGEPAGE:
+        return change_flags(as, start, end, VMA_HUGE, VMA_NOHUGE, ret_hole);
+    case MADV_NOHUGEPAGE:
+        return change_flags(as, start, end, VMA_NOHUGE, VMA_HUGE, ret_hole);
+    case MADV_WIPEONFORK:
+        for (struct vma *v = as_find(as, start, true); v != NULL && v->start < end; v = as_next(v))
+            if (!vma_private_anon(v))
+                return -EINVAL;
+        return change_flags(as, start, end, VMA_WIPEONFORK, 0, ret_hole);
+    default: /* MADV_KEEPONFORK */
+        return change_flags(as, start, end, 0, VMA_WIPEONFORK, ret_hole);
+    }
+}
+
+/* --- contents of areas: read lock held ---------------------------------------------------------- */
+
+static int advise_area(struct vma *v, uaddr_t start, uaddr_t end, int advice)
+{
+    u64 first = vma_index(v, start), n = (end - start) >> PAGE_SHIFT;
+    switch (advice) {
+    case MADV_DONTNEED:
+        if (v->flags & VMA_LOCKED)
+            return -EINVAL;
+        return as_zap(v->as, start, end);
+    case MADV_DONTNEED_LOCKED:
+        return as_zap(v->as, start, end);
+    case MADV_FREE: /* giving the pages back at once is allowed: a later read may see zeros */
+        if (!vma_private_anon(v) || (v->flags & VMA_LOCKED))
+            return -EINVAL;
+        return as_zap(v->as, start, end);
+    case MADV_WILLNEED:
+        if (v->mapping != NULL)
+            mapping_prefetch(v->mapping, first, n);
+        return 0;
+    case MADV_REMOVE:
+        if (v->flags & VMA_LOCKED)
+            return -EINVAL;
+        if (v->mapping == NULL || v->mapping->ops->read != NULL)
+            return -EINVAL; /* no object that can have holes */
+        if (!(v->flags & VMA_SHARED) || !(v->prot & MAP_WRITE))
+            return -EACCES;
+        mapping_punch(v->mapping, first << PAGE_SHIFT, (first + n) << PAGE_SHIFT);
+        return 0;
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+        return v->flags & VMA_LOCKED ? -EINVAL : 0;
+    default: /* hints that change nothing here */
+        return 0;
+    }
+}
+
+static int for_each_area(struct addrspace *as, uaddr_t start, uaddr_t end, int arg,
+                         int (*fn)(struct vma *v, uaddr_t start, uaddr_t end, int arg))
+{
+    int hole = 0;
+    uaddr_t at = start;
+    for (struct vma *v = as_find(as, start, true); at < end; v = as_next(v)) {
+        if (v == NULL || v->start > at)
+            hole = -ENOMEM;
+        if (v == NULL || v->start >= end)
+            break;
+        int err = fn(v, MAX(v->start, at), MIN(v->end, end), arg);
+        if (err != 0)
+            return err;
+        at = v->end;
+    }
+    return hole;
+}
+
+enum advice_class { ADVICE_BAD, ADVICE_FLAGS, ADVICE_CONTENTS, ADVICE_POPULATE };
+
+static enum advice_class classify(int advice)
+{
+    switch (advice) {
+    case MADV_DONTFORK: case MADV_DOFORK: case MADV_DONTDUMP: case MADV_DODUMP: case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE: case MADV_WIPEONFORK: case MADV_KEEPONFORK:
+        return ADVICE_FLAGS;
+    case MADV_NORMAL: case MADV_RANDOM: case MADV_SEQUENTIAL: case MADV_WILLNEED: case MADV_DONTNEED: case MADV_FREE:
+    case MADV_REMOVE: case MADV_MERGEABLE: case MADV_UNMERGEABLE: case MADV_COLD: case MADV_PAGEOUT:
+    case MADV_DONTNEED_LOCKED: case MADV_COLLAPSE:
+        return ADVICE_CONTENTS;
+    case MADV_POPULATE_READ: case MADV_POPULATE_WRITE:
+        return ADVICE_POPULATE;
+    default:
+        return ADVICE_BAD;
+    }
+}
+
+int as_advise(struct addrspace *as, uaddr_t addr, u64 len_bytes, int advice)
+{
+    uaddr_t end;
+    enum advice_class class = classify(advice);
+    int err, hole = 0;
+    if (class == ADVICE_BAD || as_range(addr, len_bytes, &end) != 0)
+        return -EINVAL;
+    if (addr == end)
+        return 0;
+    if (class == ADVICE_POPULATE)
+        return as_populate(as, addr, end - addr, advice == MADV_POPULATE_READ ? MAP_READ : MAP_WRITE);
+    if (class == ADVICE_FLAGS) {
+        rwmutex_write_lock(&as->lock);
+        err = advise_flags(as, addr, end, advice, &hole);
+        as_write_unlock(as);
+        return err != 0 ? err : hole;
+    }
+    rwmutex_read_lock(&as->lock);
+    err = for_each_area(as, addr, end, advice, advise_area);
+    rwmutex_read_unlock(&as->lock);
+    return err;
+}
+
+/* --- msync ------------------------------------------------------------------------------------------ */
+
+static int sync_area(struct vma *v, uaddr_t start, uaddr_t end, int flags)
+{
+    if ((flags & MS_INVALIDATE) && (v->flags & VMA_LOCKED))
+        return -EBUSY;
+    if ((flags & MS_SYNC) && (v->flags & VMA_SHARED) && v->mapping != NULL)
+        return mapping_sync(v->mapping);
+    return 0;
+}
+
+int as_sync(struct addrspace *as, uaddr_t addr, u64 len_bytes, int flags)
+{
+    uaddr_t end;
+    if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
+        return -EINVAL;
+    if (!IS_ALIGNED(addr, PAGE_SIZE))
+        return -EINVAL;
+    if (as_range(addr, len_bytes, &end) != 0)
+        return -ENOMEM;
+    rwmutex_read_lock(&as->lock);
+    int err = for_each_area(as, addr, end, flags, sync_area);
+    rwmutex_read_unlock(&as->lock);
+    return err;
+}
+
+/* --- mincore ------------------------------------------------------------------------------------------ */
+
+int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec)
+{
+    uaddr_t end;
+    int err = 0;
+    if (!IS_ALIGNED(addr, PAGE_SIZE))
+        return -EINVAL;
+    if (as_range(addr, len_bytes, &end) != 0)
+        return -ENOMEM;
+    rwmutex_read_lock(&as->lock);
+    struct vma *v = as_find(as, addr, false);
+    for (uaddr_t va = addr; va < end; va += PAGE_SIZE) {
+        if (v != NULL && va >= v->end)
+            v = as_next(v);
+        if (v == NULL || va < v->start) {
+            err = -ENOMEM;
+            break;
+        }
+        spin_lock_bh(&as->pt_lock);
+        bool in = plat_lookup(&as->plat, va, NULL, NULL);
+        spin_unlock_bh(&as->pt_lock);
+        if (!in && v->mapping != NULL) {
+            struct page *p = mapping_peek(v->mapping, vma_index(v, va));
+            in = p != NULL;
+            if (p != NULL)
+                page_put(p);
+        }
+        *ret_vec++ = in;
+    }
+    rwmutex_read_unlock(&as->lock);
+    return err;
+}
+
+/* --- mlock and populate ---------------------------------------------------------------------------------- */
+
+/* Pages of [start, end) that are locked already. */
+static u64 count_locked(struct addrspace *as, uaddr_t start, uaddr_t end)
+{
+    u64 n = 0;
+    for (struct vma *v = as_find(as, start, true); v != NULL && v->start < end; v = as_next(v))
+        if (v->flags & VMA_LOCKED)
+            n += (MIN(v->end, end) - MAX(v->start, start)) >> PAGE_SHIFT;
+    return n;
+}
+
+int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock)
+{
+    uaddr_t start = ALIGN_DOWN(addr, PAGE_SIZE), end;
+    int hole = 0, err = 0;
+    if (len_bytes > PLAT_USER_MAX || as_range(start, len_bytes + (addr - start), &end) != 0)
+        return -EINVAL;
+    if (start == end)
+        return 0;
+    rwmutex_write_lock(&as->lock);
+    if (lock) {
+        u64 pages = as->locked_pages + ((end - start) >> PAGE_SHIFT) - count_locked(as, start, end);
+        if (pages > as->limit_locked_bytes >> PAGE_SHIFT)
+            err = as->limit_locked_bytes == 0 ? -EPERM : -ENOMEM;
+        else
+            err = change_flags(as, start, end, VMA_LOCKED, 0, &hole);
+    } else {
+        err = change_flags(as, start, end, 0, VMA_LOCKED, &hole);
+    }
+    as_write_unlock(as);
+    if (err == 0)
+        err = hole;
+    if (lock && err == 0) {
+        err = as_populate(as, start, end - start, MAP_READ);
+        if (err == -EFAULT) /* PROT_NONE inside: locked, but nothing to bring in */
+            err = 0;
+    }
+    return err;
+}
+
+int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access)
+{
+    uaddr_t end, va = ALIGN_DOWN(addr, PAGE_SIZE);
+    int err = as_range(va, len_bytes + (addr - va), &end);
+    while (va < end && err == 0) {
+        rwmutex_read_lock(&as->lock);
+        struct vma *v = as_find(as, va, false);
+        err = v == NULL ? -ENOMEM : 0;
+        for (unsigned n = 0; n < 64 && err == 0 && va < end && va < v->end; n++, va += PAGE_SIZE) {
+            unsigned hw = 0;
+            /* What mlock() of a writable area needs is its own pages, as Linux does it. */
+            unsigned want = access == MAP_READ && vma_private_anon(v) && (v->prot & MAP_WRITE) ? MAP_WRITE : access;
+            spin_lock_bh(&as->pt_lock);
+            bool in = plat_lookup(&as->plat, va, NULL, &hw) && (hw & want) == want;
+            spin_unlock_bh(&as->pt_lock);
+            if (!in)
+                err = fault_in(v, va, want, false);
+        }
+        rwmutex_read_unlock(&as->lock);
+        cond_resched();
+    }
+    return err;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of address spaces: vma.c, mmap.c, remap.c, advise.c, fault.c, rmap.c, addrspace.c. */
+#ifndef MM_AS_IMPL_H
+#define MM_AS_IMPL_H
+
+#include "kern/addrspace.h"
+
+#define STACK_GUARD (256 * PAGE_SIZE) /* below a stack that grows; Linux's stack_guard_gap */
+
+static inline u64 vma_pages(const struct vma *v) { return (v->end - v->start) >> PAGE_SHIFT; }
+static inline u64 vma_index(const struct vma *v, uaddr_t va) { return v->pgoff + ((va - v->start) >> PAGE_SHIFT); }
+static inline bool vma_private_anon(const struct vma *v)
+{
+    return v->mapping == NULL && !(v->flags & VMA_SHARED) && (v->ops == NULL || v->ops->fault == NULL);
+}
+static inline struct vma *vma_prev(const struct vma *v)
+{
+    struct rb_node *n = rb_prev(&v->node);
+    return n != NULL ? rb_entry(n, struct vma, node) : NULL;
+}
+
+/* vma.c: as->lock held for writing */
+void vma_init(void);
+struct vma *vma_create(const struct vma *like); /* a copy, not linked; NULL when out of memory */
+void vma_free(struct vma *v);                   /* never linked; does not close */
+void vma_link(struct addrspace *as, struct vma *v);
+void vma_unlink(struct vma *v);                 /* goes on as->dead */
+void vma_resize(struct vma *v, uaddr_t start, uaddr_t end); /* pgoff follows start */
+int vma_split(struct vma *v, uaddr_t at);       /* v keeps the lower part. -ENOMEM */
+struct vma *vma_merge(struct vma *v);           /* with its neighbours where possible; returns what holds it now */
+bool vma_can_merge(const struct vma *low, const struct vma *high);
+void vma_set_prot(struct vma *v, u32 prot);
+void vma_set_flags(struct vma *v, u32 flags);
+bool as_range_free(struct addrspace *as, uaddr_t addr, u64 len);
+int as_find_room(struct addrspace *as, u64 len, u64 align, uaddr_t *ret_addr); /* -ENOMEM */
+int as_check_limits(const struct addrspace *as, u64 pages, u32 prot, u32 flags); /* 0 or -ENOMEM */
+/* Release as->lock (held for writing), then close the areas that went. */
+void as_write_unlock(struct addrspace *as);
+
+/* mmap.c */
+int as_unmap_locked(struct addrspace *as, uaddr_t start, uaddr_t end);
+/* Round a range to pages: -EINVAL for an unaligned start or overflow; *ret_end is the end. */
+int as_range(uaddr_t addr, u64 len, uaddr_t *ret_end);
+
+/* rmap.c */
+int as_zap(struct addrspace *as, uaddr_t start, uaddr_t end); /* unmap and free pages. as->lock held. -ENOMEM: see plat_unmap() */
+void page_unmapped(struct addrspace *as, struct page *p, struct list *ret_free); /* pt_lock held: one mapping of p less */
+
+/* fault.c */
+unsigned hw_rights(const struct vma *v, unsigned access, bool may_write);
+bool vma_may_write_now(const struct vma *v); /* may mapped pages of v be given the right to write without a fault? */
+/* Make va accessible. as->lock held. `force` ignores the area's rights (debuggers). */
+int fault_in(struct vma *v, uaddr_t va, unsigned access, bool force);
+
+extern const struct vma_ops anon_shared_ops;
+int anon_shared_create(u64 len_bytes, struct map_request *req); /* fills in mapping, object and ops */
+
+#endif

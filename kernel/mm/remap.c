@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mremap(2): shrink, grow in place, or move. A move maps the pages at the new place first and removes
+ * the old mappings last, so that it can be undone; pt_lock is held meanwhile because
+ * truncation and reclaim must find each mapping that is counted.
+ */
+#include "as_impl.h"
+#include "kern/log.h"
+#include "kern/page.h"
+
+#define MREMAP_MAYMOVE 1u
+#define MREMAP_FIXED 2u
+#define MREMAP_DONTUNMAP 4u
+
+/* Map what is mapped in [from, from + len) at `to` as well. pt_lock held. */
+static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len)
+{
+    for (u64 off = 0; off < len;) {
+        paddr_t pa;
+        unsigned hw;
+        u64 n = PAGE_SIZE;
+        if (plat_lookup(&as->plat, from + off, &pa, &hw)) {
+            unsigned prot = hw & (MAP_READ | MAP_WRITE | MAP_EXEC);
+            if ((hw & MAP_HUGE) && IS_ALIGNED((from + off) | (to + off), HUGE_SIZE) && len - off >= HUGE_SIZE && prot != 0) {
+                n = HUGE_SIZE;
+                prot |= MAP_HUGE;
+            }
+            int err = plat_map(&as->plat, to + off, pa, n, prot != 0 ? prot : MAP_READ);
+            if (err == 0 && prot == 0)
+                err = plat_protect(&as->plat, to + off, n, 0);
+            if (err != 0)
+                return err;
+        }
+        off += n;
+    }
+    return 0;
+}
+
+static int move_pages(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len)
+{
+    spin_lock_bh(&as->pt_lock);
+    int err = copy_mappings(as, from, to, len);
+    if (err == 0)
+        err = plat_unmap(&as->plat, from, len, NULL, NULL);
+    if (err != 0) {
+        /* An interrupted plat_unmap() of the old place left part of it: put that back from the new one. */
+        for (u64 off = 0; off < len; off += PAGE_SIZE) {
+            paddr_t pa;
+            unsigned hw;
+            if (plat_lookup(&as->plat, to + off, &pa, &hw) && !plat_lookup(&as->plat, from + off, NULL, NULL))
+                plat_map(&as->plat, from + off, pa, PAGE_SIZE, MAP_READ); /* its table is still there */
+        }
+        plat_unmap(&as->plat, to, len, NULL, NULL);
+    }
+    plat_flush(&as->plat, from, len);
+    spin_unlock_bh(&as->pt_lock);
+    return err;
+}
+
+/* Area v's [old, old + old_len) becomes [to, to + new_len). */
+static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 new_len, bool keep_old)
+{
+    struct addrspace *as = v->as;
+    if (as->vma_count + 2 >= AS_MAX_VMAS)
+        return -ENOMEM;
+    /* Cut the old area free first: what can fail comes before the move. */
+    if (!keep_old && old_len != 0) {
+        int err;
+        if (v->start < old) {
+            if ((err = vma_split(v, old)) != 0)
+                return err;
+            v = as_next(v);
+        }
+        if (v->end > old + old_len && (err = vma_split(v, old + old_len)) != 0)
+            return err;
+    }
+    struct vma *n = vma_create(v);
+    if (n == NULL)
+        return -ENOMEM;
+    n->start = to;
+    n->end = to + new_len;
+    n->pgoff = vma_index(v, old);
+    if (v->ops != NULL && v->ops->open != NULL)
+        v->ops->open(n);
+    vma_link(as, n);
+    if (old_len != 0) {
+        int err = move_pages(as, old, to, MIN(old_len, new_len));
+        for (unsigned tries = 0; err == -ENOMEM && tries < 3 && page_reclaim(32) != 0; tries++)
+            err = move_pages(as, old, to, MIN(old_len, new_len));
+        if (err != 0) {
+            vma_unlink(n);
+            vma_merge(v);
+            return err;
+        }
+        if (!keep_old) {
+            as_zap(as, v->start, v->end); /* what lies beyond a smaller new size */
+            vma_unlink(v);
+        }
+    }
+    vma_merge(n);
+    return 0;
+}
+
+static bool grow_in_place(struct vma *v, uaddr_t old_end, u64 more)
+{
+    struct vma *next = as_next(v);
+    u64 limit = next != NULL ? next->start : PLAT_USER_MAX;
+    if (next != NULL && (next->flags & VMA_GROWSDOWN))
+        limit -= MIN(limit, STACK_GUARD);
+    if (old_end != v->end || limit < v->end || limit - v->end < more)
+        return false;
+    u64 top = v->as->free_top;
+    vma_resize(v, v->start, v->end + more);
+    v->as->free_top = top;
+    vma_merge(v);
+    return true;
+}
+
+static int remap_locked(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsigned flags, uaddr_t new_addr,
+                        uaddr_t *ret_addr)
+{
+    struct vma *v = as_find(as, old, false);
+    bool keep_old = flags & MREMAP_DONTUNMAP;
+    int err;
+    if (v == NULL)
+        return -EFAULT;
+    if (old_len == 0 && (!(v->flags & VMA_SHARED) || !(flags & MREMAP_MAYMOVE)))
+        return -EINVAL;
+    if (keep_old && (v->flags & VMA_SHARED))
+        return -EINVAL;
+    if (old_len > v->end - old)
+        return -EFAULT;
+    if ((v->flags & VMA_SPECIAL) && (old != v->start || old_len != v->end - v->start || new_len != old_len))
+        return -EFAULT;
+    if (flags & MREMAP_FIXED) {
+        if (!IS_ALIGNED(new_addr, PAGE_SIZE) || new_addr < PLAT_USER_MIN || new_addr > PLAT_USER_MAX ||
+            new_len > PLAT_USER_MAX - new_addr)
+            return -EINVAL;
+        if (new_addr < old + old_len && old < new_addr + new_len)
+            return -EINVAL;
+        if ((err = as_unmap_locked(as, new_addr, new_addr + new_len)) != 0)
+            return err;
+    }
+    if (old_len > new_len) {
+        if ((err = as_unmap_locked(as, old + new_len, old + old_len)) != 0)
+            return err;
+        old_len = new_len;
+    }
+    if (old_len == new_len && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
+        *ret_addr = old;
+        return 0;
+    }
+    v = as_find(as, old, false);
+    ASSERT(v != NULL);
+    u64 more = keep_old ? new_len : new_len - old_len;
+    if ((err = as_check_limits(as, more >> PAGE_SHIFT, v->prot, v->flags)) != 0)
+        return err;
+    if ((v->flags & VMA_LOCKED) && as->limit_locked_bytes != UINT64_MAX &&
+        as->locked_pages + (more >> PAGE_SHIFT) > as->limit_locked_bytes >> PAGE_SHIFT)
+        return -EAGAIN;
+    if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && old_len != 0 && grow_in_place(v, old + old_len, more)) {
+        *ret_addr = old;
+        return 0;
+    }
+    if (!(flags & MREMAP_MAYMOVE))
+        return -ENOMEM;
+    if (!(flags & MREMAP_FIXED)) {
+        bool large = vma_private_anon(v) && new_len >= HUGE_SIZE;
+        if ((flags & MREMAP_DONTUNMAP) && new_addr != 0 && IS_ALIGNED(new_addr, PAGE_SIZE) && as_range_free(as, new_addr, new_len))
+            err = 0;
+        else
+            err = as_find_room(as, new_len, large ? HUGE_SIZE : PAGE_SIZE, &new_addr);
+        if (err != 0)
+            return err;
+    }
+    err = move_area(v, old, old_len, new_addr, new_len, keep_old);
+    if (err == 0)
+        *ret_addr = new_addr;
+    return err;
+}
+
+int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsigned mremap_flags, uaddr_t new_addr,
+             uaddr_t *ret_addr)
+{
+    uaddr_t end;
+    bool populate = false;
+    if (mremap_flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
+        return -EINVAL;
+    if ((mremap_flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(mremap_flags & MREMAP_MAYMOVE))
+        return -EINVAL;
+    if (new_len == 0 || as_range(old, old_len, &end) != 0)
+        return -EINVAL;
+    if (new_len > PLAT_USER_MAX)
+        return -ENOMEM;
+    old_len = end - old;
+    new_len = ALIGN_UP(new_len, PAGE_SIZE);
+    if ((mremap_flags & MREMAP_DONTUNMAP) && old_len != new_len)
+        return -EINVAL;
+    rwmutex_write_lock(&as->lock);
+    int err = remap_locked(as, old, old_len, new_len, mremap_flags, new_addr, ret_addr);
+    if (err == 0 && new_len > old_len) {
+        struct vma *v = as_find(as, *ret_addr, false);
+        populate = v != NULL && (v->flags & VMA_LOCKED);
+    }
+    as_write_unlock(as);
+    if (populate)
+        as_populate(as, *ret_addr + old_len, new_len - old_len, MAP_READ);
+    return err;
+}
