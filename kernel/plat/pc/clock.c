@@ -277,7 +277,6 @@ void pc_timer_irq(void)
         return;
     }
     cpu->plat.timer_want_ns = NEVER_NS;
-    cpu_stat_inc(STAT_TIMER_IRQS);
     timer_interrupt();
 }
 
