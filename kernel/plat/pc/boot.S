@@ -91,8 +91,13 @@ no_long_mode:
     jz 2f
     outb %al, %dx
     jmp 1b
-2:  hlt
-    jmp 2b
+2:  movb $0xfe, %al /* keyboard controller's reset, then a triple fault */
+    outb %al, $0x64
+    lidt PHYS(no_idt)
+    ud2
+no_idt:
+    .word 0
+    .long 0
 no_long_mode_text:
     .asciz "drupe: this CPU has no 64-bit mode or no no-execute bit (give the machine another CPU model)\r\n"
 
