@@ -29,11 +29,6 @@ static void grant(struct lock_waiter *w)
 static int wait_for_grant(struct spinlock *lock, struct list *waiters, bool writer, bool interruptible)
 {
     struct lock_waiter w = { .thread = current_thread(), .writer = writer };
-    if (witness_may_sleep != NULL) {
-        spin_unlock(lock);
-        witness_may_sleep();
-        spin_lock(lock);
-    }
     list_push_back(waiters, &w.node);
     int ret = 0;
     for (;;) {

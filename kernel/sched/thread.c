@@ -3,8 +3,8 @@
  * Threads: memory, life and death. A thread cannot free the stack it runs on:
  * the next thread on its CPU does (thread_bury). A few stacks are
  * kept for the next thread_create(), because mapping one costs far more than all
- * the rest. Unmapping may sleep, which the idle thread must not: what it would
- * unmap waits in `late` for the work thread or the next thread_create(). References: one for whoever created the thread, one for its run
+ * the rest. Unmapping may sleep, which must not happen in the middle of a switch:
+ * further stacks wait in `late` for the work thread or the next thread_create(). References: one for whoever created the thread, one for its run
  * until it has left the CPU for good.
  */
 #include "sched_impl.h"
@@ -24,8 +24,8 @@ static void *spare_stacks[SPARE_STACKS];                            /* spare_loc
 static unsigned spare_count;                                        /* spare_lock */
 static struct list late = LIST_INIT(late);                          /* spare_lock: dead threads by rt_node */
 static u32 stacks_mapped;                                           /* atomic */
-static struct work late_work;
-static u32 late_work_made;                                          /* atomic */
+static void unmap_late(struct work *w);
+static struct work late_work = { .node = LIST_INIT(late_work.node), .fn = unmap_late };
 
 static struct kmem_cache *thread_cache;
 static struct kmem_cache *fpu_cache; /* made with the first program thread; atomic */
@@ -43,7 +43,11 @@ static void unmap_late(struct work *w)
         spin_unlock_bh(&spare_lock);
         if (n == NULL)
             return;
-        thread_bury(list_entry(n, struct thread, rt_node));
+        struct thread *t = list_entry(n, struct thread, rt_node);
+        vmap_free(t->kstack, KSTACK_SIZE);
+        atomic_sub(&stacks_mapped, 1u);
+        t->kstack = NULL;
+        thread_put(t);
     }
 }
 
@@ -73,8 +77,8 @@ static void *stack_alloc(void)
         return stack;
     }
     stack = vmap_alloc(KSTACK_SIZE);
-    if (stack != NULL && atomic_add(&stacks_mapped, 1u) > SPARE_STACKS && atomic_xchg(&late_work_made, 1u) == 0)
-        work_init(&late_work, unmap_late);
+    if (stack != NULL && atomic_add(&stacks_mapped, 1u) > SPARE_STACKS)
+        work_queue(&late_work); /* so that there is a work thread when thread_bury() needs it */
     return stack;
 }
 
@@ -203,18 +207,15 @@ void thread_exit(void)
 
 void thread_bury(struct thread *t)
 {
-    if (!keep_stack(t->kstack)) {
-        if (current_thread() == this_cpu()->idle) {
-            spin_lock_bh(&spare_lock);
-            list_push_back(&late, &t->rt_node);
-            spin_unlock_bh(&spare_lock);
-            work_queue(&late_work);
-            return;
-        }
-        stack_free(t->kstack);
+    if (keep_stack(t->kstack)) {
+        t->kstack = NULL;
+        thread_put(t);
+        return;
     }
-    t->kstack = NULL;
-    thread_put(t);
+    spin_lock_bh(&spare_lock);
+    list_push_back(&late, &t->rt_node);
+    work_queue(&late_work); /* with the lock held: it must not make a thread here */
+    spin_unlock_bh(&spare_lock);
 }
 
 void thread_put(struct thread *t)

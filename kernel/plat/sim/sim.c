@@ -412,10 +412,15 @@ static void print_thread(struct thread *t, void *ctx)
             t->wait_reason != NULL ? t->wait_reason : "?");
 }
 
+void sim_print_threads(void)
+{
+    thread_for_each(print_thread, NULL);
+}
+
 static NORETURN void report_deadlock(void)
 {
     fprintf(stderr, "# sim: all CPUs are idle and nothing will ever happen; threads:\n");
-    thread_for_each(print_thread, NULL);
+    sim_print_threads();
     sim_exit(134);
 }
 

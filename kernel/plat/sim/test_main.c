@@ -49,8 +49,14 @@ struct thread *test_thread(const char *name, void (*fn)(void *), void *arg)
 
 void test_join(struct thread *t)
 {
-    while (atomic_load(&t->state) != THREAD_DEAD)
+    u64 give_up_ns = now_ns() + 600 * NSEC_PER_SEC;
+    while (atomic_load(&t->state) != THREAD_DEAD) {
+        if (now_ns() > give_up_ns) {
+            sim_print_threads();
+            sim_test_failed(__FILE__, __LINE__, "thread %u %s does not end", t->id, t->name);
+        }
         thread_sleep_until(now_ns() + NSEC_PER_MSEC, false);
+    }
     thread_put(t);
 }
 

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scheduling: shares of CPU time, classes, blocking, ends of threads, FPU ownership. */
+#include "kern/trap.h"
+#include "kern/wait.h"
+#include "sim/test.h"
+
+#define MS NSEC_PER_MSEC
+
+static u64 deadline;
+static unsigned finished;
+
+static void burn(void *arg)
+{
+    while (now_ns() < deadline)
+        sim_compute(50000);
+}
+
+static struct thread *burner(int nice, u8 policy, u8 prio)
+{
+    struct thread *t;
+    CHECK_EQ(thread_create("burner", burn, NULL, false, &t), 0);
+    CHECK_EQ(thread_set_policy(t, policy, prio), 0);
+    thread_set_nice(t, nice);
+    thread_start(t);
+    return t;
+}
+
+TEST(equal_threads_share_equally)
+{
+    struct thread *t[4];
+    deadline = now_ns() + 400 * MS;
+    for (int i = 0; i < 4; i++)
+        t[i] = burner(0, POLICY_OTHER, 0);
+    thread_sleep_until(deadline + MS, false);
+    for (int i = 0; i < 4; i++) {
+        u64 ns = thread_cpu_ns(t[i]);
+        CHECK(ns > 92 * MS && ns < 108 * MS);
+        test_join(t[i]);
+    }
+}
+
+TEST(nice_gives_weight)
+{
+    deadline = now_ns() + 1000 * MS;
+    struct thread *a = burner(0, POLICY_OTHER, 0), *b = burner(5, POLICY_OTHER, 0); /* 1.25^5 = 3.05 */
+    thread_sleep_until(deadline + MS, false);
+    u64 x = thread_cpu_ns(a), y = thread_cpu_ns(b);
+    CHECK(x > y * 28 / 10 && x < y * 33 / 10);
+    test_join(a);
+    test_join(b);
+}
+
+static u64 late_ns;
+
+static void sleeper(void *arg)
+{
+    for (int i = 0; i < 20; i++) {
+        u64 at = now_ns() + 5 * MS;
+        thread_sleep_until(at, false);
+        late_ns = MAX(late_ns, now_ns() - at);
+    }
+}
+
+TEST(sleeper_is_served_soon_beside_a_hog)
+{
+    deadline = now_ns() + 200 * MS;
+    struct thread *hog = burner(0, POLICY_OTHER, 0), *t = test_thread("sleeper", sleeper, NULL);
+    test_join(t);
+    CHECK(late_ns <= 4 * MS);
+    test_join(hog);
+}
+
+TEST(lone_thread_gets_no_timer_interrupts)
+{
+    sim_compute(50 * MS);
+    u64 before = this_cpu()->stats[STAT_TIMER_IRQS];
+    sim_compute(1000 * MS);
+    CHECK_EQ(this_cpu()->stats[STAT_TIMER_IRQS], before);
+}
+
+TEST(real_time_comes_first)
+{
+    deadline = now_ns() + 50 * MS;
+    struct thread *fair = burner(-20, POLICY_OTHER, 0);
+    struct thread *fifo = burner(0, POLICY_FIFO, 10), *low = burner(0, POLICY_FIFO, 5);
+    thread_sleep_until(deadline + MS, false);
+    CHECK(thread_cpu_ns(fifo) >= 49 * MS);
+    CHECK(thread_cpu_ns(low) <= MS);
+    CHECK(thread_cpu_ns(fair) <= 2 * MS);
+    test_join(fair);
+    test_join(fifo);
+    test_join(low);
+}
+
+TEST(round_robin_takes_turns)
+{
+    deadline = now_ns() + 1000 * MS;
+    struct thread *a = burner(0, POLICY_RR, 10), *b = burner(0, POLICY_RR, 10);
+    thread_sleep_until(deadline + 200 * MS, false);
+    u64 x = thread_cpu_ns(a), y = thread_cpu_ns(b);
+    CHECK(x > 350 * MS && y > 350 * MS);
+    test_join(a);
+    test_join(b);
+}
+
+TEST(idle_policy_gets_the_rest)
+{
+    deadline = now_ns() + 300 * MS;
+    struct thread *a = burner(0, POLICY_IDLE, 0), *b = burner(0, POLICY_OTHER, 0);
+    thread_sleep_until(deadline + MS, false);
+    CHECK(thread_cpu_ns(b) > 280 * MS);
+    test_join(a);
+    test_join(b);
+}
+
+TEST(policy_arguments)
+{
+    struct thread *self = current_thread();
+    CHECK_EQ(thread_set_policy(self, POLICY_FIFO, 0), -EINVAL);
+    CHECK_EQ(thread_set_policy(self, POLICY_FIFO, 100), -EINVAL);
+    CHECK_EQ(thread_set_policy(self, POLICY_OTHER, 1), -EINVAL);
+    CHECK_EQ(thread_set_policy(self, 4, 0), -EINVAL);
+    CHECK_EQ(thread_set_policy(self, POLICY_RR, 99), 0);
+    CHECK_EQ(thread_set_policy(self, POLICY_OTHER, 0), 0);
+    CHECK_EQ(thread_set_affinity(self, 1ULL << 63), -EINVAL);
+}
+
+static unsigned turns[2], turn_changes, last_turn = 9;
+
+static void yielder(void *arg)
+{
+    unsigned me = (unsigned)(uintptr_t)arg;
+    for (int i = 0; i < 100; i++) {
+        turns[me]++;
+        turn_changes += last_turn != me;
+        last_turn = me;
+        sched_yield_cpu();
+    }
+}
+
+TEST(yield_lets_others_run)
+{
+    struct thread *a = test_thread("a", yielder, (void *)0), *b = test_thread("b", yielder, (void *)1);
+    test_join(a);
+    test_join(b);
+    CHECK(turn_changes > 150);
+}
+
+static void pinned(void *arg)
+{
+    u64 cpu = (u64)(uintptr_t)arg;
+    for (int i = 0; i < 50; i++) {
+        CHECK_EQ(this_cpu()->cpu, cpu);
+        sim_compute(100000);
+        thread_sleep_until(now_ns() + 1000, false);
+    }
+}
+
+TEST_CPUS(affinity_holds_and_moves, 2)
+{
+    struct thread *t[4];
+    for (u64 i = 0; i < 4; i++) {
+        CHECK_EQ(thread_create("pinned", pinned, (void *)(uintptr_t)(i & 1), false, &t[i]), 0);
+        CHECK_EQ(thread_set_affinity(t[i], 1ULL << (i & 1)), 0);
+        thread_start(t[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        test_join(t[i]);
+    for (u64 i = 0; i < 20; i++) { /* moving itself takes effect at the next switch */
+        CHECK_EQ(thread_set_affinity(current_thread(), 1ULL << (i & 1)), 0);
+        sched_resched();
+        thread_sleep_until(now_ns() + 1000, false);
+        CHECK_EQ(this_cpu()->cpu, i & 1);
+    }
+}
+
+TEST_CPUS(two_cpus_do_twice_the_work, 2)
+{
+    struct thread *t[4];
+    CHECK_EQ(thread_set_affinity(current_thread(), 1), 0);
+    deadline = now_ns() + 100 * MS;
+    for (int i = 0; i < 4; i++)
+        t[i] = burner(0, POLICY_OTHER, 0);
+    thread_sleep_until(deadline + MS, false);
+    for (int i = 0; i < 4; i++)
+        test_join(t[i]);
+}
+
+/* --- blocking -------------------------------------------------------------------- */
+
+static void wake_it(void *arg)
+{
+    thread_wake(arg);
+}
+
+TEST(wake_before_block_is_not_lost)
+{
+    thread_prepare_block(false);
+    thread_wake(current_thread());
+    CHECK_EQ(thread_block(NEVER_NS), 0); /* else the machine deadlocks */
+    thread_prepare_block(false);
+    sim_interrupt_at(now_ns() + 1000, wake_it, current_thread());
+    CHECK_EQ(thread_block(now_ns() + 5000), 0);
+    thread_prepare_block(false);
+    CHECK_EQ(thread_block(now_ns() + 5000), -ETIMEDOUT);
+    thread_prepare_block(false);
+    CHECK_EQ(thread_block(now_ns()), -ETIMEDOUT);
+    CHECK_EQ(current_thread()->state, THREAD_RUNNING);
+}
+
+static int sleep_result = 1;
+
+static void long_sleeper(void *arg)
+{
+    sleep_result = thread_sleep_until(now_ns() + NSEC_PER_SEC, true);
+}
+
+TEST(interrupted_sleep)
+{
+    u64 start = now_ns();
+    struct thread *t = test_thread("sleeper", long_sleeper, NULL);
+    thread_sleep_until(start + MS, false);
+    thread_interrupt(t, EXIT_SIGNAL);
+    test_join(t);
+    CHECK_EQ(sleep_result, -ERESTARTSYS);
+    CHECK(now_ns() < start + 10 * MS);
+    t = test_thread("sleeper", long_sleeper, NULL);
+    test_join(t);
+    CHECK_EQ(sleep_result, 0);
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static void finish(void *arg)
+{
+    atomic_add(&finished, 1u);
+    if (arg != NULL)
+        thread_exit();
+}
+
+static void count_threads(struct thread *t, void *ctx)
+{
+    ++*(unsigned *)ctx;
+}
+
+TEST_CPUS(create_and_end_many, 2)
+{
+    unsigned threads_before = 0, threads_after = 0;
+    struct thread *first = test_thread("first", finish, NULL);
+    test_join(first);
+    thread_for_each(count_threads, &threads_before);
+    for (int round = 0; round < 10; round++) {
+        struct thread *t[12];
+        for (int i = 0; i < 12; i++)
+            t[i] = test_thread("short", finish, i & 1 ? (void *)1 : NULL);
+        for (int i = 0; i < 12; i++)
+            test_join(t[i]);
+    }
+    thread_sleep_until(now_ns() + NSEC_PER_SEC, false);
+    thread_for_each(count_threads, &threads_after);
+    CHECK_EQ(finished, 121);
+    CHECK(threads_after <= threads_before + 1); /* the work thread */
+}
+
+TEST(stacks_come_back)
+{
+    struct thread *t[12];
+    u64 free_pages[3];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 12; i++)
+            t[i] = test_thread("short", finish, NULL);
+        for (int i = 0; i < 12; i++)
+            test_join(t[i]);
+        thread_sleep_until(now_ns() + NSEC_PER_SEC, false);
+        struct mem_stats stats;
+        page_stats(&stats);
+        free_pages[round] = stats.free_pages;
+    }
+    CHECK(free_pages[2] + 4 > free_pages[1]); /* not a stack's worth lost; slabs may grow a little */
+}
+
+TEST(creation_without_memory)
+{
+    unsigned made = 0;
+    sim_fail_allocations(3);
+    for (int i = 0; i < 100; i++) {
+        struct thread *t;
+        int err = thread_create("maybe", finish, NULL, false, &t);
+        CHECK(err == 0 || err == -ENOMEM);
+        if (err == 0) {
+            made++;
+            if (i & 1)
+                thread_start(t);
+            thread_put(t); /* never started: gone at once */
+        }
+    }
+    sim_fail_allocations(0);
+    thread_sleep_until(now_ns() + NSEC_PER_SEC, false);
+    CHECK(finished <= made);
+}
+
+/* --- FPU ----------------------------------------------------------------------------- */
+
+static void fpu_user(void *arg)
+{
+    u64 value = (u64)(uintptr_t)arg;
+    for (int i = 0; i < 100; i++) {
+        plat_events_disable();
+        trap_before_program(NULL);
+        plat_events_enable();
+        if (i != 0)
+            CHECK_EQ(sim_fpu_get(), value);
+        else
+            CHECK_EQ(sim_fpu_get(), 0); /* a program starts with a clean state */
+        value += 16;
+        sim_fpu_set(value); /* nothing may move us between the check and here: no point is passed */
+        if (sim_chance(2))
+            thread_sleep_until(now_ns() + 100, false);
+        if (sim_chance(4))
+            sched_yield_cpu();
+        if (sim_chance(8)) {
+            thread_fpu_sync(current_thread());
+            CHECK_EQ(*(u64 *)current_thread()->fpu, value);
+        }
+        if (sim_chance(8)) {
+            thread_fpu_sync(current_thread());
+            *(u64 *)current_thread()->fpu = value += 16;
+            thread_fpu_reload(current_thread());
+        }
+    }
+}
+
+static void check_fpu(void)
+{
+    struct thread *t[4];
+    for (u64 i = 0; i < 4; i++) {
+        CHECK_EQ(thread_create("fpu", fpu_user, (void *)(uintptr_t)(i + 1), true, &t[i]), 0);
+        thread_start(t[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        test_join(t[i]);
+}
+
+TEST(fpu_state_follows_its_thread) { check_fpu(); }
+TEST_CPUS(fpu_state_follows_across_cpus, 3) { check_fpu(); }
