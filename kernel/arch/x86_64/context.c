@@ -7,7 +7,8 @@ void arch_context_start(void);
 
 void arch_context_init(struct arch_context *ctx, void *stack, size_t size_bytes, void (*fn)(void *), void *arg)
 {
-    u64 *sp = (u64 *)ALIGN_DOWN((u64)stack + size_bytes, 16);
+    /* The place of the program's registers stays free: arch_enter_program() fills it from this stack. */
+    u64 *sp = (u64 *)ALIGN_DOWN((u64)stack + size_bytes - sizeof(struct trap_frame), 16);
     *--sp = 0; /* where a return address would be: keeps the ABI's alignment at the call */
     *--sp = 0;
     *--sp = (u64)arch_context_start;

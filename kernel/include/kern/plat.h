@@ -52,7 +52,8 @@ bool plat_fresh_memory_is_zero(void);
 
 /* The platform remembers every mapping until it is removed (on pc: the page
  * tables are the only record; on host: a table of its own, of which host
- * mappings are a cache). Callers hold the address space's lock. */
+ * mappings are a cache). Callers hold the address space's lock, which may be a
+ * spinlock: nothing here sleeps, and -ENOMEM can be answered by making room and trying again. */
 int plat_aspace_init(struct plat_aspace *as); /* 0 or -ENOMEM */
 void plat_aspace_done(struct plat_aspace *as); /* all user mappings already removed */
 /* Make `as` current on this CPU; NULL = kernel only. Events disabled. */

@@ -5,8 +5,8 @@
  * the entries in use of a level 1 or 2 table (atomic), which is freed when it falls to zero. Level 3 tables live as
  * long as the address space.
  *
- * Locks: faults map under the address space's read lock, so tables are put in with compare-and-swap; removal
- * happens under the write lock only. kmap_lock for the kernel's own range.
+ * Locks: the caller's, for everything in its address space. It may be a spinlock, so tables are allocated without
+ * sleeping, from the reserve if need be. kmap_lock for the kernel's own range.
  *
  * A page without any right is not present for the CPU but remembered: PTE_NONE.
  */
@@ -51,9 +51,10 @@ static unsigned prot_of(u64 entry)
     return MAP_READ | (entry & PTE_WRITE ? MAP_WRITE : 0) | (entry & PTE_NX ? 0 : MAP_EXEC);
 }
 
-static struct page *alloc_table(unsigned alloc_flags)
+/* The caller may hold a spinlock. */
+static struct page *alloc_table(void)
 {
-    struct page *p = page_alloc(0, ALLOC_ZERO | alloc_flags);
+    struct page *p = page_alloc(0, ALLOC_ZERO | ALLOC_ATOMIC);
     if (p != NULL) {
         page_set_kind(p, PAGE_TABLE);
         p->index = 0;
@@ -62,17 +63,17 @@ static struct page *alloc_table(unsigned alloc_flags)
 }
 
 /* The table below *entry, made if missing; `parent` (may be NULL) counts it. NULL = no memory. */
-static u64 *child(u64 *entry, u64 *parent, unsigned alloc_flags)
+static u64 *child(u64 *entry, u64 *parent)
 {
     u64 e = atomic_load(entry);
     if (e & PTE_PRESENT)
         return table_at(e);
-    struct page *p = alloc_table(alloc_flags);
+    struct page *p = alloc_table();
     if (p == NULL)
         return NULL;
     u64 none = 0;
     if (!atomic_cas(entry, &none, page_phys(p) | PTE_TABLE)) {
-        page_put(p); /* another fault was faster while we waited for memory */
+        page_put(p); /* another CPU was faster */
         return table_at(none);
     }
     if (parent != NULL)
@@ -81,10 +82,10 @@ static u64 *child(u64 *entry, u64 *parent, unsigned alloc_flags)
 }
 
 /* The level 2 table for va, made if missing. */
-static u64 *make_pd(struct plat_aspace *as, u64 va, unsigned alloc_flags)
+static u64 *make_pd(struct plat_aspace *as, u64 va)
 {
-    u64 *pdpt = child(&as->top[PT_INDEX(va, 4)], NULL, alloc_flags);
-    return pdpt != NULL ? child(&pdpt[PT_INDEX(va, 3)], NULL, alloc_flags) : NULL;
+    u64 *pdpt = child(&as->top[PT_INDEX(va, 4)], NULL);
+    return pdpt != NULL ? child(&pdpt[PT_INDEX(va, 3)], NULL) : NULL;
 }
 
 /* The level 2 table for va, or NULL and in *ret_next where to go on looking. */
@@ -120,9 +121,9 @@ static void free_dead(struct plat_aspace *as)
 static bool loaded(const struct plat_aspace *as) { return as == &kernel_as || this_cpu()->plat.as == as; }
 
 /* Replace a large page by 512 small ones. */
-static int split(struct plat_aspace *as, u64 *pde, u64 va, unsigned alloc_flags)
+static int split(struct plat_aspace *as, u64 *pde, u64 va)
 {
-    struct page *p = alloc_table(alloc_flags);
+    struct page *p = alloc_table();
     if (p == NULL)
         return -ENOMEM;
     u64 *pt = page_virt(p), e = *pde & ~PTE_LARGE;
@@ -144,20 +145,20 @@ static int split_edge(struct plat_aspace *as, u64 va)
     if (IS_ALIGNED(va, HUGE_SIZE) || (pd = find_pd(as, va, &next)) == NULL)
         return 0;
     u64 *pde = &pd[PT_INDEX(va, 2)];
-    return (*pde & PTE_MAPPED) && is_large(*pde) ? split(as, pde, va, 0) : 0;
+    return (*pde & PTE_MAPPED) && is_large(*pde) ? split(as, pde, va) : 0;
 }
 
 /* --- mapping ------------------------------------------------------------------------ */
 
-static u64 *make_pt(struct plat_aspace *as, u64 va, unsigned alloc_flags)
+static u64 *make_pt(struct plat_aspace *as, u64 va)
 {
-    u64 *pd = make_pd(as, va, alloc_flags);
+    u64 *pd = make_pd(as, va);
     if (pd == NULL)
         return NULL;
     u64 *pde = &pd[PT_INDEX(va, 2)];
-    if ((*pde & PTE_MAPPED) && is_large(*pde) && split(as, pde, va, alloc_flags) != 0)
+    if ((*pde & PTE_MAPPED) && is_large(*pde) && split(as, pde, va) != 0)
         return NULL;
-    return child(pde, pd, alloc_flags);
+    return child(pde, pd);
 }
 
 /* Take out the level 1 table (and then the level 2 table) of va if empty. */
@@ -178,13 +179,13 @@ static void prune(struct plat_aspace *as, u64 *pd, u64 va)
     }
 }
 
-static int map_huge(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 flags, unsigned alloc_flags)
+static int map_huge(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 flags)
 {
     for (u64 at = va; at < va + len; at = next_boundary(at, 3))
-        if (make_pd(as, at, alloc_flags) == NULL)
+        if (make_pd(as, at) == NULL)
             return -ENOMEM;
     for (u64 end = va + len; va < end; va += HUGE_SIZE, pa += HUGE_SIZE) {
-        u64 *pd = make_pd(as, va, alloc_flags);
+        u64 *pd = make_pd(as, va);
         u64 *pde = &pd[PT_INDEX(va, 2)], old = *pde;
         atomic_store(pde, pa | flags | PTE_LARGE);
         if (old == 0) {
@@ -199,14 +200,14 @@ static int map_huge(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 
     return 0;
 }
 
-static int map_small(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 flags, unsigned alloc_flags)
+static int map_small(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 flags)
 {
     u64 end = va + len;
-    u64 *pt = make_pt(as, va, alloc_flags);
+    u64 *pt = make_pt(as, va);
     if (pt == NULL)
         return -ENOMEM;
     for (u64 at = next_boundary(va, 2); at < end; at += HUGE_SIZE)
-        if (make_pt(as, at, alloc_flags) == NULL)
+        if (make_pt(as, at) == NULL)
             return -ENOMEM; /* empty tables stay until their range is unmapped or the space ends */
     while (va < end) {
         u64 stop = MIN(end, next_boundary(va, 2)), added = 0;
@@ -221,7 +222,7 @@ static int map_small(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64
         if (added != 0)
             count_add(pt, added);
         if (va < end)
-            pt = make_pt(as, va, alloc_flags);
+            pt = make_pt(as, va);
     }
     return 0;
 }
@@ -231,9 +232,9 @@ int plat_map(struct plat_aspace *as, uaddr_t va, paddr_t pa, size_t len_bytes, u
     ASSERT(IS_ALIGNED(va | pa | len_bytes, PAGE_SIZE) && va < PLAT_USER_MAX && len_bytes <= PLAT_USER_MAX - va);
     u64 flags = flags_of(prot);
     if (!(prot & MAP_HUGE))
-        return map_small(as, va, pa, len_bytes, flags, 0);
+        return map_small(as, va, pa, len_bytes, flags);
     ASSERT(IS_ALIGNED(va | pa | len_bytes, HUGE_SIZE));
-    return map_huge(as, va, pa, len_bytes, flags, 0);
+    return map_huge(as, va, pa, len_bytes, flags);
 }
 
 /* --- removing, changing ---------------------------------------------------------------- */
@@ -357,7 +358,7 @@ void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
 
 int plat_aspace_init(struct plat_aspace *as)
 {
-    struct page *p = alloc_table(0);
+    struct page *p = alloc_table();
     if (p == NULL)
         return -ENOMEM;
     *as = (struct plat_aspace){ .top = page_virt(p) };
@@ -420,7 +421,7 @@ int plat_kmap(void *kva, paddr_t pa, size_t len_bytes, unsigned prot)
     u64 va = (u64)kva;
     ASSERT(va >= PLAT_KVMAP_START && va < PLAT_KVMAP_END && len_bytes <= PLAT_KVMAP_END - va);
     u64 flags = spin_lock_irqsave(&kmap_lock);
-    int err = map_small(&kernel_as, va, pa, len_bytes, flags_of(prot) | PTE_GLOBAL, ALLOC_ATOMIC);
+    int err = map_small(&kernel_as, va, pa, len_bytes, flags_of(prot) | PTE_GLOBAL);
     spin_unlock_irqrestore(&kmap_lock, flags);
     return err;
 }
