@@ -355,8 +355,8 @@ static char *find_part(const char *const *places, size_t count)
 
 static char *find_kernel(struct error *err)
 {
-    static const char *const places[] = {"drupe-kernel.stripped", "kernel/plat/pc/drupe-kernel.stripped", "drupe-kernel",
-                                         "kernel/plat/pc/drupe-kernel", "../lib/drupe/drupe-kernel"};
+    static const char *const places[] = {"drupe-kernel.stripped", "../kernel/plat/pc/drupe-kernel.stripped", "kernel/plat/pc/drupe-kernel.stripped",
+                                         "drupe-kernel", "../kernel/plat/pc/drupe-kernel", "kernel/plat/pc/drupe-kernel", "../lib/drupe/drupe-kernel"};
     const char *given = getenv("DRUPE_KERNEL");
     if (given && *given) {
         if (access(given, R_OK) == 0)

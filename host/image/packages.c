@@ -97,6 +97,18 @@ static void enqueue(struct package *p, struct taking *k)
     k->queue[k->queued++] = p;
 }
 
+/* NAME-minimal is a part of NAME, kept apart for small systems: with the one comes the other. */
+static void enqueue_owner(struct package *p, struct taking *k)
+{
+    enqueue(p, k);
+    if (str_has_suffix(p->name, "-minimal")) {
+        AUTO_FREE char *name = xstrndup(p->name, strlen(p->name) - strlen("-minimal"));
+        struct package *whole = map_get(&k->dpkg.by_name, name);
+        if (whole)
+            enqueue(whole, k);
+    }
+}
+
 static void enqueue_dependency(struct package *p, void *ctx)
 {
     if (!p->base && !matches_any(p->name, not_for_run, ARRAY_SIZE(not_for_run)))
@@ -221,7 +233,7 @@ static void enqueue_owners(struct taking *k, const char *path)
     for (unsigned i = 0; i < 16; i++) {
         struct package *p = dpkg_owner(&k->dpkg, at);
         if (p)
-            enqueue(p, k);
+            enqueue_owner(p, k);
         AUTO_FREE char *dir = path_dirname(at);
         char target[4096];
         ssize_t n = readlink(at, target, sizeof(target) - 1);
@@ -235,7 +247,7 @@ static void enqueue_owners(struct taking *k, const char *path)
     AUTO_FREE char *real = realpath(path, NULL);
     struct package *p = real ? dpkg_owner(&k->dpkg, real) : NULL;
     if (p)
-        enqueue(p, k);
+        enqueue_owner(p, k);
 }
 
 int packages_add_for(struct tree *t, struct libs *l, const char *path, bool with_gconv, struct error *err)

@@ -3,7 +3,8 @@
  * What a Debian program brings along besides its libraries. The rules:
  *
  *  1. The packages that own the program's path (and every symlink on the way to the
- *     file) are taken, and what they depend on for their run, recursively.
+ *     file) are taken, and what they depend on for their run, recursively; with
+ *     NAME-minimal also NAME, if it is installed (python3).
  *  2. Not followed: packages of the base system (Essential, or Priority required),
  *     and those that only installation scripts want (packages.c has the table).
  *  3. Of a taken package come its configuration, data, modules and empty state

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host's parsers of outside bytes: right answers for good input, an error and
+ * no overrun (the sanitizers watch) for thousands of damaged ones. The damage is
+ * random by a fixed seed.
+ */
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "base/bytes.h"
+#include "host/image/config.h"
+#include "host/image/elf.h"
+#include "host/image/erofs.h"
+#include "host/image/inputs.h"
+#include "host/lib/fs.h"
+#include "host/net/ports.h"
+#include "host/qemu/control.h"
+#include "host/qemu/stream.h"
+
+static unsigned count, failed;
+static u64 seed = 42;
+
+static void check(bool good, const char *text)
+{
+    count++;
+    failed += !good;
+    printf("%s %u - %s\n", good ? "ok" : "not ok", count, text);
+}
+
+static u64 next_random(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static int file_of(const void *data, size_t len)
+{
+    int fd = memory_file("test", data, len);
+    if (fd < 0) {
+        perror("memfd");
+        exit(1);
+    }
+    return fd;
+}
+
+/* A few bytes changed, sometimes cut short; favouring the first kilobytes. */
+static size_t damage(u8 *data, size_t len)
+{
+    for (unsigned i = next_random() % 8 + 1; i--;) {
+        size_t at = next_random() % (next_random() % 2 ? MIN(len, (size_t)4096) : len);
+        static const u8 nasty[] = {0, 0xff, 0x7f, 0x80, 1};
+        data[at] = next_random() % 2 ? (u8)next_random() : nasty[next_random() % sizeof(nasty)];
+    }
+    return next_random() % 4 == 0 ? next_random() % len : len;
+}
+
+static void test_elf(void)
+{
+    struct buf self = {0};
+    struct elf_info info = {0};
+    struct error err = {0};
+    enum elf_kind kind;
+    if (file_read("/proc/self/exe", 64 << 20, &self) < 0)
+        exit(1);
+    int fd = file_of(self.data, self.len);
+    int result = elf_read(fd, "self", &kind, &info, &err);
+    check(result == 0 && kind == ELF_YES && info.machine == EM_X86_64 && info.interp && info.needed.count > 1,
+          "ELF: this program's interpreter and libraries");
+    close(fd);
+    elf_done(&info);
+    fd = file_of("#!/bin/sh\n", 10);
+    check(elf_read(fd, "script", &kind, &info, &err) == 0 && kind == ELF_NOT_ELF, "ELF: a script is not one");
+    close(fd);
+    size_t len = MIN(self.len, (size_t)200000);
+    u8 *copy = xalloc(len);
+    unsigned refused = 0;
+    for (unsigned i = 0; i < 3000; i++) {
+        memcpy(copy, self.data, len);
+        size_t n = damage(copy, len);
+        fd = file_of(copy, n);
+        if (elf_read(fd, "damaged", &kind, &info, &err) < 0)
+            refused++;
+        else if (kind == ELF_YES)
+            elf_done(&info);
+        close(fd);
+    }
+    check(refused > 100, "ELF: 3000 damaged files, no overrun");
+    free(copy);
+    buf_done(&self);
+}
+
+/* A small image: block size 512, root directory inline, one file /a with "hello". */
+static size_t make_erofs(u8 *p)
+{
+    memset(p, 0, 8192);
+    u8 *sb = p + 1024;
+    put_u32(sb, 0xE0F5E1E2u);
+    sb[12] = 9;
+    put_u16(sb + 14, 0);  /* root nid */
+    put_u32(sb + 36, 16); /* blocks */
+    put_u32(sb + 40, 4);  /* meta at 2048 */
+    u8 *root = p + 2048;
+    put_u16(root, 2 << 1); /* compact, inline */
+    put_u16(root + 4, 040755);
+    u8 *dir = root + 32;
+    put_u64(dir, 0), put_u16(dir + 8, 36);
+    put_u64(dir + 12, 0), put_u16(dir + 20, 37);
+    put_u64(dir + 24, 16), put_u16(dir + 32, 39);
+    memcpy(dir + 36, "...a", 4);
+    put_u32(root + 8, 40);
+    u8 *file = p + 2048 + 16 * 32;
+    put_u16(file, 1); /* extended, plain */
+    put_u16(file + 4, 0100644);
+    put_u64(file + 8, 5);
+    put_u32(file + 16, 8);
+    memcpy(p + 4096, "hello", 5);
+    return 8192;
+}
+
+static void test_erofs(void)
+{
+    u8 image[8192];
+    struct buf text = {0};
+    struct error err = {0};
+    size_t len = make_erofs(image);
+    int fd = file_of(image, len);
+    check(erofs_is_image(fd) && erofs_read_file(fd, "image", "/a", 100, &text, &err) == 1 && text.len == 5 &&
+              memcmp(text.data, "hello", 5) == 0, "EROFS: reads a file");
+    buf_done(&text);
+    check(erofs_read_file(fd, "image", "/b", 100, &text, &err) == 0, "EROFS: no such file");
+    check(erofs_read_file(fd, "image", "/a/b", 100, &text, &err) == 0, "EROFS: a file is no directory");
+    check(erofs_read_file(fd, "image", "/a", 4, &text, &err) == -1, "EROFS: longer than asked for");
+    close(fd);
+    unsigned refused = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        make_erofs(image);
+        /* The interesting bytes are few. */
+        static const size_t zones[] = {1024, 2048, 2048 + 32, 2048 + 512};
+        for (unsigned k = next_random() % 4 + 1; k--;)
+            image[zones[next_random() % ARRAY_SIZE(zones)] + next_random() % 64] = (u8)next_random();
+        size_t n = next_random() % 8 == 0 ? next_random() % len : len;
+        fd = file_of(image, n);
+        int result = erofs_read_file(fd, "damaged", "/a", 4096, &text, &err);
+        refused += result < 0;
+        if (result == 1)
+            buf_done(&text);
+        close(fd);
+    }
+    check(refused > 1000, "EROFS: 20000 damaged images, no overrun");
+}
+
+static unsigned messages;
+static void count_message(void *ctx, u16 type, const void *payload, u32 len)
+{
+    (void)ctx;
+    (void)type;
+    volatile u8 sum = 0;
+    for (u32 i = 0; i < len; i++)
+        sum = (u8)(sum + ((const u8 *)payload)[i]);
+    messages++;
+}
+
+static void test_control(void)
+{
+    struct {
+        struct ctl_header h;
+        struct ctl_exit e;
+    } m = {{CTL_MAGIC, CTL_VERSION, CTL_EXIT, sizeof(struct ctl_exit)}, {3, 0, 0, 0}};
+    struct control c = {0};
+    for (size_t i = 0; i < sizeof(m); i++)
+        control_feed(&c, (u8 *)&m + i, 1, count_message, NULL);
+    check(messages == 1 && !c.broken, "control: a message byte by byte");
+    m.h.len = CTL_MAX_LEN + 1;
+    control_feed(&c, &m, sizeof(m), count_message, NULL);
+    check(messages == 1 && c.broken, "control: too long a message ends the conversation");
+    control_done(&c);
+    for (unsigned i = 0; i < 2000; i++) {
+        u8 bytes[256];
+        struct control one = {0};
+        for (size_t k = 0; k < sizeof(bytes); k += sizeof(m.h)) {
+            m.h.len = (u32)(next_random() % 40);
+            memcpy(bytes + k, &m.h, MIN(sizeof(m.h), sizeof(bytes) - k));
+        }
+        bytes[next_random() % sizeof(bytes)] = (u8)next_random();
+        for (size_t at = 0; at < sizeof(bytes); at += 32)
+            control_feed(&one, bytes + at, 32, count_message, NULL);
+        control_done(&one);
+    }
+    check(true, "control: 2000 damaged conversations, no overrun");
+}
+
+static void test_config(void)
+{
+    struct config c = {0};
+    struct error err = {0};
+    static const char *const bad[] = {"", "[]", "{\"process\":3}", "{\"process\":{\"args\":[1]}}", "{\"process\":{\"env\":{}}}",
+                                      "{\"annotations\":[]}", "{", "{\"process\":{\"args\":[\"a\\u0000b\"]}}"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        check(config_parse(&c, bad[i], strlen(bad[i]), "bad", &err) < 0, bad[i]);
+    config_init(&c);
+    config_set_env(&c, "A=1");
+    config_set_env(&c, "A=2");
+    check(strcmp(config_env(&c, "A"), "2") == 0, "config: a variable is replaced");
+    char *text = config_text(&c);
+    struct config again = {0};
+    check(config_parse(&again, text, strlen(text), "again", &err) == 0 && strcmp(config_env(&again, "A"), "2") == 0,
+          "config: what is written can be read");
+    free(text);
+    config_done(&again);
+    config_done(&c);
+}
+
+static void test_ports(void)
+{
+    struct port p;
+    struct error err;
+    check(port_parse(&p, "8080:80", &err) == 0 && p.host == 8080 && p.guest == 80 && !p.udp, "-p 8080:80");
+    check(port_parse(&p, "127.0.0.1:53:5353/udp", &err) == 0 && p.host == 53 && p.guest == 5353 && p.udp &&
+              p.address.s_addr == htonl(INADDR_LOOPBACK), "-p 127.0.0.1:53:5353/udp");
+    static const char *const bad[] = {"80", "0:80", "80:0", "80:65536", "x:80", "1.2.3:80:80", "80:80/sctp", "[::1]:80:80", ""};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        check(port_parse(&p, bad[i], &err) < 0, bad[i]);
+}
+
+static void test_inputs(void)
+{
+    struct inputs in = {0};
+    char path[] = "/tmp/drupe-inputs-XXXXXX";
+    int fd = mkstemp(path);
+    AUTO_FREE char *absent = str_format("%s.absent", path);
+    inputs_note(&in, path, INPUT_WHOLE, NULL);
+    inputs_note(&in, absent, INPUT_WHOLE, NULL);
+    inputs_note(&in, "/", INPUT_ATTRS, NULL);
+    check(inputs_unchanged(in.records.data, in.records.len), "inputs: unchanged");
+    bool whole = true;
+    for (size_t cut = 1; cut < in.records.len; cut++)
+        whole &= cut % 8 == 0 || !inputs_unchanged(in.records.data, cut);
+    check(whole, "inputs: a list cut short is not believed");
+    check(write(fd, "x", 1) == 1 && !inputs_unchanged(in.records.data, in.records.len), "inputs: a longer file is seen");
+    inputs_done(&in);
+    in = (struct inputs){0};
+    inputs_note(&in, absent, INPUT_WHOLE, NULL);
+    int other = open(absent, O_CREAT | O_WRONLY, 0600);
+    check(!inputs_unchanged(in.records.data, in.records.len), "inputs: a file that appears is seen");
+    close(other);
+    close(fd);
+    unlink(path);
+    unlink(absent);
+    inputs_done(&in);
+}
+
+static void test_stream(void)
+{
+    struct stream *s = xalloc(sizeof(*s));
+    int port[2], out[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, port) < 0 || pipe(out) < 0)
+        exit(1);
+    stream_init_output(s, port[0], out[1]);
+    /* More than a pipe holds: copying stops without blocking and goes on when there is room. */
+    size_t sent = 0, got = 0;
+    char bytes[4096];
+    for (unsigned i = 0; i < 400; i++) {
+        ssize_t n = send(port[1], bytes, sizeof(bytes), MSG_DONTWAIT);
+        sent += n > 0 ? (size_t)n : 0;
+        struct pollfd fds[2];
+        size_t k = stream_poll(s, fds);
+        if (k && poll(fds, k, 0) >= 0)
+            stream_copy(s);
+    }
+    shutdown(port[1], SHUT_WR);
+    fcntl(out[0], F_SETFL, O_NONBLOCK);
+    for (unsigned i = 0; i < 4000 && !stream_finished(s); i++) {
+        ssize_t n = read(out[0], bytes, sizeof(bytes));
+        got += n > 0 ? (size_t)n : 0;
+        struct pollfd fds[2];
+        size_t k = stream_poll(s, fds);
+        if (k && poll(fds, k, 0) >= 0)
+            stream_copy(s);
+    }
+    for (ssize_t n; (n = read(out[0], bytes, sizeof(bytes))) > 0;)
+        got += (size_t)n;
+    check(sent == got && sent > 65536 && stream_finished(s), "stream: a slow reader gets every byte");
+    check((fcntl(out[1], F_GETFL) & O_NONBLOCK) == 0, "stream: the caller's pipe stays blocking");
+    stream_done(s);
+    free(s);
+}
+
+static void test_sizes(void)
+{
+    u64 v;
+    check(parse_size("64M", 1, &v) == 0 && v == 64u << 20, "64M");
+    check(parse_size("1g", 1, &v) == 0 && v == 1u << 30, "1g");
+    check(parse_size("4096", 1, &v) == 0 && v == 4096, "4096");
+    static const char *const bad[] = {"", "M", "-1", "1T", "99999999999999999999", "99999999999G", "1 M"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        check(parse_size(bad[i], 1, &v) < 0, bad[i]);
+    AUTO_FREE char *path = path_absolute("/a/./b//../c/");
+    check(strcmp(path, "/a/c") == 0, "path_absolute");
+    AUTO_FREE char *root = path_absolute("/../..");
+    check(strcmp(root, "/") == 0, "path_absolute of too many ..");
+}
+
+int main(void)
+{
+    test_elf();
+    test_erofs();
+    test_control();
+    test_config();
+    test_ports();
+    test_inputs();
+    test_stream();
+    test_sizes();
+    printf("1..%u\n", count);
+    return failed != 0;
+}

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""drupe-slirp, spoken to in Ethernet frames: ARP, DNS server, published ports, hidden loopback, its filter and its end."""
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+from lib import DRUPE, check, done
+
+SLIRP = os.path.join(os.path.dirname(DRUPE), 'drupe-slirp')
+MAC = bytes.fromhex('525400123456')
+GUEST, GATEWAY = socket.inet_aton('10.0.2.15'), socket.inet_aton('10.0.2.2')
+
+
+def checksum(data):
+    data += b'\0' * (len(data) % 2)
+    total = sum(struct.unpack(f'!{len(data) // 2}H', data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+class Net:
+    def __init__(self, *ports):
+        self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        fds, args = [theirs.fileno()], []
+        for sock, proto, guest in ports:
+            fds.append(sock.fileno())
+            args.append(f'{proto}:{sock.fileno()}:{guest}')
+        self.process = subprocess.Popen([SLIRP, str(theirs.fileno()), *args], pass_fds=fds)
+        theirs.close()
+        self.data, self.gateway_mac = b'', None
+
+    def send(self, frame):
+        self.ours.sendall(struct.pack('!I', len(frame)) + frame)
+
+    def frames(self, seconds):
+        """Frames as they come; ARP requests for us are answered."""
+        end = time.monotonic() + seconds
+        while True:
+            while len(self.data) >= 4 and len(self.data) >= 4 + struct.unpack('!I', self.data[:4])[0]:
+                n = struct.unpack('!I', self.data[:4])[0]
+                frame, self.data = self.data[4:4 + n], self.data[4 + n:]
+                if frame[12:14] == b'\x08\x06' and frame[20:22] == b'\0\x01' and frame[38:42] == GUEST:
+                    self.arp(2, frame[22:28], frame[28:32])
+                    continue
+                yield frame
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.ours], [], [], left)[0]:
+                return
+            more = self.ours.recv(65536)
+            if not more:
+                return
+            self.data += more
+
+    def arp(self, op, to_mac, to_ip):
+        eth = (to_mac if op == 2 else b'\xff' * 6) + MAC + b'\x08\x06'
+        self.send(eth + struct.pack('!HHBBH', 1, 0x800, 6, 4, op) + MAC + GUEST + (to_mac if op == 2 else bytes(6)) + to_ip)
+
+    def ip(self, proto, dst, payload):
+        head = struct.pack('!BBHHHBBH', 0x45, 0, 20 + len(payload), 1, 0, 64, proto, 0) + GUEST + dst
+        head = head[:10] + struct.pack('!H', checksum(head)) + head[12:]
+        self.send(self.gateway_mac + MAC + b'\x08\x00' + head + payload)
+
+    def tcp(self, dst, sport, dport, seq, ack, flags, data=b''):
+        seg = struct.pack('!HHIIBBHHH', sport, dport, seq, ack, 0x50, flags, 65535, 0, 0) + data
+        pseudo = GUEST + dst + struct.pack('!BBH', 0, 6, len(seg))
+        self.ip(6, dst, seg[:16] + struct.pack('!H', checksum(pseudo + seg)) + seg[18:])
+
+    def resolve_gateway(self):
+        self.arp(1, b'', GATEWAY)
+        for frame in self.frames(2):
+            if frame[12:14] == b'\x08\x06' and frame[20:22] == b'\0\x02':
+                self.gateway_mac = frame[22:28]
+                return True
+        return False
+
+    def segments(self, seconds):
+        for frame in self.frames(seconds):
+            if frame[12:14] == b'\x08\x00' and frame[23] == 6:
+                ihl = (frame[14] & 15) * 4
+                end = 14 + struct.unpack('!H', frame[16:18])[0]
+                seg = frame[14 + ihl:end]
+                sport, dport, seq, ack, off, flags = struct.unpack('!HHIIBB', seg[:14])
+                yield frame[26:30], sport, dport, seq, ack, flags, seg[(off >> 4) * 4:]
+
+    def end(self):
+        self.ours.close()
+        try:
+            return self.process.wait(3)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return 'still there'
+
+
+def listening(kind=socket.SOCK_STREAM):
+    s = socket.socket(socket.AF_INET, kind)
+    s.bind(('127.0.0.1', 0))
+    if kind == socket.SOCK_STREAM:
+        s.listen(4096)
+    return s
+
+
+tcp, udp = listening(), listening(socket.SOCK_DGRAM)
+port = tcp.getsockname()[1]
+net = Net((tcp, 'tcp', 6379), (udp, 'udp', 53))
+check(net.resolve_gateway(), 'the gateway answers ARP')
+udp_port = udp.getsockname()[1]
+tcp.close()
+udp.close()
+
+# Sixty callers at once: all get through to the guest (libslirp's own backlog is 1).
+callers = []
+for _ in range(60):
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(('127.0.0.1', port))
+    callers.append(s)
+seen, replies = {}, 0
+for src, sport, dport, seq, ack, flags, data in net.segments(4):
+    if flags & 2 and sport not in seen:
+        seen[sport] = dport
+        net.tcp(src, dport, sport, 1000, seq + 1, 0x12)
+        net.tcp(src, dport, sport, 1001, seq + 1, 0x18, b'hello')
+    if len(seen) == 60:
+        break
+check(len(seen) == 60 and set(seen.values()) == {6379}, 'sixty callers at once arrive at the guest\'s port', f'{len(seen)}')
+for _ in net.segments(0.5):
+    pass
+for s in callers:
+    s.settimeout(1)
+    try:
+        replies += s.recv(5) == b'hello'
+    except OSError:
+        pass
+    s.close()
+check(replies == 60, 'and get their answers', replies)
+
+# UDP.
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b'question', ('127.0.0.1', udp_port))
+got = None
+for frame in net.frames(2):
+    if frame[12:14] == b'\x08\x00' and frame[23] == 17:
+        got = frame[42:50], struct.unpack('!H', frame[36:38])[0]
+        break
+check(got == (b'question', 53), 'a datagram arrives', got)
+s.close()
+
+# From inside: the world, but not the host's loopback.
+server = socket.socket()
+server.bind(('127.0.0.1', 0))
+server.listen()
+server.settimeout(1)
+net.tcp(GATEWAY, 40000, server.getsockname()[1], 1, 0, 2)
+flags = [f[5] for f in net.segments(1)]
+check(not any(f & 0x12 == 0x12 for f in flags), 'the host\'s loopback is hidden', flags)
+server.close()
+address = subprocess.run(['hostname', '-I'], capture_output=True, text=True).stdout.split()
+if address and '.' in address[0]:
+    outside = socket.socket()
+    outside.bind((address[0], 0))
+    outside.listen()
+    net.tcp(socket.inet_aton(address[0]), 40001, outside.getsockname()[1], 1, 0, 2)
+    ok = any(f[5] & 0x12 == 0x12 for f in net.segments(2))
+    check(ok, 'other addresses can be reached')
+    outside.close()
+
+# What the process may do.
+status = open(f'/proc/{net.process.pid}/status').read()
+check('Seccomp:\t2' in status and 'NoNewPrivs:\t1' in status, 'it runs under its filter')
+if os.geteuid() == 0:
+    check('Uid:\t65534' in status, 'and not as root')
+check(net.end() == 0, 'it ends when the machine does')
+
+# Nonsense from a hostile guest.
+net = Net()
+net.resolve_gateway()
+for i in range(3000):
+    net.send((net.gateway_mac or MAC) + MAC + os.urandom(2 + i % 200) if i % 3 else
+             (net.gateway_mac or MAC) + MAC + b'\x08\x00\x45' + os.urandom(60))
+for _ in net.frames(0.3):
+    pass
+check(net.process.poll() is None, '3000 nonsense frames are survived', net.process.poll())
+net.ours.sendall(struct.pack('!I', 1 << 30))
+time.sleep(0.3)
+check(net.process.poll() is not None and net.process.poll() >= 0, 'an endless frame ends it in order', net.process.poll())
+net.ours.close()
+net.process.wait()
+done()
