@@ -9,6 +9,8 @@
  *   drupe.log=error|warn|info|debug   console log level (default warn)
  *   drupe.exit=PORT                   isa-debug-exit I/O port, hexadecimal
  *   drupe.root=SERIAL                 virtio-blk serial of the root image (default "root")
+ *   drupe.tsc_khz=KHZ                 the TSC's frequency, where the machine has no way to tell
+ *   drupe.time=SECONDS                wall clock at boot (Unix time), where there is no RTC
  */
 #ifndef ABI_BOOT_H
 #define ABI_BOOT_H
