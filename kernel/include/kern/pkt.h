@@ -36,6 +36,7 @@ struct pkt {
     struct pkt_store *store;
     u8 *data;
     u32 len;                 /* of this view */
+    bool embedded;           /* pkt.c: lives in front of its own storage */
     /* --- first of the chain only --- */
     u32 total_len;           /* of the whole chain */
     struct netdev *dev;
@@ -76,5 +77,20 @@ void pkt_append(struct pkt *p, struct pkt *tail); /* chain tail's views behind p
 int pkt_pull_up(struct pkt *p, u32 n);
 /* Copy from the chain at off; bytes copied. */
 u32 pkt_copy_out(const struct pkt *p, u32 off, void *dst, u32 len);
+/* A chain of views of [off, off+len) of the chain p, sharing storage; the first carries
+ * total_len and no other metadata. NULL = out of memory, or the range is not inside. */
+struct pkt *pkt_clone_range(const struct pkt *p, u32 off, u32 len);
+/* Memory that the chain keeps from being reused, for socket limits. */
+u32 pkt_truesize(const struct pkt *p);
+/* May the owner of p write into p's headroom (nobody else looks at this storage)? */
+static inline bool pkt_is_exclusive(const struct pkt *p) { return ref_count(&p->store->refs) == 1; }
+void pkt_store_put(struct pkt_store *s);
+/* Packets (views included) that exist now; for leak checks. */
+u32 pkt_in_use(void);
+
+/* Room (headroom + size) of the common small packet: pkt_alloc() of no more than this is one 2 KiB object. */
+#define PKT_SMALL_ROOM (2048u - (u32)sizeof(struct pkt) - (u32)sizeof(struct pkt_store))
+/* Free a list of packets linked by node. */
+void pkt_list_free(struct list *l);
 
 #endif

@@ -23,6 +23,23 @@
 #define SOCK_RAW 3
 #define SOCK_SEQPACKET 5
 
+/* Flags of send and recv (socket.h of Linux). */
+#define MSG_OOB 0x1u
+#define MSG_PEEK 0x2u
+#define MSG_DONTROUTE 0x4u
+#define MSG_CTRUNC 0x8u
+#define MSG_TRUNC 0x20u
+#define MSG_DONTWAIT 0x40u
+#define MSG_EOR 0x80u
+#define MSG_WAITALL 0x100u
+#define MSG_CONFIRM 0x800u
+#define MSG_ERRQUEUE 0x2000u
+#define MSG_NOSIGNAL 0x4000u
+#define MSG_MORE 0x8000u
+#define MSG_WAITFORONE 0x10000u
+#define MSG_ZEROCOPY 0x4000000u
+#define MSG_CMSG_CLOEXEC 0x40000000u
+
 struct sock;
 
 struct sock_addr {
@@ -62,5 +79,31 @@ u32 sock_poll(struct sock *s, struct poll_table *pt);
 int sock_ioctl(struct sock *s, u32 cmd, uaddr_t arg);
 int sock_domain(const struct sock *s);
 int sock_type(const struct sock *s);
+
+/* --- what the personality supplies; each pointer may stay NULL -------------------- */
+
+/* Who calls: pid, uid, gid of the current process (SO_PEERCRED, SCM_CREDENTIALS). NULL = 1, 0, 0. */
+extern void (*sock_who)(u32 *ret_pid, u32 *ret_uid, u32 *ret_gid);
+/* Does the current process have this capability? NULL = yes. */
+extern bool (*sock_capable)(unsigned cap);
+
+/* Names of AF_UNIX sockets in the file system. A key is a referenced handle of the
+ * socket's inode; equal inodes give equal keys. NULL table = pathnames give -EOPNOTSUPP. */
+struct sock_path_ops {
+    int (*make)(const char *path, void **ret_key); /* create the socket file: -EADDRINUSE when it exists, ... */
+    int (*find)(const char *path, void **ret_key); /* -ENOENT, -ECONNREFUSED (not a socket), -EACCES */
+    void (*put)(void *key);
+};
+extern const struct sock_path_ops *sock_path_ops;
+
+/* Descriptors in flight (SCM_RIGHTS). NULL table = sending them gives -EOPNOTSUPP. */
+struct sock_fd_ops {
+    /* Take references of the files behind fds; *ret_bundle holds them. -EBADF, -ENOMEM, -ETOOMANYREFS. */
+    int (*take)(const s32 *fds, u32 n, void **ret_bundle);
+    /* Give up to max of them to the current process as new descriptors and drop the bundle; how many. */
+    u32 (*give)(void *bundle, s32 *ret_fds, u32 max, bool cloexec, bool *ret_truncated);
+    void (*drop)(void *bundle);
+};
+extern const struct sock_fd_ops *sock_fd_ops;
 
 #endif

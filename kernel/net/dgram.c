@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What UDP and raw sockets share: a queue of whole packets, bounded by SO_RCVBUF and by
+ * the stack's memory limit, and recvmsg(2) on it. Only the holder of the socket's `rd`
+ * mutex takes packets off the queue, so data is copied to programs without the spinlock.
+ */
+#include "kern/uio.h"
+#include "net_impl.h"
+
+#define CHUNK (16384u - NET_HEADROOM)
+
+int pkt_from_uio(struct uio *u, u32 headroom, u32 len, struct pkt **ret)
+{
+    struct pkt *first = NULL;
+    do {
+        u32 n = MIN(len, CHUNK);
+        struct pkt *p = pkt_alloc(headroom, n);
+        if (p == NULL) {
+            pkt_free(first);
+            return -ENOBUFS;
+        }
+        if (first == NULL)
+            first = p;
+        else
+            pkt_append(first, p);
+        if (n > 0) {
+            /* Appended packets count by themselves: grow this one and the chain's total. */
+            s64 got = uio_copy_in(u, p->data, n);
+            if (got != (s64)n) {
+                pkt_free(first);
+                return -EFAULT;
+            }
+            p->len += n;
+            if (p != first)
+                p->total_len += n;
+            first->total_len += n;
+        }
+        len -= n;
+        headroom = 0;
+    } while (len > 0);
+    *ret = first;
+    return 0;
+}
+
+s64 pkt_to_uio(const struct pkt *p, u32 off, struct uio *u, u32 len)
+{
+    u32 done = 0;
+    for (; p != NULL && done < len; p = p->more) {
+        if (off >= p->len) {
+            off -= p->len;
+            continue;
+        }
+        u32 n = MIN(p->len - off, len - done);
+        s64 got = uio_copy_out(u, p->data + off, n);
+        if (got < 0)
+            return done > 0 ? (s64)done : got;
+        done += (u32)got;
+        if ((u32)got < n)
+            break;
+        off = 0;
+    }
+    return done;
+}
+
+bool dgram_queue(struct sock *s, struct pkt *p)
+{
+    u32 mem = pkt_truesize(p), len = p->total_len;
+    if (mem > 2 * len + 1024) { /* a few bytes in a large buffer: keep only the bytes */
+        struct pkt *small = pkt_alloc(0, len);
+        if (small != NULL && pkt_truesize(small) < mem) {
+            pkt_copy_out(p, 0, pkt_put(small, len), len);
+            memcpy(small->cb, p->cb, sizeof small->cb);
+            small->time_ns = p->time_ns;
+            pkt_free(p);
+            p = small;
+            mem = pkt_truesize(p);
+        } else {
+            pkt_free(small);
+        }
+    }
+    sock_lock(s);
+    bool ok = !s->closed && (s->rcv_mem == 0 || s->rcv_mem + mem <= s->rcvbuf) && !net_mem_full();
+    if (ok) {
+        s->rcv_mem += mem;
+        s->rcvq_bytes += len;
+        net_mem_charge(mem);
+        list_push_back(&s->rcvq, &p->node);
+    }
+    spin_unlock_bh(&s->lock);
+    if (ok)
+        sock_wake(s, POLLIN | POLLRDNORM);
+    else
+        pkt_free(p);
+    return ok;
+}
+
+void dgram_purge(struct sock *s)
+{
+    list_for_each(p, &s->rcvq, struct pkt, node)
+        net_mem_uncharge(pkt_truesize(p));
+    pkt_list_free(&s->rcvq);
+    s->rcv_mem = s->rcvq_bytes = 0;
+}
+
+bool dgram_readable(struct sock *s)
+{
+    return !list_empty(&s->rcvq) || atomic_load(&s->err) != 0 || (s->shut & SHUT_RD_BIT) != 0;
+}
+
+static void dequeue(struct sock *s, struct pkt *p)
+{
+    u32 mem = pkt_truesize(p);
+    sock_lock(s);
+    list_remove(&p->node);
+    s->rcv_mem -= mem;
+    s->rcvq_bytes -= p->total_len;
+    spin_unlock_bh(&s->lock);
+    net_mem_uncharge(mem);
+    pkt_free(p);
+}
+
+s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port)
+{
+    bool nonblock = (m->flags & MSG_DONTWAIT) != 0;
+    u64 deadline = sock_deadline(s->rcvtimeo_ns);
+    struct pkt *p;
+    for (;;) {
+        mutex_lock(&s->rd);
+        s32 err = sock_take_err(s);
+        if (err != 0) {
+            mutex_unlock(&s->rd);
+            return err;
+        }
+        sock_lock(s);
+        p = list_empty(&s->rcvq) ? NULL : list_first(&s->rcvq, struct pkt, node);
+        spin_unlock_bh(&s->lock);
+        if (p != NULL)
+            break;
+        mutex_unlock(&s->rd);
+        if (s->shut & SHUT_RD_BIT)
+            return 0;
+        err = sock_wait(s, dgram_readable, deadline, nonblock, true);
+        if (err != 0)
+            return err;
+    }
+    u32 len = p->total_len, in_flags = m->flags, used = 0;
+    u64 want = m->uio->remaining;
+    m->flags = 0;
+    s64 got = pkt_to_uio(p, 0, m->uio, (u32)MIN((u64)len, want));
+    if (got >= 0) {
+        if (len > want)
+            m->flags |= MSG_TRUNC;
+        if (m->from != NULL)
+            inet_addr_out(m->from, ip_rx(p)->src, with_port ? ip_rx(p)->port : 0);
+        inet_recv_cmsgs(s, p, m, &used);
+        m->control_len = used;
+        if (in_flags & MSG_TRUNC)
+            got = len;
+    }
+    if (!(in_flags & MSG_PEEK))
+        dequeue(s, p);
+    mutex_unlock(&s->rd);
+    return got;
+}
+
+u32 dgram_poll(struct sock *s)
+{
+    u32 ev = POLLOUT | POLLWRNORM | POLLWRBAND;
+    if (atomic_load(&s->err) != 0)
+        ev |= POLLERR;
+    if (!list_empty(&s->rcvq))
+        ev |= POLLIN | POLLRDNORM;
+    if (s->shut & SHUT_RD_BIT)
+        ev |= POLLIN | POLLRDNORM | POLLRDHUP;
+    if (s->shut == (SHUT_RD_BIT | SHUT_WR_BIT))
+        ev |= POLLHUP;
+    return ev;
+}
+
+/* IP_PKTINFO of a send names the interface and the source address. */
+static int parse_control(const struct sock_msg *m, struct dgram_dest *d)
+{
+    const u8 *c = m->control;
+    u32 left = c == NULL ? 0 : m->control_len;
+    while (left >= 16) {
+        u64 len = get_u64(c);
+        if (len < 16 || len > left)
+            return -EINVAL;
+        s32 level = (s32)get_u32(c + 8), type = (s32)get_u32(c + 12);
+        if (level == IPPROTO_IP && type == 8) {
+            if (len < 16 + 12)
+                return -EINVAL;
+            d->ifindex = get_u32(c + 16);
+            d->src = get_u32(c + 20);
+            if (d->src != 0 && !ip_is_local(d->src))
+                return -EINVAL;
+        } else if (level == IPPROTO_IP && type != 1 && type != 2) {
+            return -EINVAL;
+        }
+        u32 step = ALIGN_UP((u32)len, 8u);
+        if (step >= left)
+            break;
+        c += step;
+        left -= step;
+    }
+    return 0;
+}
+
+int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret)
+{
+    *ret = (struct dgram_dest){ .addr = s->faddr, .port = s->fport, .src = s->laddr, .ifindex = s->bound_if };
+    if (m->to != NULL && m->to->len != 0) {
+        int err = inet_addr_in(m->to, &ret->addr, &ret->port);
+        if (err != 0)
+            return err;
+        if (ret->addr == 0)
+            ret->addr = IP_LOOPBACK; /* "this host", as Linux reads it */
+    } else if (s->faddr == 0) {
+        return -EDESTADDRREQ;
+    }
+    if (ip_is_multicast(ret->src) || ret->src == IP_BROADCAST)
+        ret->src = 0;
+    if (ip_is_multicast(ret->addr) && s->mc_if != 0)
+        ret->ifindex = s->mc_if;
+    return parse_control(m, ret);
+}
+
+int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_tx *ret)
+{
+    *ret = (struct ip_tx){ .src = d->src, .dst = d->addr, .proto = proto, .ttl = s->ttl, .tos = s->tos };
+    int err = ip_route_find(d->addr, d->src, d->ifindex, &ret->rt);
+    if (err != 0)
+        return err;
+    ret->src = ret->rt.src;
+    if (ip_is_multicast(d->addr))
+        ret->ttl = s->mc_ttl;
+    else if (!s->broadcast && ip_is_broadcast(ret->rt.nif, d->addr))
+        return -EACCES;
+    ret->df = s->pmtu_disc >= 2; /* IP_PMTUDISC_DO and PROBE; others let large datagrams be cut */
+    return 0;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ICMP (RFC 792, 1122 section 3.2.2): answers echo requests, turns errors into socket
+ * errors after checking that the quoted packet could be ours, sends port and protocol
+ * unreachable. Everything we send on our own account is limited by one token bucket.
+ */
+#include "net_impl.h"
+
+#define ICMP_RATE_PER_S 1000u
+#define ICMP_BURST 50u
+
+static struct spinlock limit_lock = SPINLOCK_INIT("net_icmp");
+static u64 tokens_at_ns; /* limit_lock */
+static u32 tokens = ICMP_BURST;
+
+static bool may_send(void)
+{
+    u64 now = now_ns();
+    spin_lock_bh(&limit_lock);
+    u64 fresh = (now - tokens_at_ns) * ICMP_RATE_PER_S / NSEC_PER_SEC;
+    if (fresh > 0) {
+        tokens = (u32)MIN((u64)ICMP_BURST, tokens + MIN(fresh, (u64)ICMP_BURST));
+        tokens_at_ns = now;
+    }
+    bool ok = tokens > 0;
+    if (ok)
+        tokens--;
+    spin_unlock_bh(&limit_lock);
+    if (!ok)
+        NET_COUNT(icmp_limited);
+    return ok;
+}
+
+int icmp_errno(u8 type, u8 code)
+{
+    static const u8 unreach[] = { ENETUNREACH, EHOSTUNREACH, ENOPROTOOPT, ECONNREFUSED, EMSGSIZE,    EOPNOTSUPP,
+                                  ENETUNREACH, EHOSTDOWN,    ENONET,      ENETUNREACH,  EHOSTUNREACH, ENETUNREACH,
+                                  EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH };
+    if (type == 3)
+        return code < ARRAY_SIZE(unreach) ? unreach[code] : EHOSTUNREACH;
+    return type == 12 ? EPROTO : EHOSTUNREACH;
+}
+
+static void send(struct pkt *p, u32 src, u32 dst, u8 tos)
+{
+    struct icmp_hdr *h = (void *)p->data;
+    h->csum = 0;
+    h->csum = csum_fold(csum_pkt(p, 0, 0));
+    p->csum = PKT_CSUM_NONE;
+    struct ip_tx tx = { .src = src, .dst = dst, .proto = IPPROTO_ICMP, .ttl = 64, .tos = tos };
+    if (ip_route_find(dst, src, 0, &tx.rt) != 0) {
+        pkt_free(p);
+        return;
+    }
+    if (src == 0)
+        tx.src = tx.rt.src;
+    NET_COUNT(icmp_out);
+    ip_output(p, &tx);
+}
+
+/* Answer an echo request: a new header packet in front of views of the received payload. */
+static void echo(struct pkt *p)
+{
+    const struct ip_rx *rx = ip_rx(p);
+    if (rx->broadcast || rx->src == 0 || !may_send())
+        return;
+    struct pkt *r = pkt_alloc(NET_HEADROOM, sizeof(struct icmp_hdr));
+    if (r == NULL)
+        goto no_memory;
+    struct icmp_hdr *h = (void *)pkt_put(r, sizeof *h);
+    pkt_copy_out(p, 0, h, sizeof *h);
+    h->type = 0;
+    if (p->total_len > sizeof *h) {
+        struct pkt *data = pkt_clone_range(p, sizeof *h, p->total_len - (u32)sizeof *h);
+        if (data == NULL)
+            goto no_memory;
+        pkt_append(r, data);
+    }
+    send(r, rx->dst, rx->src, rx->tos);
+    return;
+no_memory:
+    NET_COUNT(no_memory);
+    pkt_free(r);
+}
+
+/* An error about a packet we sent: the quoted IP header and at least eight bytes follow. */
+static void error_input(const struct pkt *p, u8 type, u8 code, u32 mtu)
+{
+    u8 q[60 + 20];
+    u32 n = pkt_copy_out(p, sizeof(struct icmp_hdr), q, sizeof q);
+    const struct ip_hdr *h = (const void *)q;
+    if (n < IP_HLEN)
+        goto bad;
+    u32 hlen = (h->vihl & 15) * 4u;
+    if (h->vihl >> 4 != 4 || hlen < IP_HLEN || n < hlen + 8 || (be16(h->frag) & IP_OFFMASK) != 0 || !ip_is_local(h->src))
+        goto bad;
+    if (type == 3 && code == 4) {
+        /* RFC 1191; routers of old leave the MTU out: step below what was sent */
+        u32 sent = be16(h->len);
+        if (mtu == 0 || mtu >= sent)
+            mtu = sent > 1492 ? 1492 : sent > 576 ? 576 : 0;
+        if (mtu == 0 || mtu < 68)
+            goto bad;
+        if (h->proto == IPPROTO_UDP)
+            pmtu_learn(h->dst, mtu);
+    }
+    const u8 *l4 = q + hlen;
+    u32 left = n - hlen;
+    if (h->proto == IPPROTO_TCP)
+        tcp_icmp_error(h->src, h->dst, l4, left, type, code, mtu);
+    else if (h->proto == IPPROTO_UDP)
+        udp_icmp_error(h->src, h->dst, l4, left, icmp_errno(type, code), type == 3 && (code == 2 || code == 3));
+    return;
+bad:
+    NET_COUNT(icmp_bad);
+}
+
+void icmp_input(struct netif *nif, struct pkt *p)
+{
+    struct icmp_hdr h;
+    NET_COUNT(icmp_in);
+    if (pkt_copy_out(p, 0, &h, sizeof h) != sizeof h || (p->csum == PKT_CSUM_NONE && csum_fold(csum_pkt(p, 0, 0)) != 0)) {
+        NET_COUNT(icmp_bad);
+    } else if (h.type == 8 && h.code == 0) {
+        echo(p);
+    } else if (h.type == 3 || h.type == 11 || h.type == 12) {
+        if (!ip_rx(p)->broadcast)
+            error_input(p, h.type, h.code, be16(h.seq));
+    }
+    pkt_free(p);
+}
+
+void icmp_error(struct netif *nif, const struct pkt *p, u8 type, u8 code)
+{
+    const struct ip_rx *rx = ip_rx(p);
+    if (rx->broadcast || rx->src == 0 || ip_is_multicast(rx->src) || p->l3_off == 0 || !may_send())
+        return; /* RFC 1122 3.2.2: never about these */
+    u32 quoted = rx->hlen + MIN(p->total_len, 512u);
+    struct pkt *r = pkt_alloc(NET_HEADROOM, (u32)sizeof(struct icmp_hdr) + quoted);
+    if (r == NULL) {
+        NET_COUNT(no_memory);
+        return;
+    }
+    struct icmp_hdr *h = (void *)pkt_put(r, sizeof *h);
+    *h = (struct icmp_hdr){ .type = type, .code = code };
+    u8 *q = pkt_put(r, quoted);
+    memcpy(q, p->store->start + p->l3_off, rx->hlen);
+    pkt_copy_out(p, 0, q + rx->hlen, quoted - rx->hlen);
+    send(r, rx->dst, rx->src, 0);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * IPv4 (RFC 791, 1122). Input checks every field before the packet is believed; output
+ * fills in the header, picks the link and fragments what does not fit.
+ * There is no forwarding: what is not for this machine is dropped.
+ */
+#include "net_impl.h"
+
+static u32 ip_id; /* atomic; starts at a random value */
+
+u16 ip_next_id(void)
+{
+    if (unlikely(atomic_load_relaxed(&ip_id) == 0))
+        atomic_add(&ip_id, (u32)random_u64() | 1);
+    return (u16)__atomic_add_fetch(&ip_id, 1, __ATOMIC_RELAXED);
+}
+
+/* Walk the options; loose and strict source routes are refused (RFC 6274), the rest is ignored. */
+static bool options_ok(const u8 *o, u32 len)
+{
+    while (len > 0) {
+        if (o[0] == 0)
+            return true;
+        u32 n = 1;
+        if (o[0] != 1) {
+            if (len < 2 || o[1] < 2 || o[1] > len)
+                return false;
+            if (o[0] == 131 || o[0] == 137)
+                return false;
+            n = o[1];
+        }
+        o += n;
+        len -= n;
+    }
+    return true;
+}
+
+static bool addresses_ok(const struct netif *nif, u32 src, u32 dst)
+{
+    if (src == IP_BROADCAST || ip_is_multicast(src) || dst == 0)
+        return false;
+    if (!nif->loopback && (ip_is_loopback(src) || ip_is_loopback(dst)))
+        return false;
+    if (src == 0)
+        return dst == IP_BROADCAST; /* a DHCP client's */
+    return nif->loopback || !ip_is_broadcast(nif, src);
+}
+
+void ip_input(struct netif *nif, struct pkt *p)
+{
+    NET_COUNT(ip_in);
+    if (unlikely(pkt_pull_up(p, IP_HLEN) != 0))
+        goto bad;
+    const struct ip_hdr *h = (const void *)p->data;
+    u32 hlen = (h->vihl & 15) * 4u, total = be16(h->len);
+    if (unlikely(h->vihl >> 4 != 4 || hlen < IP_HLEN || total < hlen || total > p->total_len))
+        goto bad;
+    if (unlikely(hlen > IP_HLEN)) {
+        if (pkt_pull_up(p, hlen) != 0)
+            goto bad;
+        h = (const void *)p->data;
+        if (!options_ok(p->data + IP_HLEN, hlen - IP_HLEN)) {
+            NET_COUNT(ip_bad_options);
+            goto drop;
+        }
+    }
+    if (likely(!nif->loopback) && csum_fold(csum_add(h, hlen, 0)) != 0) {
+        NET_COUNT(ip_bad_checksum);
+        goto drop;
+    }
+    u32 src = h->src, dst = h->dst;
+    if (unlikely(!addresses_ok(nif, src, dst))) {
+        NET_COUNT(ip_bad_address);
+        goto drop;
+    }
+    bool broadcast = false;
+    if (likely(dst == nif->addr)) {
+        ;
+    } else if (ip_is_multicast(dst) || ip_is_broadcast(nif, dst)) {
+        broadcast = true;
+    } else if (!ip_is_local(dst) && !(h->proto == IPPROTO_UDP && dhcp_active(nif))) {
+        NET_COUNT(ip_not_ours);
+        goto drop;
+    }
+    if (p->total_len > total)
+        pkt_trim(p, total); /* link padding */
+    *ip_rx(p) = (struct ip_rx){ .src = src,
+                                .dst = dst,
+                                .ttl = h->ttl,
+                                .tos = h->tos,
+                                .hlen = (u8)hlen,
+                                .broadcast = broadcast,
+                                .ifindex = nif->dev->index };
+    if (unlikely((be16(h->frag) & (IP_MF | IP_OFFMASK)) != 0)) {
+        p = ip_frag_input(nif, p, h);
+        if (p == NULL)
+            return;
+        h = (const void *)p->data;
+    }
+    u8 proto = h->proto;
+    p->l3_off = (u16)pkt_headroom(p);
+    pkt_pull(p, hlen);
+    p->l4_off = (u16)pkt_headroom(p);
+    NET_COUNT(ip_delivers);
+    if (likely(proto == IPPROTO_TCP)) {
+        if (broadcast)
+            goto drop;
+        tcp_rx(nif, p);
+        return;
+    }
+    bool wanted = raw_input(nif, p, proto);
+    if (proto == IPPROTO_UDP) {
+        udp_input(nif, p);
+        return;
+    }
+    if (proto == IPPROTO_ICMP) {
+        icmp_input(nif, p);
+        return;
+    }
+    if (!wanted) {
+        NET_COUNT(ip_unknown_protocol);
+        icmp_error(nif, p, 3, 2);
+    }
+drop:
+    pkt_free(p);
+    return;
+bad:
+    NET_COUNT(ip_bad_header);
+    pkt_free(p);
+}
+
+static void fill_header(struct pkt *p, const struct ip_tx *tx, u16 id, u16 frag)
+{
+    struct ip_hdr *h = (void *)pkt_push(p, IP_HLEN);
+    h->vihl = 0x45;
+    h->tos = tx->tos;
+    h->len = be16((u16)p->total_len);
+    h->id = be16(id);
+    h->frag = be16(frag);
+    h->ttl = tx->ttl;
+    h->proto = tx->proto;
+    h->csum = 0;
+    h->src = tx->src;
+    h->dst = tx->dst;
+    h->csum = csum_fold(csum_add(h, IP_HLEN, 0));
+    p->l3_off = (u16)pkt_headroom(p);
+}
+
+/* Cut p (at the transport header, checksum complete) into fragments of at most mtu bytes. */
+static int output_fragments(struct pkt *p, const struct ip_tx *tx)
+{
+    u32 step = ALIGN_DOWN(tx->rt.mtu - IP_HLEN, 8u), total = p->total_len;
+    u16 id = ip_next_id();
+    int err = 0;
+    for (u32 off = 0; off < total && err == 0; off += step) {
+        u32 n = MIN(step, total - off);
+        struct pkt *f = pkt_alloc(NET_HEADROOM, 0), *data = pkt_clone_range(p, off, n);
+        if (f == NULL || data == NULL) {
+            pkt_free(f);
+            pkt_free(data);
+            NET_COUNT(no_memory);
+            err = -ENOBUFS;
+            break;
+        }
+        pkt_append(f, data);
+        fill_header(f, tx, id, (u16)(off / 8 | (off + n < total ? IP_MF : 0)));
+        NET_COUNT(ip_frag_created);
+        NET_COUNT(ip_out);
+        err = ether_output_ip(tx->rt.nif, tx->rt.nexthop, f);
+    }
+    pkt_free(p);
+    return err;
+}
+
+int ip_output(struct pkt *p, const struct ip_tx *tx)
+{
+    if (unlikely(p->total_len > 65535 - IP_HLEN)) {
+        pkt_free(p);
+        return -EMSGSIZE;
+    }
+    if (unlikely(p->total_len + IP_HLEN > tx->rt.mtu && p->gso == PKT_GSO_NONE)) {
+        if (tx->df) {
+            NET_COUNT(ip_too_big);
+            pkt_free(p);
+            return -EMSGSIZE;
+        }
+        if (p->csum == PKT_CSUM_PARTIAL) { /* no device adds up a datagram across fragments */
+            u32 field = p->csum_offset;
+            put_u16(p->data + field, 0);
+            u16 sum = csum_fold(csum_pkt(p, 0, csum_pseudo(tx->src, tx->dst, tx->proto, p->total_len)));
+            put_u16(p->data + field, sum == 0 && tx->proto == IPPROTO_UDP ? 0xffff : sum);
+            p->csum = PKT_CSUM_NONE;
+        }
+        return output_fragments(p, tx);
+    }
+    p->l4_off = (u16)pkt_headroom(p);
+    fill_header(p, tx, ip_next_id(), tx->df ? IP_DF : 0);
+    NET_COUNT(ip_out);
+    return ether_output_ip(tx->rt.nif, tx->rt.nexthop, p);
+}

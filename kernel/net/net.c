@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stack's bring-up: interfaces, configuration, opening the card at first use.
+ *
+ * Interfaces are added while the machine comes up and never removed, so the table is
+ * read without a lock. Only the first real device is configured.
+ */
+#include "base/fmt.h"
+#include "kern/page.h"
+#include "net_impl.h"
+
+struct net_counters net_counters;
+struct netif *netifs[NETIF_MAX];
+u64 net_mem_limit, net_mem_used;
+void (*net_config_changed)(void);
+
+static struct spinlock config_lock = SPINLOCK_INIT("net_config");
+static struct net_config current; /* config_lock */
+static bool current_valid;        /* config_lock */
+static struct net_config wanted;  /* need_lock */
+static bool wanted_valid;         /* need_lock, read without */
+static struct mutex need_lock;    /* opening and configuring the device */
+static u32 need_done;             /* atomic: nothing left to do in net_need() */
+static u32 nkicks;                /* atomic: some netif has its kick set */
+
+void text_add(struct text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    size_t room = t->len < t->size ? t->size - t->len : 0;
+    int n = fmt_vsnprintf(room > 0 ? t->buf + t->len : NULL, room, format, args);
+    va_end(args);
+    if (n > 0)
+        t->len += (size_t)n;
+}
+
+struct netif *netif_by_index(unsigned index)
+{
+    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++)
+        if (netifs[i]->dev->index == index)
+            return netifs[i];
+    return NULL;
+}
+
+struct netif *netif_by_name(const char *name)
+{
+    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++)
+        if (strcmp(netifs[i]->dev->name, name) == 0)
+            return netifs[i];
+    return NULL;
+}
+
+bool ip_is_local(u32 addr)
+{
+    if (ip_is_loopback(addr))
+        return true;
+    if (addr == 0)
+        return false;
+    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++)
+        if (atomic_load_relaxed(&netifs[i]->addr) == addr)
+            return true;
+    return false;
+}
+
+bool ip_is_broadcast(const struct netif *nif, u32 addr)
+{
+    if (addr == IP_BROADCAST)
+        return true;
+    u32 mask = atomic_load_relaxed(&nif->mask), a = atomic_load_relaxed(&nif->addr);
+    if (a == 0 || mask >= 0xfeffffff) /* /31 and /32 have no broadcast address (RFC 3021) */
+        return false;
+    return addr == nif->bcast || addr == (a & mask);
+}
+
+static void netif_input(struct netdev *d, struct pkt *p) { ether_input(d, p); }
+
+static void netif_batch_end(struct netdev *d) { net_batch_end(); }
+
+void net_batch_end(void)
+{
+    tcp_batch_end();
+    net_kick();
+}
+
+void net_kick(void)
+{
+    if (likely(atomic_load_relaxed(&nkicks) == 0))
+        return;
+    atomic_store_relaxed(&nkicks, 0u);
+    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++) {
+        struct netif *nif = netifs[i];
+        if (atomic_load_relaxed(&nif->kick) && atomic_xchg(&nif->kick, false) && nif->dev->ops->kick != NULL)
+            nif->dev->ops->kick(nif->dev);
+    }
+}
+
+int ether_output(struct netif *nif, const u8 dst[6], u16 type, struct pkt *p)
+{
+    struct netdev *d = nif->dev;
+    if (unlikely(pkt_headroom(p) < ETH_HLEN || !d->opened)) {
+        d->stats.tx_dropped++;
+        pkt_free(p);
+        return -ENETDOWN;
+    }
+    struct eth_hdr *e = (void *)pkt_push(p, ETH_HLEN);
+    memcpy(e->dst, dst, 6);
+    memcpy(e->src, d->mac, 6);
+    e->type = be16(type);
+    p->l2_off = (u16)pkt_headroom(p);
+    if (p->csum == PKT_CSUM_PARTIAL)
+        p->csum_start = (u16)(p->l4_off - p->l2_off);
+    int err = d->ops->transmit(d, p);
+    atomic_store_relaxed(&nif->kick, true);
+    atomic_store_relaxed(&nkicks, 1u);
+    return err;
+}
+
+static void device_added(struct netdev *d)
+{
+    if (d->stack != NULL)
+        return;
+    unsigned slot = 0;
+    while (slot < NETIF_MAX && netifs[slot] != NULL)
+        slot++;
+    struct netif *nif = slot < NETIF_MAX ? kzalloc(sizeof *nif) : NULL;
+    if (nif == NULL)
+        return;
+    nif->dev = d;
+    d->stack = nif;
+    d->input = netif_input;
+    d->input_done = netif_batch_end;
+    atomic_store(&netifs[slot], nif);
+}
+
+static void add_existing(struct netdev *d, void *ctx) { device_added(d); }
+
+void netif_set_address(struct netif *nif, u32 addr, u32 mask)
+{
+    u32 old = nif->addr;
+    if (old != addr) {
+        route_remove_netif(nif);
+        arp_flush(nif);
+    }
+    nif->mask = mask;
+    nif->bcast = addr | ~mask;
+    atomic_store(&nif->addr, addr);
+    if (addr != 0) {
+        route_add(&(struct route){ .nif = nif, .dst = addr & mask, .mask = mask });
+        if (nif->dev->opened && old != addr && !nif->loopback)
+            arp_announce(nif);
+    }
+    atomic_store(&nif->configured, addr != 0);
+}
+
+void net_apply_config(const struct net_config *c, struct netif *nif)
+{
+    bh_disable();
+    if (nif->addr == c->address && nif->mask != c->netmask)
+        route_remove_netif(nif);
+    netif_set_address(nif, c->address, c->netmask);
+    if (c->address != 0 && c->gateway != 0)
+        route_add(&(struct route){ .nif = nif, .gateway = c->gateway });
+    spin_lock(&config_lock);
+    current = *c;
+    current_valid = c->address != 0;
+    spin_unlock(&config_lock);
+    net_kick();
+    bh_enable();
+}
+
+static struct netif *first_real(void)
+{
+    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++)
+        if (!netifs[i]->loopback)
+            return netifs[i];
+    return NULL;
+}
+
+static int open_device(struct netif *nif)
+{
+    if (nif->dev->opened)
+        return 0;
+    int err = nif->dev->ops->open != NULL ? nif->dev->ops->open(nif->dev) : 0;
+    if (err != 0) {
+        klog(LOG_ERROR, "net: %s: open failed: %d", nif->dev->name, err);
+        return err;
+    }
+    nif->dev->opened = true;
+    if (nif->addr != 0) {
+        bh_disable();
+        arp_announce(nif);
+        net_kick();
+        bh_enable();
+    }
+    return 0;
+}
+
+#define DHCP_FIRST_WAIT_NS (10 * NSEC_PER_SEC)
+
+/* Open the card and get an address. `wait` = block for DHCP's first answer. need_lock held. */
+static int bring_up(bool wait)
+{
+    struct netif *nif = first_real();
+    if (nif == NULL)
+        return -ENODEV;
+    int err = open_device(nif);
+    if (err != 0)
+        return err;
+    if (wanted.mode == NET_DHCP && !nif->configured) {
+        if (!dhcp_active(nif))
+            dhcp_start(nif);
+        if (wait && !dhcp_wait(now_ns() + DHCP_FIRST_WAIT_NS))
+            return -ENETUNREACH;
+    }
+    return 0;
+}
+
+void net_need(u32 dst)
+{
+    if (likely(atomic_load(&need_done) != 0) || ip_is_loopback(dst) || !atomic_load(&wanted_valid))
+        return;
+    mutex_lock(&need_lock);
+    if (need_done == 0) {
+        int err = bring_up(true);
+        /* A DHCP server that does not answer is not waited for again: the client goes on by itself. */
+        if (err == 0 || err == -ENODEV || err == -ENETUNREACH)
+            atomic_store(&need_done, 1u);
+    }
+    mutex_unlock(&need_lock);
+}
+
+int net_configure(const struct net_config *c)
+{
+    int err = 0;
+    struct netif *nif = first_real();
+    if (c->mode == NET_NONE)
+        return 0;
+    if (nif == NULL)
+        return -ENODEV;
+    mutex_lock(&need_lock);
+    wanted = *c;
+    atomic_store(&need_done, 0u);
+    atomic_store(&wanted_valid, true);
+    if (c->mode == NET_STATIC)
+        net_apply_config(c, nif);
+    if (c->eager)
+        err = bring_up(false);
+    mutex_unlock(&need_lock);
+    if (c->mode == NET_STATIC && net_config_changed != NULL)
+        net_config_changed();
+    return err;
+}
+
+bool net_current_config(struct net_config *ret)
+{
+    spin_lock_bh(&config_lock);
+    bool valid = current_valid;
+    if (valid)
+        *ret = current;
+    spin_unlock_bh(&config_lock);
+    return valid;
+}
+
+int net_parse_ipv4(const char *s, u32 *ret)
+{
+    u32 addr = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        u32 v = 0;
+        unsigned digits = 0;
+        for (; *s >= '0' && *s <= '9'; s++) {
+            v = v * 10 + (u32)(*s - '0');
+            if (++digits > 3 || v > 255)
+                return -EINVAL;
+        }
+        if (digits == 0 || *s != (i < 3 ? '.' : '\0'))
+            return -EINVAL;
+        addr |= v << (8 * i);
+        s++;
+    }
+    *ret = addr;
+    return 0;
+}
+
+void net_init(void)
+{
+    struct mem_stats ms;
+    page_stats(&ms);
+    net_mem_limit = MAX(ms.free_pages / 4 * PAGE_SIZE, 512 * 1024UL);
+    random_bytes(net_secret, sizeof net_secret);
+    mutex_init(&need_lock, "net_need");
+    pkt_init();
+    arp_init();
+    ip_frag_init();
+    udp_init();
+    raw_init();
+    tcp_init();
+    lo_init();
+    netdev_added = device_added;
+    netdev_for_each(add_existing, NULL);
+}

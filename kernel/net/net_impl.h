@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private header of the network stack.
+ *
+ *   program --- socket.c --- tcp_sock.c / udp.c / raw.c / unix.c
+ *                              |
+ *     tcp_in.c (pure) tcp_out.c tcp_timer.c tcp_listen.c tcp.c (tables)
+ *                              |
+ *     ip.c  ip_frag.c  route.c  icmp.c            dhcp.c
+ *                              |
+ *     ether.c  arp.c  lo.c  --- struct netdev (dev/)
+ *
+ * Context: everything below the socket calls runs with bottom halves disabled, either
+ * in a device's bottom half or in a thread that holds a socket's lock. Nothing there
+ * sleeps. Transmitting only queues to the device; net_kick() knocks once, at the end
+ * of a receive batch or when a thread drops the socket's lock (sock_unlock).
+ *
+ * Addresses are big-endian u32 everywhere, ports host order; both are converted where
+ * a packet is read or written and nowhere else. Locks: docs/LOCKING.md, "net".
+ */
+#ifndef NET_IMPL_H
+#define NET_IMPL_H
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/str.h"
+#include "kern/bh.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/net.h"
+#include "kern/netdev.h"
+#include "kern/pkt.h"
+#include "kern/random.h"
+#include "kern/slab.h"
+#include "kern/socket.h"
+#include "kern/timer.h"
+#include "kern/wait.h"
+
+/* --- wire formats ------------------------------------------------------------ */
+
+struct eth_hdr {
+    u8 dst[6], src[6];
+    u16 type;
+} PACKED;
+#define ETH_IP 0x0800
+#define ETH_ARP 0x0806
+#define ETH_HLEN 14u
+
+struct ip_hdr {
+    u8 vihl, tos;
+    u16 len, id, frag;
+    u8 ttl, proto;
+    u16 csum;
+    u32 src, dst;
+} PACKED;
+#define IP_HLEN 20u
+#define IP_DF 0x4000
+#define IP_MF 0x2000
+#define IP_OFFMASK 0x1fff
+
+struct icmp_hdr {
+    u8 type, code;
+    u16 csum;
+    u16 id, seq; /* or unused, next-hop MTU */
+} PACKED;
+
+struct udp_hdr {
+    u16 sport, dport, len, csum;
+} PACKED;
+
+struct tcp_hdr {
+    u16 sport, dport;
+    u32 seq, ack;
+    u8 off, flags;
+    u16 wnd, csum, urg;
+} PACKED;
+
+#define IPPROTO_IP 0
+#define IPPROTO_ICMP 1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_RAW 255
+
+/* Headers that may go in front of a packet's data: Ethernet 14, IP 20, TCP 60. */
+#define NET_HEADROOM 128u
+
+#define IP4(a, b, c, d) ((u32)(a) | (u32)(b) << 8 | (u32)(c) << 16 | (u32)(d) << 24)
+#define IP_LOOPBACK IP4(127, 0, 0, 1)
+#define IP_BROADCAST 0xffffffffu
+static inline bool ip_is_loopback(u32 a) { return (a & 0xff) == 127; }
+static inline bool ip_is_multicast(u32 a) { return (a & 0xf0) == 0xe0; }
+
+/* --- counters ---------------------------------------------------------------- */
+
+/* One for each way a packet can come to its end, and a few events. */
+#define NET_COUNTERS(X)                                                                                    \
+    X(eth_short) X(eth_unknown_type) X(eth_not_ours) X(no_memory)                                          \
+    X(arp_in) X(arp_bad) X(arp_full) X(arp_queue_drop) X(arp_unresolved) X(arp_requests)                   \
+    X(ip_in) X(ip_delivers) X(ip_out) X(ip_bad_header) X(ip_bad_checksum) X(ip_bad_address)                \
+    X(ip_not_ours) X(ip_bad_options) X(ip_unknown_protocol) X(ip_no_route) X(ip_too_big)                   \
+    X(ip_frag_in) X(ip_frag_ok) X(ip_frag_timeout) X(ip_frag_bad) X(ip_frag_limit) X(ip_frag_created)      \
+    X(icmp_in) X(icmp_out) X(icmp_bad) X(icmp_limited)                                                     \
+    X(udp_in) X(udp_out) X(udp_bad) X(udp_no_port) X(udp_queue_full)                                       \
+    X(raw_queue_full)                                                                                      \
+    X(tcp_in) X(tcp_out) X(tcp_bad) X(tcp_bad_checksum) X(tcp_no_connection) X(tcp_rst_out)                \
+    X(tcp_rst_in) X(tcp_retransmits) X(tcp_fast_retransmits) X(tcp_timeouts) X(tcp_paws) X(tcp_old)        \
+    X(tcp_out_of_window) X(tcp_bad_ack) X(tcp_challenge_acks) X(tcp_ooo) X(tcp_ooo_limit)                  \
+    X(tcp_rcv_full) X(tcp_active_opens) X(tcp_passive_opens) X(tcp_failed_opens) X(tcp_resets)             \
+    X(tcp_syn_queue_full) X(tcp_cookies_sent) X(tcp_cookies_ok) X(tcp_cookies_bad) X(tcp_accept_full)      \
+    X(tcp_timewait) X(tcp_timewait_limit) X(tcp_keepalives) X(tcp_probes) X(tcp_orphan_limit)              \
+    X(tcp_memory_limit) X(tcp_mss_lowered) X(lo_limit)
+
+struct net_counters {
+#define X(name) u64 name;
+    NET_COUNTERS(X)
+#undef X
+};
+extern struct net_counters net_counters;
+/* Plain load and store: with several CPUs a count may be lost now and then, never torn. */
+#define NET_COUNT(name) \
+    __atomic_store_n(&net_counters.name, __atomic_load_n(&net_counters.name, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED)
+
+/* --- interfaces and routes (net.c, route.c) ------------------------------------ */
+
+#define NETIF_MAX 8
+struct netif {
+    struct netdev *dev;
+    bool loopback;
+    bool configured;    /* has an address; atomic */
+    bool kick;          /* atomic: something was transmitted since the last knock */
+    u32 addr, mask, bcast; /* big-endian; written whole, read without a lock */
+};
+extern struct netif *netifs[NETIF_MAX]; /* filled once, in order; NULL ends */
+extern struct netif lo_if;
+
+static inline struct netif *netif_of(struct netdev *d) { return d->stack; }
+struct netif *netif_by_index(unsigned index);
+struct netif *netif_by_name(const char *name);
+void netif_set_address(struct netif *nif, u32 addr, u32 mask);
+/* Ours on any interface? Loopback addresses included. */
+bool ip_is_local(u32 addr);
+bool ip_is_broadcast(const struct netif *nif, u32 addr);
+
+/* Knock on every device that has something new. Bottom halves disabled. */
+void net_kick(void);
+/* True while this CPU handles a receive batch: acknowledgements wait for its end. */
+void net_batch_end(void);
+
+struct route {
+    struct netif *nif;
+    u32 dst, mask, gateway, src; /* gateway 0 = on the link; src 0 = the interface's */
+    u32 metric;
+};
+#define ROUTE_MAX 16
+struct ip_route {
+    struct netif *nif;
+    u32 nexthop, src, mtu;
+    u32 gen; /* route_gen when it was made; a cached one is good while equal */
+};
+extern u32 route_gen; /* atomic: changes whenever an answer may be another */
+/* src 0 = any; ifindex 0 = any. 0 or -ENETUNREACH. */
+int ip_route_find(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret);
+int route_add(const struct route *r);
+void route_remove_netif(struct netif *nif);
+unsigned route_list(struct route *ret, unsigned max);
+/* Path MTU learnt from ICMP (RFC 1191), bounded and ageing. */
+u32 pmtu_lookup(u32 dst, u32 link_mtu);
+void pmtu_learn(u32 dst, u32 mtu);
+
+/* Thread context: make sure that traffic to dst can flow: opens the card and waits for
+ * an address when that is how it is configured. dst 0 = any. Best effort. */
+void net_need(u32 dst);
+
+/* --- link layer --------------------------------------------------------------- */
+void ether_input(struct netdev *d, struct pkt *p);
+/* p starts at the IP header; takes it. */
+int ether_output_ip(struct netif *nif, u32 nexthop, struct pkt *p);
+/* p starts at the payload; pushes the Ethernet header and transmits. */
+int ether_output(struct netif *nif, const u8 dst[6], u16 type, struct pkt *p);
+extern const u8 ether_broadcast[6];
+int lo_output(struct pkt *p);
+void lo_init(void);
+
+void arp_init(void);
+void arp_input(struct netif *nif, struct pkt *p);
+/* 0 = mac is known; -EINPROGRESS = p was queued (taken); -errno = unreachable, p not taken. */
+int arp_resolve(struct netif *nif, u32 ip, struct pkt *p, u8 ret_mac[6]);
+void arp_announce(struct netif *nif);
+void arp_probe_send(struct netif *nif, u32 target);
+void arp_flush(struct netif *nif);
+/* As arp_resolve() without a packet: learn whether a route's first hop is known. */
+size_t arp_show(char *buf, size_t size);
+
+/* --- internet checksum (checksum.c) --------------------------------------------- */
+/* Running sums: any start value, fold at the end. `odd` = the byte count so far is odd. */
+u32 csum_add(const void *data, u32 len, u32 sum);
+u16 csum_fold(u32 sum); /* one's complement, ready for the wire */
+static inline u32 csum_pseudo(u32 src, u32 dst, u8 proto, u32 len)
+{
+    u64 s = (u64)src + dst + be16((u16)len) + ((u32)proto << 8);
+    s = (s & 0xffffffff) + (s >> 32);
+    return (u32)((s & 0xffff) + (s >> 16));
+}
+/* Sum of the chain from off (of the first view's data) to the end. */
+u32 csum_pkt(const struct pkt *p, u32 off, u32 sum);
+/* Does a received segment (p->data at the transport header) add up? */
+bool csum_ok_l4(const struct pkt *p, u32 src, u32 dst, u8 proto);
+/* Set the transport checksum of p (data at the transport header): left to the device where it can. */
+void csum_finish_l4(struct pkt *p, const struct netif *nif, u32 src, u32 dst, u8 proto, u32 field_off);
+
+u64 net_siphash(const u64 key[2], u64 a, u64 b);
+extern u64 net_secret[2]; /* keys for hash tables, sequence numbers and cookies */
+
+/* --- IP ------------------------------------------------------------------------ */
+void ip_input(struct netif *nif, struct pkt *p);
+
+struct ip_tx {
+    struct ip_route rt;
+    u32 src, dst;
+    u8 proto, ttl, tos;
+    bool df;             /* refuse to fragment: -EMSGSIZE */
+};
+/* p starts at the transport header and has NET_HEADROOM; takes it. 0 or -errno. */
+int ip_output(struct pkt *p, const struct ip_tx *tx);
+u16 ip_next_id(void);
+/* Facts of a received packet, kept in cb[] between IP and sockets. */
+struct ip_rx {
+    u32 src, dst;
+    u8 ttl, tos, hlen;
+    bool broadcast;      /* or multicast */
+    u16 port;            /* sender's, for queued datagrams */
+    u16 udp_len;
+    u32 ifindex;
+};
+_Static_assert(sizeof(struct ip_rx) <= sizeof(((struct pkt *)0)->cb), "fits");
+static inline struct ip_rx *ip_rx(const struct pkt *p) { return (struct ip_rx *)(void *)(uintptr_t)p->cb; }
+
+/* Reassembly: takes p (at the IP header, ip_rx filled). The whole datagram or NULL. */
+struct pkt *ip_frag_input(struct netif *nif, struct pkt *p, const struct ip_hdr *h);
+void ip_frag_init(void);
+
+void icmp_input(struct netif *nif, struct pkt *p);
+/* Answer p (data at the transport header, IP header still in front) with an ICMP error. Does not take p. */
+void icmp_error(struct netif *nif, const struct pkt *p, u8 type, u8 code);
+int icmp_errno(u8 type, u8 code);
+
+/* --- sockets --------------------------------------------------------------------- */
+
+#define SHUT_RD_BIT 1u
+#define SHUT_WR_BIT 2u
+
+struct sock_ops {
+    int (*bind)(struct sock *s, const struct sock_addr *a);
+    int (*connect)(struct sock *s, const struct sock_addr *a, bool nonblock);
+    int (*listen)(struct sock *s, int backlog);
+    int (*accept)(struct sock *s, bool nonblock, struct sock **ret, struct sock_addr *ret_peer);
+    s64 (*send)(struct sock *s, struct sock_msg *m);
+    s64 (*recv)(struct sock *s, struct sock_msg *m);
+    int (*shutdown)(struct sock *s, int how);
+    int (*getname)(struct sock *s, bool peer, struct sock_addr *ret);
+    int (*setopt)(struct sock *s, int level, int name, const void *val, u32 len); /* not SOL_SOCKET */
+    int (*getopt)(struct sock *s, int level, int name, void *ret_val, u32 *len);
+    u32 (*poll)(struct sock *s);                /* the bits; the queue is registered already */
+    s64 (*pending)(struct sock *s, bool output); /* SIOCINQ, SIOCOUTQ: bytes or -errno */
+    void (*release)(struct sock *s);            /* the program is done with it; drops the user's reference */
+    void (*destroy)(struct sock *s);            /* zero references: free everything, itself too */
+    int (*set_buf)(struct sock *s, bool rcv);    /* rcvbuf or sndbuf changed; may be NULL */
+};
+
+/* Locks: c const after creation, s lock, a atomic, r rd mutex (removing) + s */
+struct sock {
+    const struct sock_ops *ops; /* c */
+    struct refcount refs;
+    u16 domain;               /* c */
+    u8 type, protocol;        /* c */
+    struct spinlock lock;     /* "s", taken with sock_lock() */
+    struct waitqueue wq;      /* everything that poll may wait for */
+    struct mutex rd, wr;      /* one reader, one writer at a time; before s */
+    struct list rcvq;         /* r: struct pkt.node */
+    u32 rcvq_bytes;           /* s: payload */
+    u32 rcv_mem, snd_mem;     /* s: bytes of packet storage charged */
+    u32 rcvbuf, sndbuf;       /* s: limits in bytes */
+    s32 err, soft_err;        /* a: pending error, positive */
+    u8 shut;                  /* s, read without: SHUT_*_BIT */
+    u8 reuse_addr, reuse_port; /* s: 0 or 1, from here */
+    u8 keepalive, broadcast, linger_on, timestamp, oob_inline, passcred, dontroute;
+    u8 rcvbuf_locked, sndbuf_locked; /* s: set by the program: no auto sizing */
+    u8 nospace;               /* a: a writer found no room: wake with POLLOUT when there is */
+    u8 closed;                /* s: no program holds it any more */
+    u32 linger_s;             /* s */
+    u32 priority, mark, rcvlowat;
+    u32 bound_if;             /* s: interface index, 0 = any */
+    u64 rcvtimeo_ns, sndtimeo_ns; /* s: 0 = none */
+    /* AF_INET */
+    u32 laddr, faddr;         /* s: 0 = any / not connected */
+    u16 lport, fport;         /* s */
+    u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr;
+    u32 mc_if;
+};
+/* recv_flags */
+#define INET_PKTINFO 1u
+#define INET_RECVTTL 2u
+#define INET_RECVTOS 4u
+
+int sock_setup(struct sock *s, const struct sock_ops *ops, int domain, int type, int protocol);
+static inline void sock_get(struct sock *s) { ref_get(&s->refs); }
+void sock_put(struct sock *s);
+static inline void sock_lock(struct sock *s) { spin_lock_bh(&s->lock); }
+/* Knocks on the devices before bottom halves may run again. */
+void sock_unlock(struct sock *s);
+static inline void sock_wake(struct sock *s, u32 events)
+{
+    if (wq_active(&s->wq))
+        wq_wake(&s->wq, events);
+}
+void sock_set_err(struct sock *s, int err); /* positive; wakes */
+int sock_take_err(struct sock *s);          /* 0 or -err; clears */
+/* Wait for cond_fn under SO_RCVTIMEO/SO_SNDTIMEO rules: 0, -EAGAIN (time out, nonblock), -EINTR, -ERESTARTSYS. */
+int sock_wait(struct sock *s, bool (*ready)(struct sock *s), u64 deadline_ns, bool nonblock, bool exclusive);
+static inline u64 sock_deadline(u64 timeo_ns) { return timeo_ns == 0 ? NEVER_NS : now_ns() + timeo_ns; }
+bool sock_may(unsigned cap); /* the calling process has the capability */
+/* Append one cmsg to m->ret_control; sets MSG_CTRUNC when it does not fit. `used` counts. */
+void sock_put_cmsg(struct sock_msg *m, u32 *used, int level, int type, const void *data, u32 len);
+
+/* All memory of packets held by sockets, against a limit made from RAM. */
+extern u64 net_mem_limit; /* bytes; set by net_init */
+extern u64 net_mem_used;  /* atomic */
+static inline void net_mem_charge(u32 n) { (void)__atomic_add_fetch(&net_mem_used, n, __ATOMIC_RELAXED); }
+static inline void net_mem_uncharge(u32 n) { (void)__atomic_sub_fetch(&net_mem_used, n, __ATOMIC_RELAXED); }
+static inline bool net_mem_full(void) { return atomic_load_relaxed(&net_mem_used) > net_mem_limit; }
+static inline bool net_mem_tight(void) { return atomic_load_relaxed(&net_mem_used) > net_mem_limit / 2; }
+
+struct sockaddr_in_ {
+    u16 family, port; /* port big-endian */
+    u32 addr;
+    u8 zero[8];
+} PACKED;
+int inet_addr_in(const struct sock_addr *a, u32 *ret_addr, u16 *ret_port); /* 0, -EINVAL, -EAFNOSUPPORT */
+void inet_addr_out(struct sock_addr *a, u32 addr, u16 port);
+int inet_setopt(struct sock *s, int name, const void *val, u32 len); /* SOL_IP */
+int inet_getopt(struct sock *s, int name, void *ret_val, u32 *len);
+int inet_getname(struct sock *s, bool peer, struct sock_addr *ret);
+int opt_int_in(const void *val, u32 len, s32 *ret);       /* -EINVAL when short */
+int opt_int_out(void *ret_val, u32 *len, s32 v);
+int opt_out(void *ret_val, u32 *len, const void *v, u32 size);
+bool inet_addr_bindable(const struct sock *s, u32 addr);
+void inet_recv_cmsgs(struct sock *s, const struct pkt *p, struct sock_msg *m, u32 *used);
+u16 inet_port_low(void);
+u16 inet_port_high(void);
+
+/* A new chain with len bytes from u, headroom in front of the first. 0, -ENOBUFS, -EFAULT. May sleep. */
+int pkt_from_uio(struct uio *u, u32 headroom, u32 len, struct pkt **ret);
+/* Copy a received chain out; bytes or -EFAULT. */
+s64 pkt_to_uio(const struct pkt *p, u32 off, struct uio *u, u32 len);
+/* Datagram sockets' receive queue: charge, append, wake. Takes p; false = dropped. */
+bool dgram_queue(struct sock *s, struct pkt *p);
+bool dgram_readable(struct sock *s);
+s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port);
+void dgram_purge(struct sock *s);
+u32 dgram_poll(struct sock *s);
+struct dgram_dest {
+    u32 addr, src, ifindex;
+    u16 port;
+};
+/* Where a send goes: msg_name, the connected peer, IP_PKTINFO. */
+int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret);
+/* Route and headers' facts for one datagram of a socket: 0 or -errno. */
+int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_tx *ret);
+
+int tcp_sock_create(struct sock **ret);
+int udp_sock_create(int protocol, struct sock **ret);
+int raw_sock_create(int protocol, struct sock **ret);
+int unix_sock_create(int type, struct sock **ret);
+int unix_sock_pair(int type, struct sock *ret[2]);
+int netlink_sock_create(int type, int protocol, struct sock **ret);
+
+void udp_init(void);
+void udp_input(struct netif *nif, struct pkt *p);
+void udp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, int err, bool fatal);
+void raw_init(void);
+bool raw_input(struct netif *nif, const struct pkt *p, u8 proto); /* copies; true = somebody wanted it */
+void tcp_init(void);
+void tcp_rx(struct netif *nif, struct pkt *p);
+void tcp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, u8 type, u8 code, u32 mtu);
+void tcp_batch_end(void);
+size_t tcp_show(char *buf, size_t size);
+size_t udp_show(char *buf, size_t size, bool raw);
+size_t raw_show(char *buf, size_t size);
+size_t unix_show(char *buf, size_t size);
+u32 tcp_count(u32 *ret_orphans, u32 *ret_timewait);
+u32 udp_count(void);
+
+/* --- DHCP (dhcp.c) ------------------------------------------------------------------- */
+void dhcp_start(struct netif *nif);
+/* Wait until there is a lease or the deadline; thread context. */
+bool dhcp_wait(u64 deadline_ns);
+/* A UDP payload for port 68 (data at the payload). Does not take p. */
+void dhcp_input(struct netif *nif, const struct pkt *p);
+bool dhcp_active(const struct netif *nif);
+
+void net_apply_config(const struct net_config *c, struct netif *nif); /* any context with bh disabled or thread */
+
+/* Bounded text building for /proc. */
+struct text {
+    char *buf;
+    size_t size, len;
+};
+void text_add(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Texts of /proc/net, in Linux's layouts (proc(5)), and our own counters as "drupe". */
+#include "net_impl.h"
+
+static size_t show_dev(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    text_add(&t, "Inter-|   Receive                                                |  Transmit\n"
+                 " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls "
+                 "carrier compressed\n");
+    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++) {
+        const struct netdev_stats *s = &netifs[i]->dev->stats;
+        text_add(&t, "%6s: %7llu %7llu %4llu %4llu    0     0          0         0 %8llu %7llu %4llu %4llu    0     0       0"
+                 "          0\n", netifs[i]->dev->name,
+                 (unsigned long long)s->rx_bytes, (unsigned long long)s->rx_packets, (unsigned long long)s->rx_errors,
+                 (unsigned long long)s->rx_dropped, (unsigned long long)s->tx_bytes, (unsigned long long)s->tx_packets,
+                 (unsigned long long)s->tx_errors, (unsigned long long)s->tx_dropped);
+    }
+    return t.len;
+}
+
+static size_t show_route(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    struct route r[ROUTE_MAX];
+    unsigned n = route_list(r, ROUTE_MAX);
+    text_add(&t, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
+                 "                                                       \n");
+    for (unsigned i = n; i-- > 0;) /* the default route first, as Linux */
+        if (!r[i].nif->loopback)
+            text_add(&t, "%s\t%08X\t%08X\t%04X\t0\t0\t%u\t%08X\t0\t0\t0\n", r[i].nif->dev->name, r[i].dst, r[i].gateway,
+                     r[i].gateway != 0 ? 3 : 1, r[i].metric, r[i].mask);
+    return t.len;
+}
+
+static size_t show_sockstat(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    u32 orphans, tw, tcp = tcp_count(&orphans, &tw), udp = udp_count();
+    unsigned long pages = (unsigned long)(atomic_load_relaxed(&net_mem_used) / PAGE_SIZE);
+    text_add(&t, "sockets: used %u\nTCP: inuse %u orphan %u tw %u alloc %u mem %lu\nUDP: inuse %u mem 0\n"
+                 "UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n", tcp + udp, tcp, orphans, tw, tcp, pages, udp);
+    return t.len;
+}
+
+#define C(name) ((unsigned long long)net_counters.name)
+
+static size_t show_snmp(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    u32 orphans, tw;
+    text_add(&t, "Ip: Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards "
+                 "InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout ReasmReqds ReasmOKs ReasmFails FragOKs "
+                 "FragFails FragCreates\n");
+    text_add(&t, "Ip: 2 64 %llu %llu %llu 0 %llu 0 %llu %llu 0 %llu %llu %llu %llu %llu 0 0 %llu\n", C(ip_in),
+             C(ip_bad_header) + C(ip_bad_checksum), C(ip_bad_address) + C(ip_not_ours), C(ip_unknown_protocol),
+             C(ip_delivers), C(ip_out), C(ip_no_route), C(ip_frag_timeout), C(ip_frag_in), C(ip_frag_ok),
+             C(ip_frag_bad) + C(ip_frag_limit), C(ip_frag_created));
+    text_add(&t, "Icmp: InMsgs InErrors OutMsgs OutErrors\nIcmp: %llu %llu %llu 0\n", C(icmp_in), C(icmp_bad), C(icmp_out));
+    text_add(&t, "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs "
+                 "OutSegs RetransSegs InErrs OutRsts InCsumErrors\n");
+    text_add(&t, "Tcp: 1 200 120000 -1 %llu %llu %llu %llu %u %llu %llu %llu %llu %llu %llu\n", C(tcp_active_opens),
+             C(tcp_passive_opens), C(tcp_failed_opens), C(tcp_resets), tcp_count(&orphans, &tw), C(tcp_in), C(tcp_out),
+             C(tcp_retransmits), C(tcp_bad), C(tcp_rst_out), C(tcp_bad_checksum));
+    text_add(&t, "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n"
+                 "Udp: %llu %llu %llu %llu %llu 0 0 0 0\n", C(udp_in), C(udp_no_port), C(udp_bad), C(udp_out),
+             C(udp_queue_full));
+    return t.len;
+}
+
+static size_t show_counters(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    /* one string of names, each with its end byte, in the order of the struct */
+#define X(name) #name "\0"
+    static const char names[] = NET_COUNTERS(X);
+#undef X
+    const u64 *value = (const u64 *)&net_counters;
+    for (const char *n = names; *n != '\0'; n += strlen(n) + 1)
+        text_add(&t, "%s %llu\n", n, (unsigned long long)*value++);
+    text_add(&t, "packets %u\nmemory %llu\nmemory_limit %llu\n", pkt_in_use(),
+             (unsigned long long)atomic_load_relaxed(&net_mem_used), (unsigned long long)net_mem_limit);
+    return t.len;
+}
+
+size_t net_proc_show(const char *name, char *buf, size_t size)
+{
+    if (strcmp(name, "tcp") == 0)
+        return tcp_show(buf, size);
+    if (strcmp(name, "udp") == 0)
+        return udp_show(buf, size, false);
+    if (strcmp(name, "raw") == 0)
+        return raw_show(buf, size);
+    if (strcmp(name, "unix") == 0)
+        return unix_show(buf, size);
+    if (strcmp(name, "dev") == 0)
+        return show_dev(buf, size);
+    if (strcmp(name, "route") == 0)
+        return show_route(buf, size);
+    if (strcmp(name, "arp") == 0)
+        return arp_show(buf, size);
+    if (strcmp(name, "sockstat") == 0)
+        return show_sockstat(buf, size);
+    if (strcmp(name, "snmp") == 0)
+        return show_snmp(buf, size);
+    if (strcmp(name, "drupe") == 0)
+        return show_counters(buf, size);
+    return 0; /* if_inet6, tcp6, udp6: empty */
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Raw IPv4 sockets (raw(7)): a copy of every datagram of one protocol, IP header included. */
+#include "kern/uio.h"
+#include "net_impl.h"
+
+#define SOL_RAW 255
+
+struct raw_sock {
+    struct sock s;
+    struct list node; /* raw_lock */
+    bool hdrincl;
+    u32 icmp_filter;
+};
+
+static struct spinlock raw_lock = SPINLOCK_INIT("net_raw");
+static struct list socks = LIST_INIT(socks); /* raw_lock */
+static u32 count;                            /* raw_lock; read without */
+
+static struct raw_sock *raw(struct sock *s) { return container_of(s, struct raw_sock, s); }
+
+void raw_init(void) {}
+
+static int raw_bind(struct sock *s, const struct sock_addr *a)
+{
+    u32 addr;
+    u16 port;
+    int err = inet_addr_in(a, &addr, &port);
+    if (err != 0)
+        return err;
+    net_need(addr);
+    if (!inet_addr_bindable(s, addr))
+        return -EADDRNOTAVAIL;
+    s->laddr = addr;
+    return 0;
+}
+
+static int raw_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
+{
+    u32 addr = 0;
+    u16 port = 0;
+    if (a->family != AF_UNSPEC) {
+        int err = inet_addr_in(a, &addr, &port);
+        if (err != 0)
+            return err;
+    }
+    s->faddr = addr;
+    return 0;
+}
+
+static s64 raw_send(struct sock *s, struct sock_msg *m)
+{
+    struct dgram_dest d;
+    struct ip_tx tx;
+    struct pkt *p;
+    u64 want = m->uio->remaining;
+    if (want > 65535 - IP_HLEN)
+        return -EMSGSIZE;
+    if (raw(s)->hdrincl)
+        return -EOPNOTSUPP;
+    int err = sock_take_err(s);
+    if (err == 0)
+        err = dgram_dest(s, m, &d);
+    if (err != 0)
+        return err;
+    net_need(d.addr);
+    err = dgram_route(s, &d, s->protocol, &tx);
+    if (err == 0)
+        err = pkt_from_uio(m->uio, NET_HEADROOM, (u32)want, &p);
+    if (err != 0)
+        return err;
+    if (tx.rt.nif->loopback)
+        p->csum = PKT_CSUM_VALID;
+    bh_disable();
+    err = ip_output(p, &tx);
+    net_kick();
+    bh_enable();
+    return err != 0 ? err : (s64)want;
+}
+
+static s64 raw_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, false); }
+
+static int raw_setopt(struct sock *s, int level, int name, const void *val, u32 len)
+{
+    if (level == IPPROTO_IP && name == 3) {
+        s32 v;
+        int err = opt_int_in(val, len, &v);
+        if (err == 0)
+            raw(s)->hdrincl = v != 0;
+        return err;
+    }
+    if (level == SOL_RAW && name == 1) { /* ICMP_FILTER */
+        if (len < 4)
+            return -EINVAL;
+        raw(s)->icmp_filter = get_u32(val);
+        return 0;
+    }
+    return level == IPPROTO_IP ? inet_setopt(s, name, val, len) : -ENOPROTOOPT;
+}
+
+static int raw_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
+{
+    return level == IPPROTO_IP ? inet_getopt(s, name, ret_val, len) : -ENOPROTOOPT;
+}
+
+static int raw_getname(struct sock *s, bool peer, struct sock_addr *ret)
+{
+    if (peer && s->faddr == 0)
+        return -ENOTCONN;
+    inet_addr_out(ret, peer ? s->faddr : s->laddr, s->protocol);
+    return 0;
+}
+
+static s64 raw_pending(struct sock *s, bool output) { return output ? 0 : s->rcvq_bytes; }
+
+static void raw_release(struct sock *s)
+{
+    spin_lock_bh(&raw_lock);
+    list_remove(&raw(s)->node);
+    count--;
+    spin_unlock_bh(&raw_lock);
+    sock_lock(s);
+    s->closed = 1;
+    sock_unlock(s);
+    sock_put(s); /* the table's */
+    sock_put(s);
+}
+
+static void raw_destroy(struct sock *s)
+{
+    dgram_purge(s);
+    kfree(raw(s));
+}
+
+static const struct sock_ops raw_ops = {
+    .bind = raw_bind,
+    .connect = raw_connect,
+    .send = raw_send,
+    .recv = raw_recv,
+    .getname = raw_getname,
+    .setopt = raw_setopt,
+    .getopt = raw_getopt,
+    .poll = dgram_poll,
+    .pending = raw_pending,
+    .release = raw_release,
+    .destroy = raw_destroy,
+};
+
+int raw_sock_create(int protocol, struct sock **ret)
+{
+    struct raw_sock *r = kzalloc(sizeof *r);
+    if (r == NULL)
+        return -ENOMEM;
+    sock_setup(&r->s, &raw_ops, AF_INET, SOCK_RAW, protocol);
+    r->hdrincl = protocol == IPPROTO_RAW;
+    sock_get(&r->s);
+    spin_lock_bh(&raw_lock);
+    list_push_back(&socks, &r->node);
+    count++;
+    spin_unlock_bh(&raw_lock);
+    *ret = &r->s;
+    return 0;
+}
+
+static bool matches(const struct raw_sock *r, const struct ip_rx *rx, const struct pkt *p, u8 proto)
+{
+    const struct sock *s = &r->s;
+    if (s->protocol != proto || (s->laddr != 0 && s->laddr != rx->dst) || (s->faddr != 0 && s->faddr != rx->src))
+        return false;
+    if (proto == IPPROTO_ICMP && p->len > 0 && p->data[0] < 32 && (r->icmp_filter >> p->data[0] & 1))
+        return false;
+    return s->bound_if == 0 || s->bound_if == rx->ifindex;
+}
+
+bool raw_input(struct netif *nif, const struct pkt *p, u8 proto)
+{
+    if (likely(atomic_load_relaxed(&count) == 0))
+        return false;
+    const struct ip_rx *rx = ip_rx(p);
+    struct sock *found[8];
+    unsigned n = 0;
+    spin_lock(&raw_lock);
+    list_for_each(r, &socks, struct raw_sock, node)
+        if (n < ARRAY_SIZE(found) && matches(r, rx, p, proto)) {
+            sock_get(&r->s);
+            found[n++] = &r->s;
+        }
+    spin_unlock(&raw_lock);
+    for (unsigned i = 0; i < n; i++) {
+        /* p's data stands behind its IP header, which is still in front of it. */
+        struct pkt *q = p->l3_off != 0 ? pkt_alloc(0, rx->hlen + p->total_len) : NULL;
+        if (q == NULL) {
+            NET_COUNT(no_memory);
+        } else {
+            memcpy(pkt_put(q, rx->hlen), p->store->start + p->l3_off, rx->hlen);
+            pkt_copy_out(p, 0, pkt_put(q, p->total_len), p->total_len);
+            memcpy(q->cb, p->cb, sizeof q->cb);
+            q->time_ns = wall_ns();
+            if (!dgram_queue(found[i], q))
+                NET_COUNT(raw_queue_full);
+        }
+        sock_put(found[i]);
+    }
+    return n > 0;
+}
+
+size_t raw_show(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    text_add(&t, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref "
+                 "pointer drops\n");
+    unsigned n = 0;
+    spin_lock_bh(&raw_lock);
+    list_for_each(r, &socks, struct raw_sock, node)
+        text_add(&t, "%4u: %08X:%04X %08X:%04X 07 00000000:%08X 00:00000000 00000000     0        0 0 2 0 0\n", n++,
+                 r->s.laddr, r->s.protocol, r->s.faddr, 0, r->s.rcv_mem);
+    spin_unlock_bh(&raw_lock);
+    return t.len;
+}

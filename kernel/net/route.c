@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routes: connected nets, gateways and the loopback, in one small table (a machine with
+ * one program has a handful), longest prefix first. Whoever caches an answer keeps
+ * route_gen with it and asks again when that has moved on.
+ *
+ * The path MTU cache (RFC 1191) is a fixed, direct-mapped table: a hostile sender of
+ * ICMP can at worst displace entries, and nothing goes below PMTU_MIN.
+ */
+#include "net_impl.h"
+
+static struct spinlock route_lock = SPINLOCK_INIT("net_route");
+static struct route routes[ROUTE_MAX]; /* route_lock; longest mask first */
+static unsigned nroutes;               /* route_lock */
+u32 route_gen = 1;
+
+int route_add(const struct route *r)
+{
+    int err = 0;
+    spin_lock_bh(&route_lock);
+    unsigned i = 0;
+    for (; i < nroutes; i++)
+        if (routes[i].dst == r->dst && routes[i].mask == r->mask && routes[i].nif == r->nif)
+            break;
+    if (i == nroutes && nroutes == ROUTE_MAX) {
+        err = -ENOSPC;
+    } else {
+        if (i < nroutes) {
+            memmove(&routes[i], &routes[i + 1], (nroutes - i - 1) * sizeof routes[0]);
+            nroutes--;
+        }
+        for (i = 0; i < nroutes && be32(routes[i].mask) >= be32(r->mask); i++)
+            ;
+        memmove(&routes[i + 1], &routes[i], (nroutes - i) * sizeof routes[0]);
+        routes[i] = *r;
+        nroutes++;
+    }
+    atomic_add(&route_gen, 1u);
+    spin_unlock_bh(&route_lock);
+    return err;
+}
+
+void route_remove_netif(struct netif *nif)
+{
+    spin_lock_bh(&route_lock);
+    unsigned n = 0;
+    for (unsigned i = 0; i < nroutes; i++)
+        if (routes[i].nif != nif)
+            routes[n++] = routes[i];
+    nroutes = n;
+    atomic_add(&route_gen, 1u);
+    spin_unlock_bh(&route_lock);
+}
+
+unsigned route_list(struct route *ret, unsigned max)
+{
+    spin_lock_bh(&route_lock);
+    unsigned n = MIN(nroutes, max);
+    memcpy(ret, routes, n * sizeof routes[0]);
+    spin_unlock_bh(&route_lock);
+    return n;
+}
+
+int ip_route_find(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret)
+{
+    ret->gen = atomic_load(&route_gen);
+    if (ip_is_local(dst)) {
+        ret->nif = &lo_if;
+        ret->nexthop = dst;
+        ret->src = src != 0 ? src : dst;
+        ret->mtu = lo_if.dev->mtu;
+        return 0;
+    }
+    spin_lock_bh(&route_lock);
+    const struct route *best = NULL;
+    for (unsigned i = 0; i < nroutes && best == NULL; i++) {
+        const struct route *r = &routes[i];
+        if (ifindex != 0 && r->nif->dev->index != ifindex)
+            continue;
+        bool everywhere = dst == IP_BROADCAST || ip_is_multicast(dst); /* any configured card will do */
+        if ((dst & r->mask) == r->dst || (everywhere && !r->nif->loopback))
+            best = r;
+    }
+    if (best == NULL) {
+        spin_unlock_bh(&route_lock);
+        NET_COUNT(ip_no_route);
+        return -ENETUNREACH;
+    }
+    ret->nif = best->nif;
+    bool direct = best->gateway == 0 || dst == IP_BROADCAST || ip_is_multicast(dst);
+    ret->nexthop = direct ? dst : best->gateway;
+    ret->src = src != 0 ? src : best->src != 0 ? best->src : best->nif->addr;
+    spin_unlock_bh(&route_lock);
+    ret->mtu = pmtu_lookup(dst, ret->nif->dev->mtu);
+    return 0;
+}
+
+/* --- path MTU -------------------------------------------------------------------- */
+
+#define PMTU_SLOTS 32
+#define PMTU_MIN 552u
+#define PMTU_AGE_NS (600 * NSEC_PER_SEC)
+
+static struct spinlock pmtu_lock = SPINLOCK_INIT("net_pmtu");
+static struct {
+    u32 dst, mtu;
+    u64 expires_ns;
+} pmtu[PMTU_SLOTS]; /* pmtu_lock */
+static u32 pmtu_known; /* atomic: entries ever made; 0 = the usual case, no lock */
+
+static unsigned pmtu_slot(u32 dst) { return (unsigned)(net_siphash(net_secret, dst, 1) % PMTU_SLOTS); }
+
+u32 pmtu_lookup(u32 dst, u32 link_mtu)
+{
+    if (likely(atomic_load_relaxed(&pmtu_known) == 0))
+        return link_mtu;
+    unsigned i = pmtu_slot(dst);
+    u32 mtu = link_mtu;
+    spin_lock_bh(&pmtu_lock);
+    if (pmtu[i].dst == dst && pmtu[i].mtu < mtu && now_ns() < pmtu[i].expires_ns)
+        mtu = pmtu[i].mtu;
+    spin_unlock_bh(&pmtu_lock);
+    return mtu;
+}
+
+void pmtu_learn(u32 dst, u32 mtu)
+{
+    unsigned i = pmtu_slot(dst);
+    u64 now = now_ns();
+    spin_lock_bh(&pmtu_lock);
+    if (pmtu[i].dst != dst || mtu < pmtu[i].mtu || now >= pmtu[i].expires_ns)
+        pmtu[i].mtu = MAX(mtu, PMTU_MIN);
+    pmtu[i].dst = dst;
+    pmtu[i].expires_ns = now + PMTU_AGE_NS;
+    spin_unlock_bh(&pmtu_lock);
+    atomic_store_relaxed(&pmtu_known, 1u);
+    atomic_add(&route_gen, 1u);
+}

@@ -1,0 +1,744 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP's tables and the way in. One hash table of four-tuples holds connections, half-open
+ * ones and TIME_WAIT entries; small tables by port hold listeners and bound sockets. All
+ * are guarded by tcp_table_lock, which is taken last and held for a few steps.
+ *
+ * Tables are made with the first TCP socket and grow with their contents.
+ */
+#include "tcp_impl.h"
+
+struct spinlock tcp_table_lock = SPINLOCK_INIT("tcp_table");
+
+#define PORT_BUCKETS 32u
+static struct tcp_node **conns; /* table lock, like all below */
+static u32 conn_mask, conn_count;
+static struct list *listeners, *bound; /* PORT_BUCKETS each */
+static struct list tw_list = LIST_INIT(tw_list);
+static u32 tw_count, orphans, tcp_alive;
+static struct ktimer tw_timer;
+static struct kmem_cache *tcp_cache, *tw_cache;
+
+static struct spinlock batch_lock = SPINLOCK_INIT("tcp_batch");
+static struct list batch = LIST_INIT(batch); /* batch lock */
+
+#define CONNS_FIRST 64u
+#define TW_MAX 8192u
+
+static u32 tuple_hash(u32 laddr, u32 faddr, u16 lport, u16 fport)
+{
+    return (u32)net_siphash(net_secret, (u64)laddr << 32 | faddr, (u64)lport << 16 | fport);
+}
+
+/* --- tables ---------------------------------------------------------------------- */
+
+static int tables_make(void)
+{
+    if (likely(atomic_load(&conns) != NULL))
+        return 0;
+    struct tcp_node **c = kzalloc(CONNS_FIRST * sizeof *c);
+    struct list *l = kmalloc(2 * PORT_BUCKETS * sizeof *l, 0);
+    if (c == NULL || l == NULL) {
+        kfree(c);
+        kfree(l);
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < 2 * PORT_BUCKETS; i++)
+        list_init(&l[i]);
+    spin_lock_bh(&tcp_table_lock);
+    if (conns == NULL) {
+        listeners = l;
+        bound = l + PORT_BUCKETS;
+        conn_mask = CONNS_FIRST - 1;
+        atomic_store(&conns, c);
+        c = NULL;
+        l = NULL;
+    }
+    spin_unlock_bh(&tcp_table_lock);
+    kfree(c);
+    kfree(l);
+    return 0;
+}
+
+static void link_node(struct tcp_node **head, struct tcp_node *n)
+{
+    n->next = *head;
+    n->link = head;
+    if (*head != NULL)
+        (*head)->link = &n->next;
+    *head = n;
+}
+
+static void grow(void)
+{
+    u32 size = (conn_mask + 1) * 4;
+    struct tcp_node **c = kmalloc(size * sizeof *c, ALLOC_ATOMIC | ALLOC_ZERO | ALLOC_NORETRY);
+    if (c == NULL)
+        return; /* chains get longer, nothing else */
+    for (u32 i = 0; i <= conn_mask; i++)
+        while (conns[i] != NULL) {
+            struct tcp_node *n = conns[i];
+            conns[i] = n->next;
+            link_node(&c[tuple_hash(n->laddr, n->faddr, n->lport, n->fport) & (size - 1)], n);
+        }
+    kfree(conns);
+    conns = c;
+    conn_mask = size - 1;
+}
+
+static struct tcp_node *find_node(u32 laddr, u32 faddr, u16 lport, u16 fport)
+{
+    if (unlikely(conns == NULL))
+        return NULL;
+    struct tcp_node *n = conns[tuple_hash(laddr, faddr, lport, fport) & conn_mask];
+    while (n != NULL && (n->fport != fport || n->lport != lport || n->faddr != faddr || n->laddr != laddr))
+        n = n->next;
+    return n;
+}
+
+static void remove_locked(struct tcp_node *n)
+{
+    if (n->link == NULL)
+        return;
+    *n->link = n->next;
+    if (n->next != NULL)
+        n->next->link = n->link;
+    n->link = NULL;
+    conn_count--;
+}
+
+static void tw_free(struct tcp_tw *w)
+{
+    remove_locked(&w->node);
+    list_remove(&w->list);
+    tw_count--;
+    kmem_free(tw_cache, w);
+}
+
+static int insert_locked(struct tcp_node *n)
+{
+    struct tcp_node *old = find_node(n->laddr, n->faddr, n->lport, n->fport);
+    if (old != NULL)
+        return -EADDRINUSE;
+    if (conn_count > conn_mask)
+        grow();
+    link_node(&conns[tuple_hash(n->laddr, n->faddr, n->lport, n->fport) & conn_mask], n);
+    conn_count++;
+    return 0;
+}
+
+int tcp_table_insert(struct tcp_node *n)
+{
+    spin_lock_bh(&tcp_table_lock);
+    int err = insert_locked(n);
+    spin_unlock_bh(&tcp_table_lock);
+    return err;
+}
+
+void tcp_table_remove(struct tcp_node *n)
+{
+    spin_lock_bh(&tcp_table_lock);
+    remove_locked(n);
+    spin_unlock_bh(&tcp_table_lock);
+}
+
+void tcp_table_replace(struct tcp_node *a, struct tcp_node *b)
+{
+    spin_lock_bh(&tcp_table_lock);
+    remove_locked(a);
+    int err = insert_locked(b);
+    spin_unlock_bh(&tcp_table_lock);
+    ASSERT(err == 0);
+}
+
+/* l locked: a request of l does not go away while that is so. */
+struct tcp_req *tcp_find_req(const struct tcp *l, u32 laddr, u32 faddr, u16 lport, u16 fport)
+{
+    struct tcp_req *r = NULL;
+    spin_lock_bh(&tcp_table_lock);
+    struct tcp_node *n = find_node(laddr, faddr, lport, fport);
+    if (n != NULL && n->kind == NODE_REQ && container_of(n, struct tcp_req, node)->listener == l)
+        r = container_of(n, struct tcp_req, node);
+    spin_unlock_bh(&tcp_table_lock);
+    return r;
+}
+
+void tcp_listen_insert(struct tcp_listen *l)
+{
+    spin_lock_bh(&tcp_table_lock);
+    list_push_front(&listeners[l->t->s.lport % PORT_BUCKETS], &l->node);
+    sock_get(&l->t->s);
+    spin_unlock_bh(&tcp_table_lock);
+}
+
+void tcp_listen_remove(struct tcp_listen *l)
+{
+    spin_lock_bh(&tcp_table_lock);
+    list_remove(&l->node);
+    spin_unlock_bh(&tcp_table_lock);
+    sock_put(&l->t->s);
+}
+
+/* The listener for a SYN, referenced. Equals (SO_REUSEPORT) share by the peer's address. */
+static struct tcp *find_listener(u32 laddr, u16 lport, u32 faddr, u16 fport, u32 ifindex)
+{
+    struct tcp *best = NULL;
+    int best_score = -1;
+    u32 equals = 0, pick = 0;
+    if (listeners == NULL)
+        return NULL;
+    list_for_each(l, &listeners[lport % PORT_BUCKETS], struct tcp_listen, node) {
+        const struct sock *s = &l->t->s;
+        if (s->lport != lport || (s->laddr != 0 && s->laddr != laddr) || (s->bound_if != 0 && s->bound_if != ifindex))
+            continue;
+        int score = (s->laddr != 0) * 2 + (s->bound_if != 0);
+        if (score > best_score) {
+            best = l->t;
+            best_score = score;
+            equals = 1;
+        } else if (score == best_score && s->reuse_port) {
+            if (pick == 0)
+                pick = tuple_hash(laddr, faddr, lport, fport) | 1;
+            if (pick % ++equals == 0)
+                best = l->t;
+        }
+    }
+    if (best != NULL)
+        sock_get(&best->s);
+    return best;
+}
+
+/* --- local ports ---------------------------------------------------------------------- */
+
+bool tcp_port_in_use(u16 port)
+{
+    for (u32 i = 0; conns != NULL && i <= conn_mask; i++)
+        for (const struct tcp_node *n = conns[i]; n != NULL; n = n->next)
+            if (n->lport == port)
+                return true;
+    return false;
+}
+
+static bool addrs_clash(u32 a, u32 b) { return a == 0 || b == 0 || a == b; }
+
+static bool bindable(const struct tcp *t, u32 addr, u16 port, bool quick)
+{
+    list_for_each(o, &bound[port % PORT_BUCKETS], struct tcp, bound_node) {
+        const struct sock *s = &o->s;
+        if (s->lport != port || !addrs_clash(s->laddr, addr))
+            continue;
+        if (s->bound_if != 0 && t->s.bound_if != 0 && s->bound_if != t->s.bound_if)
+            continue;
+        if (s->reuse_port && t->s.reuse_port)
+            continue;
+        if (s->reuse_addr && t->s.reuse_addr && o->state != TCP_LISTEN)
+            continue;
+        return false;
+    }
+    return quick || t->s.reuse_addr || t->s.reuse_port || !tcp_port_in_use(port);
+}
+
+bool tcp_bind_port(struct tcp *t, u32 addr, u16 port, int *ret_err)
+{
+    int err = -EADDRINUSE;
+    spin_lock_bh(&tcp_table_lock);
+    if (port != 0) {
+        if (bindable(t, addr, port, false))
+            err = 0;
+    } else {
+        u32 span = (u32)inet_port_high() - inet_port_low() + 1, start = (u32)random_below(span);
+        for (u32 i = 0; i < span && err != 0; i++) {
+            port = (u16)(inet_port_low() + (start + i) % span);
+            if (bindable(t, addr, port, true))
+                err = 0;
+        }
+    }
+    if (err == 0) {
+        t->s.laddr = addr;
+        t->s.lport = port;
+        t->in_table_bound = true;
+        list_push_back(&bound[port % PORT_BUCKETS], &t->bound_node);
+    }
+    spin_unlock_bh(&tcp_table_lock);
+    *ret_err = err;
+    return err == 0;
+}
+
+void tcp_unbind(struct tcp *t)
+{
+    spin_lock_bh(&tcp_table_lock);
+    if (t->in_table_bound) {
+        list_remove(&t->bound_node);
+        t->in_table_bound = false;
+    }
+    spin_unlock_bh(&tcp_table_lock);
+}
+
+/* A TIME_WAIT entry in the way of a new outgoing connection may go when timestamps protect (RFC 6191). */
+static bool make_way(struct tcp_node *n, u64 now)
+{
+    if (n->kind != NODE_TW)
+        return false;
+    struct tcp_tw *w = container_of(n, struct tcp_tw, node);
+    if (!w->ts_ok || now + TCP_TIMEWAIT_NS < w->expires_ns + NSEC_PER_SEC)
+        return false;
+    tw_free(w);
+    return true;
+}
+
+int tcp_connect_port(struct tcp *t)
+{
+    struct tcp_node *n = &t->node;
+    int err = -EADDRNOTAVAIL;
+    u64 now = now_ns();
+    n->kind = NODE_CONN;
+    n->laddr = t->s.laddr;
+    n->faddr = t->s.faddr;
+    n->fport = t->s.fport;
+    spin_lock_bh(&tcp_table_lock);
+    u32 span = t->s.lport != 0 ? 1 : (u32)inet_port_high() - inet_port_low() + 1;
+    u32 start = (u32)random_below(span);
+    for (u32 i = 0; i < span && err != 0; i++) {
+        u16 port = t->s.lport != 0 ? t->s.lport : (u16)(inet_port_low() + (start + i) % span);
+        bool taken = false;
+        if (t->s.lport == 0)
+            list_for_each(o, &bound[port % PORT_BUCKETS], struct tcp, bound_node)
+                taken |= o->s.lport == port;
+        struct tcp_node *old = taken ? NULL : find_node(n->laddr, n->faddr, port, n->fport);
+        if (taken || (old != NULL && !make_way(old, now)))
+            continue;
+        n->lport = port;
+        err = insert_locked(n);
+    }
+    if (err == 0) {
+        t->s.lport = n->lport;
+        sock_get(&t->s); /* the table's (T5) */
+    }
+    spin_unlock_bh(&tcp_table_lock);
+    return err;
+}
+
+u32 tcp_new_isn(u32 laddr, u32 faddr, u16 lport, u16 fport)
+{
+    /* RFC 6528: a keyed hash of the connection plus a clock (64 ns steps) */
+    u64 key[2] = { net_secret[1], net_secret[0] };
+    return (u32)net_siphash(key, (u64)laddr << 32 | faddr, (u64)lport << 16 | fport) + (u32)(now_ns() >> 6);
+}
+
+u32 tcp_ts_offset(u32 laddr, u32 faddr)
+{
+    return (u32)net_siphash(net_secret, (u64)laddr << 32 | faddr, 1ULL << 40);
+}
+
+/* --- connections -------------------------------------------------------------------------- */
+
+struct tcp *tcp_create(void)
+{
+    if (tables_make() != 0)
+        return NULL;
+    struct tcp *t = kmem_alloc(tcp_cache, ALLOC_ATOMIC);
+    if (t == NULL)
+        return NULL;
+    memset(t, 0, sizeof *t);
+    sock_setup(&t->s, &tcp_ops, AF_INET, SOCK_STREAM, IPPROTO_TCP);
+    t->s.rcvbuf = TCP_RCVBUF_DEFAULT;
+    t->s.sndbuf = TCP_SNDBUF_DEFAULT;
+    t->s.pmtu_disc = 1;
+    t->state = TCP_CLOSED;
+    list_init(&t->sendq);
+    list_init(&t->oooq);
+    t->rto_us = TCP_RTO_INIT_US;
+    t->mss = t->rcv_mss = TCP_MSS_DEFAULT;
+    t->quickacks = TCP_QUICKACKS;
+    /* The scale must do for what the buffer may grow to. */
+    u64 max = MIN((u64)TCP_RCVBUF_MAX, MAX(net_mem_limit / 4, (u64)TCP_RCVBUF_DEFAULT));
+    while (t->rcv_wscale < 14 && (max / 2) >> t->rcv_wscale > 65535)
+        t->rcv_wscale++;
+    tcp_cc_init(t);
+    tcp_timer_init(t);
+    atomic_add(&tcp_alive, 1u);
+    return t;
+}
+
+void tcp_destroy(struct sock *s)
+{
+    struct tcp *t = tcp_of(s);
+    tcp_send_purge(t);
+    tcp_recv_purge(t);
+    tcp_scores_drop(t);
+    kfree(t->l);
+    atomic_sub(&tcp_alive, 1u);
+    kmem_free(tcp_cache, t);
+}
+
+void tcp_send_purge(struct tcp *t)
+{
+    list_for_each_safe(p, &t->sendq, struct pkt, node) {
+        if (p == t->append)
+            continue; /* its writer frees it */
+        list_remove(&p->node);
+        t->s.snd_mem -= (u32)p->cb[2];
+        net_mem_uncharge((u32)p->cb[2]);
+        pkt_free(p);
+    }
+    t->send_hint = NULL;
+}
+
+void tcp_recv_purge(struct tcp *t)
+{
+    list_for_each(p, &t->s.rcvq, struct pkt, node)
+        net_mem_uncharge((u32)p->cb[2]);
+    list_for_each(p, &t->oooq, struct pkt, node)
+        net_mem_uncharge((u32)p->cb[2]);
+    pkt_list_free(&t->s.rcvq);
+    pkt_list_free(&t->oooq);
+    t->s.rcvq_bytes = t->s.rcv_mem = t->ooo_mem = 0;
+    t->nsack_out = 0;
+}
+
+bool tcp_orphan_count(int delta)
+{
+    u32 n = delta > 0 ? atomic_add(&orphans, 1u) : atomic_sub(&orphans, 1u);
+    return n <= 4096 && !net_mem_full();
+}
+
+void tcp_done(struct tcp *t)
+{
+    if (t->state == TCP_CLOSED)
+        return;
+    t->state = TCP_CLOSED;
+    t->s.shut = SHUT_RD_BIT | SHUT_WR_BIT;
+    tcp_timer_stop(t);
+    tcp_send_purge(t);
+    tcp_scores_drop(t);
+    /* What arrived in order stays readable; what did not is of no use. */
+    list_for_each(p, &t->oooq, struct pkt, node)
+        net_mem_uncharge((u32)p->cb[2]);
+    pkt_list_free(&t->oooq);
+    t->ooo_mem = 0;
+    t->nsack_out = 0;
+    tcp_unbind(t);
+    if (t->tcp_fin_orphan) {
+        t->tcp_fin_orphan = false;
+        tcp_orphan_count(-1);
+    }
+    spin_lock_bh(&tcp_table_lock);
+    bool was = t->node.link != NULL;
+    remove_locked(&t->node);
+    spin_unlock_bh(&tcp_table_lock);
+    if (was)
+        sock_put(&t->s); /* the table's; the caller has its own */
+}
+
+void tcp_drop(struct tcp *t, int err)
+{
+    atomic_store(&t->s.err, err);
+    tcp_done(t);
+}
+
+/* --- TIME_WAIT ------------------------------------------------------------------------------- */
+
+static void tw_tick(struct ktimer *kt)
+{
+    u64 now = now_ns(), next = NEVER_NS;
+    spin_lock(&tcp_table_lock);
+    while (!list_empty(&tw_list)) {
+        struct tcp_tw *w = list_first(&tw_list, struct tcp_tw, list);
+        if (w->expires_ns > now) {
+            next = w->expires_ns;
+            break;
+        }
+        tw_free(w);
+    }
+    spin_unlock(&tcp_table_lock);
+    if (next != NEVER_NS)
+        ktimer_start(kt, next + NSEC_PER_SEC / 2); /* in groups */
+}
+
+void tcp_enter_timewait(struct tcp *t, u64 now)
+{
+    struct tcp_tw *w = net_mem_full() ? NULL : kmem_alloc(tw_cache, ALLOC_ATOMIC);
+    if (w != NULL) {
+        *w = (struct tcp_tw){ .node = { .laddr = t->node.laddr, .faddr = t->node.faddr, .lport = t->node.lport,
+                                        .fport = t->node.fport, .kind = NODE_TW },
+                              .snd_nxt = t->snd_max, .rcv_nxt = t->rcv_nxt, .rcv_wnd = t->rcv_adv - t->rcv_nxt,
+                              .ts_recent = t->ts_recent, .ts_offset = t->ts_offset, .ts_ok = t->ts_ok,
+                              .expires_ns = now + TCP_TIMEWAIT_NS };
+        NET_COUNT(tcp_timewait);
+    }
+    tcp_done(t);
+    if (w == NULL)
+        return; /* the peer's retransmissions will be answered with resets */
+    spin_lock_bh(&tcp_table_lock);
+    u32 max = (u32)MIN((u64)TW_MAX, net_mem_limit / 16 / sizeof *w);
+    if (tw_count >= max && !list_empty(&tw_list)) {
+        NET_COUNT(tcp_timewait_limit);
+        tw_free(list_first(&tw_list, struct tcp_tw, list));
+    }
+    if (insert_locked(&w->node) == 0) {
+        list_push_back(&tw_list, &w->list);
+        tw_count++;
+        w = NULL;
+        if (!ktimer_armed(&tw_timer))
+            ktimer_start(&tw_timer, now + TCP_TIMEWAIT_NS);
+    }
+    spin_unlock_bh(&tcp_table_lock);
+    kmem_free(tw_cache, w);
+}
+
+/* A segment for a TIME_WAIT entry; table lock held. *ret_isn != 0: a new connection may begin, above it. */
+static bool tw_segment(struct tcp_tw *w, const struct tcp_seg *g, u64 now, struct tcp_tw *ret_copy, u32 *ret_isn)
+{
+    bool paws = w->ts_ok && g->o.has_ts && (s32)(g->o.ts_val - w->ts_recent) < 0;
+    if ((g->flags & (TH_SYN | TH_RST | TH_ACK)) == TH_SYN && !paws &&
+        (SEQ_GT(g->seq, w->rcv_nxt) || (w->ts_ok && g->o.has_ts && (s32)(g->o.ts_val - w->ts_recent) > 0))) {
+        *ret_isn = w->snd_nxt + 65537;
+        tw_free(w);
+        return false;
+    }
+    if (g->flags & TH_RST) {
+        if (g->seq == w->rcv_nxt && !paws)
+            tw_free(w); /* RFC 1337's hazard is met by the exact number */
+        return false;
+    }
+    if (g->flags & TH_FIN) { /* our last ack was lost: the wait starts over */
+        w->expires_ns = now + TCP_TIMEWAIT_NS;
+        list_remove(&w->list);
+        list_push_back(&tw_list, &w->list);
+    }
+    if (g->len == 0 && !(g->flags & (TH_FIN | TH_SYN)) && g->seq == w->rcv_nxt && !paws)
+        return false; /* nothing to say */
+    if (w->acked_ns != 0 && now - w->acked_ns < NSEC_PER_SEC / 2 && !(g->flags & TH_FIN))
+        return false;
+    w->acked_ns = now;
+    *ret_copy = *w;
+    return true;
+}
+
+static void tw_ack(const struct tcp_tw *w, u64 now)
+{
+    u8 o[12];
+    u32 n = w->ts_ok ? tcp_put_ts(o, (u32)(now / NSEC_PER_MSEC) + w->ts_offset, w->ts_recent) : 0;
+    tcp_send_raw(w->node.laddr, w->node.faddr, w->node.lport, w->node.fport, w->snd_nxt, w->rcv_nxt, TH_ACK,
+                 (u16)MIN(w->rcv_wnd, 65535u), o, n, 0);
+}
+
+/* --- in --------------------------------------------------------------------------------------------- */
+
+void tcp_batch_add(struct tcp *t)
+{
+    if (t->on_batch)
+        return;
+    t->on_batch = true;
+    sock_get(&t->s);
+    spin_lock(&batch_lock);
+    list_push_back(&batch, &t->batch_node);
+    spin_unlock(&batch_lock);
+}
+
+void tcp_batch_end(void)
+{
+    while (!list_empty(&batch)) {
+        spin_lock_bh(&batch_lock);
+        struct list *n = list_pop_front(&batch);
+        spin_unlock_bh(&batch_lock);
+        if (n == NULL)
+            break;
+        struct tcp *t = list_entry(n, struct tcp, batch_node);
+        spin_lock_bh(&t->s.lock);
+        t->on_batch = false;
+        if (t->ack_now && t->state != TCP_CLOSED) {
+            tcp_send_ack(t, now_ns());
+            tcp_timer_set(t);
+        }
+        t->ack_now = false;
+        spin_unlock_bh(&t->s.lock);
+        sock_put(&t->s);
+    }
+}
+
+static void conn_segment(struct tcp *t, struct tcp_seg *g)
+{
+    u64 now = now_ns();
+    spin_lock(&t->s.lock);
+    u32 acts = tcp_segment(t, g, now);
+    u32 events = tcp_apply(t, g, acts, now);
+    spin_unlock(&t->s.lock);
+    if (events != 0)
+        sock_wake(&t->s, events);
+}
+
+void tcp_rx(struct netif *nif, struct pkt *p)
+{
+    const struct ip_rx rx = *ip_rx(p);
+    struct tcp_seg g;
+    NET_COUNT(tcp_in);
+    if (unlikely(pkt_pull_up(p, sizeof(struct tcp_hdr)) != 0))
+        goto bad;
+    const struct tcp_hdr *h = (const void *)p->data;
+    u32 hlen = (u32)(h->off >> 4) * 4;
+    if (unlikely(hlen < sizeof *h || hlen > p->total_len || (p->len < hlen && pkt_pull_up(p, hlen) != 0)))
+        goto bad;
+    if (unlikely(!csum_ok_l4(p, rx.src, rx.dst, IPPROTO_TCP))) {
+        NET_COUNT(tcp_bad_checksum);
+        pkt_free(p);
+        return;
+    }
+    h = (const void *)p->data;
+    g.flags = h->flags;
+    g.seq = be32(h->seq);
+    g.ack = be32(h->ack);
+    g.wnd = be16(h->wnd);
+    g.ecn = rx.tos & 3;
+    u16 sport = be16(h->sport), dport = be16(h->dport);
+    const u8 odd = g.flags & (TH_SYN | TH_FIN | TH_RST);
+    if (unlikely(sport == 0 || dport == 0 || (odd & (u8)(odd - 1)) != 0 ||
+                 !tcp_parse_options((const u8 *)(h + 1), hlen - (u32)sizeof *h, (g.flags & TH_SYN) != 0, &g.o)))
+        goto bad;
+    pkt_pull(p, hlen);
+    g.len = p->total_len;
+    g.segs = p->gso_size != 0 ? (u16)(g.len / p->gso_size + 1) : 1;
+    g.p = p;
+
+    struct tcp *t = NULL;
+    struct tcp_tw w;
+    enum { FOUND_NONE, FOUND_CONN, FOUND_REQ, FOUND_LISTEN, FOUND_TW } found = FOUND_NONE;
+    u32 isn = 0;
+    spin_lock(&tcp_table_lock);
+    struct tcp_node *n = find_node(rx.dst, rx.src, dport, sport);
+    if (likely(n != NULL && n->kind == NODE_CONN)) {
+        t = container_of(n, struct tcp, node);
+        sock_get(&t->s);
+        found = FOUND_CONN;
+    } else if (n != NULL && n->kind == NODE_REQ) {
+        t = container_of(n, struct tcp_req, node)->listener;
+        sock_get(&t->s);
+        found = FOUND_REQ;
+    } else {
+        if (n != NULL && tw_segment(container_of(n, struct tcp_tw, node), &g, now_ns(), &w, &isn))
+            found = FOUND_TW;
+        else if (n == NULL || isn != 0) {
+            t = find_listener(rx.dst, dport, rx.src, sport, rx.ifindex);
+            if (t != NULL)
+                found = FOUND_LISTEN;
+        } else {
+            found = FOUND_TW;
+            w.node.lport = 0; /* nothing to answer */
+        }
+    }
+    spin_unlock(&tcp_table_lock);
+
+    switch (found) {
+    case FOUND_CONN:
+        conn_segment(t, &g);
+        break;
+    case FOUND_REQ:
+        tcp_req_segment(t, &rx, dport, sport, &g);
+        break;
+    case FOUND_LISTEN:
+        tcp_listen_segment(t, &rx, dport, sport, &g, isn);
+        break;
+    case FOUND_TW:
+        if (w.node.lport != 0)
+            tw_ack(&w, now_ns());
+        break;
+    default:
+        NET_COUNT(tcp_no_connection);
+        tcp_reply_rst(&rx, dport, sport, &g);
+        break;
+    }
+    if (t != NULL)
+        sock_put(&t->s);
+    pkt_free(g.p);
+    return;
+bad:
+    NET_COUNT(tcp_bad);
+    pkt_free(p);
+}
+
+/* An ICMP error about a segment of ours, checked against the connection (RFC 5927). */
+void tcp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, u8 type, u8 code, u32 mtu)
+{
+    u16 sport = get_be16(l4), dport = get_be16(l4 + 2);
+    u32 seq = get_be32(l4 + 4), events = 0;
+    spin_lock(&tcp_table_lock);
+    struct tcp_node *n = find_node(src, dst, sport, dport);
+    struct tcp *t = n != NULL && n->kind == NODE_CONN ? container_of(n, struct tcp, node) : NULL;
+    if (t != NULL)
+        sock_get(&t->s);
+    spin_unlock(&tcp_table_lock);
+    if (t == NULL)
+        return;
+    spin_lock(&t->s.lock);
+    bool ours = SEQ_GE(seq, t->snd_una) && SEQ_LT(seq, t->snd_max) && t->state != TCP_CLOSED;
+    if (ours && type == 3 && code == 4) {
+        pmtu_learn(dst, mtu);
+        u32 old = t->mss;
+        if (tcp_route(t) == 0)
+            tcp_set_mss(t);
+        if (t->mss < old) {
+            NET_COUNT(tcp_mss_lowered);
+            t->cwnd = MAX(t->cwnd / old * t->mss, (u32)t->mss);
+            tcp_rexmit_first(t, now_ns());
+            if (SEQ_GT(t->snd_nxt, t->snd_una)) { /* all that was cut for the old path goes again */
+                t->snd_nxt = t->snd_una;
+                t->send_hint = NULL;
+                tcp_output(t, now_ns());
+            }
+            tcp_timer_set(t);
+        }
+    } else if (ours) {
+        int err = icmp_errno(type, code);
+        if (IN_STATES(t, ST(SYN_SENT)) && type == 3) {
+            tcp_drop(t, err);
+            events = POLLIN | POLLOUT | POLLERR | POLLHUP;
+        } else {
+            t->s.soft_err = err;
+        }
+    }
+    spin_unlock(&t->s.lock);
+    if (events != 0)
+        sock_wake(&t->s, events);
+    sock_put(&t->s);
+}
+
+void tcp_init(void)
+{
+    tcp_cache = kmem_cache_create("tcp", sizeof(struct tcp), 0);
+    tw_cache = kmem_cache_create("tcp_timewait", sizeof(struct tcp_tw), 0);
+    ktimer_init(&tw_timer, tw_tick);
+}
+
+u32 tcp_count(u32 *ret_orphans, u32 *ret_timewait)
+{
+    *ret_orphans = atomic_load_relaxed(&orphans);
+    *ret_timewait = atomic_load_relaxed(&tw_count);
+    return atomic_load_relaxed(&tcp_alive);
+}
+
+static void show_line(struct text *t, unsigned n, u32 la, u16 lp, u32 fa, u16 fp, u8 state, u32 tx, u32 rx)
+{
+    text_add(t, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X 00:00000000 00000000     0        0 0 1 0 100 0 0 10 0\n", n, la, lp,
+             fa, fp, state, tx, rx);
+}
+
+size_t tcp_show(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    unsigned n = 0;
+    text_add(&t, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
+                 "                                                     \n");
+    spin_lock_bh(&tcp_table_lock);
+    for (unsigned i = 0; listeners != NULL && i < PORT_BUCKETS; i++)
+        list_for_each(l, &listeners[i], struct tcp_listen, node)
+            show_line(&t, n++, l->t->s.laddr, l->t->s.lport, 0, 0, TCP_LISTEN, 0, l->naccept);
+    for (u32 i = 0; conns != NULL && i <= conn_mask; i++)
+        for (const struct tcp_node *x = conns[i]; x != NULL; x = x->next) {
+            const struct tcp *c = x->kind == NODE_CONN ? container_of(x, const struct tcp, node) : NULL;
+            show_line(&t, n++, x->laddr, x->lport, x->faddr, x->fport,
+                      c != NULL ? c->state : x->kind == NODE_TW ? TCP_TIME_WAIT : TCP_SYN_RCVD,
+                      c != NULL ? c->write_seq - c->snd_una : 0, c != NULL ? c->s.rcvq_bytes : 0);
+        }
+    spin_unlock_bh(&tcp_table_lock);
+    return t.len;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP's private header. The files, and the way of a segment through them:
+ *
+ *   tcp.c         tables of connections, lookup, demultiplexing (tcp_rx), TIME_WAIT
+ *   tcp_in.c      tcp_segment(): connection + segment + now -> changed connection + actions.
+ *                 Sends nothing, arms nothing, wakes nobody: tcp_apply() does that after it.
+ *   tcp_opt.c     options in and out
+ *   tcp_cc.c      congestion control: NewReno's answers to acks, losses and timeouts
+ *   tcp_out.c     what may be sent now, building segments, resets
+ *   tcp_timer.c   retransmission, persist, delayed ack, keep-alive: one timer a connection
+ *   tcp_listen.c  half-open connections, SYN cookies, accept queues
+ *   tcp_sock.c    the socket calls;  tcp_sockopt.c  options of sockets, TCP_INFO
+ *
+ * Sequence space of the sender:
+ *
+ *       snd_una        snd_nxt        snd_max       write_seq (+1 with FIN)
+ *   ------|--------------|--------------|--------------|
+ *   acked | in flight    | sent before, | queued,      |
+ *                          to be resent   never sent
+ *
+ * snd_nxt < snd_max only after a retransmission timeout (go back N, skipping what the
+ * peer has SACKed). The send queue holds [snd_una, write_seq) as packets with room for
+ * headers; segments are views of them.
+ *
+ * Invariants (tests cite them):
+ *  T1 snd_una <= snd_nxt <= snd_max <= write_seq + fin_queued
+ *  T2 the receive queue holds exactly [rcv_nxt - rcvq_bytes, rcv_nxt) without the FIN
+ *  T3 the out-of-order queue is sorted, disjoint, and begins behind rcv_nxt
+ *  T4 rcv_adv (the right edge told to the peer) never moves left
+ *  T5 a connection in a table has a reference from it; so has one with its timer armed
+ */
+#ifndef NET_TCP_IMPL_H
+#define NET_TCP_IMPL_H
+
+#include "net_impl.h"
+
+/* Linux's numbers: they are seen in /proc/net/tcp and TCP_INFO. */
+enum tcp_state {
+    TCP_ESTABLISHED = 1, TCP_SYN_SENT, TCP_SYN_RCVD, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_TIME_WAIT, TCP_CLOSED,
+    TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING
+};
+#define IN_STATES(t, mask) ((1u << (t)->state) & (mask))
+#define ST(x) (1u << TCP_##x)
+
+#define TH_FIN 0x01u
+#define TH_SYN 0x02u
+#define TH_RST 0x04u
+#define TH_PSH 0x08u
+#define TH_ACK 0x10u
+#define TH_URG 0x20u
+
+#define SEQ_LT(a, b) ((s32)((u32)(a) - (u32)(b)) < 0)
+#define SEQ_LE(a, b) ((s32)((u32)(a) - (u32)(b)) <= 0)
+#define SEQ_GT(a, b) SEQ_LT(b, a)
+#define SEQ_GE(a, b) SEQ_LE(b, a)
+
+#define TCP_MSS_DEFAULT 536u
+#define TCP_MSS_MIN 88u
+#define TCP_INIT_CWND_SEGS 10u
+#define TCP_RTO_INIT_US 1000000u
+#define TCP_RTO_MIN_US 200000u
+#define TCP_RTO_MAX_US 120000000u
+#define TCP_DELACK_NS (40 * NSEC_PER_MSEC)
+#define TCP_TIMEWAIT_NS (60 * NSEC_PER_SEC)
+#define TCP_FIN_TIMEOUT_NS (60 * NSEC_PER_SEC)
+#define TCP_CORK_NS (200 * NSEC_PER_MSEC)
+#define TCP_SYN_RETRIES 6u
+#define TCP_SYNACK_RETRIES 5u
+#define TCP_RETRIES 15u
+#define TCP_ORPHAN_RETRIES 7u
+#define TCP_QUICKACKS 16u
+#define TCP_SOMAXCONN 4096u
+#define TCP_RCVBUF_DEFAULT 131072u
+#define TCP_RCVBUF_MAX (6u << 20)
+#define TCP_SNDBUF_DEFAULT 131072u
+#define TCP_SNDBUF_MAX (4u << 20)
+#define TCP_GSO_MAX 65000u
+#define TCP_GSO_VIEWS 16u
+
+/* An entry of the connection table: a connection, a half-open one, or a remembered one. */
+enum tcp_node_kind { NODE_CONN, NODE_REQ, NODE_TW };
+struct tcp_node {
+    struct tcp_node *next, **link; /* table lock; link NULL = not in the table */
+    u32 laddr, faddr;              /* constant while in the table */
+    u16 lport, fport;
+    u8 kind;
+};
+
+struct sack_range {
+    u32 start, end;
+};
+#define SACK_SCORES 30u
+/* What the peer has told of data beyond snd_una. Made with the first SACK block, freed when all is acked. */
+struct tcp_scores {
+    u32 n;
+    struct sack_range r[SACK_SCORES]; /* ascending, disjoint */
+};
+
+struct tcp_options {
+    bool has_ts, sack_perm;
+    s8 wscale;   /* -1 = absent */
+    u16 mss;     /* 0 = absent */
+    u32 ts_val, ts_ecr;
+    u8 nsack;
+    struct sack_range sack[4];
+};
+
+struct tcp_seg {
+    u32 seq, ack, len; /* payload bytes */
+    u16 wnd;           /* as on the wire */
+    u8 flags;
+    u8 ecn;
+    u16 segs;          /* segments merged into this one, at least 1 */
+    struct tcp_options o;
+    struct pkt *p;     /* data at the payload; tcp_segment() sets it to NULL when it keeps it */
+};
+
+enum tcp_ca { CA_OPEN, CA_RECOVERY, CA_LOSS };
+
+/* All under s.lock, except where s says otherwise; `node` by the table lock. */
+struct tcp {
+    struct sock s;
+    struct tcp_node node;
+    u8 state;             /* enum tcp_state; read without */
+    u8 snd_wscale, rcv_wscale;
+    u8 ca, dupacks, backoff, probes, syn_tries;
+    bool ts_ok, sack_ok, wscale_ok;
+    bool fin_queued;      /* a FIN follows write_seq */
+    bool fin_rcvd;
+    bool nodelay, cork, more; /* more: MSG_MORE of the last send */
+    bool push_partial;    /* cork timer ran out: send what there is */
+    bool pingpong;        /* the program answers: wait for it with acks */
+    bool ack_now;         /* an ack goes out at the end of the batch */
+    bool on_batch;        /* in the batch list, with a reference */
+    bool timing;          /* rtt_seq is being timed */
+    bool persist;         /* t_rexmit is the persist timer */
+    bool probing;         /* keep-alive probes are out */
+    bool tcp_fin_orphan;
+    bool in_table_bound;  /* in the bound-ports table */
+    u8 quickacks;         /* acks left to send at once */
+    u8 keep_cnt, keep_probes, defer_accept_s;
+    u16 mss;              /* payload of a full segment we send, options taken off */
+    u16 peer_mss, user_mss, rcv_mss;
+
+    u32 iss, snd_una, snd_nxt, snd_max, write_seq;
+    u32 snd_wnd, snd_wl1, snd_wl2, max_wnd;
+    u32 snd_sml;          /* end of the last small segment sent (Nagle, as Minshall) */
+    struct list sendq;    /* struct pkt; cb[0] = sequence number of its data */
+    struct pkt *append;   /* w mutex + s: last packet of sendq, being filled outside the lock: not to be freed */
+    struct pkt *send_hint; /* packet of sendq that holds snd_nxt, or NULL = search */
+
+    u32 irs, rcv_nxt, rcv_adv, last_ack_sent;
+    struct list oooq;     /* cb[0] = seq, cb[1] = 1: a FIN follows */
+    u32 ooo_mem;
+    struct sack_range sack_out[4]; /* what we hold out of order, newest first */
+    u8 nsack_out;
+    struct tcp_scores *scores;
+    u32 rexmit_high;      /* recovery: retransmitted up to here */
+
+    u32 ts_recent, ts_offset;
+    u64 ts_recent_ns;
+    u32 cwnd, ssthresh, cwnd_acc, recover;
+    u32 srtt_us8, rttvar_us4, rto_us, rtt_seq;
+    u64 rtt_start_ns;
+    u32 min_rtt_us;
+    u32 rcv_space;        /* receive autosizing: bytes read in this round */
+    u32 rcv_round_seq;
+    u64 rcv_round_ns;
+
+    u64 t_rexmit, t_delack, t_keep, timer_at; /* deadlines; NEVER_NS = off */
+    struct ktimer timer;
+    u64 last_rx_ns, last_tx_ns, first_unacked_ns, oow_ack_ns;
+    u32 keep_idle_s, keep_intvl_s, user_timeout_ms;
+    u32 retransmits, total_retrans;
+    struct ip_route rt;
+
+    struct list bound_node;  /* table lock; of a child not yet accepted: its listener's s.lock */
+    struct list batch_node;  /* batch lock */
+    struct tcp_listen *l;    /* LISTEN only */
+};
+
+/* What a listening socket has beyond a connection. */
+struct tcp_listen {
+    struct tcp *t;
+    struct list node;        /* table lock */
+    struct list accepts;     /* t->s.lock: bound_node of children, which never bind themselves */
+    struct list reqs;        /* t->s.lock */
+    u32 naccept, nreqs, backlog;
+    u64 cookies_ns;          /* when a cookie was last sent */
+};
+
+/* A half-open connection. Lock: its listener's s.lock; node: table lock. */
+struct tcp_req {
+    struct tcp_node node;
+    struct list list;
+    struct tcp *listener;    /* referenced */
+    u32 iss, irs, ts_recent, ts_offset, rcv_wnd;
+    u16 peer_mss;
+    u8 snd_wscale, tries;
+    bool ts_ok, sack_ok, wscale_ok, acked;
+    u64 deadline_ns, made_ns;
+};
+
+/* A closed connection that must not be mistaken for a new one (RFC 9293 3.6). Lock: table lock. */
+struct tcp_tw {
+    struct tcp_node node;
+    struct list list;        /* by expiry */
+    u32 snd_nxt, rcv_nxt, rcv_wnd, ts_recent, ts_offset;
+    bool ts_ok;
+    u64 expires_ns, acked_ns;
+};
+
+/* --- tcp_in.c ------------------------------------------------------------------- */
+#define ACT_ACK 0x001u         /* send an ack now */
+#define ACT_OUTPUT 0x002u      /* see what may be sent */
+#define ACT_READ 0x004u        /* wake readers */
+#define ACT_WRITE 0x008u       /* wake writers */
+#define ACT_ESTABLISHED 0x010u /* the handshake is done */
+#define ACT_RST 0x020u         /* answer the segment with a reset */
+#define ACT_CLOSED 0x040u      /* the connection is over (err is set if it broke) */
+#define ACT_TIMEWAIT 0x080u    /* over, but must be remembered */
+#define ACT_HANGUP 0x100u      /* the peer's FIN came */
+#define ACT_REXMIT 0x200u      /* retransmit the first unacked segment */
+u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now);
+/* Carry the actions out. t locked; what needs waking comes back as poll bits. */
+u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now);
+bool tcp_fits_window(const struct tcp *t, const struct tcp_seg *g);
+u32 tcp_now_ts(const struct tcp *t, u64 now);
+void tcp_rtt_sample(struct tcp *t, u32 rtt_us);
+
+/* --- tcp_opt.c ------------------------------------------------------------------- */
+/* False = malformed beyond use. */
+bool tcp_parse_options(const u8 *o, u32 len, bool syn, struct tcp_options *ret);
+u32 tcp_put_ts(u8 *o, u32 val, u32 ecr); /* 12 bytes */
+u32 tcp_put_sack(u8 *o, const struct tcp *t, u32 room);
+u32 tcp_put_syn_options(u8 *o, u16 mss, s8 wscale, bool sack, bool ts, u32 ts_val, u32 ts_ecr);
+
+/* --- scoreboard (tcp_sack.c) -------------------------------------------------------- */
+/* Note blocks that the peer reported; true = something new. */
+bool tcp_scores_add(struct tcp *t, const struct tcp_options *o);
+void tcp_scores_acked(struct tcp *t); /* snd_una moved */
+void tcp_scores_drop(struct tcp *t);
+u32 tcp_scores_bytes(const struct tcp *t);
+/* If seq lies in a range: its end; else seq itself. */
+u32 tcp_scores_skip(const struct tcp *t, u32 seq);
+/* First sequence number above seq that is SACKed, or snd_max. */
+u32 tcp_scores_next(const struct tcp *t, u32 seq);
+/* Lost by RFC 6675: three segments' worth SACKed above seq. */
+bool tcp_scores_lost(const struct tcp *t, u32 seq);
+u32 tcp_pipe(const struct tcp *t);
+void tcp_sack_received(struct tcp *t, u32 start, u32 end); /* our own blocks */
+void tcp_sack_trim(struct tcp *t);
+
+/* --- tcp_cc.c ----------------------------------------------------------------------- */
+void tcp_cc_init(struct tcp *t);
+void tcp_cc_acked(struct tcp *t, u32 bytes);
+void tcp_cc_enter_recovery(struct tcp *t);
+void tcp_cc_exit_recovery(struct tcp *t);
+void tcp_cc_timeout(struct tcp *t);
+void tcp_cc_idle(struct tcp *t, u64 now);
+
+/* --- tcp_out.c ------------------------------------------------------------------------ */
+void tcp_output(struct tcp *t, u64 now);      /* everything that may be sent now; arms deadlines */
+void tcp_send_ack(struct tcp *t, u64 now);
+void tcp_send_syn(struct tcp *t, u64 now);    /* SYN, or SYN-ACK in SYN_RCVD */
+void tcp_send_probe(struct tcp *t, u64 now);  /* keep-alive and window probes */
+void tcp_send_rst(struct tcp *t, u64 now);    /* abort our side */
+void tcp_rexmit_first(struct tcp *t, u64 now);
+void tcp_reply_rst(const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g);
+void tcp_send_raw(u32 src, u32 dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 flags, u16 wnd, const u8 *opts, u32 optlen,
+                  u8 tos);
+u32 tcp_window(struct tcp *t);                /* bytes to advertise from rcv_nxt; never shrinks */
+void tcp_set_mss(struct tcp *t);              /* from route, peer and program */
+u16 tcp_adv_mss(const struct tcp *t, u32 mtu);
+bool tcp_window_grew(const struct tcp *t);    /* worth an update to the peer */
+int tcp_route(struct tcp *t);                 /* refresh t->rt when routes changed */
+
+/* --- tcp_timer.c ------------------------------------------------------------------------ */
+void tcp_timer_init(struct tcp *t);
+void tcp_timer_set(struct tcp *t);            /* make the timer agree with the deadlines */
+void tcp_timer_stop(struct tcp *t);
+void tcp_keepalive_start(struct tcp *t, u64 now);
+
+/* --- tcp.c ---------------------------------------------------------------------------------- */
+extern struct spinlock tcp_table_lock;
+struct tcp *tcp_create(void);                 /* one reference, CLOSED; NULL = no memory */
+void tcp_destroy(struct sock *s);
+void tcp_done(struct tcp *t);                 /* to CLOSED: out of the table, timers off, queues of the sender freed */
+void tcp_drop(struct tcp *t, int err);        /* tcp_done with an error for the program */
+int tcp_table_insert(struct tcp_node *n);     /* -EADDRINUSE when the four numbers are taken; takes no reference */
+void tcp_table_remove(struct tcp_node *n);
+/* Atomically put b where a is. */
+void tcp_table_replace(struct tcp_node *a, struct tcp_node *b);
+struct tcp_req *tcp_find_req(const struct tcp *l, u32 laddr, u32 faddr, u16 lport, u16 fport);
+bool tcp_port_in_use(u16 port);               /* by any connection */
+bool tcp_bind_port(struct tcp *t, u32 addr, u16 port, int *ret_err); /* 0 = choose */
+void tcp_unbind(struct tcp *t);
+int tcp_connect_port(struct tcp *t);          /* choose lport, insert */
+void tcp_listen_insert(struct tcp_listen *l);
+void tcp_listen_remove(struct tcp_listen *l);
+u32 tcp_new_isn(u32 laddr, u32 faddr, u16 lport, u16 fport);
+u32 tcp_ts_offset(u32 laddr, u32 faddr);
+void tcp_enter_timewait(struct tcp *t, u64 now);
+void tcp_send_purge(struct tcp *t);
+void tcp_recv_purge(struct tcp *t);
+bool tcp_orphan_count(int delta);             /* false = too many */
+void tcp_batch_add(struct tcp *t);
+static inline struct tcp *tcp_of(struct sock *s) { return container_of(s, struct tcp, s); }
+
+/* --- tcp_listen.c ------------------------------------------------------------------------------ */
+/* A segment for a listener without a request. l's socket is referenced, not locked. Does not take the packet. */
+void tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, struct tcp_seg *g, u32 min_isn);
+/* A segment for a half-open connection (listener referenced, not locked). */
+void tcp_req_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, struct tcp_seg *g);
+void tcp_listen_tick(struct tcp *t, u64 now);
+int tcp_listen_start(struct tcp *t, int backlog);
+void tcp_listen_stop(struct tcp *t);          /* t locked */
+struct tcp *tcp_accept_pop(struct tcp *t);    /* t locked */
+
+extern const struct sock_ops tcp_ops;
+int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len);
+int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len);
+u32 tcp_poll(struct sock *s);
+bool tcp_writable(const struct tcp *t);
+void tcp_rcv_autosize(struct tcp *t, u32 copied, u64 now);
+
+#endif

@@ -1,0 +1,730 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The socket calls of TCP (tcp(7), socket(7)).
+ *
+ * Receiving: the holder of `rd` copies up to rcvq_bytes from the receive queue without
+ * the spinlock (the bottom half only appends, and only beyond what rcvq_bytes said), then
+ * takes the lock once to remove what was read and to see whether the window grew.
+ * Sending: the holder of `wr` fills packets outside the lock and links them under it; the last
+ * packet of the queue is filled up in place while `append` pins it.
+ */
+#include "kern/thread.h"
+#include "kern/uio.h"
+#include "tcp_impl.h"
+
+#define CAP_NET_BIND_SERVICE 10
+#define SEND_CHUNK (16384u - NET_HEADROOM)
+
+int tcp_sock_create(struct sock **ret)
+{
+    struct tcp *t = tcp_create();
+    if (t == NULL)
+        return -ENOBUFS;
+    *ret = &t->s;
+    return 0;
+}
+
+static int tcp_bind(struct sock *s, const struct sock_addr *a)
+{
+    struct tcp *t = tcp_of(s);
+    u32 addr;
+    u16 port;
+    int err = inet_addr_in(a, &addr, &port);
+    if (err != 0)
+        return err;
+    net_need(addr);
+    if (!inet_addr_bindable(s, addr))
+        return -EADDRNOTAVAIL;
+    if (port != 0 && port < 1024 && !sock_may(CAP_NET_BIND_SERVICE))
+        return -EACCES;
+    sock_lock(s);
+    if (t->state != TCP_CLOSED || t->in_table_bound)
+        err = -EINVAL;
+    else
+        tcp_bind_port(t, addr, port, &err);
+    sock_unlock(s);
+    return err;
+}
+
+static int tcp_listen(struct sock *s, int backlog)
+{
+    struct tcp *t = tcp_of(s);
+    int err = 0;
+    net_need(s->laddr);
+    sock_lock(s);
+    if (t->state != TCP_CLOSED && t->state != TCP_LISTEN)
+        err = -EINVAL;
+    else if (t->state == TCP_CLOSED && !t->in_table_bound)
+        tcp_bind_port(t, s->laddr, 0, &err);
+    if (err == 0) {
+        s->shut = 0;
+        err = tcp_listen_start(t, backlog);
+    }
+    sock_unlock(s);
+    return err;
+}
+
+static bool acceptable(struct sock *s)
+{
+    struct tcp *t = tcp_of(s);
+    return t->state != TCP_LISTEN || !list_empty(&t->l->accepts);
+}
+
+static int tcp_accept(struct sock *s, bool nonblock, struct sock **ret, struct sock_addr *ret_peer)
+{
+    struct tcp *t = tcp_of(s), *c = NULL;
+    u64 deadline = sock_deadline(s->rcvtimeo_ns);
+    for (;;) {
+        sock_lock(s);
+        bool listening = t->state == TCP_LISTEN;
+        if (listening)
+            c = tcp_accept_pop(t);
+        sock_unlock(s);
+        if (!listening)
+            return -EINVAL;
+        if (c != NULL)
+            break;
+        int err = sock_wait(s, acceptable, deadline, nonblock, true);
+        if (err != 0)
+            return err;
+    }
+    if (ret_peer != NULL)
+        inet_addr_out(ret_peer, c->s.faddr, c->s.fport);
+    *ret = &c->s;
+    return 0;
+}
+
+/* --- connect ------------------------------------------------------------------------ */
+
+static bool connected(struct sock *s) { return !IN_STATES(tcp_of(s), ST(SYN_SENT) | ST(SYN_RCVD)); }
+
+static void purge_for_reuse(struct tcp *t)
+{
+    tcp_recv_purge(t);
+    t->s.shut = 0;
+    t->fin_queued = t->fin_rcvd = false;
+    t->append = NULL;
+}
+
+static int disconnect(struct tcp *t)
+{
+    struct sock *s = &t->s;
+    mutex_lock(&s->rd);
+    sock_lock(s);
+    if (t->state == TCP_LISTEN) {
+        tcp_listen_stop(t);
+    } else if (t->state != TCP_CLOSED) {
+        if (!IN_STATES(t, ST(SYN_SENT)))
+            tcp_send_rst(t, now_ns());
+        tcp_done(t);
+    }
+    purge_for_reuse(t);
+    s->faddr = 0;
+    s->fport = 0;
+    if (!t->in_table_bound)
+        s->lport = 0;
+    s->err = 0;
+    sock_unlock(s);
+    mutex_unlock(&s->rd);
+    sock_wake(s, POLLIN | POLLOUT | POLLHUP);
+    return 0;
+}
+
+static int start_connect(struct tcp *t, u32 addr, u16 port)
+{
+    struct sock *s = &t->s;
+    u64 now = now_ns();
+    bool bound = t->in_table_bound;
+    u32 old_laddr = s->laddr;
+    int err = ip_route_find(addr, s->laddr, s->bound_if, &t->rt);
+    if (err != 0)
+        return err;
+    if (ip_is_broadcast(t->rt.nif, addr) || ip_is_multicast(addr))
+        return -ENETUNREACH;
+    s->faddr = addr;
+    s->fport = port;
+    s->laddr = t->rt.src;
+    if (!bound)
+        s->lport = 0;
+    err = tcp_connect_port(t);
+    if (err != 0) {
+        s->faddr = 0;
+        s->fport = 0;
+        s->laddr = old_laddr;
+        return bound ? err : -EADDRNOTAVAIL;
+    }
+    t->iss = tcp_new_isn(s->laddr, s->faddr, s->lport, s->fport);
+    t->snd_una = t->snd_wl2 = t->iss;
+    t->snd_nxt = t->snd_max = t->write_seq = t->snd_sml = t->recover = t->iss + 1;
+    t->ts_offset = tcp_ts_offset(s->laddr, s->faddr);
+    t->peer_mss = 0;
+    t->rcv_nxt = 0;
+    t->rto_us = TCP_RTO_INIT_US;
+    t->srtt_us8 = t->rttvar_us4 = 0;
+    t->backoff = t->probes = t->syn_tries = t->dupacks = 0;
+    t->retransmits = 0;
+    t->quickacks = TCP_QUICKACKS;
+    t->pingpong = t->persist = t->timing = t->probing = false;
+    t->first_unacked_ns = now;
+    s->soft_err = 0;
+    s->shut = 0;
+    t->state = TCP_SYN_SENT;
+    NET_COUNT(tcp_active_opens);
+    tcp_send_syn(t, now);
+    tcp_timer_set(t);
+    return 0;
+}
+
+static int tcp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
+{
+    struct tcp *t = tcp_of(s);
+    u32 addr;
+    u16 port;
+    int err;
+    if (a->family == AF_UNSPEC)
+        return disconnect(t);
+    err = inet_addr_in(a, &addr, &port);
+    if (err != 0)
+        return err;
+    if (addr == 0)
+        addr = IP_LOOPBACK;
+    net_need(addr);
+    bool in_progress = false;
+    sock_lock(s);
+    switch (t->state) {
+    case TCP_CLOSED:
+        err = sock_take_err(s);
+        if (err == 0)
+            err = s->faddr != 0 ? (purge_for_reuse(t), 0) : 0;
+        if (err == 0)
+            err = start_connect(t, addr, port);
+        break;
+    case TCP_SYN_SENT:
+    case TCP_SYN_RCVD:
+        in_progress = true;
+        break;
+    default:
+        err = -EISCONN;
+        break;
+    }
+    sock_unlock(s);
+    if (err != 0)
+        return err;
+    if (nonblock && !connected(s))
+        return in_progress ? -EALREADY : -EINPROGRESS;
+    err = sock_wait(s, connected, sock_deadline(s->sndtimeo_ns), false, false);
+    if (err == -EAGAIN)
+        return -EINPROGRESS; /* the time limit passed */
+    if (err != 0)
+        return err;
+    err = sock_take_err(s);
+    if (err != 0) {
+        sock_lock(s);
+        s->faddr = 0;
+        s->fport = 0;
+        s->shut = 0;
+        if (!t->in_table_bound)
+            s->lport = 0;
+        sock_unlock(s);
+        return err;
+    }
+    return t->state == TCP_CLOSED ? -ECONNABORTED : 0;
+}
+
+/* --- send ---------------------------------------------------------------------------- */
+
+bool tcp_writable(const struct tcp *t)
+{
+    const struct sock *s = &t->s;
+    return s->snd_mem < s->sndbuf && s->sndbuf - s->snd_mem >= s->snd_mem / 2;
+}
+
+static bool may_send(struct sock *s)
+{
+    const struct tcp *t = tcp_of(s);
+    if (IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)) && atomic_load(&s->err) == 0)
+        return false;
+    return tcp_writable(t) || atomic_load(&s->err) != 0 || (s->shut & SHUT_WR_BIT) != 0 || t->state == TCP_CLOSED;
+}
+
+/* Can a byte be queued at all? 0, 1 = must wait, or -errno. */
+static int send_check(struct tcp *t)
+{
+    struct sock *s = &t->s;
+    int err = sock_take_err(s);
+    if (err != 0)
+        return err;
+    if (s->shut & SHUT_WR_BIT)
+        return -EPIPE;
+    if (IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)))
+        return 1;
+    if (!IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT)))
+        return t->state == TCP_CLOSED && s->faddr == 0 ? -ENOTCONN : -EPIPE; /* as Linux: EPIPE also without a connection */
+    return s->snd_mem >= s->sndbuf;
+}
+
+/* Fill up the queue's last packet. Bytes taken, 0 = none had room, or -EFAULT. */
+static s64 fill_last(struct tcp *t, struct uio *u)
+{
+    struct sock *s = &t->s;
+    struct pkt *p = NULL;
+    sock_lock(s);
+    if (!list_empty(&t->sendq)) {
+        p = list_last(&t->sendq, struct pkt, node);
+        if (pkt_tailroom(p) < 64)
+            p = NULL;
+    }
+    t->append = p;
+    spin_unlock_bh(&s->lock);
+    if (p == NULL)
+        return 0;
+    u32 room = pkt_tailroom(p);
+    /* Beyond data + len nobody else looks or writes. */
+    s64 n = uio_copy_in(u, p->data + p->len, MIN(room, u->remaining));
+    sock_lock(s);
+    t->append = NULL;
+    if (IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT)) && !(s->shut & SHUT_WR_BIT)) {
+        if (n > 0) {
+            pkt_put(p, (u32)n);
+            t->write_seq += (u32)n;
+        }
+    } else { /* the connection ended meanwhile: tcp_send_purge() left the packet to us */
+        tcp_send_purge(t);
+        n = n > 0 ? -EPIPE : n;
+    }
+    spin_unlock_bh(&s->lock);
+    return n;
+}
+
+/* A new packet with the next bytes; 0 or -errno. */
+static int make_packet(struct uio *u, struct pkt **ret)
+{
+    u32 room = PKT_SMALL_ROOM - NET_HEADROOM, want = (u32)MIN(u->remaining, (u64)SEND_CHUNK);
+    struct pkt *p = want > room ? pkt_alloc(NET_HEADROOM, want) : NULL;
+    if (p == NULL) {
+        want = MIN(want, room);
+        p = pkt_alloc(NET_HEADROOM, room);
+    }
+    if (p == NULL)
+        return -ENOBUFS;
+    s64 n = uio_copy_in(u, p->data, want);
+    if (n <= 0) {
+        pkt_free(p);
+        return n < 0 ? (int)n : -EFAULT;
+    }
+    p->len = p->total_len = (u32)n;
+    *ret = p;
+    return 0;
+}
+
+static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags)
+{
+    struct sock *s = &t->s;
+    u64 now = now_ns();
+    sock_lock(s);
+    int err = send_check(t);
+    if (err < 0) {
+        sock_unlock(s);
+        pkt_free(p);
+        return err;
+    }
+    u32 mem = pkt_truesize(p);
+    p->cb[0] = t->write_seq;
+    p->cb[2] = mem;
+    s->snd_mem += mem;
+    net_mem_charge(mem);
+    list_push_back(&t->sendq, &p->node);
+    t->write_seq += p->len;
+    t->more = !last || (flags & MSG_MORE) != 0;
+    tcp_output(t, now);
+    tcp_timer_set(t);
+    sock_unlock(s);
+    return 0;
+}
+
+static void push_out(struct tcp *t, bool more)
+{
+    sock_lock(&t->s);
+    t->more = more;
+    tcp_output(t, now_ns());
+    tcp_timer_set(t);
+    sock_unlock(&t->s);
+}
+
+static s64 tcp_send(struct sock *s, struct sock_msg *m)
+{
+    struct tcp *t = tcp_of(s);
+    struct uio *u = m->uio;
+    bool nonblock = (m->flags & MSG_DONTWAIT) != 0, fill = true, unpushed = false;
+    u64 deadline = 0, done = 0;
+    s64 err = 0;
+    mutex_lock(&s->wr);
+    if (u->remaining == 0)
+        err = MIN(send_check(t), 0);
+    while (u->remaining > 0) {
+        err = send_check(t);
+        if (err < 0)
+            break;
+        if (err > 0 || (net_mem_full() && s->snd_mem > 0)) {
+            if (unpushed)
+                push_out(t, true);
+            unpushed = false;
+            atomic_store(&s->nospace, (u8)1);
+            atomic_fence();
+            if (deadline == 0)
+                deadline = sock_deadline(s->sndtimeo_ns);
+            err = sock_wait(s, may_send, deadline, nonblock, false);
+            if (err != 0)
+                break;
+            continue;
+        }
+        u64 before = u->remaining;
+        if (fill && t->write_seq != t->snd_nxt) { /* something unsent: it may have room */
+            fill = false;
+            err = fill_last(t, u);
+            if (err < 0)
+                break;
+            if (err > 0) {
+                unpushed = true;
+                done += (u64)err;
+                continue;
+            }
+        }
+        struct pkt *p = NULL;
+        err = make_packet(u, &p);
+        if (err != 0)
+            break;
+        err = link_packet(t, p, u->remaining == 0, m->flags);
+        if (err != 0)
+            break;
+        unpushed = false;
+        done += before - u->remaining;
+    }
+    if (unpushed)
+        push_out(t, (m->flags & MSG_MORE) != 0);
+    else if (done > 0 && u->remaining > 0 && t->more && !(m->flags & MSG_MORE))
+        push_out(t, false);
+    mutex_unlock(&s->wr);
+    return done > 0 ? (s64)done : err;
+}
+
+/* --- receive ---------------------------------------------------------------------------- */
+
+static bool may_recv(struct sock *s)
+{
+    const struct tcp *t = tcp_of(s);
+    return atomic_load(&s->rcvq_bytes) > 0 || atomic_load(&s->err) != 0 || (s->shut & SHUT_RD_BIT) != 0 ||
+           t->state == TCP_CLOSED;
+}
+
+/* Copy [skip, skip + max) of the receive queue. Bytes, or -EFAULT. u NULL = throw away. rd held. */
+static s64 copy_queue(struct sock *s, u32 skip, u32 max, struct uio *u)
+{
+    u32 done = 0;
+    for (struct pkt *p = list_first(&s->rcvq, struct pkt, node); done < max;
+         p = list_entry(p->node.next, struct pkt, node)) {
+        u32 len = p->total_len; /* may grow, but not within max */
+        if (skip >= len) {
+            skip -= len;
+            continue;
+        }
+        u32 n = MIN(len - skip, max - done);
+        s64 got = u == NULL ? n : pkt_to_uio(p, skip, u, n);
+        if (got < 0)
+            return done > 0 ? (s64)done : got;
+        done += (u32)got;
+        skip = 0;
+        if ((u32)got < n)
+            break;
+    }
+    return done;
+}
+
+/* Remove n bytes that were read, tell the peer of the room when that is worth it. rd held. */
+static void consume(struct tcp *t, u32 n)
+{
+    struct sock *s = &t->s;
+    struct list gone;
+    list_init(&gone);
+    u64 now = now_ns();
+    u32 left = n;
+    sock_lock(s);
+    while (left > 0) {
+        struct pkt *p = list_first(&s->rcvq, struct pkt, node);
+        if (p->total_len > left) {
+            pkt_pull(p, left);
+            break;
+        }
+        left -= p->total_len;
+        s->rcv_mem -= (u32)p->cb[2];
+        net_mem_uncharge((u32)p->cb[2]);
+        list_remove(&p->node);
+        list_push_back(&gone, &p->node);
+    }
+    atomic_store(&s->rcvq_bytes, s->rcvq_bytes - n);
+    if (IN_STATES(t, ST(ESTABLISHED) | ST(FIN_WAIT1) | ST(FIN_WAIT2))) {
+        tcp_rcv_autosize(t, n, now);
+        if (tcp_window_grew(t)) {
+            tcp_send_ack(t, now);
+            tcp_timer_set(t);
+        }
+    }
+    sock_unlock(s);
+    pkt_list_free(&gone);
+}
+
+void tcp_rcv_autosize(struct tcp *t, u32 copied, u64 now)
+{
+    struct sock *s = &t->s;
+    t->rcv_space += copied;
+    u64 rtt = MAX((u64)t->srtt_us8 / 8, 1000ULL) * 1000;
+    if (now - t->rcv_round_ns < rtt)
+        return;
+    /* Read more than half a window in one round trip: the window is what limits the peer. */
+    u32 max = (u32)MIN((u64)TCP_RCVBUF_MAX, net_mem_limit / 4);
+    if (t->rcv_space > s->rcvbuf / 4 && !s->rcvbuf_locked && !net_mem_tight() && s->rcvbuf < max)
+        s->rcvbuf = MIN(s->rcvbuf * 2, max);
+    t->rcv_space = 0;
+    t->rcv_round_ns = now;
+}
+
+static s64 tcp_recv(struct sock *s, struct sock_msg *m)
+{
+    struct tcp *t = tcp_of(s);
+    struct uio *u = m->uio;
+    u32 flags = m->flags;
+    bool nonblock = (flags & MSG_DONTWAIT) != 0, peek = (flags & MSG_PEEK) != 0;
+    u64 want = MIN(u->remaining, (u64)INT32_MAX), done = 0, deadline = 0;
+    u64 target = flags & MSG_WAITALL ? want : MIN(want, (u64)s->rcvlowat);
+    s64 err = 0;
+    m->flags = 0;
+    m->control_len = 0;
+    if (m->from != NULL)
+        m->from->len = 0;
+    if (t->state == TCP_LISTEN)
+        return -ENOTCONN;
+    mutex_lock(&s->rd);
+    while (done < want) {
+        u32 avail = atomic_load(&s->rcvq_bytes), skip = peek ? (u32)done : 0;
+        if (avail > skip) {
+            u32 n = (u32)MIN((u64)(avail - skip), want - done);
+            s64 got = copy_queue(s, skip, n, flags & MSG_TRUNC ? NULL : u);
+            if (got < 0) {
+                err = got;
+                break;
+            }
+            if (!peek && got > 0)
+                consume(t, (u32)got);
+            done += (u64)got;
+            if ((u32)got < n) {
+                err = -EFAULT;
+                break;
+            }
+            continue;
+        }
+        if (done >= MAX(target, 1ULL))
+            break;
+        err = sock_take_err(s);
+        if (err != 0)
+            break;
+        if (s->shut & SHUT_RD_BIT || t->fin_rcvd)
+            break;
+        if (t->state == TCP_CLOSED) {
+            err = -ENOTCONN;
+            break;
+        }
+        if (IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)) && nonblock) {
+            err = -EAGAIN;
+            break;
+        }
+        if (deadline == 0)
+            deadline = sock_deadline(s->rcvtimeo_ns);
+        if (peek) { /* only what comes on top of what was seen counts */
+            if (done > 0)
+                break;
+        }
+        mutex_unlock(&s->rd);
+        err = sock_wait(s, may_recv, deadline, nonblock, false);
+        mutex_lock(&s->rd);
+        if (err != 0)
+            break;
+    }
+    mutex_unlock(&s->rd);
+    if (done > 0) {
+        if (err < 0 && err != -EAGAIN && err != -EFAULT && err != -EINTR && err != -ERESTARTSYS)
+            atomic_store(&s->err, (s32)-err); /* for the next call */
+        return (s64)done;
+    }
+    return err;
+}
+
+/* --- shutdown and close --------------------------------------------------------------------- */
+
+/* Queue a FIN behind the data. t locked. */
+static void queue_fin(struct tcp *t, u64 now)
+{
+    switch (t->state) {
+    case TCP_SYN_RCVD:
+    case TCP_ESTABLISHED:
+        t->state = TCP_FIN_WAIT1;
+        break;
+    case TCP_CLOSE_WAIT:
+        t->state = TCP_LAST_ACK;
+        break;
+    default:
+        return;
+    }
+    t->fin_queued = true;
+    t->cork = t->more = false;
+    tcp_output(t, now);
+    tcp_timer_set(t);
+}
+
+static int tcp_shutdown(struct sock *s, int how)
+{
+    struct tcp *t = tcp_of(s);
+    int err = 0;
+    sock_lock(s);
+    if (t->state == TCP_LISTEN) {
+        if (how != 1)
+            tcp_listen_stop(t);
+    } else if (t->state == TCP_CLOSED || t->state == TCP_SYN_SENT) {
+        err = -ENOTCONN;
+        if (t->state == TCP_SYN_SENT && how != 0) {
+            tcp_drop(t, ECONNRESET);
+            err = 0;
+        }
+    } else {
+        if (how != 1)
+            s->shut |= SHUT_RD_BIT;
+        if (how != 0 && !(s->shut & SHUT_WR_BIT)) {
+            s->shut |= SHUT_WR_BIT;
+            queue_fin(t, now_ns());
+        }
+    }
+    sock_unlock(s);
+    sock_wake(s, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLHUP | POLLRDHUP);
+    return err;
+}
+
+static bool all_acked(struct sock *s)
+{
+    const struct tcp *t = tcp_of(s);
+    return IN_STATES(t, ST(CLOSED) | ST(FIN_WAIT2) | ST(TIME_WAIT));
+}
+
+static void tcp_release(struct sock *s)
+{
+    struct tcp *t = tcp_of(s);
+    u64 now = now_ns();
+    bool linger = false;
+    sock_lock(s);
+    if (t->state == TCP_LISTEN) {
+        s->closed = 1;
+        tcp_listen_stop(t);
+    } else if (t->state != TCP_CLOSED) {
+        bool unread = s->rcvq_bytes > 0;
+        if (t->state == TCP_SYN_SENT || unread || (s->linger_on && s->linger_s == 0)) {
+            tcp_send_rst(t, now); /* RFC 2525 2.17: data that nobody read is lost, and the peer must know */
+            s->closed = 1;
+            tcp_done(t);
+        } else {
+            s->shut = SHUT_RD_BIT | SHUT_WR_BIT;
+            queue_fin(t, now);
+            linger = s->linger_on && s->linger_s > 0;
+        }
+    }
+    sock_unlock(s);
+    if (linger && !(atomic_load(&current_thread()->exit_work) & EXIT_KILL))
+        sock_wait(s, all_acked, now + (u64)MIN(s->linger_s, 3600u) * NSEC_PER_SEC, false, false);
+    sock_lock(s);
+    s->closed = 1;
+    tcp_unbind(t);
+    tcp_recv_purge(t);
+    if (t->state != TCP_CLOSED) {
+        t->tcp_fin_orphan = true;
+        if (!tcp_orphan_count(1)) {
+            NET_COUNT(tcp_orphan_limit);
+            tcp_send_rst(t, now);
+            tcp_done(t);
+        } else if (t->state == TCP_FIN_WAIT2) {
+            t->t_keep = now_ns() + TCP_FIN_TIMEOUT_NS;
+            tcp_timer_set(t);
+        } else {
+            t->t_keep = NEVER_NS;
+        }
+    }
+    sock_unlock(s);
+    sock_put(s);
+}
+
+/* --- the rest ------------------------------------------------------------------------------------ */
+
+u32 tcp_poll(struct sock *s)
+{
+    const struct tcp *t = tcp_of(s);
+    u8 state = atomic_load(&t->state), shut = atomic_load(&s->shut);
+    if (state == TCP_LISTEN)
+        return acceptable(s) ? POLLIN | POLLRDNORM : 0;
+    u32 ev = 0;
+    if (shut == (SHUT_RD_BIT | SHUT_WR_BIT) || state == TCP_CLOSED)
+        ev |= POLLHUP;
+    if (shut & SHUT_RD_BIT)
+        ev |= POLLIN | POLLRDNORM | POLLRDHUP;
+    if (state != TCP_SYN_SENT && state != TCP_SYN_RCVD) {
+        if (atomic_load(&s->rcvq_bytes) >= MAX(s->rcvlowat, 1u))
+            ev |= POLLIN | POLLRDNORM;
+        if (shut & SHUT_WR_BIT) {
+            ev |= POLLOUT | POLLWRNORM;
+        } else if (tcp_writable(t)) {
+            ev |= POLLOUT | POLLWRNORM;
+        } else {
+            atomic_store(&((struct sock *)s)->nospace, (u8)1);
+            atomic_fence();
+            if (tcp_writable(t))
+                ev |= POLLOUT | POLLWRNORM;
+        }
+    }
+    if (atomic_load(&s->err) != 0)
+        ev |= POLLERR;
+    return ev;
+}
+
+static s64 tcp_pending(struct sock *s, bool output)
+{
+    struct tcp *t = tcp_of(s);
+    if (t->state == TCP_LISTEN)
+        return -EINVAL;
+    if (!output)
+        return IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)) ? 0 : atomic_load(&s->rcvq_bytes);
+    sock_lock(s);
+    s64 n = IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD) | ST(CLOSED)) ? 0 : t->write_seq + t->fin_queued - t->snd_una;
+    sock_unlock(s);
+    return n;
+}
+
+static int tcp_getname(struct sock *s, bool peer, struct sock_addr *ret)
+{
+    if (peer && IN_STATES(tcp_of(s), ST(SYN_SENT) | ST(LISTEN)))
+        return -ENOTCONN;
+    if (peer && tcp_of(s)->state == TCP_CLOSED)
+        return -ENOTCONN;
+    return inet_getname(s, peer, ret);
+}
+
+const struct sock_ops tcp_ops = {
+    .bind = tcp_bind,
+    .connect = tcp_connect,
+    .listen = tcp_listen,
+    .accept = tcp_accept,
+    .send = tcp_send,
+    .recv = tcp_recv,
+    .shutdown = tcp_shutdown,
+    .getname = tcp_getname,
+    .setopt = tcp_setopt,
+    .getopt = tcp_getopt,
+    .poll = tcp_poll,
+    .pending = tcp_pending,
+    .release = tcp_release,
+    .destroy = tcp_destroy,
+};

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options of TCP sockets (tcp(7)) and TCP_INFO. */
+#include "tcp_impl.h"
+
+enum {
+    TCP_NODELAY = 1, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT, TCP_LINGER2,
+    TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_INFO, TCP_QUICKACK, TCP_CONGESTION,
+    TCP_USER_TIMEOUT = 18, TCP_FASTOPEN = 23, TCP_NOTSENT_LOWAT = 25,
+};
+
+static int set_int(struct tcp *t, int name, s32 v)
+{
+    u64 now = now_ns();
+    switch (name) {
+    case TCP_NODELAY:
+        t->nodelay = v != 0;
+        if (t->nodelay) {
+            t->push_partial = t->snd_nxt != t->write_seq;
+            tcp_output(t, now);
+        }
+        return 0;
+    case TCP_CORK:
+        t->cork = v != 0;
+        if (!t->cork) {
+            t->push_partial = t->snd_nxt != t->write_seq;
+            tcp_output(t, now);
+        }
+        return 0;
+    case TCP_MAXSEG:
+        if (v != 0 && (v < (s32)TCP_MSS_MIN || v > 32767))
+            return -EINVAL;
+        t->user_mss = (u16)v;
+        return 0;
+    case TCP_KEEPIDLE:
+        if (v < 1 || v > 32767)
+            return -EINVAL;
+        t->keep_idle_s = (u32)v;
+        tcp_keepalive_start(t, now);
+        return 0;
+    case TCP_KEEPINTVL:
+        if (v < 1 || v > 32767)
+            return -EINVAL;
+        t->keep_intvl_s = (u32)v;
+        return 0;
+    case TCP_KEEPCNT:
+        if (v < 1 || v > 127)
+            return -EINVAL;
+        t->keep_cnt = (u8)v;
+        return 0;
+    case TCP_SYNCNT:
+        return v < 1 || v > 127 ? -EINVAL : 0;
+    case TCP_DEFER_ACCEPT:
+        t->defer_accept_s = v < 0 ? 0 : (u8)MIN(v, 255);
+        return 0;
+    case TCP_QUICKACK:
+        t->pingpong = v == 0;
+        t->quickacks = v != 0 ? TCP_QUICKACKS : 0;
+        if (v != 0 && t->t_delack != NEVER_NS)
+            tcp_send_ack(t, now);
+        return 0;
+    case TCP_USER_TIMEOUT:
+        if (v < 0)
+            return -EINVAL;
+        t->user_timeout_ms = (u32)v;
+        return 0;
+    case TCP_FASTOPEN:
+        return t->state == TCP_CLOSED || t->state == TCP_LISTEN ? 0 : -EINVAL; /* off, as net.ipv4.tcp_fastopen = 0 */
+    case TCP_LINGER2:
+    case TCP_WINDOW_CLAMP:
+    case TCP_NOTSENT_LOWAT:
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
+{
+    struct tcp *t = tcp_of(s);
+    s32 v;
+    if (level == IPPROTO_IP)
+        return inet_setopt(s, name, val, len);
+    if (level == 1) { /* SO_KEEPALIVE changed */
+        sock_lock(s);
+        tcp_keepalive_start(t, now_ns());
+        tcp_timer_set(t);
+        sock_unlock(s);
+        return 0;
+    }
+    if (level != IPPROTO_TCP)
+        return -ENOPROTOOPT;
+    if (name == TCP_CONGESTION)
+        return len >= 4 && memcmp(val, "reno", 4) == 0 ? 0 : -ENOENT;
+    int err = opt_int_in(val, len, &v);
+    if (err != 0)
+        return err;
+    sock_lock(s);
+    err = set_int(t, name, v);
+    tcp_timer_set(t);
+    sock_unlock(s);
+    return err;
+}
+
+/* struct tcp_info of Linux, the part every program knows. */
+struct tcp_info_ {
+    u8 state, ca_state, retransmits, probes, backoff, options, wscales, flags;
+    u32 rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets;
+    u32 last_data_sent, last_ack_sent, last_data_recv, last_ack_recv;
+    u32 pmtu, rcv_ssthresh, rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans;
+};
+_Static_assert(sizeof(struct tcp_info_) == 104, "struct tcp_info of Linux");
+
+static u32 ms_since(u64 then, u64 now) { return then == 0 ? 0 : (u32)((now - then) / NSEC_PER_MSEC); }
+
+static void fill_info(const struct tcp *t, struct tcp_info_ *i)
+{
+    u64 now = now_ns();
+    u32 mss = MAX(t->mss, 1u);
+    memset(i, 0, sizeof *i);
+    i->state = t->state;
+    i->ca_state = t->ca == CA_RECOVERY ? 3 : t->ca == CA_LOSS ? 4 : 0;
+    i->retransmits = (u8)MIN(t->retransmits, 255u);
+    i->probes = t->probes;
+    i->backoff = t->backoff;
+    i->options = (u8)((t->ts_ok ? 1 : 0) | (t->sack_ok ? 2 : 0) | (t->wscale_ok ? 4 : 0));
+    i->wscales = (u8)(t->snd_wscale | t->rcv_wscale << 4);
+    i->rto = t->rto_us;
+    i->ato = (u32)(TCP_DELACK_NS / 1000);
+    i->snd_mss = t->mss;
+    i->rcv_mss = t->rcv_mss;
+    if (t->state == TCP_LISTEN) {
+        i->unacked = t->l->naccept;
+        i->sacked = t->l->backlog;
+    } else {
+        i->unacked = (t->snd_max - t->snd_una + mss - 1) / mss;
+        i->sacked = tcp_scores_bytes(t) / mss;
+    }
+    i->last_data_sent = ms_since(t->last_tx_ns, now);
+    i->last_data_recv = i->last_ack_recv = ms_since(t->last_rx_ns, now);
+    i->pmtu = t->rt.mtu;
+    i->rcv_ssthresh = t->s.rcvbuf / 2;
+    i->rtt = t->srtt_us8 / 8;
+    i->rttvar = t->rttvar_us4 / 4;
+    i->snd_ssthresh = t->ssthresh / mss;
+    i->snd_cwnd = t->cwnd / mss;
+    i->advmss = tcp_adv_mss(t, t->rt.mtu != 0 ? t->rt.mtu : 1500);
+    i->reordering = 3;
+    i->rcv_space = t->rcv_space;
+    i->total_retrans = t->total_retrans;
+}
+
+int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
+{
+    struct tcp *t = tcp_of(s);
+    s32 v = 0;
+    if (level == IPPROTO_IP)
+        return inet_getopt(s, name, ret_val, len);
+    if (level == 1) /* SO_ACCEPTCONN, SO_PEERCRED */
+        return name == 30 ? opt_int_out(ret_val, len, t->state == TCP_LISTEN) : -ENOPROTOOPT;
+    if (level != IPPROTO_TCP)
+        return -ENOPROTOOPT;
+    switch (name) {
+    case TCP_NODELAY:
+        v = t->nodelay;
+        break;
+    case TCP_CORK:
+        v = t->cork;
+        break;
+    case TCP_MAXSEG:
+        v = t->state == TCP_CLOSED || t->state == TCP_LISTEN ? (t->user_mss != 0 ? t->user_mss : (s32)TCP_MSS_DEFAULT) : t->mss;
+        break;
+    case TCP_KEEPIDLE:
+        v = (s32)(t->keep_idle_s != 0 ? t->keep_idle_s : 7200);
+        break;
+    case TCP_KEEPINTVL:
+        v = (s32)(t->keep_intvl_s != 0 ? t->keep_intvl_s : 75);
+        break;
+    case TCP_KEEPCNT:
+        v = t->keep_cnt != 0 ? t->keep_cnt : 9;
+        break;
+    case TCP_SYNCNT:
+        v = TCP_SYN_RETRIES;
+        break;
+    case TCP_LINGER2:
+        v = (s32)(TCP_FIN_TIMEOUT_NS / NSEC_PER_SEC);
+        break;
+    case TCP_DEFER_ACCEPT:
+        v = t->defer_accept_s;
+        break;
+    case TCP_QUICKACK:
+        v = !t->pingpong;
+        break;
+    case TCP_USER_TIMEOUT:
+        v = (s32)t->user_timeout_ms;
+        break;
+    case TCP_WINDOW_CLAMP:
+    case TCP_FASTOPEN:
+        break;
+    case TCP_NOTSENT_LOWAT:
+        v = -1;
+        break;
+    case TCP_CONGESTION: {
+        char reno[16] = "reno";
+        return opt_out(ret_val, len, reno, sizeof reno);
+    }
+    case TCP_INFO: {
+        struct tcp_info_ i;
+        sock_lock(s);
+        fill_info(t, &i);
+        sock_unlock(s);
+        return opt_out(ret_val, len, &i, sizeof i);
+    }
+    default:
+        return -ENOPROTOOPT;
+    }
+    return opt_int_out(ret_val, len, v);
+}

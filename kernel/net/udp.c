@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UDP (RFC 768, 1122 section 4.1). Bound sockets hang in a hash table by local port; a
+ * datagram goes to the one whose addresses fit best, a broadcast or multicast to
+ * every one that fits.
+ */
+#include "kern/uio.h"
+#include "net_impl.h"
+
+#define UDP_BUCKETS 64u
+#define UDP_MAX_PAYLOAD 65507u
+#define CAP_NET_BIND_SERVICE 10
+
+struct udp_sock {
+    struct sock s;
+    struct list node; /* table_lock; in a bucket while s.lport != 0 */
+};
+
+static struct spinlock table_lock = SPINLOCK_INIT("net_udp");
+static struct list *buckets; /* table_lock; made with the first socket */
+static u32 count;            /* table_lock */
+
+static struct udp_sock *udp(struct sock *s) { return container_of(s, struct udp_sock, s); }
+
+u32 udp_count(void) { return count; }
+
+/* May s take (addr, port) beside what is there? table_lock held. */
+static bool port_free(const struct sock *s, u32 addr, u16 port)
+{
+    list_for_each(u, &buckets[port % UDP_BUCKETS], struct udp_sock, node) {
+        const struct sock *o = &u->s;
+        if (o == s || o->lport != port || (o->laddr != 0 && addr != 0 && o->laddr != addr))
+            continue;
+        if (o->bound_if != 0 && s->bound_if != 0 && o->bound_if != s->bound_if)
+            continue;
+        if ((s->reuse_addr && o->reuse_addr) || (s->reuse_port && o->reuse_port))
+            continue;
+        return false;
+    }
+    return true;
+}
+
+static int bind_locked(struct sock *s, u32 addr, u16 port)
+{
+    int err = -EADDRINUSE;
+    spin_lock_bh(&table_lock);
+    if (port == 0) {
+        u32 span = (u32)inet_port_high() - inet_port_low() + 1, start = (u32)random_below(span);
+        for (u32 i = 0; i < span && err != 0; i++) {
+            port = (u16)(inet_port_low() + (start + i) % span);
+            if (port_free(s, addr, port))
+                err = 0;
+        }
+    } else if (port_free(s, addr, port)) {
+        err = 0;
+    }
+    if (err == 0) {
+        s->laddr = addr;
+        s->lport = port;
+        list_push_back(&buckets[port % UDP_BUCKETS], &udp(s)->node);
+        sock_get(s);
+        count++;
+    }
+    spin_unlock_bh(&table_lock);
+    return err;
+}
+
+static void unbind_locked(struct sock *s)
+{
+    bool was = false;
+    spin_lock_bh(&table_lock);
+    if (s->lport != 0) {
+        list_remove(&udp(s)->node);
+        s->lport = 0;
+        count--;
+        was = true;
+    }
+    spin_unlock_bh(&table_lock);
+    if (was)
+        sock_put(s); /* never the last: the caller has one */
+}
+
+static int udp_bind(struct sock *s, const struct sock_addr *a)
+{
+    u32 addr;
+    u16 port;
+    int err = inet_addr_in(a, &addr, &port);
+    if (err != 0)
+        return err;
+    net_need(addr);
+    if (!inet_addr_bindable(s, addr))
+        return -EADDRNOTAVAIL;
+    if (port != 0 && port < 1024 && !sock_may(CAP_NET_BIND_SERVICE))
+        return -EACCES;
+    sock_lock(s);
+    err = s->lport != 0 ? -EINVAL : bind_locked(s, addr, port);
+    sock_unlock(s);
+    return err;
+}
+
+static int udp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
+{
+    u32 addr;
+    u16 port;
+    int err = 0;
+    if (a->family == AF_UNSPEC) {
+        sock_lock(s);
+        s->faddr = 0;
+        s->fport = 0;
+        sock_unlock(s);
+        return 0;
+    }
+    err = inet_addr_in(a, &addr, &port);
+    if (err != 0)
+        return err;
+    if (addr == 0)
+        addr = IP_LOOPBACK;
+    net_need(addr);
+    sock_lock(s);
+    struct ip_route rt;
+    err = ip_route_find(addr, s->laddr, s->bound_if, &rt);
+    if (err == 0 && !s->broadcast && ip_is_broadcast(rt.nif, addr))
+        err = -EACCES;
+    if (err == 0 && s->lport == 0)
+        err = bind_locked(s, s->laddr, 0);
+    if (err == 0) {
+        if (s->laddr == 0)
+            s->laddr = rt.src;
+        s->faddr = addr;
+        s->fport = port;
+        atomic_store(&s->err, 0);
+    }
+    sock_unlock(s);
+    return err;
+}
+
+static s64 udp_send(struct sock *s, struct sock_msg *m)
+{
+    struct dgram_dest d;
+    u64 want = m->uio->remaining;
+    if (want > UDP_MAX_PAYLOAD)
+        return -EMSGSIZE;
+    if (s->shut & SHUT_WR_BIT)
+        return -EPIPE;
+    int err = sock_take_err(s);
+    if (err == 0)
+        err = dgram_dest(s, m, &d);
+    if (err == 0 && d.port == 0)
+        err = -EINVAL;
+    if (err != 0)
+        return err;
+    net_need(d.addr);
+    if (s->lport == 0) {
+        sock_lock(s);
+        err = s->lport == 0 ? bind_locked(s, s->laddr, 0) : 0;
+        sock_unlock(s);
+        if (err != 0)
+            return err == -EADDRINUSE ? -EAGAIN : err;
+    }
+    struct ip_tx tx;
+    err = dgram_route(s, &d, IPPROTO_UDP, &tx);
+    if (err != 0)
+        return err;
+    struct pkt *p;
+    err = pkt_from_uio(m->uio, NET_HEADROOM, (u32)want, &p);
+    if (err != 0)
+        return err;
+    struct udp_hdr *h = (void *)pkt_push(p, sizeof *h);
+    *h = (struct udp_hdr){ be16(s->lport), be16(d.port), be16((u16)p->total_len), 0 };
+    bh_disable();
+    csum_finish_l4(p, tx.rt.nif, tx.src, tx.dst, IPPROTO_UDP, offsetof(struct udp_hdr, csum));
+    NET_COUNT(udp_out);
+    err = ip_output(p, &tx);
+    net_kick();
+    bh_enable();
+    return err == -ENOBUFS || err == 0 ? (s64)want : err; /* a full card loses datagrams, as a wire would */
+}
+
+static s64 udp_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, true); }
+
+static int udp_shutdown(struct sock *s, int how)
+{
+    sock_lock(s);
+    int err = s->faddr == 0 ? -ENOTCONN : 0;
+    s->shut |= (u8)(how == 0 ? SHUT_RD_BIT : how == 1 ? SHUT_WR_BIT : SHUT_RD_BIT | SHUT_WR_BIT);
+    sock_unlock(s);
+    sock_wake(s, POLLIN | POLLOUT | POLLHUP | POLLRDHUP);
+    return err;
+}
+
+static int udp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
+{
+    if (level == IPPROTO_IP)
+        return inet_setopt(s, name, val, len);
+    return -ENOPROTOOPT;
+}
+
+static int udp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
+{
+    if (level == IPPROTO_IP)
+        return inet_getopt(s, name, ret_val, len);
+    return -ENOPROTOOPT;
+}
+
+static s64 udp_pending(struct sock *s, bool output)
+{
+    if (output)
+        return 0;
+    sock_lock(s);
+    s64 n = list_empty(&s->rcvq) ? 0 : list_first(&s->rcvq, struct pkt, node)->total_len;
+    sock_unlock(s);
+    return n;
+}
+
+static void udp_release(struct sock *s)
+{
+    sock_lock(s);
+    s->closed = 1;
+    unbind_locked(s);
+    sock_unlock(s);
+    sock_put(s);
+}
+
+static void udp_destroy(struct sock *s)
+{
+    dgram_purge(s);
+    kfree(udp(s));
+}
+
+static const struct sock_ops udp_ops = {
+    .bind = udp_bind,
+    .connect = udp_connect,
+    .send = udp_send,
+    .recv = udp_recv,
+    .shutdown = udp_shutdown,
+    .getname = inet_getname,
+    .setopt = udp_setopt,
+    .getopt = udp_getopt,
+    .poll = dgram_poll,
+    .pending = udp_pending,
+    .release = udp_release,
+    .destroy = udp_destroy,
+};
+
+int udp_sock_create(int protocol, struct sock **ret)
+{
+    if (buckets == NULL) {
+        struct list *b = kmalloc(UDP_BUCKETS * sizeof *b, 0);
+        if (b == NULL)
+            return -ENOMEM;
+        for (unsigned i = 0; i < UDP_BUCKETS; i++)
+            list_init(&b[i]);
+        spin_lock_bh(&table_lock);
+        if (buckets == NULL) {
+            atomic_store(&buckets, b);
+            b = NULL;
+        }
+        spin_unlock_bh(&table_lock);
+        kfree(b);
+    }
+    struct udp_sock *u = kmalloc(sizeof *u, 0);
+    if (u == NULL)
+        return -ENOMEM;
+    sock_setup(&u->s, &udp_ops, AF_INET, SOCK_DGRAM, protocol);
+    *ret = &u->s;
+    return 0;
+}
+
+/* How well a socket fits a datagram; negative = not at all. */
+static int score(const struct sock *s, u32 src, u16 sport, u32 dst, u16 dport, u32 ifindex)
+{
+    if (s->lport != dport || (s->laddr != 0 && s->laddr != dst))
+        return -1;
+    if (s->faddr != 0 && (s->faddr != src || s->fport != sport))
+        return -1;
+    if (s->bound_if != 0 && s->bound_if != ifindex)
+        return -1;
+    return (s->laddr != 0) + 2 * (s->faddr != 0) + (s->bound_if != 0);
+}
+
+#define UDP_FANOUT 16u /* copies of one broadcast */
+
+/* Fill ret with referenced sockets: the best one, or all that fit. */
+static unsigned lookup(u32 src, u16 sport, u32 dst, u16 dport, u32 ifindex, bool all, struct sock **ret)
+{
+    unsigned n = 0;
+    int best = -1;
+    if (atomic_load(&buckets) == NULL)
+        return 0;
+    spin_lock_bh(&table_lock);
+    list_for_each(u, &buckets[dport % UDP_BUCKETS], struct udp_sock, node) {
+        int sc = score(&u->s, src, sport, dst, dport, ifindex);
+        if (sc < 0)
+            continue;
+        if (all && n < UDP_FANOUT) {
+            ret[n++] = &u->s;
+        } else if (!all && sc > best) {
+            best = sc;
+            ret[0] = &u->s;
+            n = 1;
+        }
+    }
+    for (unsigned i = 0; i < n; i++)
+        sock_get(ret[i]);
+    spin_unlock_bh(&table_lock);
+    return n;
+}
+
+void udp_input(struct netif *nif, struct pkt *p)
+{
+    NET_COUNT(udp_in);
+    struct ip_rx *rx = ip_rx(p);
+    if (pkt_pull_up(p, sizeof(struct udp_hdr)) != 0)
+        goto bad;
+    struct udp_hdr h = *(const struct udp_hdr *)(const void *)p->data;
+    u32 len = be16(h.len);
+    if (len < sizeof h || len > p->total_len || h.dport == 0)
+        goto bad;
+    pkt_trim(p, len);
+    if (h.csum != 0 && !csum_ok_l4(p, rx->src, rx->dst, IPPROTO_UDP))
+        goto bad;
+    rx->port = be16(h.sport);
+    u16 dport = be16(h.dport);
+    if (unlikely(dport == 68 && dhcp_active(nif))) {
+        pkt_pull(p, sizeof h);
+        dhcp_input(nif, p);
+        pkt_free(p);
+        return;
+    }
+    struct sock *found[UDP_FANOUT];
+    unsigned n = lookup(rx->src, rx->port, rx->dst, dport, rx->ifindex, rx->broadcast, found);
+    if (n == 0) {
+        NET_COUNT(udp_no_port);
+        if (ip_is_local(rx->dst))
+            icmp_error(nif, p, 3, 3);
+        pkt_free(p);
+        return;
+    }
+    pkt_pull(p, sizeof h);
+    p->time_ns = wall_ns();
+    for (unsigned i = 0; i < n; i++) {
+        struct pkt *q = p;
+        if (i + 1 < n) {
+            q = p->total_len > 0 ? pkt_clone_range(p, 0, p->total_len) : pkt_alloc(0, 0);
+            if (q != NULL) {
+                memcpy(q->cb, p->cb, sizeof q->cb);
+                q->time_ns = p->time_ns;
+            }
+        }
+        if (q == NULL || !dgram_queue(found[i], q))
+            NET_COUNT(udp_queue_full);
+        sock_put(found[i]);
+    }
+    return;
+bad:
+    NET_COUNT(udp_bad);
+    pkt_free(p);
+}
+
+void udp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, int err, bool fatal)
+{
+    struct sock *s;
+    u16 sport = get_be16(l4), dport = get_be16(l4 + 2);
+    if (lookup(dst, dport, src, sport, 0, false, &s) == 0)
+        return;
+    /* Only a connected socket hears of it: others could not tell which datagram it was (RFC 1122 4.1.3.3). */
+    if (s->faddr != 0 && (fatal || s->ip_recverr))
+        sock_set_err(s, err);
+    sock_put(s);
+}
+
+void udp_init(void) {}
+
+size_t udp_show(char *buf, size_t size, bool raw)
+{
+    struct text t = { buf, size, 0 };
+    text_add(&t, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref "
+                 "pointer drops             \n");
+    if (buckets == NULL)
+        return t.len;
+    unsigned n = 0;
+    spin_lock_bh(&table_lock);
+    for (unsigned i = 0; i < UDP_BUCKETS; i++)
+        list_for_each(u, &buckets[i], struct udp_sock, node)
+            text_add(&t, "%5u: %08X:%04X %08X:%04X %02X %08X:%08X 00:00000000 00000000     0        0 0 %u 0 0\n", n++,
+                     u->s.laddr, u->s.lport, u->s.faddr, u->s.fport, u->s.faddr != 0 ? 1 : 7, 0, u->s.rcv_mem,
+                     ref_count(&u->s.refs));
+    spin_unlock_bh(&table_lock);
+    return t.len;
+}
