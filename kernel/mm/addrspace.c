@@ -118,7 +118,7 @@ static int share_pages(struct vma *v, struct vma *c)
         spin_lock_bh(&from->pt_lock);
         if (plat_lookup(&from->plat, va, &pa, &hw)) {
             p = page_of(pa);
-            if (p->kind == PAGE_ANON || keep_cache)
+            if (p != NULL && (p->kind == PAGE_ANON || keep_cache))
                 page_get(p);
             else
                 p = NULL; /* the page cache has it: the copy faults it in */

@@ -5,7 +5,7 @@
  *   V2  two neighbours that could be one are one, unless memory ran out while they were split;
  *   V3  a file area is on its mapping's list exactly while it is in the tree;
  *   V4  total_pages, data_pages, stack_pages and locked_pages are sums over the areas;
- *   V5  no hole between as->free_top and mmap_base is larger than as->hole_max.
+ *   V5  no hole between as->free_top (unless 0) and mmap_base is larger than as->hole_max.
  */
 #include "base/str.h"
 #include "as_impl.h"
@@ -97,7 +97,7 @@ void vma_link(struct addrspace *as, struct vma *v)
 
 static void room_made(struct addrspace *as, uaddr_t end)
 {
-    if (end > as->free_top)
+    if (as->free_top != 0 && end > as->free_top) /* 0: nothing was searched yet */
         as->free_top = MIN(end, as->mmap_base);
 }
 
