@@ -189,7 +189,7 @@ static void queue_in_irq(void *arg)
     CHECK(work_queue(&((struct job *)arg)->work));
 }
 
-TEST(work_runs_in_a_thread)
+TEST_CPUS(work_runs_in_a_thread, 1)
 {
     static struct job a, b;
     work_init(&a.work, job_fn);

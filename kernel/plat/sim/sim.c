@@ -242,13 +242,12 @@ static void start_other_cpu(unsigned number)
 int plat_cpu_start(unsigned cpu, void (*fn)(void), void *stack_top) { return -ENOSYS; }
 
 static NORETURN void report_deadlock(void);
+static u64 next_event_ns(void);
 
 /* Every CPU is idle: jump to whatever comes next. */
 static void pass_time(void)
 {
-    u64 next = events != NULL ? events->at_ns : NEVER_NS;
-    for (unsigned i = 0; i < cpus_started; i++)
-        next = MIN(next, sim_cpus[i]->plat.timer_ns);
+    u64 next = next_event_ns();
     if (next == NEVER_NS)
         report_deadlock();
     if (next > sim_now_ns)
@@ -304,17 +303,33 @@ void sim_advance(u64 ns)
         sim_now_ns = end;
 }
 
+/* The next thing that happens by itself anywhere. */
+static u64 next_event_ns(void)
+{
+    u64 next = events != NULL ? events->at_ns : NEVER_NS;
+    for (unsigned i = 0; i < cpus_started; i++)
+        next = MIN(next, sim_cpus[i]->plat.timer_ns);
+    return next;
+}
+
 void sim_compute(u64 ns)
 {
     struct thread *self = current_thread();
     u64 goal = thread_cpu_ns(self) + ns;
     for (;;) {
-        u64 used = thread_cpu_ns(self);
+        u64 used = thread_cpu_ns(self), next = next_event_ns();
         if (used >= goal)
             return;
-        u64 step = MIN(goal - used, sim_cpu->plat.timer_ns > sim_now_ns ? sim_cpu->plat.timer_ns - sim_now_ns : 0);
+        u64 step = next > sim_now_ns ? MIN(goal - used, next - sim_now_ns) : 0;
+        if (cpus_started > 1)
+            step = MIN(step, 20 * NSEC_PER_USEC);
         sim_advance(step);
+        struct percpu *other = other_runnable(); /* the others compute at the same time */
+        if (other != NULL)
+            sim_switch_cpu(other);
         cond_resched();
+        if (next <= sim_now_ns && thread_cpu_ns(self) == used && !cpu_has_event(sim_cpu))
+            sim_advance(1); /* another CPU keeps its events disabled for now */
     }
 }
 

@@ -101,7 +101,7 @@ TEST(arguments)
     CHECK_EQ(futex_wake_op(A, B, 1, 1, 0xf0000000u | 9 << 24, false), -ENOSYS);
 }
 
-TEST(wake_in_order_by_count_and_bitset)
+TEST_CPUS(wake_in_order_by_count_and_bitset, 1)
 {
     struct wait_args w[6] = { 0 };
     struct thread *t[6];

@@ -25,7 +25,7 @@ static struct thread *burner(int nice, u8 policy, u8 prio)
     return t;
 }
 
-TEST(equal_threads_share_equally)
+TEST_CPUS(equal_threads_share_equally, 1)
 {
     struct thread *t[4];
     deadline = now_ns() + 400 * MS;
@@ -39,7 +39,7 @@ TEST(equal_threads_share_equally)
     }
 }
 
-TEST(nice_gives_weight)
+TEST_CPUS(nice_gives_weight, 1)
 {
     deadline = now_ns() + 1000 * MS;
     struct thread *a = burner(0, POLICY_OTHER, 0), *b = burner(5, POLICY_OTHER, 0); /* 1.25^5 = 3.05 */
@@ -61,7 +61,7 @@ static void sleeper(void *arg)
     }
 }
 
-TEST(sleeper_is_served_soon_beside_a_hog)
+TEST_CPUS(sleeper_is_served_soon_beside_a_hog, 1)
 {
     deadline = now_ns() + 200 * MS;
     struct thread *hog = burner(0, POLICY_OTHER, 0), *t = test_thread("sleeper", sleeper, NULL);
@@ -70,7 +70,7 @@ TEST(sleeper_is_served_soon_beside_a_hog)
     test_join(hog);
 }
 
-TEST(lone_thread_gets_no_timer_interrupts)
+TEST_CPUS(lone_thread_gets_no_timer_interrupts, 1)
 {
     sim_compute(50 * MS);
     u64 before = this_cpu()->stats[STAT_TIMER_IRQS];
@@ -78,7 +78,7 @@ TEST(lone_thread_gets_no_timer_interrupts)
     CHECK_EQ(this_cpu()->stats[STAT_TIMER_IRQS], before);
 }
 
-TEST(real_time_comes_first)
+TEST_CPUS(real_time_comes_first, 1)
 {
     deadline = now_ns() + 50 * MS;
     struct thread *fair = burner(-20, POLICY_OTHER, 0);
@@ -92,7 +92,7 @@ TEST(real_time_comes_first)
     test_join(low);
 }
 
-TEST(round_robin_takes_turns)
+TEST_CPUS(round_robin_takes_turns, 1)
 {
     deadline = now_ns() + 1000 * MS;
     struct thread *a = burner(0, POLICY_RR, 10), *b = burner(0, POLICY_RR, 10);
@@ -103,7 +103,7 @@ TEST(round_robin_takes_turns)
     test_join(b);
 }
 
-TEST(idle_policy_gets_the_rest)
+TEST_CPUS(idle_policy_gets_the_rest, 1)
 {
     deadline = now_ns() + 300 * MS;
     struct thread *a = burner(0, POLICY_IDLE, 0), *b = burner(0, POLICY_OTHER, 0);
@@ -138,7 +138,7 @@ static void yielder(void *arg)
     }
 }
 
-TEST(yield_lets_others_run)
+TEST_CPUS(yield_lets_others_run, 1)
 {
     struct thread *a = test_thread("a", yielder, (void *)0), *b = test_thread("b", yielder, (void *)1);
     test_join(a);
@@ -182,8 +182,12 @@ TEST_CPUS(two_cpus_do_twice_the_work, 2)
     for (int i = 0; i < 4; i++)
         t[i] = burner(0, POLICY_OTHER, 0);
     thread_sleep_until(deadline + MS, false);
-    for (int i = 0; i < 4; i++)
+    u64 sum = 0;
+    for (int i = 0; i < 4; i++) {
+        sum += thread_cpu_ns(t[i]);
         test_join(t[i]);
+    }
+    CHECK(sum > 150 * MS && sum < 230 * MS);
 }
 
 /* --- blocking -------------------------------------------------------------------- */
@@ -262,7 +266,7 @@ TEST_CPUS(create_and_end_many, 2)
     CHECK(threads_after <= threads_before + 1); /* the work thread */
 }
 
-TEST(stacks_come_back)
+TEST_CPUS(stacks_come_back, 1)
 {
     struct thread *t[12];
     u64 free_pages[3];

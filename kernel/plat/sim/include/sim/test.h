@@ -26,13 +26,13 @@ struct sim_test {
     const char *name;
     void (*fn)(void);
     struct sim_test *next;
-    unsigned cpus; /* at least so many; 0 = any */
+    unsigned cpus; /* so many; 0 = DRUPE_CPUS, else 1 */
 };
 void sim_test_register(struct sim_test *t);
 
-#define TEST_CPUS(test_name, min_cpus)                                                        \
+#define TEST_CPUS(test_name, cpus_wanted)                                                        \
     static void test_##test_name(void);                                                       \
-    static struct sim_test entry_##test_name = { #test_name, test_##test_name, NULL, min_cpus }; \
+    static struct sim_test entry_##test_name = { #test_name, test_##test_name, NULL, cpus_wanted }; \
     __attribute__((constructor)) static void register_##test_name(void)                       \
     {                                                                                         \
         sim_test_register(&entry_##test_name);                                                \
