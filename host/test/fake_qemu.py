@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stands in for QEMU and the machine in it: does what the last argument of the program in config.json says,
+over the descriptors that drupe hands to QEMU (host/qemu/argv.h)."""
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+CONFIG, CONSOLE, CONTROL, IN, OUT, ERR = 4, 5, 6, 7, 8, 9
+HELLO, STARTED, EXIT, CRASH, LOG, NET, OUTPUT_EOF = range(1, 8)
+SIGNAL, WINSIZE, STDIN_EOF = 64, 65, 66
+pending = b''
+
+
+def send(kind, payload=b'', magic=0x50555244, version=1, length=None):
+    os.write(CONTROL, struct.pack('<IHHI', magic, version, kind, len(payload) if length is None else length) + payload)
+
+
+def end(code=0, number=0, kind=0):
+    send(EXIT, struct.pack('<IIII', code, number, kind, 0))
+    os._exit(1)
+
+
+def receive():
+    """The next message: (type, payload)."""
+    global pending
+    while len(pending) < 12 or len(pending) < 12 + struct.unpack('<IHHI', pending[:12])[3]:
+        pending += os.read(CONTROL, 4096) or os._exit(9)
+    _, _, kind, n = struct.unpack('<IHHI', pending[:12])
+    payload, pending = pending[12:12 + n], pending[12 + n:]
+    return kind, payload
+
+
+def write_all(fd, data):
+    while data:
+        data = data[os.write(fd, data):]
+
+
+def echo():
+    """stdin to stdout until the end that the control port announced; the descriptor may end earlier."""
+    done, total = 0, None
+    while total is None or done < total:
+        ready = select.select([IN, CONTROL], [], [])[0]
+        if IN in ready:
+            data = os.read(IN, 65536)
+            done += len(data)
+            write_all(OUT, data)
+            if not data:
+                while total is None:
+                    kind, payload = receive()
+                    if kind == STDIN_EOF:
+                        total = struct.unpack('<Q', payload)[0]
+                break
+        elif CONTROL in ready:
+            kind, payload = receive()
+            if kind == STDIN_EOF:
+                total = struct.unpack('<Q', payload)[0]
+    end(0 if done == total else 1)
+
+
+what = json.load(open(f'/dev/fd/{CONFIG}'))['process']['args'][-1]
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+os.write(CONSOLE, b'first line of the console\nlast line of the console\n')
+if what != 'silent':
+    send(HELLO, b'fake'.ljust(32, b'\0') + struct.pack('<Q', 1000000))
+    send(STARTED)
+if what == 'exit3':
+    write_all(OUT, b'to stdout\0\xff\n')
+    write_all(ERR, b'to stderr\n')
+    end(3)
+elif what == 'big':
+    for i in range(160):
+        write_all(OUT, bytes([i]) * 65536)
+    end()
+elif what == 'echo':
+    echo()
+elif what == 'segv':
+    send(CRASH, b'program: SIGSEGV at 0 in main+4\n\x1b[31m')
+    end(0, 11)
+elif what == 'noexec':
+    send(CRASH, b'/prog: No such file or directory')
+    end(127, 0, 1)
+elif what == 'panic':
+    send(CRASH, b'panic: the sky fell')
+    end(125, 0, 2)
+elif what == 'signal':
+    write_all(OUT, b'ready\n')
+    kind, payload = receive()
+    while kind != SIGNAL:
+        kind, payload = receive()
+    end(0, struct.unpack('<II', payload)[0])
+elif what == 'stubborn':
+    write_all(OUT, b'ready\n')
+    while True:
+        time.sleep(1)
+elif what == 'badmagic':
+    send(EXIT, b'', magic=1)
+    time.sleep(30)
+elif what == 'toolong':
+    send(LOG, b'', length=1 << 20)
+    time.sleep(30)
+elif what == 'log':
+    send(LOG, b'system call 999 is missing')
+    send(200, b'from the future')
+    end(0)
+elif what == 'abort':
+    sys.stderr.write('qemu: something terrible\n')
+    sys.stderr.flush()
+    os.abort()
+elif what == 'endless':
+    try:
+        while True:
+            write_all(OUT, b'y\n' * 1000)
+    except OSError:
+        end(0, signal.SIGPIPE)
+elif what == 'closes':
+    write_all(OUT, b'all\n')
+    send(OUTPUT_EOF, struct.pack('<IIQ', 1, 0, 4))
+    time.sleep(30)
+    end(0)
+elif what == 'tty':
+    tty = socket.socket(fileno=IN)
+    sizes = []
+    while len(sizes) < 2:
+        kind, payload = receive()
+        if kind == WINSIZE:
+            sizes.append(struct.unpack('<HHHH', payload)[:2])
+            tty.sendall(f'size {sizes[-1][0]}x{sizes[-1][1]}\r\n'.encode())
+    data = tty.recv(1)
+    tty.sendall(b'got %d\r\n' % data[0])
+    end(5)
+os._exit(7)
