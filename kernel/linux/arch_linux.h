@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the personality needs of the instruction set beyond kern/arch.h; x86_64.c. */
+#ifndef LINUX_ARCH_LINUX_H
+#define LINUX_ARCH_LINUX_H
+
+#include "arch/frame.h"
+#include "kern/types.h"
+
+struct ksiginfo;
+struct trap_info;
+
+/* System call arguments. */
+#define FRAME_ARG0(f) ((f)->rdi)
+#define FRAME_ARG1(f) ((f)->rsi)
+#define FRAME_ARG2(f) ((f)->rdx)
+#define FRAME_ARG3(f) ((f)->r10)
+#define FRAME_ARG4(f) ((f)->r8)
+#define FRAME_ARG5(f) ((f)->r9)
+
+/* The frame of a new thread: the caller's with result 0 and, unless 0, another stack. */
+void arch_set_clone_frame(struct trap_frame *f, u64 stack);
+/* The frame left by a system call (and not by an interrupt or a fault). */
+bool arch_frame_in_syscall(const struct trap_frame *f);
+/* From here on the frame counts as no system call any more: no restart. */
+void arch_frame_leave_syscall(struct trap_frame *f);
+/* Registers as lines of text; returns the length needed. */
+size_t arch_show_registers(const struct trap_frame *f, char *buf, size_t size);
+/* si_code of a floating-point exception of the current thread. */
+int arch_fpu_code(bool simd);
+/* The frame pointer's chain starts here. */
+u64 arch_frame_pointer(const struct trap_frame *f);
+
+#endif

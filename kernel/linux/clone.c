@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * clone(2), clone3(2): new threads of the calling process. A request for a new
+ * process (no CLONE_THREAD) answers ENOSYS until there can be two address spaces'
+ * worth of processes; the combinations that Linux refuses are refused the same way first.
+ */
+#include "task.h"
+#include "base/str.h"
+#include "arch_linux.h"
+
+struct clone_args {
+    u64 flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+_Static_assert(sizeof(struct clone_args) == 88, "CLONE_ARGS_SIZE_VER2");
+#define CLONE_ARGS_SIZE_VER0 64
+
+static void thread_main(void *arg)
+{
+    struct task *t = arg;
+    arch_enter_program(&t->start_frame);
+}
+
+/* Refusals of copy_process() in Linux, in its order. */
+static int check_flags(const struct clone_args *a)
+{
+    u64 f = a->flags;
+    if ((f & (CLONE_NEWNS | CLONE_FS)) == (CLONE_NEWNS | CLONE_FS))
+        return -EINVAL;
+    if ((f & (CLONE_NEWUSER | CLONE_FS)) == (CLONE_NEWUSER | CLONE_FS))
+        return -EINVAL;
+    if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
+        return -EINVAL;
+    if ((f & CLONE_SIGHAND) && !(f & CLONE_VM))
+        return -EINVAL;
+    if ((f & CLONE_THREAD) && (f & (CLONE_NEWUSER | CLONE_NEWPID)))
+        return -EINVAL;
+    if ((f & CLONE_PIDFD) && (f & (CLONE_DETACHED | CLONE_THREAD)))
+        return -EINVAL;
+    if ((f & CLONE_SIGHAND) && (f & CLONE_CLEAR_SIGHAND))
+        return -EINVAL;
+    if (f & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
+             CLONE_NEWTIME))
+        return -EINVAL; /* as a Linux without namespaces */
+    if (!(f & CLONE_THREAD)) {
+        syscall_count_missing();
+        return -ENOSYS;
+    }
+    return 0;
+}
+
+static s64 do_clone(const struct clone_args *a)
+{
+    struct task *self = current_task(), *t;
+    struct process *p = self->proc;
+    struct trap_frame *f = thread_frame(self->thread);
+    int r = check_flags(a);
+    if (r < 0)
+        return r;
+    if ((a->flags & CLONE_SETTLS) && a->tls >= PLAT_USER_MAX)
+        return -EPERM;
+    if (a->stack > PLAT_USER_MAX)
+        return -EINVAL;
+    r = task_create(p, self->thread->name, thread_main, &t);
+    if (r < 0)
+        return r == -ENOMEM ? -EAGAIN : r;
+
+    t->start_frame = *f;
+    arch_set_clone_frame(&t->start_frame, a->stack);
+    struct thread *th = t->thread;
+    if (a->flags & CLONE_FS) {
+        t->fs = self->fs;
+        ref_get(&t->fs->refs);
+    } else {
+        t->fs = fs_ctx_copy(self->fs);
+    }
+    t->files = (a->flags & CLONE_FILES) ? fdtable_get(self->files) : fdtable_copy(self->files);
+    if (t->fs == NULL || t->files == NULL) {
+        r = -ENOMEM;
+        goto out;
+    }
+    t->cred = cred_get(self->cred);
+    t->blocked = self->blocked;
+    t->timer_slack_ns = self->timer_slack_ns;
+    arch_tls_save(&th->tls); /* the live registers are the caller's */
+    if (a->flags & CLONE_SETTLS)
+        th->tls.fs_base = a->tls;
+    thread_fpu_sync(self->thread);
+    memcpy(th->fpu, self->thread->fpu, arch_fpu_size());
+    th->as = addrspace_get(self->thread->as);
+    thread_set_policy(th, self->thread->policy, self->thread->rt_prio);
+    thread_set_nice(th, self->thread->nice);
+    thread_set_affinity(th, self->thread->affinity);
+    /* A bad address here is not an error in Linux either. */
+    if ((a->flags & CLONE_PARENT_SETTID) && put_user_u32(a->parent_tid, t->tid) < 0) {
+        r = -EFAULT;
+        goto out;
+    }
+    if (a->flags & CLONE_CHILD_CLEARTID)
+        t->clear_child_tid = a->child_tid;
+    if (a->flags & CLONE_CHILD_SETTID)
+        put_user_u32(a->child_tid, t->tid);
+    u32 tid = t->tid;
+    task_start(t);
+    return tid;
+out:
+    fs_ctx_put(t->fs);
+    fdtable_put(t->files);
+    addrspace_put(th->as);
+    th->as = NULL;
+    task_put(t);
+    return r;
+}
+
+s64 sys_clone(u64 flags, u64 stack, uaddr_t parent_tid, uaddr_t child_tid, u64 tls)
+{
+    struct clone_args a = {
+        .flags = flags & 0xffffff00UL & ~CLONE_DETACHED, .exit_signal = flags & 0xff, .stack = stack,
+        .parent_tid = parent_tid, .child_tid = child_tid, .tls = tls, .pidfd = parent_tid,
+    };
+    if ((flags & CLONE_PIDFD) && (flags & (CLONE_DETACHED | CLONE_PARENT_SETTID)))
+        return -EINVAL;
+    return do_clone(&a);
+}
+
+s64 sys_clone3(uaddr_t uargs, u64 size)
+{
+    struct clone_args a = {0};
+    if (size > PAGE_SIZE)
+        return -E2BIG;
+    if (size < CLONE_ARGS_SIZE_VER0)
+        return -EINVAL;
+    int r = copy_struct_from_user(&a, sizeof a, uargs, size);
+    if (r < 0)
+        return r;
+    if (a.set_tid_size > 32 || (a.set_tid == 0) != (a.set_tid_size == 0))
+        return -EINVAL;
+    if ((a.exit_signal & ~0xffULL) != 0 || a.exit_signal > NSIG)
+        return -EINVAL;
+    if (a.flags & ~(0xffffffffULL | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP) || (a.flags & (CLONE_DETACHED | 0x7f)))
+        return -EINVAL;
+    if ((a.flags & (CLONE_THREAD | CLONE_PARENT)) && a.exit_signal != 0)
+        return -EINVAL;
+    if ((a.stack == 0) != (a.stack_size == 0))
+        return -EINVAL;
+    if (a.stack != 0) {
+        if (!user_range_ok(a.stack, a.stack_size))
+            return -EINVAL;
+        a.stack += a.stack_size;
+    }
+    if (a.flags & CLONE_INTO_CGROUP)
+        return -EINVAL;
+    if (a.set_tid_size != 0)
+        return capable(CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
+    return do_clone(&a);
+}
+
+s64 sys_exit(int code)
+{
+    struct task *t = current_task();
+    struct process *p = t->proc;
+    spin_lock_bh(&p->lock);
+    if (!p->group_exit && p->ntasks == 1) {
+        p->exit_code = code & 0xff;
+        p->exit_signal = 0;
+    }
+    spin_unlock_bh(&p->lock);
+    task_exit();
+}
+
+s64 sys_exit_group(int code)
+{
+    process_exit(code & 0xff, 0);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Advisory file locks: fcntl(2) POSIX locks (owned by a process), open file
+ * description locks and flock(2) (owned by the open file). All locks are on
+ * one list; files with locks are few.
+ */
+#include "task.h"
+
+#define F_RDLCK 0
+#define F_WRLCK 1
+#define F_UNLCK 2
+#define LOCK_SH 1u
+#define LOCK_EX 2u
+#define LOCK_NB 4u
+#define LOCK_UN 8u
+#define OFFSET_MAX INT64_MAX
+
+enum kind { KIND_POSIX, KIND_OFD, KIND_FLOCK };
+
+struct lock {
+    struct list node;
+    struct inode *inode;
+    const void *owner; /* struct process or struct file */
+    u8 kind;
+    bool write;
+    s64 start, end;    /* inclusive */
+};
+
+static struct spinlock locks_lock = SPINLOCK_INIT("file locks");
+static struct list all_locks = LIST_INIT(all_locks);
+static struct waitqueue locks_wq = {SPINLOCK_INIT("file lock waiters"), LIST_INIT(locks_wq.waiters)};
+u32 posix_lock_count;
+
+static bool overlap(const struct lock *a, const struct lock *b) { return a->start <= b->end && b->start <= a->end; }
+
+/* flock and fcntl locks do not see each other. */
+static struct lock *conflict(const struct lock *want)
+{
+    list_for_each(l, &all_locks, struct lock, node)
+        if (l->inode == want->inode && (l->kind == KIND_FLOCK) == (want->kind == KIND_FLOCK) && l->owner != want->owner &&
+            (l->write || want->write) && overlap(l, want))
+            return l;
+    return NULL;
+}
+
+static void insert(struct lock *l)
+{
+    list_push_back(&all_locks, &l->node);
+    atomic_add(&posix_lock_count, 1u);
+}
+
+static void drop(struct lock *l)
+{
+    list_remove(&l->node);
+    atomic_sub(&posix_lock_count, 1u);
+    kfree(l);
+}
+
+/* Take `range` away from what its owner holds. `spare` serves a lock cut in two; true = used. */
+static bool cut(const struct lock *range, struct lock *spare)
+{
+    bool used = false;
+    list_for_each_safe(l, &all_locks, struct lock, node) {
+        if (l->inode != range->inode || l->owner != range->owner || l->kind != range->kind || !overlap(l, range))
+            continue;
+        if (l->start < range->start && l->end > range->end) {
+            *spare = *l;
+            spare->start = range->end + 1;
+            l->end = range->start - 1;
+            insert(spare);
+            used = true;
+        } else if (l->start < range->start) {
+            l->end = range->start - 1;
+        } else if (l->end > range->end) {
+            l->start = range->end + 1;
+        } else {
+            drop(l);
+        }
+    }
+    return used;
+}
+
+/* Take or release. 0, -EAGAIN (would wait), -ENOMEM, -ERESTARTSYS. */
+static s64 apply(const struct lock *want, bool release, bool wait)
+{
+    for (;;) {
+        struct lock *l = kmalloc(sizeof *l, 0), *spare = kmalloc(sizeof *spare, 0);
+        if (l == NULL || spare == NULL) {
+            kfree(l);
+            kfree(spare);
+            return -ENOLCK;
+        }
+        spin_lock(&locks_lock);
+        bool blocked = !release && conflict(want) != NULL;
+        if (!blocked) {
+            if (cut(want, spare))
+                spare = NULL;
+            if (!release) {
+                *l = *want;
+                insert(l);
+                l = NULL;
+            }
+        }
+        spin_unlock(&locks_lock);
+        kfree(l);
+        kfree(spare);
+        if (!blocked) {
+            wq_wake_all(&locks_wq, 0);
+            return 0;
+        }
+        if (!wait)
+            return -EAGAIN;
+        bool still;
+        int r = wait_event_interruptible(&locks_wq, ({
+            spin_lock(&locks_lock);
+            still = conflict(want) != NULL;
+            spin_unlock(&locks_lock);
+            !still;
+        }));
+        if (r < 0)
+            return -ERESTARTSYS;
+    }
+}
+
+/* fl_start/fl_len relative to whence, as inclusive bounds. */
+static int range_of(struct file *f, const struct abi_flock *fl, struct lock *ret)
+{
+    s64 base = fl->whence == 0 ? 0 : fl->whence == 1 ? (s64)f->pos : fl->whence == 2 ? (s64)inode_size(f->inode) : -1;
+    if (base < 0)
+        return -EINVAL;
+    s64 start, end;
+    if (__builtin_add_overflow(base, fl->start, &start))
+        return -EOVERFLOW;
+    if (fl->len > 0) {
+        if (__builtin_add_overflow(start, fl->len - 1, &end))
+            return -EOVERFLOW;
+    } else if (fl->len < 0) {
+        end = start - 1;
+        if (__builtin_add_overflow(start, fl->len, &start))
+            return -EINVAL;
+    } else {
+        end = OFFSET_MAX;
+    }
+    if (start < 0)
+        return -EINVAL;
+    ret->start = start;
+    ret->end = end;
+    return 0;
+}
+
+#define F_GETLK 5
+#define F_SETLKW 7
+#define F_OFD_GETLK 36
+#define F_OFD_SETLKW 38
+
+s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg)
+{
+    struct abi_flock fl;
+    bool ofd = cmd >= F_OFD_GETLK;
+    struct lock want = {.inode = f->inode, .kind = ofd ? KIND_OFD : KIND_POSIX};
+    want.owner = ofd ? (const void *)f : (const void *)current_process();
+    if (copy_from_user(&fl, arg, sizeof fl) < 0)
+        return -EFAULT;
+    int r = range_of(f, &fl, &want);
+    if (r < 0)
+        return r;
+    if (ofd && fl.pid != 0)
+        return -EINVAL;
+    want.write = fl.type == F_WRLCK;
+    if (cmd == F_GETLK || cmd == F_OFD_GETLK) {
+        if (fl.type != F_RDLCK && fl.type != F_WRLCK)
+            return -EINVAL;
+        spin_lock(&locks_lock);
+        struct lock *c = conflict(&want);
+        fl.type = F_UNLCK;
+        if (c != NULL) {
+            fl.type = c->write ? F_WRLCK : F_RDLCK;
+            fl.whence = 0;
+            fl.start = c->start;
+            fl.len = c->end == OFFSET_MAX ? 0 : c->end - c->start + 1;
+            fl.pid = c->kind == KIND_POSIX ? (s32)((const struct process *)c->owner)->pid : -1;
+        }
+        spin_unlock(&locks_lock);
+        return copy_to_user(arg, &fl, sizeof fl);
+    }
+    if (fl.type != F_RDLCK && fl.type != F_WRLCK && fl.type != F_UNLCK)
+        return -EINVAL;
+    if ((fl.type == F_RDLCK && !f->can_read) || (fl.type == F_WRLCK && !f->can_write))
+        return -EBADF;
+    return apply(&want, fl.type == F_UNLCK, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+}
+
+s64 sys_flock(int fd, u32 op)
+{
+    u32 what = op & ~LOCK_NB;
+    if (what != LOCK_SH && what != LOCK_EX && what != LOCK_UN)
+        return -EINVAL;
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    s64 r = -EBADF;
+    if (!(f->flags & O_PATH)) {
+        struct lock want = {.inode = f->inode, .owner = f, .kind = KIND_FLOCK, .write = what == LOCK_EX, .end = OFFSET_MAX};
+        r = apply(&want, what == LOCK_UN, !(op & LOCK_NB));
+    }
+    file_put(f);
+    return r;
+}
+
+void locks_file_closed(struct file *f, struct process *p)
+{
+    /* POSIX locks go when the process closes any descriptor of the file; the file's own
+     * when it is closed for good: the caller's reference is then the last one. */
+    bool last = ref_count(&f->refs) == 1, any = false;
+    spin_lock(&locks_lock);
+    list_for_each_safe(l, &all_locks, struct lock, node)
+        if ((l->kind == KIND_POSIX && l->owner == p && l->inode == f->inode) || (l->kind != KIND_POSIX && l->owner == f && last)) {
+            drop(l);
+            any = true;
+        }
+    spin_unlock(&locks_lock);
+    if (any)
+        wq_wake_all(&locks_wq, 0);
+}

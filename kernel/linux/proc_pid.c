@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /proc/PID (proc(5)): what the processes look like from outside. procfs asks through proc_pid_ops. */
+#include "task.h"
+#include "base/fmt.h"
+#include "base/str.h"
+
+/* Text that may outgrow its buffer: n is the length it would need. */
+struct text {
+    char *buf;
+    size_t size, n;
+};
+static PRINTF_LIKE(2, 3) void add(struct text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    bool room = t->n < t->size;
+    t->n += (size_t)fmt_vsnprintf(room ? t->buf + t->n : NULL, room ? t->size - t->n : 0, format, args);
+    va_end(args);
+}
+
+static bool exists(u32 pid)
+{
+    struct process *p = process_find(pid);
+    process_put(p);
+    return p != NULL;
+}
+
+static u32 next_pid(u32 after)
+{
+    u32 best = 0;
+    spin_lock_bh(&process_list_lock);
+    list_for_each(p, &process_list, struct process, all_node)
+        if (p->pid > after && (best == 0 || p->pid < best))
+            best = p->pid;
+    spin_unlock_bh(&process_list_lock);
+    return best;
+}
+
+static u32 self(void)
+{
+    struct task *t = current_thread()->task;
+    return t != NULL ? t->proc->pid : 0;
+}
+
+static u32 thread_self(void)
+{
+    struct task *t = current_thread()->task;
+    return t != NULL ? t->tid : 0;
+}
+
+static u32 next_tid(u32 pid, u32 after)
+{
+    u32 best = 0;
+    struct process *p = process_find(pid);
+    if (p == NULL)
+        return 0;
+    spin_lock_bh(&p->lock);
+    list_for_each(t, &p->tasks, struct task, proc_node)
+        if (t->tid > after && (best == 0 || t->tid < best))
+            best = t->tid;
+    spin_unlock_bh(&p->lock);
+    process_put(p);
+    return best;
+}
+
+/* The task named by (pid, tid), tid 0 = the process' first. Referenced. */
+static struct task *find(u32 pid, u32 tid)
+{
+    struct task *found = NULL;
+    struct process *p = process_find(pid);
+    if (p == NULL)
+        return NULL;
+    spin_lock_bh(&p->lock);
+    list_for_each(t, &p->tasks, struct task, proc_node)
+        if (tid == 0 || t->tid == tid) {
+            found = task_get(t);
+            break;
+        }
+    spin_unlock_bh(&p->lock);
+    process_put(p);
+    return found;
+}
+
+static void owner(u32 pid, u32 *ret_uid, u32 *ret_gid)
+{
+    struct task *t = find(pid, 0);
+    *ret_uid = t != NULL && t->cred != NULL ? t->cred->euid : 0;
+    *ret_gid = t != NULL && t->cred != NULL ? t->cred->egid : 0;
+    task_put(t);
+}
+
+/* --- contents ------------------------------------------------------------------------------- */
+
+static char state_of(const struct task *t)
+{
+    if (t->proc->stopped)
+        return 'T';
+    switch (t->thread->state) {
+    case THREAD_READY:
+    case THREAD_RUNNING:
+    case THREAD_NEW:
+        return 'R';
+    case THREAD_DEAD:
+        return 'X';
+    default:
+        return t->thread->interruptible ? 'S' : 'D';
+    }
+}
+
+static u64 rss_pages(const struct addrspace *as) { return as->rss_anon + as->rss_file; }
+
+static void handlers(const struct process *p, u64 *ret_ignored, u64 *ret_caught)
+{
+    *ret_ignored = *ret_caught = 0;
+    for (int i = 0; i < NSIG; i++) {
+        if (p->sighand->act[i].handler == SIG_IGN)
+            *ret_ignored |= 1ULL << i;
+        else if (p->sighand->act[i].handler != SIG_DFL)
+            *ret_caught |= 1ULL << i;
+    }
+}
+
+static void show_stat(struct text *x, struct task *t, bool whole)
+{
+    struct process *p = t->proc;
+    const struct addrspace *as = t->thread->as;
+    u64 ignored, caught, tick = NSEC_PER_SEC / USER_HZ;
+    handlers(p, &ignored, &caught);
+    add(x, "%u (%s) %c %u %u %u 0 -1 4194304 0 0 0 0 ", t->tid, t->thread->name, state_of(t),
+        p->parent != NULL ? p->parent->pid : 0, p->pgid, p->sid);
+    add(x, "%lu 0 0 0 %d %d %u 0 ", (unsigned long)((whole ? process_cpu_ns(p) : thread_cpu_ns(t->thread)) / tick),
+        t->thread->rt_prio != 0 ? -1 - t->thread->rt_prio : 20 + t->thread->nice, t->thread->nice, p->ntasks);
+    add(x, "%lu %lu %lu %lu ", (unsigned long)(p->start_ns / tick), (unsigned long)(as != NULL ? as->total_pages * PAGE_SIZE : 0),
+        (unsigned long)(as != NULL ? rss_pages(as) : 0), (unsigned long)rlimit_of(p, RLIMIT_RSS));
+    add(x, "0 0 %lu 0 0 %lu %lu %lu %lu 0 0 0 17 %u %u %u 0 0 0 ", (unsigned long)(as != NULL ? as->stack_start : 0),
+        (unsigned long)(t->pending.set & 0x7fffffff), (unsigned long)(t->blocked & 0x7fffffff), (unsigned long)(ignored & 0x7fffffff),
+        (unsigned long)(caught & 0x7fffffff), t->thread->cpu, t->thread->rt_prio, t->thread->policy);
+    if (as != NULL)
+        add(x, "0 0 %lu %lu %lu %lu %lu 0\n", (unsigned long)as->brk_start, (unsigned long)as->arg_start, (unsigned long)as->arg_end,
+            (unsigned long)as->env_start, (unsigned long)as->env_end);
+    else
+        add(x, "0 0 0 0 0 0 0 0\n");
+}
+
+static void show_status(struct text *x, struct task *t)
+{
+    static const char *const states[] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "X (dead)"};
+    struct process *p = t->proc;
+    const struct addrspace *as = t->thread->as;
+    struct cred *c = cred_get(t->cred);
+    char st = state_of(t);
+    u64 ignored, caught;
+    handlers(p, &ignored, &caught);
+    add(x, "Name:\t%s\nUmask:\t%04o\nState:\t%s\n", t->thread->name, t->fs != NULL ? t->fs->umask : 0,
+        states[st == 'R' ? 0 : st == 'S' ? 1 : st == 'D' ? 2 : st == 'T' ? 3 : 4]);
+    add(x, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", p->pid, t->tid, p->parent != NULL ? p->parent->pid : 0);
+    add(x, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
+    add(x, "FDSize:\t64\nGroups:\t");
+    for (u32 i = 0; i < c->ngroups; i++)
+        add(x, "%u ", c->groups[i]);
+    add(x, "\n");
+    if (as != NULL) {
+        unsigned long kb = PAGE_SIZE / 1024, rss = rss_pages(as) * kb;
+        add(x, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmPin:\t       0 kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
+            (unsigned long)as->total_pages * kb, (unsigned long)as->total_pages * kb, (unsigned long)as->locked_pages * kb,
+            MAX((unsigned long)as->hiwater_rss * kb, rss), rss);
+        add(x, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t       0 kB\nVmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmSwap:\t       0 kB\n",
+            (unsigned long)as->rss_anon * kb, (unsigned long)as->rss_file * kb, (unsigned long)as->data_pages * kb,
+            (unsigned long)as->stack_pages * kb);
+    }
+    add(x, "Threads:\t%u\nSigQ:\t%u/%lu\n", p->ntasks, p->queued_signals, (unsigned long)rlimit_of(p, RLIMIT_SIGPENDING));
+    add(x, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n", (unsigned long)t->pending.set,
+        (unsigned long)p->pending.set, (unsigned long)t->blocked, (unsigned long)ignored, (unsigned long)caught);
+    add(x, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", (unsigned long)c->cap_inheritable,
+        (unsigned long)c->cap_permitted, (unsigned long)c->cap_effective, (unsigned long)c->cap_bounding, (unsigned long)c->cap_ambient);
+    add(x, "NoNewPrivs:\t%d\nSeccomp:\t0\nCpus_allowed:\t%lx\nCpus_allowed_list:\t0-%u\nMems_allowed_list:\t0\n", p->no_new_privs,
+        (unsigned long)(t->thread->affinity & ((2UL << (plat_cpu_count() - 1)) - 1)), plat_cpu_count() - 1);
+    add(x, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n", (unsigned long)t->thread->switches_voluntary,
+        (unsigned long)t->thread->switches_forced);
+    cred_put(c);
+}
+
+static void show_maps(struct text *x, struct task *t, bool smaps)
+{
+    struct addrspace *as = t->thread->as;
+    char name[256];
+    if (as == NULL)
+        return;
+    rwmutex_read_lock(&as->lock);
+    for (struct vma *v = as_first(as); v != NULL; v = as_next(v)) {
+        u64 dev = 0, ino = 0;
+        name[0] = '\0';
+        if (v->ops != NULL && v->ops->describe != NULL)
+            v->ops->describe(v, name, sizeof name, &dev, &ino);
+        else if (v->flags & VMA_STACK)
+            str_copy(name, "[stack]", sizeof name);
+        else if (v->flags & VMA_HEAP)
+            str_copy(name, "[heap]", sizeof name);
+        size_t start = x->n;
+        add(x, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", (unsigned long)v->start, (unsigned long)v->end,
+            v->prot & MAP_READ ? 'r' : '-', v->prot & MAP_WRITE ? 'w' : '-', v->prot & MAP_EXEC ? 'x' : '-',
+            v->flags & VMA_SHARED ? 's' : 'p', (unsigned long)(v->mapping != NULL || v->ops != NULL ? v->pgoff << PAGE_SHIFT : 0),
+            DEV_MAJOR(dev), DEV_MINOR(dev), (unsigned long)ino);
+        if (name[0] != '\0')
+            add(x, "%*s%s", (int)(x->n - start < 73 ? 73 - (x->n - start) : 0), "", name);
+        add(x, "\n");
+        if (smaps) {
+            unsigned long kb = (unsigned long)(v->end - v->start) / 1024;
+            u64 resident = 0;
+            for (uaddr_t a = v->start; a < v->end; a += PAGE_SIZE) {
+                spin_lock_bh(&as->pt_lock);
+                resident += plat_lookup(&as->plat, a, NULL, NULL);
+                spin_unlock_bh(&as->pt_lock);
+                if (a - v->start > (1UL << 30)) /* bounded: huge reservations are empty */
+                    break;
+            }
+            unsigned long rss = (unsigned long)resident * (PAGE_SIZE / 1024);
+            add(x, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\nRss:            %8lu kB\n"
+                   "Pss:            %8lu kB\nShared_Clean:          0 kB\nShared_Dirty:          0 kB\nPrivate_Clean:  %8lu kB\n"
+                   "Private_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\nAnonHugePages:         0 kB\n"
+                   "Swap:                  0 kB\nLocked:         %8lu kB\n",
+                kb, rss, rss, v->mapping != NULL ? rss : 0, v->mapping != NULL ? 0 : rss, rss, v->mapping != NULL ? 0 : rss,
+                v->flags & VMA_LOCKED ? rss : 0);
+        }
+    }
+    rwmutex_read_unlock(&as->lock);
+}
+
+/* Bytes of the program's own memory: cmdline, environ. */
+static void show_memory(struct text *x, struct task *t, uaddr_t start, uaddr_t end)
+{
+    u64 len = end > start ? end - start : 0;
+    if (x->n < x->size && len != 0) {
+        u64 n = MIN(len, x->size - x->n);
+        s64 got = as_copy(t->thread->as, start, x->buf + x->n, n, false);
+        if (got < (s64)n)
+            len = got > 0 ? (u64)got : 0;
+    }
+    x->n += len;
+}
+
+static const struct {
+    char name[24], unit[12];
+} limit_names[RLIMIT_NR] = {
+    {"Max cpu time", "seconds"}, {"Max file size", "bytes"}, {"Max data size", "bytes"}, {"Max stack size", "bytes"},
+    {"Max core file size", "bytes"}, {"Max resident set", "bytes"}, {"Max processes", "processes"}, {"Max open files", "files"},
+    {"Max locked memory", "bytes"}, {"Max address space", "bytes"}, {"Max file locks", "locks"}, {"Max pending signals", "signals"},
+    {"Max msgqueue size", "bytes"}, {"Max nice priority", ""}, {"Max realtime priority", ""}, {"Max realtime timeout", "us"},
+};
+
+static void show_limits(struct text *x, struct task *t)
+{
+    add(x, "%-26s%-21s%-21s%-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    for (unsigned i = 0; i < RLIMIT_NR; i++) {
+        char s[2][24];
+        const struct krlimit *l = &t->proc->rlimits[i];
+        u64 v[2] = {l->soft, l->hard};
+        for (int k = 0; k < 2; k++) {
+            if (v[k] == RLIM_INFINITY)
+                str_copy(s[k], "unlimited", sizeof s[k]);
+            else
+                fmt_snprintf(s[k], sizeof s[k], "%lu", (unsigned long)v[k]);
+        }
+        add(x, "%-26s%-21s%-21s%-10s\n", limit_names[i].name, s[0], s[1], limit_names[i].unit);
+    }
+}
+
+enum entry {
+    E_STAT, E_STATUS, E_STATM, E_MAPS, E_SMAPS, E_SMAPS_ROLLUP, E_CMDLINE, E_ENVIRON, E_COMM, E_LIMITS, E_AUXV, E_IO, E_OOM_ADJ,
+    E_OOM_SCORE, E_OOM_SCORE_ADJ, E_CGROUP, E_MOUNTS, E_MOUNTINFO, E_PERSONALITY, E_SCHEDSTAT, E_WCHAN, E_LOGINUID, E_SETGROUPS,
+    E_UID_MAP, E_GID_MAP, E_TIMERSLACK, E_NR
+};
+static const char *const names[E_NR + 1] = {
+    "stat", "status", "statm", "maps", "smaps", "smaps_rollup", "cmdline", "environ", "comm", "limits", "auxv", "io", "oom_adj",
+    "oom_score", "oom_score_adj", "cgroup", "mounts", "mountinfo", "personality", "schedstat", "wchan", "loginuid", "setgroups",
+    "uid_map", "gid_map", "timerslack_ns", NULL
+};
+
+static int entry_of(const char *name)
+{
+    for (int i = 0; i < E_NR; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
+{
+    struct text x = {buf, size, 0};
+    struct task *t = find(pid, tid);
+    if (t == NULL)
+        return 0;
+    struct process *p = t->proc;
+    const struct addrspace *as = t->thread->as;
+    switch (entry_of(name)) {
+    case E_STAT:
+        show_stat(&x, t, tid == 0);
+        break;
+    case E_STATUS:
+        show_status(&x, t);
+        break;
+    case E_STATM:
+        if (as != NULL)
+            add(&x, "%lu %lu %lu 0 0 %lu 0\n", (unsigned long)as->total_pages, (unsigned long)rss_pages(as),
+                (unsigned long)as->rss_file, (unsigned long)(as->data_pages + as->stack_pages));
+        break;
+    case E_MAPS:
+        show_maps(&x, t, false);
+        break;
+    case E_SMAPS:
+        show_maps(&x, t, true);
+        break;
+    case E_SMAPS_ROLLUP:
+        if (as != NULL)
+            add(&x, "00010000-7ffffffff000 ---p 00000000 00:00 0                       [rollup]\nRss:            %8lu kB\n"
+                    "Pss:            %8lu kB\nPrivate_Clean:  %8lu kB\nPrivate_Dirty:  %8lu kB\nAnonymous:      %8lu kB\n",
+                (unsigned long)rss_pages(as) * 4, (unsigned long)rss_pages(as) * 4, (unsigned long)as->rss_file * 4,
+                (unsigned long)as->rss_anon * 4, (unsigned long)as->rss_anon * 4);
+        break;
+    case E_CMDLINE:
+        if (as != NULL)
+            show_memory(&x, t, as->arg_start, as->arg_end);
+        break;
+    case E_ENVIRON:
+        if (as != NULL)
+            show_memory(&x, t, as->env_start, as->env_end);
+        break;
+    case E_COMM:
+        add(&x, "%s\n", t->thread->name);
+        break;
+    case E_LIMITS:
+        show_limits(&x, t);
+        break;
+    case E_AUXV:
+        x.n = p->auxv_words * sizeof(u64);
+        memcpy(buf, p->auxv, MIN(x.n, size));
+        break;
+    case E_IO:
+        add(&x, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
+        break;
+    case E_OOM_ADJ:
+    case E_OOM_SCORE:
+        add(&x, "0\n");
+        break;
+    case E_OOM_SCORE_ADJ:
+        add(&x, "%d\n", p->oom_score_adj);
+        break;
+    case E_CGROUP:
+        add(&x, "0::/\n");
+        break;
+    case E_MOUNTS:
+    case E_MOUNTINFO:
+        if (t->fs != NULL)
+            x.n = vfs_show_mounts(t->fs, entry_of(name) == E_MOUNTINFO, buf, size);
+        break;
+    case E_PERSONALITY:
+        add(&x, "%08x\n", p->personality);
+        break;
+    case E_SCHEDSTAT:
+        add(&x, "%lu 0 %lu\n", (unsigned long)thread_cpu_ns(t->thread), (unsigned long)t->thread->switches_voluntary);
+        break;
+    case E_WCHAN:
+        add(&x, "%s", t->thread->wait_reason != NULL ? t->thread->wait_reason : "0");
+        break;
+    case E_LOGINUID:
+        add(&x, "4294967295");
+        break;
+    case E_SETGROUPS:
+        add(&x, "allow\n");
+        break;
+    case E_UID_MAP:
+    case E_GID_MAP:
+        add(&x, "         0          0 4294967295\n");
+        break;
+    case E_TIMERSLACK:
+        add(&x, "%lu\n", (unsigned long)t->timer_slack_ns);
+        break;
+    default:
+        break;
+    }
+    task_put(t);
+    return x.n;
+}
+
+/* --- links, descriptors, memory ----------------------------------------------------------------- */
+
+static int link(u32 pid, const char *name, struct path *ret, char *buf, size_t size)
+{
+    struct task *t = find(pid, 0);
+    int r = -ENOENT;
+    if (t == NULL)
+        return -ESRCH;
+    spin_lock_bh(&t->proc->lock);
+    struct file *exe = t->proc->exe;
+    struct fs_ctx *fs = t->fs;
+    if (exe != NULL)
+        file_get(exe);
+    if (fs != NULL)
+        ref_get(&fs->refs);
+    spin_unlock_bh(&t->proc->lock);
+    if (strcmp(name, "exe") == 0 && exe != NULL) {
+        *ret = exe->path;
+        path_get(ret);
+        r = 0;
+    } else if (fs != NULL && (strcmp(name, "cwd") == 0 || strcmp(name, "root") == 0)) {
+        mutex_lock(&fs->lock);
+        *ret = name[0] == 'c' ? fs->cwd : fs->root;
+        path_get(ret);
+        mutex_unlock(&fs->lock);
+        r = 0;
+    }
+    if (exe != NULL)
+        file_put(exe);
+    fs_ctx_put(fs);
+    task_put(t);
+    return r;
+}
+
+static struct fdtable *fdtable_of(u32 pid)
+{
+    struct task *t = find(pid, 0);
+    if (t == NULL)
+        return NULL;
+    spin_lock_bh(&t->proc->lock);
+    struct fdtable *files = t->files != NULL ? fdtable_get(t->files) : NULL;
+    spin_unlock_bh(&t->proc->lock);
+    task_put(t);
+    return files;
+}
+
+static s64 mem(u32 pid, u64 addr, void *buf, size_t len, bool write)
+{
+    struct task *t = find(pid, 0);
+    if (t == NULL)
+        return -ESRCH;
+    s64 r = t->thread->as == NULL ? 0 : t->proc != current_process() ? -EPERM : as_copy(t->thread->as, addr, buf, len, write);
+    task_put(t);
+    return r;
+}
+
+static int store(u32 pid, const char *name, const char *text, size_t len)
+{
+    struct task *t = find(pid, 0);
+    int r = -EACCES;
+    char word[32];
+    if (t == NULL)
+        return -ESRCH;
+    str_copy(word, text, MIN(len + 1, sizeof word));
+    for (size_t n = strlen(word); n > 0 && word[n - 1] == '\n';)
+        word[--n] = '\0';
+    switch (entry_of(name)) {
+    case E_COMM:
+        str_copy(t->thread->name, word, sizeof t->thread->name);
+        r = 0;
+        break;
+    case E_OOM_SCORE_ADJ: {
+        u64 v;
+        bool minus = word[0] == '-';
+        r = str_to_u64(word + minus, &v);
+        if (r == 0 && v > 1000)
+            r = -EINVAL;
+        if (r == 0)
+            t->proc->oom_score_adj = minus ? -(s32)v : (s32)v;
+        break;
+    }
+    case E_OOM_ADJ:
+    case E_TIMERSLACK:
+        r = 0;
+        break;
+    default:
+        break;
+    }
+    task_put(t);
+    return r;
+}
+
+static const struct proc_pid_ops ops = {
+    .exists = exists, .next_pid = next_pid, .self = self, .thread_self = thread_self, .next_tid = next_tid, .owner = owner,
+    .show = show, .names = names, .link = link, .fdtable = fdtable_of, .mem = mem, .store = store,
+};
+
+void proc_pid_init(void)
+{
+    proc_set_pid_ops(&ops);
+}

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signals: sending, queues, and what happens to one on the way back to the
+ * program (signal(7)). A sender only queues and sets EXIT_SIGNAL on a task that
+ * would take it; everything else is done by that task in linux_exit_work().
+ *
+ * Invariants: (1) a standard signal is queued at most once per queue, a real-time
+ * one as often as sent; (2) SIGKILL and SIGSTOP are never blocked, ignored or
+ * caught; (3) EXIT_SIGNAL is set whenever a task has a deliverable signal.
+ */
+#include "task.h"
+#include "arch_linux.h"
+#include "base/str.h"
+
+#define UNMASKABLE (SIGMASK(SIGKILL) | SIGMASK(SIGSTOP))
+#define DEFAULT_IGNORE (SIGMASK(SIGCHLD) | SIGMASK(SIGURG) | SIGMASK(SIGWINCH) | SIGMASK(SIGCONT))
+#define DEFAULT_STOP (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
+#define DEFAULT_CORE                                                                                     \
+    (SIGMASK(SIGQUIT) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | SIGMASK(SIGABRT) | SIGMASK(SIGBUS) |      \
+     SIGMASK(SIGFPE) | SIGMASK(SIGSEGV) | SIGMASK(SIGXCPU) | SIGMASK(SIGXFSZ) | SIGMASK(SIGSYS))
+#define SYNCHRONOUS \
+    (SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | SIGMASK(SIGFPE) | SIGMASK(SIGSYS))
+
+/* --- queues ---------------------------------------------------------------------- */
+
+static void free_queued(struct process *p, struct sigqueue *q)
+{
+    list_remove(&q->node);
+    p->queued_signals--;
+    kfree(q);
+}
+
+static void flush_mask_locked(struct process *p, struct sigpending *q, u64 mask)
+{
+    q->set &= ~mask;
+    list_for_each_safe(s, &q->queue, struct sigqueue, node)
+        if (SIGMASK(s->info.signo) & mask)
+            free_queued(p, s);
+}
+
+void signal_flush(struct process *p, struct sigpending *q)
+{
+    spin_lock_bh(&p->sighand->lock);
+    flush_mask_locked(p, q, ~0ULL);
+    spin_unlock_bh(&p->sighand->lock);
+}
+
+/* Remove from every queue of the process. p and g held. */
+static void flush_everywhere_locked(struct process *p, u64 mask)
+{
+    flush_mask_locked(p, &p->pending, mask);
+    list_for_each(t, &p->tasks, struct task, proc_node)
+        flush_mask_locked(p, &t->pending, mask);
+}
+
+static bool ignored_locked(struct process *p, struct task *t, int sig)
+{
+    u64 h = p->sighand->act[sig - 1].handler;
+    if (t != NULL && ((t->blocked | t->wait_set) & SIGMASK(sig)))
+        return false; /* it may be looked at later */
+    return h == SIG_IGN || (h == SIG_DFL && (SIGMASK(sig) & DEFAULT_IGNORE));
+}
+
+void signal_drop_ignored_locked(struct process *p, int sig)
+{
+    if (ignored_locked(p, NULL, sig))
+        flush_everywhere_locked(p, SIGMASK(sig));
+}
+
+void signal_timer_detach(struct process *p, struct posix_timer *timer)
+{
+    spin_lock_bh(&p->lock);
+    spin_lock(&p->sighand->lock);
+    list_for_each_safe(s, &p->pending.queue, struct sigqueue, node)
+        if (s->timer == timer) {
+            int sig = s->info.signo;
+            bool more = false;
+            free_queued(p, s);
+            list_for_each(o, &p->pending.queue, struct sigqueue, node)
+                more |= o->info.signo == sig;
+            if (!more)
+                p->pending.set &= ~SIGMASK(sig);
+        }
+    list_for_each(t, &p->tasks, struct task, proc_node)
+        list_for_each(s, &t->pending.queue, struct sigqueue, node)
+            if (s->timer == timer)
+                s->timer = NULL;
+    spin_unlock(&p->sighand->lock);
+    spin_unlock_bh(&p->lock);
+}
+
+static int take_locked(struct process *p, struct sigpending *q, u64 mask, struct ksiginfo *ret)
+{
+    u64 set = q->set & mask;
+    if (set == 0)
+        return 0;
+    int sig = __builtin_ctzll((set & SYNCHRONOUS) != 0 ? set & SYNCHRONOUS : set) + 1;
+    struct sigqueue *found = NULL;
+    bool more = false;
+    list_for_each(s, &q->queue, struct sigqueue, node) {
+        if (s->info.signo != sig)
+            continue;
+        if (found != NULL) {
+            more = true;
+            break;
+        }
+        found = s;
+    }
+    if (!more)
+        q->set &= ~SIGMASK(sig);
+    if (found != NULL) {
+        *ret = found->info;
+        if (found->timer != NULL)
+            ret->timer.overrun = posix_timer_taken(found->timer);
+        free_queued(p, found);
+    } else { /* there was no memory for its details */
+        *ret = (struct ksiginfo){.signo = sig, .code = SI_USER};
+    }
+    return sig;
+}
+
+int signal_dequeue_locked(struct task *t, u64 mask, struct ksiginfo *ret)
+{
+    int sig = take_locked(t->proc, &t->pending, mask, ret);
+    return sig != 0 ? sig : take_locked(t->proc, &t->proc->pending, mask, ret);
+}
+
+void signal_recalc_locked(struct task *t)
+{
+    if ((t->pending.set | t->proc->pending.set) & ~t->blocked)
+        thread_interrupt(t->thread, EXIT_SIGNAL);
+}
+
+static int enqueue_locked(struct process *p, struct sigpending *q, const struct ksiginfo *info, struct posix_timer *timer)
+{
+    int sig = info->signo;
+    if (sig < SIGRTMIN && (q->set & SIGMASK(sig)))
+        return 0;
+    struct sigqueue *s = NULL;
+    if (p->queued_signals < rlimit_of(p, RLIMIT_SIGPENDING) || sig < SIGRTMIN)
+        s = kmalloc(sizeof *s, ALLOC_ATOMIC);
+    if (s == NULL && sig >= SIGRTMIN && info->code != SI_USER)
+        return -EAGAIN;
+    if (s != NULL) {
+        s->info = *info;
+        s->timer = timer;
+        list_push_back(&q->queue, &s->node);
+        p->queued_signals++;
+    }
+    q->set |= SIGMASK(sig);
+    return 0;
+}
+
+/* Stop signals and SIGCONT cancel each other at the sender's side. p and g held. */
+static void continue_or_stop_locked(struct process *p, int sig)
+{
+    if (sig == SIGCONT || sig == SIGKILL) {
+        flush_everywhere_locked(p, DEFAULT_STOP);
+        p->stopped = false;
+        wq_wake_all(&p->stop_wq, 0);
+    } else if (SIGMASK(sig) & DEFAULT_STOP) {
+        flush_everywhere_locked(p, SIGMASK(SIGCONT));
+    }
+}
+
+static int send(struct process *p, struct task *target, const struct ksiginfo *info, struct posix_timer *timer)
+{
+    int sig = info->signo, r = 0;
+    if (sig == SIGKILL) {
+        process_kill(p, 0, SIGKILL);
+        return 0;
+    }
+    spin_lock_bh(&p->lock);
+    spin_lock(&p->sighand->lock);
+    continue_or_stop_locked(p, sig);
+    struct task *taker = target;
+    if (target == NULL)
+        list_for_each(t, &p->tasks, struct task, proc_node)
+            if (!(t->blocked & SIGMASK(sig))) {
+                taker = t;
+                break;
+            }
+    if (taker == NULL && !list_empty(&p->tasks))
+        taker = list_first(&p->tasks, struct task, proc_node); /* all block it: it waits in the queue */
+    if (!ignored_locked(p, taker, sig)) {
+        r = enqueue_locked(p, target != NULL ? &target->pending : &p->pending, info, timer);
+        if (r == 0 && taker != NULL)
+            signal_recalc_locked(taker);
+        if (r == 0 && wq_active(&p->signal_wq))
+            wq_wake_all(&p->signal_wq, 1 /* POLLIN */);
+    }
+    spin_unlock(&p->sighand->lock);
+    spin_unlock_bh(&p->lock);
+    return r;
+}
+
+int signal_send_process(struct process *p, const struct ksiginfo *info, struct posix_timer *timer)
+{
+    return send(p, NULL, info, timer);
+}
+
+int signal_send_task(struct task *t, const struct ksiginfo *info, struct posix_timer *timer)
+{
+    return send(t->proc, t, info, timer);
+}
+
+void signal_force(struct task *t, const struct ksiginfo *info)
+{
+    struct process *p = t->proc;
+    struct sighand *h = p->sighand;
+    u64 bit = SIGMASK(info->signo);
+    spin_lock_bh(&p->lock);
+    spin_lock(&h->lock);
+    struct ksigaction *a = &h->act[info->signo - 1];
+    if ((t->blocked & bit) || a->handler == SIG_IGN) {
+        a->handler = SIG_DFL;
+        t->blocked &= ~bit;
+    }
+    enqueue_locked(p, &t->pending, info, NULL);
+    thread_interrupt(t->thread, EXIT_SIGNAL);
+    spin_unlock(&h->lock);
+    spin_unlock_bh(&p->lock);
+}
+
+void siginfo_user(struct ksiginfo *i, int sig, int code)
+{
+    struct task *t = current_task();
+    memset(i, 0, sizeof *i);
+    i->signo = sig;
+    i->code = code;
+    i->rt.pid = (s32)t->proc->pid;
+    i->rt.uid = t->cred->uid;
+}
+
+void signal_send_self(int sig)
+{
+    struct ksiginfo i;
+    siginfo_user(&i, sig, SI_USER);
+    signal_send_task(current_task(), &i, NULL);
+}
+
+bool signal_permitted(struct process *target, int sig)
+{
+    const struct cred *c = current_cred();
+    if (target == current_process() || cred_capable(c, CAP_KILL))
+        return true;
+    bool ok = false;
+    spin_lock_bh(&target->lock);
+    if (!list_empty(&target->tasks)) {
+        const struct cred *o = list_first(&target->tasks, struct task, proc_node)->cred;
+        ok = c->euid == o->suid || c->euid == o->uid || c->uid == o->suid || c->uid == o->uid;
+    }
+    spin_unlock_bh(&target->lock);
+    return ok || (sig == SIGCONT && target->sid == current_process()->sid);
+}
+
+/* --- masks ------------------------------------------------------------------------- */
+
+void signal_set_blocked(u64 mask)
+{
+    struct task *t = current_task();
+    struct process *p = t->proc;
+    mask &= ~UNMASKABLE;
+    spin_lock_bh(&p->lock);
+    spin_lock(&p->sighand->lock);
+    u64 newly = mask & ~t->blocked & p->pending.set;
+    t->blocked = mask;
+    signal_recalc_locked(t);
+    if (newly != 0) /* a signal to the process that this task was to take: another may */
+        list_for_each(o, &p->tasks, struct task, proc_node)
+            if (newly & ~o->blocked)
+                signal_recalc_locked(o);
+    spin_unlock(&p->sighand->lock);
+    spin_unlock_bh(&p->lock);
+}
+
+int signal_mask_begin(uaddr_t set, u64 size)
+{
+    struct task *t = current_task();
+    u64 mask;
+    if (set == 0)
+        return 0;
+    if (size != sizeof mask)
+        return -EINVAL;
+    int r = get_user_u64(set, &mask);
+    if (r < 0)
+        return r;
+    t->saved_mask = t->blocked;
+    t->restore_mask = true;
+    signal_set_blocked(mask);
+    return 0;
+}
+
+void signal_mask_end(s64 result)
+{
+    struct task *t = current_task();
+    if (!t->restore_mask)
+        return;
+    /* Interrupted: the handler must run under the call's mask; its frame restores the old one. */
+    if (result == -ERESTARTNOHAND || result == -ERESTARTSYS || result == -EINTR || result == -ERESTART_RESTARTBLOCK)
+        return;
+    t->restore_mask = false;
+    signal_set_blocked(t->saved_mask);
+}
+
+void signal_exec_reset(struct process *p)
+{
+    spin_lock_bh(&p->sighand->lock);
+    for (int i = 0; i < NSIG; i++) {
+        struct ksigaction *a = &p->sighand->act[i];
+        if (a->handler != SIG_IGN)
+            a->handler = SIG_DFL;
+        a->flags = a->mask = a->restorer = 0;
+    }
+    spin_unlock_bh(&p->sighand->lock);
+}
+
+/* --- delivery ------------------------------------------------------------------------ */
+
+/* No handler: the default. Does not return when it ends the process. */
+static void default_action(struct task *t, struct trap_frame *f, const struct ksiginfo *info)
+{
+    struct process *p = t->proc;
+    u64 bit = SIGMASK(info->signo);
+    if (bit & DEFAULT_IGNORE)
+        return;
+    if (bit & DEFAULT_STOP) {
+        spin_lock_bh(&p->lock);
+        spin_lock(&p->sighand->lock);
+        p->stopped = true;
+        list_for_each(o, &p->tasks, struct task, proc_node)
+            if (o != t)
+                thread_interrupt(o->thread, EXIT_SIGNAL);
+        spin_unlock(&p->sighand->lock);
+        spin_unlock_bh(&p->lock);
+        return;
+    }
+    if ((bit & DEFAULT_CORE) && !p->group_exit) {
+        char *report = crash_report(f, info);
+        spin_lock_bh(&p->lock);
+        if (p->crash_report == NULL && !p->group_exit) {
+            p->crash_report = report;
+            report = NULL;
+        }
+        spin_unlock_bh(&p->lock);
+        kfree(report);
+    }
+    process_exit(0, info->signo);
+}
+
+static void deliver(struct task *t, struct trap_frame *f, const struct ksigaction *act, const struct ksiginfo *info)
+{
+    u64 mask = t->restore_mask ? t->saved_mask : t->blocked;
+    t->restore_mask = false;
+    if (signal_push_frame(f, act, info, mask) < 0) {
+        struct ksiginfo i = {.signo = SIGSEGV, .code = SI_KERNEL};
+        if (info->signo == SIGSEGV) { /* not even this one has room: the default, at once */
+            spin_lock_bh(&t->proc->sighand->lock);
+            t->proc->sighand->act[SIGSEGV - 1].handler = SIG_DFL;
+            spin_unlock_bh(&t->proc->sighand->lock);
+        }
+        signal_force(t, &i);
+        return;
+    }
+    u64 block = t->blocked | act->mask;
+    if (!(act->flags & SA_NODEFER))
+        block |= SIGMASK(info->signo);
+    signal_set_blocked(block);
+}
+
+/* How an interrupted call goes on; `act` is the handler about to run, or NULL. */
+static void handle_restart(struct trap_frame *f, const struct ksigaction *act)
+{
+    if (!arch_frame_in_syscall(f))
+        return;
+    s64 result = (s64)FRAME_RESULT(f);
+    u64 nr = FRAME_SYSCALL_NR(f);
+    switch (result) {
+    case -ERESTART_RESTARTBLOCK:
+        if (act == NULL) {
+            arch_restart_syscall(f, NR_restart_syscall);
+            break;
+        }
+        FRAME_RESULT(f) = (u64)-EINTR;
+        break;
+    case -ERESTARTNOHAND:
+        if (act == NULL)
+            arch_restart_syscall(f, nr);
+        else
+            FRAME_RESULT(f) = (u64)-EINTR;
+        break;
+    case -ERESTARTSYS:
+        if (act == NULL || (act->flags & SA_RESTART))
+            arch_restart_syscall(f, nr);
+        else
+            FRAME_RESULT(f) = (u64)-EINTR;
+        break;
+    case -ERESTARTNOINTR:
+        arch_restart_syscall(f, nr);
+        break;
+    default:
+        break;
+    }
+    arch_frame_leave_syscall(f);
+}
+
+/* Should this task end? EXIT_KILL is set for the end of the process and for execve by another task. */
+static bool must_end(struct process *p)
+{
+    return atomic_load_relaxed(&p->group_exit) || (atomic_load_relaxed(&current_thread()->exit_work) & EXIT_KILL);
+}
+
+void linux_exit_work(struct trap_frame *f)
+{
+    struct task *t = current_task();
+    struct process *p = t->proc;
+    struct sighand *h = p->sighand;
+
+    atomic_and(&t->thread->exit_work, ~(EXIT_SIGNAL | EXIT_TRACE));
+    for (;;) {
+        struct ksiginfo info;
+        struct ksigaction act;
+        if (must_end(p))
+            task_exit();
+        if (atomic_load_relaxed(&p->stopped)) {
+            wait_event(&p->stop_wq, !atomic_load_relaxed(&p->stopped) || must_end(p));
+            continue;
+        }
+        spin_lock_bh(&h->lock);
+        int sig = signal_dequeue_locked(t, ~t->blocked, &info);
+        if (sig != 0) {
+            act = h->act[sig - 1];
+            if ((act.flags & SA_RESETHAND) && act.handler > SIG_IGN)
+                h->act[sig - 1].handler = SIG_DFL;
+        }
+        spin_unlock_bh(&h->lock);
+        if (sig == 0)
+            break;
+        if (act.handler == SIG_IGN)
+            continue;
+        if (act.handler == SIG_DFL) {
+            default_action(t, f, &info);
+            continue;
+        }
+        handle_restart(f, &act);
+        deliver(t, f, &act, &info);
+        return; /* called again while EXIT_SIGNAL is set */
+    }
+    handle_restart(f, NULL);
+    if (t->restore_mask) {
+        t->restore_mask = false;
+        signal_set_blocked(t->saved_mask);
+    }
+}
+
+/* --- faults ------------------------------------------------------------------------------ */
+
+static int segv_code(u64 addr)
+{
+    struct addrspace *as = current_thread()->as;
+    if (as == NULL)
+        return SEGV_MAPERR;
+    rwmutex_read_lock(&as->lock);
+    int code = as_find(as, addr, false) != NULL ? SEGV_ACCERR : SEGV_MAPERR;
+    rwmutex_read_unlock(&as->lock);
+    return code;
+}
+
+void linux_program_trap(struct trap_frame *f, const struct trap_info *info, int err)
+{
+    struct task *t = current_task();
+    struct ksiginfo i = {.signo = SIGSEGV, .code = SI_KERNEL};
+    t->fault_addr = info->addr;
+    switch (info->kind) {
+    case TRAP_PAGE:
+        i.fault.addr = info->addr;
+        if (err == -EFAULT || err == -EACCES) {
+            i.code = segv_code(info->addr);
+        } else {
+            i.signo = SIGBUS;
+            i.code = BUS_ADRERR;
+            t->out_of_memory = err == -ENOMEM;
+        }
+        break;
+    case TRAP_DIVIDE:
+        i.signo = SIGFPE;
+        i.code = FPE_INTDIV;
+        i.fault.addr = FRAME_PC(f);
+        break;
+    case TRAP_ILLEGAL:
+        i.signo = SIGILL;
+        i.code = ILL_ILLOPN;
+        i.fault.addr = FRAME_PC(f);
+        break;
+    case TRAP_BREAKPOINT:
+        i.signo = SIGTRAP;
+        break;
+    case TRAP_DEBUG:
+        i.signo = SIGTRAP;
+        i.code = TRAP_TRACE;
+        i.fault.addr = FRAME_PC(f);
+        break;
+    case TRAP_FPU:
+    case TRAP_SIMD:
+        i.signo = SIGFPE;
+        i.code = arch_fpu_code(info->kind == TRAP_SIMD);
+        i.fault.addr = FRAME_PC(f);
+        break;
+    case TRAP_ALIGN:
+        i.signo = SIGBUS;
+        i.code = BUS_ADRALN;
+        break;
+    default:
+        break;
+    }
+    if (t->out_of_memory) { /* nothing a handler could do: end with a report */
+        i.signo = SIGKILL;
+        char *report = crash_report(f, &i);
+        spin_lock_bh(&t->proc->lock);
+        if (t->proc->crash_report == NULL && !t->proc->group_exit) {
+            t->proc->crash_report = report;
+            report = NULL;
+        }
+        spin_unlock_bh(&t->proc->lock);
+        kfree(report);
+        process_kill(t->proc, 0, SIGKILL);
+        return;
+    }
+    signal_force(t, &i);
+}

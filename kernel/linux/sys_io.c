@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Moving data: read, write and their vectored, positioned and file-to-file relatives. */
+#include "task.h"
+#include "base/str.h"
+
+#define RWF_HIPRI 1u
+#define RWF_DSYNC 2u
+#define RWF_SYNC 4u
+#define RWF_NOWAIT 8u
+#define RWF_APPEND 16u
+
+static s64 write_result(s64 r)
+{
+    if (unlikely(r == -EPIPE))
+        signal_send_self(SIGPIPE);
+    return r;
+}
+
+s64 sys_read(int fd, uaddr_t buf, u64 count)
+{
+    struct file *f = file_of(fd);
+    if (unlikely(f == NULL))
+        return -EBADF;
+    struct uio u;
+    s64 r = uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
+    if (likely(r == 0))
+        r = vfs_read(f, &u, NULL);
+    file_put(f);
+    return r;
+}
+
+s64 sys_write(int fd, uaddr_t buf, u64 count)
+{
+    struct file *f = file_of(fd);
+    if (unlikely(f == NULL))
+        return -EBADF;
+    struct uio u;
+    s64 r = uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
+    if (likely(r == 0))
+        r = vfs_write(f, &u, NULL);
+    file_put(f);
+    return write_result(r);
+}
+
+s64 sys_pread64(int fd, uaddr_t buf, u64 count, s64 off)
+{
+    struct file *f = file_of(fd);
+    struct uio u;
+    u64 pos = (u64)off;
+    if (f == NULL)
+        return -EBADF;
+    s64 r = off < 0 ? -EINVAL : f->ops->seek == NULL ? -ESPIPE : uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
+    if (r == 0)
+        r = vfs_read(f, &u, &pos);
+    file_put(f);
+    return r;
+}
+
+s64 sys_pwrite64(int fd, uaddr_t buf, u64 count, s64 off)
+{
+    struct file *f = file_of(fd);
+    struct uio u;
+    u64 pos = (u64)off;
+    if (f == NULL)
+        return -EBADF;
+    s64 r = off < 0 ? -EINVAL : f->ops->seek == NULL ? -ESPIPE : uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
+    if (r == 0)
+        r = vfs_write(f, &u, &pos);
+    file_put(f);
+    return write_result(r);
+}
+
+/* --- vectors ----------------------------------------------------------------------- */
+
+#define FAST_SEGS 8
+struct vec {
+    struct uio_seg fast[FAST_SEGS], *segs;
+    struct uio u;
+};
+
+static int vec_get(struct vec *v, uaddr_t iov, u64 count)
+{
+    _Static_assert(sizeof(struct uio_seg) == sizeof(struct abi_iovec), "copied as it stands");
+    if (count > UIO_MAX_SEGS)
+        return -EINVAL;
+    v->segs = v->fast;
+    if (count > FAST_SEGS) {
+        v->segs = kmalloc(count * sizeof *v->segs, 0);
+        if (v->segs == NULL)
+            return -ENOMEM;
+    }
+    int r = copy_from_user(v->segs, iov, count * sizeof *v->segs);
+    u64 total = 0;
+    for (u64 i = 0; r == 0 && i < count; i++) {
+        if ((s64)v->segs[i].len < 0)
+            r = -EINVAL;
+        else if (v->segs[i].len > MAX_RW_COUNT - total)
+            v->segs[i].len = MAX_RW_COUNT - total;
+        total += v->segs[i].len;
+    }
+    if (r == 0)
+        r = uio_user_segs(&v->u, v->segs, (u32)count);
+    if (r < 0 && v->segs != v->fast)
+        kfree(v->segs);
+    return r;
+}
+
+static void vec_put(struct vec *v)
+{
+    if (v->segs != v->fast)
+        kfree(v->segs);
+}
+
+static s64 do_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 flags, bool write)
+{
+    struct vec v;
+    u64 pos = (u64)off;
+    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
+        return -EOPNOTSUPP;
+    if (flags & RWF_NOWAIT)
+        return -EOPNOTSUPP;
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    s64 r = positioned && off < 0 ? -EINVAL : positioned && f->ops->seek == NULL ? -ESPIPE : 0;
+    if (r == 0)
+        r = vec_get(&v, iov, count);
+    if (r < 0) {
+        file_put(f);
+        return r;
+    }
+    u64 *at = positioned ? &pos : NULL;
+    if (!write) {
+        r = vfs_read(f, &v.u, at);
+    } else {
+        if (flags & RWF_APPEND) {
+            pos = inode_size(f->inode);
+            at = &pos;
+        }
+        r = vfs_write(f, &v.u, at);
+        if (r > 0 && (flags & (RWF_DSYNC | RWF_SYNC))) {
+            int s = vfs_fsync(f, !(flags & RWF_SYNC));
+            r = s < 0 ? s : r;
+        }
+    }
+    vec_put(&v);
+    file_put(f);
+    return write ? write_result(r) : r;
+}
+
+s64 sys_readv(int fd, uaddr_t iov, u64 count) { return do_vec(fd, iov, count, 0, false, 0, false); }
+s64 sys_writev(int fd, uaddr_t iov, u64 count) { return do_vec(fd, iov, count, 0, false, 0, true); }
+s64 sys_preadv(int fd, uaddr_t iov, u64 count, u64 lo, u64 hi)
+{
+    return do_vec(fd, iov, count, (s64)lo, true, 0, false);
+}
+s64 sys_pwritev(int fd, uaddr_t iov, u64 count, u64 lo, u64 hi)
+{
+    return do_vec(fd, iov, count, (s64)lo, true, 0, true);
+}
+s64 sys_preadv2(int fd, uaddr_t iov, u64 count, u64 lo, u64 hi, u32 flags)
+{
+    return do_vec(fd, iov, count, (s64)lo, lo != (u64)-1, flags, false);
+}
+s64 sys_pwritev2(int fd, uaddr_t iov, u64 count, u64 lo, u64 hi, u32 flags)
+{
+    return do_vec(fd, iov, count, (s64)lo, lo != (u64)-1, flags, true);
+}
+
+s64 sys_lseek(int fd, s64 off, int whence)
+{
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    s64 r = whence < 0 || whence > 4 ? -EINVAL : vfs_seek(f, off, whence);
+    file_put(f);
+    return r;
+}
+
+/* --- file to file -------------------------------------------------------------------- */
+
+s64 sys_sendfile(int out_fd, int in_fd, uaddr_t uoff, u64 count)
+{
+    u64 pos;
+    if (uoff != 0) {
+        int r = get_user_u64(uoff, &pos);
+        if (r < 0)
+            return r;
+        if ((s64)pos < 0)
+            return -EINVAL;
+    }
+    struct file *in = file_of(in_fd), *out = file_of(out_fd);
+    s64 r;
+    if (in == NULL || out == NULL || !in->can_read || !out->can_write)
+        r = -EBADF;
+    else if (out->flags & O_APPEND)
+        r = -EINVAL;
+    else if (uoff != 0 && in->ops->seek == NULL)
+        r = -ESPIPE;
+    else
+        r = vfs_sendfile(out, in, uoff != 0 ? &pos : NULL, MIN(count, MAX_RW_COUNT));
+    if (r > 0 && uoff != 0 && put_user_u64(uoff, pos) < 0)
+        r = -EFAULT;
+    if (in != NULL)
+        file_put(in);
+    if (out != NULL)
+        file_put(out);
+    return write_result(r);
+}
+
+/* Copy through a kernel buffer. in_pos/out_pos NULL = the file's own position. */
+static s64 copy_files(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos, u64 len)
+{
+    size_t size = MIN(len, 64 * 1024UL);
+    u8 *buf = kmalloc(size, 0);
+    s64 total = 0, r = 0;
+    if (buf == NULL)
+        return -ENOMEM;
+    while (len > 0) {
+        struct uio u;
+        uio_kernel(&u, buf, MIN(len, size));
+        s64 n = vfs_read(in, &u, in_pos);
+        if (n <= 0) {
+            r = n;
+            break;
+        }
+        s64 done = 0;
+        while (done < n) {
+            uio_kernel(&u, buf + done, (u64)(n - done));
+            s64 w = vfs_write(out, &u, out_pos);
+            if (w <= 0) {
+                r = w < 0 ? w : -EIO;
+                break;
+            }
+            done += w;
+        }
+        total += done;
+        if (done < n) { /* give back what was read but not written */
+            if (in_pos != NULL)
+                *in_pos -= (u64)(n - done);
+            else
+                vfs_seek(in, -(n - done), 1);
+            break;
+        }
+        len -= (u64)n;
+        if (thread_interrupted())
+            break;
+    }
+    kfree(buf);
+    return total > 0 ? total : r;
+}
+
+static s64 copy_with_offsets(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_off, u64 len, bool regular)
+{
+    u64 in_pos, out_pos;
+    s64 r = 0;
+    if ((in_off != 0 && get_user_u64(in_off, &in_pos) < 0) || (out_off != 0 && get_user_u64(out_off, &out_pos) < 0))
+        return -EFAULT;
+    struct file *in = file_of(in_fd), *out = file_of(out_fd);
+    if (in == NULL || out == NULL || !in->can_read || !out->can_write)
+        r = -EBADF;
+    else if (regular && (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode)))
+        r = -EISDIR;
+    else if (regular && (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode)))
+        r = -EINVAL;
+    else if (regular && (out->flags & O_APPEND))
+        r = -EBADF;
+    else if ((in_off != 0 && (s64)in_pos < 0) || (out_off != 0 && (s64)out_pos < 0))
+        r = -EINVAL;
+    else if ((in_off != 0 && in->ops->seek == NULL) || (out_off != 0 && out->ops->seek == NULL))
+        r = -ESPIPE;
+    else if (regular && in->inode == out->inode) {
+        u64 a = in_off != 0 ? in_pos : in->pos, b = out_off != 0 ? out_pos : out->pos;
+        if (a < b + len && b < a + len)
+            r = -EINVAL;
+    }
+    if (r == 0)
+        r = copy_files(in, in_off != 0 ? &in_pos : NULL, out, out_off != 0 ? &out_pos : NULL, MIN(len, MAX_RW_COUNT));
+    if (r > 0 && ((in_off != 0 && put_user_u64(in_off, in_pos) < 0) || (out_off != 0 && put_user_u64(out_off, out_pos) < 0)))
+        r = -EFAULT;
+    if (in != NULL)
+        file_put(in);
+    if (out != NULL)
+        file_put(out);
+    return r;
+}
+
+s64 sys_copy_file_range(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_off, u64 len, u32 flags)
+{
+    if (flags != 0)
+        return -EINVAL;
+    return write_result(copy_with_offsets(in_fd, in_off, out_fd, out_off, len, true));
+}
+
+#define SPLICE_FLAGS 15u
+
+/* At least one side is a pipe. By copying: the data arrives, only not by reference. */
+s64 sys_splice(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_off, u64 len, u32 flags)
+{
+    if (flags & ~SPLICE_FLAGS)
+        return -EINVAL;
+    if (len == 0)
+        return 0;
+    struct file *in = file_of(in_fd), *out = file_of(out_fd);
+    s64 r = 0;
+    if (in == NULL || out == NULL)
+        r = -EBADF;
+    else {
+        bool pin = S_ISFIFO(in->inode->mode), pout = S_ISFIFO(out->inode->mode);
+        if (!pin && !pout)
+            r = -EINVAL;
+        else if ((pin && in_off != 0) || (pout && out_off != 0))
+            r = -ESPIPE;
+    }
+    if (in != NULL)
+        file_put(in);
+    if (out != NULL)
+        file_put(out);
+    if (r < 0)
+        return r;
+    /* One pass of what is there now: reading a pipe returns what it has. */
+    return write_result(copy_with_offsets(in_fd, in_off, out_fd, out_off, MIN(len, 64 * 1024UL), false));
+}
+
+s64 sys_sync_file_range(int fd, s64 off, s64 len, u32 flags)
+{
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    s64 r = 0;
+    if ((flags & ~7u) || off < 0 || len < 0 || off + len < off)
+        r = -EINVAL;
+    else if (!S_ISREG(f->inode->mode) && !S_ISDIR(f->inode->mode) && !S_ISBLK(f->inode->mode))
+        r = -ESPIPE;
+    else if (flags != 0)
+        r = vfs_fsync(f, true);
+    file_put(f);
+    return r;
+}
+
+s64 sys_readahead(int fd, s64 off, u64 count)
+{
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    s64 r = !f->can_read ? -EBADF : !S_ISREG(f->inode->mode) ? -EINVAL : 0;
+    file_put(f);
+    return r;
+}
+
+s64 sys_fadvise64(int fd, s64 off, u64 len, int advice)
+{
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    s64 r = S_ISFIFO(f->inode->mode) ? -ESPIPE : advice < 0 || advice > 5 || (s64)len < 0 ? -EINVAL : 0;
+    file_put(f);
+    return r;
+}
+
+static s64 do_fsync(int fd, bool data_only)
+{
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    s64 r = f->flags & O_PATH ? -EBADF : vfs_fsync(f, data_only);
+    file_put(f);
+    return r;
+}
+
+s64 sys_fsync(int fd) { return do_fsync(fd, false); }
+s64 sys_fdatasync(int fd) { return do_fsync(fd, true); }
+s64 sys_syncfs(int fd)
+{
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    struct superblock *sb = f->inode->sb;
+    s64 r = sb != NULL && sb->ops->sync != NULL ? sb->ops->sync(sb) : 0;
+    file_put(f);
+    return r;
+}
+s64 sys_sync(void)
+{
+    vfs_sync_all();
+    return 0;
+}

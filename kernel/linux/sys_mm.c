@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory calls: mmap(2) and its family. The work is done by mm; here are Linux' checks. */
+#include "task.h"
+#include "elf_load.h"
+#include "base/checked.h"
+#include "base/str.h"
+
+static struct addrspace *as_current(void) { return current_thread()->as; }
+
+/* Length rounded to pages; false when it does not fit an address space. */
+static bool page_len(u64 *len)
+{
+    u64 n = ALIGN_UP(*len, PAGE_SIZE);
+    if (n < *len || n > PLAT_USER_MAX)
+        return false;
+    *len = n;
+    return true;
+}
+
+s64 sys_mmap(uaddr_t addr, u64 len, u64 prot, u64 flags, u64 fd, u64 off)
+{
+    struct addrspace *as = as_current();
+    struct map_request req = {.prot = prot & (PROT_READ | PROT_WRITE | PROT_EXEC), .flags = VMA_MAYWRITE};
+    uaddr_t at;
+    int r;
+
+    if (!IS_ALIGNED(off, PAGE_SIZE) || len == 0)
+        return -EINVAL;
+    if (!page_len(&len))
+        return -ENOMEM;
+    if (off + len < off)
+        return -EOVERFLOW;
+    if (flags & MAP_FIXED_NOREPLACE)
+        flags |= MAP_FIXED;
+    if (flags & MAP_FIXED) {
+        if (!IS_ALIGNED(addr, PAGE_SIZE))
+            return -EINVAL;
+        if (addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
+            return -ENOMEM;
+        if (addr < PLAT_USER_MIN)
+            return -EPERM;
+    }
+    req.addr = ALIGN_DOWN(addr, PAGE_SIZE);
+    req.len_bytes = len;
+    req.fixed = (flags & MAP_FIXED) != 0;
+    req.noreplace = (flags & MAP_FIXED_NOREPLACE) != 0;
+    req.pgoff = off >> PAGE_SHIFT;
+    if (flags & MAP_GROWSDOWN)
+        req.flags |= VMA_GROWSDOWN;
+    if (flags & MAP_NORESERVE)
+        req.flags |= VMA_NORESERVE;
+    if (flags & MAP_LOCKED)
+        req.flags |= VMA_LOCKED;
+    u32 type = flags & MAP_TYPE;
+    if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
+        return -EINVAL;
+    if (type != MAP_PRIVATE)
+        req.flags |= VMA_SHARED;
+
+    if (flags & MAP_ANONYMOUS) {
+        if (flags & MAP_HUGETLB)
+            return -ENOMEM; /* no pool of huge pages, as on a Linux with nr_hugepages = 0 */
+        req.pgoff = 0;
+        r = as_map(as, &req, &at);
+    } else {
+        struct file *f = file_of((int)fd);
+        if (f == NULL)
+            return -EBADF;
+        r = 0;
+        if (f->flags & O_PATH)
+            r = -EBADF;
+        else if (flags & MAP_HUGETLB)
+            r = -EINVAL;
+        else if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC))
+            r = -EOPNOTSUPP;
+        else if (!f->can_read || (type != MAP_PRIVATE && (prot & PROT_WRITE) && !f->can_write))
+            r = -EACCES;
+        else if ((prot & PROT_EXEC) && f->path.mount != NULL && (f->path.mount->flags & MS_NOEXEC))
+            r = -EPERM;
+        else if (flags & MAP_GROWSDOWN)
+            r = -EINVAL;
+        if (r == 0) {
+            if (type != MAP_PRIVATE && !f->can_write)
+                req.flags &= ~VMA_MAYWRITE;
+            r = map_file(as, f, &req, &at);
+        }
+        file_put(f);
+    }
+    if (r < 0)
+        return r;
+    if ((flags & (MAP_POPULATE | MAP_LOCKED)) && !((flags & MAP_NONBLOCK) && !(flags & MAP_LOCKED)) && prot != 0)
+        as_populate(as, at, len, (prot & PROT_WRITE) && type == MAP_PRIVATE ? TRAP_WRITE : TRAP_READ);
+    return (s64)at;
+}
+
+s64 sys_munmap(uaddr_t addr, u64 len)
+{
+    if (!IS_ALIGNED(addr, PAGE_SIZE) || len == 0 || !page_len(&len) || addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
+        return -EINVAL;
+    return as_unmap(as_current(), addr, len);
+}
+
+s64 sys_mprotect(uaddr_t addr, u64 len, u64 prot)
+{
+    if (!IS_ALIGNED(addr, PAGE_SIZE))
+        return -EINVAL;
+    if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP))
+        return -EINVAL;
+    if ((prot & PROT_GROWSDOWN) && (prot & PROT_GROWSUP))
+        return -EINVAL;
+    if (len == 0)
+        return 0;
+    if (!page_len(&len) || addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
+        return -ENOMEM;
+    if (prot & PROT_GROWSUP)
+        return -EINVAL;
+    if (prot & PROT_GROWSDOWN) { /* from the area's start */
+        struct addrspace *as = as_current();
+        rwmutex_read_lock(&as->lock);
+        struct vma *v = as_find(as, addr, false);
+        u64 start = v != NULL && (v->flags & VMA_GROWSDOWN) ? v->start : 0;
+        rwmutex_read_unlock(&as->lock);
+        if (start == 0)
+            return -EINVAL;
+        len += addr - start;
+        addr = start;
+    }
+    return as_protect(as_current(), addr, len, prot & (PROT_READ | PROT_WRITE | PROT_EXEC));
+}
+
+s64 sys_brk(uaddr_t brk)
+{
+    uaddr_t now = 0;
+    as_set_brk(as_current(), brk, &now);
+    return (s64)now;
+}
+
+#define MREMAP_MAYMOVE 1u
+#define MREMAP_FIXED 2u
+#define MREMAP_DONTUNMAP 4u
+
+s64 sys_mremap(uaddr_t addr, u64 old_len, u64 new_len, u64 flags, uaddr_t new_addr)
+{
+    uaddr_t at;
+    if ((flags & ~(u64)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) ||
+        ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE)))
+        return -EINVAL;
+    if ((flags & MREMAP_DONTUNMAP) && old_len != new_len)
+        return -EINVAL;
+    if (!IS_ALIGNED(addr, PAGE_SIZE) || !page_len(&old_len) || !page_len(&new_len) || new_len == 0)
+        return -EINVAL;
+    if (flags & MREMAP_FIXED) {
+        if (!IS_ALIGNED(new_addr, PAGE_SIZE) || new_addr > PLAT_USER_MAX || new_len > PLAT_USER_MAX - new_addr)
+            return -EINVAL;
+        if (addr + old_len > new_addr && new_addr + new_len > addr)
+            return -EINVAL;
+    }
+    int r = as_remap(as_current(), addr, old_len, new_len, (unsigned)flags, new_addr, &at);
+    return r < 0 ? r : (s64)at;
+}
+
+s64 sys_msync(uaddr_t addr, u64 len, int flags)
+{
+    if ((flags & ~7) || !IS_ALIGNED(addr, PAGE_SIZE) || (flags & 5) == 5)
+        return -EINVAL;
+    if (len == 0)
+        return 0;
+    if (!page_len(&len) || addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
+        return -ENOMEM;
+    return as_sync(as_current(), addr, len, flags);
+}
+
+s64 sys_mincore(uaddr_t addr, u64 len, uaddr_t vec)
+{
+    u8 buf[256];
+    if (!IS_ALIGNED(addr, PAGE_SIZE))
+        return -EINVAL;
+    if (!page_len(&len) || addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
+        return -ENOMEM;
+    while (len > 0) {
+        u64 pages = MIN(len >> PAGE_SHIFT, sizeof buf);
+        int r = as_mincore(as_current(), addr, pages << PAGE_SHIFT, buf);
+        if (r == 0)
+            r = copy_to_user(vec, buf, pages);
+        if (r < 0)
+            return r;
+        addr += pages << PAGE_SHIFT;
+        len -= pages << PAGE_SHIFT;
+        vec += pages;
+    }
+    return 0;
+}
+
+s64 sys_madvise(uaddr_t addr, u64 len, int advice)
+{
+    if (!IS_ALIGNED(addr, PAGE_SIZE) || !page_len(&len))
+        return -EINVAL;
+    if (addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
+        return -ENOMEM;
+    return as_advise(as_current(), addr, len, advice);
+}
+
+static s64 lock_range(uaddr_t addr, u64 len, bool lock)
+{
+    len += addr & (PAGE_SIZE - 1);
+    addr = ALIGN_DOWN(addr, PAGE_SIZE);
+    if (!page_len(&len) || addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
+        return -ENOMEM;
+    return len == 0 ? 0 : as_lock_range(as_current(), addr, len, lock);
+}
+
+s64 sys_mlock(uaddr_t addr, u64 len) { return lock_range(addr, len, true); }
+s64 sys_munlock(uaddr_t addr, u64 len) { return lock_range(addr, len, false); }
+
+s64 sys_mlock2(uaddr_t addr, u64 len, int flags)
+{
+    if (flags & ~1) /* MLOCK_ONFAULT */
+        return -EINVAL;
+    return lock_range(addr, len, true);
+}
+
+/* Nothing is ever swapped out, so locking all is a promise already kept. */
+s64 sys_mlockall(int flags)
+{
+    return flags == 0 || (flags & ~7) || flags == 4 ? -EINVAL : 0;
+}
+
+s64 sys_munlockall(void) { return 0; }
+
+s64 sys_memfd_create(uaddr_t uname, u32 flags)
+{
+    char name[250];
+    struct file *f;
+    s64 r = copy_string_from_user(name, uname, sizeof name);
+    if (r < 0)
+        return r == -ENAMETOOLONG ? -EINVAL : r;
+    r = memfd_open(name, flags, &f);
+    if (r < 0)
+        return r;
+    r = fd_install(current_files(), f, 0, flags & 1);
+    if (r < 0)
+        file_put(f);
+    return r;
+}
+
+#define MEMBARRIER_CMD_QUERY 0
+
+/* Every command's barrier: all other tasks pass through the kernel before it
+ * returns. With kernel threads unpreempted, a fence on a single CPU is enough;
+ * on several a kick makes each pass. */
+s64 sys_membarrier(int cmd, u32 flags, int cpu)
+{
+    struct process *p = current_process();
+    if (flags != 0 && !(cmd == 0x80 && flags == 1))
+        return -EINVAL;
+    if (cmd == MEMBARRIER_CMD_QUERY)
+        return 0x1f | 0x20 | 0x40;
+    switch (cmd) {
+    case 1: case 2: /* GLOBAL, GLOBAL_EXPEDITED */
+        break;
+    case 4: case 16: case 64: /* REGISTER_* */
+        p->membarrier_registered |= (u32)cmd << 1;
+        return 0;
+    case 8: case 32: /* PRIVATE_EXPEDITED, _SYNC_CORE */
+        if (!(p->membarrier_registered & (u32)(cmd == 8 ? 16 << 1 : 64 << 1)))
+            return -EPERM;
+        break;
+    default:
+        return -EINVAL;
+    }
+    atomic_fence();
+    for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++)
+        if (i != this_cpu()->cpu)
+            plat_cpu_kick(i);
+    return 0;
+}
+
+/* process_vm_readv(2) and process_vm_writev(2): only within the caller's own process. */
+static s64 vm_rw(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u64 flags, bool write)
+{
+    struct abi_iovec l, r;
+    u64 li = 0, loff = 0;
+    s64 total = 0;
+    if (flags != 0 || lcount > UIO_MAX_SEGS || rcount > UIO_MAX_SEGS)
+        return -EINVAL;
+    struct task *t = task_find(pid);
+    bool own = t != NULL && t->proc == current_process();
+    task_put(t);
+    if (t == NULL)
+        return -ESRCH;
+    if (!own)
+        return -EPERM;
+    u8 *page = kmalloc(PAGE_SIZE, 0);
+    if (page == NULL)
+        return -ENOMEM;
+    for (u64 ri = 0; ri < rcount; ri++) {
+        if (copy_from_user(&r, rvec + ri * sizeof r, sizeof r) < 0)
+            goto fault;
+        for (u64 done = 0; done < r.len;) {
+            if (li == lcount)
+                goto out;
+            if (copy_from_user(&l, lvec + li * sizeof l, sizeof l) < 0)
+                goto fault;
+            if (loff == l.len) {
+                li++;
+                loff = 0;
+                continue;
+            }
+            u64 n = MIN(MIN(r.len - done, l.len - loff), PAGE_SIZE);
+            uaddr_t from = write ? l.base + loff : r.base + done, to = write ? r.base + done : l.base + loff;
+            if (copy_from_user(page, from, n) < 0 || copy_to_user(to, page, n) < 0)
+                goto fault;
+            done += n;
+            loff += n;
+            total += (s64)n;
+        }
+    }
+out:
+    kfree(page);
+    return total;
+fault:
+    kfree(page);
+    return total > 0 ? total : -EFAULT;
+}
+
+s64 sys_process_vm_readv(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u64 flags)
+{
+    return vm_rw(pid, lvec, lcount, rvec, rcount, flags, false);
+}
+
+s64 sys_process_vm_writev(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u64 flags)
+{
+    return vm_rw(pid, lvec, lcount, rvec, rcount, flags, true);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dispatch. The table is generated from syscalls.tbl. Whatever has to happen
+ * besides the call (signals, restarts, the end of the process) is exit work
+ * and costs nothing here.
+ */
+#include "task.h"
+#include "arch_linux.h"
+#include "base/fmt.h"
+#include "base/str.h"
+
+static s64 syscall_missing(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+static s64 syscall_unknown(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+static s64 syscall_absent(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+
+#include "linux/syscall_table.inc"
+
+void (*linux_notice)(const char *text);
+
+/* Calls that were missing, with counts; made when the first one is. */
+struct missing {
+    u16 nr;
+    u32 count; /* atomic */
+};
+#define MISSING_MAX 64
+static struct missing *missing_calls;
+static struct spinlock missing_lock = SPINLOCK_INIT("missing calls");
+
+static const char *missing_name(u64 nr)
+{
+    for (const char *s = syscall_missing_names; *s != '\0'; s += strlen(s) + 1) {
+        u64 n = 0;
+        const char *p = s;
+        for (; *p >= '0' && *p <= '9'; p++)
+            n = n * 10 + (u64)(*p - '0');
+        if (n == nr)
+            return p + 1;
+    }
+    return NULL;
+}
+
+static void count_missing(u64 nr)
+{
+    bool first = false;
+    if (missing_calls == NULL) {
+        struct missing *m = kzalloc(MISSING_MAX * sizeof *m);
+        struct missing *none = NULL;
+        if (m == NULL)
+            return;
+        if (!atomic_cas(&missing_calls, &none, m))
+            kfree(m);
+    }
+    spin_lock(&missing_lock);
+    for (unsigned i = 0; i < MISSING_MAX; i++) {
+        struct missing *m = &missing_calls[i];
+        if (m->count != 0 && m->nr != nr)
+            continue;
+        first = m->count == 0;
+        m->nr = (u16)nr;
+        m->count++;
+        break;
+    }
+    spin_unlock(&missing_lock);
+    if (first && linux_verbose && linux_notice != NULL) {
+        char text[96];
+        const char *name = missing_name(nr);
+        if (name != NULL)
+            fmt_snprintf(text, sizeof text, "system call %s (%u) is missing: ENOSYS", name, (unsigned)nr);
+        else
+            fmt_snprintf(text, sizeof text, "system call %u is unknown: ENOSYS", (unsigned)nr);
+        linux_notice(text);
+    }
+}
+
+static s64 syscall_missing(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+{
+    count_missing(FRAME_SYSCALL_NR(thread_frame(current_thread())));
+    return -ENOSYS;
+}
+
+static s64 syscall_unknown(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+{
+    return syscall_missing(a, b, c, d, e, f);
+}
+
+static s64 syscall_absent(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+{
+    return -ENOSYS;
+}
+
+void syscall_count_missing(void)
+{
+    count_missing(FRAME_SYSCALL_NR(thread_frame(current_thread())));
+}
+
+size_t linux_missing_calls(char *buf, size_t size)
+{
+    size_t n = 0;
+    if (size > 0)
+        buf[0] = '\0';
+    for (unsigned i = 0; missing_calls != NULL && i < MISSING_MAX && missing_calls[i].count != 0; i++) {
+        const char *name = missing_name(missing_calls[i].nr);
+        char number[16];
+        if (name == NULL) {
+            fmt_snprintf(number, sizeof number, "%u", missing_calls[i].nr);
+            name = number;
+        }
+        n += (size_t)fmt_snprintf(n < size ? buf + n : NULL, n < size ? size - n : 0, "%s %u\n", name,
+                                  missing_calls[i].count);
+    }
+    return n;
+}
+
+void linux_syscall(struct trap_frame *f)
+{
+    u64 nr = FRAME_SYSCALL_NR(f);
+    if (likely(nr < SYSCALL_COUNT))
+        FRAME_RESULT(f) = (u64)syscall_table[nr](FRAME_ARG0(f), FRAME_ARG1(f), FRAME_ARG2(f), FRAME_ARG3(f),
+                                                 FRAME_ARG4(f), FRAME_ARG5(f));
+    else
+        FRAME_RESULT(f) = (u64)syscall_unknown(0, 0, 0, 0, 0, 0);
+}

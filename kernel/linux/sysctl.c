@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The global entries of /proc that tell about the machine (proc(5)), and /proc/sys. A table
+ * of constants and a few functions; nothing is made until a file is opened.
+ */
+#include "task.h"
+#include "base/fmt.h"
+#include "base/str.h"
+#include "kern/random.h"
+
+struct text {
+    char *buf;
+    size_t size, n;
+};
+static PRINTF_LIKE(2, 3) void add(struct text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    bool room = t->n < t->size;
+    t->n += (size_t)fmt_vsnprintf(room ? t->buf + t->n : NULL, room ? t->size - t->n : 0, format, args);
+    va_end(args);
+}
+
+/* --- the machine ------------------------------------------------------------------- */
+
+static size_t show_meminfo(void *arg, char *buf, size_t size)
+{
+    struct text x = {buf, size, 0};
+    struct mem_stats m;
+    page_stats(&m);
+    const struct {
+        char name[16];
+        u64 pages;
+    } rows[] = {
+        {"MemTotal:", m.total_pages}, {"MemFree:", m.free_pages}, {"MemAvailable:", m.free_pages + m.cache_pages}, {"Buffers:", 0},
+        {"Cached:", m.cache_pages}, {"SwapCached:", 0}, {"Active:", m.anon_pages}, {"Inactive:", m.cache_pages}, {"SwapTotal:", 0},
+        {"SwapFree:", 0}, {"Dirty:", 0}, {"Writeback:", 0}, {"AnonPages:", m.anon_pages}, {"Mapped:", 0}, {"Shmem:", 0},
+        {"Slab:", m.slab_pages}, {"SReclaimable:", 0}, {"SUnreclaim:", m.slab_pages}, {"KernelStack:", 0},
+        {"PageTables:", m.table_pages}, {"CommitLimit:", m.total_pages}, {"Committed_AS:", m.anon_pages}, {"AnonHugePages:", 0},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        add(&x, "%-15s %8lu kB\n", rows[i].name, (unsigned long)(rows[i].pages * (PAGE_SIZE / 1024)));
+    add(&x, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
+    return x.n;
+}
+
+static void cpuid(u32 leaf, u32 sub, u32 r[4])
+{
+    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "0"(leaf), "2"(sub));
+}
+
+/* Bit order of CPUID 1 EDX, 1 ECX and 7 EBX: the names that programs look for. */
+static void add_flags(struct text *x, u32 bits, const char *names)
+{
+    for (unsigned i = 0; i < 32; i++) {
+        size_t n = 0;
+        while (names[n] != ' ' && names[n] != '\0')
+            n++;
+        if ((bits >> i & 1) && names[0] != '-')
+            add(x, " %.*s", (int)n, names);
+        names += n + (names[n] == ' ');
+        if (*names == '\0')
+            return;
+    }
+}
+
+static size_t show_cpuinfo(void *arg, char *buf, size_t size)
+{
+    struct text x = {buf, size, 0};
+    u32 r[4], v[4], brand[13] = {0};
+    char vendor[13] = {0};
+    struct plat_clock_params clock;
+    cpuid(0, 0, v);
+    memcpy(vendor, &v[1], 4);
+    memcpy(vendor + 4, &v[3], 4);
+    memcpy(vendor + 8, &v[2], 4);
+    cpuid(0x80000000, 0, r);
+    if (r[0] >= 0x80000004)
+        for (u32 i = 0; i < 3; i++)
+            cpuid(0x80000002 + i, 0, brand + 4 * i);
+    u32 max7[4] = {0}, one[4];
+    cpuid(1, 0, one);
+    if (v[0] >= 7)
+        cpuid(7, 0, max7);
+    u32 family = (one[0] >> 8) & 15, model = ((one[0] >> 4) & 15) | ((one[0] >> 12) & 0xf0);
+    if (family == 15)
+        family += (one[0] >> 20) & 255;
+    u64 khz = plat_clock_params(&clock) && clock.mult != 0 ? (1000000ULL << 32) / clock.mult : 0;
+    for (unsigned cpu = 0; cpu < plat_cpu_count(); cpu++) {
+        add(&x, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\nstepping\t: %u\n", cpu, vendor, family,
+            model, (const char *)brand, one[0] & 15);
+        add(&x, "cpu MHz\t\t: %u.%03u\ncache size\t: 0 KB\nphysical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n",
+            (unsigned)(khz / 1000), (unsigned)(khz % 1000), plat_cpu_count(), cpu, plat_cpu_count());
+        add(&x, "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\nflags\t\t:", v[0]);
+        add_flags(&x, one[3], "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi mmx fxsr sse sse2 ss ht tm ia64 pbe");
+        add_flags(&x, one[2], "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm - pcid dca sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave osxsave avx f16c rdrand hypervisor");
+        add_flags(&x, max7[1], "fsgsbase tsc_adjust sgx bmi1 hle avx2 - smep bmi2 erms invpcid rtm cqm - mpx rdt_a avx512f avx512dq rdseed adx smap avx512ifma - clflushopt clwb intel_pt avx512pf avx512er avx512cd sha_ni avx512bw avx512vl");
+        add(&x, "\nbugs\t\t:\nbogomips\t: %u.%02u\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 40 bits physical, 48 bits virtual\n\n",
+            (unsigned)(khz * 2 / 1000), (unsigned)(khz * 2 % 1000 / 10));
+    }
+    return x.n;
+}
+
+static size_t show_stat(void *arg, char *buf, size_t size)
+{
+    struct text x = {buf, size, 0};
+    u64 tick = NSEC_PER_SEC / USER_HZ, now = now_ns(), idle = 0, irqs = 0, switches = 0;
+    unsigned n = plat_cpu_count();
+    for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++) {
+        idle += percpu_table[i]->stats[STAT_IDLE_NS];
+        irqs += percpu_table[i]->stats[STAT_IRQS];
+        switches += percpu_table[i]->stats[STAT_SWITCHES];
+    }
+    u64 busy = now * n > idle ? now * n - idle : 0;
+    add(&x, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", (unsigned long)(busy / tick), (unsigned long)(idle / tick));
+    for (unsigned i = 0; i < n; i++) {
+        u64 one = percpu_table[i] != NULL ? percpu_table[i]->stats[STAT_IDLE_NS] : now;
+        add(&x, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", i, (unsigned long)((now > one ? now - one : 0) / tick), (unsigned long)(one / tick));
+    }
+    add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
+        (unsigned long)irqs, (unsigned long)switches, (unsigned long)((wall_ns() - now) / NSEC_PER_SEC));
+    return x.n;
+}
+
+static size_t show_uptime(void *arg, char *buf, size_t size)
+{
+    u64 up = now_ns() / (NSEC_PER_SEC / 100), idle = this_cpu()->stats[STAT_IDLE_NS] / (NSEC_PER_SEC / 100);
+    return (size_t)fmt_snprintf(buf, size, "%lu.%02lu %lu.%02lu\n", (unsigned long)(up / 100), (unsigned long)(up % 100),
+                                (unsigned long)(idle / 100), (unsigned long)(idle % 100));
+}
+
+static size_t show_loadavg(void *arg, char *buf, size_t size)
+{
+    return (size_t)fmt_snprintf(buf, size, "0.00 0.00 0.00 1/%u 1\n", first_process != NULL ? first_process->ntasks : 1);
+}
+
+static size_t show_version(void *arg, char *buf, size_t size)
+{
+    return (size_t)fmt_snprintf(buf, size, "Linux version %s (drupe) #1 SMP Drupe %s\n", LINUX_RELEASE, DRUPE_VERSION);
+}
+
+static size_t show_cmdline(void *arg, char *buf, size_t size)
+{
+    return (size_t)fmt_snprintf(buf, size, "%s\n", plat_boot_info()->cmdline);
+}
+
+static size_t show_filesystems(void *arg, char *buf, size_t size) { return vfs_show_filesystems(buf, size); }
+
+/* --- /proc/sys --------------------------------------------------------------------------- */
+
+static size_t show_text(void *arg, char *buf, size_t size) { return (size_t)fmt_snprintf(buf, size, "%s\n", (const char *)arg); }
+
+static size_t show_uuid(void *arg, char *buf, size_t size)
+{
+    static u8 boot[16];
+    static bool have_boot;
+    u8 u[16];
+    if (arg == NULL || !have_boot) {
+        random_bytes(u, sizeof u);
+        u[6] = (u[6] & 0x0f) | 0x40;
+        u[8] = (u[8] & 0x3f) | 0x80;
+        if (arg != NULL) {
+            memcpy(boot, u, sizeof boot);
+            have_boot = true;
+        }
+    }
+    if (arg != NULL)
+        memcpy(u, boot, sizeof u);
+    struct text x = {buf, size, 0};
+    for (unsigned i = 0; i < 16; i++)
+        add(&x, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
+    add(&x, "\n");
+    return x.n;
+}
+
+static int store_name(void *arg, const char *text, size_t len)
+{
+    char *name = arg;
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\0'))
+        len--;
+    if (len > 64)
+        return -EINVAL;
+    spin_lock_bh(&process_list_lock);
+    memset(name, 0, 65);
+    memcpy(name, text, len);
+    spin_unlock_bh(&process_list_lock);
+    return 0;
+}
+
+/* Numbers that may be read and written; those without effect here say so by being only this. */
+struct setting {
+    const char *name;
+    u32 value;
+};
+static struct setting settings[] = {
+    {"kernel/threads-max", 32768},        {"kernel/randomize_va_space", 2},     {"kernel/kptr_restrict", 1},
+    {"kernel/perf_event_paranoid", 4},    {"kernel/yama/ptrace_scope", 1},      {"kernel/panic", 0},
+    {"kernel/sched_child_runs_first", 0}, {"kernel/ngroups_max", CRED_MAX_GROUPS}, {"kernel/cap_last_cap", CAP_LAST},
+    {"kernel/core_uses_pid", 0},
+    {"vm/overcommit_memory", 0},          {"vm/overcommit_ratio", 50},          {"vm/max_map_count", AS_MAX_VMAS},
+    {"vm/swappiness", 0},                 {"vm/min_free_kbytes", 1024},         {"vm/nr_hugepages", 0},
+    {"vm/mmap_min_addr", PLAT_USER_MIN},  {"vm/zone_reclaim_mode", 0},          {"vm/dirty_ratio", 20},
+    {"fs/file-max", 1048576},             {"fs/nr_open", 1048576},              {"fs/pipe-max-size", 1048576},
+    {"fs/pipe-user-pages-soft", 16384},   {"fs/protected_hardlinks", 1},        {"fs/protected_symlinks", 1},
+    {"fs/suid_dumpable", 0},              {"fs/epoll/max_user_watches", 1048576}, {"fs/aio-max-nr", 65536},
+    {"net/core/somaxconn", 4096},         {"net/core/rmem_max", 4194304},       {"net/core/wmem_max", 4194304},
+    {"net/core/rmem_default", 212992},    {"net/core/wmem_default", 212992},    {"net/core/netdev_max_backlog", 1000},
+    {"net/ipv4/ip_forward", 0},           {"net/ipv4/tcp_keepalive_time", 7200}, {"net/ipv4/tcp_keepalive_intvl", 75},
+    {"net/ipv4/tcp_keepalive_probes", 9}, {"net/ipv4/tcp_max_syn_backlog", 1024}, {"net/ipv4/tcp_fin_timeout", 60},
+    {"net/ipv4/tcp_syncookies", 1},       {"net/ipv4/tcp_timestamps", 1},       {"net/ipv4/tcp_window_scaling", 1},
+    {"net/ipv4/tcp_sack", 1},             {"net/ipv4/tcp_tw_reuse", 2},         {"net/ipv4/tcp_fastopen", 1},
+    {"net/ipv4/ip_unprivileged_port_start", 1024}, {"net/ipv4/ip_default_ttl", 64}, {"net/ipv4/tcp_ecn", 2},
+};
+
+static size_t show_setting(void *arg, char *buf, size_t size)
+{
+    return (size_t)fmt_snprintf(buf, size, "%u\n", ((const struct setting *)arg)->value);
+}
+
+static int store_setting(void *arg, const char *text, size_t len)
+{
+    char word[24];
+    u64 v;
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' ' || text[len - 1] == '\0'))
+        len--;
+    if (len >= sizeof word)
+        return -EINVAL;
+    memcpy(word, text, len);
+    word[len] = '\0';
+    int r = str_to_u64(word, &v);
+    if (r < 0)
+        return r;
+    if (v > UINT32_MAX)
+        return -EINVAL;
+    ((struct setting *)arg)->value = (u32)v;
+    return 0;
+}
+
+static size_t show_pid_max(void *arg, char *buf, size_t size) { return (size_t)fmt_snprintf(buf, size, "%u\n", pid_max); }
+static size_t show_file_nr(void *arg, char *buf, size_t size) { return (size_t)fmt_snprintf(buf, size, "0\t0\t1048576\n"); }
+
+void sysctl_init(void)
+{
+    static const struct {
+        const char *name;
+        proc_show_fn *show;
+        const void *arg;
+    } entries[] = {
+        {"meminfo", show_meminfo, NULL}, {"cpuinfo", show_cpuinfo, NULL}, {"stat", show_stat, NULL}, {"uptime", show_uptime, NULL},
+        {"loadavg", show_loadavg, NULL}, {"version", show_version, NULL}, {"cmdline", show_cmdline, NULL},
+        {"filesystems", show_filesystems, NULL}, {"sys/kernel/ostype", show_text, "Linux"},
+        {"sys/kernel/osrelease", show_text, LINUX_RELEASE}, {"sys/kernel/version", show_text, "#1 SMP Drupe " DRUPE_VERSION},
+        {"sys/kernel/core_pattern", show_text, "core"}, {"sys/kernel/sem", show_text, "0\t0\t0\t0"}, {"sys/kernel/tainted", show_text, "0"},
+        {"sys/kernel/pid_max", show_pid_max, NULL}, {"sys/kernel/random/uuid", show_uuid, NULL},
+        {"sys/kernel/random/boot_id", show_uuid, ""}, {"sys/kernel/random/entropy_avail", show_text, "256"},
+        {"sys/kernel/random/poolsize", show_text, "256"}, {"sys/fs/file-nr", show_file_nr, NULL},
+        {"sys/net/ipv4/ip_local_port_range", show_text, "32768\t60999"}, {"sys/net/ipv4/tcp_rmem", show_text, "4096\t131072\t4194304"},
+        {"sys/net/ipv4/tcp_wmem", show_text, "4096\t16384\t4194304"}, {"sys/net/ipv4/tcp_congestion_control", show_text, "cubic"},
+        {"sys/net/ipv4/tcp_available_congestion_control", show_text, "cubic"},
+    };
+    char path[64];
+    for (unsigned i = 0; i < ARRAY_SIZE(entries); i++)
+        proc_add(entries[i].name, 0444, entries[i].show, (void *)(uintptr_t)entries[i].arg);
+    for (unsigned i = 0; i < ARRAY_SIZE(settings); i++) {
+        fmt_snprintf(path, sizeof path, "sys/%s", settings[i].name);
+        proc_add_writable(path, 0644, show_setting, store_setting, &settings[i]);
+    }
+    proc_add_writable("sys/kernel/hostname", 0644, show_text, store_name, uts_hostname);
+    proc_add_writable("sys/kernel/domainname", 0644, show_text, store_name, uts_domainname);
+}

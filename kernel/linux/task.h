@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes and tasks. A task is a thread as Linux sees it (tid, signal mask,
+ * credentials); a process is what its tasks share. The first process is pid 1;
+ * nothing here assumes that it stays the only one.
+ *
+ * Life: a task is made by task_create(), found by tid until task_exit() takes
+ * it off the lists, and freed with its last reference. The last task of a process
+ * to exit ends the process.
+ *
+ * Locks, in order: process list > process->lock > sighand->lock. Letters below:
+ *   c constant after creation, o only the task itself, p process->lock,
+ *   g sighand->lock, a atomic, l process list lock.
+ * All of them are _bh spinlocks: timers send signals from bottom halves.
+ */
+#ifndef LINUX_TASK_H
+#define LINUX_TASK_H
+
+#include "base/list.h"
+#include "kern/addrspace.h"
+#include "kern/atomic.h"
+#include "kern/linux.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/slab.h"
+#include "kern/thread.h"
+#include "kern/timer.h"
+#include "kern/trap.h"
+#include "kern/uaccess.h"
+#include "kern/uio.h"
+#include "kern/vfs.h"
+#include "kern/wait.h"
+#include "abi.h"
+#include "linux/syscalls_gen.h"
+
+struct tty;
+struct posix_timer;
+struct first;
+
+struct sigpending {
+    u64 set;
+    struct list queue; /* struct sigqueue */
+};
+struct sigqueue {
+    struct list node;
+    struct ksiginfo info;
+    struct posix_timer *timer; /* fills in the overrun count when taken; NULL otherwise */
+};
+
+struct sighand {
+    struct refcount refs;
+    struct spinlock lock;
+    struct ksigaction act[NSIG]; /* g */
+};
+
+enum itimer_kind { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF, ITIMER_NR };
+struct itimer {
+    struct ktimer timer;
+    struct process *proc;
+    u64 deadline_ns, interval_ns; /* p; of now_ns() or of the process' CPU time */
+};
+
+struct process {
+    struct refcount refs;
+    u32 pid;                      /* c */
+    struct list all_node;         /* l */
+    struct spinlock lock;
+    struct list tasks;            /* p */
+    u32 ntasks;                   /* p */
+    struct process *parent;       /* l */
+    struct list children, sibling;/* l */
+    u32 pgid, sid;                /* l */
+    struct tty *tty;              /* l */
+    struct sighand *sighand;      /* c */
+    struct sigpending pending;    /* g */
+    u32 queued_signals;           /* g */
+    struct waitqueue signal_wq;   /* signalfd */
+    bool group_exit;              /* p, read without: every task must end */
+    bool exec_pending;            /* p: one task ends the others to replace the program */
+    bool stopped;                 /* g, read without */
+    struct waitqueue stop_wq;     /* stopped cleared; tasks left (exec) */
+    int exit_code, exit_signal;   /* p */
+    char *crash_report;           /* p: heap */
+    struct krlimit rlimits[RLIMIT_NR]; /* p */
+    struct file *exe;             /* p */
+    u64 auxv[2 * 22];             /* c until exec */
+    u32 auxv_words;
+    struct itimer itimers[ITIMER_NR];
+    struct list timers;           /* p: struct posix_timer */
+    u32 next_timer_id;            /* p */
+    u64 start_ns;                 /* c */
+    u64 dead_cpu_ns, dead_nvcsw, dead_nivcsw; /* p: of tasks that ended */
+    bool dumpable, no_new_privs, child_subreaper, keep_caps, thp_disable;
+    u32 personality;
+    s32 oom_score_adj;
+    u32 membarrier_registered;
+};
+
+struct task {
+    struct refcount refs;
+    u32 tid;                      /* c */
+    struct process *proc;         /* c */
+    struct thread *thread;        /* c */
+    struct list proc_node;        /* p */
+    struct list hash_node;        /* l */
+    struct fs_ctx *fs;            /* o */
+    struct fdtable *files;        /* o; others read it under p */
+    struct cred *cred;            /* o; others read it under p */
+    u64 blocked;                  /* g; the task reads its own without */
+    u64 saved_mask;               /* o */
+    bool restore_mask;            /* o: put saved_mask back on the way out */
+    u64 wait_set;                 /* g: signals sigtimedwait() waits for */
+    struct sigpending pending;    /* g */
+    struct abi_stack altstack;    /* o */
+    uaddr_t clear_child_tid;      /* o */
+    uaddr_t robust_list;          /* o */
+    u64 fault_addr;               /* o: of the last page fault, for signal frames */
+    bool out_of_memory;           /* o: the last fault found no memory */
+    u32 pdeath_signal;            /* o */
+    u64 timer_slack_ns;           /* o */
+    struct {                      /* o: what restart_syscall goes on with */
+        enum { RESTART_NONE, RESTART_NANOSLEEP, RESTART_FUTEX, RESTART_POLL } kind;
+        u64 deadline_ns;
+        uaddr_t addr, addr2;
+        u32 value, bitset;
+        bool shared;
+    } restart;
+    struct first *first;          /* o: start.c, until the first program runs */
+    struct trap_frame start_frame; /* c: registers a new thread begins with */
+};
+
+#define LINUX_RELEASE "6.1.0-drupe"
+
+typedef s64 syscall_fn(u64, u64, u64, u64, u64, u64);
+
+static inline struct task *current_task(void) { return current_thread()->task; }
+static inline struct process *current_process(void) { return current_task()->proc; }
+static inline struct fdtable *current_files(void) { return current_task()->files; }
+static inline struct cred *current_cred(void) { return current_task()->cred; }
+static inline bool capable(unsigned cap) { return cred_capable(current_cred(), cap); }
+
+/* --- task.c ------------------------------------------------------------------------ */
+extern struct spinlock process_list_lock;
+extern struct list process_list;
+extern bool linux_verbose;
+extern char uts_hostname[65], uts_domainname[65]; /* process_list_lock; read without */
+extern u32 pid_max;
+
+int process_create(struct process *parent, struct process **ret);
+static inline struct process *process_get(struct process *p) { ref_get(&p->refs); return p; }
+void process_put(struct process *p);
+int task_create(struct process *p, const char *name, void (*fn)(void *), struct task **ret);
+/* Make the task visible and let it run. */
+void task_start(struct task *t);
+static inline struct task *task_get(struct task *t) { ref_get(&t->refs); return t; }
+void task_put(struct task *t);
+struct task *task_find(u32 tid);       /* referenced, or NULL */
+struct process *process_find(u32 pid); /* referenced, or NULL */
+NORETURN void task_exit(void);
+/* End every task of the current process with this result. Does not return. */
+NORETURN void process_exit(int code, int signal);
+/* Begin the end of any process: its tasks end as they leave the kernel. */
+void process_kill(struct process *p, int code, int signal);
+/* End all other tasks of the current process and take over its pid (execve). 0 or -EAGAIN. */
+int process_become_single(void);
+u64 process_cpu_ns(struct process *p);
+extern void (*process_ended)(const struct program_end *end, const char *report);
+extern struct process *first_process;
+
+struct cred *cred_copy(const struct cred *c);
+void task_set_cred(struct cred *c); /* takes the reference over, drops the old one */
+
+/* --- exec.c / elf_load.c --------------------------------------------------------------- */
+/* Let go of a file opened for execution (it keeps writers out); NULL is fine. */
+void program_put(struct file *f);
+/* Replace the program of the current process. On success the task's frame `ret_frame`
+ * holds the first registers of the new program. ret_why: a word on the cause, may be NULL. */
+int exec_program(const char *name, const struct path *at, bool empty_path, char *const *argv, char *const *envp,
+                 struct trap_frame *ret_frame, const char **ret_why);
+
+/* --- signal.c ---------------------------------------------------------------------------- */
+int signal_send_process(struct process *p, const struct ksiginfo *info, struct posix_timer *timer);
+int signal_send_task(struct task *t, const struct ksiginfo *info, struct posix_timer *timer);
+void signal_force(struct task *t, const struct ksiginfo *info); /* faults: cannot be blocked or ignored */
+void signal_send_self(int sig);                                  /* SIGPIPE and the like */
+void siginfo_user(struct ksiginfo *i, int sig, int code);
+/* Take one pending signal out of `mask`. 0 = none. sighand->lock held. */
+int signal_dequeue_locked(struct task *t, u64 mask, struct ksiginfo *ret);
+void signal_recalc_locked(struct task *t); /* set EXIT_SIGNAL when something is deliverable */
+void signal_set_blocked(u64 mask);         /* of the current task */
+/* ppoll and friends: mask for the duration of the call. */
+int signal_mask_begin(uaddr_t set, u64 size);
+void signal_mask_end(s64 result);
+void signal_drop_ignored_locked(struct process *p, int sig); /* p and g held: after sigaction */
+void signal_flush(struct process *p, struct sigpending *q);
+bool signal_permitted(struct process *target, int sig);
+void signal_exec_reset(struct process *p);
+void linux_exit_work(struct trap_frame *frame);
+void linux_program_trap(struct trap_frame *frame, const struct trap_info *info, int err);
+void signal_timer_detach(struct process *p, struct posix_timer *timer);
+/* posix_timer.c: overrun count of a timer signal being taken. g held. */
+s32 posix_timer_taken(struct posix_timer *t);
+void posix_timers_done(struct process *p);
+void itimers_init(struct process *p);
+void itimers_done(struct process *p);
+
+/* signal_x86_64.c: build the frame of a handler; -EFAULT when the stack has no room. */
+int signal_push_frame(struct trap_frame *f, const struct ksigaction *act, const struct ksiginfo *info, u64 mask);
+int signal_pop_frame(struct trap_frame *f);
+void arch_init_program_frame(struct trap_frame *f, uaddr_t pc, uaddr_t sp);
+/* A result that means "again": back to the instruction, with call number nr. */
+void arch_restart_syscall(struct trap_frame *f, u64 nr);
+size_t signal_min_stack(void);
+extern const char arch_platform_name[];
+
+/* crash.c: text of the report, heap, or NULL. */
+char *crash_report(const struct trap_frame *f, const struct ksiginfo *info);
+
+/* syscall.c: count the call being made as missing (a part of it that is). */
+void syscall_count_missing(void);
+void linux_syscall(struct trap_frame *f);
+
+/* --- shared helpers of the sys_*.c files ---------------------------------------------------- */
+/* An extensible structure (openat2, clone3): what the kernel does not know must be zero (-E2BIG). */
+int copy_struct_from_user(void *dst, size_t dst_size, uaddr_t src, size_t size);
+int get_timespec(uaddr_t addr, struct abi_timespec *ret); /* -EFAULT, -EINVAL when not normal */
+u64 timespec_to_ns(const struct abi_timespec *t);         /* saturates below NEVER_NS */
+struct abi_timespec ns_to_timespec(u64 ns);
+int put_timespec(uaddr_t addr, u64 ns);
+u64 deadline_after(u64 ns);                               /* now + ns, saturating */
+/* Program's clock to now_ns() deadlines. */
+int clock_now(int clock, u64 *ret_ns);
+int clock_deadline(int clock, u64 abs_ns, u64 *ret_deadline);
+
+/* restart_syscall(2) */
+s64 futex_wait_restart(void);
+s64 poll_restart(void);
+
+/* A path argument: a kernel copy. Free with name_put(). */
+int name_get(uaddr_t addr, char **ret);
+void name_put(char *name);
+/* Directory of an *at() call as a lookup. Release with at_done(). */
+struct at {
+    struct lookup l;
+    struct path path;
+    struct file *file;
+};
+int at_begin(int dirfd, const char *name, struct at *ret);
+void at_done(struct at *a);
+int path_at(int dirfd, uaddr_t name, u32 lookup_flags, struct path *ret);
+/* Path of an open descriptor (fstat, fchmod, ...): -EBADF. */
+struct file *file_of(int fd);
+int dup_string_array(uaddr_t list, char ***ret, size_t *budget);
+void free_string_array(char **list);
+
+/* file locks (locks.c) */
+s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg);
+void locks_file_closed(struct file *f, struct process *p); /* a descriptor of f went away: POSIX locks go */
+
+extern u32 posix_lock_count; /* atomic: locks held; 0 makes close() short */
+/* Two new descriptors, written to `ufds` (pipe, socketpair). References move in. */
+s64 install_pair(struct file *pair[2], bool cloexec, uaddr_t ufds);
+
+/* socket glue (sys_socket.c) */
+struct sock;
+struct sock *file_sock(struct file *f);
+
+/* vdso (vdso_map.c) */
+int vdso_map(struct addrspace *as, uaddr_t *ret_base);
+void vdso_clock_changed(void);
+
+void sysctl_init(void);
+void socket_glue_init(void);
+void proc_pid_init(void);
+u64 rlimit_of(struct process *p, unsigned which);
+
+#endif

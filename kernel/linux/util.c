@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arguments in and results out: paths, descriptors, times. */
+#include "task.h"
+#include "base/str.h"
+
+int copy_struct_from_user(void *dst, size_t dst_size, uaddr_t src, size_t size)
+{
+    memset(dst, 0, dst_size);
+    int r = copy_from_user(dst, src, MIN(size, dst_size));
+    for (size_t i = dst_size; r == 0 && i < size; i++) {
+        u8 b;
+        r = copy_from_user(&b, src + i, 1);
+        if (r == 0 && b != 0)
+            r = -E2BIG;
+    }
+    return r;
+}
+
+/* --- time ---------------------------------------------------------------------- */
+
+int get_timespec(uaddr_t addr, struct abi_timespec *ret)
+{
+    int r = copy_from_user(ret, addr, sizeof *ret);
+    if (r == 0 && (ret->sec < 0 || (u64)ret->nsec >= NSEC_PER_SEC))
+        r = -EINVAL;
+    return r;
+}
+
+u64 timespec_to_ns(const struct abi_timespec *t)
+{
+    if ((u64)t->sec >= NEVER_NS / NSEC_PER_SEC / 2)
+        return NEVER_NS / 2;
+    return (u64)t->sec * NSEC_PER_SEC + (u64)t->nsec;
+}
+
+struct abi_timespec ns_to_timespec(u64 ns)
+{
+    return (struct abi_timespec){(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC)};
+}
+
+int put_timespec(uaddr_t addr, u64 ns)
+{
+    struct abi_timespec t = ns_to_timespec(ns);
+    return copy_to_user(addr, &t, sizeof t);
+}
+
+u64 deadline_after(u64 ns)
+{
+    u64 now = now_ns();
+    return ns >= NEVER_NS - 1 - now ? NEVER_NS - 1 : now + ns;
+}
+
+/* --- names ----------------------------------------------------------------------- */
+
+int name_get(uaddr_t addr, char **ret)
+{
+    char *name = kmalloc(PATH_MAX, 0);
+    if (name == NULL)
+        return -ENOMEM;
+    s64 r = copy_string_from_user(name, addr, PATH_MAX);
+    if (r < 0) {
+        kfree(name);
+        return (int)r;
+    }
+    *ret = name;
+    return 0;
+}
+
+void name_put(char *name)
+{
+    kfree(name);
+}
+
+struct file *file_of(int fd)
+{
+    return fd_file(current_files(), fd);
+}
+
+int at_begin(int dirfd, const char *name, struct at *ret)
+{
+    struct task *t = current_task();
+    ret->l = (struct lookup){.fs = t->fs, .cred = t->cred};
+    ret->file = NULL;
+    if (*name == '/' || dirfd == AT_FDCWD)
+        return 0;
+    struct file *f = file_of(dirfd);
+    if (f == NULL)
+        return -EBADF;
+    if (f->path.dentry == NULL) {
+        file_put(f);
+        return -ENOTDIR;
+    }
+    ret->file = f;
+    ret->path = f->path;
+    ret->l.at = &ret->path;
+    return 0;
+}
+
+void at_done(struct at *a)
+{
+    if (a->file != NULL)
+        file_put(a->file);
+}
+
+int path_at(int dirfd, uaddr_t uname, u32 lookup_flags, struct path *ret)
+{
+    char *name = NULL;
+    struct at at;
+    int r = name_get(uname, &name);
+    if (r < 0)
+        return r;
+    r = at_begin(dirfd, name, &at);
+    if (r == 0) {
+        r = vfs_lookup(&at.l, name, lookup_flags, ret);
+        at_done(&at);
+    }
+    name_put(name);
+    return r;
+}
