@@ -484,6 +484,8 @@ void shrinker_register(struct shrinker *s) { list_push_back(&shrinkers, &s->node
 size_t page_reclaim(size_t n)
 {
     size_t got = 0;
+    if (mutex_held(&reclaim_mutex)) /* a shrinker asks */
+        return 0;
     mutex_lock(&reclaim_mutex);
     list_for_each(s, &shrinkers, struct shrinker, node) {
         got += s->shrink(n - got);

@@ -82,6 +82,7 @@ void cache_remove_locked(struct mapping *m, struct page *p)
     ASSERT(q == p);
     m->page_count--;
     atomic_store(&p->mapping, NULL);
+    atomic_fence();
     lru_remove(p);
     if (atomic_and(&p->flags, ~PG_DIRTY) & PG_DIRTY)
         atomic_sub(&m->dirty_pages, 1);
@@ -289,15 +290,21 @@ void mapping_prefetch(struct mapping *m, u64 index, u64 n)
     }
 }
 
+/* Without mapping->lock, as faults hold pt_lock: whoever clears PG_DIRTY takes the page off the count,
+ * and a page that leaves its mapping meanwhile is seen here or there. */
 void mapping_mark_dirty(struct page *p)
 {
-    if (atomic_load_relaxed(&p->flags) & PG_DIRTY)
-        return;
-    if (atomic_or(&p->flags, PG_DIRTY) & PG_DIRTY)
-        return;
     struct mapping *m = atomic_load(&p->mapping);
-    if (m != NULL)
-        atomic_add(&m->dirty_pages, 1);
+    if (m == NULL || (atomic_load_relaxed(&p->flags) & PG_DIRTY))
+        return;
+    atomic_add(&m->dirty_pages, 1);
+    if (atomic_or(&p->flags, PG_DIRTY) & PG_DIRTY) {
+        atomic_sub(&m->dirty_pages, 1);
+        return;
+    }
+    atomic_fence();
+    if (unlikely(atomic_load(&p->mapping) != m) && (atomic_and(&p->flags, ~PG_DIRTY) & PG_DIRTY))
+        atomic_sub(&m->dirty_pages, 1);
 }
 
 /* --- read(2) and write(2) ----------------------------------------------------------------- */
