@@ -180,7 +180,10 @@ static int take_entry(struct taking *k, const char *path, bool own, const char *
         return 0;
     }
     if (tree_add_host(k->tree, path, why, NULL, err) < 0) {
-        say("left out: %s", err->text);
+        if (errno == EACCES)
+            warn("not in the image: %s; as root it would be", err->text);
+        else
+            say("left out: %s", err->text);
         return 0;
     }
     note_special(k, path, &st);

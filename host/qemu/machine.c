@@ -432,7 +432,8 @@ static int watch(struct tender *t, struct error *err)
         if (fds[3].revents)
             keep(&t->messages_fd, &t->messages);
         if (fds[4].revents && t->frames_fd >= 0) {
-            if (fds[4].revents & POLLIN && !t->qemu_gone) {
+            char byte; /* a hang-up looks readable, too */
+            if (!t->qemu_gone && recv(t->frames_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1) {
                 if (start_slirp(t, err) < 0)
                     return -1;
             } else {
