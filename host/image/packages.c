@@ -164,6 +164,8 @@ static int take_entry(struct taking *k, const char *path, bool own, const char *
     if (is_left_out(k, path) || (!own && is_plain_library(path)))
         return 0;
     if (lstat(path, &st) < 0) {
+        if (errno == EACCES)
+            warn("not in the image: %s: %s; as root it would be", path, strerror(errno));
         inputs_note(k->tree->inputs, path, INPUT_ABSENT, NULL);
         return 0;
     }
