@@ -39,8 +39,8 @@ void file_put(struct file *f)
     kmem_free(file_cache, f);
 }
 
-static int create_with(struct inode *i, const char *name, const struct file_ops *ops, void *private, u32 flags,
-                       struct file **ret)
+int file_create_on(struct inode *i, const char *name, const struct file_ops *ops, void *private, u32 flags,
+                   struct file **ret)
 {
     struct file *f = file_alloc(flags & ~O_CLOEXEC, &kernel_cred);
     if (f == NULL) {
@@ -60,19 +60,25 @@ static int create_with(struct inode *i, const char *name, const struct file_ops 
 
 int file_create_anon(const char *name, const struct file_ops *ops, void *private, u32 flags, struct file **ret)
 {
-    return create_with(inode_get(anon_sb->root->inode), name, ops, private, flags, ret);
+    return file_create_on(inode_get(anon_sb->root->inode), name, ops, private, flags, ret);
+}
+
+struct inode *anon_inode_create(u32 mode)
+{
+    static u64 next_ino = 16; /* atomic */
+    struct inode *i = inode_create(anon_sb, mode);
+    if (i != NULL) {
+        i->ops = anon_sb->root->inode->ops;
+        i->ino = atomic_add(&next_ino, 1u);
+    }
+    return i;
 }
 
 int file_create_inode(const char *name, const struct file_ops *ops, void *private, u32 mode, u32 flags,
                       struct file **ret)
 {
-    static u64 next_ino = 16; /* atomic */
-    struct inode *i = inode_create(anon_sb, mode);
-    if (i == NULL)
-        return -ENOMEM;
-    i->ops = anon_sb->root->inode->ops;
-    i->ino = atomic_add(&next_ino, 1u);
-    return create_with(i, name, ops, private, flags, ret);
+    struct inode *i = anon_inode_create(mode);
+    return i != NULL ? file_create_on(i, name, ops, private, flags, ret) : -ENOMEM;
 }
 
 /* Is the file's position shared state that reads must take turns on? */

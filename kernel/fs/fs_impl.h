@@ -85,8 +85,13 @@ void path_cross_mounts(struct path *p); /* p referenced */
 /* --- file.c --- */
 void files_init(void);
 struct file *file_alloc(u32 flags, const struct cred *c); /* refs 1 */
+/* The inode's reference is taken over, also on failure. */
+int file_create_on(struct inode *i, const char *name, const struct file_ops *ops, void *private, u32 flags,
+                   struct file **ret);
+struct inode *anon_inode_create(u32 mode); /* on anon_sb, with a number of its own */
 void file_touch_atime(struct file *f);
-void epoll_file_gone(struct file *f); /* epoll.c */
+void epoll_init(void); /* epoll.c */
+void epoll_file_gone(struct file *f);
 
 /* --- generic.c: parts of a directory's iterate(); 0 = go on, 1 = the reader is full --- */
 int dir_emit_dots(struct file *f, u64 *pos, struct dir_emit *e);
@@ -95,12 +100,29 @@ int dir_emit_children(struct file *f, u64 *pos, struct dir_emit *e, bool pinned_
 /* --- others --- */
 int chrdev_open(struct inode *i, struct file *f);
 extern const struct file_ops fifo_file_ops; /* pipe.c: FIFO inodes */
+int memfd_may_resize(const struct inode *i, u64 size); /* -EPERM: sealed; i->lock held */
 void mem_devices_init(void);
 int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *a); /* i->lock not held */
 extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type;
 void procfs_init(void);
 /* Find by path below the root without any credentials' limits (init's own use). */
 int fs_mkdir_path(const char *path, u32 mode);
+
+/* Wake after a change of what the queue's waiters test. The fence orders the change
+ * before the look at the queue, as adding oneself orders before testing. */
+static inline void wake_waiters(struct waitqueue *wq, u32 events)
+{
+    atomic_fence();
+    if (wq_active(wq))
+        wq_wake(wq, events);
+}
+
+/* User memory of a read that has exactly one number for an answer. */
+static inline s64 put_number(struct uio *u, u64 v)
+{
+    s64 n = uio_copy_out(u, &v, sizeof(v));
+    return n == sizeof(v) ? n : -EFAULT;
+}
 
 static inline bool path_equal(const struct path *a, const struct path *b)
 {

@@ -8,6 +8,7 @@ void vfs_init(void)
     inode_cache_init();
     files_init();
     mounts_init();
+    epoll_init();
     mem_devices_init();
     procfs_init();
     fs_register(&overlay_type);

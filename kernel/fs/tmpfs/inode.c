@@ -50,6 +50,8 @@ void tmpfs_evict(struct inode *i)
         return;
     atomic_sub(&tmpfs_fs(i)->used_pages, t->charged);
     tmpfs_free_xattrs(t);
+    if (S_ISREG(i->mode))
+        kfree(i->shared_object); /* memfd.c */
     kfree(t->link);
     kfree(t);
 }
@@ -216,10 +218,10 @@ int tmpfs_setattr(struct inode *i, const struct setattr *a)
     if ((a->valid & SETATTR_SIZE) != 0) {
         if (!S_ISREG(i->mode))
             return -EINVAL;
-        u64 old = inode_size(i);
-        mapping_truncate(&i->mapping, MIN(old, a->size)); /* growing too: bytes behind the old end are zero */
-        if (a->size > old)
-            i->mapping.size_bytes = a->size;
+        int err = memfd_may_resize(i, a->size);
+        if (err != 0)
+            return err;
+        mapping_truncate(&i->mapping, a->size);
         tmpfs_charge(i);
     }
     inode_apply_attrs(i, a);

@@ -108,7 +108,7 @@ int tmpfs_parse_options(struct tmpfs_fs *fs, const char *data, u32 *mode, u32 *u
             err = parse_number(v, val, 10, gid);
         else if (OPTION("nr_inodes"))
             err = parse_number(v, val, 10, &ignored);
-        else if (len != 0 && !OPTION("lowertype") && !OPTION("huge") && !OPTION("mpol") && !OPTION("inode64"))
+        else if (len != 0 && !OPTION("erofs") && !OPTION("huge") && !OPTION("mpol") && !OPTION("inode64"))
             err = -EINVAL;
 #undef OPTION
         if (err != 0)

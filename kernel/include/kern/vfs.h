@@ -517,5 +517,7 @@ int tty_open_file(struct tty *t, struct file **ret);
 void tty_set_winsize(struct tty *t, u16 rows, u16 cols);
 /* Set by linux: deliver a signal to the terminal's foreground process group. */
 extern void (*tty_signal)(struct tty *t, u32 pgrp, int sig);
+/* Set by linux: process group and session of the calling process. */
+extern void (*tty_current)(u32 *ret_pgrp, u32 *ret_sid);
 
 #endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pipes and FIFOs (pipe(7), fifo(7)): a ring of pages.
+ *
+ * Slots tail..head-1 hold data; each has one page with [off, off + len) filled. A write
+ * of up to PIPE_BUF goes into one slot, so it is atomic. pipe->lock guards everything;
+ * poll reads head, tail and the counts without it. The pipe belongs to its inode
+ * (inode->shared_object, under inode->lock) and lives while a file is open.
+ */
+#include "fs_impl.h"
+#include "kern/uaccess.h"
+#include "kern/wait.h"
+
+#define PIPE_SLOTS 16u
+#define PIPE_MAX_SLOTS 256u /* 1 MiB, Linux's default limit */
+#define FIONREAD 0x541bu
+
+struct pipe_slot {
+    struct page *page;
+    u16 off, len;
+    bool packet; /* O_DIRECT: a read takes no more than this */
+};
+
+struct pipe {
+    struct mutex lock;
+    struct waitqueue readable, writable;
+    u32 head, tail, slots;      /* lock; read without. slots is a power of two */
+    u32 readers, writers;       /* lock; read without */
+    u32 reads_opened, writes_opened; /* lock; how often: FIFO opens wait for a change */
+    u32 files;                  /* inode->lock */
+    struct page *spare;         /* lock: one page kept from the last read */
+    struct pipe_slot *ring;     /* lock */
+};
+
+static struct pipe *pipe_alloc(void)
+{
+    struct pipe *p = kzalloc(sizeof(*p));
+    struct pipe_slot *ring = kzalloc(PIPE_SLOTS * sizeof(*ring));
+    if (p == NULL || ring == NULL) {
+        kfree(p);
+        kfree(ring);
+        return NULL;
+    }
+    mutex_init(&p->lock, "pipe");
+    wq_init(&p->readable, "pipe_read");
+    wq_init(&p->writable, "pipe_write");
+    p->slots = PIPE_SLOTS;
+    p->ring = ring;
+    return p;
+}
+
+static void pipe_free(struct pipe *p)
+{
+    for (; p->tail != p->head; p->tail++)
+        page_put(p->ring[p->tail & (p->slots - 1)].page);
+    if (p->spare != NULL)
+        page_put(p->spare);
+    kfree(p->ring);
+    kfree(p);
+}
+
+static inline bool pipe_empty(const struct pipe *p)
+{
+    return atomic_load(&p->head) == atomic_load(&p->tail);
+}
+
+static inline bool pipe_full(const struct pipe *p)
+{
+    return atomic_load(&p->head) - atomic_load(&p->tail) >= atomic_load_relaxed(&p->slots);
+}
+
+static void slot_done(struct pipe *p, struct pipe_slot *s)
+{
+    if (p->spare == NULL)
+        p->spare = s->page;
+    else
+        page_put(s->page);
+    s->page = NULL;
+    atomic_store(&p->tail, p->tail + 1);
+}
+
+static s64 pipe_read(struct file *f, struct uio *u, u64 *pos)
+{
+    struct pipe *p = f->private;
+    s64 done = 0;
+    bool freed = false;
+    if (u->remaining == 0)
+        return 0;
+    mutex_lock(&p->lock);
+    for (;;) {
+        if (!pipe_empty(p)) {
+            struct pipe_slot *s = &p->ring[p->tail & (p->slots - 1)];
+            s64 n = uio_copy_out(u, (char *)page_virt(s->page) + s->off, MIN((u64)s->len, u->remaining));
+            if (n <= 0) {
+                if (done == 0)
+                    done = n < 0 ? n : -EFAULT;
+                break;
+            }
+            done += n;
+            s->off = (u16)(s->off + n);
+            s->len = (u16)(s->len - n);
+            bool packet = s->packet;
+            if (s->len == 0 || packet) {
+                slot_done(p, s);
+                freed = true;
+            }
+            if (u->remaining == 0 || packet)
+                break;
+            continue;
+        }
+        if (done > 0 || p->writers == 0)
+            break;
+        if ((f->flags & O_NONBLOCK) != 0) {
+            done = -EAGAIN;
+            break;
+        }
+        mutex_unlock(&p->lock);
+        int err = wait_event_interruptible(&p->readable, !pipe_empty(p) || atomic_load(&p->writers) == 0);
+        if (err != 0)
+            return err;
+        mutex_lock(&p->lock);
+    }
+    mutex_unlock(&p->lock);
+    if (freed)
+        wake_waiters(&p->writable, POLLOUT | POLLWRNORM);
+    return done;
+}
+
+/* Append to the last slot what fits. */
+static s64 pipe_merge(struct pipe *p, struct uio *u)
+{
+    struct pipe_slot *s = &p->ring[(p->head - 1) & (p->slots - 1)];
+    u32 used = (u32)s->off + s->len, room = PAGE_SIZE - used;
+    if (s->packet || room == 0 || (u->remaining > room && u->remaining <= PAGE_SIZE))
+        return 0;
+    s64 n = uio_copy_in(u, (char *)page_virt(s->page) + used, MIN((u64)room, u->remaining));
+    if (n > 0)
+        s->len = (u16)(s->len + n);
+    return n;
+}
+
+static s64 pipe_append(struct pipe *p, struct uio *u, bool packet)
+{
+    struct page *page = p->spare;
+    if (page != NULL)
+        p->spare = NULL;
+    else if ((page = page_alloc(0, 0)) == NULL)
+        return -ENOMEM;
+    s64 n = uio_copy_in(u, page_virt(page), MIN((u64)PAGE_SIZE, u->remaining));
+    if (n <= 0) {
+        p->spare = page;
+        return n < 0 ? n : -EFAULT;
+    }
+    p->ring[p->head & (p->slots - 1)] = (struct pipe_slot){.page = page, .len = (u16)n, .packet = packet};
+    atomic_store(&p->head, p->head + 1);
+    return n;
+}
+
+static s64 pipe_write(struct file *f, struct uio *u, u64 *pos)
+{
+    struct pipe *p = f->private;
+    bool packet = (f->flags & O_DIRECT) != 0;
+    s64 done = 0, n;
+    if (u->remaining == 0)
+        return 0;
+    mutex_lock(&p->lock);
+    for (;;) {
+        if (p->readers == 0) {
+            done = done > 0 ? done : -EPIPE;
+            break;
+        }
+        if (done == 0 && !packet && !pipe_empty(p))
+            n = pipe_merge(p, u);
+        else
+            n = 0;
+        if (n == 0 && !pipe_full(p))
+            n = pipe_append(p, u, packet);
+        if (n < 0) {
+            done = done > 0 ? done : n;
+            break;
+        }
+        if (n > 0) {
+            done += n;
+            if (u->remaining == 0)
+                break;
+            continue;
+        }
+        if ((f->flags & O_NONBLOCK) != 0) {
+            done = done > 0 ? done : -EAGAIN;
+            break;
+        }
+        mutex_unlock(&p->lock);
+        wq_wake(&p->readable, POLLIN | POLLRDNORM);
+        int err = wait_event_interruptible(&p->writable, !pipe_full(p) || atomic_load(&p->readers) == 0);
+        if (err != 0)
+            return done > 0 ? done : err;
+        mutex_lock(&p->lock);
+    }
+    mutex_unlock(&p->lock);
+    if (done > 0)
+        wake_waiters(&p->readable, POLLIN | POLLRDNORM);
+    return done;
+}
+
+static u32 pipe_poll(struct file *f, struct poll_table *pt)
+{
+    struct pipe *p = f->private;
+    u32 r = 0;
+    if (f->can_read) {
+        poll_wait(&p->readable, pt);
+        if (!pipe_empty(p))
+            r |= POLLIN | POLLRDNORM;
+        if (atomic_load(&p->writers) == 0 && (u32)f->pos != p->writes_opened)
+            r |= POLLHUP;
+    }
+    if (f->can_write) {
+        poll_wait(&p->writable, pt);
+        if (!pipe_full(p))
+            r |= POLLOUT | POLLWRNORM;
+        if (atomic_load(&p->readers) == 0)
+            r |= POLLERR;
+    }
+    return r;
+}
+
+static s64 pipe_ioctl(struct file *f, u32 cmd, uaddr_t arg)
+{
+    struct pipe *p = f->private;
+    u32 n = 0;
+    if (cmd != FIONREAD)
+        return -ENOTTY;
+    mutex_lock(&p->lock);
+    for (u32 k = p->tail; k != p->head; k++)
+        n += p->ring[k & (p->slots - 1)].len;
+    mutex_unlock(&p->lock);
+    return put_user_u32(arg, n);
+}
+
+static void pipe_drop(struct inode *i, struct pipe *p, bool reader, bool writer)
+{
+    mutex_lock(&p->lock);
+    if (reader)
+        atomic_store(&p->readers, p->readers - 1);
+    if (writer)
+        atomic_store(&p->writers, p->writers - 1);
+    mutex_unlock(&p->lock);
+    wq_wake_all(&p->readable, POLLIN | POLLRDNORM | POLLHUP);
+    wq_wake_all(&p->writable, POLLOUT | POLLWRNORM | POLLERR);
+    mutex_lock(&i->lock);
+    bool last = --p->files == 0;
+    if (last)
+        i->shared_object = NULL;
+    mutex_unlock(&i->lock);
+    if (last)
+        pipe_free(p);
+}
+
+static void pipe_release(struct file *f) { pipe_drop(f->inode, f->private, f->can_read, f->can_write); }
+
+static int fifo_open(struct inode *i, struct file *f)
+{
+    mutex_lock(&i->lock);
+    struct pipe *p = i->shared_object;
+    if (p == NULL) {
+        p = pipe_alloc();
+        i->shared_object = p;
+    }
+    if (p != NULL)
+        p->files++;
+    mutex_unlock(&i->lock);
+    if (p == NULL)
+        return -ENOMEM;
+    f->private = p;
+    if (i->sb == anon_sb)
+        f->anon_name = "pipe";
+    bool nonblock = (f->flags & O_NONBLOCK) != 0;
+    int err = 0;
+    mutex_lock(&p->lock);
+    if (f->can_read) {
+        atomic_store(&p->readers, p->readers + 1);
+        p->reads_opened++;
+    }
+    if (f->can_write) {
+        atomic_store(&p->writers, p->writers + 1);
+        p->writes_opened++;
+    }
+    u32 reads = p->reads_opened, writes = p->writes_opened;
+    bool alone = (f->can_read && !f->can_write && p->writers == 0) || (f->can_write && !f->can_read && p->readers == 0);
+    mutex_unlock(&p->lock);
+    wq_wake_all(&p->readable, 0);
+    wq_wake_all(&p->writable, 0);
+    if (alone && f->can_read) {
+        if (nonblock)
+            f->pos = writes; /* no hang-up before there was a writer */
+        else
+            err = wait_event_interruptible(&p->readable, atomic_load(&p->writes_opened) != writes);
+    } else if (alone) {
+        err = nonblock ? -ENXIO
+                       : wait_event_interruptible(&p->writable, atomic_load(&p->reads_opened) != reads);
+    }
+    if (err != 0)
+        pipe_drop(i, p, f->can_read, f->can_write);
+    return err;
+}
+
+const struct file_ops fifo_file_ops = {
+    .open = fifo_open,
+    .release = pipe_release,
+    .read = pipe_read,
+    .write = pipe_write,
+    .poll = pipe_poll,
+    .ioctl = pipe_ioctl,
+};
+
+int pipe_create(u32 flags, struct file *ret[2])
+{
+    struct inode *i = anon_inode_create(S_IFIFO | 0600);
+    if (i == NULL)
+        return -ENOMEM;
+    struct pipe *p = pipe_alloc();
+    if (p == NULL) {
+        inode_put(i);
+        return -ENOMEM;
+    }
+    flags &= O_NONBLOCK | O_DIRECT;
+    int err = file_create_on(inode_get(i), "pipe", &fifo_file_ops, p, flags | O_RDONLY, &ret[0]);
+    if (err != 0) {
+        pipe_free(p);
+        inode_put(i);
+        return err;
+    }
+    p->files = p->readers = p->writers = 1;
+    p->reads_opened = p->writes_opened = 1;
+    i->shared_object = p;
+    err = file_create_on(i, "pipe", &fifo_file_ops, p, flags | O_WRONLY, &ret[1]);
+    if (err != 0) {
+        file_put(ret[0]);
+        return err;
+    }
+    p->files = 2;
+    return 0;
+}
+
+int pipe_get_size(struct file *f)
+{
+    if (f->ops != &fifo_file_ops)
+        return -EBADF;
+    return (int)(((struct pipe *)f->private)->slots * PAGE_SIZE);
+}
+
+int pipe_set_size(struct file *f, u64 bytes)
+{
+    if (f->ops != &fifo_file_ops)
+        return -EBADF;
+    struct pipe *p = f->private;
+    u32 slots = 1;
+    if (bytes > INT32_MAX)
+        return -EINVAL;
+    while ((u64)slots * PAGE_SIZE < bytes)
+        slots *= 2;
+    if (slots > PIPE_MAX_SLOTS && !cred_capable(f->cred, CAP_SYS_RESOURCE))
+        return -EPERM;
+    struct pipe_slot *ring = kzalloc(slots * sizeof(*ring));
+    if (ring == NULL)
+        return -ENOMEM;
+    mutex_lock(&p->lock);
+    u32 n = p->head - p->tail;
+    struct pipe_slot *old = ring;
+    if (n <= slots) {
+        for (u32 k = 0; k < n; k++)
+            ring[k] = p->ring[(p->tail + k) & (p->slots - 1)];
+        old = p->ring;
+        p->ring = ring;
+        p->tail = 0;
+        p->head = n;
+        p->slots = slots;
+    }
+    mutex_unlock(&p->lock);
+    kfree(old);
+    if (n > slots)
+        return -EBUSY;
+    wq_wake_all(&p->writable, POLLOUT | POLLWRNORM);
+    return (int)(slots * PAGE_SIZE);
+}
