@@ -327,7 +327,8 @@ void tcp_send_raw(u32 src, u32 dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 f
     struct tcp_hdr *h = (void *)pkt_put(p, hlen);
     *h = (struct tcp_hdr){ .sport = be16(sport), .dport = be16(dport), .seq = be32(seq), .ack = be32(ack),
                            .off = (u8)(hlen / 4 << 4), .flags = flags, .wnd = be16(wnd) };
-    memcpy(h + 1, opts, optlen);
+    if (optlen > 0)
+        memcpy(h + 1, opts, optlen);
     csum_finish_l4(p, tx.rt.nif, src, dst, IPPROTO_TCP, offsetof(struct tcp_hdr, csum));
     NET_COUNT(tcp_out);
     ip_output(p, &tx);
