@@ -12,6 +12,7 @@ struct work {
     u32 pending; /* atomic */
 };
 
+/* By a thread, once, before anyone may queue it: this is also where the work thread is made. */
 void work_init(struct work *w, void (*fn)(struct work *w));
 /* False when it was queued already. Any context. */
 bool work_queue(struct work *w);
