@@ -116,17 +116,17 @@ static int share_pages(struct vma *v, struct vma *c)
         unsigned hw;
         struct page *p = NULL;
         spin_lock_bh(&from->pt_lock);
-        if (plat_lookup(&from->plat, va, &pa, &hw)) {
-            p = page_of(pa);
-            if (p != NULL && (p->kind == PAGE_ANON || keep_cache))
-                page_get(p);
-            else
-                p = NULL; /* the page cache has it: the copy faults it in */
-            if (p != NULL && (hw & MAP_WRITE))
-                err = plat_protect(&from->plat, va, PAGE_SIZE, hw & (MAP_READ | MAP_EXEC));
+        bool share = plat_lookup(&from->plat, va, &pa, &hw);
+        if (share) {
+            p = counted_page(pa); /* NULL: the kernel's own, always there */
+            share = p == NULL || p->kind == PAGE_ANON || keep_cache; /* others are in the page cache: the copy faults them in */
         }
+        if (share && p != NULL)
+            page_get(p);
+        if (share && (hw & MAP_WRITE))
+            err = plat_protect(&from->plat, va, PAGE_SIZE, hw & (MAP_READ | MAP_EXEC));
         spin_unlock_bh(&from->pt_lock);
-        if (p == NULL)
+        if (!share)
             continue;
         unsigned prot = hw & (MAP_READ | MAP_EXEC);
         spin_lock_bh(&to->pt_lock);
@@ -134,12 +134,14 @@ static int share_pages(struct vma *v, struct vma *c)
             err = plat_map(&to->plat, va, pa, PAGE_SIZE, prot != 0 ? prot : MAP_READ);
         if (err == 0 && prot == 0)
             err = plat_protect(&to->plat, va, PAGE_SIZE, 0);
-        if (err == 0 && p->kind == PAGE_ANON)
+        if (err == 0 && p != NULL && p->kind == PAGE_ANON)
             to->rss_anon++;
-        else if (err == 0)
+        else if (err == 0 && p != NULL)
             to->rss_file++;
+        if (err == 0 && p != NULL && p->kind == PAGE_CACHE)
+            atomic_add(&p->map_count, 1u);
         spin_unlock_bh(&to->pt_lock);
-        if (err != 0)
+        if (err != 0 && p != NULL)
             page_put(p);
     }
     return err;
@@ -207,7 +209,7 @@ static int page_for_copy(struct vma *v, uaddr_t va, bool write, struct page **re
         if (err != 0)
             return err;
         spin_lock_bh(&as->pt_lock);
-        struct page *p = plat_lookup(&as->plat, va, &pa, NULL) ? page_of(pa) : NULL;
+        struct page *p = plat_lookup(&as->plat, va, &pa, NULL) ? counted_page(pa) : NULL;
         if (p != NULL)
             page_get(p);
         spin_unlock_bh(&as->pt_lock);

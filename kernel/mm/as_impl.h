@@ -4,6 +4,7 @@
 #define MM_AS_IMPL_H
 
 #include "kern/addrspace.h"
+#include "kern/page.h"
 
 #define STACK_GUARD (256 * PAGE_SIZE) /* below a stack that grows; Linux's stack_guard_gap */
 
@@ -17,6 +18,14 @@ static inline struct vma *vma_prev(const struct vma *v)
 {
     struct rb_node *n = rb_prev(&v->node);
     return n != NULL ? rb_entry(n, struct vma, node) : NULL;
+}
+
+/* The page at pa if it is of RAM that page_alloc() gave. Others, such as the clock page of the kernel's own data,
+ * may be mapped by whoever made a special area; they are neither counted nor referenced. */
+static inline struct page *counted_page(paddr_t pa)
+{
+    struct page *p = page_of(pa);
+    return p != NULL && p->kind != PAGE_RESERVED ? p : NULL;
 }
 
 /* vma.c: as->lock held for writing */

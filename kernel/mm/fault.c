@@ -126,13 +126,16 @@ static int copy_on_write(struct vma *v, uaddr_t va, struct page *old, unsigned a
 static int fault_present(struct vma *v, uaddr_t va, paddr_t pa, unsigned hw, unsigned access, bool force)
 {
     struct addrspace *as = v->as;
-    struct page *p = page_of(pa);
+    struct page *p = counted_page(pa);
     int err = 0;
-    ASSERT(p != NULL);
     if ((hw & access) == access || (force && !(access & TRAP_WRITE))) { /* somebody was faster, or a stale TLB entry */
         plat_flush(&as->plat, va, PAGE_SIZE);
         spin_unlock_bh(&as->pt_lock);
         return 0;
+    }
+    if (p == NULL) {
+        spin_unlock_bh(&as->pt_lock);
+        return -EFAULT;
     }
     bool shared = v->flags & VMA_SHARED;
     bool own = p->kind == PAGE_ANON && ref_count(&p->refs) == 1;

@@ -93,7 +93,7 @@ static int choose_address(struct addrspace *as, const struct map_request *req, u
 static bool extend_neighbour(struct addrspace *as, const struct vma *want)
 {
     struct vma *high = as_find(as, want->start, true), *low = NULL;
-    if (want->mapping != NULL || want->object != NULL)
+    if (want->mapping != NULL || want->ops != NULL)
         return false;
     if (high != NULL)
         low = vma_prev(high);
@@ -136,7 +136,7 @@ static int map_locked(struct addrspace *as, const struct map_request *req, u64 l
         if (v == NULL)
             return -ENOMEM;
         vma_link(as, v);
-        if (v->object != NULL || v->mapping != NULL)
+        if (v->ops != NULL || v->mapping != NULL)
             vma_merge(v);
     }
     *ret_addr = addr;

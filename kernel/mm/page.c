@@ -11,8 +11,8 @@
  *
  * Invariants:
  *   P1  Every chunk before zone.next_chunk is seeded, none after it is.
- *   P2  In the buddy tree of a chunk, both heads of a split block are initialised.
- *       Other struct pages may be garbage, so nothing looks at them.
+ *   P2  In the buddy tree of a chunk, both heads of a split block are initialised, and so is
+ *       every page of a hole (PAGE_RESERVED). Other struct pages may be garbage: nothing looks at them.
  *   P3  A block is on free[order] iff its head has kind PAGE_FREE and that order.
  *   P4  A page in a CPU's stack has kind PAGE_PCP: it never merges.
  *   P5  Sleeping allocations leave zone.reserve pages to those that cannot sleep.
@@ -150,21 +150,24 @@ static u64 ram_in(u64 pfn, u64 n, u64 skip_pfn, u64 skip_n)
 static void chunk_seed(struct chunk *c, u64 base, unsigned i, unsigned order, u64 skip_pfn, u64 skip_n)
 {
     u64 ram = ram_in(base + i, 1u << order, skip_pfn, skip_n);
-    bool inside = i >= c->lo && i < c->hi;
     if (ram == 0 || ram == 1u << order) {
-        if (!inside)
+        if (ram == 0) { /* a hole: looked up by those who map the kernel's own pages */
+            for (unsigned k = MAX(i, c->lo); k < MIN(i + (1u << order), c->hi); k++) {
+                mem_unpoison(&c->pages[k], sizeof(struct page));
+                memset(&c->pages[k], 0, sizeof(struct page));
+                c->pages[k].phys = (base + k) << PAGE_SHIFT;
+                c->pages[k].kind = PAGE_RESERVED;
+            }
             return;
+        }
         struct page *p = &c->pages[i];
         mem_unpoison(p, sizeof(*p));
         memset(p, 0, sizeof(*p));
         p->phys = (base + i) << PAGE_SHIFT;
-        p->kind = PAGE_RESERVED;
-        if (ram != 0) {
-            p->flags = zone.fresh_zero ? PG_ZEROED : 0;
-            mem_poison(phys_to_virt(p->phys), PAGE_SIZE << order);
-            block_link(p, order);
-            zone.free_pages += ram;
-        }
+        p->flags = zone.fresh_zero ? PG_ZEROED : 0;
+        mem_poison(phys_to_virt(p->phys), PAGE_SIZE << order);
+        block_link(p, order);
+        zone.free_pages += ram;
         return;
     }
     order--;

@@ -46,9 +46,9 @@ static bool zap_whole_block(struct zap *z, struct page *head)
 static void zap_found(void *ctx, uaddr_t va, paddr_t pa, size_t len_bytes)
 {
     struct zap *z = ctx;
-    struct page *p = page_of(pa);
+    struct page *p = counted_page(pa);
     z->any = true;
-    if (p == NULL) /* a page of the kernel shown to programs: the clock page */
+    if (p == NULL)
         return;
     if (len_bytes == HUGE_SIZE && zap_whole_block(z, p))
         return;
@@ -59,8 +59,6 @@ static void zap_found(void *ctx, uaddr_t va, paddr_t pa, size_t len_bytes)
 int as_zap(struct addrspace *as, uaddr_t start, uaddr_t end)
 {
     u64 rss = as->rss_anon + as->rss_file;
-    if (rss == 0)
-        return 0;
     as->hiwater_rss = MAX(as->hiwater_rss, rss);
     for (unsigned tries = 0; start < end;) {
         struct list freed;
@@ -98,7 +96,7 @@ static void unmap_cache_pages(struct zap *z, uaddr_t start, uaddr_t end)
     for (uaddr_t va = start; va < end; va += PAGE_SIZE) {
         paddr_t pa;
         struct page *p;
-        if (plat_lookup(&z->as->plat, va, &pa, NULL) && (p = page_of(pa)) != NULL && p->kind == PAGE_CACHE)
+        if (plat_lookup(&z->as->plat, va, &pa, NULL) && (p = counted_page(pa)) != NULL && p->kind == PAGE_CACHE)
             plat_unmap(&z->as->plat, va, PAGE_SIZE, zap_found, z); /* never part of a large page: cannot fail */
     }
 }

@@ -322,7 +322,7 @@ bool vma_can_merge(const struct vma *low, const struct vma *high)
         return false;
     if (low->flags & (VMA_SPECIAL | VMA_GROWSDOWN))
         return false;
-    return (low->mapping == NULL && low->object == NULL) || vma_index(low, low->end) == high->pgoff;
+    return (low->mapping == NULL && low->ops == NULL) || vma_index(low, low->end) == high->pgoff;
 }
 
 static struct vma *absorb(struct vma *low, struct vma *high)

@@ -419,6 +419,49 @@ TEST(write_xor_execute)
     end_space(as);
 }
 
+/* A page that the allocator never had (the clock page) next to one that it gave. */
+static struct page *given;
+
+static int special_fault(struct vma *v, u64 index, struct page **ret)
+{
+    if (index != 1)
+        return -EFAULT;
+    *ret = page_get(given);
+    return 0;
+}
+
+TEST(special_areas)
+{
+    static const struct vma_ops ops = { .fault = special_fault };
+    mm_test_init();
+    u64 before = free_memory();
+    struct plat_mem_range ranges[PLAT_MAX_RANGES];
+    struct addrspace *as = test_space(), *copy;
+    uaddr_t a;
+    u32 v;
+    CHECK(plat_memory(ranges) == 2);
+    paddr_t hole = ranges[1].start - PAGE_SIZE;
+    CHECK(page_of(hole) == NULL || page_of(hole)->kind == PAGE_RESERVED);
+    given = page_alloc(0, ALLOC_ZERO);
+    struct map_request r = { .len_bytes = 3 * PAGE_SIZE, .prot = MAP_READ, .flags = VMA_SPECIAL, .ops = &ops };
+    CHECK_EQ(as_map(as, &r, &a), 0);
+    CHECK_EQ(plat_map(&as->plat, a, hole, PAGE_SIZE, MAP_READ), 0);
+    CHECK_EQ(get_user_u32(a, &v), 0);
+    CHECK_EQ(get_user_u32(a + PAGE_SIZE, &v), 0);
+    CHECK_EQ(get_user_u32(a + 2 * PAGE_SIZE, &v), -EFAULT);
+    CHECK_EQ(put_user_u32(a, v), -EFAULT);
+    CHECK_EQ(ref_count(&given->refs), 2);
+    CHECK_EQ(addrspace_fork(as, &copy), 0);
+    CHECK_EQ(ref_count(&given->refs), 3);
+    end_space(as);
+    thread_switch_as(copy);
+    CHECK_EQ(get_user_u32(a, &v), 0);
+    end_space(copy);
+    CHECK_EQ(ref_count(&given->refs), 1);
+    page_put(given);
+    CHECK_EQ(free_memory(), before);
+}
+
 TEST(stacks_grow_to_their_limit)
 {
     mm_test_init();
