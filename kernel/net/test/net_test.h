@@ -43,6 +43,7 @@ struct frame {
 /* The next frame the stack sent, ARP left out; waits up to wait_ns of virtual time; NULL = none. free it. */
 struct frame *wire_next(u64 wait_ns);
 void frame_free(struct frame *f);
+void wire_report(void); /* counters and queues, to the log */
 void wire_flush(void); /* forget what was sent */
 /* Hand a frame to the stack, as the card's bottom half does. */
 void wire_in(const void *data, u32 len);

@@ -12,11 +12,33 @@ static u32 pkts_at_boot;
 
 void frame_free(struct frame *f) { kfree(f); }
 
+static u32 queued(struct list *l)
+{
+    u32 n = 0;
+    for (struct list *x = l->next; x != l; x = x->next)
+        n++;
+    return n;
+}
+
+void wire_report(void)
+{
+    struct mem_stats ms;
+    page_stats(&ms);
+    char text[8192];
+    net_proc_show("drupe", text, sizeof text);
+    log_text("%u sent, %u inbound, %llu of %llu pages free\n%s", queued(&sent), queued(&inbound),
+             (unsigned long long)ms.free_pages, (unsigned long long)ms.total_pages, text);
+}
+
 static struct frame *frame_new(u32 len)
 {
     unsigned rate = sim_fail_allocations(0);
-    struct frame *f = kmalloc(sizeof *f + len, ALLOC_ATOMIC);
+    struct frame *f = NULL;
+    for (int i = 0; i < 100 && f == NULL; i++)
+        f = kmalloc(sizeof *f + len, ALLOC_ATOMIC);
     sim_fail_allocations(rate);
+    if (f == NULL)
+        wire_report();
     CHECK(f != NULL);
     f->len = len;
     f->at_ns = now_ns();
@@ -26,7 +48,9 @@ static struct frame *frame_new(u32 len)
 static struct pkt *pkt_of(const void *data, u32 len)
 {
     unsigned rate = sim_fail_allocations(0);
-    struct pkt *p = pkt_alloc(0, len);
+    struct pkt *p = NULL;
+    for (int i = 0; i < 100 && p == NULL; i++)
+        p = pkt_alloc(0, len);
     sim_fail_allocations(rate);
     CHECK(p != NULL);
     memcpy(pkt_put(p, len), data, len);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AF_UNIX: pairs, abstract names, backlog, ends, credentials. */
+#include "net_test.h"
+
+static struct sock_addr abstract(const char *name)
+{
+    struct sock_addr a = { .len = (u32)(3 + strlen(name)), .family = AF_UNIX };
+    a.data[2] = 0;
+    memcpy(a.data + 3, name, strlen(name));
+    return a;
+}
+
+TEST(pair_stream)
+{
+    struct sock *p[2];
+    char buf[64];
+    net_test_boot(0);
+    CHECK_EQ(sock_create_pair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+    CHECK_EQ(recv_bytes(p[0], buf, 8, MSG_DONTWAIT), -EAGAIN);
+    CHECK_EQ(sock_poll(p[0], NULL) & (POLLIN | POLLOUT | POLLHUP), POLLOUT);
+    CHECK_EQ(send_bytes(p[1], "hello ", 6, 0), 6);
+    CHECK_EQ(send_bytes(p[1], "world", 5, 0), 5);
+    CHECK(sock_poll(p[0], NULL) & POLLIN);
+    CHECK_EQ(recv_bytes(p[0], buf, 4, MSG_PEEK), 4);
+    CHECK_EQ(recv_bytes(p[0], buf, sizeof buf, 0), 11);
+    CHECK_MEM(buf, "hello world", 11);
+    CHECK_EQ(sock_shutdown(p[1], 1), 0);
+    CHECK_EQ(recv_bytes(p[0], buf, 8, 0), 0);
+    CHECK_EQ(send_bytes(p[1], "x", 1, 0), -EPIPE);
+    CHECK_EQ(send_bytes(p[0], "x", 1, 0), 1);
+    sock_release(p[0]);
+    CHECK_EQ(recv_bytes(p[1], buf, 8, 0), 1);
+    CHECK_EQ(recv_bytes(p[1], buf, 8, 0), 0);
+    CHECK(sock_poll(p[1], NULL) & POLLHUP);
+    sock_release(p[1]);
+    check_no_leak();
+}
+
+TEST(pair_close_with_unread)
+{
+    struct sock *p[2];
+    char buf[8];
+    net_test_boot(0);
+    CHECK_EQ(sock_create_pair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+    CHECK_EQ(send_bytes(p[0], "abc", 3, 0), 3);
+    sock_release(p[1]);
+    CHECK_EQ(recv_bytes(p[0], buf, 8, 0), -ECONNRESET);
+    CHECK_EQ(recv_bytes(p[0], buf, 8, 0), 0);
+    CHECK_EQ(send_bytes(p[0], "abc", 3, 0), -EPIPE);
+    sock_release(p[0]);
+    check_no_leak();
+}
+
+TEST(pair_dgram)
+{
+    struct sock *p[2];
+    char buf[8];
+    net_test_boot(0);
+    CHECK_EQ(sock_create_pair(AF_UNIX, SOCK_DGRAM, 0, p), 0);
+    CHECK_EQ(send_bytes(p[0], "abcdef", 6, 0), 6);
+    CHECK_EQ(send_bytes(p[0], "", 0, 0), 0);
+    CHECK_EQ(recv_bytes(p[1], buf, 3, 0), 3);
+    CHECK_EQ(recv_bytes(p[1], buf, 3, 0), 0);
+    CHECK_EQ(recv_bytes(p[1], buf, 3, MSG_DONTWAIT), -EAGAIN);
+    s64 n = 0;
+    while (send_bytes(p[0], "abcdef", 6, MSG_DONTWAIT) == 6)
+        n++;
+    CHECK(n > 10 && n < 10000);
+    sock_release(p[0]);
+    sock_release(p[1]);
+    check_no_leak();
+}
+
+TEST(names)
+{
+    struct sock *l, *c, *c2, *s;
+    struct sock_addr a = abstract("name"), got;
+    char buf[8];
+    net_test_boot(0);
+    CHECK_EQ(sock_create(AF_UNIX, SOCK_STREAM, 0, &l), 0);
+    CHECK_EQ(sock_create(AF_UNIX, SOCK_STREAM, 0, &c), 0);
+    CHECK_EQ(sock_create(AF_UNIX, SOCK_STREAM, 0, &c2), 0);
+    CHECK_EQ(sock_connect(c, &a, false), -ECONNREFUSED);
+    CHECK_EQ(sock_bind(l, &a), 0);
+    CHECK_EQ(sock_bind(c, &a), -EADDRINUSE);
+    CHECK_EQ(sock_connect(c, &a, false), -ECONNREFUSED);
+    CHECK_EQ(sock_listen(l, 0), 0);
+    CHECK_EQ(sock_accept(l, true, &s, NULL), -EAGAIN);
+    CHECK_EQ(sock_connect(c, &a, false), 0);
+    CHECK_EQ(sock_connect(c, &a, false), -EISCONN);
+    CHECK_EQ(sock_connect(c2, &a, true), -EAGAIN);
+    CHECK(sock_poll(l, NULL) & POLLIN);
+    CHECK_EQ(send_bytes(c, "early", 5, 0), 5);
+    CHECK_EQ(sock_accept(l, true, &s, NULL), 0);
+    CHECK_EQ(sock_getname(s, false, &got), 0);
+    CHECK_EQ(got.len, 7);
+    CHECK_EQ(recv_bytes(s, buf, 8, 0), 5);
+    CHECK_EQ(sock_connect(c2, &a, true), 0);
+    sock_release(l);
+    CHECK_EQ(recv_bytes(c2, buf, 8, 0), 0);
+    sock_release(c);
+    sock_release(c2);
+    sock_release(s);
+    CHECK_EQ(sock_create(AF_UNIX, SOCK_STREAM, 0, &l), 0);
+    CHECK_EQ(sock_bind(l, &a), 0);
+    sock_release(l);
+    check_no_leak();
+}
+
+static void writer(void *arg)
+{
+    u8 buf[5000];
+    for (u64 pos = 0; pos < 1000000;) {
+        u64 some = 1 + sim_random() % sizeof buf;
+        u32 n = (u32)MIN(some, 1000000 - pos);
+        stream_fill(buf, pos, n);
+        CHECK_EQ(send_bytes(arg, buf, n, 0), n);
+        pos += n;
+    }
+    CHECK_EQ(sock_shutdown(arg, 1), 0);
+}
+
+TEST_CPUS(big_stream, 2)
+{
+    struct sock *p[2];
+    u8 buf[3000];
+    net_test_boot(0);
+    CHECK_EQ(sock_create_pair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+    struct thread *t = test_thread("writer", writer, p[0]);
+    u64 pos = 0;
+    for (;;) {
+        s64 n = recv_bytes(p[1], buf, (u32)(1 + sim_random() % sizeof buf), 0);
+        CHECK(n >= 0);
+        if (n == 0)
+            break;
+        for (s64 i = 0; i < n; i++)
+            CHECK_EQ(buf[i], stream_byte(pos + (u64)i));
+        pos += (u64)n;
+    }
+    CHECK_EQ(pos, 1000000);
+    test_join(t);
+    sock_release(p[0]);
+    sock_release(p[1]);
+    check_no_leak();
+}
