@@ -500,7 +500,8 @@ static int judge(struct tender *t, int *ret_status, struct error *err)
     if (t->end.signal) {
         u32 number = t->end.signal & 127;
         if (t->end.kind == CTL_EXIT_NORMAL && t->stop_requests == 0)
-            warn("the program was ended by signal %u (%s)", number, strsignal((int)number));
+            warn("the program was ended by SIG%s (signal %u, %s)", sigabbrev_np((int)number) ?: "RT", number,
+                 strsignal((int)number));
         *ret_status = 128 + (int)number;
     } else {
         *ret_status = (int)(t->end.code & 255);

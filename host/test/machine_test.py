@@ -61,7 +61,7 @@ with open(work('in', b'from a file')) as f, open(work('out'), 'wb') as o:
     check(p.wait(20) == 0 and open(WORK + '/out', 'rb').read() == b'from a file', 'files as input and output')
 
 status, out, err = run('segv')
-check(status == 139 and 'main+4' in err and 'signal 11' in err and '\x1b' not in err, 'a crash: report, signal, 128+n', err)
+check(status == 139 and 'main+4' in err and 'SIGSEGV' in err and '\x1b' not in err, 'a crash: report, signal, 128+n', err)
 status, out, err = run('noexec')
 check(status == 127 and 'No such file' in err, 'not started: 127 and why', (status, err))
 status, out, err = run('panic')
