@@ -13,13 +13,13 @@
     path_put(&p);                                             \
     return r_
 
-/* A call on an open descriptor that has a name in the tree. */
-static int path_of_fd(int fd, struct path *ret)
+/* A call on an open descriptor that has a name in the tree. `o_path`: also on one opened with O_PATH. */
+static int path_of_fd(int fd, bool o_path, struct path *ret)
 {
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    int r = f->path.dentry == NULL ? -EINVAL : 0;
+    int r = !o_path && (f->flags & O_PATH) ? -EBADF : f->path.dentry == NULL ? -EINVAL : 0;
     if (r == 0) {
         *ret = f->path;
         path_get(ret);
@@ -28,9 +28,9 @@ static int path_of_fd(int fd, struct path *ret)
     return r;
 }
 
-#define WITH_FD(fd, p, expr)         \
-    struct path p;                   \
-    s64 r_ = path_of_fd(fd, &p);     \
+#define WITH_FD(fd, o_path, p, expr)     \
+    struct path p;                       \
+    s64 r_ = path_of_fd(fd, o_path, &p); \
     if (r_ < 0)                      \
         return r_;                   \
     r_ = (expr);                     \
@@ -159,7 +159,7 @@ static s64 put_statfs(uaddr_t to, const struct path *p)
 }
 
 s64 sys_statfs(uaddr_t name, uaddr_t ubuf) { WITH_PATH(AT_FDCWD, name, 0, p, put_statfs(ubuf, &p)); }
-s64 sys_fstatfs(int fd, uaddr_t ubuf) { WITH_FD(fd, p, put_statfs(ubuf, &p)); }
+s64 sys_fstatfs(int fd, uaddr_t ubuf) { WITH_FD(fd, true, p, put_statfs(ubuf, &p)); }
 
 /* --- access ----------------------------------------------------------------------------- */
 
@@ -359,7 +359,7 @@ static struct setattr owner_attr(u32 uid, u32 gid)
 
 s64 sys_fchmodat(int dirfd, uaddr_t name, u32 mode) { WITH_PATH(dirfd, name, 0, p, set_attr(&p, mode_attr(mode))); }
 s64 sys_chmod(uaddr_t name, u32 mode) { return sys_fchmodat(AT_FDCWD, name, mode); }
-s64 sys_fchmod(int fd, u32 mode) { WITH_FD(fd, p, set_attr(&p, mode_attr(mode))); }
+s64 sys_fchmod(int fd, u32 mode) { WITH_FD(fd, false, p, set_attr(&p, mode_attr(mode))); }
 s64 sys_fchownat(int dirfd, uaddr_t name, u32 uid, u32 gid, int flags)
 {
     if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
@@ -368,7 +368,7 @@ s64 sys_fchownat(int dirfd, uaddr_t name, u32 uid, u32 gid, int flags)
 }
 s64 sys_chown(uaddr_t name, u32 uid, u32 gid) { return sys_fchownat(AT_FDCWD, name, uid, gid, 0); }
 s64 sys_lchown(uaddr_t name, u32 uid, u32 gid) { return sys_fchownat(AT_FDCWD, name, uid, gid, AT_SYMLINK_NOFOLLOW); }
-s64 sys_fchown(int fd, u32 uid, u32 gid) { WITH_FD(fd, p, set_attr(&p, owner_attr(uid, gid))); }
+s64 sys_fchown(int fd, u32 uid, u32 gid) { WITH_FD(fd, false, p, set_attr(&p, owner_attr(uid, gid))); }
 
 #define UTIME_NOW 0x3fffffff
 #define UTIME_OMIT 0x3ffffffe
@@ -414,7 +414,7 @@ static s64 do_utimes(int dirfd, uaddr_t name, const struct abi_timespec *ts, int
     if (name == 0) {
         if (flags != 0)
             return -EINVAL;
-        WITH_FD(dirfd, p, set_times(&p, ts));
+        WITH_FD(dirfd, false, p, set_times(&p, ts));
     }
     WITH_PATH(dirfd, name, nofollow(flags), p, set_times(&p, ts));
 }
@@ -557,7 +557,7 @@ s64 sys_chdir(uaddr_t name) { WITH_PATH(AT_FDCWD, name, LOOKUP_DIRECTORY, p, do_
 s64 sys_fchdir(int fd)
 {
     struct path p;
-    s64 r = path_of_fd(fd, &p);
+    s64 r = path_of_fd(fd, true, &p);
     if (r < 0)
         return r == -EINVAL ? -ENOTDIR : r;
     r = do_chdir(&p);
@@ -669,19 +669,19 @@ s64 sys_lsetxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s, int fl)
 {
     WITH_PATH(AT_FDCWD, f, LOOKUP_NOFOLLOW, p, do_setxattr(&p, n, v, s, fl));
 }
-s64 sys_fsetxattr(int fd, uaddr_t n, uaddr_t v, u64 s, int fl) { WITH_FD(fd, p, do_setxattr(&p, n, v, s, fl)); }
+s64 sys_fsetxattr(int fd, uaddr_t n, uaddr_t v, u64 s, int fl) { WITH_FD(fd, false, p, do_setxattr(&p, n, v, s, fl)); }
 s64 sys_getxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s) { WITH_PATH(AT_FDCWD, f, 0, p, do_getxattr(&p, false, n, v, s)); }
 s64 sys_lgetxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s)
 {
     WITH_PATH(AT_FDCWD, f, LOOKUP_NOFOLLOW, p, do_getxattr(&p, false, n, v, s));
 }
-s64 sys_fgetxattr(int fd, uaddr_t n, uaddr_t v, u64 s) { WITH_FD(fd, p, do_getxattr(&p, false, n, v, s)); }
+s64 sys_fgetxattr(int fd, uaddr_t n, uaddr_t v, u64 s) { WITH_FD(fd, false, p, do_getxattr(&p, false, n, v, s)); }
 s64 sys_listxattr(uaddr_t f, uaddr_t v, u64 s) { WITH_PATH(AT_FDCWD, f, 0, p, do_getxattr(&p, true, 0, v, s)); }
 s64 sys_llistxattr(uaddr_t f, uaddr_t v, u64 s) { WITH_PATH(AT_FDCWD, f, LOOKUP_NOFOLLOW, p, do_getxattr(&p, true, 0, v, s)); }
-s64 sys_flistxattr(int fd, uaddr_t v, u64 s) { WITH_FD(fd, p, do_getxattr(&p, true, 0, v, s)); }
+s64 sys_flistxattr(int fd, uaddr_t v, u64 s) { WITH_FD(fd, false, p, do_getxattr(&p, true, 0, v, s)); }
 s64 sys_removexattr(uaddr_t f, uaddr_t n) { WITH_PATH(AT_FDCWD, f, 0, p, do_removexattr(&p, n)); }
 s64 sys_lremovexattr(uaddr_t f, uaddr_t n) { WITH_PATH(AT_FDCWD, f, LOOKUP_NOFOLLOW, p, do_removexattr(&p, n)); }
-s64 sys_fremovexattr(int fd, uaddr_t n) { WITH_FD(fd, p, do_removexattr(&p, n)); }
+s64 sys_fremovexattr(int fd, uaddr_t n) { WITH_FD(fd, false, p, do_removexattr(&p, n)); }
 
 /* --- mounts ---------------------------------------------------------------------------------- */
 

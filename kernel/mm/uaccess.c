@@ -32,7 +32,14 @@ bool uaccess_nofault(void) { return nofault_depth[this_cpu()->cpu] != 0; }
 
 bool user_range_ok(uaddr_t addr, u64 len)
 {
-    return addr >= PLAT_USER_MIN && range_inside(addr - PLAT_USER_MIN, len, PLAT_USER_MAX - PLAT_USER_MIN);
+    /* Low addresses may be named (a read at the end of a file into a null pointer is fine), not touched. */
+    return range_inside(addr, len, PLAT_USER_MAX);
+}
+
+/* May it be touched? */
+static bool touchable(uaddr_t addr, u64 len)
+{
+    return len == 0 || (addr >= PLAT_USER_MIN && range_inside(addr, len, PLAT_USER_MAX));
 }
 
 /* The part of [addr, addr + n) from addr on that programs may own. */
@@ -57,21 +64,21 @@ size_t copy_to_user_partial(uaddr_t dst, const void *src, size_t n)
 
 int copy_from_user(void *dst, uaddr_t src, size_t n)
 {
-    if (!user_range_ok(src, n) || arch_copy_user(dst, (const void *)(uintptr_t)src, n) != 0)
+    if (!touchable(src, n) || arch_copy_user(dst, (const void *)(uintptr_t)src, n) != 0)
         return -EFAULT;
     return 0;
 }
 
 int copy_to_user(uaddr_t dst, const void *src, size_t n)
 {
-    if (!user_range_ok(dst, n) || arch_copy_user((void *)(uintptr_t)dst, src, n) != 0)
+    if (!touchable(dst, n) || arch_copy_user((void *)(uintptr_t)dst, src, n) != 0)
         return -EFAULT;
     return 0;
 }
 
 int zero_user(uaddr_t dst, size_t n)
 {
-    if (!user_range_ok(dst, n) || arch_zero_user((void *)(uintptr_t)dst, n) != 0)
+    if (!touchable(dst, n) || arch_zero_user((void *)(uintptr_t)dst, n) != 0)
         return -EFAULT;
     return 0;
 }
@@ -104,7 +111,7 @@ int put_user_u64(uaddr_t addr, u64 v) { return copy_to_user(addr, &v, sizeof(v))
 
 int cas_user_u32(uaddr_t addr, u32 expected, u32 desired, u32 *ret_old)
 {
-    if (!user_range_ok(addr, sizeof(u32)))
+    if (!touchable(addr, sizeof(u32)))
         return -EFAULT;
     return arch_cas_user_u32((u32 *)(uintptr_t)addr, expected, desired, ret_old);
 }
