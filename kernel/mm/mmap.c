@@ -89,7 +89,8 @@ static int choose_address(struct addrspace *as, const struct map_request *req, u
     return as_find_room(as, len, PAGE_SIZE, ret_addr);
 }
 
-/* Grow a neighbour instead of making an area; for anonymous memory, the common case of malloc. */
+/* Grow a neighbour instead of making an area; for anonymous memory, the common case of malloc. One neighbour only: where
+ * a program maps and unmaps into a hole between two, joining all three would mean splitting them again. */
 static bool extend_neighbour(struct addrspace *as, const struct vma *want)
 {
     struct vma *high = as_find(as, want->start, true), *low = NULL;
@@ -103,7 +104,6 @@ static bool extend_neighbour(struct addrspace *as, const struct vma *want)
     if (high != NULL && vma_can_merge(want, high)) {
         vma_resize(high, want->start, high->end);
         as->free_top = top;
-        vma_merge(high);
         return true;
     }
     if (low != NULL && vma_can_merge(low, want)) {

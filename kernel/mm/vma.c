@@ -2,7 +2,7 @@
 /*
  * The ordered set of areas. Invariants:
  *   V1  areas are page aligned, not empty, inside [PLAT_USER_MIN, PLAT_USER_MAX) and do not overlap;
- *   V2  two neighbours that could be one are one, unless memory ran out while they were split;
+ *   V2  two neighbours that could be one mostly are (not after a failed split, nor where a hole was filled);
  *   V3  a file area is on its mapping's list exactly while it is in the tree;
  *   V4  total_pages, data_pages, stack_pages and locked_pages are sums over the areas;
  *   V5  no hole between as->free_top (unless 0) and mmap_base is larger than as->hole_max.
