@@ -679,12 +679,9 @@ void tcp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, u8 type, u8 code, u
         if (t->mss < old) {
             NET_COUNT(tcp_mss_lowered);
             t->cwnd = MAX(t->cwnd / old * t->mss, (u32)t->mss);
-            tcp_rexmit_first(t, now_ns());
-            if (SEQ_GT(t->snd_nxt, t->snd_una)) { /* all that was cut for the old path goes again */
-                t->snd_nxt = t->snd_una;
-                t->send_hint = NULL;
-                tcp_output(t, now_ns());
-            }
+            t->snd_nxt = t->snd_una; /* all that was cut for the old path goes again */
+            t->send_hint = NULL;
+            tcp_output(t, now_ns());
             tcp_timer_set(t);
         }
     } else if (ours) {

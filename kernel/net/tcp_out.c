@@ -423,6 +423,14 @@ static void start_persist(struct tcp *t, u64 now)
     t->t_rexmit = now + ((u64)t->rto_us * 1000 << MIN(t->backoff, 9));
 }
 
+/* Going back N: one segment, up to what the peer already has. */
+static u32 resend_len(const struct tcp *t, u32 seq, u32 len)
+{
+    u32 edge = tcp_scores_next(t, seq);
+    len = MIN(len, (u32)t->mss);
+    return edge == t->snd_max ? len : MIN(len, edge - seq);
+}
+
 #define OUTPUT_BURST 128 /* segments in one call, whatever the windows say */
 
 void tcp_output(struct tcp *t, u64 now)
@@ -464,7 +472,7 @@ void tcp_output(struct tcp *t, u64 now)
         }
         u32 len = MIN(MIN(left, room), limit);
         if (SEQ_LT(seq, t->snd_max))
-            len = MIN(MIN(len, (u32)t->mss), tcp_scores_next(t, seq) - seq);
+            len = resend_len(t, seq, len);
         if (left > 0) {
             if (len == 0) {
                 if (wnd_room == 0 && t->snd_nxt == t->snd_una)

@@ -47,7 +47,7 @@ static bool exhausted(const struct tcp *t, u32 tries, u64 now)
 {
     if (t->user_timeout_ms != 0)
         return now - t->first_unacked_ns >= (u64)t->user_timeout_ms * NSEC_PER_MSEC;
-    return tries > (t->s.closed ? TCP_ORPHAN_RETRIES : TCP_RETRIES);
+    return tries >= (t->s.closed ? TCP_ORPHAN_RETRIES : TCP_RETRIES);
 }
 
 static u32 timed_out(struct tcp *t)
@@ -75,7 +75,7 @@ static u32 rexmit_due(struct tcp *t, u64 now)
         return rexmit_syn(t, now);
     if (t->persist) {
         t->persist = true;
-        if (exhausted(t, t->probes, now) && (t->s.closed || t->user_timeout_ms != 0 || t->probes > TCP_RETRIES))
+        if (exhausted(t, t->probes, now) && (t->s.closed || t->user_timeout_ms != 0 || t->probes >= TCP_RETRIES))
             return timed_out(t);
         t->probes++;
         if (t->backoff < 12)
