@@ -337,7 +337,7 @@ void dentry_kill_tree(struct dentry *root)
     dentry_put(root);
 }
 
-static size_t dcache_shrink(size_t pages_wanted)
+size_t dcache_shrink(size_t pages_wanted)
 {
     struct list dead = LIST_INIT(dead);
     size_t want = pages_wanted * 16, freed = 0;

@@ -18,6 +18,7 @@ extern struct mutex rename_mutex;
 
 /* --- dentry.c --- */
 void dcache_init(void);
+size_t dcache_shrink(size_t pages_wanted); /* forget names that nobody uses; a shrinker */
 u32 name_hash(const char *name, size_t len);
 /* dcache_lock held; not referenced. */
 struct dentry *dcache_find(struct dentry *parent, const char *name, size_t len, u32 hash);

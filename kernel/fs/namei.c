@@ -202,8 +202,11 @@ static int remove_name(const struct lookup *l, const char *name, bool want_dir)
         mutex_lock(&victim->lock);
         err = op != NULL ? op(dir, d) : -EPERM;
         mutex_unlock(&victim->lock);
-        if (err == 0)
+        if (err == 0) {
             dentry_unhash(d);
+            if (want_dir)
+                dentry_invalidate(d); /* names known not to be there would keep it alive */
+        }
     }
     mutex_unlock(&dir->lock);
     dentry_put(d);
@@ -304,6 +307,8 @@ static int rename_locked(struct walk *f, struct walk *t, u32 flags)
         lock_pair(moved, victim, true);
         err = fdir->ops->rename != NULL ? fdir->ops->rename(fdir, from, tdir, to, flags) : -EPERM;
         lock_pair(moved, victim, false);
+        if (err == 0 && victim != NULL && victim->nlink == 0 && S_ISDIR(victim->mode))
+            dentry_invalidate(to);
     }
     dentry_put(from);
     dentry_put(to);
