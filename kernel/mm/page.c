@@ -15,7 +15,8 @@
  *       every page of a hole (PAGE_RESERVED). Other struct pages may be garbage: nothing looks at them.
  *   P3  A block is on free[order] iff its head has kind PAGE_FREE and that order.
  *   P4  A page in a CPU's stack has kind PAGE_PCP: it never merges.
- *   P5  Sleeping allocations leave zone.reserve pages to those that cannot sleep.
+ *   P5  Sleeping allocations leave zone.reserve pages to those that cannot sleep. Who gets near to it wakes
+ *       the background reclaim, since a bottom half that eats into the reserve cannot reclaim itself.
  *
  * Locks: zone.lock (a spinlock, bottom halves off) guards the zone; a CPU's stack
  * belongs to that CPU with bottom halves off; reclaim_mutex admits one reclaimer.
@@ -27,6 +28,7 @@
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/thread.h"
+#include "kern/work.h"
 #include "mm_impl.h"
 #include "poison.h"
 
@@ -37,6 +39,9 @@
 #define PCP_BATCH 16u
 #define RECLAIM_BATCH 32u
 #define RECLAIM_ROUNDS 16
+#define LOW_FACTOR 2u       /* times the reserve: below it, reclaim in the background ... */
+#define HIGH_FACTOR 4u      /* ... up to this */
+#define FUTILE_NS (100 * NSEC_PER_MSEC) /* pause after nothing was found */
 
 struct chunk {
     struct page *pages; /* of page index 0 in the chunk, so it may point before the array; NULL = virgin */
@@ -59,6 +64,7 @@ static struct {
     u64 virgin_pages;    /* lock, read without: in virgin chunks */
     u64 total_pages;     /* constant */
     u64 reserve;         /* constant */
+    bool low;            /* atomic: background reclaim is wanted */
     struct chunk *chunks; /* constant table; entries under lock until seeded */
     u64 nchunks, next_chunk; /* lock */
     u8 *arena, *arena_end;   /* lock: memory for struct page arrays */
@@ -71,6 +77,10 @@ static struct page_pcp boot_pcp;
 static struct mutex reclaim_mutex;
 static struct list shrinkers = LIST_INIT(shrinkers);
 bool (*alloc_fail_hook)(void);
+
+static struct work reclaim_work;
+static bool reclaimer_ready;  /* atomic: the work thread exists */
+static u64 futile_until_ns;   /* atomic */
 
 /* --- clearing and copying --------------------------------------------------------- */
 
@@ -312,7 +322,10 @@ static void block_give(struct page *p, unsigned order)
 /* One block, seeding chunks as needed; at least `keep` pages stay behind (P5). */
 static struct page *zone_take(unsigned order, u64 keep)
 {
-    if (zone.free_pages + zone.virgin_pages < keep + (1u << order))
+    u64 available = zone.free_pages + zone.virgin_pages;
+    if (unlikely(available < LOW_FACTOR * zone.reserve))
+        atomic_store_relaxed(&zone.low, true);
+    if (available < keep + (1u << order))
         return NULL;
     struct page *p;
     while ((p = block_take(order)) == NULL)
@@ -375,6 +388,32 @@ static struct page *take(unsigned order, u64 keep)
     return p;
 }
 
+/* Runs on the work thread. */
+static void reclaim_in_background(struct work *w)
+{
+    while (page_available() < HIGH_FACTOR * zone.reserve) {
+        if (page_reclaim(RECLAIM_BATCH) == 0) {
+            atomic_store_relaxed(&futile_until_ns, plat_now_ns() + FUTILE_NS);
+            break;
+        }
+        cond_resched();
+    }
+}
+
+/* The work thread is made by the first thread that comes here; later any context may wake it. */
+static NOINLINE void wake_reclaimer(void)
+{
+    const struct percpu *c = this_cpu();
+    if (!atomic_load(&reclaimer_ready)) {
+        if (!alloc_may_sleep(0) || c->rq == NULL || c->irq_depth != 0 || c->current == c->idle || mutex_held(&reclaim_mutex))
+            return;
+        atomic_store(&reclaimer_ready, true);
+    }
+    atomic_store_relaxed(&zone.low, false);
+    if (plat_now_ns() >= atomic_load_relaxed(&futile_until_ns))
+        work_queue(&reclaim_work);
+}
+
 static NOINLINE struct page *take_slow(unsigned order, unsigned flags)
 {
     bool may_sleep = alloc_may_sleep(flags);
@@ -405,6 +444,8 @@ struct page *page_alloc(unsigned order, unsigned flags)
         if (p == NULL)
             return NULL;
     }
+    if (unlikely(atomic_load_relaxed(&zone.low)))
+        wake_reclaimer();
     u32 was = p->flags;
     p->flags = 0;
     p->kind = p->counted = PAGE_KERNEL;
@@ -550,7 +591,8 @@ void page_init(void)
     for (unsigned i = 0; i < zone.nranges; i++)
         zone.total_pages += PFN(zone.ranges[i].len_bytes);
     zone.virgin_pages = zone.total_pages;
-    zone.reserve = MIN(MAX(zone.total_pages / 128, 8), 512);
+    zone.reserve = MIN(MAX(zone.total_pages / 64, 16), 1024);
+    work_init(&reclaim_work, reclaim_in_background);
     this_cpu()->pcp = &boot_pcp;
 }
 
