@@ -4,7 +4,7 @@
  * computes clocks from the cycle counter and makes the system call when it cannot.
  * No writable data, no relocations.
  */
-#include "kernel/linux/vdso/vvar.h"
+#include "vvar.h"
 
 struct timespec { s64 sec, nsec; };
 struct timeval { s64 sec, usec; };
