@@ -28,6 +28,9 @@
 /* A port's announcement takes the host no time to speak of; one that never comes must not hang the boot. */
 #define PORTS_WAIT_NS NSEC_PER_SEC
 
+/* How long a peer may take to acknowledge what the program sent before it ended. */
+#define NET_DRAIN_NS (5 * NSEC_PER_SEC)
+
 /* --- the command line --------------------------------------------------------------- */
 
 /* Value of "key=value" (up to a blank) copied to buf. False when it is not there. */
@@ -186,6 +189,7 @@ static void configure_net(const struct boot_config *c)
 static void program_ended(const struct program_end *end, const char *report)
 {
     vfs_sync_all();
+    net_drain(now_ns() + NET_DRAIN_NS);
     machine_end(end->not_started ? CTL_EXIT_NOEXEC : CTL_EXIT_NORMAL, end->code, end->signal, report);
 }
 

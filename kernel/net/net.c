@@ -9,6 +9,8 @@
 #include "kern/page.h"
 #include "net_impl.h"
 
+#include "kern/thread.h"
+
 struct net_counters net_counters;
 struct netif *netifs[NETIF_MAX];
 u64 net_mem_limit, net_mem_used;
@@ -91,6 +93,27 @@ void net_kick(void)
         struct netif *nif = netifs[i];
         if (atomic_load_relaxed(&nif->kick) && atomic_xchg(&nif->kick, false) && nif->dev->ops->kick != NULL)
             nif->dev->ops->kick(nif->dev);
+    }
+}
+
+static bool all_sent(void)
+{
+    if (tcp_unfinished())
+        return false;
+    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++) {
+        struct netdev *d = netifs[i]->dev;
+        if (d->opened && d->ops->idle != NULL && !d->ops->idle(d))
+            return false;
+    }
+    return true;
+}
+
+void net_drain(u64 deadline_ns)
+{
+    u64 pause = 100 * NSEC_PER_USEC;
+    while (!all_sent() && now_ns() < deadline_ns) {
+        thread_sleep_until(now_ns() + pause, false);
+        pause = MIN(2 * pause, 20 * NSEC_PER_MSEC);
     }
 }
 

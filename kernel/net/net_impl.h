@@ -387,6 +387,7 @@ size_t tcp_show(char *buf, size_t size);
 size_t udp_show(char *buf, size_t size, bool raw);
 size_t raw_show(char *buf, size_t size);
 size_t unix_show(char *buf, size_t size);
+bool tcp_unfinished(void); /* closed towards another host, which has not acknowledged it all */
 u32 tcp_count(u32 *ret_orphans, u32 *ret_timewait);
 u32 udp_count(void);
 

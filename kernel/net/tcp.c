@@ -713,6 +713,18 @@ u32 tcp_count(u32 *ret_orphans, u32 *ret_timewait)
     return atomic_load_relaxed(&tcp_alive);
 }
 
+bool tcp_unfinished(void)
+{
+    bool found = false;
+    spin_lock_bh(&tcp_table_lock);
+    for (u32 i = 0; conns != NULL && i <= conn_mask && !found; i++)
+        for (const struct tcp_node *n = conns[i]; n != NULL && !found; n = n->next)
+            found = n->kind == NODE_CONN && (n->faddr & 0xff) != 127 &&
+                    IN_STATES(container_of(n, struct tcp, node), ST(FIN_WAIT1) | ST(CLOSING) | ST(LAST_ACK));
+    spin_unlock_bh(&tcp_table_lock);
+    return found;
+}
+
 static void show_line(struct text *t, unsigned n, u32 la, u16 lp, u32 fa, u16 fp, u8 state, u32 tx, u32 rx)
 {
     text_add(t, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X 00:00000000 00000000     0        0 0 1 0 100 0 0 10 0\n", n, la, lp,

@@ -546,6 +546,18 @@ static void vnet_stop(struct netdev *d)
     release(v);
 }
 
+static bool vnet_idle(struct netdev *d)
+{
+    struct vnet *v = d->driver;
+    bh_disable();
+    advance_tx(v);
+    spin_lock(&v->tx_lock);
+    bool idle = !v->running || v->tx->broken != NULL || (v->tx->in_flight == 0 && v->tx_waiting == 0);
+    spin_unlock(&v->tx_lock);
+    bh_enable();
+    return idle;
+}
+
 /* Without a control queue the device passes every frame (5.1.6.5.1), so groups need no filter. */
 static void vnet_set_multicast(struct netdev *d, const u8 (*macs)[6], unsigned n, bool all) {}
 
@@ -556,6 +568,7 @@ static const struct netdev_ops vnet_ops = {
     .kick = vnet_kick,
     .poll = vnet_poll,
     .set_multicast = vnet_set_multicast,
+    .idle = vnet_idle,
 };
 
 static int vnet_probe(struct virtio_dev *vd)

@@ -25,6 +25,9 @@ bool net_current_config(struct net_config *ret);
 extern void (*net_config_changed)(void);
 /* "a.b.c.d" -> big-endian address. 0 or -EINVAL. */
 int net_parse_ipv4(const char *s, u32 *ret);
+/* Before the machine goes: wait, at most until the deadline, for what programs have sent and
+ * closed to be acknowledged and for the cards to have taken what was given to them. Thread context. */
+void net_drain(u64 deadline_ns);
 /* Text for /proc/net/tcp, udp, dev, route, arp, sockstat, snmp: appended to buf; returns length needed. */
 size_t net_proc_show(const char *name, char *buf, size_t size);
 

@@ -28,6 +28,7 @@ struct netdev_ops {
      * Bottom-half context. Used by the driver's own bh and by busy polling. */
     unsigned (*poll)(struct netdev *d, unsigned budget);
     void (*set_multicast)(struct netdev *d, const u8 (*macs)[6], unsigned n, bool all);
+    bool (*idle)(struct netdev *d); /* has the device taken all that was transmitted? May be NULL. */
 };
 
 struct netdev_stats {
