@@ -7,9 +7,8 @@
  */
 #include "base/fmt.h"
 #include "kern/page.h"
-#include "net_impl.h"
-
 #include "kern/thread.h"
+#include "net_impl.h"
 
 struct net_counters net_counters;
 struct netif *netifs[NETIF_MAX];
