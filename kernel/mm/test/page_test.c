@@ -149,12 +149,11 @@ TEST(shrinkers_are_asked)
         p->private = (uintptr_t)list;
         list = p;
     }
-    u64 more = 0;
-    for (; (p = page_alloc(0, 0)) != NULL; more++) {
+    while ((p = page_alloc(0, 0)) != NULL) { /* directly, or by the background reclaim before */
         p->private = (uintptr_t)list;
         list = p;
     }
-    CHECK(asked > 0 && more > 0 && droppable == NULL);
+    CHECK(asked > 0 && droppable == NULL);
     while (list != NULL) {
         p = list;
         list = (struct page *)(uintptr_t)p->private;
