@@ -322,22 +322,26 @@ int pipe_create(u32 flags, struct file *ret[2])
         inode_put(i);
         return -ENOMEM;
     }
+    struct file *reader, *writer;
     flags &= O_NONBLOCK | O_DIRECT;
-    int err = file_create_on(inode_get(i), "pipe", &fifo_file_ops, p, flags | O_RDONLY, &ret[0]);
+    int err = file_create_on(inode_get(i), "pipe", &fifo_file_ops, p, flags | O_RDONLY, &reader);
     if (err != 0) {
         pipe_free(p);
         inode_put(i);
         return err;
     }
-    p->files = p->readers = p->writers = 1;
+    p->files = p->readers = 1;
     p->reads_opened = p->writes_opened = 1;
     i->shared_object = p;
-    err = file_create_on(i, "pipe", &fifo_file_ops, p, flags | O_WRONLY, &ret[1]);
+    err = file_create_on(i, "pipe", &fifo_file_ops, p, flags | O_WRONLY, &writer);
     if (err != 0) {
-        file_put(ret[0]);
+        file_put(reader);
         return err;
     }
+    p->writers = 1;
     p->files = 2;
+    ret[0] = reader;
+    ret[1] = writer;
     return 0;
 }
 

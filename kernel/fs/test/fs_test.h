@@ -215,7 +215,7 @@ static UNUSED uaddr_t user_memory(u64 bytes)
     addrspace_init_subsystem();
     CHECK_EQ(addrspace_create(&as), 0);
     thread_switch_as(as);
-    struct map_request r = {.addr = 0x10000000, .len_bytes = bytes, .prot = MAP_READ | MAP_WRITE, .fixed = true};
+    struct map_request r = {.addr = ALIGN_UP(PLAT_USER_MIN, HUGE_SIZE), .len_bytes = bytes, .prot = MAP_READ | MAP_WRITE, .fixed = true};
     CHECK_EQ(as_map(as, &r, &at), 0);
     return at;
 }
