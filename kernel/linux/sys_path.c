@@ -664,24 +664,38 @@ static s64 do_removexattr(const struct path *p, uaddr_t uname)
     return r < 0 ? r : vfs_removexattr(p, current_cred(), name);
 }
 
-s64 sys_setxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s, int fl) { WITH_PATH(AT_FDCWD, f, 0, p, do_setxattr(&p, n, v, s, fl)); }
-s64 sys_lsetxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s, int fl)
+/* One body for the forms with a name (lookup: 0 or LOOKUP_NOFOLLOW) and with a descriptor. */
+enum xattr_call { XATTR_SET, XATTR_GET, XATTR_LIST, XATTR_REMOVE };
+#define BY_FD UINT32_MAX
+
+static s64 xattr(enum xattr_call call, u32 lookup, u64 what, uaddr_t name, uaddr_t val, u64 size, int flags)
 {
-    WITH_PATH(AT_FDCWD, f, LOOKUP_NOFOLLOW, p, do_setxattr(&p, n, v, s, fl));
+    struct path p;
+    s64 r = lookup == BY_FD ? path_of_fd((int)what, false, &p) : path_at(AT_FDCWD, what, lookup, &p);
+    if (r < 0)
+        return r;
+    if (call == XATTR_SET)
+        r = do_setxattr(&p, name, val, size, flags);
+    else if (call == XATTR_REMOVE)
+        r = do_removexattr(&p, name);
+    else
+        r = do_getxattr(&p, call == XATTR_LIST, name, val, size);
+    path_put(&p);
+    return r;
 }
-s64 sys_fsetxattr(int fd, uaddr_t n, uaddr_t v, u64 s, int fl) { WITH_FD(fd, false, p, do_setxattr(&p, n, v, s, fl)); }
-s64 sys_getxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s) { WITH_PATH(AT_FDCWD, f, 0, p, do_getxattr(&p, false, n, v, s)); }
-s64 sys_lgetxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s)
-{
-    WITH_PATH(AT_FDCWD, f, LOOKUP_NOFOLLOW, p, do_getxattr(&p, false, n, v, s));
-}
-s64 sys_fgetxattr(int fd, uaddr_t n, uaddr_t v, u64 s) { WITH_FD(fd, false, p, do_getxattr(&p, false, n, v, s)); }
-s64 sys_listxattr(uaddr_t f, uaddr_t v, u64 s) { WITH_PATH(AT_FDCWD, f, 0, p, do_getxattr(&p, true, 0, v, s)); }
-s64 sys_llistxattr(uaddr_t f, uaddr_t v, u64 s) { WITH_PATH(AT_FDCWD, f, LOOKUP_NOFOLLOW, p, do_getxattr(&p, true, 0, v, s)); }
-s64 sys_flistxattr(int fd, uaddr_t v, u64 s) { WITH_FD(fd, false, p, do_getxattr(&p, true, 0, v, s)); }
-s64 sys_removexattr(uaddr_t f, uaddr_t n) { WITH_PATH(AT_FDCWD, f, 0, p, do_removexattr(&p, n)); }
-s64 sys_lremovexattr(uaddr_t f, uaddr_t n) { WITH_PATH(AT_FDCWD, f, LOOKUP_NOFOLLOW, p, do_removexattr(&p, n)); }
-s64 sys_fremovexattr(int fd, uaddr_t n) { WITH_FD(fd, false, p, do_removexattr(&p, n)); }
+
+s64 sys_setxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s, int fl) { return xattr(XATTR_SET, 0, f, n, v, s, fl); }
+s64 sys_lsetxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s, int fl) { return xattr(XATTR_SET, LOOKUP_NOFOLLOW, f, n, v, s, fl); }
+s64 sys_fsetxattr(int fd, uaddr_t n, uaddr_t v, u64 s, int fl) { return xattr(XATTR_SET, BY_FD, (u32)fd, n, v, s, fl); }
+s64 sys_getxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s) { return xattr(XATTR_GET, 0, f, n, v, s, 0); }
+s64 sys_lgetxattr(uaddr_t f, uaddr_t n, uaddr_t v, u64 s) { return xattr(XATTR_GET, LOOKUP_NOFOLLOW, f, n, v, s, 0); }
+s64 sys_fgetxattr(int fd, uaddr_t n, uaddr_t v, u64 s) { return xattr(XATTR_GET, BY_FD, (u32)fd, n, v, s, 0); }
+s64 sys_listxattr(uaddr_t f, uaddr_t v, u64 s) { return xattr(XATTR_LIST, 0, f, 0, v, s, 0); }
+s64 sys_llistxattr(uaddr_t f, uaddr_t v, u64 s) { return xattr(XATTR_LIST, LOOKUP_NOFOLLOW, f, 0, v, s, 0); }
+s64 sys_flistxattr(int fd, uaddr_t v, u64 s) { return xattr(XATTR_LIST, BY_FD, (u32)fd, 0, v, s, 0); }
+s64 sys_removexattr(uaddr_t f, uaddr_t n) { return xattr(XATTR_REMOVE, 0, f, n, 0, 0, 0); }
+s64 sys_lremovexattr(uaddr_t f, uaddr_t n) { return xattr(XATTR_REMOVE, LOOKUP_NOFOLLOW, f, n, 0, 0, 0); }
+s64 sys_fremovexattr(int fd, uaddr_t n) { return xattr(XATTR_REMOVE, BY_FD, (u32)fd, n, 0, 0, 0); }
 
 /* --- mounts ---------------------------------------------------------------------------------- */
 
