@@ -64,7 +64,7 @@ def network():
         sh('ip', 'netns', 'del', NS, check=False)
 
 
-def wait_port(inside, port, seconds=60):
+def wait_port(inside, port, seconds=120):
     """Wait until something in the guest listens."""
     code = (f'import socket\nsocket.create_connection(("{GUEST_IP}", {port}), 1).close()')
     end = time.monotonic() + seconds
@@ -118,6 +118,25 @@ class LinuxGuest:
             if m:
                 self._add(root, m.group(1))
 
+    def _modules(self, *names):
+        """Paths below kernel/ of modules and what they need, in the order to load them."""
+        deps = {}
+        with open(f'/lib/modules/{self.version}/modules.dep') as f:
+            for line in f:
+                path, _, needs = line.partition(':')
+                deps[path.removeprefix('kernel/')] = [n.removeprefix('kernel/') for n in needs.split()]
+        order = []
+
+        def add(path):
+            for need in deps[path]:
+                add(need)
+            if path not in order:
+                order.append(path)
+
+        for name in names:
+            add(next(p for p in deps if p.endswith(f'/{name}.ko')))
+        return order
+
     def initramfs(self, name, init_program=None, programs=(), script=None, dirs=(), files=()):
         """init_program becomes /init itself; otherwise a busybox script brings the network up and runs `script`."""
         root = os.path.join(self.work, name + '.root')
@@ -136,10 +155,7 @@ class LinuxGuest:
         if script:
             self._add(root, '/bin/busybox', '/bin/busybox')
             base = f'/lib/modules/{self.version}/kernel'
-            mods = ['drivers/virtio/virtio.ko', 'drivers/virtio/virtio_ring.ko', 'drivers/virtio/virtio_mmio.ko',
-                    'drivers/virtio/virtio_pci_modern_dev.ko', 'drivers/virtio/virtio_pci_legacy_dev.ko',
-                    'drivers/virtio/virtio_pci.ko', 'net/core/failover.ko', 'drivers/net/net_failover.ko',
-                    'drivers/net/virtio_net.ko']
+            mods = self._modules('virtio_mmio', 'virtio_pci', 'virtio_net')
             for m in mods:
                 self._add(root, f'{base}/{m}')
             for f in ('/etc/passwd', '/etc/group', '/etc/nsswitch.conf'):
@@ -149,8 +165,7 @@ class LinuxGuest:
                         'mount -t proc proc /proc\nmount -t sysfs sys /sys\nmount -t tmpfs tmp /tmp\n'
                         + ''.join(f'insmod {base}/{m}\n' for m in mods)
                         + f'ip link set lo up\nip addr add {GUEST_IP}/24 dev eth0\nip link set eth0 up\n'
-                        f'ip neigh replace {HOST_IP} lladdr $(cat /proc/cmdline | tr " " "\\n" | sed -n s/hostmac=//p) '
-                        'dev eth0 nud permanent\n' + script + '\n')
+                        f'arp -s {HOST_IP} $(tr " " "\\n" </proc/cmdline | sed -n s/hostmac=//p)\n' + script + '\n')
             os.chmod(root + '/init', 0o755)
         image = os.path.join(self.work, name + '.cpio')
         subprocess.run(f'cd {root} && find . | cpio -o -H newc --quiet > {image}', shell=True, check=True)
