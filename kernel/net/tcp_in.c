@@ -345,6 +345,12 @@ static u32 receive_fin(struct tcp *t)
 {
     t->rcv_nxt++;
     t->fin_rcvd = true;
+    while (!list_empty(&t->oooq)) { /* nothing can lie behind the end */
+        struct pkt *p = list_first(&t->oooq, struct pkt, node);
+        ooo_remove(t, p);
+        pkt_free(p);
+    }
+    t->nsack_out = 0;
     t->s.shut |= SHUT_RD_BIT;
     u32 acts = ACT_ACK | ACT_READ | ACT_HANGUP;
     switch (t->state) {
