@@ -89,6 +89,8 @@ def talk(port, data, until=b'\n', timeout=10):
         got = b''
         while until not in got:
             part = s.recv(65536)
+            if not part and not got: # as long as the machine boots, the port accepts and hangs up
+                raise ConnectionResetError('closed without an answer')
             if not part:
                 break
             got += part
