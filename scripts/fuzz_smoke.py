@@ -33,13 +33,10 @@ def main():
     print(f'1..{len(names)}')
     for n, name in enumerate(names, 1):
         with tempfile.TemporaryDirectory() as tmp:
-            corpus = [tmp + '/corpus']
-            os.mkdir(corpus[0])
-            seeds = ROOT / 'tests' / 'fuzz' / 'corpus' / name
-            if seeds.is_dir():
-                corpus.append(str(seeds))
+            corpus = tmp + '/corpus'
+            subprocess.run([sys.executable, str(ROOT / 'tests' / 'fuzz' / 'seeds.py'), name, corpus], check=True)
             r = subprocess.run([str(build / 'tests' / 'fuzz' / f'{name}_fuzz'), f'-max_total_time={a.seconds}', '-timeout=20',
-                                '-rss_limit_mb=4096', '-print_final_stats=1', f'-artifact_prefix={tmp}/', *corpus],
+                                '-rss_limit_mb=4096', '-print_final_stats=1', f'-artifact_prefix={tmp}/', corpus],
                                cwd=tmp, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors='replace', text=True)
             found = r.returncode != 0
             good = found == (name == 'planted')
