@@ -186,8 +186,25 @@ static void configure_net(const struct boot_config *c)
         klog(LOG_WARN, "network: error %d", -err);
 }
 
+/* What the kernel itself holds: the same before the program and behind it, or something leaked. */
+static u64 memory_in_use_kib(void)
+{
+    struct mem_stats m;
+    page_stats(&m);
+    return (m.total_pages - m.free_pages - m.cache_pages) * (PAGE_SIZE / 1024);
+}
+
+static bool verbose;
+static u64 in_use_before_kib;
+
 static void program_ended(const struct program_end *end, const char *report)
 {
+    if (verbose) {
+        char text[120];
+        fmt_snprintf(text, sizeof(text), "memory in use without the page cache: %lu KiB before the program, %lu KiB behind it",
+                     (unsigned long)in_use_before_kib, (unsigned long)memory_in_use_kib());
+        control_notice(text);
+    }
     vfs_sync_all();
     net_drain(now_ns() + NET_DRAIN_NS);
     machine_end(end->not_started ? CTL_EXIT_NOEXEC : CTL_EXIT_NORMAL, end->code, end->signal, report);
@@ -197,6 +214,8 @@ static void start_program(const struct boot_config *c)
 {
     char why[300] = "";
     linux_notice = control_notice;
+    verbose = c->program.verbose;
+    in_use_before_kib = memory_in_use_kib();
     int err = linux_start(&c->program, program_ended, why, sizeof(why));
     if (err == 0) {
         control_started();
