@@ -282,6 +282,8 @@ static void read_control(struct tender *t)
     ssize_t n = recv(t->control_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    if (n < 0 && errno != ECONNRESET)
+        warn("control port: %s", strerror(errno));
     if (n > 0)
         control_feed(&t->control, bytes, (size_t)n, on_message, t);
     if (n <= 0 || t->control.broken) {
