@@ -24,12 +24,12 @@ def load(build):
     return tests
 
 
-def run(t):
+def run(t, build):
     start = time.monotonic()
     env = dict(os.environ, **t['env'])
     try:
         p = subprocess.run(t['cmd'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           timeout=t['timeout'] or 300, env=env, cwd=t['workdir'])
+                           timeout=t['timeout'] or 300, env=env, cwd=t['workdir'] or build)
         out, status = p.stdout.decode(errors='replace'), p.returncode
     except subprocess.TimeoutExpired as e:
         out, status = (e.stdout or b'').decode(errors='replace'), 'timeout'
@@ -63,11 +63,11 @@ def main():
     print(f'{len(tests)} tests', flush=True)
     passed = failed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for r in pool.map(run, together):
+        for r in pool.map(lambda t: run(t, build), together):
             p, f = report(r)
             passed, failed = passed + p, failed + f
     for t in alone:
-        p, f = report(run(t))
+        p, f = report(run(t, build))
         passed, failed = passed + p, failed + f
     print(f'{passed} passed, {failed} failed')
     return 1 if failed or passed == 0 else 0

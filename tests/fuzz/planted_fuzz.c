@@ -32,7 +32,8 @@ static int parse(const uint8_t *p, size_t left, uint8_t *out, size_t room)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t *out = malloc(32);
+    static uint8_t *volatile kept; /* else the compiler sees that nobody reads the copy, and leaves the bug out */
+    uint8_t *out = kept = malloc(32);
     if (out != NULL)
         parse(data, size, out, 32);
     free(out);
