@@ -618,10 +618,13 @@ static int start_multiport(struct console *con)
     virtq_quiet(con->ctl_in); /* until the first look */
     for (unsigned i = 0; i < con->ctl_in->size; i++)
         give_ctl(con, con->ctl_in_bufs + i * CTL_IN_BYTES);
-    virtio_ready(vd);
-    virtio_kick(con->ctl_in);
+    /* Our first word is queued before the device may interrupt: QEMU does so at once when it looks at its queues
+     * in a thread of its own, and a bottom half that finds nothing said and nothing to hear takes that for the end
+     * of the conversation. */
     atomic_add(&chardev_pending, 1u);
     send_control(con, 0, MSG_DEVICE_READY, 1);
+    virtio_ready(vd);
+    virtio_kick(con->ctl_in);
     kick_control(con);
     /* Often all of the conversation is already there: have it now. */
     bh_disable();

@@ -43,12 +43,23 @@ const struct virtio_driver *const virtio_drivers[] = { NULL };
 
 static struct fake *fake_of(struct virtio_dev *vd) { return container_of(vd, struct fake, vd); }
 static u8 fake_get_status(struct virtio_dev *vd) { return fake_of(vd)->status; }
+static void fake_interrupt(struct fake *f, bool config)
+{
+    u64 flags = plat_events_save();
+    irq_enter();
+    virtio_interrupt(&f->vd, ANY_VECTOR, config);
+    irq_exit();
+    plat_events_restore(flags);
+}
+
 static void fake_set_status(struct virtio_dev *vd, u8 status)
 {
     struct fake *f = fake_of(vd);
     f->status = status;
     if (status == 0)
         memset(f->q, 0, sizeof(f->q));
+    if ((status & VIRTIO_STATUS_DRIVER_OK) != 0)
+        fake_interrupt(f, false); /* QEMU looks at every queue then, and interrupts though it used nothing */
 }
 static u64 fake_get_features(struct virtio_dev *vd) { return vd->offered; }
 static void fake_set_features(struct virtio_dev *vd, u64 features)
@@ -114,15 +125,6 @@ static void fake_chain(struct fake *f, u16 queue, struct fake_chain *c)
             break;
         i = table[i].next;
     }
-}
-
-static void fake_interrupt(struct fake *f, bool config)
-{
-    u64 flags = plat_events_save();
-    irq_enter();
-    virtio_interrupt(&f->vd, ANY_VECTOR, config);
-    irq_exit();
-    plat_events_restore(flags);
 }
 
 static void fake_finish(struct fake *f, u16 queue, u32 head, u32 len)
