@@ -12,6 +12,7 @@
  *  D4  hashed <=> linked in the hash and in parent->children.
  */
 #include "fs_impl.h"
+#include "base/bytes.h"
 
 struct spinlock dcache_lock = SPINLOCK_INIT("dcache");
 struct mutex rename_mutex;
@@ -30,16 +31,30 @@ u32 name_hash(const char *name, size_t len)
     return h;
 }
 
-static inline struct list *bucket_of(const struct dentry *parent, u32 hash)
+static ALWAYS_INLINE struct list *bucket_of(const struct dentry *parent, u32 hash)
 {
     u64 x = ((uintptr_t)parent >> 6) * 0x9e3779b97f4a7c15ULL;
     return &buckets[((u32)(x >> 32) ^ hash ^ (hash >> 15)) & bucket_mask];
 }
 
+/* Names are short: cheaper than a call of memcmp(). */
+static inline bool same_name(const char *a, const char *b, size_t len)
+{
+    for (; len >= 8; len -= 8, a += 8, b += 8)
+        if (get_u64(a) != get_u64(b))
+            return false;
+    for (; len > 0; len--)
+        if (*a++ != *b++)
+            return false;
+    return true;
+}
+
 struct dentry *dcache_find(struct dentry *parent, const char *name, size_t len, u32 hash)
 {
-    list_for_each(d, bucket_of(parent, hash), struct dentry, hash_node) {
-        if (d->hash == hash && d->parent == parent && d->name_len == len && memcmp(d->name, name, len) == 0)
+    struct list *head = bucket_of(parent, hash);
+    for (struct list *n = head->next; n != head; n = n->next) {
+        struct dentry *d = list_entry(n, struct dentry, hash_node);
+        if (d->hash == hash && d->parent == parent && d->name_len == len && same_name(d->name, name, len))
             return d;
     }
     return NULL;

@@ -92,9 +92,9 @@ static int lookup_slow(struct walk *w, const char *name, u32 len, u32 hash, stru
     return err;
 }
 
-static int cross_mounts(struct walk *w, struct path *p)
+static NOINLINE int cross_mounts_slow(struct walk *w, struct path *p)
 {
-    while (unlikely(p->dentry->mounted)) {
+    while (p->dentry->mounted) {
         struct mount *m = mount_at(p);
         if (m == NULL)
             break;
@@ -104,6 +104,11 @@ static int cross_mounts(struct walk *w, struct path *p)
         p->dentry = m->root;
     }
     return 0;
+}
+
+static inline int cross_mounts(struct walk *w, struct path *p)
+{
+    return likely(!p->dentry->mounted) ? 0 : cross_mounts_slow(w, p);
 }
 
 void path_cross_mounts(struct path *p)
@@ -235,10 +240,13 @@ static int step(struct walk *w, const char *name, u32 len, u32 hash, bool follow
 
 static void walk_start(struct walk *w, const struct lookup *l, const char *name, u32 flags)
 {
-    memset(w, 0, sizeof(*w));
     w->l = l;
     w->flags = flags;
     w->name = name;
+    w->pin = w->root_pin = (struct path){NULL, NULL};
+    w->child = NULL;
+    w->buf = NULL;
+    w->links = 0;
     spin_lock(&dcache_lock);
     struct path start = l->at != NULL ? *l->at : l->fs->cwd;
     w->root = l->fs->root;
@@ -308,6 +316,8 @@ static int check_start(const struct lookup *l, const char *name, u32 flags)
 
 static void walk_drop(struct walk *w)
 {
+    if (likely(w->root_pin.dentry == NULL))
+        return; /* never unlocked: nothing pinned, no link */
     dentry_put(w->child);
     path_put(&w->pin);
     path_put(&w->root_pin);
