@@ -58,7 +58,8 @@ TEST(pipe_basics)
 static void writer(void *arg)
 {
     for (u64 done = 0; done < sizeof(big);) {
-        u64 n = MIN(1 + sim_random() % 20000, sizeof(big) - done);
+        u64 n = 1 + sim_random() % 20000;
+        n = MIN(n, sizeof(big) - done);
         CHECK_EQ(f_write(ends[1], big + done, n), n);
         done += n;
     }
