@@ -6,8 +6,12 @@ SETUP = scripts/setup.sh
 .DEFAULT_GOAL := all
 .PHONY: all run check bench soak fuzz-smoke lint format gdb clean setup-build
 
+# ninja redraws one line on a terminal; elsewhere two words are enough
+NINJA = ninja -C $(BUILD) $(shell test -t 1 || echo --quiet)
+
 all: setup-build
-	@ninja -C $(BUILD) --quiet
+	@echo "Building in $(BUILD)/ (some minutes the first time)"
+	@$(NINJA)
 
 setup-build:
 	@$(SETUP) build
@@ -22,7 +26,8 @@ run: ## Build, start Debian's redis-server as a unikernel, talk to it
 check: ## All tests; the last line is "N passed, N failed"
 	@$(SETUP) build run check
 	@$(MAKE) --no-print-directory all
-	@ninja -C $(BUILD) --quiet meson-test-prereq
+	@echo "Building the tests"
+	@$(NINJA) meson-test-prereq
 	@python3 scripts/check.py $(BUILD)
 
 bench: ## Measure against Debian's cloud kernel as guest, side by side
