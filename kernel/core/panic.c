@@ -58,6 +58,11 @@ void panic(const char *format, ...)
     do_panic(NULL, format, ap);
 }
 
+void assert_failed(const char *text)
+{
+    panic("assertion failed: %s", text);
+}
+
 void panic_frame(const struct trap_frame *frame, const char *format, ...)
 {
     va_list ap;

@@ -3,11 +3,20 @@
 #include "kern/bh.h"
 #include "kern/lock.h"
 
-void spin_lock(struct spinlock *l)
+void spin_lock_contended(struct spinlock *l); /* for lock.h's inline kind */
+
+void spin_lock_contended(struct spinlock *l)
 {
-    while (unlikely(atomic_xchg(&l->locked, 1u) != 0))
+    do
         while (atomic_load_relaxed(&l->locked) != 0)
             plat_relax();
+    while (atomic_xchg(&l->locked, 1u) != 0);
+}
+
+void spin_lock(struct spinlock *l)
+{
+    if (unlikely(atomic_xchg(&l->locked, 1u) != 0))
+        spin_lock_contended(l);
 }
 
 bool spin_trylock(struct spinlock *l)

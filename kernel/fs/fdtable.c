@@ -142,6 +142,15 @@ struct file *fd_file(struct fdtable *t, int fd)
     return f;
 }
 
+struct file *fd_borrow(struct fdtable *t, int fd, struct file **ret_owned)
+{
+    if (likely(ref_count(&t->refs) == 1)) {
+        *ret_owned = NULL;
+        return likely((u32)fd < t->size) ? t->files[fd] : NULL;
+    }
+    return *ret_owned = fd_file(t, fd);
+}
+
 static inline void set_bit64(u64 *bits, u32 n, bool on)
 {
     u64 mask = 1ULL << (n % 64);

@@ -18,27 +18,29 @@ static s64 write_result(s64 r)
 
 s64 sys_read(int fd, uaddr_t buf, u64 count)
 {
-    struct file *f = file_of(fd);
+    struct file *owned, *f = fd_borrow(current_files(), fd, &owned);
     if (unlikely(f == NULL))
         return -EBADF;
     struct uio u;
     s64 r = uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
     if (likely(r == 0))
         r = vfs_read(f, &u, NULL);
-    file_put(f);
+    if (owned != NULL)
+        file_put(owned);
     return r;
 }
 
 s64 sys_write(int fd, uaddr_t buf, u64 count)
 {
-    struct file *f = file_of(fd);
+    struct file *owned, *f = fd_borrow(current_files(), fd, &owned);
     if (unlikely(f == NULL))
         return -EBADF;
     struct uio u;
     s64 r = uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
     if (likely(r == 0))
         r = vfs_write(f, &u, NULL);
-    file_put(f);
+    if (owned != NULL)
+        file_put(owned);
     return write_result(r);
 }
 

@@ -133,9 +133,9 @@ struct task {
 
 typedef s64 syscall_fn(u64, u64, u64, u64, u64, u64);
 
-static inline struct task *current_task(void) { return current_thread()->task; }
-static inline struct process *current_process(void) { return current_task()->proc; }
-static inline struct fdtable *current_files(void) { return current_task()->files; }
+static ALWAYS_INLINE struct task *current_task(void) { return current_thread()->task; }
+static ALWAYS_INLINE struct process *current_process(void) { return current_task()->proc; }
+static ALWAYS_INLINE struct fdtable *current_files(void) { return current_task()->files; }
 static inline struct cred *current_cred(void) { return current_task()->cred; }
 static inline bool capable(unsigned cap) { return cred_capable(current_cred(), cap); }
 

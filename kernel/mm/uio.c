@@ -7,21 +7,6 @@
 #include "kern/arch.h"
 #include "kern/uaccess.h"
 
-int uio_user(struct uio *u, uaddr_t base, u64 len)
-{
-    if (len > INT64_MAX)
-        return -EINVAL;
-    if (len != 0 && !user_range_ok(base, len))
-        return -EFAULT;
-    u->one = (struct uio_seg){ base, len };
-    u->segs = &u->one;
-    u->nsegs = 1;
-    u->user = true;
-    u->seg_off = 0;
-    u->remaining = len;
-    return 0;
-}
-
 void uio_kernel(struct uio *u, void *base, u64 len)
 {
     u->one = (struct uio_seg){ (uintptr_t)base, len };

@@ -4,7 +4,7 @@
  * is listed in the exception table with the place to go on when the fault cannot be
  * resolved. The callers have checked that the range is a program's.
  *
- * Blocks of 32 bytes, then words, then bytes. A fault in a block or word goes on byte by
+ * Blocks of 32 bytes, then words, then half a word, then bytes. A fault in a block or word goes on byte by
  * byte, so that the count of bytes not copied is exact.
  */
     .macro EX from, to
@@ -46,6 +46,14 @@ arch_copy_user: /* rdi dst, rsi src, rdx n */
     jae 4b
 5:  addq $8, %rdx
     jz 7f
+    cmpq $4, %rdx
+    jb 6f
+50: movl (%rsi), %eax
+51: movl %eax, (%rdi)
+    addq $4, %rsi
+    addq $4, %rdi
+    subq $4, %rdx
+    jz 7f
 6:
 60: movb (%rsi), %al
 61: movb %al, (%rdi)
@@ -78,6 +86,8 @@ arch_copy_user: /* rdi dst, rsi src, rdx n */
     EX 27b, 90b
     EX 40b, 91b
     EX 41b, 91b
+    EX 50b, 6b
+    EX 51b, 6b
     EX 60b, 7b
     EX 61b, 7b
     EX 80b, 92b

@@ -29,14 +29,36 @@ struct spinlock {
 #define SPINLOCK_INIT(n) { 0, n }
 
 static inline void spin_init(struct spinlock *l, const char *name) { *l = (struct spinlock)SPINLOCK_INIT(name); }
-void spin_lock(struct spinlock *l);
 bool spin_trylock(struct spinlock *l);
-void spin_unlock(struct spinlock *l);
 void spin_lock_bh(struct spinlock *l);
 void spin_unlock_bh(struct spinlock *l);
+bool spin_is_locked(const struct spinlock *l);
+
+#ifdef SPIN_INLINE /* files that are built for speed, in builds without the checking kind */
+void spin_lock_contended(struct spinlock *l);
+static inline void spin_lock(struct spinlock *l)
+{
+    if (unlikely(atomic_xchg(&l->locked, 1u) != 0))
+        spin_lock_contended(l);
+}
+static inline void spin_unlock(struct spinlock *l) { atomic_store(&l->locked, 0u); }
+static inline u64 spin_lock_irqsave(struct spinlock *l)
+{
+    u64 flags = plat_events_save();
+    spin_lock(l);
+    return flags;
+}
+static inline void spin_unlock_irqrestore(struct spinlock *l, u64 flags)
+{
+    spin_unlock(l);
+    plat_events_restore(flags);
+}
+#else
+void spin_lock(struct spinlock *l);
+void spin_unlock(struct spinlock *l);
 u64 spin_lock_irqsave(struct spinlock *l);
 void spin_unlock_irqrestore(struct spinlock *l, u64 flags);
-bool spin_is_locked(const struct spinlock *l);
+#endif
 
 struct mutex {
     struct spinlock lock;   /* guards the rest */

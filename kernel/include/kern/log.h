@@ -21,14 +21,18 @@ size_t log_read_tail(char *buf, size_t size);
 /* Our own mistake: report with registers and backtrace, then power off with status 134. */
 NORETURN void panic(const char *format, ...) PRINTF_LIKE(1, 2);
 NORETURN void panic_frame(const struct trap_frame *frame, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Of ASSERT: one string, so that the checks stay small. */
+__attribute__((cold)) NORETURN void assert_failed(const char *text);
 /* Called with the text of a panic so that it can reach the control port; may be NULL. */
 extern void (*panic_report)(const char *text, size_t len);
 
-#define ASSERT(x)                                                        \
-    do {                                                                 \
-        if (unlikely(!(x)))                                              \
-            panic("assertion failed: %s (%s:%d)", #x, __FILE__, __LINE__); \
+#define ASSERT(x)                                                                     \
+    do {                                                                              \
+        if (unlikely(!(x)))                                                           \
+            assert_failed(#x " (" __FILE_NAME__ ":" ASSERT_TEXT(__LINE__) ")"); \
     } while (0)
+#define ASSERT_TEXT(x) ASSERT_TEXT_(x)
+#define ASSERT_TEXT_(x) #x
 
 /* Print the registers. A weak default prints the program counter and the stack pointer. */
 void arch_print_frame(const struct trap_frame *frame);

@@ -6,7 +6,8 @@
 #ifndef KERN_UIO_H
 #define KERN_UIO_H
 
-#include "kern/types.h"
+#include "base/checked.h"
+#include "kern/plat.h"
 
 struct uio_seg {
     u64 base; /* uaddr_t, or a kernel pointer when !user */
@@ -25,7 +26,20 @@ struct uio {
 #define UIO_MAX_SEGS 1024 /* UIO_MAXIOV */
 
 /* One program buffer. -EFAULT when the range is not the program's. */
-int uio_user(struct uio *u, uaddr_t base, u64 len);
+static inline int uio_user(struct uio *u, uaddr_t base, u64 len)
+{
+    if (unlikely(len > INT64_MAX))
+        return -EINVAL;
+    if (unlikely(len != 0 && !range_inside(base, len, PLAT_USER_MAX)))
+        return -EFAULT;
+    u->one = (struct uio_seg){ base, len };
+    u->segs = &u->one;
+    u->nsegs = 1;
+    u->user = true;
+    u->seg_off = 0;
+    u->remaining = len;
+    return 0;
+}
 void uio_kernel(struct uio *u, void *base, u64 len);
 /* The segments must outlive u; ranges are checked: -EFAULT, -EINVAL (sum over SSIZE_MAX). */
 int uio_user_segs(struct uio *u, const struct uio_seg *segs, u32 nsegs);

@@ -465,6 +465,9 @@ struct fdtable *fdtable_get(struct fdtable *t);
 void fdtable_put(struct fdtable *t);             /* closes all at zero */
 void fdtable_set_limit(struct fdtable *t, u32 limit); /* RLIMIT_NOFILE soft */
 struct file *fd_file(struct fdtable *t, int fd);     /* referenced, or NULL */
+/* fd_file() for the length of one system call of the table's owner: no reference is taken while nobody shares the
+ * table. What is to be put afterwards, or NULL, is in *ret_owned. */
+struct file *fd_borrow(struct fdtable *t, int fd, struct file **ret_owned);
 /* Lowest free descriptor >= min, or -EMFILE / -ENOMEM. Takes over the reference on success. */
 int fd_install(struct fdtable *t, struct file *f, int min, bool cloexec);
 /* Reserve without making it visible; then fd_publish() or fd_unreserve(). */

@@ -66,6 +66,8 @@ void wait_finish(struct waiter *w);
                 if (wait_ret_ != 0)                                  \
                     break;                                           \
                 wait_ret_ = wait_block(deadline, intr);              \
+                if (wait_ret_ == 0 && (cond)) /* before queueing anew */ \
+                    break;                                           \
             }                                                        \
             wait_finish(&waiter_);                                   \
         }                                                            \

@@ -32,23 +32,23 @@ static inline long call3(long nr, long a, long b, long c)
     return r;
 }
 
-/* Monotonic nanoseconds; false when the counter is no clock. */
+/* Monotonic nanoseconds; false when the counter is no clock. The counter is read no earlier than `seq`. */
 static inline bool monotonic(u64 *ret)
 {
-    if (!vdso_data.has_clock)
+    u64 cycles, mult, base;
+    u32 seq, low, high;
+    if (__builtin_expect(!vdso_data.has_clock, 0))
         return false;
-    for (;;) {
-        u32 seq = __atomic_load_n(&vdso_clock.seq, __ATOMIC_ACQUIRE), low, high;
+    do {
+        seq = __atomic_load_n(&vdso_clock.seq, __ATOMIC_ACQUIRE) & ~1u; /* odd = being changed: never the same below */
         __asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high)::"memory");
-        u64 cycles = (((u64)high << 32) | low) - vdso_clock.tsc_base;
-        u64 ns = vdso_clock.ns_base + (u64)(((unsigned __int128)cycles * vdso_clock.mult) >> 32);
-        u32 valid = vdso_clock.valid;
+        cycles = (((u64)high << 32) | low) - vdso_clock.tsc_base;
+        mult = vdso_clock.mult;
+        base = vdso_clock.ns_base;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (__builtin_expect(!(seq & 1) && __atomic_load_n(&vdso_clock.seq, __ATOMIC_RELAXED) == seq, 1)) {
-            *ret = ns;
-            return valid != 0;
-        }
-    }
+    } while (__builtin_expect(__atomic_load_n(&vdso_clock.seq, __ATOMIC_RELAXED) != seq, 0));
+    *ret = base + (u64)(((unsigned __int128)cycles * mult) >> 32);
+    return true;
 }
 
 /* Clocks that are the counter plus something: bit n = clock id n. */
@@ -58,9 +58,8 @@ static inline bool monotonic(u64 *ret)
 int __vdso_clock_gettime(int clock, struct timespec *ts)
 {
     u64 ns;
-    u32 bit = (u32)clock < 32 ? 1u << clock : 0;
-    if ((bit & (WALL_CLOCKS | MONO_CLOCKS)) && monotonic(&ns)) {
-        if (bit & WALL_CLOCKS)
+    if ((u32)clock < 32 && ((WALL_CLOCKS | MONO_CLOCKS) >> clock & 1) != 0 && monotonic(&ns)) {
+        if ((WALL_CLOCKS >> clock & 1) != 0)
             ns += vdso_data.wall_offset_ns;
         ts->sec = (s64)(ns / NS);
         ts->nsec = (s64)(ns % NS);

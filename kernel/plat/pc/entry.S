@@ -330,42 +330,45 @@ syscall_entry:
     pushq %r14
     pushq %r15
     jmp syscall_body
-syscall_exit:
-    /* The short way out is right when rcx and r11 may hold the return address and flags, both are sound,
-     * and nothing needs IRET's atomicity (TF). */
+syscall_worked: /* exit work or a switch may have changed every register of the frame */
+    movq F_R15(%rsp), %r15
+    movq F_R14(%rsp), %r14
+    movq F_R13(%rsp), %r13
+    movq F_R12(%rsp), %r12
+    movq F_RBX(%rsp), %rbx
     movq F_RIP(%rsp), %rcx
-    movq F_RFLAGS(%rsp), %r11
     cmpq F_RCX(%rsp), %rcx
     jne exit_slow
+    movq F_RFLAGS(%rsp), %r11
     cmpq F_R11(%rsp), %r11
     jne exit_slow
-    movq %rcx, %rax
-    shrq $47, %rax
+    shrq $47, %rcx
     jnz exit_slow
-    movl %r11d, %eax
-    andl $0xfffff328, %eax /* anything but arithmetic flags, DF and IF (and the always-one bit) */
-    cmpl $0x200, %eax
+syscall_exit:
+    /* The short way out is right when rcx and r11 may hold the return address and flags, and nothing needs
+     * IRET's atomicity (TF) or POPF. rbx and r12 to r15 are the program's: C has kept them. */
+    movq F_RFLAGS(%rsp), %r11
+    movl %r11d, %ecx
+    andl $0xfffff728, %ecx /* anything but arithmetic flags and IF (and the always-one bit) */
+    cmpl $0x200, %ecx
     jne exit_slow
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    addq $8, %rsp
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rax
-    addq $8, %rsp
-    popq %rdx
-    popq %rsi
-    popq %rdi
-    addq $F_RFLAGS - F_ORIG_RAX, %rsp
-    andl $~0x200, (%rsp)
-    popfq
+    movl %r11d, %ecx
+    btl $11, %ecx
+    setc %al
+    movb %cl, %ah
+    addb $0x7f, %al /* OF */
+    sahf            /* SF, ZF, AF, PF, CF; from here on nothing changes flags */
+    movq F_RBP(%rsp), %rbp
+    movq F_R10(%rsp), %r10
+    movq F_R9(%rsp), %r9
+    movq F_R8(%rsp), %r8
+    movq F_RAX(%rsp), %rax
+    movq F_RDX(%rsp), %rdx
+    movq F_RSI(%rsp), %rsi
+    movq F_RDI(%rsp), %rdi
+    movq F_RIP(%rsp), %rcx
     swapgs
-    movq (%rsp), %rsp
+    movq F_RSP(%rsp), %rsp
     sti
     .globl syscall_exit_jump
 syscall_exit_jump: /* still in STI's shadow, unless an NMI came between */
@@ -401,9 +404,22 @@ syscall_body:
     sti
     call *trap_handlers + TH_SYSCALL(%rip)
     cli
-    leaq 8(%rsp), %rdi
+    addq $8, %rsp
+    /* trap_before_program() has nothing to do? */
+    movq %gs:P_CURRENT, %rax
+    cmpb $0, %gs:P_NEED_RESCHED
+    jne 1f
+    cmpl $0, T_EXIT_WORK(%rax)
+    jne 1f
+    cmpq %rax, %gs:P_FPU_OWNER
+    jne 1f
+    movl %gs:P_CPU, %ecx
+    cmpl T_FPU_CPU(%rax), %ecx
+    je syscall_exit
+1:  movq %rsp, %rdi
+    subq $8, %rsp
     call trap_before_program
     addq $8, %rsp
-    jmp syscall_exit
+    jmp syscall_worked
 
     .section .note.GNU-stack, "", @progbits
