@@ -10,7 +10,7 @@
 #include <time.h>
 #include <ucontext.h>
 
-static volatile int count, last, code, value, nested, order[16], norder;
+static volatile int count, last, code, value, order[16], norder;
 static volatile void *stack_of_handler;
 static sigjmp_buf escape;
 
