@@ -25,6 +25,7 @@ struct pkt_small {
 };
 
 #define SMALL_SIZE 2048u
+#define BURST 64u /* packets that come or go together: what a poll of the card takes */
 _Static_assert(PKT_SMALL_ROOM == SMALL_SIZE - sizeof(struct pkt_small), "room of a small packet");
 
 static struct kmem_cache *small_cache, *view_cache, *store_cache;
@@ -33,7 +34,9 @@ static u32 in_use; /* atomic */
 void pkt_init(void)
 {
     small_cache = kmem_cache_create("pkt", SMALL_SIZE, 64);
+    kmem_cache_burst(small_cache, BURST);
     view_cache = kmem_cache_create("pkt_view", sizeof(struct pkt), 0);
+    kmem_cache_burst(view_cache, BURST);
     store_cache = kmem_cache_create("pkt_store", sizeof(struct pkt_store), 0);
 }
 
@@ -55,7 +58,14 @@ void pkt_store_put(struct pkt_store *s)
 }
 
 /* Everything but cb, which belongs to whoever uses it. */
-static void pkt_reset(struct pkt *p) { memset(p, 0, offsetof(struct pkt, cb)); }
+static ALWAYS_INLINE void pkt_reset(struct pkt *p)
+{
+    u64 *w = (u64 *)(void *)p; /* words at fixed offsets: a call of memset() costs several times as much */
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < offsetof(struct pkt, cb) / 8; i++)
+        *(volatile u64 *)&w[i] = 0;
+}
+_Static_assert(offsetof(struct pkt, cb) % 8 == 0 && offsetof(struct pkt, cb) <= 128, "cleared by words");
 
 static struct pkt *view_new(void)
 {
@@ -188,15 +198,10 @@ u8 *pkt_put(struct pkt *p, u32 n)
     return end;
 }
 
-void pkt_pull(struct pkt *p, u32 n)
+void pkt_pull_more(struct pkt *p, u32 n)
 {
     ASSERT(n <= p->total_len);
     p->total_len -= n;
-    if (likely(n <= p->len)) {
-        p->data += n;
-        p->len -= n;
-        return;
-    }
     n -= p->len;
     p->data += p->len;
     p->len = 0;
@@ -255,10 +260,8 @@ static u16 moved(u16 off, u32 old_headroom, u32 new_headroom)
     return off < old_headroom ? 0 : (u16)(off + new_headroom - old_headroom);
 }
 
-int pkt_pull_up(struct pkt *p, u32 n)
+int pkt_pull_up_more(struct pkt *p, u32 n)
 {
-    if (likely(p->len >= n))
-        return 0;
     if (p->total_len < n)
         return -EINVAL;
     u32 missing = n - p->len;

@@ -328,6 +328,14 @@ struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align
     return c;
 }
 
+void kmem_cache_burst(struct kmem_cache *c, unsigned objects)
+{
+    struct mem_stats m;
+    page_stats(&m);
+    u64 most = m.total_pages * PAGE_SIZE / 512 / c->size; /* both ends of a chain: 1/256 of memory */
+    c->batch = (u16)MAX(c->batch, MIN((u64)objects / 2, most));
+}
+
 size_t kmem_cache_in_use(const struct kmem_cache *c)
 {
     s64 n = 0;

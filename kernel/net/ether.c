@@ -4,6 +4,11 @@
 
 const u8 ether_broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 
+static bool mac_equal(const u8 a[6], const u8 b[6])
+{
+    return ((get_u32(a) ^ get_u32(b)) | (u32)(get_u16(a + 4) ^ get_u16(b + 4))) == 0;
+}
+
 void ether_input(struct netdev *d, struct pkt *p)
 {
     struct netif *nif = netif_of(d);
@@ -14,7 +19,7 @@ void ether_input(struct netdev *d, struct pkt *p)
     }
     const struct eth_hdr *e = (const void *)p->data;
     /* Frames for other stations reach us where the link floods; a group bit means broadcast or multicast. */
-    if ((e->dst[0] & 1) == 0 && memcmp(e->dst, d->mac, 6) != 0) {
+    if ((e->dst[0] & 1) == 0 && !mac_equal(e->dst, d->mac)) {
         NET_COUNT(eth_not_ours);
         goto drop;
     }

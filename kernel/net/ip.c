@@ -64,7 +64,7 @@ void ip_input(struct netif *nif, struct pkt *p)
             goto drop;
         }
     }
-    if (likely(!nif->loopback) && csum_fold(csum_add(h, hlen, 0)) != 0) {
+    if (likely(!nif->loopback) && (hlen == IP_HLEN ? csum_ip_header(h) : csum_fold(csum_add(h, hlen, 0))) != 0) {
         NET_COUNT(ip_bad_checksum);
         goto drop;
     }
@@ -142,7 +142,7 @@ static void fill_header(struct pkt *p, const struct ip_tx *tx, u16 id, u16 frag)
     h->csum = 0;
     h->src = tx->src;
     h->dst = tx->dst;
-    h->csum = csum_fold(csum_add(h, IP_HLEN, 0));
+    h->csum = csum_ip_header(h);
     p->l3_off = (u16)pkt_headroom(p);
 }
 

@@ -27,7 +27,7 @@ static struct list batch = LIST_INIT(batch); /* batch lock */
 
 static u32 tuple_hash(u32 laddr, u32 faddr, u16 lport, u16 fport)
 {
-    return (u32)net_siphash(net_secret, (u64)laddr << 32 | faddr, (u64)lport << 16 | fport);
+    return net_hash((u64)laddr << 32 | faddr, (u64)lport << 32 | fport);
 }
 
 /* --- tables ---------------------------------------------------------------------- */

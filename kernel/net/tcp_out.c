@@ -437,6 +437,10 @@ void tcp_output(struct tcp *t, u64 now)
 {
     if (!IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT) | ST(FIN_WAIT1) | ST(CLOSING) | ST(LAST_ACK)))
         return;
+    if (t->snd_nxt == t->write_seq && t->snd_nxt == t->snd_max && !t->fin_queued && t->ca == CA_OPEN) {
+        t->push_partial = false;
+        return; /* nothing that was not sent */
+    }
     if (t->snd_nxt == t->snd_una)
         tcp_cc_idle(t, now);
     bool sack_recovery = t->ca == CA_RECOVERY && t->scores != NULL;

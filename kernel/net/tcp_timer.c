@@ -13,15 +13,20 @@
 
 static u64 next_deadline(const struct tcp *t) { return MIN(MIN(t->t_rexmit, t->t_delack), t->t_keep); }
 
+/* Sooner than it is. */
+static void arm(struct tcp *t, u64 at)
+{
+    if (t->timer_at == NEVER_NS)
+        sock_get(&t->s);
+    t->timer_at = at;
+    ktimer_start(&t->timer, at);
+}
+
 void tcp_timer_set(struct tcp *t)
 {
     u64 next = next_deadline(t);
-    if (likely(next >= t->timer_at))
-        return;
-    if (t->timer_at == NEVER_NS)
-        sock_get(&t->s);
-    t->timer_at = next;
-    ktimer_start(&t->timer, next);
+    if (unlikely(next < t->timer_at))
+        arm(t, next);
 }
 
 void tcp_timer_stop(struct tcp *t)
@@ -171,7 +176,10 @@ static void tcp_timer(struct ktimer *kt)
         if (t->state != TCP_CLOSED && now >= t->t_keep)
             events |= keep_due(t, now);
     }
-    if (t->state != TCP_CLOSED || listening)
+    /* While data flows the next delayed ack is not far: stay ahead of it, or each one moves the timer forward. */
+    if (t->state == TCP_ESTABLISHED && now - t->last_rx_ns < TCP_DELACK_NS && t->t_delack == NEVER_NS)
+        arm(t, MIN(next_deadline(t), now + TCP_DELACK_NS));
+    else if (t->state != TCP_CLOSED || listening)
         tcp_timer_set(t);
     spin_unlock(&t->s.lock);
     if (events != 0)

@@ -70,11 +70,23 @@ static inline u32 pkt_tailroom(const struct pkt *p)
 }
 u8 *pkt_push(struct pkt *p, u32 n);     /* grow at the front; ASSERTs headroom */
 u8 *pkt_put(struct pkt *p, u32 n);      /* grow at the end of a single view; ASSERTs tailroom */
-void pkt_pull(struct pkt *p, u32 n);    /* cut n bytes from the front of the chain's first views; frees emptied ones except the first */
+void pkt_pull_more(struct pkt *p, u32 n); /* pkt_pull() beyond the first view */
+/* Cut n bytes from the front of the chain's first views; frees emptied ones except the first. */
+static inline void pkt_pull(struct pkt *p, u32 n)
+{
+    if (unlikely(n > p->len)) {
+        pkt_pull_more(p, n);
+        return;
+    }
+    p->total_len -= n;
+    p->data += n;
+    p->len -= n;
+}
 void pkt_trim(struct pkt *p, u32 len);  /* cut the chain to len bytes in total */
 void pkt_append(struct pkt *p, struct pkt *tail); /* chain tail's views behind p's */
 /* Make the first n bytes contiguous in the first view. 0, -EINVAL (shorter), -ENOMEM. */
-int pkt_pull_up(struct pkt *p, u32 n);
+int pkt_pull_up_more(struct pkt *p, u32 n);
+static inline int pkt_pull_up(struct pkt *p, u32 n) { return likely(p->len >= n) ? 0 : pkt_pull_up_more(p, n); }
 /* Copy from the chain at off; bytes copied. */
 u32 pkt_copy_out(const struct pkt *p, u32 off, void *dst, u32 len);
 /* A chain of views of [off, off+len) of the chain p, sharing storage; the first carries

@@ -13,6 +13,8 @@ struct kmem_cache;
 void slab_init(void);
 /* align 0 = natural. The name must outlive the cache. Panics at boot when out of memory. */
 struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align);
+/* So many objects come or go in one go: keep as many on each CPU, where memory allows. */
+void kmem_cache_burst(struct kmem_cache *c, unsigned objects);
 void *kmem_alloc(struct kmem_cache *c, unsigned alloc_flags); /* NULL when out of memory */
 void kmem_free(struct kmem_cache *c, void *obj);              /* NULL is fine */
 
