@@ -68,7 +68,7 @@ static int parse(struct build *b, int argc, char **argv, struct error *err)
         case ':':
             return err_set(err, EXIT_DRUPE, "build: option %s needs a value", argv[optind - 1]);
         default:
-            return err_set(err, EXIT_DRUPE, "build: unknown option %s; see drupe build --help", argv[optind - 1]);
+            return unknown_option("build", argv[optind - 1], err);
         }
     }
     if (optind == argc)

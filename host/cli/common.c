@@ -2,6 +2,7 @@
 /* Options that run and build share: see common.h. */
 #include "host/cli/common.h"
 
+#include <getopt.h>
 #include <string.h>
 
 #include "host/lib/fs.h"
@@ -120,6 +121,14 @@ int program_options_apply(const struct program_options *o, struct config *c, con
         config_set_hostname(c, o->name);
     }
     return 0;
+}
+
+int unknown_option(const char *command, const char *last, struct error *err)
+{
+    /* In a cluster of short options (-xi) getopt has not moved on yet; only optopt names the one. */
+    if (optopt > ' ' && optopt < 127)
+        return err_set(err, EXIT_DRUPE, "%s: unknown option -%c; see drupe %s --help", command, optopt, command);
+    return err_set(err, EXIT_DRUPE, "%s: unknown option %s; see drupe %s --help", command, last, command);
 }
 
 void accounts_of_host(struct buf *ret_passwd, struct buf *ret_group)

@@ -15,6 +15,8 @@ struct program_options {
 /* Apply to a configuration. Names of users come from passwd_text and group_text (may be empty). */
 int program_options_apply(const struct program_options *o, struct config *c, const struct buf *passwd_text,
                           const struct buf *group_text, struct error *err);
+/* getopt_long() said '?' with argv[optind - 1] looked at last. */
+int unknown_option(const char *command, const char *last, struct error *err);
 /* The names that this host has. */
 void accounts_of_host(struct buf *ret_passwd, struct buf *ret_group);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drupe: the command. Errors travel up to here and are printed once. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/cli/cli.h"
 
@@ -43,9 +45,18 @@ static int help(const char *name, struct error *err)
     return 0;
 }
 
+/* Who starts us with standard streams closed shall not find our sockets in their place. */
+static void fill_standard_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd)
+            _exit(EXIT_DRUPE);
+}
+
 int main(int argc, char **argv)
 {
     struct error err = {0};
+    fill_standard_streams();
     int status;
     const char *name = argc > 1 ? argv[1] : "";
     if (argc < 2) {

@@ -165,7 +165,7 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
     case ':':
         return err_set(err, EXIT_DRUPE, "run: option %s needs a value", argv[optind - 1]);
     default:
-        return err_set(err, EXIT_DRUPE, "run: unknown option %s; see drupe run --help", argv[optind - 1]);
+        return unknown_option("run", argv[optind - 1], err);
     }
     return 0;
 }

@@ -275,6 +275,16 @@ static int get_revents(int index, void *opaque)
     return events;
 }
 
+/*
+ * libslirp hides the host's loopback at the gateway's address, but hands every other one to the host's
+ * connect() and sendto() as it stands: 127/8, and 0/8, which Linux takes for "this host". In the guest's
+ * network nobody has such an address (RFC 1122 3.2.1.3), so these frames go nowhere.
+ */
+static bool goes_to_this_host(const char *frame, size_t len)
+{
+    return len >= 34 && get_be16(frame + 12) == 0x0800 && ((u8)frame[30] == 127 || frame[30] == 0);
+}
+
 /* Hand whole frames to libslirp, keep the rest. */
 static void take_frames(void)
 {
@@ -288,7 +298,8 @@ static void take_frames(void)
         }
         if (self.in.len - at - 4 < len)
             break;
-        slirp_input(self.slirp, (const u8 *)self.in.data + at + 4, (int)len);
+        if (!goes_to_this_host(self.in.data + at + 4, len))
+            slirp_input(self.slirp, (const u8 *)self.in.data + at + 4, (int)len);
         at += 4 + (size_t)len;
     }
     if (at) {

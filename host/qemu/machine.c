@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <termios.h>
 
+#include "host/image/symbols.h"
 #include "host/lib/child.h"
 #include "host/lib/fs.h"
 #include "host/qemu/argv.h"
@@ -216,6 +217,11 @@ static void kill_machine(struct tender *t)
 static void print_text(const char *what, const void *text, size_t len)
 {
     AUTO_FREE char *copy = xstrndup(text, MIN(len, MAX_TEXT));
+    char *to = copy;
+    for (const char *p = copy; *p; p++)
+        if (*p != '\r')
+            *to++ = *p;
+    *to = 0;
     for (char *p = copy; *p; p++)
         if ((*p < ' ' && *p != '\n' && *p != '\t') || *p == 127)
             *p = '?'; /* an instance does not write escapes to our terminal through our messages */
@@ -296,17 +302,17 @@ static void read_control(struct tender *t)
     }
 }
 
-/* Keep the last bytes of a stream. */
-static void keep(int *fd, struct buf *b)
+/* Keep the last bytes of a stream. Returns how many are new: they are the last of those kept. */
+static size_t keep(int *fd, struct buf *b)
 {
     char bytes[4096];
     ssize_t n = read(*fd, bytes, sizeof(bytes));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return 0;
     if (n <= 0) {
         close(*fd);
         *fd = -1;
-        return;
+        return 0;
     }
     if (b->len + (size_t)n > CONSOLE_KEPT) {
         size_t drop = MIN(b->len, b->len + (size_t)n - CONSOLE_KEPT / 2);
@@ -314,14 +320,14 @@ static void keep(int *fd, struct buf *b)
         b->len -= drop;
     }
     buf_add(b, bytes, (size_t)n);
+    return (size_t)n;
 }
 
 static void read_console(struct tender *t)
 {
-    size_t before = t->console.len;
-    keep(&t->console_fd, &t->console);
-    if (verbose && t->console_fd >= 0 && t->console.len > before)
-        fd_write_all(STDERR_FILENO, t->console.data + before, t->console.len - before);
+    size_t more = keep(&t->console_fd, &t->console);
+    if (verbose && more)
+        fd_write_all(STDERR_FILENO, t->console.data + t->console.len - more, more);
 }
 
 static void forward_signal(struct tender *t, u32 number)
@@ -488,8 +494,10 @@ static int machine_died(struct tender *t, struct error *err)
 
 static int judge(struct tender *t, int *ret_status, struct error *err)
 {
-    if (t->crash.len)
-        print_text("", t->crash.data, t->crash.len);
+    if (t->crash.len) {
+        AUTO_FREE char *report = symbols_annotate(t->crash.data, t->m->image_fd);
+        print_text("", report, strlen(report));
+    }
     if (!t->ended && t->killed && !t->control.broken) {
         *ret_status = 128 + SIGKILL;
         return 0;

@@ -25,6 +25,8 @@ refused(125, ['unknown command "nonsense"'], 'nonsense')
 refused(125, ['ps', 'not there yet'], 'ps')
 refused(125, ['SOURCE is missing'], 'run')
 refused(125, ['unknown option', '--nonsense'], 'run', '--nonsense', HELLO)
+refused(125, ['unknown option -x'], 'run', '-ix', HELLO)
+refused(125, ['unknown option -x'], 'build', '-Vx', HELLO)
 refused(125, ['-p', 'needs a value'], 'run', '-p')
 refused(125, ['-d', 'not there yet'], 'run', '-d', HELLO)
 refused(125, ['-v /a:/b', 'not there yet'], 'run', '-v', '/a:/b', HELLO)
@@ -85,7 +87,12 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     refused(125, [f'port {port}/udp', 'taken'], 'run', '--on', 'qemu', '-p', f'{port}:80/udp', HELLO, **NO)
 
 # What is not installed is named with its package.
-tools = work('tools/none', '')
+missing = {**NO, 'PATH': os.path.dirname(work('tools/none', ''))}
+refused(125, ['mkfs.erofs is not installed', 'apt install erofs-utils'], 'run', '--on', 'qemu', '-e', 'NEW=1', '--gconv', HELLO,
+        **missing)
+drupe('build', '-o', work('ready.img'), HELLO)
+refused(125, ['qemu-system-x86_64 is not installed', 'apt install qemu-system-x86'], 'run', '--on', 'qemu', work('ready.img'),
+        **missing)
 status, _, err = drupe('run', '--on', 'qemu', '--net', 'none', HELLO, **NO)
 check(status == 125 and 'qemu' in err, 'QEMU\'s own message is shown', err)
 

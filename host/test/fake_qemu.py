@@ -82,6 +82,9 @@ elif what == 'echo':
 elif what == 'segv':
     send(CRASH, b'program: SIGSEGV at 0 in main+4\n\x1b[31m')
     end(0, 11)
+elif what == 'crash':
+    send(CRASH, os.environ['FAKE_CRASH'].encode())
+    end(0, 11)
 elif what == 'noexec':
     send(CRASH, b'/prog: No such file or directory')
     end(127, 0, 1)

@@ -62,6 +62,13 @@ with open(work('in', b'from a file')) as f, open(work('out'), 'wb') as o:
 
 status, out, err = run('segv')
 check(status == 139 and 'main+4' in err and 'SIGSEGV' in err and '\x1b' not in err, 'a crash: report, signal, 128+n', err)
+offset = next(int(l.split()[0], 16) for l in subprocess.run(['nm', HELLO], capture_output=True, text=True).stdout.splitlines()
+              if l.endswith(' T main'))
+ENV['FAKE_CRASH'] = f'at 0x7f00  {HELLO}+0x{offset + 3:x}\n/x+0x1\nat 0x1  {HELLO}+0xffffffffffffffff\nat 0x2  /none+0x1\n'
+status, out, err = run('crash')
+check(f'{HELLO}+0x{offset + 3:x} (main+0x3)\n' in err and err.count('(') == 2, 'places in a report get their functions\' names', err)
+p = start('big', stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+check(p.communicate(timeout=30)[1] == b'' and p.returncode == 0, 'output for a closed descriptor goes nowhere', p.returncode)
 status, out, err = run('noexec')
 check(status == 127 and 'No such file' in err, 'not started: 127 and why', (status, err))
 status, out, err = run('panic')

@@ -16,6 +16,7 @@
 #include "host/image/elf.h"
 #include "host/image/erofs.h"
 #include "host/image/inputs.h"
+#include "host/image/symbols.h"
 #include "host/lib/fs.h"
 #include "host/net/ports.h"
 #include "host/qemu/control.h"
@@ -291,6 +292,43 @@ static void test_stream(void)
     free(s);
 }
 
+static void test_symbols(void)
+{
+    struct buf self = {0};
+    u64 place = 0;
+    if (file_read("/proc/self/exe", 64 << 20, &self) < 0)
+        exit(1);
+    /* The same walk that a loader does, the other way round: where in the file is this function? */
+    FILE *maps = fopen("/proc/self/maps", "r");
+    for (char line[512]; maps && fgets(line, sizeof(line), maps);) {
+        unsigned long start, end, offset, at = (unsigned long)(uintptr_t)test_symbols;
+        if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &offset) == 3 && at >= start && at < end)
+            place = at - start + offset;
+    }
+    fclose(maps);
+    char *name = symbol_at(self.data, self.len, place + 5);
+    check(name && strcmp(name, "test_symbols+0x5") == 0, name ? name : "a function has a name");
+    free(name);
+    name = symbol_at(self.data, self.len, UINT64_MAX);
+    check(!name, "what lies outside has none");
+    free(name);
+    u8 *bytes = xalloc(self.len);
+    for (unsigned i = 0; i < 300; i++) {
+        memcpy(bytes, self.data, self.len);
+        /* The tables lie at the end; damage what points to them and what they say. */
+        size_t len = damage(bytes, i % 2 ? 64 : self.len), shoff = (size_t)*(u64 *)(bytes + 40);
+        if (i % 3 == 0 && shoff < self.len - 4096)
+            damage(bytes + shoff, self.len - shoff);
+        free(symbol_at(bytes, i % 2 ? self.len : len, place));
+    }
+    check(true, "300 damaged symbol tables");
+    free(bytes);
+    char *same = symbols_annotate("no place\n/x+0x\n  /y+0x12345678901234567\n+0x1\n\n  /z+0x1", -1);
+    check(strcmp(same, "no place\n/x+0x\n  /y+0x12345678901234567\n+0x1\n\n  /z+0x1") == 0, "a report without names stays");
+    free(same);
+    buf_done(&self);
+}
+
 static void test_sizes(void)
 {
     u64 v;
@@ -315,6 +353,7 @@ int main(void)
     test_ports();
     test_inputs();
     test_stream();
+    test_symbols();
     test_sizes();
     printf("1..%u\n", count);
     return failed != 0;

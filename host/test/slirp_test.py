@@ -159,6 +159,19 @@ server.settimeout(1)
 net.tcp(GATEWAY, 40000, server.getsockname()[1], 1, 0, 2)
 flags = [f[5] for f in net.segments(1)]
 check(not any(f & 0x12 == 0x12 for f in flags), 'the host\'s loopback is hidden', flags)
+datagrams = listening(socket.SOCK_DGRAM)
+datagrams.settimeout(0.3)
+for i, hidden in enumerate(('127.0.0.1', '127.1.2.3', '0.0.0.0', '10.0.2.3')):
+    dst = socket.inet_aton(hidden)
+    net.tcp(dst, 41000 + i, server.getsockname()[1], 1, 0, 2)
+    net.ip(17, dst, struct.pack('!HHHH', 42000 + i, datagrams.getsockname()[1], 9, 0) + b'x')
+    flags = [f[5] for f in net.segments(0.5)]
+    try:
+        came = datagrams.recv(9)
+    except OSError:
+        came = None
+    check(came is None and not any(f & 0x12 == 0x12 for f in flags), f'and {hidden} does not lead there', (flags, came))
+datagrams.close()
 server.close()
 address = subprocess.run(['hostname', '-I'], capture_output=True, text=True).stdout.split()
 if address and '.' in address[0]:
