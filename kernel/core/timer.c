@@ -6,13 +6,16 @@
  * start and cancel timers, their own too.
  *
  * Invariant T1: with events enabled and no timer interrupt or bottom half
- * outstanding, armed_ns <= min(first->deadline_ns, slice_ns).
+ * outstanding, armed_ns <= min(first->deadline_ns, slice_ns + SLICE_SLACK_NS).
  */
 #include "kern/timer.h"
 
 #include "kern/log.h"
 #include "kern/percpu.h"
 #include "kern/trap.h"
+
+/* A slice may end so much late: setting the hardware costs more than a switch, and slices move with each wake-up. */
+#define SLICE_SLACK_NS 500000ULL
 
 static u64 first_deadline(const struct timer_base *base)
 {
@@ -106,7 +109,8 @@ void timer_set_slice(u64 slice_ns)
 {
     struct timer_base *base = this_cpu()->timers;
     base->slice_ns = slice_ns;
-    arm_for(base, slice_ns);
+    if (slice_ns + SLICE_SLACK_NS < base->armed_ns && slice_ns != NEVER_NS)
+        arm_for(base, slice_ns);
 }
 
 void timer_init_cpu(struct percpu *cpu, struct timer_base *base)

@@ -89,7 +89,7 @@ void trap_before_program(struct trap_frame *frame)
             trap_handlers.exit_work(frame);
             plat_events_disable();
         } else {
-            if (unlikely(cpu->fpu_owner != t || t->fpu_cpu != cpu->cpu))
+            if (unlikely(cpu->fpu_for != t))
                 thread_fpu_before_program();
             return;
         }

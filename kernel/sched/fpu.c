@@ -7,8 +7,17 @@
  *   F2  One CPU online: live state is saved when another program needs the
  *       registers. Several: when its thread is switched out (it may move), so that
  *       fpu_owner of other CPUs is compared but never followed.
+ *   F3  A program runs with its own state live, or with fpu_traps set (one CPU only).
+ *       fpu_for says that this has been seen to; a switch and whatever else
+ *       moves state clears it.
+ *
+ * Threads that hand over to each other in system calls often touch no vector register
+ * meanwhile, so the first use traps; as a trap costs more than a save, a thread that did
+ * trap gets its state at once for the next EAGER_TIMES.
  */
 #include "sched_impl.h"
+
+#define EAGER_TIMES 16
 
 static bool is_live(const struct percpu *cpu, const struct thread *t)
 {
@@ -18,25 +27,34 @@ static bool is_live(const struct percpu *cpu, const struct thread *t)
 /* A program thread leaves the CPU. Events disabled. */
 void fpu_switch_out(struct percpu *cpu, struct thread *t)
 {
+    cpu->fpu_for = NULL;
     if (t->state == THREAD_DEAD)
         fpu_forget(cpu, t);
     else if (!single_cpu() && is_live(cpu, t))
-        arch_fpu_save(t->fpu);
+        arch_fpu_save(t->fpu); /* does not trap: only several CPUs come here */
 }
 
 void fpu_forget(struct percpu *cpu, struct thread *t)
 {
     if (cpu->fpu_owner == t)
         cpu->fpu_owner = NULL;
+    cpu->fpu_for = NULL;
     t->fpu_cpu = FPU_NOWHERE;
 }
 
-void thread_fpu_before_program(void)
+static void stop_trapping(struct percpu *cpu)
 {
-    struct percpu *cpu = this_cpu();
-    struct thread *t = cpu->current, *owner = cpu->fpu_owner;
-    if (is_live(cpu, t))
-        return;
+    if (cpu->fpu_traps) {
+        (void)arch_fpu_trap(false);
+        cpu->fpu_traps = false;
+        cpu->fpu_for = NULL;
+    }
+}
+
+static void load(struct percpu *cpu, struct thread *t)
+{
+    struct thread *owner = cpu->fpu_owner;
+    stop_trapping(cpu);
     if (owner != NULL && single_cpu())
         arch_fpu_save(owner->fpu);
     arch_fpu_restore(t->fpu);
@@ -44,12 +62,41 @@ void thread_fpu_before_program(void)
     t->fpu_cpu = cpu->cpu;
 }
 
+void thread_fpu_before_program(void)
+{
+    struct percpu *cpu = this_cpu();
+    struct thread *t = cpu->current;
+    if (is_live(cpu, t)) {
+        stop_trapping(cpu);
+    } else if (t->fpu_eager == 0 && cpu->fpu_owner != NULL && single_cpu() && (cpu->fpu_traps || arch_fpu_trap(true))) {
+        cpu->fpu_traps = true;
+    } else {
+        if (t->fpu_eager != 0)
+            t->fpu_eager--;
+        load(cpu, t);
+    }
+    cpu->fpu_for = t;
+}
+
+bool thread_fpu_trapped(void)
+{
+    struct percpu *cpu = this_cpu();
+    if (!cpu->fpu_traps)
+        return false;
+    cpu->current->fpu_eager = EAGER_TIMES;
+    load(cpu, cpu->current);
+    cpu->fpu_for = cpu->current;
+    return true;
+}
+
 void thread_fpu_sync(struct thread *t)
 {
     u64 flags = plat_events_save();
     struct percpu *cpu = this_cpu();
-    if (is_live(cpu, t) && (single_cpu() || t == cpu->current))
+    if (is_live(cpu, t) && (single_cpu() || t == cpu->current)) {
+        stop_trapping(cpu);
         arch_fpu_save(t->fpu);
+    }
     plat_events_restore(flags);
 }
 

@@ -7,8 +7,8 @@
  * to its program (or calls cond_resched()).
  *
  * A wake-up reads no clock: the time at which the running thread has to give way
- * follows from when it started to run, so the slice timer is set to that,
- * and fires at once when it has passed already.
+ * follows from when it started to run, so the slice timer is set to that;
+ * a thread that is behind already preempts at once.
  */
 #include "sched_impl.h"
 
@@ -163,7 +163,11 @@ static void set_slice_for(struct percpu *cpu, const struct thread *t)
         end = cur->exec_start_ns + RR_SLICE_NS;
     } else {
         s64 lead = (s64)(t->vruntime_ns + WAKE_LEAD_NS - cur->vruntime_ns);
-        end = cur->exec_start_ns + (lead <= 0 ? 0 : MIN((u64)lead * cur->weight / 1024, SLICE_NS));
+        if (lead <= 0) {
+            resched_cpu(cpu);
+            return;
+        }
+        end = cur->exec_start_ns + MIN((u64)lead * cur->weight / 1024, SLICE_NS);
     }
     if (end < cpu->timers->slice_ns)
         timer_set_slice(end);

@@ -40,11 +40,9 @@ CHECK(P_SCRATCH, struct percpu, scratch);
 CHECK(TH_SYSCALL, struct trap_handlers, syscall);
 CHECK(0, struct percpu, self);
 CHECK(P_CURRENT, struct percpu, current);
-CHECK(P_CPU, struct percpu, cpu);
 CHECK(P_NEED_RESCHED, struct percpu, need_resched);
-CHECK(P_FPU_OWNER, struct percpu, fpu_owner);
+CHECK(P_FPU_FOR, struct percpu, fpu_for);
 CHECK(T_EXIT_WORK, struct thread, exit_work);
-CHECK(T_FPU_CPU, struct thread, fpu_cpu);
 
 u8 arch_fast_strings, arch_has_fsgsbase;
 

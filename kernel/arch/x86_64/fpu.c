@@ -61,6 +61,15 @@ void arch_fpu_save(void *area)
         __asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
 }
 
+bool arch_fpu_trap(bool on)
+{
+    if (on)
+        write_cr0(read_cr0() | CR0_TS | CR0_MP);
+    else
+        __asm__ volatile("clts");
+    return true;
+}
+
 /* The initial state: everything but MXCSR comes from XSTATE_BV being 0. */
 static const struct {
     u16 fcw;

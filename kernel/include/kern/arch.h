@@ -29,6 +29,8 @@ void arch_fpu_init_cpu(void);        /* once on each CPU, before programs run */
 void arch_fpu_reset(void *area);     /* the state a program starts with */
 void arch_fpu_save(void *area);
 void arch_fpu_restore(const void *area);
+/* Let the next use of the FPU trap, or not. False = cannot be done here. Events disabled. */
+bool arch_fpu_trap(bool on);
 
 /* Thread pointer registers. On x86-64 FS and GS base of the program. */
 struct arch_tls {

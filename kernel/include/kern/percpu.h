@@ -32,13 +32,15 @@ struct percpu {
     u32 bh_disabled;           /* nested bh_disable() */
     bool bh_running;
     bool bh_hold;              /* bottom halves have had their share: programs run until the timer says so */
-    bool need_resched;         /* the current thread should give way (also set remotely, atomic) */
+    bool need_resched;         /* entry code; the current thread should give way (also set remotely, atomic) */
+    bool fpu_traps;            /* a program's use of the FPU traps */
     struct list bh_pending;    /* struct bh raised on this CPU; events disabled */
     struct runqueue *rq;
     struct timer_base *timers;
     struct page_pcp *pcp;
     struct thread *idle;
     void *fpu_owner;           /* thread whose FPU state is live in this CPU, or NULL */
+    void *fpu_for;             /* thread whose program may go on with the FPU as it is now, or NULL; entry code */
     struct addrspace *as;      /* address space now loaded */
     u64 stats[16];             /* enum cpu_stat */
     struct random_cpu random;  /* core/random.c */

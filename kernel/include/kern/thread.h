@@ -59,6 +59,7 @@ struct thread {
     u32 cpu;                      /* q: where it runs or ran last */
     void *fpu;                    /* c: arch_fpu_size() bytes, user threads only */
     u32 fpu_cpu;                  /* o: the CPU whose registers hold the state, or FPU_NOWHERE */
+    u8 fpu_eager;                 /* o: so many more times its state is loaded before it is used */
     struct arch_tls tls;          /* o */
     struct addrspace *as;         /* o: NULL for kernel threads */
     void *task;                   /* o: the personality's (struct task) */
@@ -128,6 +129,8 @@ void thread_fpu_sync(struct thread *t);
 void thread_fpu_reload(struct thread *t);
 /* Load FPU state if another owner's is live. Called by trap_before_program(), events disabled. */
 void thread_fpu_before_program(void);
+/* A program used the FPU and it trapped. False = not because of us. Events disabled. */
+bool thread_fpu_trapped(void);
 
 /* Walk all threads under the list lock (no sleeping in fn). */
 void thread_for_each(void (*fn)(struct thread *t, void *ctx), void *ctx);

@@ -411,10 +411,7 @@ syscall_body:
     jne 1f
     cmpl $0, T_EXIT_WORK(%rax)
     jne 1f
-    cmpq %rax, %gs:P_FPU_OWNER
-    jne 1f
-    movl %gs:P_CPU, %ecx
-    cmpl T_FPU_CPU(%rax), %ecx
+    cmpq %rax, %gs:P_FPU_FOR
     je syscall_exit
 1:  movq %rsp, %rdi
     subq $8, %rsp

@@ -28,7 +28,7 @@ void pc_trap(struct trap_frame *frame, u64 from_program)
 {
     if (frame->vector >= VEC_FIRST_IRQ) {
         pc_irq_dispatch((unsigned)frame->vector);
-    } else {
+    } else if (frame->vector != VEC_NM || !from_program || !thread_fpu_trapped()) {
         struct trap_info info = { .kind = kind_of[frame->vector], .error = frame->error };
         if (info.kind == TRAP_PAGE) {
             info.addr = read_cr2();

@@ -102,6 +102,8 @@ void arch_fpu_reset(void *area) { memset(area, 0, 64); }
 void arch_fpu_save(void *area) { memcpy(area, &fpu_word[sim_cpu->cpu], sizeof(u64)); }
 void arch_fpu_restore(const void *area) { memcpy(&fpu_word[sim_cpu->cpu], area, sizeof(u64)); }
 
+bool arch_fpu_trap(bool on) { return false; }
+
 static struct arch_tls tls_registers[SIM_MAX_CPUS];
 
 void arch_tls_save(struct arch_tls *tls) { *tls = tls_registers[sim_cpu->cpu]; }

@@ -27,6 +27,9 @@
 #define RFLAGS_AC 0x40000u
 #define RFLAGS_ID 0x200000u
 
+#define CR0_MP 0x2u
+#define CR0_TS 0x8u
+
 #define CR4_OSFXSR 0x200u
 #define CR4_OSXMMEXCPT 0x400u
 #define CR4_FSGSBASE 0x10000u
@@ -61,6 +64,15 @@ static inline u64 rdtsc(void)
     __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
     return lo | (u64)hi << 32;
 }
+
+static inline u64 read_cr0(void)
+{
+    u64 v;
+    __asm__ volatile("movq %%cr0, %0" : "=r"(v));
+    return v;
+}
+
+static inline void write_cr0(u64 v) { __asm__ volatile("movq %0, %%cr0" ::"r"(v) : "memory"); }
 
 static inline u64 read_cr2(void)
 {

@@ -32,13 +32,11 @@
 #define P_CURRENT 8
 #define P_KERNEL_SP 16
 #define P_SCRATCH 24
-#define P_CPU 40
 #define P_NEED_RESCHED 54
-#define P_FPU_OWNER 104
+#define P_FPU_FOR 112
 
 /* struct thread */
 #define T_EXIT_WORK 16
-#define T_FPU_CPU 40
 
 /* struct trap_handlers */
 #define TH_SYSCALL 16

@@ -13,6 +13,7 @@
 
 #define VEC_NMI 2
 #define VEC_DB 1
+#define VEC_NM 7
 #define VEC_DF 8
 #define VEC_MC 18
 #define VEC_FIRST_IRQ 0x20
