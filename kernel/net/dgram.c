@@ -151,7 +151,7 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port)
         if (len > want)
             m->flags |= MSG_TRUNC;
         if (m->from != NULL)
-            inet_addr_out(m->from, ip_rx(p)->src, with_port ? ip_rx(p)->port : 0);
+            inet_name_out(s, m->from, ip_rx(p)->src, with_port ? ip_rx(p)->port : 0);
         inet_recv_cmsgs(s, p, m, &used);
         m->control_len = used;
         if (in_flags & MSG_TRUNC)
@@ -177,7 +177,7 @@ u32 dgram_poll(struct sock *s)
     return ev;
 }
 
-/* IP_PKTINFO of a send names the interface and the source address. */
+/* IP_PKTINFO, IPV6_PKTINFO of a send name the interface and the source address. */
 static int parse_control(const struct sock_msg *m, struct dgram_dest *d)
 {
     const u8 *c = m->control;
@@ -191,10 +191,13 @@ static int parse_control(const struct sock_msg *m, struct dgram_dest *d)
             if (len < 16 + 12)
                 return -EINVAL;
             d->ifindex = get_u32(c + 16);
-            d->src = get_u32(c + 20);
-            if (d->src != 0 && !ip_is_local(d->src))
+            d->src = ip_v4(get_u32(c + 20));
+        } else if (level == IPPROTO_IPV6 && type == 50) {
+            if (len < 16 + 20)
                 return -EINVAL;
-        } else if (level == IPPROTO_IP && type != 1 && type != 2) {
+            memcpy(&d->src, c + 16, 16);
+            d->ifindex = get_u32(c + 32);
+        } else if ((level == IPPROTO_IP && type != 1 && type != 2) || (level == IPPROTO_IPV6 && type != 52 && type != 67)) {
             return -EINVAL;
         }
         u32 step = ALIGN_UP((u32)len, 8u);
@@ -203,24 +206,22 @@ static int parse_control(const struct sock_msg *m, struct dgram_dest *d)
         c += step;
         left -= step;
     }
-    return 0;
+    return c == NULL || ip_is_any(d->src) || ip_addr_is_local(d->src) ? 0 : -EINVAL;
 }
 
 int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret)
 {
     *ret = (struct dgram_dest){ .addr = s->faddr, .port = s->fport, .src = s->laddr, .ifindex = s->bound_if };
     if (m->to != NULL && m->to->len != 0) {
-        int err = inet_addr_in(m->to, &ret->addr, &ret->port);
+        int err = inet_dest_in(s, m->to, &ret->addr, &ret->port);
         if (err != 0)
             return err;
-        if (ret->addr == 0)
-            ret->addr = IP_LOOPBACK; /* "this host", as Linux reads it */
-    } else if (s->faddr == 0) {
+    } else if (ip_is_unspec(s->faddr)) {
         return -EDESTADDRREQ;
     }
-    if (ip_is_multicast(ret->src) || ret->src == IP_BROADCAST)
-        ret->src = 0;
-    if (ip_is_multicast(ret->addr) && s->mc_if != 0)
+    if (ip_is_group(ret->src) || ip_equal(ret->src, ip_v4(IP_BROADCAST)))
+        ret->src = inet_any(s);
+    if (ip_is_group(ret->addr) && s->mc_if != 0)
         ret->ifindex = s->mc_if;
     return parse_control(m, ret);
 }
@@ -232,9 +233,9 @@ int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_
     if (err != 0)
         return err;
     ret->src = ret->rt.src;
-    if (ip_is_multicast(d->addr))
+    if (ip_is_group(d->addr))
         ret->ttl = s->mc_ttl;
-    else if (!s->broadcast && ip_is_broadcast(ret->rt.nif, d->addr))
+    else if (!s->broadcast && ip_addr_is_broadcast(ret->rt.nif, d->addr))
         return -EACCES;
     ret->df = s->pmtu_disc >= 2; /* IP_PMTUDISC_DO and PROBE; others let large datagrams be cut */
     return 0;

@@ -100,16 +100,16 @@ static void send(u8 type, u64 now)
     u32 pad = p->len < 300 ? 300 - p->len : 0; /* BOOTP's minimum, for old relays */
     memset(pkt_put(p, pad), 0, pad);
     bool unicast = dhcp.state == DHCP_RENEW && dhcp.lease.server != 0;
-    struct ip_tx tx = { .src = has_addr ? nif->addr : 0, .dst = unicast ? dhcp.lease.server : IP_BROADCAST,
+    struct ip_tx tx = { .src = ip_v4(has_addr ? nif->addr : 0), .dst = ip_v4(unicast ? dhcp.lease.server : IP_BROADCAST),
                         .proto = IPPROTO_UDP, .ttl = 64 };
-    tx.rt = (struct ip_route){ .nif = dhcp.nif, .nexthop = tx.dst, .mtu = nif->dev->mtu };
+    tx.rt = (struct ip_route){ .nif = dhcp.nif, .nexthop = IP_BROADCAST, .mtu = nif->dev->mtu };
     if (unicast && ip_route_find(tx.dst, tx.src, 0, &tx.rt) != 0) {
         pkt_free(p);
         return;
     }
     struct udp_hdr *h = (void *)pkt_push(p, sizeof *h);
     *h = (struct udp_hdr){ be16(68), be16(67), be16((u16)p->total_len), 0 };
-    csum_finish_l4(p, dhcp.nif, tx.src, tx.dst, IPPROTO_UDP, offsetof(struct udp_hdr, csum));
+    csum_finish_l4(p, dhcp.nif, csum_ip(tx.src), csum_ip(tx.dst), IPPROTO_UDP, offsetof(struct udp_hdr, csum));
     ip_output(p, &tx);
 }
 

@@ -1,21 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What TCP, UDP and raw sockets share: addresses, SOL_IP options (ip(7)), port ranges. */
+/* What TCP, UDP and raw sockets share: addresses, SOL_IP and SOL_IPV6 options (ip(7), ipv6(7)), port ranges. */
 #include "net_impl.h"
+
+#define CAP_NET_BIND_SERVICE 10
 
 u16 inet_port_low(void) { return 32768; } /* ip_local_port_range of Linux */
 u16 inet_port_high(void) { return 60999; }
 
-int inet_addr_in(const struct sock_addr *a, u32 *ret_addr, u16 *ret_port)
+bool ip_is_any(struct ip_addr a) { return ip_is_unspec(a) || ip_equal(a, ip_v4(0)); }
+bool ip_is_group(struct ip_addr a) { return ip_is_v4(a) ? ip_is_multicast(ip_to_v4(a)) : (u8)a.hi == 0xff; }
+
+u64 ip_pair(struct ip_addr l, struct ip_addr f)
 {
+    if (likely(ip_is_v4(l)))
+        return (u64)ip_to_v4(l) << 32 | ip_to_v4(f);
+    return net_siphash(net_secret, net_siphash(net_secret, f.hi, f.lo) ^ l.hi, l.lo);
+}
+
+int ip_covers(struct ip_addr own, bool v6only, struct ip_addr a)
+{
+    if (ip_is_unspec(own))
+        return v6only && ip_is_v4(a) ? -1 : 0;
+    if (ip_equal(own, ip_v4(0)))
+        return ip_is_v4(a) ? 1 : -1;
+    return ip_equal(own, a) ? 2 : -1;
+}
+
+bool inet_clash(const struct sock *s, const struct sock *by, struct ip_addr addr)
+{
+    return ip_covers(s->laddr, s->v6only, addr) >= 0 || ip_covers(addr, by->v6only, s->laddr) >= 0;
+}
+
+int inet_addr_in(const struct sock *s, const struct sock_addr *a, struct ip_addr *ret_addr, u16 *ret_port)
+{
+    bool v6 = s->domain == AF_INET6;
     struct sockaddr_in_ in;
-    if (a->len < sizeof in || a->len > sizeof a->data)
+    if (a->len < (v6 ? 24 : sizeof in) || a->len > sizeof a->data) /* 24: RFC 2133's, without the scope */
         return -EINVAL;
     memcpy(&in, a->data, sizeof in);
-    if (in.family != AF_INET)
+    if (in.family != s->domain)
         return -EAFNOSUPPORT;
-    *ret_addr = in.addr;
+    *ret_addr = ip_v4(in.addr);
+    if (v6)
+        memcpy(ret_addr, a->data + offsetof(struct sockaddr_in6_, addr), sizeof *ret_addr);
     *ret_port = be16(in.port);
     return 0;
+}
+
+int inet_dest_in(const struct sock *s, const struct sock_addr *a, struct ip_addr *ret_addr, u16 *ret_port)
+{
+    int err = inet_addr_in(s, a, ret_addr, ret_port);
+    if (err == 0 && s->v6only && ip_is_v4(*ret_addr))
+        return -ENETUNREACH;
+    if (err == 0 && ip_is_any(*ret_addr)) /* "this host", as Linux reads it */
+        *ret_addr = ip_is_v4(*ret_addr) ? ip_v4(IP_LOOPBACK) : IP6_LOOPBACK;
+    return err;
 }
 
 void inet_addr_out(struct sock_addr *a, u32 addr, u16 port)
@@ -25,25 +64,37 @@ void inet_addr_out(struct sock_addr *a, u32 addr, u16 port)
     a->len = sizeof in;
 }
 
+void inet_name_out(const struct sock *s, struct sock_addr *a, struct ip_addr addr, u16 port)
+{
+    struct sockaddr_in6_ in = { .family = AF_INET6, .port = be16(port), .addr = addr };
+    if (s->domain == AF_INET) {
+        inet_addr_out(a, ip_to_v4(addr), port);
+        return;
+    }
+    memcpy(a->data, &in, sizeof in);
+    a->len = sizeof in;
+}
+
 int inet_getname(struct sock *s, bool peer, struct sock_addr *ret)
 {
     int err = 0;
     sock_lock(s);
-    if (peer && (s->fport == 0 || s->faddr == 0))
+    if (peer && (s->fport == 0 || ip_is_unspec(s->faddr)))
         err = -ENOTCONN;
     else if (peer)
-        inet_addr_out(ret, s->faddr, s->fport);
+        inet_name_out(s, ret, s->faddr, s->fport);
     else
-        inet_addr_out(ret, s->laddr, s->lport);
+        inet_name_out(s, ret, s->laddr, s->lport);
     sock_unlock(s);
     return err;
 }
 
-bool inet_addr_bindable(const struct sock *s, u32 addr)
+static bool bindable(const struct sock *s, struct ip_addr a)
 {
-    if (addr == 0 || ip_is_local(addr) || s->ip_freebind)
+    u32 addr = ip_to_v4(a);
+    if (ip_is_any(a) || ip_addr_is_local(a) || s->ip_freebind)
         return true;
-    if (s->type == SOCK_STREAM)
+    if (s->type == SOCK_STREAM || !ip_is_v4(a))
         return false;
     if (ip_is_multicast(addr) || addr == IP_BROADCAST)
         return true;
@@ -53,12 +104,46 @@ bool inet_addr_bindable(const struct sock *s, u32 addr)
     return false;
 }
 
+int inet_bind_check(const struct sock *s, const struct sock_addr *a, struct ip_addr *ret_addr, u16 *ret_port)
+{
+    int err = inet_addr_in(s, a, ret_addr, ret_port);
+    if (err != 0)
+        return err;
+    if (s->v6only && ip_is_v4(*ret_addr))
+        return -EINVAL;
+    net_need(*ret_addr);
+    if (!bindable(s, *ret_addr))
+        return -EADDRNOTAVAIL;
+    bool low = s->type != SOCK_RAW && *ret_port != 0 && *ret_port < 1024;
+    return low && !sock_may(CAP_NET_BIND_SERVICE) ? -EACCES : 0;
+}
+
 enum {
     IP_TOS = 1, IP_TTL, IP_HDRINCL, IP_OPTIONS, IP_ROUTER_ALERT, IP_RECVOPTS, IP_RETOPTS, IP_PKTINFO, IP_PKTOPTIONS,
     IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL, IP_RECVTOS, IP_MTU, IP_FREEBIND,
     IP_BIND_ADDRESS_NO_PORT = 24, IP_MULTICAST_IF = 32, IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_ADD_MEMBERSHIP,
     IP_DROP_MEMBERSHIP,
 };
+enum {
+    IPV6_UNICAST_HOPS = 16, IPV6_MULTICAST_IF, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_MTU_DISCOVER = 23, IPV6_MTU,
+    IPV6_RECVERR, IPV6_V6ONLY, IPV6_RECVPKTINFO = 49, IPV6_PKTINFO, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT, IPV6_RECVTCLASS = 66,
+    IPV6_TCLASS, IPV6_FREEBIND = 78,
+};
+
+/* The option of SOL_IP that is the same thing, or 0. */
+static int v6_same_as(int name)
+{
+    static const u8 same[][2] = {
+        { IPV6_UNICAST_HOPS, IP_TTL }, { IPV6_MULTICAST_HOPS, IP_MULTICAST_TTL }, { IPV6_MULTICAST_LOOP, IP_MULTICAST_LOOP },
+        { IPV6_MTU_DISCOVER, IP_MTU_DISCOVER }, { IPV6_MTU, IP_MTU }, { IPV6_RECVERR, IP_RECVERR },
+        { IPV6_RECVPKTINFO, IP_PKTINFO }, { IPV6_RECVHOPLIMIT, IP_RECVTTL }, { IPV6_RECVTCLASS, IP_RECVTOS },
+        { IPV6_TCLASS, IP_TOS }, { IPV6_FREEBIND, IP_FREEBIND },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(same); i++)
+        if (same[i][0] == name)
+            return same[i][1];
+    return 0;
+}
 
 /* Integers of SOL_IP also come as one byte. */
 static int ip_int_in(const void *val, u32 len, s32 *ret)
@@ -88,9 +173,26 @@ static int set_multicast_if(struct sock *s, const void *val, u32 len)
     return 0;
 }
 
-int inet_setopt(struct sock *s, int name, const void *val, u32 len)
+int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
 {
+    static const s32 zero;
     s32 v;
+    if (level == IPPROTO_IPV6 && s->domain == AF_INET6) {
+        int err = opt_int_in(val, len, &v);
+        if (err != 0)
+            return err;
+        if (name == IPV6_V6ONLY) {
+            if (s->lport != 0)
+                return -EINVAL;
+            s->v6only = v != 0;
+            return 0;
+        }
+        name = v6_same_as(name);
+        if (v == -1 && name == IP_TOS)
+            val = &zero;
+    } else if (level != IPPROTO_IP) {
+        return -ENOPROTOOPT;
+    }
     if (name == IP_MULTICAST_IF)
         return set_multicast_if(s, val, len);
     if (name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP) {
@@ -149,9 +251,16 @@ int inet_setopt(struct sock *s, int name, const void *val, u32 len)
     return 0;
 }
 
-int inet_getopt(struct sock *s, int name, void *ret_val, u32 *len)
+int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
 {
     s32 v;
+    if (level == IPPROTO_IPV6 && s->domain == AF_INET6) {
+        if (name == IPV6_V6ONLY)
+            return opt_int_out(ret_val, len, s->v6only);
+        name = v6_same_as(name);
+    } else if (level != IPPROTO_IP) {
+        return -ENOPROTOOPT;
+    }
     switch (name) {
     case IP_TOS:
         v = s->tos;
@@ -193,7 +302,7 @@ int inet_getopt(struct sock *s, int name, void *ret_val, u32 *len)
         return 0;
     case IP_MTU: {
         struct ip_route rt;
-        if (s->faddr == 0)
+        if (ip_is_unspec(s->faddr))
             return -ENOTCONN;
         int err = ip_route_find(s->faddr, s->laddr, s->bound_if, &rt);
         if (err != 0)
@@ -214,8 +323,22 @@ void inet_recv_cmsgs(struct sock *s, const struct pkt *p, struct sock_msg *m, u3
         u64 t = p->time_ns;
         sock_put_cmsg(m, used, 1, 29, (const s64[2]){ (s64)(t / NSEC_PER_SEC), (s64)(t % NSEC_PER_SEC / 1000) }, 16);
     }
+    if (s->domain == AF_INET6) {
+        struct {
+            struct ip_addr addr;
+            u32 ifindex;
+        } PACKED info = { rx->dst, rx->ifindex };
+        if (s->recv_flags & INET_PKTINFO)
+            sock_put_cmsg(m, used, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+        if (s->recv_flags & INET_RECVTTL)
+            sock_put_cmsg(m, used, IPPROTO_IPV6, IPV6_HOPLIMIT, (const s32[1]){ rx->ttl }, 4);
+        if (s->recv_flags & INET_RECVTOS)
+            sock_put_cmsg(m, used, IPPROTO_IPV6, IPV6_TCLASS, (const s32[1]){ rx->tos }, 4);
+        return;
+    }
+    u32 dst = ip_to_v4(rx->dst);
     if (s->recv_flags & INET_PKTINFO)
-        sock_put_cmsg(m, used, IPPROTO_IP, IP_PKTINFO, (const u32[3]){ rx->ifindex, rx->dst, rx->dst }, 12);
+        sock_put_cmsg(m, used, IPPROTO_IP, IP_PKTINFO, (const u32[3]){ rx->ifindex, dst, dst }, 12);
     if (s->recv_flags & INET_RECVTTL)
         sock_put_cmsg(m, used, IPPROTO_IP, IP_TTL, (const s32[1]){ rx->ttl }, 4);
     if (s->recv_flags & INET_RECVTOS)

@@ -84,13 +84,13 @@ void ip_input(struct netif *nif, struct pkt *p)
     }
     if (p->total_len > total)
         pkt_trim(p, total); /* link padding */
-    *ip_rx(p) = (struct ip_rx){ .src = src,
-                                .dst = dst,
+    *ip_rx(p) = (struct ip_rx){ .src = ip_v4(src),
+                                .dst = ip_v4(dst),
                                 .ttl = h->ttl,
                                 .tos = h->tos,
                                 .hlen = (u8)hlen,
                                 .broadcast = broadcast,
-                                .ifindex = nif->dev->index };
+                                .ifindex = (u16)nif->dev->index };
     if (unlikely((be16(h->frag) & (IP_MF | IP_OFFMASK)) != 0)) {
         p = ip_frag_input(nif, p, h);
         if (p == NULL)
@@ -140,8 +140,8 @@ static void fill_header(struct pkt *p, const struct ip_tx *tx, u16 id, u16 frag)
     h->ttl = tx->ttl;
     h->proto = tx->proto;
     h->csum = 0;
-    h->src = tx->src;
-    h->dst = tx->dst;
+    h->src = ip_to_v4(tx->src);
+    h->dst = ip_to_v4(tx->dst);
     h->csum = csum_ip_header(h);
     p->l3_off = (u16)pkt_headroom(p);
 }
@@ -174,6 +174,8 @@ static int output_fragments(struct pkt *p, const struct ip_tx *tx)
 
 int ip_output(struct pkt *p, const struct ip_tx *tx)
 {
+    if (unlikely(!ip_is_v4(tx->dst)))
+        return ip6_output(p, tx);
     if (unlikely(p->total_len > 65535 - IP_HLEN)) {
         pkt_free(p);
         return -EMSGSIZE;
@@ -187,7 +189,7 @@ int ip_output(struct pkt *p, const struct ip_tx *tx)
         if (p->csum == PKT_CSUM_PARTIAL) { /* no device adds up a datagram across fragments */
             u32 field = p->csum_offset;
             put_u16(p->data + field, 0);
-            u16 sum = csum_fold(csum_pkt(p, 0, csum_pseudo(tx->src, tx->dst, tx->proto, p->total_len)));
+            u16 sum = csum_fold(csum_pkt(p, 0, csum_pseudo(csum_ip(tx->src), csum_ip(tx->dst), tx->proto, p->total_len)));
             put_u16(p->data + field, sum == 0 && tx->proto == IPPROTO_UDP ? 0xffff : sum);
             p->csum = PKT_CSUM_NONE;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The loopback interface. Packets have no link header; what is sent is queued and
- * handed to ip_input() by a bottom half, which runs as soon as the sender drops its
+ * handed to ip_input() or ip6_input() by a bottom half, which runs as soon as the sender drops its
  * lock. Views travel as they are, so data is copied only by the two programs' ends.
  */
 #include "net_impl.h"
@@ -57,11 +57,14 @@ static void lo_run(struct bh *bh)
             break;
         struct pkt *p = list_entry(n, struct pkt, node);
         p->dev = &lo_dev;
-        p->ethertype = ETH_IP;
         p->csum = PKT_CSUM_VALID;
         lo_dev.stats.rx_packets++;
         lo_dev.stats.rx_bytes += p->total_len;
-        ip_input(&lo_if, p);
+        p->ethertype = *p->data >> 4 == 6 ? ETH_IPV6 : ETH_IP; /* our own headers */
+        if (p->ethertype == ETH_IP)
+            ip_input(&lo_if, p);
+        else
+            ip6_input(&lo_if, p);
     }
     net_batch_end();
     spin_lock_bh(&lo_lock);

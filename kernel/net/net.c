@@ -63,6 +63,10 @@ bool ip_is_local(u32 addr)
     return false;
 }
 
+bool ip_addr_is_local(struct ip_addr a) { return ip_is_v4(a) ? ip_is_local(ip_to_v4(a)) : ip_equal(a, IP6_LOOPBACK); }
+bool ip_addr_is_loopback(struct ip_addr a) { return ip_is_v4(a) ? ip_is_loopback(ip_to_v4(a)) : ip_equal(a, IP6_LOOPBACK); }
+bool ip_addr_is_broadcast(const struct netif *nif, struct ip_addr a) { return ip_is_v4(a) && ip_is_broadcast(nif, ip_to_v4(a)); }
+
 bool ip_is_broadcast(const struct netif *nif, u32 addr)
 {
     if (addr == IP_BROADCAST)
@@ -237,9 +241,9 @@ static int bring_up(bool wait)
     return 0;
 }
 
-void net_need(u32 dst)
+void net_need(struct ip_addr dst)
 {
-    if (likely(atomic_load(&need_done) != 0) || ip_is_loopback(dst) || !atomic_load(&wanted_valid))
+    if (likely(atomic_load(&need_done) != 0) || ip_addr_is_loopback(dst) || !atomic_load(&wanted_valid))
         return;
     mutex_lock(&need_lock);
     if (need_done == 0) {

@@ -6,7 +6,7 @@
  *                              |
  *     tcp_in.c (pure) tcp_out.c tcp_timer.c tcp_listen.c tcp.c (tables)
  *                              |
- *     ip.c  ip_frag.c  route.c  icmp.c            dhcp.c
+ *     ip.c  ip_frag.c  ip6.c  route.c  icmp.c     dhcp.c
  *                              |
  *     ether.c  arp.c  lo.c  --- struct netdev (dev/)
  *
@@ -15,8 +15,10 @@
  * sleeps. Transmitting only queues to the device; net_kick() knocks once, at the end
  * of a receive batch or when a thread drops the socket's lock (sock_unlock).
  *
- * Addresses are big-endian u32 everywhere, ports host order; both are converted where
- * a packet is read or written and nowhere else. Locks: docs/LOCKING.md, "net".
+ * Sockets, TCP, UDP and routes know one kind of address, struct ip_addr, which holds both
+ * families; code of IPv4 alone (ARP, ICMP, DHCP, fragments, interfaces) has big-endian u32.
+ * Ports are in host order, converted where a packet is read or written and nowhere else.
+ * Locks: docs/LOCKING.md, "net".
  */
 #ifndef NET_IMPL_H
 #define NET_IMPL_H
@@ -43,6 +45,7 @@ struct eth_hdr {
     u16 type;
 } PACKED;
 #define ETH_IP 0x0800
+#define ETH_IPV6 0x86dd
 #define ETH_ARP 0x0806
 #define ETH_HLEN 14u
 
@@ -57,6 +60,14 @@ struct ip_hdr {
 #define IP_DF 0x4000
 #define IP_MF 0x2000
 #define IP_OFFMASK 0x1fff
+
+struct ip6_hdr {
+    u32 vtf; /* version, traffic class, flow label */
+    u16 len; /* of what follows */
+    u8 next, hops;
+    u8 src[16], dst[16];
+} PACKED;
+#define IP6_HLEN 40u
 
 struct icmp_hdr {
     u8 type, code;
@@ -79,9 +90,11 @@ struct tcp_hdr {
 #define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define IPPROTO_IPV6 41
+#define IPPROTO_ICMPV6 58
 #define IPPROTO_RAW 255
 
-/* Headers that may go in front of a packet's data: Ethernet 14, IP 20, TCP 60. */
+/* Headers that may go in front of a packet's data: Ethernet 14, IP 20 or 40, TCP 60. */
 #define NET_HEADROOM 128u
 
 #define IP4(a, b, c, d) ((u32)(a) | (u32)(b) << 8 | (u32)(c) << 16 | (u32)(d) << 24)
@@ -89,6 +102,28 @@ struct tcp_hdr {
 #define IP_BROADCAST 0xffffffffu
 static inline bool ip_is_loopback(u32 a) { return (a & 0xff) == 127; }
 static inline bool ip_is_multicast(u32 a) { return (a & 0xf0) == 0xe0; }
+
+/*
+ * An address of either family: the 16 bytes of an IPv6 address in memory order, IPv4 as
+ * ::ffff:a.b.c.d (RFC 4291 2.5.5.2). Two are wildcards: :: for both families and ::ffff:0.0.0.0
+ * for IPv4; the far address of a socket that is not connected is ::.
+ */
+struct ip_addr {
+    u64 hi, lo;
+};
+#define IP6_ANY ((struct ip_addr){ 0, 0 })
+#define IP6_LOOPBACK ((struct ip_addr){ 0, 1ULL << 56 })
+static inline struct ip_addr ip_v4(u32 a) { return (struct ip_addr){ 0, (u64)a << 32 | 0xffff0000u }; }
+static inline bool ip_is_v4(struct ip_addr a) { return a.hi == 0 && (u32)a.lo == 0xffff0000u; }
+static inline u32 ip_to_v4(struct ip_addr a) { return (u32)(a.lo >> 32); } /* 0 also for :: */
+static inline bool ip_equal(struct ip_addr a, struct ip_addr b) { return ((a.lo ^ b.lo) | (a.hi ^ b.hi)) == 0; }
+static inline bool ip_is_unspec(struct ip_addr a) { return (a.hi | a.lo) == 0; }
+bool ip_is_any(struct ip_addr a);
+bool ip_is_group(struct ip_addr a); /* multicast */
+/* Both addresses of a connection in one number, for keyed hashes. */
+u64 ip_pair(struct ip_addr l, struct ip_addr f);
+/* How well a socket's own address (may be a wildcard) fits a: 2 exactly, 1 any IPv4, 0 any, -1 not. */
+int ip_covers(struct ip_addr own, bool v6only, struct ip_addr a);
 
 /* --- counters ---------------------------------------------------------------- */
 
@@ -139,6 +174,9 @@ struct netif *netif_by_name(const char *name);
 void netif_set_address(struct netif *nif, u32 addr, u32 mask);
 /* Ours on any interface? Loopback addresses included. */
 bool ip_is_local(u32 addr);
+bool ip_addr_is_local(struct ip_addr a);
+bool ip_addr_is_loopback(struct ip_addr a);
+bool ip_addr_is_broadcast(const struct netif *nif, struct ip_addr a);
 bool ip_is_broadcast(const struct netif *nif, u32 addr);
 
 /* Knock on every device that has something new. Bottom halves disabled. */
@@ -154,12 +192,13 @@ struct route {
 #define ROUTE_MAX 16
 struct ip_route {
     struct netif *nif;
-    u32 nexthop, src, mtu;
+    struct ip_addr src;
+    u32 nexthop, mtu; /* nexthop: IPv4's */
     u32 gen; /* route_gen when it was made; a cached one is good while equal */
 };
 extern u32 route_gen; /* atomic: changes whenever an answer may be another */
-/* src 0 = any; ifindex 0 = any. 0 or -ENETUNREACH. */
-int ip_route_find(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret);
+/* src may be a wildcard; ifindex 0 = any. 0 or -ENETUNREACH. */
+int ip_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret);
 int route_add(const struct route *r);
 void route_remove_netif(struct netif *nif);
 unsigned route_list(struct route *ret, unsigned max);
@@ -168,8 +207,8 @@ u32 pmtu_lookup(u32 dst, u32 link_mtu);
 void pmtu_learn(u32 dst, u32 mtu);
 
 /* Thread context: make sure that traffic to dst can flow: opens the card and waits for
- * an address when that is how it is configured. dst 0 = any. Best effort. */
-void net_need(u32 dst);
+ * an address when that is how it is configured. dst may be a wildcard. Best effort. */
+void net_need(struct ip_addr dst);
 
 /* --- link layer --------------------------------------------------------------- */
 void ether_input(struct netdev *d, struct pkt *p);
@@ -211,6 +250,9 @@ static inline u32 csum_pseudo(u32 src, u32 dst, u8 proto, u32 len)
     s = (s & 0xffffffff) + (s >> 32);
     return (u32)((s & 0xffff) + (s >> 16));
 }
+/* What an address adds to a sum: itself for IPv4 (the mapped form's ffff is zero in one's complement). */
+u32 csum_ip6(struct ip_addr a);
+static inline u32 csum_ip(struct ip_addr a) { return likely(ip_is_v4(a)) ? ip_to_v4(a) : csum_ip6(a); }
 /* Sum of the chain from off (of the first view's data) to the end. */
 u32 csum_pkt(const struct pkt *p, u32 off, u32 sum);
 /* Does a received segment (p->data at the transport header) add up? */
@@ -235,21 +277,22 @@ void ip_input(struct netif *nif, struct pkt *p);
 
 struct ip_tx {
     struct ip_route rt;
-    u32 src, dst;
+    struct ip_addr src, dst;
     u8 proto, ttl, tos;
     bool df;             /* refuse to fragment: -EMSGSIZE */
 };
 /* p starts at the transport header and has NET_HEADROOM; takes it. 0 or -errno. */
 int ip_output(struct pkt *p, const struct ip_tx *tx);
+void ip6_input(struct netif *nif, struct pkt *p);
+int ip6_output(struct pkt *p, const struct ip_tx *tx); /* by ip_output() */
 u16 ip_next_id(void);
 /* Facts of a received packet, kept in cb[] between IP and sockets. */
 struct ip_rx {
-    u32 src, dst;
+    struct ip_addr src, dst;
     u8 ttl, tos, hlen;
     bool broadcast;      /* or multicast */
     u16 port;            /* sender's, for queued datagrams */
-    u16 udp_len;
-    u32 ifindex;
+    u16 ifindex;
 };
 _Static_assert(sizeof(struct ip_rx) <= sizeof(((struct pkt *)0)->cb), "fits");
 static inline struct ip_rx *ip_rx(const struct pkt *p) { return (struct ip_rx *)(void *)(uintptr_t)p->cb; }
@@ -259,6 +302,7 @@ struct pkt *ip_frag_input(struct netif *nif, struct pkt *p, const struct ip_hdr 
 void ip_frag_init(void);
 
 void icmp_input(struct netif *nif, struct pkt *p);
+void icmp6_input(struct pkt *p);
 /* Answer p (data at the transport header, IP header still in front) with an ICMP error. Does not take p. */
 void icmp_error(struct netif *nif, const struct pkt *p, u8 type, u8 code);
 int icmp_errno(u8 type, u8 code);
@@ -310,9 +354,11 @@ struct sock {
     u32 priority, mark, rcvlowat;
     u32 bound_if;             /* s: interface index, 0 = any */
     u64 rcvtimeo_ns, sndtimeo_ns; /* s: 0 = none */
-    /* AF_INET */
-    u32 laddr, faddr;         /* s: 0 = any / not connected */
+    /* AF_INET, AF_INET6 */
+    struct ip_addr laddr, faddr; /* s: a wildcard / :: = not connected */
     u16 lport, fport;         /* s */
+    bool laddr_bound;         /* s: laddr was given by bind(): a disconnect keeps it */
+    u8 v6only;                /* s, constant once bound */
     u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr;
     u32 mc_if;
 };
@@ -354,15 +400,30 @@ struct sockaddr_in_ {
     u32 addr;
     u8 zero[8];
 } PACKED;
-int inet_addr_in(const struct sock_addr *a, u32 *ret_addr, u16 *ret_port); /* 0, -EINVAL, -EAFNOSUPPORT */
-void inet_addr_out(struct sock_addr *a, u32 addr, u16 port);
-int inet_setopt(struct sock *s, int name, const void *val, u32 len); /* SOL_IP */
-int inet_getopt(struct sock *s, int name, void *ret_val, u32 *len);
+struct sockaddr_in6_ {
+    u16 family, port; /* port big-endian */
+    u32 flow;
+    struct ip_addr addr;
+    u32 scope;
+} PACKED;
+/* An address of the socket's family: 0, -EINVAL, -EAFNOSUPPORT. IPV6_V6ONLY is the caller's. */
+int inet_addr_in(const struct sock *s, const struct sock_addr *a, struct ip_addr *ret_addr, u16 *ret_port);
+/* The same for something to send to: a wildcard is this host. Also -ENETUNREACH. */
+int inet_dest_in(const struct sock *s, const struct sock_addr *a, struct ip_addr *ret_addr, u16 *ret_port);
+void inet_addr_out(struct sock_addr *a, u32 addr, u16 port); /* AF_INET */
+void inet_name_out(const struct sock *s, struct sock_addr *a, struct ip_addr addr, u16 port); /* the socket's family */
+/* May the caller bind s to a? 0 or -errno; *ret_addr and *ret_port are what it says. May wait for the network. */
+int inet_bind_check(const struct sock *s, const struct sock_addr *a, struct ip_addr *ret_addr, u16 *ret_port);
+/* Would s be in the way of `by`, bound to addr and the same port? */
+bool inet_clash(const struct sock *s, const struct sock *by, struct ip_addr addr);
+static inline struct ip_addr inet_any(const struct sock *s) { return s->domain == AF_INET6 ? IP6_ANY : ip_v4(0); }
+/* SOL_IP and SOL_IPV6; -ENOPROTOOPT for other levels. */
+int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len);
+int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len);
 int inet_getname(struct sock *s, bool peer, struct sock_addr *ret);
 int opt_int_in(const void *val, u32 len, s32 *ret);       /* -EINVAL when short */
 int opt_int_out(void *ret_val, u32 *len, s32 v);
 int opt_out(void *ret_val, u32 *len, const void *v, u32 size);
-bool inet_addr_bindable(const struct sock *s, u32 addr);
 void inet_recv_cmsgs(struct sock *s, const struct pkt *p, struct sock_msg *m, u32 *used);
 u16 inet_port_low(void);
 u16 inet_port_high(void);
@@ -378,7 +439,8 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port);
 void dgram_purge(struct sock *s);
 u32 dgram_poll(struct sock *s);
 struct dgram_dest {
-    u32 addr, src, ifindex;
+    struct ip_addr addr, src;
+    u32 ifindex;
     u16 port;
 };
 /* Where a send goes: msg_name, the connected peer, IP_PKTINFO. */
@@ -386,8 +448,8 @@ int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret)
 /* Route and headers' facts for one datagram of a socket: 0 or -errno. */
 int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_tx *ret);
 
-int tcp_sock_create(struct sock **ret);
-int udp_sock_create(int protocol, struct sock **ret);
+int tcp_sock_create(int domain, struct sock **ret);
+int udp_sock_create(int domain, struct sock **ret);
 int raw_sock_create(int protocol, struct sock **ret);
 int unix_sock_create(int type, struct sock **ret);
 int unix_sock_pair(int type, struct sock *ret[2]);
@@ -395,15 +457,15 @@ int netlink_sock_create(int type, int protocol, struct sock **ret);
 
 void udp_init(void);
 void udp_input(struct netif *nif, struct pkt *p);
-void udp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, int err, bool fatal);
+void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool fatal);
 void raw_init(void);
 bool raw_input(struct netif *nif, const struct pkt *p, u8 proto); /* copies; true = somebody wanted it */
 void tcp_init(void);
 void tcp_rx(struct netif *nif, struct pkt *p);
-void tcp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, u8 type, u8 code, u32 mtu);
+void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, u8 type, u8 code, u32 mtu);
 void tcp_batch_end(void);
-size_t tcp_show(char *buf, size_t size);
-size_t udp_show(char *buf, size_t size, bool raw);
+size_t tcp_show(char *buf, size_t size, int domain);
+size_t udp_show(char *buf, size_t size, int domain);
 size_t raw_show(char *buf, size_t size);
 size_t unix_show(char *buf, size_t size);
 bool tcp_unfinished(void); /* closed towards another host, which has not acknowledged it all */
@@ -426,5 +488,7 @@ struct text {
     size_t size, len;
 };
 void text_add(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
+/* An address and port as /proc/net has them, a blank in front. */
+void text_add_name(struct text *t, int domain, struct ip_addr a, u16 port);
 
 #endif

@@ -83,12 +83,30 @@ static size_t show_counters(char *buf, size_t size)
     return t.len;
 }
 
+void text_add_name(struct text *t, int domain, struct ip_addr a, u16 port)
+{
+    if (domain == AF_INET)
+        text_add(t, " %08X:%04X", ip_to_v4(a), port);
+    else
+        text_add(t, " %08X%08X%08X%08X:%04X", (u32)a.hi, (u32)(a.hi >> 32), (u32)a.lo, (u32)(a.lo >> 32), port);
+}
+
+/* Address, interface, prefix length, scope, flags. */
+static size_t show_if_inet6(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    text_add(&t, "00000000000000000000000000000001 01 80 10 80       lo\n");
+    return t.len;
+}
+
 size_t net_proc_show(const char *name, char *buf, size_t size)
 {
-    if (strcmp(name, "tcp") == 0)
-        return tcp_show(buf, size);
-    if (strcmp(name, "udp") == 0)
-        return udp_show(buf, size, false);
+    if (strcmp(name, "tcp") == 0 || strcmp(name, "tcp6") == 0)
+        return tcp_show(buf, size, name[3] == '6' ? AF_INET6 : AF_INET);
+    if (strcmp(name, "udp") == 0 || strcmp(name, "udp6") == 0)
+        return udp_show(buf, size, name[3] == '6' ? AF_INET6 : AF_INET);
+    if (strcmp(name, "if_inet6") == 0)
+        return show_if_inet6(buf, size);
     if (strcmp(name, "raw") == 0)
         return raw_show(buf, size);
     if (strcmp(name, "unix") == 0)
@@ -105,5 +123,5 @@ size_t net_proc_show(const char *name, char *buf, size_t size)
         return show_snmp(buf, size);
     if (strcmp(name, "drupe") == 0)
         return show_counters(buf, size);
-    return 0; /* if_inet6, tcp6, udp6: empty */
+    return 0;
 }

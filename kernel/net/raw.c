@@ -22,24 +22,20 @@ void raw_init(void) {}
 
 static int raw_bind(struct sock *s, const struct sock_addr *a)
 {
-    u32 addr;
+    struct ip_addr addr;
     u16 port;
-    int err = inet_addr_in(a, &addr, &port);
-    if (err != 0)
-        return err;
-    net_need(addr);
-    if (!inet_addr_bindable(s, addr))
-        return -EADDRNOTAVAIL;
-    s->laddr = addr;
-    return 0;
+    int err = inet_bind_check(s, a, &addr, &port);
+    if (err == 0)
+        s->laddr = addr;
+    return err;
 }
 
 static int raw_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
 {
-    u32 addr = 0;
-    u16 port = 0;
+    struct ip_addr addr = IP6_ANY;
+    u16 port;
     if (a->family != AF_UNSPEC) {
-        int err = inet_addr_in(a, &addr, &port);
+        int err = inet_dest_in(s, a, &addr, &port);
         if (err != 0)
             return err;
     }
@@ -94,19 +90,14 @@ static int raw_setopt(struct sock *s, int level, int name, const void *val, u32 
         raw(s)->icmp_filter = get_u32(val);
         return 0;
     }
-    return level == IPPROTO_IP ? inet_setopt(s, name, val, len) : -ENOPROTOOPT;
-}
-
-static int raw_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
-{
-    return level == IPPROTO_IP ? inet_getopt(s, name, ret_val, len) : -ENOPROTOOPT;
+    return inet_setopt(s, level, name, val, len);
 }
 
 static int raw_getname(struct sock *s, bool peer, struct sock_addr *ret)
 {
-    if (peer && s->faddr == 0)
+    if (peer && ip_is_unspec(s->faddr))
         return -ENOTCONN;
-    inet_addr_out(ret, peer ? s->faddr : s->laddr, s->protocol);
+    inet_name_out(s, ret, peer ? s->faddr : s->laddr, s->protocol);
     return 0;
 }
 
@@ -138,7 +129,7 @@ static const struct sock_ops raw_ops = {
     .recv = raw_recv,
     .getname = raw_getname,
     .setopt = raw_setopt,
-    .getopt = raw_getopt,
+    .getopt = inet_getopt,
     .poll = dgram_poll,
     .pending = raw_pending,
     .release = raw_release,
@@ -164,7 +155,9 @@ int raw_sock_create(int protocol, struct sock **ret)
 static bool matches(const struct raw_sock *r, const struct ip_rx *rx, const struct pkt *p, u8 proto)
 {
     const struct sock *s = &r->s;
-    if (s->protocol != proto || (s->laddr != 0 && s->laddr != rx->dst) || (s->faddr != 0 && s->faddr != rx->src))
+    if (s->protocol != proto || ip_covers(s->laddr, false, rx->dst) < 0)
+        return false;
+    if (!ip_is_unspec(s->faddr) && !ip_equal(s->faddr, rx->src))
         return false;
     if (proto == IPPROTO_ICMP && p->len > 0 && p->data[0] < 32 && (r->icmp_filter >> p->data[0] & 1))
         return false;
@@ -211,8 +204,8 @@ size_t raw_show(char *buf, size_t size)
     unsigned n = 0;
     spin_lock_bh(&raw_lock);
     list_for_each(r, &socks, struct raw_sock, node)
-        text_add(&t, "%4u: %08X:%04X %08X:%04X 07 00000000:%08X 00:00000000 00000000     0        0 0 2 0 0\n", n++,
-                 r->s.laddr, r->s.protocol, r->s.faddr, 0, r->s.rcv_mem);
+        text_add(&t, "%4u: %08X:%04X %08X:0000 07 00000000:%08X 00:00000000 00000000     0        0 0 2 0 0\n", n++,
+                 ip_to_v4(r->s.laddr), r->s.protocol, ip_to_v4(r->s.faddr), r->s.rcv_mem);
     spin_unlock_bh(&raw_lock);
     return t.len;
 }

@@ -61,13 +61,12 @@ unsigned route_list(struct route *ret, unsigned max)
     return n;
 }
 
-int ip_route_find(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret)
+static int find_v4(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret)
 {
-    ret->gen = atomic_load(&route_gen);
     if (ip_is_local(dst)) {
         ret->nif = &lo_if;
         ret->nexthop = dst;
-        ret->src = src != 0 ? src : dst;
+        ret->src = ip_v4(src != 0 ? src : dst);
         ret->mtu = lo_if.dev->mtu;
         return 0;
     }
@@ -89,9 +88,26 @@ int ip_route_find(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret)
     ret->nif = best->nif;
     bool direct = best->gateway == 0 || dst == IP_BROADCAST || ip_is_multicast(dst);
     ret->nexthop = direct ? dst : best->gateway;
-    ret->src = src != 0 ? src : best->src != 0 ? best->src : best->nif->addr;
+    ret->src = ip_v4(src != 0 ? src : best->src != 0 ? best->src : best->nif->addr);
     spin_unlock_bh(&route_lock);
     ret->mtu = pmtu_lookup(dst, ret->nif->dev->mtu);
+    return 0;
+}
+
+int ip_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret)
+{
+    bool v4 = ip_is_v4(dst);
+    ret->gen = atomic_load(&route_gen);
+    if (likely(v4 && (ip_is_v4(src) || ip_is_unspec(src))))
+        return find_v4(ip_to_v4(dst), ip_to_v4(src), ifindex, ret);
+    if (v4 || !ip_equal(dst, IP6_LOOPBACK) || (!ip_is_any(src) && !ip_equal(src, dst))) {
+        NET_COUNT(ip_no_route);
+        return -ENETUNREACH;
+    }
+    ret->nif = &lo_if;
+    ret->src = dst;
+    ret->nexthop = 0;
+    ret->mtu = lo_if.dev->mtu;
     return 0;
 }
 

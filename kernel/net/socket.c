@@ -32,6 +32,7 @@ int sock_setup(struct sock *s, const struct sock_ops *ops, int domain, int type,
     mutex_init(&s->wr, "sock_wr");
     list_init(&s->rcvq);
     s->rcvbuf = s->sndbuf = SOCK_BUF_DEFAULT;
+    s->laddr = domain == AF_INET ? ip_v4(0) : IP6_ANY;
     s->ttl = 64;
     s->mc_ttl = 1;
     s->mc_loop = 1;
@@ -90,15 +91,16 @@ int sock_create(int domain, int type, int protocol, struct sock **ret)
         return -EINVAL;
     switch (domain) {
     case AF_INET:
+    case AF_INET6:
         if (protocol < 0 || protocol > 255)
             return -EINVAL;
         if (type == SOCK_STREAM)
-            return protocol == 0 || protocol == IPPROTO_TCP ? tcp_sock_create(ret) : -EPROTONOSUPPORT;
+            return protocol == 0 || protocol == IPPROTO_TCP ? tcp_sock_create(domain, ret) : -EPROTONOSUPPORT;
         if (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP))
-            return udp_sock_create(IPPROTO_UDP, ret);
+            return udp_sock_create(domain, ret);
         if (type == SOCK_DGRAM && protocol == IPPROTO_ICMP)
             return -EACCES; /* as where net.ipv4.ping_group_range admits nobody */
-        if (type == SOCK_RAW) {
+        if (type == SOCK_RAW && domain == AF_INET) {
             if (!sock_may(CAP_NET_RAW))
                 return -EPERM;
             return protocol == 0 ? -EPROTONOSUPPORT : raw_sock_create(protocol, ret);
@@ -110,7 +112,7 @@ int sock_create(int domain, int type, int protocol, struct sock **ret)
         return unix_sock_create(type == SOCK_RAW ? SOCK_DGRAM : type, ret);
     case AF_NETLINK:
         return netlink_sock_create(type, protocol, ret);
-    default: /* AF_INET6, AF_PACKET, ... are not built in */
+    default: /* AF_PACKET, ... are not built in */
         return -EAFNOSUPPORT;
     }
 }
@@ -122,7 +124,7 @@ int sock_create_pair(int domain, int type, int protocol, struct sock *ret[2])
             return -EPROTONOSUPPORT;
         return unix_sock_pair(type == SOCK_RAW ? SOCK_DGRAM : type, ret);
     }
-    return domain == AF_INET ? -EOPNOTSUPP : -EAFNOSUPPORT;
+    return domain == AF_INET || domain == AF_INET6 ? -EOPNOTSUPP : -EAFNOSUPPORT;
 }
 
 void sock_release(struct sock *s)

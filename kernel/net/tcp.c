@@ -25,9 +25,9 @@ static struct list batch = LIST_INIT(batch); /* batch lock */
 #define CONNS_FIRST 64u
 #define TW_MAX 8192u
 
-static u32 tuple_hash(u32 laddr, u32 faddr, u16 lport, u16 fport)
+static u32 tuple_hash(struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport)
 {
-    return net_hash((u64)laddr << 32 | faddr, (u64)lport << 32 | fport);
+    return net_hash(ip_pair(laddr, faddr), (u64)lport << 32 | fport);
 }
 
 /* --- tables ---------------------------------------------------------------------- */
@@ -86,12 +86,12 @@ static void grow(void)
     conn_mask = size - 1;
 }
 
-static struct tcp_node *find_node(u32 laddr, u32 faddr, u16 lport, u16 fport)
+static struct tcp_node *find_node(struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport)
 {
     if (unlikely(conns == NULL))
         return NULL;
     struct tcp_node *n = conns[tuple_hash(laddr, faddr, lport, fport) & conn_mask];
-    while (n != NULL && (n->fport != fport || n->lport != lport || n->faddr != faddr || n->laddr != laddr))
+    while (n != NULL && (n->fport != fport || n->lport != lport || !ip_equal(n->faddr, faddr) || !ip_equal(n->laddr, laddr)))
         n = n->next;
     return n;
 }
@@ -152,7 +152,7 @@ void tcp_table_replace(struct tcp_node *a, struct tcp_node *b)
 }
 
 /* l locked: a request of l does not go away while that is so. */
-struct tcp_req *tcp_find_req(const struct tcp *l, u32 laddr, u32 faddr, u16 lport, u16 fport)
+struct tcp_req *tcp_find_req(const struct tcp *l, struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport)
 {
     struct tcp_req *r = NULL;
     spin_lock_bh(&tcp_table_lock);
@@ -180,7 +180,7 @@ void tcp_listen_remove(struct tcp_listen *l)
 }
 
 /* The listener for a SYN, referenced. Equals (SO_REUSEPORT) share by the peer's address. */
-static struct tcp *find_listener(u32 laddr, u16 lport, u32 faddr, u16 fport, u32 ifindex)
+static struct tcp *find_listener(struct ip_addr laddr, u16 lport, struct ip_addr faddr, u16 fport, u32 ifindex)
 {
     struct tcp *best = NULL;
     int best_score = -1;
@@ -189,9 +189,10 @@ static struct tcp *find_listener(u32 laddr, u16 lport, u32 faddr, u16 fport, u32
         return NULL;
     list_for_each(l, &listeners[lport % PORT_BUCKETS], struct tcp_listen, node) {
         const struct sock *s = &l->t->s;
-        if (s->lport != lport || (s->laddr != 0 && s->laddr != laddr) || (s->bound_if != 0 && s->bound_if != ifindex))
+        int fit = s->lport != lport ? -1 : ip_covers(s->laddr, s->v6only, laddr);
+        if (fit < 0 || (s->bound_if != 0 && s->bound_if != ifindex))
             continue;
-        int score = (s->laddr != 0) * 2 + (s->bound_if != 0);
+        int score = fit * 2 + (s->bound_if != 0);
         if (score > best_score) {
             best = l->t;
             best_score = score;
@@ -219,13 +220,11 @@ bool tcp_port_in_use(u16 port)
     return false;
 }
 
-static bool addrs_clash(u32 a, u32 b) { return a == 0 || b == 0 || a == b; }
-
-static bool bindable(const struct tcp *t, u32 addr, u16 port, bool quick)
+static bool bindable(const struct tcp *t, struct ip_addr addr, u16 port, bool quick)
 {
     list_for_each(o, &bound[port % PORT_BUCKETS], struct tcp, bound_node) {
         const struct sock *s = &o->s;
-        if (s->lport != port || !addrs_clash(s->laddr, addr))
+        if (s->lport != port || !inet_clash(s, &t->s, addr))
             continue;
         if (s->bound_if != 0 && t->s.bound_if != 0 && s->bound_if != t->s.bound_if)
             continue;
@@ -238,7 +237,7 @@ static bool bindable(const struct tcp *t, u32 addr, u16 port, bool quick)
     return quick || t->s.reuse_addr || t->s.reuse_port || !tcp_port_in_use(port);
 }
 
-bool tcp_bind_port(struct tcp *t, u32 addr, u16 port, int *ret_err)
+bool tcp_bind_port(struct tcp *t, struct ip_addr addr, u16 port, int *ret_err)
 {
     int err = -EADDRINUSE;
     spin_lock_bh(&tcp_table_lock);
@@ -318,21 +317,21 @@ int tcp_connect_port(struct tcp *t)
     return err;
 }
 
-u32 tcp_new_isn(u32 laddr, u32 faddr, u16 lport, u16 fport)
+u32 tcp_new_isn(struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport)
 {
     /* RFC 6528: a keyed hash of the connection plus a clock (64 ns steps) */
     u64 key[2] = { net_secret[1], net_secret[0] };
-    return (u32)net_siphash(key, (u64)laddr << 32 | faddr, (u64)lport << 16 | fport) + (u32)(now_ns() >> 6);
+    return (u32)net_siphash(key, ip_pair(laddr, faddr), (u64)lport << 16 | fport) + (u32)(now_ns() >> 6);
 }
 
-u32 tcp_ts_offset(u32 laddr, u32 faddr)
+u32 tcp_ts_offset(struct ip_addr laddr, struct ip_addr faddr)
 {
-    return (u32)net_siphash(net_secret, (u64)laddr << 32 | faddr, 1ULL << 40);
+    return (u32)net_siphash(net_secret, ip_pair(laddr, faddr), 1ULL << 40);
 }
 
 /* --- connections -------------------------------------------------------------------------- */
 
-struct tcp *tcp_create(void)
+struct tcp *tcp_create(int domain)
 {
     if (tables_make() != 0)
         return NULL;
@@ -340,7 +339,7 @@ struct tcp *tcp_create(void)
     if (t == NULL)
         return NULL;
     memset(t, 0, sizeof *t);
-    sock_setup(&t->s, &tcp_ops, AF_INET, SOCK_STREAM, IPPROTO_TCP);
+    sock_setup(&t->s, &tcp_ops, domain, SOCK_STREAM, IPPROTO_TCP);
     t->s.rcvbuf = TCP_RCVBUF_DEFAULT;
     t->s.sndbuf = TCP_SNDBUF_DEFAULT;
     t->s.pmtu_disc = 1;
@@ -579,7 +578,7 @@ void tcp_rx(struct netif *nif, struct pkt *p)
     u32 hlen = (u32)(h->off >> 4) * 4;
     if (unlikely(hlen < sizeof *h || hlen > p->total_len || (p->len < hlen && pkt_pull_up(p, hlen) != 0)))
         goto bad;
-    if (unlikely(!csum_ok_l4(p, rx.src, rx.dst, IPPROTO_TCP))) {
+    if (unlikely(!csum_ok_l4(p, csum_ip(rx.src), csum_ip(rx.dst), IPPROTO_TCP))) {
         NET_COUNT(tcp_bad_checksum);
         pkt_free(p);
         return;
@@ -657,7 +656,7 @@ bad:
 }
 
 /* An ICMP error about a segment of ours, checked against the connection (RFC 5927). */
-void tcp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, u8 type, u8 code, u32 mtu)
+void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, u8 type, u8 code, u32 mtu)
 {
     u16 sport = get_be16(l4), dport = get_be16(l4 + 2);
     u32 seq = get_be32(l4 + 4), events = 0;
@@ -672,7 +671,7 @@ void tcp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, u8 type, u8 code, u
     spin_lock(&t->s.lock);
     bool ours = SEQ_GE(seq, t->snd_una) && SEQ_LT(seq, t->snd_max) && t->state != TCP_CLOSED;
     if (ours && type == 3 && code == 4) {
-        pmtu_learn(dst, mtu);
+        pmtu_learn(ip_to_v4(dst), mtu);
         u32 old = t->mss;
         if (tcp_route(t) == 0)
             tcp_set_mss(t);
@@ -719,19 +718,31 @@ bool tcp_unfinished(void)
     spin_lock_bh(&tcp_table_lock);
     for (u32 i = 0; conns != NULL && i <= conn_mask && !found; i++)
         for (const struct tcp_node *n = conns[i]; n != NULL && !found; n = n->next)
-            found = n->kind == NODE_CONN && (n->faddr & 0xff) != 127 &&
+            found = n->kind == NODE_CONN && !ip_addr_is_loopback(n->faddr) &&
                     IN_STATES(container_of(n, struct tcp, node), ST(FIN_WAIT1) | ST(CLOSING) | ST(LAST_ACK));
     spin_unlock_bh(&tcp_table_lock);
     return found;
 }
 
-static void show_line(struct text *t, unsigned n, u32 la, u16 lp, u32 fa, u16 fp, u8 state, u32 tx, u32 rx)
+static void show_line(struct text *t, unsigned *n, int domain, struct ip_addr la, u16 lp, struct ip_addr fa, u16 fp, u8 state,
+                      u32 tx, u32 rx)
 {
-    text_add(t, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X 00:00000000 00000000     0        0 0 1 0 100 0 0 10 0\n", n, la, lp,
-             fa, fp, state, tx, rx);
+    text_add(t, "%4u:", (*n)++);
+    text_add_name(t, domain, la, lp);
+    text_add_name(t, domain, fa, fp);
+    text_add(t, " %02X %08X:%08X 00:00000000 00000000     0        0 0 1 0 100 0 0 10 0\n", state, tx, rx);
 }
 
-size_t tcp_show(char *buf, size_t size)
+/* The family a line belongs to: the socket's; a remembered connection has only its addresses. */
+static int node_domain(const struct tcp_node *n)
+{
+    if (n->kind == NODE_TW)
+        return ip_is_v4(n->laddr) ? AF_INET : AF_INET6;
+    return n->kind == NODE_CONN ? container_of(n, const struct tcp, node)->s.domain
+                                : container_of(n, const struct tcp_req, node)->listener->s.domain;
+}
+
+size_t tcp_show(char *buf, size_t size, int domain)
 {
     struct text t = { buf, size, 0 };
     unsigned n = 0;
@@ -739,14 +750,18 @@ size_t tcp_show(char *buf, size_t size)
                  "                                                     \n");
     spin_lock_bh(&tcp_table_lock);
     for (unsigned i = 0; listeners != NULL && i < PORT_BUCKETS; i++)
-        list_for_each(l, &listeners[i], struct tcp_listen, node)
-            show_line(&t, n++, l->t->s.laddr, l->t->s.lport, 0, 0, TCP_LISTEN, 0, l->naccept);
+        list_for_each(l, &listeners[i], struct tcp_listen, node) {
+            const struct sock *s = &l->t->s;
+            if (s->domain == domain)
+                show_line(&t, &n, domain, s->laddr, s->lport, IP6_ANY, 0, TCP_LISTEN, 0, l->naccept);
+        }
     for (u32 i = 0; conns != NULL && i <= conn_mask; i++)
         for (const struct tcp_node *x = conns[i]; x != NULL; x = x->next) {
             const struct tcp *c = x->kind == NODE_CONN ? container_of(x, const struct tcp, node) : NULL;
-            show_line(&t, n++, x->laddr, x->lport, x->faddr, x->fport,
-                      c != NULL ? c->state : x->kind == NODE_TW ? TCP_TIME_WAIT : TCP_SYN_RCVD,
-                      c != NULL ? c->write_seq - c->snd_una : 0, c != NULL ? c->s.rcvq_bytes : 0);
+            if (node_domain(x) == domain)
+                show_line(&t, &n, domain, x->laddr, x->lport, x->faddr, x->fport,
+                          c != NULL ? c->state : x->kind == NODE_TW ? TCP_TIME_WAIT : TCP_SYN_RCVD,
+                          c != NULL ? c->write_seq - c->snd_una : 0, c != NULL ? c->s.rcvq_bytes : 0);
         }
     spin_unlock_bh(&tcp_table_lock);
     return t.len;

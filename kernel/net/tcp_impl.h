@@ -82,7 +82,7 @@ enum tcp_state {
 enum tcp_node_kind { NODE_CONN, NODE_REQ, NODE_TW };
 struct tcp_node {
     struct tcp_node *next, **link; /* table lock; link NULL = not in the table */
-    u32 laddr, faddr;              /* constant while in the table */
+    struct ip_addr laddr, faddr;   /* constant while in the table */
     u16 lport, fport;
     u8 kind;
 };
@@ -138,6 +138,7 @@ struct tcp {
     bool probing;         /* keep-alive probes are out */
     bool tcp_fin_orphan;
     bool in_table_bound;  /* in the bound-ports table */
+    bool connecting;      /* connect(2) has not told the program yet how it went */
     u8 quickacks;         /* acks left to send at once */
     u8 keep_cnt, keep_probes, defer_accept_s;
     u16 mss;              /* payload of a full segment we send, options taken off */
@@ -268,11 +269,11 @@ void tcp_send_probe(struct tcp *t, u64 now);  /* keep-alive and window probes */
 void tcp_send_rst(struct tcp *t, u64 now);    /* abort our side */
 void tcp_rexmit_first(struct tcp *t, u64 now);
 void tcp_reply_rst(const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g);
-void tcp_send_raw(u32 src, u32 dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 flags, u16 wnd, const u8 *opts, u32 optlen,
-                  u8 tos);
+void tcp_send_raw(struct ip_addr src, struct ip_addr dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 flags, u16 wnd,
+                  const u8 *opts, u32 optlen, u8 tos);
 u32 tcp_window(struct tcp *t);                /* bytes to advertise from rcv_nxt; never shrinks */
 void tcp_set_mss(struct tcp *t);              /* from route, peer and program */
-u16 tcp_adv_mss(const struct tcp *t, u32 mtu);
+u16 tcp_adv_mss(const struct tcp *t, struct ip_addr peer, u32 mtu);
 bool tcp_window_grew(const struct tcp *t);    /* worth an update to the peer */
 int tcp_route(struct tcp *t);                 /* refresh t->rt when routes changed */
 
@@ -284,7 +285,7 @@ void tcp_keepalive_start(struct tcp *t, u64 now);
 
 /* --- tcp.c ---------------------------------------------------------------------------------- */
 extern struct spinlock tcp_table_lock;
-struct tcp *tcp_create(void);                 /* one reference, CLOSED; NULL = no memory */
+struct tcp *tcp_create(int domain);           /* one reference, CLOSED; NULL = no memory */
 void tcp_destroy(struct sock *s);
 void tcp_done(struct tcp *t);                 /* to CLOSED: out of the table, timers off, queues of the sender freed */
 void tcp_drop(struct tcp *t, int err);        /* tcp_done with an error for the program */
@@ -292,15 +293,15 @@ int tcp_table_insert(struct tcp_node *n);     /* -EADDRINUSE when the four numbe
 void tcp_table_remove(struct tcp_node *n);
 /* Atomically put b where a is. */
 void tcp_table_replace(struct tcp_node *a, struct tcp_node *b);
-struct tcp_req *tcp_find_req(const struct tcp *l, u32 laddr, u32 faddr, u16 lport, u16 fport);
+struct tcp_req *tcp_find_req(const struct tcp *l, struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport);
 bool tcp_port_in_use(u16 port);               /* by any connection */
-bool tcp_bind_port(struct tcp *t, u32 addr, u16 port, int *ret_err); /* 0 = choose */
+bool tcp_bind_port(struct tcp *t, struct ip_addr addr, u16 port, int *ret_err); /* 0 = choose */
 void tcp_unbind(struct tcp *t);
 int tcp_connect_port(struct tcp *t);          /* choose lport, insert */
 void tcp_listen_insert(struct tcp_listen *l);
 void tcp_listen_remove(struct tcp_listen *l);
-u32 tcp_new_isn(u32 laddr, u32 faddr, u16 lport, u16 fport);
-u32 tcp_ts_offset(u32 laddr, u32 faddr);
+u32 tcp_new_isn(struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport);
+u32 tcp_ts_offset(struct ip_addr laddr, struct ip_addr faddr);
 void tcp_enter_timewait(struct tcp *t, u64 now);
 void tcp_send_purge(struct tcp *t);
 void tcp_recv_purge(struct tcp *t);

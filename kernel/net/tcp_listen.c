@@ -21,7 +21,7 @@ static const u16 cookie_mss[8] = { 216, 536, 1024, 1220, 1360, 1440, 1460, 8960 
 /* --- SYN-ACKs ------------------------------------------------------------------------ */
 
 struct syn_ack {
-    u32 laddr, faddr;
+    struct ip_addr laddr, faddr;
     u16 lport, fport;
     u32 iss, ack, ts_val, ts_ecr, wnd;
     bool ts, sack, wscale;
@@ -33,7 +33,7 @@ static void send_syn_ack(const struct tcp *l, const struct syn_ack *a)
     u8 o[40];
     struct ip_route rt;
     u32 mtu = ip_route_find(a->faddr, a->laddr, 0, &rt) == 0 ? rt.nif->dev->mtu : 1500;
-    u32 n = tcp_put_syn_options(o, tcp_adv_mss(l, mtu), a->wscale ? (s8)l->rcv_wscale : -1, a->sack, a->ts, a->ts_val, a->ts_ecr);
+    u32 n = tcp_put_syn_options(o, tcp_adv_mss(l, a->faddr, mtu), a->wscale ? (s8)l->rcv_wscale : -1, a->sack, a->ts, a->ts_val, a->ts_ecr);
     tcp_send_raw(a->laddr, a->faddr, a->lport, a->fport, a->iss, a->ack, TH_SYN | TH_ACK, (u16)MIN(a->wnd, 65535u), o, n, a->tos);
 }
 
@@ -118,7 +118,7 @@ void tcp_listen_tick(struct tcp *t, u64 now)
 /* A connection in SYN_RCVD as request r describes it; not in any table. */
 static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u64 now)
 {
-    struct tcp *t = net_mem_full() ? NULL : tcp_create();
+    struct tcp *t = net_mem_full() ? NULL : tcp_create(l->s.domain);
     if (t == NULL)
         return NULL;
     struct sock *s = &t->s;
@@ -130,6 +130,8 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
     s->faddr = r->node.faddr;
     s->lport = r->node.lport;
     s->fport = r->node.fport;
+    s->v6only = ls->v6only;
+    s->laddr_bound = true;
     s->rcvbuf = ls->rcvbuf;
     s->sndbuf = ls->sndbuf;
     s->rcvbuf_locked = ls->rcvbuf_locked;
@@ -271,7 +273,7 @@ out:
 static u32 cookie_hash(const struct ip_rx *rx, u16 lport, u16 fport, u32 irs, u32 top)
 {
     u64 key[2] = { net_secret[0] ^ 0x5bd1e995, net_secret[1] };
-    u64 a = net_siphash(key, (u64)rx->dst << 32 | rx->src, (u64)lport << 48 | (u64)fport << 32 | irs);
+    u64 a = net_siphash(key, ip_pair(rx->dst, rx->src), (u64)lport << 48 | (u64)fport << 32 | irs);
     return (u32)net_siphash(key, a, top) & 0xffffff;
 }
 

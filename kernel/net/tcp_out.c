@@ -24,9 +24,9 @@ int tcp_route(struct tcp *t)
     return 0;
 }
 
-u16 tcp_adv_mss(const struct tcp *t, u32 mtu)
+u16 tcp_adv_mss(const struct tcp *t, struct ip_addr peer, u32 mtu)
 {
-    u32 mss = MIN(mtu, 65535u) - 40;
+    u32 mss = MIN(mtu, 65535u) - (ip_is_v4(peer) ? IP_HLEN : IP6_HLEN) - (u32)sizeof(struct tcp_hdr);
     if (t != NULL && t->user_mss != 0)
         mss = MIN(mss, t->user_mss);
     return (u16)mss;
@@ -34,7 +34,8 @@ u16 tcp_adv_mss(const struct tcp *t, u32 mtu)
 
 void tcp_set_mss(struct tcp *t)
 {
-    u32 mss = MIN((u32)(t->peer_mss != 0 ? t->peer_mss : TCP_MSS_DEFAULT), (u32)tcp_adv_mss(t, t->rt.mtu != 0 ? t->rt.mtu : 1500));
+    u32 mss = t->peer_mss != 0 ? t->peer_mss : TCP_MSS_DEFAULT;
+    mss = MIN(mss, (u32)tcp_adv_mss(t, t->s.faddr, t->rt.mtu != 0 ? t->rt.mtu : 1500));
     t->mss = (u16)(MAX(mss, TCP_MSS_MIN) - (t->ts_ok ? 12 : 0));
 }
 
@@ -104,7 +105,7 @@ static int transmit(struct tcp *t, struct pkt *p, u32 seq, u8 flags, const u8 *o
         p->gso_size = t->mss;
         p->gso_hdr_len = (u16)(ETH_HLEN + IP_HLEN + hlen);
     }
-    csum_finish_l4(p, t->rt.nif, tx.src, tx.dst, IPPROTO_TCP, offsetof(struct tcp_hdr, csum));
+    csum_finish_l4(p, t->rt.nif, csum_ip(tx.src), csum_ip(tx.dst), IPPROTO_TCP, offsetof(struct tcp_hdr, csum));
     NET_COUNT(tcp_out);
     if (flags & TH_ACK) {
         t->ack_now = false;
@@ -296,7 +297,7 @@ void tcp_send_syn(struct tcp *t, u64 now)
     if (p == NULL)
         goto out; /* the retransmission timer tries again */
     bool all = !syn_ack;
-    u32 n = tcp_put_syn_options(o, tcp_adv_mss(t, t->rt.nif->dev->mtu), all || t->wscale_ok ? (s8)t->rcv_wscale : -1,
+    u32 n = tcp_put_syn_options(o, tcp_adv_mss(t, t->s.faddr, t->rt.nif->dev->mtu), all || t->wscale_ok ? (s8)t->rcv_wscale : -1,
                                 all || t->sack_ok, all || t->ts_ok, tcp_now_ts(t, now), syn_ack ? t->ts_recent : 0);
     u32 wnd = MIN(free_space(t), 65535u);
     if (!syn_ack)
@@ -316,8 +317,8 @@ out:
         t->syn_tries++;
 }
 
-void tcp_send_raw(u32 src, u32 dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 flags, u16 wnd, const u8 *opts, u32 optlen,
-                  u8 tos)
+void tcp_send_raw(struct ip_addr src, struct ip_addr dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 flags, u16 wnd,
+                  const u8 *opts, u32 optlen, u8 tos)
 {
     struct ip_tx tx = { .src = src, .dst = dst, .proto = IPPROTO_TCP, .ttl = 64, .tos = tos, .df = true };
     struct pkt *p = NULL;
@@ -329,7 +330,7 @@ void tcp_send_raw(u32 src, u32 dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 f
                            .off = (u8)(hlen / 4 << 4), .flags = flags, .wnd = be16(wnd) };
     if (optlen > 0)
         memcpy(h + 1, opts, optlen);
-    csum_finish_l4(p, tx.rt.nif, src, dst, IPPROTO_TCP, offsetof(struct tcp_hdr, csum));
+    csum_finish_l4(p, tx.rt.nif, csum_ip(src), csum_ip(dst), IPPROTO_TCP, offsetof(struct tcp_hdr, csum));
     NET_COUNT(tcp_out);
     ip_output(p, &tx);
 }

@@ -12,12 +12,11 @@
 #include "kern/uio.h"
 #include "tcp_impl.h"
 
-#define CAP_NET_BIND_SERVICE 10
 #define SEND_CHUNK (16384u - NET_HEADROOM)
 
-int tcp_sock_create(struct sock **ret)
+int tcp_sock_create(int domain, struct sock **ret)
 {
-    struct tcp *t = tcp_create();
+    struct tcp *t = tcp_create(domain);
     if (t == NULL)
         return -ENOBUFS;
     *ret = &t->s;
@@ -27,21 +26,16 @@ int tcp_sock_create(struct sock **ret)
 static int tcp_bind(struct sock *s, const struct sock_addr *a)
 {
     struct tcp *t = tcp_of(s);
-    u32 addr;
+    struct ip_addr addr;
     u16 port;
-    int err = inet_addr_in(a, &addr, &port);
+    int err = inet_bind_check(s, a, &addr, &port);
     if (err != 0)
         return err;
-    net_need(addr);
-    if (!inet_addr_bindable(s, addr))
-        return -EADDRNOTAVAIL;
-    if (port != 0 && port < 1024 && !sock_may(CAP_NET_BIND_SERVICE))
-        return -EACCES;
     sock_lock(s);
     if (t->state != TCP_CLOSED || t->in_table_bound)
         err = -EINVAL;
-    else
-        tcp_bind_port(t, addr, port, &err);
+    else if (tcp_bind_port(t, addr, port, &err))
+        s->laddr_bound = !ip_is_any(addr);
     sock_unlock(s);
     return err;
 }
@@ -89,7 +83,7 @@ static int tcp_accept(struct sock *s, bool nonblock, struct sock **ret, struct s
             return err;
     }
     if (ret_peer != NULL)
-        inet_addr_out(ret_peer, c->s.faddr, c->s.fport);
+        inet_name_out(&c->s, ret_peer, c->s.faddr, c->s.fport);
     *ret = &c->s;
     return 0;
 }
@@ -106,6 +100,19 @@ static void purge_for_reuse(struct tcp *t)
     t->append = NULL;
 }
 
+/* Forget the peer, and what was chosen for its sake. t locked. */
+static void forget_peer(struct tcp *t)
+{
+    struct sock *s = &t->s;
+    s->faddr = IP6_ANY;
+    s->fport = 0;
+    if (!s->laddr_bound)
+        s->laddr = inet_any(s);
+    if (!t->in_table_bound)
+        s->lport = 0;
+    t->connecting = false;
+}
+
 static int disconnect(struct tcp *t)
 {
     struct sock *s = &t->s;
@@ -119,10 +126,7 @@ static int disconnect(struct tcp *t)
         tcp_done(t);
     }
     purge_for_reuse(t);
-    s->faddr = 0;
-    s->fport = 0;
-    if (!t->in_table_bound)
-        s->lport = 0;
+    forget_peer(t);
     s->err = 0;
     sock_unlock(s);
     mutex_unlock(&s->rd);
@@ -130,16 +134,15 @@ static int disconnect(struct tcp *t)
     return 0;
 }
 
-static int start_connect(struct tcp *t, u32 addr, u16 port)
+static int start_connect(struct tcp *t, struct ip_addr addr, u16 port)
 {
     struct sock *s = &t->s;
     u64 now = now_ns();
     bool bound = t->in_table_bound;
-    u32 old_laddr = s->laddr;
     int err = ip_route_find(addr, s->laddr, s->bound_if, &t->rt);
     if (err != 0)
         return err;
-    if (ip_is_broadcast(t->rt.nif, addr) || ip_is_multicast(addr))
+    if (ip_is_group(addr) || ip_addr_is_broadcast(t->rt.nif, addr))
         return -ENETUNREACH;
     s->faddr = addr;
     s->fport = port;
@@ -148,9 +151,7 @@ static int start_connect(struct tcp *t, u32 addr, u16 port)
         s->lport = 0;
     err = tcp_connect_port(t);
     if (err != 0) {
-        s->faddr = 0;
-        s->fport = 0;
-        s->laddr = old_laddr;
+        forget_peer(t);
         return bound ? err : -EADDRNOTAVAIL;
     }
     t->iss = tcp_new_isn(s->laddr, s->faddr, s->lport, s->fport);
@@ -169,6 +170,7 @@ static int start_connect(struct tcp *t, u32 addr, u16 port)
     s->soft_err = 0;
     s->shut = 0;
     t->state = TCP_SYN_SENT;
+    t->connecting = true;
     NET_COUNT(tcp_active_opens);
     tcp_send_syn(t, now);
     tcp_timer_set(t);
@@ -178,24 +180,27 @@ static int start_connect(struct tcp *t, u32 addr, u16 port)
 static int tcp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
 {
     struct tcp *t = tcp_of(s);
-    u32 addr;
+    struct ip_addr addr;
     u16 port;
     int err;
     if (a->family == AF_UNSPEC)
         return disconnect(t);
-    err = inet_addr_in(a, &addr, &port);
+    err = inet_dest_in(s, a, &addr, &port);
     if (err != 0)
         return err;
-    if (addr == 0)
-        addr = IP_LOOPBACK;
     net_need(addr);
     bool in_progress = false;
     sock_lock(s);
     switch (t->state) {
     case TCP_CLOSED:
         err = sock_take_err(s);
-        if (err == 0)
-            err = s->faddr != 0 ? (purge_for_reuse(t), 0) : 0;
+        if (t->connecting) { /* how the last attempt went */
+            forget_peer(t);
+            s->shut = 0;
+            err = err != 0 ? err : -ECONNABORTED;
+        }
+        if (err == 0 && !ip_is_unspec(s->faddr))
+            purge_for_reuse(t);
         if (err == 0)
             err = start_connect(t, addr, port);
         break;
@@ -204,7 +209,8 @@ static int tcp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
         in_progress = true;
         break;
     default:
-        err = -EISCONN;
+        if (!t->connecting)
+            err = -EISCONN;
         break;
     }
     sock_unlock(s);
@@ -218,16 +224,15 @@ static int tcp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
     if (err != 0)
         return err;
     err = sock_take_err(s);
+    sock_lock(s);
     if (err != 0) {
-        sock_lock(s);
-        s->faddr = 0;
-        s->fport = 0;
+        forget_peer(t);
         s->shut = 0;
-        if (!t->in_table_bound)
-            s->lport = 0;
-        sock_unlock(s);
-        return err;
     }
+    t->connecting = false;
+    sock_unlock(s);
+    if (err != 0)
+        return err;
     return t->state == TCP_CLOSED ? -ECONNABORTED : 0;
 }
 
@@ -259,7 +264,7 @@ static int send_check(struct tcp *t)
     if (IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)))
         return 1;
     if (!IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT)))
-        return t->state == TCP_CLOSED && s->faddr == 0 ? -ENOTCONN : -EPIPE; /* as Linux: EPIPE also without a connection */
+        return -EPIPE; /* as Linux: also without a connection */
     return s->snd_mem >= s->sndbuf;
 }
 

@@ -78,8 +78,6 @@ int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
 {
     struct tcp *t = tcp_of(s);
     s32 v;
-    if (level == IPPROTO_IP)
-        return inet_setopt(s, name, val, len);
     if (level == 1) { /* SO_KEEPALIVE changed */
         sock_lock(s);
         tcp_keepalive_start(t, now_ns());
@@ -88,7 +86,7 @@ int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
         return 0;
     }
     if (level != IPPROTO_TCP)
-        return -ENOPROTOOPT;
+        return inet_setopt(s, level, name, val, len);
     if (name == TCP_CONGESTION)
         return len >= 4 && memcmp(val, "reno", 4) == 0 ? 0 : -ENOENT;
     int err = opt_int_in(val, len, &v);
@@ -143,7 +141,7 @@ static void fill_info(const struct tcp *t, struct tcp_info_ *i)
     i->rttvar = t->rttvar_us4 / 4;
     i->snd_ssthresh = t->ssthresh / mss;
     i->snd_cwnd = t->cwnd / mss;
-    i->advmss = tcp_adv_mss(t, t->rt.mtu != 0 ? t->rt.mtu : 1500);
+    i->advmss = tcp_adv_mss(t, t->s.faddr, t->rt.mtu != 0 ? t->rt.mtu : 1500);
     i->reordering = 3;
     i->rcv_space = t->rcv_space;
     i->total_retrans = t->total_retrans;
@@ -153,12 +151,10 @@ int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
 {
     struct tcp *t = tcp_of(s);
     s32 v = 0;
-    if (level == IPPROTO_IP)
-        return inet_getopt(s, name, ret_val, len);
     if (level == 1) /* SO_ACCEPTCONN, SO_PEERCRED */
         return name == 30 ? opt_int_out(ret_val, len, t->state == TCP_LISTEN) : -ENOPROTOOPT;
     if (level != IPPROTO_TCP)
-        return -ENOPROTOOPT;
+        return inet_getopt(s, level, name, ret_val, len);
     switch (name) {
     case TCP_NODELAY:
         v = t->nodelay;

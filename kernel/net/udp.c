@@ -9,7 +9,6 @@
 
 #define UDP_BUCKETS 64u
 #define UDP_MAX_PAYLOAD 65507u
-#define CAP_NET_BIND_SERVICE 10
 
 struct udp_sock {
     struct sock s;
@@ -25,11 +24,11 @@ static struct udp_sock *udp(struct sock *s) { return container_of(s, struct udp_
 u32 udp_count(void) { return count; }
 
 /* May s take (addr, port) beside what is there? table_lock held. */
-static bool port_free(const struct sock *s, u32 addr, u16 port)
+static bool port_free(const struct sock *s, struct ip_addr addr, u16 port)
 {
     list_for_each(u, &buckets[port % UDP_BUCKETS], struct udp_sock, node) {
         const struct sock *o = &u->s;
-        if (o == s || o->lport != port || (o->laddr != 0 && addr != 0 && o->laddr != addr))
+        if (o == s || o->lport != port || !inet_clash(o, s, addr))
             continue;
         if (o->bound_if != 0 && s->bound_if != 0 && o->bound_if != s->bound_if)
             continue;
@@ -40,7 +39,7 @@ static bool port_free(const struct sock *s, u32 addr, u16 port)
     return true;
 }
 
-static int bind_locked(struct sock *s, u32 addr, u16 port)
+static int bind_locked(struct sock *s, struct ip_addr addr, u16 port)
 {
     int err = -EADDRINUSE;
     spin_lock_bh(&table_lock);
@@ -82,49 +81,46 @@ static void unbind_locked(struct sock *s)
 
 static int udp_bind(struct sock *s, const struct sock_addr *a)
 {
-    u32 addr;
+    struct ip_addr addr;
     u16 port;
-    int err = inet_addr_in(a, &addr, &port);
+    int err = inet_bind_check(s, a, &addr, &port);
     if (err != 0)
         return err;
-    net_need(addr);
-    if (!inet_addr_bindable(s, addr))
-        return -EADDRNOTAVAIL;
-    if (port != 0 && port < 1024 && !sock_may(CAP_NET_BIND_SERVICE))
-        return -EACCES;
     sock_lock(s);
     err = s->lport != 0 ? -EINVAL : bind_locked(s, addr, port);
+    if (err == 0)
+        s->laddr_bound = !ip_is_any(addr);
     sock_unlock(s);
     return err;
 }
 
 static int udp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
 {
-    u32 addr;
+    struct ip_addr addr;
     u16 port;
     int err = 0;
     if (a->family == AF_UNSPEC) {
         sock_lock(s);
-        s->faddr = 0;
+        s->faddr = IP6_ANY;
         s->fport = 0;
+        if (!s->laddr_bound)
+            s->laddr = inet_any(s);
         sock_unlock(s);
         return 0;
     }
-    err = inet_addr_in(a, &addr, &port);
+    err = inet_dest_in(s, a, &addr, &port);
     if (err != 0)
         return err;
-    if (addr == 0)
-        addr = IP_LOOPBACK;
     net_need(addr);
     sock_lock(s);
     struct ip_route rt;
     err = ip_route_find(addr, s->laddr, s->bound_if, &rt);
-    if (err == 0 && !s->broadcast && ip_is_broadcast(rt.nif, addr))
+    if (err == 0 && !s->broadcast && ip_addr_is_broadcast(rt.nif, addr))
         err = -EACCES;
     if (err == 0 && s->lport == 0)
         err = bind_locked(s, s->laddr, 0);
     if (err == 0) {
-        if (s->laddr == 0)
+        if (ip_is_any(s->laddr))
             s->laddr = rt.src;
         s->faddr = addr;
         s->fport = port;
@@ -168,7 +164,7 @@ static s64 udp_send(struct sock *s, struct sock_msg *m)
     struct udp_hdr *h = (void *)pkt_push(p, sizeof *h);
     *h = (struct udp_hdr){ be16(s->lport), be16(d.port), be16((u16)p->total_len), 0 };
     bh_disable();
-    csum_finish_l4(p, tx.rt.nif, tx.src, tx.dst, IPPROTO_UDP, offsetof(struct udp_hdr, csum));
+    csum_finish_l4(p, tx.rt.nif, csum_ip(tx.src), csum_ip(tx.dst), IPPROTO_UDP, offsetof(struct udp_hdr, csum));
     NET_COUNT(udp_out);
     err = ip_output(p, &tx);
     net_kick();
@@ -181,25 +177,11 @@ static s64 udp_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m
 static int udp_shutdown(struct sock *s, int how)
 {
     sock_lock(s);
-    int err = s->faddr == 0 ? -ENOTCONN : 0;
+    int err = ip_is_unspec(s->faddr) ? -ENOTCONN : 0;
     s->shut |= (u8)(how == 0 ? SHUT_RD_BIT : how == 1 ? SHUT_WR_BIT : SHUT_RD_BIT | SHUT_WR_BIT);
     sock_unlock(s);
     sock_wake(s, POLLIN | POLLOUT | POLLHUP | POLLRDHUP);
     return err;
-}
-
-static int udp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
-{
-    if (level == IPPROTO_IP)
-        return inet_setopt(s, name, val, len);
-    return -ENOPROTOOPT;
-}
-
-static int udp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
-{
-    if (level == IPPROTO_IP)
-        return inet_getopt(s, name, ret_val, len);
-    return -ENOPROTOOPT;
 }
 
 static s64 udp_pending(struct sock *s, bool output)
@@ -234,15 +216,15 @@ static const struct sock_ops udp_ops = {
     .recv = udp_recv,
     .shutdown = udp_shutdown,
     .getname = inet_getname,
-    .setopt = udp_setopt,
-    .getopt = udp_getopt,
+    .setopt = inet_setopt,
+    .getopt = inet_getopt,
     .poll = dgram_poll,
     .pending = udp_pending,
     .release = udp_release,
     .destroy = udp_destroy,
 };
 
-int udp_sock_create(int protocol, struct sock **ret)
+int udp_sock_create(int domain, struct sock **ret)
 {
     if (buckets == NULL) {
         struct list *b = kmalloc(UDP_BUCKETS * sizeof *b, 0);
@@ -261,27 +243,27 @@ int udp_sock_create(int protocol, struct sock **ret)
     struct udp_sock *u = kmalloc(sizeof *u, 0);
     if (u == NULL)
         return -ENOMEM;
-    sock_setup(&u->s, &udp_ops, AF_INET, SOCK_DGRAM, protocol);
+    sock_setup(&u->s, &udp_ops, domain, SOCK_DGRAM, IPPROTO_UDP);
     *ret = &u->s;
     return 0;
 }
 
 /* How well a socket fits a datagram; negative = not at all. */
-static int score(const struct sock *s, u32 src, u16 sport, u32 dst, u16 dport, u32 ifindex)
+static int score(const struct sock *s, struct ip_addr src, u16 sport, struct ip_addr dst, u16 dport, u32 ifindex)
 {
-    if (s->lport != dport || (s->laddr != 0 && s->laddr != dst))
-        return -1;
-    if (s->faddr != 0 && (s->faddr != src || s->fport != sport))
+    int fit = s->lport != dport ? -1 : ip_covers(s->laddr, s->v6only, dst);
+    bool connected = !ip_is_unspec(s->faddr);
+    if (fit < 0 || (connected && (!ip_equal(s->faddr, src) || s->fport != sport)))
         return -1;
     if (s->bound_if != 0 && s->bound_if != ifindex)
         return -1;
-    return (s->laddr != 0) + 2 * (s->faddr != 0) + (s->bound_if != 0);
+    return fit + 4 * connected + (s->bound_if != 0);
 }
 
 #define UDP_FANOUT 16u /* copies of one broadcast */
 
 /* Fill ret with referenced sockets: the best one, or all that fit. */
-static unsigned lookup(u32 src, u16 sport, u32 dst, u16 dport, u32 ifindex, bool all, struct sock **ret)
+static unsigned lookup(struct ip_addr src, u16 sport, struct ip_addr dst, u16 dport, u32 ifindex, bool all, struct sock **ret)
 {
     unsigned n = 0;
     int best = -1;
@@ -317,7 +299,7 @@ void udp_input(struct netif *nif, struct pkt *p)
     if (len < sizeof h || len > p->total_len || h.dport == 0)
         goto bad;
     pkt_trim(p, len);
-    if (h.csum != 0 && !csum_ok_l4(p, rx->src, rx->dst, IPPROTO_UDP))
+    if (h.csum != 0 && !csum_ok_l4(p, csum_ip(rx->src), csum_ip(rx->dst), IPPROTO_UDP))
         goto bad;
     rx->port = be16(h.sport);
     u16 dport = be16(h.dport);
@@ -331,7 +313,7 @@ void udp_input(struct netif *nif, struct pkt *p)
     unsigned n = lookup(rx->src, rx->port, rx->dst, dport, rx->ifindex, rx->broadcast, found);
     if (n == 0) {
         NET_COUNT(udp_no_port);
-        if (ip_is_local(rx->dst))
+        if (ip_addr_is_local(rx->dst))
             icmp_error(nif, p, 3, 3);
         pkt_free(p);
         return;
@@ -357,21 +339,21 @@ bad:
     pkt_free(p);
 }
 
-void udp_icmp_error(u32 src, u32 dst, const u8 *l4, u32 len, int err, bool fatal)
+void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool fatal)
 {
     struct sock *s;
     u16 sport = get_be16(l4), dport = get_be16(l4 + 2);
     if (lookup(dst, dport, src, sport, 0, false, &s) == 0)
         return;
     /* Only a connected socket hears of it: others could not tell which datagram it was (RFC 1122 4.1.3.3). */
-    if (s->faddr != 0 && (fatal || s->ip_recverr))
+    if (!ip_is_unspec(s->faddr) && (fatal || s->ip_recverr))
         sock_set_err(s, err);
     sock_put(s);
 }
 
 void udp_init(void) {}
 
-size_t udp_show(char *buf, size_t size, bool raw)
+size_t udp_show(char *buf, size_t size, int domain)
 {
     struct text t = { buf, size, 0 };
     text_add(&t, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref "
@@ -382,9 +364,13 @@ size_t udp_show(char *buf, size_t size, bool raw)
     spin_lock_bh(&table_lock);
     for (unsigned i = 0; i < UDP_BUCKETS; i++)
         list_for_each(u, &buckets[i], struct udp_sock, node)
-            text_add(&t, "%5u: %08X:%04X %08X:%04X %02X %08X:%08X 00:00000000 00000000     0        0 0 %u 0 0\n", n++,
-                     u->s.laddr, u->s.lport, u->s.faddr, u->s.fport, u->s.faddr != 0 ? 1 : 7, 0, u->s.rcv_mem,
-                     ref_count(&u->s.refs));
+            if (u->s.domain == domain) {
+                text_add(&t, "%5u:", n++);
+                text_add_name(&t, domain, u->s.laddr, u->s.lport);
+                text_add_name(&t, domain, u->s.faddr, u->s.fport);
+                text_add(&t, " %02X 00000000:%08X 00:00000000 00000000     0        0 0 %u 0 0\n",
+                         ip_is_unspec(u->s.faddr) ? 7 : 1, u->s.rcv_mem, ref_count(&u->s.refs));
+            }
     spin_unlock_bh(&table_lock);
     return t.len;
 }

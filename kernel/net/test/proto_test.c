@@ -416,7 +416,7 @@ TEST(refusals)
 {
     struct sock *s;
     net_test_boot(0);
-    CHECK_EQ(sock_create(AF_INET6, SOCK_STREAM, 0, &s), -EAFNOSUPPORT);
+    CHECK_EQ(sock_create(AF_INET6, SOCK_SEQPACKET, 0, &s), -ESOCKTNOSUPPORT);
     CHECK_EQ(sock_create(AF_PACKET, SOCK_RAW, 3, &s), -EAFNOSUPPORT);
     CHECK_EQ(sock_create(AF_INET, SOCK_STREAM, 17, &s), -EPROTONOSUPPORT);
     CHECK_EQ(sock_create(AF_INET, SOCK_SEQPACKET, 0, &s), -ESOCKTNOSUPPORT);
@@ -435,13 +435,14 @@ TEST(proc_texts)
     struct sock *l = tcp_listener(80, 1);
     CHECK(net_proc_show("tcp", text, sizeof text) < sizeof text);
     CHECK(strchr(text, '\n') != NULL);
-    static const char *const names[] = { "udp", "raw", "unix", "dev", "route", "arp", "sockstat", "snmp", "drupe" };
+    static const char *const names[] = { "udp", "raw", "unix", "dev", "route", "arp", "sockstat", "snmp", "drupe",
+                                         "tcp6", "udp6", "if_inet6" };
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
         size_t n = net_proc_show(names[i], text, sizeof text);
         CHECK(n > 0 && n < sizeof text && strlen(text) == n);
         CHECK_EQ(net_proc_show(names[i], text, 10), n); /* short buffers only cut */
     }
-    CHECK_EQ(net_proc_show("if_inet6", text, sizeof text), 0);
+    CHECK_EQ(net_proc_show("nothing", text, sizeof text), 0);
     u32 ip;
     CHECK_EQ(net_parse_ipv4("10.0.0.2", &ip), 0);
     CHECK_EQ(ip, OUR_IP);
