@@ -53,7 +53,12 @@ char *crash_report(const struct trap_frame *f, const struct ksiginfo *info)
     struct text t = {kmalloc(REPORT_SIZE, 0), 0};
     struct task *task = current_task();
     if (t.buf == NULL)
+        t.buf = kmalloc(REPORT_SIZE, ALLOC_ATOMIC); /* from the reserve: out of memory is what to report, most likely */
+    if (t.buf == NULL) {
+        if (linux_notice != NULL)
+            linux_notice("the program ended, and there was no memory for a report");
         return NULL;
+    }
     int sig = info->signo;
     if (task->out_of_memory)
         add(&t, "%s (tid %u) was ended: out of memory at address 0x%lx\n", task->thread->name, task->tid,

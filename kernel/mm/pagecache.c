@@ -236,7 +236,11 @@ static int get(struct mapping *m, u64 index, bool create, bool around, struct pa
                     n = RA_START;
                 first = ALIGN_DOWN(index, (u64)n);
             }
+            bool refault = thrash_refault(m, index);
+            u64 from = refault ? plat_now_ns() : 0;
             err = read_pages(m, first, (unsigned)MIN(n, end - first), index, ret_page);
+            if (unlikely(refault))
+                thrash_lost(from, plat_now_ns());
         }
         if (err != -EEXIST)
             return err;

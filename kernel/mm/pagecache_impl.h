@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the files of the page cache: pagecache.c, radix.c, reclaim.c. */
+/* Shared by the files of the page cache: pagecache.c, radix.c, reclaim.c, thrash.c. */
 #ifndef MM_PAGECACHE_IMPL_H
 #define MM_PAGECACHE_IMPL_H
 
@@ -31,6 +31,12 @@ void mapping_peek_run(struct mapping *m, u64 index, unsigned n, struct page **re
 void lru_init(void);
 void lru_add(struct page **pages, unsigned n);
 void lru_remove(struct page *p);
+
+/* thrash.c: no progress for lack of memory */
+void thrash_dropped(const struct mapping *m, u64 index); /* by replacement */
+bool thrash_refault(const struct mapping *m, u64 index); /* was it dropped just now? Then the time it takes counts: */
+void thrash_lost(u64 from_ns, u64 to_ns);
+bool thrashing(void);
 
 /* rmap.c: pages [first, last] of m leave every area that maps them, private copies too when
  * even_copies. mapping->lock held. Pages that lost their last reference are put on ret_free. */

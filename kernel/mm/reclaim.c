@@ -115,6 +115,7 @@ static bool evict(struct mapping *m, struct page *p, enum sweep sweep, struct li
     /* New references come from the tree (under this lock) or from a mapping (just removed). */
     if (ref_count(&p->refs) != 1)
         return false;
+    thrash_dropped(m, p->index);
     cache_remove_locked(m, p);
     return true;
 }
@@ -152,6 +153,8 @@ static size_t cache_shrink(size_t wanted)
 {
     size_t got = 0;
     for (enum sweep sweep = SWEEP_UNMAPPED; sweep <= SWEEP_MAPPED && got < wanted; sweep++) {
+        if (sweep == SWEEP_MAPPED && thrashing())
+            break;
         for (u64 left = 2 * atomic_load_relaxed(&lru.count); left > 0 && got < wanted; left--) {
             struct page *dirty = NULL;
             got += sweep_one(sweep, &dirty);
