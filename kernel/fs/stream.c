@@ -85,11 +85,26 @@ static u32 stream_poll(struct file *f, struct poll_table *pt)
     return r;
 }
 
+static void count_writer(struct chardev *c, const struct file *f)
+{
+    if (f->can_write)
+        (void)atomic_add(&c->writers, 1u);
+}
+
 static int stream_open_again(struct inode *i, struct file *f) /* /proc/self/fd/N */
 {
     f->private = i->private;
     f->anon_name = "pipe";
+    count_writer(i->private, f);
     return 0;
+}
+
+/* With the last descriptor that could write, the reader on the host sees the end, as at a pipe. */
+static void stream_release(struct file *f)
+{
+    struct chardev *c = f->private;
+    if (f->can_write && atomic_sub(&c->writers, 1u) == 0)
+        c->ops->close(c);
 }
 
 static const struct file_ops stream_ops = {
@@ -97,6 +112,7 @@ static const struct file_ops stream_ops = {
     .read = stream_read,
     .write = stream_write,
     .poll = stream_poll,
+    .release = stream_release,
 };
 
 int stream_open(struct chardev *c, bool can_read, bool can_write, struct file **ret)
@@ -106,6 +122,7 @@ int stream_open(struct chardev *c, bool can_read, bool can_write, struct file **
     if (err == 0) {
         (*ret)->inode->private = c;
         (*ret)->inode->fops = &stream_ops;
+        count_writer(c, *ret);
     }
     return err;
 }

@@ -215,8 +215,10 @@ static size_t port_read(struct chardev *c, void *buf, size_t len)
 static bool port_can_read(struct chardev *c) { return in_len > 0; }
 static bool port_can_write(struct chardev *c) { return out_len < sizeof(output); }
 static void port_nothing(struct chardev *c) {}
+static unsigned closes;
+static void port_close(struct chardev *c) { closes++; }
 static const struct chardev_ops port_ops = {port_write, port_read, port_can_read, port_can_write, port_nothing,
-                                            port_nothing, NULL};
+                                            port_close, NULL};
 static struct chardev port = {.ops = &port_ops, .host_open = true, .host_was_open = true};
 
 static void type(const char *s)
@@ -360,5 +362,9 @@ TEST(streams)
     chardev_set_eof(&port, 0);
     CHECK_EQ(f_read(in, many, 10), 0);
     file_put(in);
+    CHECK_EQ(closes, 0);
+    file_put(file_get(out));
+    CHECK_EQ(closes, 0);
     file_put(out);
+    CHECK_EQ(closes, 1); /* the last that could write: the host sees the end */
 }

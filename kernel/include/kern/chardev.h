@@ -36,6 +36,7 @@ struct chardev {
     u64 rx_bytes;                /* given out by ops->read so far; the driver's lock */
     u64 eof_at;                  /* host_open becomes false at this many rx_bytes; UINT64_MAX = no end known */
     u64 tx_bytes;                /* taken by ops->write so far; the driver's lock */
+    u32 writers;                 /* atomic: open files that may write (fs/stream.c) */
     void *driver;
 };
 
