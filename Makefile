@@ -45,7 +45,7 @@ fuzz-smoke: ## A minute of every fuzzer, one of which must find its planted bug
 	@$(MAKE) --no-print-directory all
 	@python3 scripts/fuzz_smoke.py $(BUILD) --seconds $(or $(SECONDS_EACH),60)
 
-lint: ## clang -Werror build, include directions, clang-tidy's bug finders, cppcheck
+lint: ## clang -Werror build, include directions, generated files, cppcheck
 	@$(SETUP) build check
 	@$(MAKE) --no-print-directory all
 	@python3 scripts/lint.py $(BUILD)

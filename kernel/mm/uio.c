@@ -87,7 +87,7 @@ static ALWAYS_INLINE s64 transfer(struct uio *u, u8 *buf, u64 len, enum directio
             u->seg_off = 0;
             continue;
         }
-        u64 got = move(u->user, u->segs->base + u->seg_off, buf + done, n, dir);
+        u64 got = move(u->user, u->segs->base + u->seg_off, dir == ZERO ? NULL : buf + done, n, dir);
         done += got;
         u->seg_off += got;
         u->remaining -= got;

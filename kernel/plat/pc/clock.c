@@ -291,7 +291,7 @@ static u8 cmos(u8 reg)
 /* The MC146818's registers, read until two readings agree. 0 = there is none. */
 static u64 rtc_seconds(void)
 {
-    u8 v[7], w[7];
+    u8 v[7] = { 0 }, w[7];
     static const u8 regs[7] = { 0, 2, 4, 7, 8, 9, 0xb };
     for (unsigned tries = 0;; tries++) {
         for (unsigned i = 0; i < 1000 && (cmos(0xa) & 0x80); i++)
