@@ -47,6 +47,14 @@ static const char *const not_taken[] = {
 static const char *const shared_etc[] = {"/etc/ssl", "/etc/alternatives", "/etc/ld.so.conf.d", "/etc/opt", "/etc/security",
                                          "/etc/ssh", "/etc/skel", "/etc/terminfo", "/etc/xdg", "/etc/ca-certificates"};
 
+/* Rule 7: data that a package's installation script makes, so that no list has it. */
+static const struct {
+    const char *package, *path;
+} made_by_script[] = {
+    {"nginx-common", "/var/www/html/index.nginx-debian.html"},
+    {"apache2", "/var/www/html/index.html"},
+};
+
 static bool matches_any(const char *text, const char *const *patterns, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -203,6 +211,9 @@ static int take_package(struct taking *k, struct package *p, bool own, struct er
             return -1;
         line = *end ? end + 1 : end;
     }
+    for (size_t i = 0; i < ARRAY_SIZE(made_by_script); i++)
+        if (strcmp(p->name, made_by_script[i].package) == 0 && take_entry(k, made_by_script[i].path, own, why, err) < 0)
+            return -1;
     return 0;
 }
 

@@ -19,6 +19,8 @@
  *     that was switched on).
  *  5. Compiled Python (__pycache__) of a taken .py file comes along.
  *  6. ELF files that came this way have their libraries found, too.
+ *  7. What installation scripts make and the program cannot do without comes from a
+ *     short table in packages.c: the first page of a web server.
  *
  * A program of a base package (ls, sh) brings no more than it needs itself: rule 3
  * for its own package, and no dependencies.

@@ -6,11 +6,11 @@ from lib import check, done, free_port, host_command, same, server, stop, talk
 port = free_port()
 with open('/usr/share/nginx/html/index.html') as f:
     page = f.read()
-with server('-p', f'{port}:80', 'nginx', '-g', 'daemon off; master_process off;',
+with server('-m', '12M', '-p', f'{port}:80', 'nginx', '-g', 'daemon off; master_process off;',
             ready=lambda: talk(port, b'GET / HTTP/1.0\r\n\r\n')) as p:
     url = f'http://127.0.0.1:{port}/'
     status, out = host_command('curl', '-sS', url)
-    check(status == 0 and ('<title>' in out), 'curl gets a page', out)
+    check(status == 0 and out.strip() == page.strip(), 'curl gets the page', out)
     status, out = host_command('curl', '-sS', '-o', '/dev/null', '-w', '%{http_code}', url + 'missing')
     same(out, '404', 'a missing page is 404')
     status, out = host_command('wrk', '-t1', '-c32', '-d3s', '--latency', url, timeout=60)
