@@ -8,10 +8,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 static char buf[1 << 20], back[1 << 20];
 
@@ -220,6 +223,10 @@ static void nonblocking(void)
     struct pollfd pf = {c, POLLOUT, 0};
     SHOW(poll(&pf, 1, 1000));
     SHOW(getopt_int(c, SOL_SOCKET, SO_ERROR));
+    if (r != 0) /* in progress then: told once how it went */
+        SHOW(connect(c, SA(a), sizeof a));
+    else
+        printf("connect(c, SA(a), sizeof a) = 0\n");
     SHOW(connect(c, SA(a), sizeof a));
     SHOW(epoll_wait(e, out, 4, 1000));
     int s = SHOW_OK(accept4(l, NULL, NULL, SOCK_NONBLOCK));
@@ -294,6 +301,268 @@ static void datagrams(void)
     close(c);
 }
 
+/* --- IPv6: only ::1 and mapped addresses, which every Linux has --------------------- */
+
+static struct sockaddr_in6 at6(const char *text, int port)
+{
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    inet_pton(AF_INET6, text, &a.sin6_addr);
+    return a;
+}
+
+static const char *text6(const struct sockaddr_in6 *a)
+{
+    static char text[INET6_ADDRSTRLEN];
+    return a->sin6_family == AF_INET6 ? inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof text) : "not IPv6";
+}
+
+/* A listener at address:0; its port goes into *ret. */
+static int listen6(const char *text, int only, int *ret)
+{
+    struct sockaddr_in6 a = at6(text, 0);
+    socklen_t l = sizeof a;
+    int s = socket(AF_INET6, SOCK_STREAM, 0);
+    setopt_int(s, IPPROTO_IPV6, IPV6_V6ONLY, only);
+    SHOW(bind(s, SA(a), sizeof a));
+    SHOW(listen(s, 5));
+    getsockname(s, SA(a), &l);
+    SHOW(l);
+    SHOW_STR(text6(&a));
+    *ret = ntohs(a.sin6_port);
+    return s;
+}
+
+static void names6(int fd)
+{
+    struct sockaddr_in6 a;
+    socklen_t l = sizeof a;
+    memset(&a, 0, sizeof a);
+    SHOW(getsockname(fd, SA(a), &l));
+    SHOW_STR(text6(&a));
+    SHOW(getpeername(fd, SA(a), &l));
+    SHOW_STR(text6(&a));
+    SHOW(l);
+    SHOW(a.sin6_flowinfo);
+    SHOW(a.sin6_scope_id);
+}
+
+static void ipv6_streams(void)
+{
+    section("tcp over ipv6");
+    int port, l = listen6("::1", 0, &port), c, s;
+    struct sockaddr_in6 a = at6("::1", port);
+    c = socket(AF_INET6, SOCK_STREAM, 0);
+    SHOW(getopt_int(c, SOL_SOCKET, SO_DOMAIN));
+    SHOW(connect(c, SA(a), 20));
+    SHOW(connect(c, SA(a), sizeof a));
+    s = SHOW_OK(accept(l, NULL, NULL));
+    names6(c);
+    names6(s);
+    SHOW(send(c, "hello", 5, 0));
+    SHOW(recv(s, buf, 100, 0));
+    SHOW(send(s, buf, 60000, 0));
+    SHOW(recv(c, back, 60000, MSG_WAITALL));
+    SHOW(connect(c, SA(a), sizeof a));
+    close(c), close(s), close(l);
+    c = socket(AF_INET6, SOCK_STREAM, 0);
+    SHOW(connect(c, SA(a), sizeof a));
+    close(c);
+
+    section("dual stack");
+    l = listen6("::", 0, &port);
+    struct sockaddr_in a4 = at(port);
+    c = socket(AF_INET, SOCK_STREAM, 0);
+    SHOW(connect(c, SA(a4), sizeof a4));
+    s = SHOW_OK(accept(l, NULL, NULL));
+    names6(s);
+    close(c), close(s);
+    a = at6("::ffff:127.0.0.1", port);
+    c = socket(AF_INET6, SOCK_STREAM, 0);
+    SHOW(connect(c, SA(a), sizeof a));
+    names6(c);
+    close(c);
+    int t = socket(AF_INET, SOCK_STREAM, 0);
+    a4.sin_addr.s_addr = 0;
+    SHOW(bind(t, SA(a4), sizeof a4));
+    close(t), close(l);
+
+    section("v6only");
+    l = listen6("::", 1, &port);
+    SHOW(getopt_int(l, IPPROTO_IPV6, IPV6_V6ONLY));
+    SHOW(setopt_int(l, IPPROTO_IPV6, IPV6_V6ONLY, 0));
+    a4 = at(port);
+    c = socket(AF_INET, SOCK_STREAM, 0);
+    SHOW(connect(c, SA(a4), sizeof a4));
+    close(c);
+    t = socket(AF_INET, SOCK_STREAM, 0);
+    a4.sin_addr.s_addr = 0;
+    SHOW(bind(t, SA(a4), sizeof a4));
+    SHOW(listen(t, 1));
+    close(t), close(l);
+    c = socket(AF_INET6, SOCK_STREAM, 0);
+    SHOW(getopt_int(c, IPPROTO_IPV6, IPV6_V6ONLY));
+    SHOW(setopt_int(c, IPPROTO_IPV6, IPV6_V6ONLY, 1));
+    a = at6("::ffff:127.0.0.1", 0);
+    SHOW(bind(c, SA(a), sizeof a));
+    a.sin6_port = htons(1);
+    SHOW(connect(c, SA(a), sizeof a));
+    close(c);
+    c = socket(AF_INET6, SOCK_STREAM, 0);
+    a = at6("2001:db8::1", 0);
+    SHOW(bind(c, SA(a), sizeof a));
+    a4 = at(0);
+    SHOW(bind(c, SA(a4), sizeof a4));
+    a.sin6_family = AF_INET;
+    SHOW(bind(c, SA(a), sizeof a));
+    close(c);
+}
+
+static void ipv6_datagrams(void)
+{
+    section("udp over ipv6");
+    struct sockaddr_in6 a = at6("::", 0), from;
+    socklen_t l = sizeof a, fl = sizeof from;
+    int s = socket(AF_INET6, SOCK_DGRAM, 0), c = socket(AF_INET6, SOCK_DGRAM, 0), c4 = socket(AF_INET, SOCK_DGRAM, 0);
+    SHOW(bind(s, SA(a), sizeof a));
+    getsockname(s, SA(a), &l);
+    SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1));
+    struct sockaddr_in a4 = at(ntohs(a.sin6_port));
+    SHOW(sendto(c4, "four", 4, 0, SA(a4), sizeof a4));
+    SHOW(recvfrom(s, buf, 100, 0, SA(from), &fl));
+    SHOW(fl);
+    SHOW_STR(text6(&from));
+    a = at6("::1", ntohs(a.sin6_port));
+    SHOW(sendto(c, "six", 3, 0, SA(a), sizeof a));
+    char control[100];
+    struct iovec v = {buf, sizeof buf};
+    struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+                       .msg_controllen = sizeof control};
+    SHOW(recvmsg(s, &m, 0));
+    SHOW_STR(text6(&from));
+    SHOW(m.msg_controllen);
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+    SHOW(h->cmsg_level);
+    SHOW(h->cmsg_type);
+    SHOW(h->cmsg_len);
+    struct in6_pktinfo info;
+    memcpy(&info, CMSG_DATA(h), sizeof info);
+    SHOW_TRUE(IN6_IS_ADDR_LOOPBACK(&info.ipi6_addr) && info.ipi6_ifindex == 1);
+    SHOW(connect(c, SA(a), sizeof a));
+    SHOW(send(c, "conn", 4, 0));
+    SHOW(recv(s, buf, 100, 0));
+    names6(c);
+    SHOW(connect(c, (struct sockaddr *)&(struct sockaddr){.sa_family = AF_UNSPEC}, sizeof(struct sockaddr)));
+    struct sockaddr_in6 mapped = at6("::ffff:127.0.0.1", ntohs(a.sin6_port));
+    SHOW(connect(c, SA(mapped), sizeof mapped));
+    SHOW(send(c, "mapped", 6, 0));
+    SHOW(recvfrom(s, buf, 100, 0, SA(from), &fl));
+    SHOW_STR(text6(&from));
+    close(c);
+    c = socket(AF_INET6, SOCK_DGRAM, 0);
+    SHOW(connect(c, SA(a), sizeof a));
+    close(s);
+    SHOW(send(c, "x", 1, 0));
+    usleep(10000);
+    SHOW(send(c, "x", 1, 0));
+    close(c), close(c4);
+
+    section("ipv6 options");
+    s = socket(AF_INET6, SOCK_DGRAM, 0);
+    SHOW(getopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS));
+    SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 7));
+    SHOW(getopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS));
+    SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 256));
+    SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1));
+    SHOW(getopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS));
+    SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_TCLASS, 32));
+    SHOW(getopt_int(s, IPPROTO_IPV6, IPV6_TCLASS));
+    SHOW(getopt_int(s, IPPROTO_IPV6, IPV6_MULTICAST_HOPS));
+    SHOW(getopt_int(s, IPPROTO_IPV6, IPV6_MULTICAST_LOOP));
+    SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_RECVERR, 1));
+    SHOW(setopt_int(s, IPPROTO_IPV6, 9999, 1));
+    close(s);
+    s = socket(AF_INET, SOCK_DGRAM, 0);
+    SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_V6ONLY, 1));
+    close(s);
+    SHOW(socket(AF_INET6, SOCK_STREAM, IPPROTO_UDP));
+    SHOW(socketpair(AF_INET6, SOCK_STREAM, 0, (int[2]){0}));
+}
+
+/* --- AF_UNIX -------------------------------------------------------------------------- */
+
+static void unix_named(const char *label, const struct sockaddr_un *a, socklen_t len)
+{
+    section(label);
+    int l = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), s;
+    SHOW(connect(c, (const struct sockaddr *)a, len));
+    SHOW(bind(l, (const struct sockaddr *)a, len));
+    SHOW(connect(c, (const struct sockaddr *)a, len));
+    SHOW(listen(l, 2));
+    SHOW(connect(c, (const struct sockaddr *)a, len));
+    s = SHOW_OK(accept(l, NULL, NULL));
+    struct sockaddr_un got;
+    socklen_t gl = sizeof got;
+    SHOW(getpeername(c, SA(got), &gl));
+    SHOW(gl == len || gl == len + 1); /* a path's end byte is counted */
+    SHOW_TRUE(memcmp(&got, a, len) == 0);
+    gl = sizeof got;
+    SHOW(getsockname(c, SA(got), &gl));
+    SHOW(gl);
+    SHOW(send(c, "abc", 3, 0));
+    SHOW(recv(s, buf, 10, 0));
+    struct ucred who = {0};
+    socklen_t wl = sizeof who;
+    SHOW(getsockopt(s, SOL_SOCKET, SO_PEERCRED, &who, &wl));
+    SHOW_TRUE(who.pid == getpid() && who.uid == getuid() && who.gid == getgid());
+    int again = socket(AF_UNIX, SOCK_STREAM, 0);
+    SHOW(bind(again, (const struct sockaddr *)a, len));
+    close(again), close(c), close(s), close(l);
+    c = socket(AF_UNIX, SOCK_STREAM, 0);
+    SHOW(connect(c, (const struct sockaddr *)a, len));
+    close(c);
+}
+
+/* Send fd over sock, with one byte. */
+static long send_fd(int sock, int fd)
+{
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(sizeof fd)];
+    } u = {.h = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
+    memcpy(CMSG_DATA(&u.h), &fd, sizeof fd);
+    struct iovec v = {"*", 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u};
+    return sendmsg(sock, &m, 0);
+}
+
+static void unix_rights(void)
+{
+    section("unix rights");
+    int p[2], q[2], fd = -1;
+    SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
+    SHOW(pipe(q));
+    SHOW(send_fd(p[0], q[1]));
+    close(q[1]);
+    char control[CMSG_SPACE(sizeof fd)];
+    struct iovec v = {buf, 10};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    SHOW(recvmsg(p[1], &m, MSG_CMSG_CLOEXEC));
+    SHOW(m.msg_controllen);
+    SHOW(m.msg_flags & MSG_CTRUNC);
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+    SHOW_TRUE(h != NULL && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof fd));
+    if (h != NULL)
+        memcpy(&fd, CMSG_DATA(h), sizeof fd);
+    SHOW(fcntl(fd, F_GETFD));
+    SHOW(write(fd, "through", 7));
+    SHOW(read(q[0], buf, 100));
+    close(fd);
+    SHOW(read(q[0], buf, 100));
+    SHOW(send_fd(p[0], 999));
+    SHOW(send_fd(p[0], q[0])); /* nobody takes it */
+    close(p[0]), close(p[1]), close(q[0]);
+}
+
 static void unix_sockets(void)
 {
     section("unix pair");
@@ -323,6 +592,20 @@ int main(void)
     bulk();
     nonblocking();
     datagrams();
+    ipv6_streams();
+    ipv6_datagrams();
     unix_sockets();
+    unix_rights();
+    struct sockaddr_un a = {AF_UNIX, "\0drupe-guest-test"};
+    unix_named("unix abstract", &a, offsetof(struct sockaddr_un, sun_path) + 17);
+    char dir[] = "/tmp/drupe-sockets.XXXXXX";
+    SHOW_TRUE(mkdtemp(dir) != NULL);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s/s", dir);
+    unix_named("unix path", &a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(a.sun_path) + 1));
+    struct stat st;
+    SHOW(stat(a.sun_path, &st));
+    SHOW_TRUE(S_ISSOCK(st.st_mode));
+    SHOW(unlink(a.sun_path));
+    SHOW(rmdir(dir));
     return 0;
 }
