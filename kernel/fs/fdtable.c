@@ -8,7 +8,7 @@
 #include "fs_impl.h"
 
 #define FDS_INLINE 64u
-#define FDS_MAX (1u << 20)
+#define FDS_MAX (1u << 19) /* the table of files is one block of memory: 4 MiB then */
 
 struct fdtable {
     struct refcount refs;
@@ -42,7 +42,7 @@ struct fdtable *fdtable_create(void) { return table_alloc(); }
 /* Room for descriptor fd. May sleep; the lock is not held. */
 static int table_grow(struct fdtable *t, u32 fd)
 {
-    u32 size = MAX(ALIGN_UP(fd + 1, 64u), t->size * 2);
+    u32 size = MIN(MAX(ALIGN_UP(fd + 1, 64u), t->size * 2), FDS_MAX); /* fd < limit <= FDS_MAX */
     struct file **files = kzalloc(size * sizeof(*files));
     u64 *bits = kzalloc(size / 64 * 2 * sizeof(*bits));
     if (files == NULL || bits == NULL) {

@@ -382,7 +382,7 @@ s64 sys_prlimit64(int pid, u32 which, uaddr_t unew, uaddr_t uold)
             return -EFAULT;
         if (new.soft > new.hard)
             return -EINVAL;
-        if (which == RLIMIT_NOFILE && new.hard > 1048576)
+        if (which == RLIMIT_NOFILE && new.hard > 524288)
             return -EPERM;
     }
     struct task *t = task_arg(pid);

@@ -200,7 +200,7 @@ static struct setting settings[] = {
     {"vm/overcommit_memory", 0},          {"vm/overcommit_ratio", 50},          {"vm/max_map_count", AS_MAX_VMAS},
     {"vm/swappiness", 0},                 {"vm/min_free_kbytes", 1024},         {"vm/nr_hugepages", 0},
     {"vm/mmap_min_addr", PLAT_USER_MIN},  {"vm/zone_reclaim_mode", 0},          {"vm/dirty_ratio", 20},
-    {"fs/file-max", 1048576},             {"fs/nr_open", 1048576},              {"fs/pipe-max-size", 1048576},
+    {"fs/file-max", 1048576},             {"fs/nr_open", 524288},              {"fs/pipe-max-size", 1048576},
     {"fs/pipe-user-pages-soft", 16384},   {"fs/protected_hardlinks", 1},        {"fs/protected_symlinks", 1},
     {"fs/suid_dumpable", 0},              {"fs/epoll/max_user_watches", 1048576}, {"fs/aio-max-nr", 65536},
     {"net/core/somaxconn", 4096},         {"net/core/rmem_max", 4194304},       {"net/core/wmem_max", 4194304},

@@ -87,7 +87,7 @@ static const struct krlimit default_rlimits[RLIMIT_NR] = {
     [RLIMIT_CPU] = {RLIM_INFINITY, RLIM_INFINITY},      [RLIMIT_FSIZE] = {RLIM_INFINITY, RLIM_INFINITY},
     [RLIMIT_DATA] = {RLIM_INFINITY, RLIM_INFINITY},     [RLIMIT_STACK] = {8 << 20, RLIM_INFINITY},
     [RLIMIT_CORE] = {0, RLIM_INFINITY},                 [RLIMIT_RSS] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_NPROC] = {RLIM_INFINITY, RLIM_INFINITY},    [RLIMIT_NOFILE] = {1048576, 1048576},
+    [RLIMIT_NPROC] = {RLIM_INFINITY, RLIM_INFINITY},    [RLIMIT_NOFILE] = {524288, 524288},
     [RLIMIT_MEMLOCK] = {8 << 20, 8 << 20},              [RLIMIT_AS] = {RLIM_INFINITY, RLIM_INFINITY},
     [RLIMIT_LOCKS] = {RLIM_INFINITY, RLIM_INFINITY},    [RLIMIT_SIGPENDING] = {4096, 4096},
     [RLIMIT_MSGQUEUE] = {819200, 819200},               [RLIMIT_RTTIME] = {RLIM_INFINITY, RLIM_INFINITY},
@@ -204,7 +204,7 @@ void task_start(struct task *t)
     spin_lock_bh(&p->lock);
     list_push_back(&p->tasks, &t->proc_node);
     p->ntasks++;
-    bool dying = p->group_exit;
+    bool dying = p->group_exit || p->exec_pending; /* the others have been told to end already */
     spin_unlock_bh(&p->lock);
     if (dying)
         thread_interrupt(t->thread, EXIT_KILL);
@@ -317,9 +317,14 @@ void task_exit(void)
     p->dead_cpu_ns += thread_cpu_ns(th);
     p->dead_nvcsw += th->switches_voluntary;
     p->dead_nivcsw += th->switches_forced;
+    /* Signals to the process that this task was to take go to the others. */
+    spin_lock(&p->sighand->lock);
+    if (p->pending.set != 0)
+        list_for_each(o, &p->tasks, struct task, proc_node)
+            signal_recalc_locked(o);
+    spin_unlock(&p->sighand->lock);
     spin_unlock_bh(&p->lock);
     wq_wake_all(&p->stop_wq, 0);
-    /* Signals that only this task could have taken go to the others. */
     if (last)
         process_finish(p);
 

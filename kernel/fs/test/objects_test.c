@@ -536,6 +536,20 @@ TEST(fdtable)
     fdtable_put(c);
 }
 
+TEST(fdtable_is_filled_to_its_limit)
+{
+    boot_tmpfs();
+    struct fdtable *t = fdtable_create();
+    struct file *f = event();
+    fdtable_set_limit(t, UINT32_MAX); /* as many as there can be */
+    CHECK_EQ(fd_install(t, f, 327679, false), 327679);
+    CHECK_EQ(fd_install(t, file_get(f), 327680, false), 327680); /* no room for the double */
+    CHECK_EQ(fd_install(t, file_get(f), 524287, false), 524287);
+    CHECK_EQ(fd_install(t, file_get(f), 524287, false), -EMFILE);
+    file_put(f);
+    fdtable_put(t);
+}
+
 static size_t in_use;
 static void count_all(const char *name, size_t size, size_t used, size_t pages, void *ctx)
 {
