@@ -163,7 +163,7 @@ static void arp_tick(struct ktimer *t)
 
 int arp_resolve(struct netif *nif, u32 ip, struct pkt *p, u8 ret_mac[6])
 {
-    u64 now = now_ns();
+    u64 now = p->time_ns != 0 ? p->time_ns : now_ns();
     int ret = -EINPROGRESS;
     spin_lock_bh(&arp_lock);
     struct arp_entry *e = find(nif, ip);

@@ -324,6 +324,6 @@ int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len);
 int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len);
 u32 tcp_poll(struct sock *s);
 bool tcp_writable(const struct tcp *t);
-void tcp_rcv_autosize(struct tcp *t, u32 copied, u64 now);
+void tcp_rcv_autosize(struct tcp *t, u32 copied);
 
 #endif

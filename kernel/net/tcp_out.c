@@ -95,7 +95,9 @@ static int transmit(struct tcp *t, struct pkt *p, u32 seq, u8 flags, const u8 *o
     h->wnd = be16(wnd);
     h->csum = 0;
     h->urg = 0;
-    memcpy(h + 1, opts, optlen);
+    for (u32 i = 0; i < optlen; i += 4)
+        put_u32((u8 *)(h + 1) + i, get_u32(opts + i));
+    p->time_ns = now;
     struct ip_tx tx = {
         .rt = t->rt, .src = t->node.laddr, .dst = t->node.faddr, .proto = IPPROTO_TCP, .ttl = t->s.ttl, .tos = t->s.tos, .df = true
     };
@@ -473,7 +475,7 @@ void tcp_output(struct tcp *t, u64 now)
         if (limit == 0) {
             if (tcp_route(t) != 0)
                 break;
-            limit = gso_limit(t);
+            limit = left <= t->mss ? t->mss : gso_limit(t);
         }
         u32 len = MIN(MIN(left, room), limit);
         if (SEQ_LT(seq, t->snd_max))
@@ -515,6 +517,8 @@ void tcp_output(struct tcp *t, u64 now)
             t->persist = false;
             t->t_rexmit = now + ((u64)t->rto_us * 1000 << MIN(t->backoff, 12));
         }
+        if (t->snd_nxt == t->write_seq && !t->fin_queued && !sack_recovery)
+            break;
     }
     if (t->push_partial && t->snd_nxt == t->write_seq)
         t->push_partial = false;

@@ -451,7 +451,6 @@ static void consume(struct tcp *t, u32 n)
     struct sock *s = &t->s;
     struct list gone;
     list_init(&gone);
-    u64 now = now_ns();
     u32 left = n;
     sock_lock(s);
     while (left > 0) {
@@ -468,9 +467,9 @@ static void consume(struct tcp *t, u32 n)
     }
     atomic_store(&s->rcvq_bytes, s->rcvq_bytes - n);
     if (IN_STATES(t, ST(ESTABLISHED) | ST(FIN_WAIT1) | ST(FIN_WAIT2))) {
-        tcp_rcv_autosize(t, n, now);
+        tcp_rcv_autosize(t, n);
         if (tcp_window_grew(t)) {
-            tcp_send_ack(t, now);
+            tcp_send_ack(t, now_ns());
             tcp_timer_set(t);
         }
     }
@@ -478,16 +477,16 @@ static void consume(struct tcp *t, u32 n)
     pkt_list_free(&gone);
 }
 
-void tcp_rcv_autosize(struct tcp *t, u32 copied, u64 now)
+void tcp_rcv_autosize(struct tcp *t, u32 copied)
 {
     struct sock *s = &t->s;
     t->rcv_space += copied;
-    u64 rtt = MAX((u64)t->srtt_us8 / 8, 1000ULL) * 1000;
-    if (now - t->rcv_round_ns < rtt)
-        return;
-    /* Read more than half a window in one round trip: the window is what limits the peer. */
+    if (t->rcv_space <= s->rcvbuf / 4)
+        return; /* without a look at the clock */
+    u64 now = now_ns(), rtt = MAX((u64)t->srtt_us8 / 8, 1000ULL) * 1000;
+    /* Read half a window within a round trip: the window is what limits the peer. */
     u32 max = (u32)MIN((u64)TCP_RCVBUF_MAX, net_mem_limit / 4);
-    if (t->rcv_space > s->rcvbuf / 4 && !s->rcvbuf_locked && !net_mem_tight() && s->rcvbuf < max)
+    if (now - t->rcv_round_ns <= rtt * t->rcv_space / (s->rcvbuf / 4) && !s->rcvbuf_locked && !net_mem_tight() && s->rcvbuf < max)
         s->rcvbuf = MIN(s->rcvbuf * 2, max);
     t->rcv_space = 0;
     t->rcv_round_ns = now;
