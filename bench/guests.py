@@ -184,7 +184,7 @@ class LinuxGuest:
                      f'{device},netdev=n,mac={GUEST_MAC}']
             mac = sh('ip', 'netns', 'exec', NS, 'cat', f'/sys/class/net/{TAP}/address').stdout.strip()
             append += f' hostmac={mac}'
-        return [*argv, *extra, '-append', f'console=ttyS0 quiet panic=-1 tsc_early_khz={self.tsc} {append}']
+        return [*argv, *extra, '-append', f'console=ttyS0 quiet panic=-1 tsc_early_khz={self.tsc} tsc=reliable {append}']
 
 
 def permanent_neighbour(inside, mac=None):
