@@ -149,7 +149,8 @@ class LinuxGuest:
             self._add_program(root, p)
         for f in files:
             if os.path.isdir(f):
-                shutil.copytree(f, root + f, dirs_exist_ok=True, symlinks=False, ignore_dangling_symlinks=True)
+                os.makedirs(os.path.dirname(root + f), exist_ok=True)
+                sh('cp', '-rLT', f, root + f, check=False)  # links become what they name; dangling ones stay out
             else:
                 self._add(root, f)
         if script:
