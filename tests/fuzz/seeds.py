@@ -97,24 +97,31 @@ def control():
 
 
 def packet():
-    def seg(peer, flags, seq=0, ack=0, opts=b'', pieces=0, data=b'', wnd=0):
-        return bytes([2, peer, flags]) + struct.pack('<hhB', seq, ack, len(opts) | pieces << 5 | wnd) + opts + data.ljust(pieces * 97, b'.')
+    """Records of packet_fuzz.c; the handshake with port 7 is behind us."""
+    def seg(flags, data=b'', kind=100, seq=0, ack=0, wnd=60000, opts=b''):
+        return struct.pack('>BbbBHBB', kind, seq, ack, flags, wnd, len(opts) // 4, len(data)) + opts + data
+    def frame(text):
+        data = bytes.fromhex(text)
+        return struct.pack('>BH', 0, len(data)) + data
+    def ip(kind, data, frag=0):
+        return struct.pack('>BBH', kind, len(data), frag) + data
     syn_options = bytes([2, 4, 5, 0xb4, 1, 3, 3, 7, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0])
-    SYN, ACK, FIN, RST = 2, 16, 1, 4
-    accept, sleep = bytes([8, 0]), lambda n: bytes([13, n])
-    recv, send = (lambda s: bytes([9, s | 0xc0])), (lambda s: bytes([10, s | 0xf8]))
-    hello = seg(0, SYN, opts=syn_options) + seg(0, ACK) + accept
-    yield b'\0' + hello + seg(0, ACK, pieces=2) + recv(4) + send(4) + seg(0, ACK) + seg(0, ACK | FIN) + bytes([12, 0]) + seg(0, ACK)
-    yield b'\1' + hello + seg(0, ACK, seq=97, pieces=1) + seg(0, ACK, seq=291, pieces=2) + seg(0, ACK, pieces=1) + recv(4) + send(4) + sleep(0x7f)
-    yield b'\2' + seg(0, SYN) + seg(0, ACK) + accept + send(4) + seg(0, ACK, ack=-500) * 4 + sleep(0x45) + seg(0, ACK, wnd=1) + send(4) + sleep(0x5f)
-    yield b'\3' + seg(3, SYN | ACK, opts=syn_options) + send(0) + seg(3, ACK, pieces=3) + recv(0) + bytes([11, 8]) + seg(3, ACK | FIN) + sleep(0x41)
-    yield b'\0' + seg(3, RST | ACK) + b''.join(seg(n, SYN) for n in range(3)) + seg(0, RST) + accept * 3
-    yield b'\0' + bytes([5, 0, 20]) + b'q' * 20 + bytes([9, 0x81]) + bytes([6, 0, 20, 8, 0, 0, 0, 0, 1, 0, 2]) + b'ping' * 5 + bytes([9, 0x82])
-    yield b'\0' + hello + bytes([7, 0, 0, 3, 4, 0x40, 2, 0]) + send(4) + bytes([7, 0, 3, 3, 1, 0, 0, 0]) + sleep(0x48)
-    yield b'\0' + bytes([1, 64, 0, 0x20, 17]) + b'f' * 64 + b'\1' + bytes([1, 40, 8, 0, 17]) + b'g' * 40 + b'\1' + sleep(0xff)
-    arp = bytes.fromhex('020000000002 020000000001 0806 0001 0800 0604 0001 020000000001 0a000001 000000000000 0a000002')
-    yield b'\0' + bytes([0, len(arp)]) + arp + bytes([14, 4 + 0x10, 8, 0x82, 10]) + bytes([15, 0, 15, 1, 15, 4, 15, 5])
-    yield b'\2' + hello + bytes([14, 4 + 0x20, 1, 1]) + send(4) + bytes([11, 12]) + seg(0, ACK) + sleep(0x90) + bytes([12, 0]) + sleep(0xd0)
+    FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+    recv, send, others, accept, shut, close = (bytes([n]) for n in (230, 231, 233, 234, 235, 236))
+    def sleep(n):
+        return bytes([232, n])
+    ts = bytes([1, 1, 8, 10, 0, 0, 0, 10, 0, 0, 0, 0])
+    yield seg(ACK | PSH, b'a' * 200, opts=ts) + recv + send + seg(ACK, ack=100, opts=ts) + seg(ACK | FIN, opts=ts) + close + seg(ACK, opts=ts)
+    yield seg(ACK, b'b' * 100, kind=102, seq=1) + seg(ACK, b'c' * 100, seq=100) + seg(ACK, b'd' * 100) + recv + sleep(4)
+    yield send + seg(ACK, ack=0) * 4 + sleep(20) + seg(ACK, wnd=0, ack=127) + send + sleep(200) + seg(ACK, wnd=9000) + sleep(5)
+    yield shut + seg(ACK, ack=1) + seg(ACK | FIN) + sleep(30) + seg(RST)
+    yield seg(SYN, kind=195, opts=syn_options) + seg(SYN, kind=196) + seg(RST | ACK) + accept + recv
+    udp = bytes.fromhex('1e6100500018 0000') + b'u' * 16
+    echo = bytes.fromhex('0800f7fe00010000') + bytes(8)
+    yield ip(201, udp) + ip(202, echo) + others * 2
+    yield ip(201, udp, 0x2000) + ip(201, b'f' * 40, 3) + ip(202, bytes.fromhex('0303000000000000 4500002800000000400600000a0000020a000001 00500007 00000000')) + sleep(255)
+    yield frame('020000000002 020000000001 0806 0001 0800 0604 0001 020000000001 0a000001 000000000000 0a000002')
+    yield frame('020000000002 020000000001 0800 45000024000000004011 66c7 0a000001 0a000002 1e6100500010 0000 7878787878787878')
 
 
 def ring():
