@@ -2,6 +2,7 @@
 /* Split virtqueues; theory, layout and invariants R1..R7 are in ring.h. */
 #include "ring.h"
 
+#include "arch/fence.h"
 #include "base/str.h"
 #include "kern/atomic.h"
 
@@ -108,7 +109,7 @@ bool virtq_kick_prepare(struct virtq *vq)
     if (old == new || unlikely(vq->broken != NULL))
         return false;
     vq->kicked_idx = new;
-    atomic_fence();
+    arch_device_fence();
     if (vq->event_idx) {
         u16 event = atomic_load_relaxed(avail_event(vq));
         return (u16)(new - event - 1) < (u16)(new - old);
@@ -192,7 +193,7 @@ bool virtq_listen(struct virtq *vq, u16 more)
         atomic_store_relaxed(used_event(vq), (u16)(vq->last_used + more - 1));
     else
         atomic_store_relaxed(&vq->avail->flags, (u16)0);
-    atomic_fence();
+    arch_device_fence();
     return (u16)(atomic_load(&vq->used->idx) - vq->last_used) < more;
 }
 
