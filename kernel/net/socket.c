@@ -211,7 +211,7 @@ enum {
     SO_OOBINLINE, SO_NO_CHECK, SO_PRIORITY, SO_LINGER, SO_BSDCOMPAT, SO_REUSEPORT, SO_PASSCRED, SO_PEERCRED,
     SO_RCVLOWAT, SO_SNDLOWAT, SO_RCVTIMEO, SO_SNDTIMEO,
     SO_BINDTODEVICE = 25, SO_TIMESTAMP = 29, SO_ACCEPTCONN = 30, SO_SNDBUFFORCE = 32, SO_RCVBUFFORCE = 33,
-    SO_MARK = 36, SO_PROTOCOL = 38, SO_DOMAIN = 39, SO_BUSY_POLL = 46, SO_INCOMING_CPU = 49,
+    SO_MARK = 36, SO_PROTOCOL = 38, SO_DOMAIN = 39, SO_INCOMING_CPU = 49,
 };
 #define SOL_SOCKET 1
 #define CAP_NET_ADMIN 12
@@ -347,7 +347,6 @@ static int setopt_socket(struct sock *s, int name, const void *val, u32 len)
     case SO_NO_CHECK: /* hints that change no result */
     case SO_BSDCOMPAT:
     case SO_INCOMING_CPU:
-    case SO_BUSY_POLL:
         return 0;
     default:
         return -ENOPROTOOPT;
@@ -419,7 +418,6 @@ int sock_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
     case SO_NO_CHECK:
     case SO_BSDCOMPAT:
     case SO_INCOMING_CPU:
-    case SO_BUSY_POLL:
         return opt_int_out(ret_val, len, 0);
     case SO_BINDTODEVICE: {
         struct netif *nif = s->bound_if != 0 ? netif_by_index(s->bound_if) : NULL;

@@ -140,7 +140,8 @@ struct tcp {
     bool in_table_bound;  /* in the bound-ports table */
     bool connecting;      /* connect(2) has not told the program yet how it went */
     u8 quickacks;         /* acks left to send at once */
-    u8 keep_cnt, keep_probes, defer_accept_s;
+    u8 keep_cnt, keep_probes, defer_accept_s, syn_cnt;
+    s8 linger2_s;         /* TCP_LINGER2: 0 = the default, -1 = no FIN_WAIT2 for orphans */
     u16 mss;              /* payload of a full segment we send, options taken off */
     u16 peer_mss, user_mss, rcv_mss;
 
@@ -173,6 +174,7 @@ struct tcp {
     struct ktimer timer;
     u64 last_rx_ns, last_tx_ns, first_unacked_ns, oow_ack_ns;
     u32 keep_idle_s, keep_intvl_s, user_timeout_ms;
+    u32 window_clamp, notsent_lowat; /* 0 = none */
     u32 retransmits, total_retrans;
     struct ip_route rt;
 
@@ -324,6 +326,16 @@ int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len);
 int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len);
 u32 tcp_poll(struct sock *s);
 bool tcp_writable(const struct tcp *t);
+/* What the window may grow to. */
+static inline u32 tcp_window_cap(const struct tcp *t)
+{
+    return t->window_clamp != 0 ? MIN(t->s.rcvbuf / 2, t->window_clamp) : t->s.rcvbuf / 2;
+}
+/* How long an orphan waits for the peer's FIN. */
+static inline u64 tcp_fin_timeout_ns(const struct tcp *t)
+{
+    return t->linger2_s < 0 ? 0 : t->linger2_s > 0 ? (u64)t->linger2_s * NSEC_PER_SEC : TCP_FIN_TIMEOUT_NS;
+}
 void tcp_rcv_autosize(struct tcp *t, u32 copied);
 
 #endif

@@ -99,7 +99,7 @@ static u32 fin_acked(struct tcp *t, u64 now)
     switch (t->state) {
     case TCP_FIN_WAIT1:
         t->state = TCP_FIN_WAIT2;
-        t->t_keep = t->s.closed ? now + TCP_FIN_TIMEOUT_NS : t->t_keep;
+        t->t_keep = t->s.closed ? now + tcp_fin_timeout_ns(t) : t->t_keep;
         return ACT_WRITE;
     case TCP_CLOSING:
         return ACT_TIMEWAIT;

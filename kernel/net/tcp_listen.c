@@ -58,7 +58,7 @@ static void req_free(struct tcp *l, struct tcp_req *r)
     sock_put(&l->s); /* the request's reference; the caller has its own */
 }
 
-static u32 initial_wnd(const struct tcp *l) { return MIN(l->s.rcvbuf / 2, 65535u); }
+static u32 initial_wnd(const struct tcp *l) { return MIN(tcp_window_cap(l), 65535u); }
 
 static void req_create(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g, u32 min_isn, u64 now)
 {
@@ -155,6 +155,9 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
     t->keep_intvl_s = l->keep_intvl_s;
     t->keep_cnt = l->keep_cnt;
     t->user_timeout_ms = l->user_timeout_ms;
+    t->linger2_s = l->linger2_s;
+    t->window_clamp = l->window_clamp;
+    t->notsent_lowat = l->notsent_lowat;
     t->state = TCP_SYN_RCVD;
     t->ts_ok = r->ts_ok;
     t->sack_ok = r->sack_ok;

@@ -44,7 +44,7 @@ void tcp_set_mss(struct tcp *t)
 static u32 free_space(const struct tcp *t)
 {
     const struct sock *s = &t->s;
-    u32 cap = s->rcvbuf / 2, used = s->rcvq_bytes, held = s->rcv_mem + t->ooo_mem;
+    u32 cap = tcp_window_cap(t), used = s->rcvq_bytes, held = s->rcv_mem + t->ooo_mem;
     u32 room = cap > used ? cap - used : 0;
     /* Storage held may be more than the bytes in it. */
     u32 hard = 2 * s->rcvbuf > held ? (2 * s->rcvbuf - held) / 2 : 0;
@@ -58,7 +58,7 @@ static u32 free_space(const struct tcp *t)
 
 u32 tcp_window(struct tcp *t)
 {
-    u32 now_open = t->rcv_adv - t->rcv_nxt, room = free_space(t), cap = t->s.rcvbuf / 2;
+    u32 now_open = t->rcv_adv - t->rcv_nxt, room = free_space(t), cap = tcp_window_cap(t);
     /* Silly window avoidance (RFC 9293 3.8.6.2.2): move the edge by a worthwhile step or not at all. */
     if (room < now_open || (room - now_open < MIN((u32)t->rcv_mss, cap / 2) && now_open != 0))
         room = now_open;
@@ -76,7 +76,7 @@ u32 tcp_window(struct tcp *t)
 bool tcp_window_grew(const struct tcp *t)
 {
     u32 now_open = t->rcv_adv - t->rcv_nxt, room = free_space(t);
-    return room > now_open && room - now_open >= MIN(2u * t->rcv_mss, t->s.rcvbuf / 4);
+    return room > now_open && room - now_open >= MIN(2u * t->rcv_mss, tcp_window_cap(t) / 2);
 }
 
 /* --- segments ------------------------------------------------------------------------ */

@@ -241,6 +241,8 @@ static int tcp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
 bool tcp_writable(const struct tcp *t)
 {
     const struct sock *s = &t->s;
+    if (unlikely(t->notsent_lowat != 0) && t->write_seq - t->snd_nxt >= t->notsent_lowat)
+        return false;
     return s->snd_mem < s->sndbuf && s->sndbuf - s->snd_mem >= s->snd_mem / 2;
 }
 
@@ -652,7 +654,7 @@ static void tcp_release(struct sock *s)
             tcp_send_rst(t, now);
             tcp_done(t);
         } else if (t->state == TCP_FIN_WAIT2) {
-            t->t_keep = now_ns() + TCP_FIN_TIMEOUT_NS;
+            t->t_keep = now_ns() + tcp_fin_timeout_ns(t);
             tcp_timer_set(t);
         } else {
             t->t_keep = NEVER_NS;

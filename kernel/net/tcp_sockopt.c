@@ -8,6 +8,9 @@ enum {
     TCP_USER_TIMEOUT = 18, TCP_FASTOPEN = 23, TCP_NOTSENT_LOWAT = 25,
 };
 
+#define LINGER2_MAX_S 120
+#define WINDOW_CLAMP_MIN 1152u /* half the least SO_RCVBUF of Linux */
+
 static int set_int(struct tcp *t, int name, s32 v)
 {
     u64 now = now_ns();
@@ -48,7 +51,10 @@ static int set_int(struct tcp *t, int name, s32 v)
         t->keep_cnt = (u8)v;
         return 0;
     case TCP_SYNCNT:
-        return v < 1 || v > 127 ? -EINVAL : 0;
+        if (v < 1 || v > 127)
+            return -EINVAL;
+        t->syn_cnt = (u8)v;
+        return 0;
     case TCP_DEFER_ACCEPT:
         t->defer_accept_s = v < 0 ? 0 : (u8)MIN(v, 255);
         return 0;
@@ -64,10 +70,17 @@ static int set_int(struct tcp *t, int name, s32 v)
         t->user_timeout_ms = (u32)v;
         return 0;
     case TCP_FASTOPEN:
-        return t->state == TCP_CLOSED || t->state == TCP_LISTEN ? 0 : -EINVAL; /* off, as net.ipv4.tcp_fastopen = 0 */
+        return v >= 0 && (t->state == TCP_CLOSED || t->state == TCP_LISTEN) ? 0 : -EINVAL; /* off, as net.ipv4.tcp_fastopen = 0 */
     case TCP_LINGER2:
+        t->linger2_s = (s8)(v < 0 ? -1 : MIN(v, LINGER2_MAX_S));
+        return 0;
     case TCP_WINDOW_CLAMP:
+        if (v == 0 && t->state != TCP_CLOSED)
+            return -EINVAL;
+        t->window_clamp = v == 0 ? 0 : MAX((u32)v, WINDOW_CLAMP_MIN);
+        return 0;
     case TCP_NOTSENT_LOWAT:
+        t->notsent_lowat = (u32)v;
         return 0;
     default:
         return -ENOPROTOOPT;
@@ -175,10 +188,10 @@ int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         v = t->keep_cnt != 0 ? t->keep_cnt : 9;
         break;
     case TCP_SYNCNT:
-        v = TCP_SYN_RETRIES;
+        v = t->syn_cnt != 0 ? t->syn_cnt : (s32)TCP_SYN_RETRIES;
         break;
     case TCP_LINGER2:
-        v = (s32)(TCP_FIN_TIMEOUT_NS / NSEC_PER_SEC);
+        v = t->linger2_s < 0 ? -1 : (s32)(tcp_fin_timeout_ns(t) / NSEC_PER_SEC);
         break;
     case TCP_DEFER_ACCEPT:
         v = t->defer_accept_s;
@@ -190,10 +203,12 @@ int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         v = (s32)t->user_timeout_ms;
         break;
     case TCP_WINDOW_CLAMP:
+        v = (s32)t->window_clamp;
+        break;
     case TCP_FASTOPEN:
         break;
     case TCP_NOTSENT_LOWAT:
-        v = -1;
+        v = (s32)t->notsent_lowat;
         break;
     case TCP_CONGESTION: {
         char reno[16] = "reno";

@@ -63,7 +63,7 @@ static u32 timed_out(struct tcp *t)
 
 static u32 rexmit_syn(struct tcp *t, u64 now)
 {
-    u32 max = t->state == TCP_SYN_SENT ? TCP_SYN_RETRIES : TCP_SYNACK_RETRIES;
+    u32 max = t->state == TCP_SYN_SENT ? (t->syn_cnt != 0 ? t->syn_cnt : TCP_SYN_RETRIES) : TCP_SYNACK_RETRIES;
     bool late = t->user_timeout_ms != 0 && now - t->first_unacked_ns >= (u64)t->user_timeout_ms * NSEC_PER_MSEC;
     if (t->syn_tries > max || late || (t->s.soft_err == EHOSTUNREACH && t->syn_tries > 2))
         return timed_out(t);

@@ -859,6 +859,85 @@ TEST(idle_connection_is_small)
     CHECK(sizeof(struct pkt) + sizeof(struct pkt_store) + NET_HEADROOM + 1500 <= 2048);
 }
 
+static s32 option(struct sock *x, int name, s32 set)
+{
+    s32 v = -7;
+    u32 len = sizeof v;
+    CHECK_EQ(sock_setopt(x, IPPROTO_TCP, name, &set, sizeof set), 0);
+    CHECK_EQ(sock_getopt(x, IPPROTO_TCP, name, &v, &len), 0);
+    return v;
+}
+
+TEST(options_have_effect)
+{
+    static char bulk[200000];
+    open_conn(false);
+    s32 bad = 0;
+    CHECK_EQ(option(s, 7, 2), 2);                                        /* TCP_SYNCNT */
+    CHECK_EQ(sock_setopt(s, IPPROTO_TCP, 7, &bad, sizeof bad), -EINVAL);
+    CHECK_EQ(sock_setopt(s, IPPROTO_TCP, 10, &bad, sizeof bad), -EINVAL); /* TCP_WINDOW_CLAMP 0 while open */
+    CHECK_EQ(sock_setopt(s, 1, 46, &bad, sizeof bad), -ENOPROTOOPT);      /* SO_BUSY_POLL: no such thing here */
+    CHECK_EQ(option(s, 10, 1), 1152);
+    struct tcp *t = conn(s);
+    CHECK_EQ(option(s, 25, 5000), 5000);                                 /* TCP_NOTSENT_LOWAT */
+    CHECK_EQ(sock_poll(s, NULL) & POLLOUT, POLLOUT);
+    CHECK(send_bytes(s, bulk, sizeof bulk, MSG_DONTWAIT) > 0);
+    CHECK(t->write_seq - t->snd_nxt >= 5000);
+    CHECK_EQ(sock_poll(s, NULL) & POLLOUT, 0); /* room in the buffer, but enough waits there */
+    CHECK_EQ(option(s, 25, 0), 0);
+    CHECK_EQ(option(s, 8, 3), 3);                                        /* TCP_LINGER2 */
+    CHECK_EQ(option(s, 8, 1000), 120);
+    CHECK_EQ(option(s, 8, -9), -1);
+    CHECK_EQ(option(s, 8, 0), 60);
+    close_all();
+}
+
+TEST(linger2_shortens_fin_wait2)
+{
+    open_conn(false);
+    CHECK_EQ(option(s, 8, 3), 3);
+    struct tcp *t = conn(s);
+    sock_get(s);
+    sock_release(s);
+    wire_flush();
+    sleep_ns(NSEC_PER_MSEC);
+    peer_send_at(&p, t->rcv_nxt, t->snd_max, TH_ACK, NULL, 0, NULL, 0);
+    sleep_ns(NSEC_PER_MSEC);
+    CHECK_EQ(t->state, TCP_FIN_WAIT2);
+    sleep_ns(2 * NSEC_PER_SEC);
+    CHECK_EQ(t->state, TCP_FIN_WAIT2);
+    sleep_ns(2 * NSEC_PER_SEC);
+    CHECK_EQ(t->state, TCP_CLOSED);
+    sock_put(s);
+    wire_flush();
+    sock_release(l);
+    check_no_leak();
+}
+
+TEST(window_clamp_bounds_the_window)
+{
+    open_conn(false);
+    CHECK_EQ(option(l, 10, 3000), 3000);
+    struct peer q = { .ip = PEER_IP, .port = 777, .seq = 5, .wnd = 1000 };
+    peer_connect(&q, 80);
+    struct sock *c = must_accept(l);
+    char data[1000], back[1000];
+    memset(data, 'x', sizeof data);
+    for (int i = 0; i < 30; i++) { /* the window never grows past the clamp, and never gets stuck below it */
+        struct tcp *t = conn(c);
+        CHECK(t->rcv_adv - t->rcv_nxt <= 3000);
+        CHECK(t->rcv_adv - t->rcv_nxt >= 1000);
+        peer_send_at(&q, t->rcv_nxt, t->snd_una, TH_ACK, NULL, 0, data, sizeof data);
+        sleep_ns(NSEC_PER_MSEC);
+        CHECK_EQ(recv_bytes(c, back, sizeof back, 0), (s64)sizeof back);
+        sleep_ns(50 * NSEC_PER_MSEC);
+        wire_flush();
+    }
+    sock_release(c);
+    wire_flush();
+    close_all();
+}
+
 TEST(tcp_info)
 {
     open_conn(true);
