@@ -184,7 +184,7 @@ static ALWAYS_INLINE struct chain *chain_of(struct kmem_cache *c, const struct p
 /* A CPU without a chain of its own (more came up than were announced) has no business here. */
 static NOINLINE void *alloc_slow(struct kmem_cache *c, unsigned flags)
 {
-    for (unsigned try = 0; try < 2; try++) {
+    for (;;) { /* others may take all of a fresh slab: only a lack of pages ends it */
         struct page *p = page_alloc(c->order, flags & (ALLOC_ATOMIC | ALLOC_NORETRY));
         if (p == NULL)
             return NULL;
@@ -203,7 +203,6 @@ static NOINLINE void *alloc_slow(struct kmem_cache *c, unsigned flags)
         if (obj != NULL)
             return obj;
     }
-    return NULL;
 }
 
 static ALWAYS_INLINE void *cache_alloc(struct kmem_cache *c, unsigned flags)
