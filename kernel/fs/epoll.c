@@ -33,6 +33,7 @@
 #define PRIVATE_BITS (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
 #define EXCLUSIVE_OK (POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 #define MAX_NESTING 5
+#define WAKE_WAITERS (1u << 27) /* no poll bit: for those in epoll_collect(), not for who polls the epoll file */
 #define BATCH 16
 
 struct epoll {
@@ -40,6 +41,7 @@ struct epoll {
     struct rb_root items;     /* mutex */
     struct spinlock lock;     /* irqsave */
     struct list ready;        /* lock */
+    bool collecting;          /* mutex; read without: ready items may be out of the list for a moment */
     struct waitqueue wq;      /* epoll_collect() and pollers of the epoll file */
     struct file *file;
 };
@@ -283,13 +285,22 @@ static struct item *pop_ready(struct epoll *ep)
     return n != NULL ? list_entry(n, struct item, ready_node) : NULL;
 }
 
+static inline bool any_ready(const struct epoll *ep)
+{
+    return !list_empty(&ep->ready) || atomic_load(&ep->collecting);
+}
+
+/* What is still ready goes back, and is for the next thread that waits. */
 static void push_back_ready(struct epoll *ep, struct list *again)
 {
-    if (list_empty(again))
-        return;
-    u64 flags = spin_lock_irqsave(&ep->lock);
-    list_splice_back(&ep->ready, again);
-    spin_unlock_irqrestore(&ep->lock, flags);
+    if (!list_empty(again)) {
+        u64 flags = spin_lock_irqsave(&ep->lock);
+        list_splice_back(&ep->ready, again);
+        spin_unlock_irqrestore(&ep->lock, flags);
+    }
+    atomic_store(&ep->collecting, false);
+    if (!list_empty(&ep->ready))
+        wake_waiters(&ep->wq, WAKE_WAITERS);
 }
 
 /* Up to max events. Level-triggered items go back behind those that were not looked at. */
@@ -301,6 +312,7 @@ static int collect(struct epoll *ep, uaddr_t to, int max)
     bool fault = false;
     struct item *it;
     mutex_lock(&ep->mutex);
+    atomic_store(&ep->collecting, true);
     while (done + n < max && !fault && (it = pop_ready(ep)) != NULL) {
         u32 r = item_ready(it);
         if (r == 0)
@@ -329,8 +341,6 @@ static int collect(struct epoll *ep, uaddr_t to, int max)
     mutex_unlock(&ep->mutex);
     return done == 0 && fault ? -EFAULT : done;
 }
-
-static inline bool any_ready(const struct epoll *ep) { return !list_empty(&ep->ready); }
 
 int epoll_collect(struct file *epf, uaddr_t events, int max, u64 deadline_ns)
 {
@@ -363,7 +373,9 @@ static u32 epoll_poll(struct file *f, struct poll_table *pt)
     poll_wait(&ep->wq, pt);
     if (!any_ready(ep))
         return 0;
+    struct list none = LIST_INIT(none);
     mutex_lock(&ep->mutex);
+    atomic_store(&ep->collecting, true);
     struct item *it;
     while (r == 0 && (it = pop_ready(ep)) != NULL) {
         if (item_ready(it) == 0)
@@ -371,6 +383,7 @@ static u32 epoll_poll(struct file *f, struct poll_table *pt)
         r = POLLIN | POLLRDNORM;
         make_ready(it);
     }
+    push_back_ready(ep, &none);
     mutex_unlock(&ep->mutex);
     return r;
 }

@@ -21,10 +21,14 @@ struct file *file_alloc(u32 flags, const struct cred *c)
     return f;
 }
 
+void (*file_locks_gone)(struct file *f);
+
 void file_put(struct file *f)
 {
     if (f == NULL || !ref_put(&f->refs))
         return;
+    if (unlikely(f->had_locks))
+        file_locks_gone(f);
     if (unlikely(!list_empty(&f->epoll_items)))
         epoll_file_gone(f);
     if (f->ops->release != NULL)

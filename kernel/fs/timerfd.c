@@ -2,6 +2,10 @@
 /*
  * timerfd_create(2). The timer fires once; the expirations of an interval are counted when
  * somebody looks, and then it is started again: a short interval that nobody reads costs nothing.
+ *
+ * Timers at a time of the wall clock are on a list: when that clock is set, they are started for
+ * their new moment, and those that asked for it (TFD_TIMER_CANCEL_ON_SET) are told by ECANCELED.
+ * Lock order: wall_lock > timerfd->lock.
  */
 #include "fs_impl.h"
 #include "base/fmt.h"
@@ -26,7 +30,13 @@ struct timerfd {
     bool armed, fired;     /* lock: fired = must be started again for its interval */
     int clock;             /* const */
     int set_flags;         /* lock */
+    bool canceled;         /* lock; read without by poll: the wall clock was set */
+    u64 wall_deadline_ns;  /* lock: what deadline_ns is on the wall clock, before the first expiration */
+    struct list wall_node; /* wall_lock */
 };
+
+static struct spinlock wall_lock = SPINLOCK_INIT("timerfd_wall"); /* _bh */
+static struct list wall_timers = LIST_INIT(wall_timers);          /* wall_lock */
 
 static const struct file_ops timerfd_ops;
 
@@ -54,6 +64,7 @@ static void catch_up(struct timerfd *t, bool count)
     if (count)
         atomic_store(&t->ticks, t->ticks + n);
     t->deadline_ns += (n + 1) * t->interval_ns;
+    t->wall_deadline_ns = t->wall_deadline_ns != 0 ? t->wall_deadline_ns + (n + 1) * t->interval_ns : 0;
     t->fired = false;
     ktimer_start(&t->timer, t->deadline_ns);
 }
@@ -73,17 +84,31 @@ static u64 take(struct timerfd *t)
     return n;
 }
 
+static bool on_wall_clock(const struct timerfd *t)
+{
+    return t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM;
+}
+
+static bool take_cancel(struct timerfd *t)
+{
+    return unlikely(atomic_load(&t->canceled)) && atomic_xchg(&t->canceled, false);
+}
+
 static s64 timerfd_read(struct file *f, struct uio *u, u64 *pos)
 {
     struct timerfd *t = f->private;
     if (u->remaining < sizeof(u64))
         return -EINVAL;
+    if (take_cancel(t))
+        return -ECANCELED;
     u64 n = take(t);
     if (n == 0) {
         if ((f->flags & O_NONBLOCK) != 0)
             return -EAGAIN;
-        int err = wait_event_interruptible(&t->wq, (n = take(t)) != 0);
-        if (err != 0 && n == 0)
+        int err = wait_event_interruptible(&t->wq, atomic_load(&t->canceled) || (n = take(t)) != 0);
+        if (n == 0 && take_cancel(t))
+            return -ECANCELED;
+        if (n == 0)
             return err;
     }
     return put_number(u, n);
@@ -93,12 +118,15 @@ static u32 timerfd_poll(struct file *f, struct poll_table *pt)
 {
     struct timerfd *t = f->private;
     poll_wait(&t->wq, pt);
-    return atomic_load(&t->ticks) != 0 ? POLLIN | POLLRDNORM : 0;
+    return atomic_load(&t->ticks) != 0 || atomic_load(&t->canceled) ? POLLIN | POLLRDNORM : 0;
 }
 
 static void timerfd_release(struct file *f)
 {
     struct timerfd *t = f->private;
+    spin_lock_bh(&wall_lock);
+    list_remove_init(&t->wall_node);
+    spin_unlock_bh(&wall_lock);
     ktimer_cancel_sync(&t->timer);
     kfree(t);
 }
@@ -150,6 +178,7 @@ int timerfd_open(int clock, u32 flags, struct file **ret)
     ktimer_init(&t->timer, timer_fired);
     wq_init(&t->wq, "timerfd");
     spin_init(&t->lock, "timerfd");
+    list_init(&t->wall_node);
     t->clock = clock;
     int err = file_create_anon("[timerfd]", &timerfd_ops, t, O_RDWR | (flags & O_NONBLOCK), ret);
     if (err != 0)
@@ -163,7 +192,7 @@ static u64 deadline_of(const struct timerfd *t, int flags, u64 value_ns)
     u64 now = now_ns(), d;
     if ((flags & TFD_TIMER_ABSTIME) == 0)
         return __builtin_add_overflow(now, value_ns, &d) ? NEVER_NS - 1 : d;
-    if (t->clock != CLOCK_REALTIME && t->clock != CLOCK_REALTIME_ALARM)
+    if (!on_wall_clock(t))
         return value_ns;
     u64 wall = wall_ns();
     if (value_ns <= wall)
@@ -177,24 +206,53 @@ int timerfd_set(struct file *f, int flags, u64 value_ns, u64 interval_ns, u64 *r
         return -EINVAL;
     struct timerfd *t = f->private;
     u64 old_value, old_interval;
+    bool listed = value_ns != 0 && (flags & TFD_TIMER_ABSTIME) != 0 && on_wall_clock(t);
+    spin_lock_bh(&wall_lock);
+    list_remove_init(&t->wall_node);
+    spin_unlock_bh(&wall_lock);
     ktimer_cancel_sync(&t->timer);
-    spin_lock_bh(&t->lock);
+    spin_lock_bh(&wall_lock); /* the clock is not set between the look at it and the place on the list */
+    spin_lock(&t->lock);
     remaining(t, &old_value, &old_interval);
     atomic_store(&t->ticks, 0);
     t->armed = value_ns != 0;
     t->fired = false;
     t->interval_ns = interval_ns;
     t->set_flags = flags;
+    atomic_store(&t->canceled, false);
+    t->wall_deadline_ns = value_ns;
     if (t->armed) {
         t->deadline_ns = deadline_of(t, flags, value_ns);
         ktimer_start(&t->timer, t->deadline_ns);
     }
-    spin_unlock_bh(&t->lock);
+    spin_unlock(&t->lock);
+    if (listed && list_empty(&t->wall_node)) /* another thread may be setting it, too */
+        list_push_back(&wall_timers, &t->wall_node);
+    spin_unlock_bh(&wall_lock);
     if (ret_old_value != NULL)
         *ret_old_value = old_value;
     if (ret_old_interval != NULL)
         *ret_old_interval = old_interval;
     return 0;
+}
+
+void timerfd_wall_changed(void)
+{
+    spin_lock_bh(&wall_lock);
+    list_for_each(t, &wall_timers, struct timerfd, wall_node) {
+        spin_lock(&t->lock);
+        bool cancel = (t->set_flags & TFD_TIMER_CANCEL_ON_SET) != 0;
+        if (cancel)
+            atomic_store(&t->canceled, true);
+        if (t->armed && !t->fired && t->wall_deadline_ns != 0) {
+            t->deadline_ns = deadline_of(t, TFD_TIMER_ABSTIME, t->wall_deadline_ns);
+            ktimer_start(&t->timer, t->deadline_ns);
+        }
+        spin_unlock(&t->lock);
+        if (cancel)
+            wq_wake(&t->wq, POLLIN | POLLRDNORM);
+    }
+    spin_unlock_bh(&wall_lock);
 }
 
 int timerfd_get(struct file *f, u64 *ret_value, u64 *ret_interval)

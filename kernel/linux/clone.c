@@ -91,10 +91,8 @@ static s64 do_clone(const struct clone_args *a)
     thread_set_nice(th, self->thread->nice);
     thread_set_affinity(th, self->thread->affinity);
     /* A bad address here is not an error in Linux either. */
-    if ((a->flags & CLONE_PARENT_SETTID) && put_user_u32(a->parent_tid, t->tid) < 0) {
-        r = -EFAULT;
-        goto out;
-    }
+    if (a->flags & CLONE_PARENT_SETTID)
+        (void)put_user_u32(a->parent_tid, t->tid);
     if (a->flags & CLONE_CHILD_CLEARTID)
         t->clear_child_tid = a->child_tid;
     if (a->flags & CLONE_CHILD_SETTID)
@@ -159,7 +157,7 @@ s64 sys_exit(int code)
     struct task *t = current_task();
     struct process *p = t->proc;
     spin_lock_bh(&p->lock);
-    if (!p->group_exit && p->ntasks == 1) {
+    if (!p->group_exit) { /* of several threads the last one's counts */
         p->exit_code = code & 0xff;
         p->exit_signal = 0;
     }

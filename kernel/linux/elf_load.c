@@ -112,7 +112,8 @@ int elf_map(struct elf_image *img, struct addrspace *as, u64 hint)
     if (info->position_independent) {
         /* Find room for the whole span; the segments replace it piece by piece. */
         struct map_request req = {
-            .addr = ALIGN_DOWN(hint, info->align), .len_bytes = info->high - info->low + (info->align - PAGE_SIZE),
+            .addr = ALIGN_DOWN(hint, info->align),
+            .len_bytes = info->high - ALIGN_DOWN(info->low, info->align) + (info->align - PAGE_SIZE),
         };
         uaddr_t base;
         int r = as_map(as, &req, &base);

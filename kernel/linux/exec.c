@@ -147,12 +147,22 @@ static int apply_script(struct exec *e, const char *line, size_t len, const char
     return 0;
 }
 
+/* What an array takes on the stack: strings and pointers. */
+static u64 array_bytes(char *const *a)
+{
+    u64 n = 0;
+    for (; a != NULL && *a != NULL; a++)
+        n += strlen(*a) + 1 + sizeof *a;
+    return n;
+}
+
 static int map_stack(struct exec *e, uaddr_t *ret_top)
 {
     u64 limit = rlimit_of(current_process(), RLIMIT_STACK);
     u64 top = PLAT_USER_MAX - PAGE_SIZE - random_below(STACK_ASLR_PAGES) * PAGE_SIZE;
+    u64 size = STACK_START_SIZE + ALIGN_UP(array_bytes(e->argv) + array_bytes(e->envp), PAGE_SIZE);
     struct map_request req = {
-        .addr = top - STACK_START_SIZE, .len_bytes = STACK_START_SIZE, .fixed = true,
+        .addr = top - size, .len_bytes = size, .fixed = true,
         .prot = PROT_READ | PROT_WRITE,
         .flags = VMA_GROWSDOWN | VMA_STACK | VMA_MAYWRITE,
     };

@@ -56,6 +56,17 @@ static void drop(struct lock *l)
     kfree(l);
 }
 
+/* Locks of an open file end with it, which may be after its last descriptor (mmap, a call on its way). */
+static void file_gone(struct file *f)
+{
+    spin_lock(&locks_lock);
+    list_for_each_safe(l, &all_locks, struct lock, node)
+        if (l->owner == f)
+            drop(l);
+    spin_unlock(&locks_lock);
+    wq_wake_all(&locks_wq, 0);
+}
+
 /* Take `range` away from what its owner holds. `spare` serves a lock cut in two; true = used. */
 static bool cut(const struct lock *range, struct lock *spare)
 {
@@ -80,9 +91,13 @@ static bool cut(const struct lock *range, struct lock *spare)
     return used;
 }
 
-/* Take or release. 0, -EAGAIN (would wait), -ENOMEM, -ERESTARTSYS. */
-static s64 apply(const struct lock *want, bool release, bool wait)
+/* Take or release on f. 0, -EAGAIN (would wait), -ENOMEM, -ERESTARTSYS. */
+static s64 apply(struct file *f, const struct lock *want, bool release, bool wait)
 {
+    if (want->owner == f) {
+        file_locks_gone = file_gone;
+        f->had_locks = true;
+    }
     for (;;) {
         struct lock *l = kmalloc(sizeof *l, 0), *spare = kmalloc(sizeof *spare, 0);
         if (l == NULL || spare == NULL) {
@@ -187,7 +202,7 @@ s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg)
         return -EINVAL;
     if ((fl.type == F_RDLCK && !f->can_read) || (fl.type == F_WRLCK && !f->can_write))
         return -EBADF;
-    return apply(&want, fl.type == F_UNLCK, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+    return apply(f, &want, fl.type == F_UNLCK, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
 }
 
 s64 sys_flock(int fd, u32 op)
@@ -201,7 +216,7 @@ s64 sys_flock(int fd, u32 op)
     s64 r = -EBADF;
     if (!(f->flags & O_PATH)) {
         struct lock want = {.inode = f->inode, .owner = f, .kind = KIND_FLOCK, .write = what == LOCK_EX, .end = OFFSET_MAX};
-        r = apply(&want, what == LOCK_UN, !(op & LOCK_NB));
+        r = apply(f, &want, what == LOCK_UN, !(op & LOCK_NB));
     }
     file_put(f);
     return r;
@@ -209,12 +224,11 @@ s64 sys_flock(int fd, u32 op)
 
 void locks_file_closed(struct file *f, struct process *p)
 {
-    /* POSIX locks go when the process closes any descriptor of the file; the file's own
-     * when it is closed for good: the caller's reference is then the last one. */
-    bool last = ref_count(&f->refs) == 1, any = false;
+    /* POSIX locks go when the process closes any descriptor of the file. */
+    bool any = false;
     spin_lock(&locks_lock);
     list_for_each_safe(l, &all_locks, struct lock, node)
-        if ((l->kind == KIND_POSIX && l->owner == p && l->inode == f->inode) || (l->kind != KIND_POSIX && l->owner == f && last)) {
+        if (l->kind == KIND_POSIX && l->owner == p && l->inode == f->inode) {
             drop(l);
             any = true;
         }

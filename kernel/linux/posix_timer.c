@@ -4,13 +4,15 @@
  *
  * Wall-clock kinds are one kernel timer each. CPU-time kinds look again when the
  * process can first have used the time that is left, and sleep in between.
- * A periodic timer whose signal still waits counts overruns instead of queueing more.
+ * A periodic timer whose signal still waits counts overruns instead of queueing more. However short its
+ * period, it fires no oftener than each MIN_PERIOD_NS, or the bottom half would never get to its end.
  */
 #include "task.h"
 #include "base/str.h"
 
 #define MAX_TIMERS 4096
 #define DELAYTIMER_MAX INT32_MAX
+#define MIN_PERIOD_NS (50 * NSEC_PER_USEC)
 #define SIGEV_SIGNAL 0
 #define SIGEV_NONE 1
 #define SIGEV_THREAD 2
@@ -31,6 +33,12 @@ static u64 kernel_deadline(bool cpu_time, u64 deadline, u64 now)
     return cpu_time ? deadline_after(MAX(deadline - now, NSEC_PER_MSEC)) : deadline;
 }
 
+/* The same from a timer that has just fired. */
+static u64 next_deadline(bool cpu_time, u64 deadline, u64 now)
+{
+    return MAX(kernel_deadline(cpu_time, deadline, now), now_ns() + MIN_PERIOD_NS);
+}
+
 static void itimer_fire(struct ktimer *kt)
 {
     struct itimer *it = container_of(kt, struct itimer, timer);
@@ -47,7 +55,7 @@ static void itimer_fire(struct ktimer *kt)
         else if (due)
             it->deadline_ns = 0;
         if (it->deadline_ns != 0)
-            ktimer_start(kt, kernel_deadline(k != ITIMER_REAL, it->deadline_ns, now));
+            ktimer_start(kt, next_deadline(k != ITIMER_REAL, it->deadline_ns, now));
     }
     spin_unlock_bh(&p->lock);
     if (due)
@@ -197,7 +205,7 @@ static void timer_fire(struct ktimer *kt)
             t->deadline_ns = 0;
         }
         if (t->deadline_ns != 0)
-            ktimer_start(kt, kernel_deadline(is_cpu_clock(t->clock), t->deadline_ns, now));
+            ktimer_start(kt, next_deadline(is_cpu_clock(t->clock), t->deadline_ns, now));
     }
     spin_unlock_bh(&p->lock);
     if (!due || t->notify == SIGEV_NONE)
@@ -273,22 +281,21 @@ s64 sys_timer_create(int clock, uaddr_t uevent, uaddr_t uid)
     t->signo = ev.signo;
     ktimer_init(&t->timer, timer_fire);
     spin_lock_bh(&p->lock);
-    t->id = p->next_timer_id++;
-    u32 n = 0;
+    u32 id = t->id = p->next_timer_id++, n = 0; /* once linked, another thread may guess it and delete the timer */
+    t->value = uevent != 0 ? ev.value : id;
     list_for_each(o, &p->timers, struct posix_timer, node)
         n++;
     bool room = n < MAX_TIMERS;
     if (room)
         list_push_back(&p->timers, &t->node);
     spin_unlock_bh(&p->lock);
-    t->value = uevent != 0 ? ev.value : t->id;
     if (!room) {
         task_put(target);
         kfree(t);
         return -EAGAIN;
     }
-    if (put_user_u32(uid, t->id) < 0) {
-        sys_timer_delete((int)t->id);
+    if (put_user_u32(uid, id) < 0) {
+        sys_timer_delete((int)id);
         return -EFAULT;
     }
     return 0;

@@ -186,7 +186,7 @@ static int send(struct process *p, struct task *target, const struct ksiginfo *i
         r = enqueue_locked(p, target != NULL ? &target->pending : &p->pending, info, timer);
         if (r == 0 && taker != NULL)
             signal_recalc_locked(taker);
-        if (r == 0 && wq_active(&p->signal_wq))
+        if (r == 0)
             wq_wake_all(&p->signal_wq, 1 /* POLLIN */);
     }
     spin_unlock(&p->sighand->lock);

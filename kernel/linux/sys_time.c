@@ -84,8 +84,10 @@ static s64 set_wall(u64 ns)
     if (!capable(CAP_SYS_TIME))
         return -EPERM;
     int r = wall_set(ns);
-    if (r == 0)
+    if (r == 0) {
         vdso_clock_changed();
+        timerfd_wall_changed();
+    }
     return r;
 }
 

@@ -101,6 +101,14 @@ static int put_fpu(uaddr_t at)
     return copy_to_user(at + SW_OFFSET, &sw, sizeof sw);
 }
 
+/* The state a program starts with. The area is the state from here on: live registers are
+ * forgotten first, or a switch while it is being filled would save them over it. */
+static void fresh_fpu(struct thread *th)
+{
+    thread_fpu_reload(th);
+    arch_fpu_reset(th->fpu);
+}
+
 /* Take state from the program. Every bit that the CPU would refuse is checked or masked. */
 static int get_fpu(uaddr_t at)
 {
@@ -110,9 +118,7 @@ static int get_fpu(uaddr_t at)
     struct sw_bytes sw;
     u32 magic2 = 0;
     if (at == 0) {
-        thread_fpu_sync(th);
-        arch_fpu_reset(area);
-        thread_fpu_reload(th);
+        fresh_fpu(th);
         return 0;
     }
     if (!IS_ALIGNED(at, 16) || copy_from_user(&sw, at + SW_OFFSET, sizeof sw) < 0)
@@ -120,8 +126,7 @@ static int get_fpu(uaddr_t at)
     bool extended = n > FXSAVE_SIZE && sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size >= FXSAVE_SIZE + XSAVE_HEADER &&
                     sw.xstate_size <= n && sw.extended_size >= sw.xstate_size &&
                     get_user_u32(at + sw.xstate_size, &magic2) == 0 && magic2 == FP_XSTATE_MAGIC2;
-    thread_fpu_sync(th); /* from here the area is the state */
-    arch_fpu_reset(area);
+    fresh_fpu(th);
     int r = copy_from_user(area, at, extended ? sw.xstate_size : FXSAVE_SIZE);
     u32 mxcsr = get_u32(area + 24) & 0xffff;
     put_u32(area + 24, mxcsr);
@@ -133,7 +138,6 @@ static int get_fpu(uaddr_t at)
     }
     if (r < 0)
         arch_fpu_reset(area);
-    thread_fpu_reload(th);
     return r;
 }
 
@@ -195,6 +199,7 @@ int signal_push_frame(struct trap_frame *f, const struct ksigaction *act, const 
     f->rip = act->handler;
     f->rsp = at;
     f->rflags &= ~(RFLAGS_DF | RFLAGS_TF | RFLAGS_RF);
+    fresh_fpu(current_thread()); /* a full x87 stack or unmasked exceptions are not for the handler */
     arch_frame_leave_syscall(f);
     return 0;
 }

@@ -103,10 +103,12 @@ static int advise_area(struct vma *v, uaddr_t start, uaddr_t end, int advice)
     u64 first = vma_index(v, start), n = (end - start) >> PAGE_SHIFT;
     switch (advice) {
     case MADV_DONTNEED:
-        if (v->flags & VMA_LOCKED)
+        if (v->flags & (VMA_LOCKED | VMA_SPECIAL))
             return -EINVAL;
         return as_zap(v->as, start, end);
     case MADV_DONTNEED_LOCKED:
+        if (v->flags & VMA_SPECIAL)
+            return -EINVAL;
         return as_zap(v->as, start, end);
     case MADV_FREE: /* giving the pages back at once is allowed: a later read may see zeros */
         if (!vma_private_anon(v) || (v->flags & VMA_LOCKED))

@@ -15,7 +15,7 @@
 /* Map what is mapped in [from, from + len) at `to` as well. pt_lock held. */
 static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len)
 {
-    for (u64 off = 0; off < len;) {
+    for (u64 off = 0; (off = plat_next_mapped(&as->plat, from + off, from + len) - from) < len;) {
         paddr_t pa;
         unsigned hw;
         u64 n = PAGE_SIZE;
@@ -44,7 +44,7 @@ static int move_pages(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len)
         err = plat_unmap(&as->plat, from, len, NULL, NULL);
     if (err != 0) {
         /* An interrupted plat_unmap() of the old place left part of it: put that back from the new one. */
-        for (u64 off = 0; off < len; off += PAGE_SIZE) {
+        for (u64 off = 0; (off = plat_next_mapped(&as->plat, to + off, to + len) - to) < len; off += PAGE_SIZE) {
             paddr_t pa;
             unsigned hw;
             if (plat_lookup(&as->plat, to + off, &pa, &hw) && !plat_lookup(&as->plat, from + off, NULL, NULL))

@@ -7,6 +7,7 @@
 #include "as_impl.h"
 #include "kern/log.h"
 #include "kern/pagecache.h"
+#include "kern/thread.h"
 #include "pagecache_impl.h"
 
 #define ZAP_SLICE (64UL << 20) /* bottom halves are off for one slice */
@@ -75,6 +76,7 @@ int as_zap(struct addrspace *as, uaddr_t start, uaddr_t end)
             start += n;
         else if (++tries > 3 || page_reclaim(8) == 0)
             return err;
+        cond_resched();
     }
     return 0;
 }
@@ -93,7 +95,7 @@ static bool overlap(const struct vma *v, u64 first, u64 last, uaddr_t *ret_start
 /* Private copies stay: only pages that are the cache's. */
 static void unmap_cache_pages(struct zap *z, uaddr_t start, uaddr_t end)
 {
-    for (uaddr_t va = start; va < end; va += PAGE_SIZE) {
+    for (uaddr_t va = start; (va = plat_next_mapped(&z->as->plat, va, end)) < end; va += PAGE_SIZE) {
         paddr_t pa;
         struct page *p;
         if (plat_lookup(&z->as->plat, va, &pa, NULL) && (p = counted_page(pa)) != NULL && p->kind == PAGE_CACHE)

@@ -161,9 +161,12 @@ int futex_wait(uaddr_t addr, u32 value, u32 bitset, bool shared, u64 deadline_ns
             return err;
         w.bucket = bucket_of(&w.key);
         spin_lock(&w.bucket->lock);
+        list_push_back(&w.bucket->waiters, &w.node);
+        atomic_fence(); /* on the list, then the word is read: pairs with futex_wake() */
         err = read_word_nofault(addr, &found);
         if (err == 0 && found == value)
             break;
+        list_remove(&w.node);
         spin_unlock(&w.bucket->lock);
         if (err == 0)
             return -EAGAIN;
@@ -171,7 +174,6 @@ int futex_wait(uaddr_t addr, u32 value, u32 bitset, bool shared, u64 deadline_ns
         if (err != 0)
             return err;
     }
-    list_push_back(&w.bucket->waiters, &w.node);
     thread_prepare_block(true);
     spin_unlock(&w.bucket->lock);
 
@@ -202,7 +204,7 @@ int futex_wake(uaddr_t addr, unsigned max, u32 bitset, bool shared)
     if (err != 0)
         return err;
     struct bucket *b = bucket_of(&key);
-    atomic_fence(); /* the program's store to the word, then this look; the waiter locks, then reads the word */
+    atomic_fence(); /* the program's store to the word, then this look; the waiter does it the other way round */
     if (list_empty(&b->waiters))
         return 0;
     spin_lock(&b->lock);

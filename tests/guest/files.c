@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -323,6 +324,15 @@ static void locks(void)
     o.l_start = 20;
     SHOW(fcntl(b, F_OFD_SETLK, &o));
     close(a), close(b);
+    a = open("lock", O_RDWR); /* a mapping keeps the open file, and so its lock */
+    SHOW(flock(a, LOCK_EX));
+    void *m = mmap(NULL, 4096, PROT_READ, MAP_SHARED, a, 0);
+    close(a);
+    a = open("lock", O_RDWR);
+    SHOW(flock(a, LOCK_EX | LOCK_NB));
+    SHOW(munmap(m, 4096));
+    SHOW(flock(a, LOCK_EX | LOCK_NB));
+    close(a);
 }
 
 static void attributes(void)

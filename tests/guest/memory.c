@@ -208,6 +208,27 @@ int main(void)
     SHOW_TRUE(p != MAP_FAILED);
     SHOW(munmap(p, 1UL << 40));
 
+    section("sparse");
+    big = 1UL << 43;
+    p = map(big, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    q = map(big, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    SHOW_TRUE(p != MAP_FAILED && q != MAP_FAILED);
+    p[big / 3] = 7;
+    SHOW_TRUE(mremap(p, big, big, MREMAP_MAYMOVE | MREMAP_FIXED, q) == q);
+    SHOW(q[big / 3]);
+    SHOW(q[big / 2]);
+    SHOW(munmap(q, big));
+    big = 1UL << 40;
+    int sparse = memfd_create("sparse", 0);
+    SHOW(ftruncate(sparse, PAGE));
+    p = mmap(NULL, big, PROT_READ | PROT_WRITE, MAP_SHARED, sparse, 0);
+    SHOW_TRUE(p != MAP_FAILED);
+    p[0] = 1;
+    SHOW(ftruncate(sparse, 0));
+    SHOW_STR(touch(p, false));
+    SHOW(munmap(p, big));
+    close(sparse);
+
     section("lock");
     p = map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     SHOW(mlock(p, PAGE));

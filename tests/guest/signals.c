@@ -74,8 +74,32 @@ static void faults(void)
     printf("changed register: %ld\n", rbx);
 }
 
+static volatile unsigned handler_mxcsr;
+static volatile unsigned short handler_control, handler_status;
+
+static void look_at_fpu(int sig)
+{
+    __asm__ volatile("stmxcsr %0; fnstcw %1; fnstsw %2" : "=m"(handler_mxcsr), "=m"(handler_control), "=m"(handler_status));
+}
+
 static void floating_point(void)
 {
+    section("a handler starts with a floating point state of its own");
+    unsigned mxcsr = 0x7f80;
+    unsigned short control = 0x27f, status;
+    sigset_t usr2;
+    sigemptyset(&usr2);
+    sigaddset(&usr2, SIGUSR2);
+    sigprocmask(SIG_UNBLOCK, &usr2, NULL);
+    signal(SIGUSR2, look_at_fpu);
+    __asm__ volatile("ldmxcsr %0; fldcw %1; fld1; fld1; fld1; fld1; fld1; fld1; fld1" ::"m"(mxcsr), "m"(control));
+    raise(SIGUSR2);
+    __asm__ volatile("stmxcsr %0; fnstcw %1; fnstsw %2; fninit" : "=m"(mxcsr), "=m"(control), "=m"(status));
+    SHOW(handler_mxcsr), SHOW(handler_control), SHOW(handler_status >> 11 & 7);
+    SHOW(mxcsr), SHOW(control), SHOW(status >> 11 & 7);
+    mxcsr = 0x1f80;
+    __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
+
     section("floating point survives a handler");
     double a = 1.5, b = 2.25;
     register double x __asm__("xmm5") = a;
@@ -246,5 +270,26 @@ int main(void)
     SHOW(timer_delete(t));
     SHOW(timer_delete(t));
     SHOW(timer_create(77, &ev, &t));
+
+    section("periods shorter than a signal takes");
+    sigset_t waiting;
+    sigemptyset(&waiting);
+    sigaddset(&waiting, SIGALRM);
+    sigaddset(&waiting, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &waiting, NULL);
+    it = (struct itimerval){{0, 1}, {0, 1}};
+    SHOW(setitimer(ITIMER_REAL, &it, NULL));
+    usleep(1000);
+    it = (struct itimerval){0};
+    SHOW(setitimer(ITIMER_REAL, &it, NULL));
+    SHOW(sigwaitinfo(&waiting, NULL));
+    SHOW(timer_create(CLOCK_MONOTONIC, &ev, &t));
+    its = (struct itimerspec){{0, 1}, {0, 1}};
+    SHOW(timer_settime(t, 0, &its, NULL));
+    usleep(1000);
+    siginfo_t taken;
+    SHOW(sigwaitinfo(&waiting, &taken));
+    SHOW_TRUE(taken.si_overrun > 100);
+    SHOW(timer_delete(t));
     return 0;
 }

@@ -87,6 +87,13 @@ static void *detached(void *arg)
     return NULL;
 }
 
+static void *last_one(void *arg)
+{
+    usleep(20000);
+    syscall(SYS_exit, 4);
+    return NULL;
+}
+
 static void futexes(void)
 {
     section("futex");
@@ -240,5 +247,8 @@ int main(void)
     SHOW_STR(name);
     SHOW(prctl(9999, 0, 0, 0, 0));
     SHOW_TRUE(gettid() == getpid());
-    return 0;
+    fflush(stdout);
+    pthread_t late;
+    pthread_create(&late, NULL, last_one, NULL);
+    syscall(SYS_exit, 3); /* the process' status is that of the thread that ends last */
 }

@@ -71,6 +71,8 @@ int plat_unmap(struct plat_aspace *as, uaddr_t va, size_t len_bytes, plat_unmap_
 int plat_protect(struct plat_aspace *as, uaddr_t va, size_t len_bytes, unsigned prot);
 /* Is va mapped, and to what? ret_* may be NULL. */
 bool plat_lookup(struct plat_aspace *as, uaddr_t va, paddr_t *ret_pa, unsigned *ret_prot);
+/* The first page in [va, end) that is mapped, or end. Costs by what is mapped more than by the range's size. */
+uaddr_t plat_next_mapped(struct plat_aspace *as, uaddr_t va, uaddr_t end);
 /* Make earlier unmap/protect visible to every CPU that may use `as`. */
 void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes);
 

@@ -315,6 +315,7 @@ struct file {
     u32 flags;                 /* O_*; F_SETFL bits change atomically */
     bool can_read, can_write;
     bool counted_write;        /* holds inode->write_count */
+    bool had_locks;            /* flock() or OFD locks were taken: file_locks_gone() at the end */
     u64 pos;
     struct mutex pos_lock;     /* read/write/seek with the shared position */
     struct cred *cred;
@@ -324,6 +325,9 @@ struct file {
     void *owner_data;          /* the personality's: F_SETOWN, leases */
     const char *anon_name;     /* anonymous files: constant text */
 };
+
+/* The personality's, set before had_locks of any file: the last reference is going. */
+extern void (*file_locks_gone)(struct file *f);
 
 /* --- helpers for file systems ---------------------------------------------- */
 struct inode *inode_create(struct superblock *sb, u32 mode); /* refs 1, times now; NULL = no memory */
@@ -444,6 +448,7 @@ struct ktimespec { s64 sec, nsec; };
 int timerfd_open(int clock, u32 flags, struct file **ret);
 int timerfd_set(struct file *f, int flags, u64 value_ns, u64 interval_ns, u64 *ret_old_value, u64 *ret_old_interval);
 int timerfd_get(struct file *f, u64 *ret_value, u64 *ret_interval);
+void timerfd_wall_changed(void); /* after wall_set(); thread context */
 int epoll_open(u32 flags, struct file **ret);
 struct kepoll_event { u32 events; u64 data; } PACKED;
 int epoll_control(struct file *ep, int op, int fd, struct file *target, const struct kepoll_event *ev);

@@ -341,6 +341,26 @@ bool plat_lookup(struct plat_aspace *as, uaddr_t va, paddr_t *ret_pa, unsigned *
     return true;
 }
 
+uaddr_t plat_next_mapped(struct plat_aspace *as, uaddr_t va, uaddr_t end)
+{
+    while (va < end) {
+        u64 next, *pd = find_pd(as, va, &next);
+        u64 e = 0;
+        if (pd != NULL) {
+            next = next_boundary(va, 2);
+            e = pd[PT_INDEX(va, 2)];
+        }
+        if ((e & PTE_MAPPED) && is_large(e))
+            return va;
+        if (e & PTE_MAPPED)
+            for (const u64 *pte = &table_at(e)[PT_INDEX(va, 1)]; va < MIN(next, end); va += PAGE_SIZE, pte++)
+                if (*pte & PTE_MAPPED)
+                    return va;
+        va = next;
+    }
+    return end;
+}
+
 /* One CPU runs for now: others would get an interrupt here and be waited for before the tables are freed. */
 void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
 {

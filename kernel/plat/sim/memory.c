@@ -234,4 +234,18 @@ bool plat_lookup(struct plat_aspace *as, uaddr_t va, paddr_t *ret_pa, unsigned *
     return true;
 }
 
+uaddr_t plat_next_mapped(struct plat_aspace *as, uaddr_t va, uaddr_t end)
+{
+    while (va < end) {
+        u64 *entry = walk(as, va, 1, false);
+        if (entry == NULL || *entry == 0)
+            va = MIN(ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE, end);
+        else if (plat_lookup(as, va, NULL, NULL))
+            return va;
+        else
+            va += PAGE_SIZE;
+    }
+    return end;
+}
+
 void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes) { }
