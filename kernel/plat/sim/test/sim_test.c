@@ -79,6 +79,27 @@ TEST(page_table_splits_large_pages)
     plat_aspace_done(&as);
 }
 
+TEST(page_table_finds_what_is_mapped)
+{
+    struct plat_aspace as;
+    uaddr_t small = PLAT_USER_MIN + (1UL << 36), large = ALIGN_UP(PLAT_USER_MIN, HUGE_SIZE) + (1UL << 37);
+    uaddr_t end = PLAT_USER_MIN + (1UL << 40);
+    CHECK_EQ(plat_aspace_init(&as), 0);
+    CHECK_EQ(plat_next_mapped(&as, PLAT_USER_MIN, end), end);
+    CHECK_EQ(plat_map(&as, small, HUGE_SIZE, PAGE_SIZE, MAP_READ), 0);
+    CHECK_EQ(plat_map(&as, large, 2 * HUGE_SIZE, HUGE_SIZE, MAP_READ | MAP_HUGE), 0);
+    CHECK_EQ(plat_next_mapped(&as, PLAT_USER_MIN, end), small);
+    CHECK_EQ(plat_next_mapped(&as, PLAT_USER_MIN, small), small);
+    CHECK_EQ(plat_next_mapped(&as, small + PAGE_SIZE, end), large);
+    CHECK_EQ(plat_next_mapped(&as, large + PAGE_SIZE, end), large + PAGE_SIZE);
+    CHECK_EQ(plat_next_mapped(&as, large + HUGE_SIZE, end), end);
+    CHECK_EQ(plat_protect(&as, small, PAGE_SIZE, 0), 0);
+    CHECK_EQ(plat_next_mapped(&as, small - PAGE_SIZE, end), small); /* without rights, but remembered */
+    CHECK_EQ(plat_unmap(&as, small, end - small, NULL, NULL), 0);
+    CHECK_EQ(plat_next_mapped(&as, PLAT_USER_MIN, end), end);
+    plat_aspace_done(&as);
+}
+
 static void yield_often(void *arg)
 {
     u64 *cpus = arg;
