@@ -102,13 +102,13 @@ static s64 timerfd_read(struct file *f, struct uio *u, u64 *pos)
     if (take_cancel(t))
         return -ECANCELED;
     u64 n = take(t);
-    if (n == 0) {
+    while (n == 0) {
         if ((f->flags & O_NONBLOCK) != 0)
             return -EAGAIN;
         int err = wait_event_interruptible(&t->wq, atomic_load(&t->canceled) || (n = take(t)) != 0);
         if (n == 0 && take_cancel(t))
             return -ECANCELED;
-        if (n == 0)
+        if (n == 0 && err != 0)
             return err;
     }
     return put_number(u, n);
