@@ -376,6 +376,8 @@ static bool small_may_go(const struct tcp *t, u32 len, bool last)
 {
     if (t->push_partial || t->fin_queued)
         return true;
+    if (!last && len >= t->max_wnd / 2 && t->max_wnd > 0)
+        return true; /* made small by the window and not for lack of data: cork has no say */
     if (t->cork || t->more)
         return false;
     if (last && (t->nodelay || t->snd_nxt == t->snd_una || SEQ_LE(t->snd_sml, t->snd_una)))

@@ -208,6 +208,31 @@ TEST(zero_window_probes)
     close_all();
 }
 
+/* A window below one segment: what fits in it goes at once, even of a program that has more to send. */
+TEST(small_window_does_not_wait_for_cork)
+{
+    static u8 data[5000];
+    net_test_boot(0);
+    l = tcp_listener(80, 16);
+    p = (struct peer){ .ip = PEER_IP, .port = 5000, .seq = 1000, .wnd = 8 }; /* scaled by 7: 1024 bytes */
+    peer_connect(&p, 80);
+    s = must_accept(l);
+    CHECK_EQ(send_bytes(s, data, sizeof data, MSG_MORE), sizeof data);
+    for (u32 left = sizeof data; left > 1024; left -= 1024) {
+        CHECK(peer_recv(&g, 100 * NSEC_PER_MSEC));
+        CHECK_EQ(g.seq, p.ack);
+        CHECK_EQ(g.len, 1024);
+        p.ack += g.len;
+        peer_send(&p, TH_ACK, NULL, 0);
+    }
+    CHECK(!peer_recv(&g, 100 * NSEC_PER_MSEC)); /* the rest is small because more may follow */
+    CHECK(peer_recv(&g, NSEC_PER_SEC));
+    CHECK_EQ(g.len, sizeof data - 4096);
+    p.ack += g.len;
+    peer_send(&p, TH_ACK, NULL, 0);
+    close_all();
+}
+
 TEST(receive_window_closes_and_opens)
 {
     static u8 data[1460];
