@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rest of kern/arch.h: thread pointers, exception table, call frames,
- * capabilities. FS base is the program's while the kernel runs (the kernel has no use for it);
- * GS base is the kernel's and the program's lies in MSR_KERNEL_GS_BASE.
+ * The parts of kern/arch.h that are the same at every privilege level: exception table, call frames, capabilities.
+ * Thread pointers and what enables CPU features are the platform's.
  */
 #include "arch/cpu.h"
 #include "arch/frame_offsets.h"
@@ -43,46 +42,19 @@ CHECK(P_CURRENT, struct percpu, current);
 CHECK(P_NEED_RESCHED, struct percpu, need_resched);
 CHECK(P_FPU_FOR, struct percpu, fpu_for);
 CHECK(T_EXIT_WORK, struct thread, exit_work);
+CHECK(P_PLAT, struct percpu, plat);
 
-u8 arch_fast_strings, arch_has_fsgsbase;
+u8 arch_fast_strings;
 
-void arch_init_cpu(void)
+u32 arch_detect(void)
 {
-    write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
     if (cpuid(0, 0).eax < 7)
-        return;
+        return 0;
     u32 features = cpuid(7, 0).ebx;
-    if (features & 1u) {
-        write_cr4(read_cr4() | CR4_FSGSBASE);
-        arch_has_fsgsbase = 1;
-    }
     /* An emulator (signature "TCGTCGTCGTCG") runs string instructions one element at a time. */
     bool emulated = (cpuid(1, 0).ecx >> 31) && cpuid(0x40000000, 0).ebx == 0x54474354u;
     arch_fast_strings = (features & (1u << 9)) && !emulated;
-}
-
-void arch_tls_save(struct arch_tls *tls)
-{
-    if (likely(arch_has_fsgsbase)) {
-        u64 flags = plat_events_save();
-        __asm__ volatile("rdfsbase %0; swapgs; rdgsbase %1; swapgs" : "=&r"(tls->fs_base), "=&r"(tls->gs_base));
-        plat_events_restore(flags);
-    } else {
-        tls->fs_base = rdmsr(MSR_FS_BASE);
-        tls->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    }
-}
-
-void arch_tls_load(const struct arch_tls *tls)
-{
-    if (likely(arch_has_fsgsbase)) {
-        u64 flags = plat_events_save();
-        __asm__ volatile("wrfsbase %0; swapgs; wrgsbase %1; swapgs" ::"r"(tls->fs_base), "r"(tls->gs_base));
-        plat_events_restore(flags);
-    } else {
-        wrmsr(MSR_FS_BASE, tls->fs_base);
-        wrmsr(MSR_KERNEL_GS_BASE, tls->gs_base);
-    }
+    return features;
 }
 
 struct trap_frame *thread_frame(struct thread *t)
@@ -125,4 +97,3 @@ unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned m
 }
 
 u64 arch_hwcap(void) { return cpuid(1, 0).edx; }
-u64 arch_hwcap2(void) { return arch_has_fsgsbase ? 2 : 0; } /* HWCAP2_FSGSBASE */

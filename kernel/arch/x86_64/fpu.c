@@ -5,6 +5,7 @@
  * XSAVE. AMX tiles and protection keys are left off: programs are not told of them.
  */
 #include "arch/cpu.h"
+#include "arch/x86.h"
 #include "base/str.h"
 #include "kern/arch.h"
 
@@ -18,25 +19,32 @@
 static u32 xsave_mask; /* 0 = FXSAVE */
 static u32 area_size = FXSAVE_SIZE;
 
-static void write_xcr0(u32 v) { __asm__ volatile("xsetbv" ::"c"(0), "a"(v), "d"(0)); }
+/* Bytes up to the end of the last component of `mask`. */
+static u32 size_of(u32 mask)
+{
+    u32 size = XSAVE_MIN;
+    for (u32 i = 2; i < 32; i++) {
+        if (!(mask >> i & 1))
+            continue;
+        struct cpuid_regs r = cpuid(0xd, i);
+        size = MAX(size, r.ebx + r.eax);
+    }
+    return ALIGN_UP(size, 64u);
+}
 
 void arch_fpu_init_cpu(void)
 {
     __asm__ volatile("fninit");
     if (!(cpuid(1, 0).ecx & (1u << 26)))
         return;
-    write_cr4(read_cr4() | CR4_OSXSAVE);
     u32 mask = cpuid(0xd, 0).eax & XFEATURES;
     if ((mask & 0xe0u) != 0xe0u)
         mask &= ~0xe0u; /* the three AVX-512 parts come together */
     if (!(mask & 4u))
         mask &= 3u;
-    write_xcr0(mask);
-    u32 size = ALIGN_UP(cpuid(0xd, 0).ebx, 64u);
-    if (size < XSAVE_MIN)
-        return;
+    mask = arch_fpu_enable(mask);
     xsave_mask = mask;
-    area_size = size;
+    area_size = size_of(mask);
 }
 
 size_t arch_fpu_size(void) { return area_size; }
@@ -59,15 +67,6 @@ void arch_fpu_save(void *area)
         __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(xsave_mask), "d"(0) : "memory");
     else
         __asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
-}
-
-bool arch_fpu_trap(bool on)
-{
-    if (on)
-        write_cr0(read_cr0() | CR0_TS | CR0_MP);
-    else
-        __asm__ volatile("clts");
-    return true;
 }
 
 /* The initial state: everything but MXCSR comes from XSTATE_BV being 0. */

@@ -42,9 +42,9 @@ struct percpu {
     void *fpu_owner;           /* thread whose FPU state is live in this CPU, or NULL */
     void *fpu_for;             /* thread whose program may go on with the FPU as it is now, or NULL; entry code */
     struct addrspace *as;      /* address space now loaded */
+    struct plat_percpu plat;   /* offset 128: the platform's own (plat/impl.h) */
     u64 stats[16];             /* enum cpu_stat */
     struct random_cpu random;  /* core/random.c */
-    struct plat_percpu plat;   /* the platform's own (plat/impl.h) */
 };
 
 enum cpu_stat { STAT_SWITCHES, STAT_IRQS, STAT_TIMER_IRQS, STAT_SYSCALLS, STAT_FAULTS, STAT_IDLE_NS, STAT_BH_RUNS, STAT_NR };

@@ -15,7 +15,7 @@
 #include "arch/cpu.h"
 #include "base/str.h"
 #include "kern/log.h"
-#include "pagetable.h"
+#include "arch/pagetable.h"
 #include "pc.h"
 
 #define BOOT_MAPPED 0x400000u

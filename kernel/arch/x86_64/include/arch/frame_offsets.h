@@ -34,6 +34,7 @@
 #define P_SCRATCH 24
 #define P_NEED_RESCHED 54
 #define P_FPU_FOR 112
+#define P_PLAT 128
 
 /* struct thread */
 #define T_EXIT_WORK 16

@@ -1,38 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Address spaces: four-level tables, pages of 4 KiB and 2 MiB. The upper half of every top table is a copy of the
- * kernel's, whose entries never change (paging.c). Tables come from page_alloc(); of theirs, page.index counts
+ * Address spaces (kern/plat.h): four-level tables, pages of 4 KiB and 2 MiB. On pc the CPU walks them; on host they are
+ * the record of which the process's own mappings are a cache. Tables come from page_alloc(); of theirs, page.index counts
  * the entries in use of a level 1 or 2 table (atomic), which is freed when it falls to zero. Level 3 tables live as
  * long as the address space.
  *
+ * What caches translations is the platform's (plat/tlb.h). tlb_removed() is told of an entry that lost its page or changed
+ * its rights, and plat_flush() will follow; after tlb_changed(), of an entry that was replaced, the CPU must not use
+ * the old one any more; tlb_split(): a large page has become small ones.
+ *
  * Locks: the caller's, for everything in its address space. It may be a spinlock, so tables are allocated without
- * sleeping, from the reserve if need be. kmap_lock for the kernel's own range.
+ * sleeping, from the reserve if need be.
  *
  * A page without any right is not present for the CPU but remembered: PTE_NONE.
  */
-#include "pagetable.h"
+#include "arch/pagetable.h"
 
-#include "arch/cpu.h"
-#include "base/str.h"
-#include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/page.h"
-#include "kern/percpu.h"
-#include "pc.h"
-
-#define PTE_NONE 0x200UL /* ours: mapped, no access */
-#define PTE_MAPPED (PTE_PRESENT | PTE_NONE)
-#define FLUSH_EACH_MAX 32u
-
-static struct plat_aspace kernel_as = { .top = kernel_pml4 };
-static struct spinlock kmap_lock = SPINLOCK_INIT("kmap");
+#include "plat/tlb.h"
 
 static u64 *table_at(u64 entry) { return phys_to_virt(entry & PTE_ADDR); }
 static struct page *page_at(const void *table) { return page_of(virt_to_phys(table)); }
 static void count_add(u64 *table, u64 n) { (void)__atomic_add_fetch(&page_at(table)->index, n, __ATOMIC_RELAXED); }
 static u64 next_boundary(u64 va, unsigned level) { return ALIGN_DOWN(va, 1UL << PT_SHIFT(level)) + (1UL << PT_SHIFT(level)); }
 
-static u64 flags_of(unsigned prot)
+u64 pt_flags(unsigned prot)
 {
     if (!(prot & (MAP_READ | MAP_WRITE | MAP_EXEC)))
         return PTE_NONE | PTE_NX;
@@ -44,7 +37,7 @@ static u64 flags_of(unsigned prot)
     return f;
 }
 
-static unsigned prot_of(u64 entry)
+unsigned pt_prot(u64 entry)
 {
     if (!(entry & PTE_PRESENT))
         return 0;
@@ -108,7 +101,7 @@ static void bury(struct plat_aspace *as, const void *table)
     as->dead = p;
 }
 
-static void free_dead(struct plat_aspace *as)
+void pt_free_dead(struct plat_aspace *as)
 {
     while (as->dead != NULL) {
         struct page *p = as->dead;
@@ -117,8 +110,6 @@ static void free_dead(struct plat_aspace *as)
         page_put(p);
     }
 }
-
-static bool loaded(const struct plat_aspace *as) { return as == &kernel_as || this_cpu()->plat.as == as; }
 
 /* Replace a large page by 512 small ones. */
 static int split(struct plat_aspace *as, u64 *pde, u64 va)
@@ -131,8 +122,7 @@ static int split(struct plat_aspace *as, u64 *pde, u64 va)
         pt[i] = e + i * PAGE_SIZE;
     p->index = 512;
     atomic_store(pde, page_phys(p) | PTE_TABLE);
-    if (loaded(as))
-        invlpg(va);
+    tlb_split(as, va);
     return 0;
 }
 
@@ -194,13 +184,12 @@ static int map_huge(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 
         }
         if (!is_large(old))
             bury(as, table_at(old));
-        if (loaded(as))
-            write_cr3(read_cr3());
+        tlb_changed(as, va, HUGE_SIZE, old);
     }
     return 0;
 }
 
-static int map_small(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 flags)
+int pt_map_small(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 flags)
 {
     u64 end = va + len;
     u64 *pt = make_pt(as, va);
@@ -216,8 +205,8 @@ static int map_small(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64
             atomic_store_relaxed(pte, pa | flags);
             if (old == 0)
                 added++;
-            else if ((old & PTE_PRESENT) && loaded(as))
-                invlpg(va);
+            else if (old & PTE_PRESENT)
+                tlb_changed(as, va, PAGE_SIZE, old);
         }
         if (added != 0)
             count_add(pt, added);
@@ -230,16 +219,16 @@ static int map_small(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64
 int plat_map(struct plat_aspace *as, uaddr_t va, paddr_t pa, size_t len_bytes, unsigned prot)
 {
     ASSERT(IS_ALIGNED(va | pa | len_bytes, PAGE_SIZE) && va < PLAT_USER_MAX && len_bytes <= PLAT_USER_MAX - va);
-    u64 flags = flags_of(prot);
+    u64 flags = pt_flags(prot);
     if (!(prot & MAP_HUGE))
-        return map_small(as, va, pa, len_bytes, flags);
+        return pt_map_small(as, va, pa, len_bytes, flags);
     ASSERT(IS_ALIGNED(va | pa | len_bytes, HUGE_SIZE));
     return map_huge(as, va, pa, len_bytes, flags);
 }
 
 /* --- removing, changing ---------------------------------------------------------------- */
 
-static void unmap_pages(u64 *pt, u64 va, u64 stop, plat_unmap_fn *fn, void *ctx)
+static void unmap_pages(struct plat_aspace *as, u64 *pt, u64 va, u64 stop, plat_unmap_fn *fn, void *ctx)
 {
     u64 removed = 0;
     for (u64 *pte = &pt[PT_INDEX(va, 1)]; va < stop; va += PAGE_SIZE, pte++) {
@@ -248,6 +237,7 @@ static void unmap_pages(u64 *pt, u64 va, u64 stop, plat_unmap_fn *fn, void *ctx)
             continue;
         atomic_store_relaxed(pte, 0);
         removed++;
+        tlb_removed(as, va, PAGE_SIZE, old);
         if (fn != NULL)
             fn(ctx, va, old & PTE_ADDR, PAGE_SIZE);
     }
@@ -255,7 +245,7 @@ static void unmap_pages(u64 *pt, u64 va, u64 stop, plat_unmap_fn *fn, void *ctx)
         count_add(pt, -removed);
 }
 
-static void unmap_range(struct plat_aspace *as, u64 va, u64 end, plat_unmap_fn *fn, void *ctx)
+void pt_unmap_range(struct plat_aspace *as, u64 va, u64 end, plat_unmap_fn *fn, void *ctx)
 {
     while (va < end) {
         u64 next, *pd = find_pd(as, va, &next);
@@ -269,10 +259,11 @@ static void unmap_range(struct plat_aspace *as, u64 va, u64 end, plat_unmap_fn *
             if (is_large(e)) {
                 atomic_store(pde, 0);
                 count_add(pd, -1UL);
+                tlb_removed(as, va, HUGE_SIZE, e);
                 if (fn != NULL)
                     fn(ctx, va, e & PTE_ADDR, HUGE_SIZE);
             } else {
-                unmap_pages(table_at(e), va, stop, fn, ctx);
+                unmap_pages(as, table_at(e), va, stop, fn, ctx);
             }
             prune(as, pd, va);
         } else if (page_at(pd)->index == 0) {
@@ -288,13 +279,13 @@ int plat_unmap(struct plat_aspace *as, uaddr_t va, size_t len_bytes, plat_unmap_
 {
     if (split_edge(as, va) != 0 || split_edge(as, va + len_bytes) != 0)
         return -ENOMEM;
-    unmap_range(as, va, va + len_bytes, fn, ctx);
+    pt_unmap_range(as, va, va + len_bytes, fn, ctx);
     return 0;
 }
 
 int plat_protect(struct plat_aspace *as, uaddr_t va, size_t len_bytes, unsigned prot)
 {
-    u64 end = va + len_bytes, flags = flags_of(prot);
+    u64 end = va + len_bytes, flags = pt_flags(prot);
     if (split_edge(as, va) != 0 || split_edge(as, end) != 0)
         return -ENOMEM;
     while (va < end) {
@@ -307,11 +298,14 @@ int plat_protect(struct plat_aspace *as, uaddr_t va, size_t len_bytes, unsigned 
         u64 *pde = &pd[PT_INDEX(va, 2)], e = *pde;
         if ((e & PTE_MAPPED) && is_large(e)) {
             atomic_store(pde, (e & PTE_ADDR) | flags | PTE_LARGE);
+            tlb_removed(as, va, HUGE_SIZE, e);
         } else if (e & PTE_MAPPED) {
             u64 *pte = &table_at(e)[PT_INDEX(va, 1)];
             for (u64 at = va; at < stop; at += PAGE_SIZE, pte++)
-                if (*pte != 0)
+                if (*pte != 0) {
+                    tlb_removed(as, at, PAGE_SIZE, *pte);
                     atomic_store_relaxed(pte, (*pte & PTE_ADDR) | flags);
+                }
         }
         va = stop;
     }
@@ -337,7 +331,7 @@ bool plat_lookup(struct plat_aspace *as, uaddr_t va, paddr_t *ret_pa, unsigned *
     if (ret_pa != NULL)
         *ret_pa = (e & PTE_ADDR) + offset;
     if (ret_prot != NULL)
-        *ret_prot = prot_of(e) | huge;
+        *ret_prot = pt_prot(e) | huge;
     return true;
 }
 
@@ -361,32 +355,18 @@ uaddr_t plat_next_mapped(struct plat_aspace *as, uaddr_t va, uaddr_t end)
     return end;
 }
 
-/* One CPU runs for now: others would get an interrupt here and be waited for before the tables are freed. */
-void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
-{
-    if (loaded(as)) {
-        if (len_bytes / PAGE_SIZE > FLUSH_EACH_MAX)
-            write_cr3(read_cr3());
-        else
-            for (u64 end = va + len_bytes; va < end; va += PAGE_SIZE)
-                invlpg(va);
-    }
-    free_dead(as);
-}
-
 /* --- whole address spaces ------------------------------------------------------------------ */
 
-int plat_aspace_init(struct plat_aspace *as)
+int pt_init(struct plat_aspace *as)
 {
     struct page *p = alloc_table();
     if (p == NULL)
         return -ENOMEM;
-    *as = (struct plat_aspace){ .top = page_virt(p) };
-    memcpy(&as->top[256], &kernel_pml4[256], 256 * sizeof(u64));
+    as->top = page_virt(p);
     return 0;
 }
 
-static void free_tables(struct plat_aspace *as)
+void pt_done(struct plat_aspace *as)
 {
     for (unsigned i = 0; i < 256; i++) {
         if (as->top[i] == 0)
@@ -403,55 +383,18 @@ static void free_tables(struct plat_aspace *as)
         }
         bury(as, pdpt);
     }
-}
-
-void plat_aspace_done(struct plat_aspace *as)
-{
-    if (as->top == NULL)
-        return;
-    u64 flags = plat_events_save();
-    if (this_cpu()->plat.as == as) {
-        write_cr3(virt_to_phys(kernel_pml4));
-        this_cpu()->plat.as = NULL;
-    }
-    plat_events_restore(flags);
-    free_tables(as);
     bury(as, as->top);
     as->top = NULL;
-    free_dead(as);
+    pt_free_dead(as);
 }
 
-/* Kernel threads run on whatever is loaded: their half is the same everywhere. */
-void plat_aspace_switch(struct plat_aspace *as)
+u64 *pt_entry(struct plat_aspace *as, u64 va)
 {
-    struct percpu *cpu = this_cpu();
-    if (as == NULL || cpu->plat.as == as)
-        return;
-    if (cpu->plat.as != NULL)
-        atomic_and(&cpu->plat.as->cpus, ~(1UL << cpu->cpu));
-    atomic_or(&as->cpus, 1UL << cpu->cpu);
-    cpu->plat.as = as;
-    write_cr3(virt_to_phys(as->top));
-}
-
-/* --- the kernel's range --------------------------------------------------------------------- */
-
-int plat_kmap(void *kva, paddr_t pa, size_t len_bytes, unsigned prot)
-{
-    u64 va = (u64)kva;
-    ASSERT(va >= PLAT_KVMAP_START && va < PLAT_KVMAP_END && len_bytes <= PLAT_KVMAP_END - va);
-    u64 flags = spin_lock_irqsave(&kmap_lock);
-    int err = map_small(&kernel_as, va, pa, len_bytes, flags_of(prot) | PTE_GLOBAL);
-    spin_unlock_irqrestore(&kmap_lock, flags);
-    return err;
-}
-
-void plat_kunmap(void *kva, size_t len_bytes)
-{
-    u64 flags = spin_lock_irqsave(&kmap_lock), va = (u64)kva;
-    unmap_range(&kernel_as, va, va + len_bytes, NULL, NULL);
-    for (u64 at = va; at < va + len_bytes; at += PAGE_SIZE)
-        invlpg(at); /* global entries outlive a new cr3 */
-    free_dead(&kernel_as);
-    spin_unlock_irqrestore(&kmap_lock, flags);
+    u64 next, *pd = find_pd(as, va, &next);
+    if (pd == NULL)
+        return NULL;
+    u64 *pde = &pd[PT_INDEX(va, 2)];
+    if ((*pde & PTE_MAPPED) == 0 || is_large(*pde))
+        return pde;
+    return &table_at(*pde)[PT_INDEX(va, 1)];
 }
