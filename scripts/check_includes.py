@@ -20,7 +20,7 @@ OWNER = {
     'trace': 'trace symbols counters',
     'mm': 'page slab uio uaccess pagecache addrspace',
     'sched': 'thread futex',
-    'dev': 'netdev blkdev chardev pkt',
+    'dev': 'netdev blkdev chardev pkt vnet_hdr',
     'fs': 'vfs',
     'net': 'net socket',
     'linux': 'linux',

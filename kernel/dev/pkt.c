@@ -321,6 +321,21 @@ fail:
     return NULL;
 }
 
+struct pkt *pkt_flatten(const struct pkt *p, u32 headroom)
+{
+    struct pkt *one = pkt_alloc(headroom, p->total_len);
+    if (one == NULL)
+        return NULL;
+    one->len = one->total_len = pkt_copy_out(p, 0, one->data, p->total_len);
+    one->csum = p->csum;
+    one->csum_start = p->csum_start;
+    one->csum_offset = p->csum_offset;
+    one->gso = p->gso;
+    one->gso_size = p->gso_size;
+    one->gso_hdr_len = p->gso_hdr_len;
+    return one;
+}
+
 u32 pkt_truesize(const struct pkt *p)
 {
     u32 sum = 0;

@@ -34,6 +34,7 @@
 #include "kern/random.h"
 #include "kern/slab.h"
 #include "kern/timer.h"
+#include "kern/vnet_hdr.h"
 #include "virtio.h"
 
 #define F_CSUM (1ULL << 0)
@@ -51,27 +52,12 @@
 #define CONFIG_MTU 10
 #define STATUS_LINK_UP 1u
 
-#define HDR_NEEDS_CSUM 1u
-#define HDR_DATA_VALID 2u
-#define HDR_GSO_NONE 0
-#define HDR_GSO_TCP4 1
-#define HDR_GSO_TCP6 4
-#define HDR_GSO_ECN 0x80u
-
-struct net_hdr {
-    u8 flags, gso_type;
-    u16 hdr_len, gso_size, csum_start, csum_offset;
-    u16 num_buffers;
-};
-#define HDR_LEN 12u
-_Static_assert(sizeof(struct net_hdr) == HDR_LEN, "virtio_net_hdr of virtio 1.x");
-
 /* In front of a received frame, so that the IP header is 4-aligned and a reply's headers fit. */
 #define RX_HEADROOM 18u
 #define RX_BYTES (PKT_SMALL_ROOM - RX_HEADROOM)
 #define RX_TARGET_TSO 48u /* holds any 64 KiB frame: a card that needs more than is posted waits for good */
 #define RX_TARGET_PLAIN 16u
-_Static_assert(RX_TARGET_TSO * (2048u - 320u) > 65535 + 14 + HDR_LEN, "the largest frame fits");
+_Static_assert(RX_TARGET_TSO * (2048u - 320u) > 65535 + 14 + VNET_HDR_LEN, "the largest frame fits");
 #define RX_BUDGET 64u
 #define TX_MAX_SEGS 40u
 #define TX_SPARE_HDRS 16u
@@ -96,7 +82,7 @@ struct vnet {
     struct list tx_wait;
     u32 tx_waiting;
     u32 spare_used;           /* bit = spare header with the device */
-    struct net_hdr *spare;
+    struct vnet_hdr *spare;
 };
 
 /* tx_lock held: it is what orders the starts of the timer. */
@@ -131,37 +117,15 @@ static bool refill_locked(struct vnet *v)
     return true;
 }
 
-/* What the header says about the frame, checked. False = nonsense. */
-static bool take_header(struct vnet *v, struct pkt *p, const struct net_hdr *h)
-{
-    if ((h->flags & HDR_NEEDS_CSUM) != 0) {
-        if ((u32)h->csum_start + h->csum_offset + 2 > p->total_len)
-            return false;
-        p->csum = PKT_CSUM_PARTIAL;
-        p->csum_start = h->csum_start;
-        p->csum_offset = h->csum_offset;
-    } else if ((h->flags & HDR_DATA_VALID) != 0) {
-        p->csum = PKT_CSUM_VALID;
-    }
-    if (h->gso_type != HDR_GSO_NONE) {
-        if ((h->gso_type & ~HDR_GSO_ECN) != HDR_GSO_TCP4 || !virtio_has(v->vd, F_GUEST_TSO4) || h->gso_size == 0)
-            return false;
-        p->gso = PKT_GSO_TCP4;
-        p->gso_size = h->gso_size;
-        p->gso_hdr_len = (u16)MIN((u32)h->hdr_len, p->total_len);
-    }
-    return true;
-}
-
 /* The frame that starts in p. NULL = none (counted). */
 static struct pkt *receive_one_locked(struct vnet *v, struct pkt *p, u32 len)
 {
-    struct net_hdr h;
-    if (len < HDR_LEN)
+    struct vnet_hdr h;
+    if (len < VNET_HDR_LEN)
         goto bad;
-    memcpy(&h, p->data, HDR_LEN);
-    p->data += HDR_LEN;
-    p->len = p->total_len = len - HDR_LEN;
+    memcpy(&h, p->data, VNET_HDR_LEN);
+    p->data += VNET_HDR_LEN;
+    p->len = p->total_len = len - VNET_HDR_LEN;
     if (virtio_has(v->vd, F_MRG_RXBUF) && h.num_buffers != 1) {
         struct pkt *last = p;
         if (h.num_buffers == 0)
@@ -176,7 +140,7 @@ static struct pkt *receive_one_locked(struct vnet *v, struct pkt *p, u32 len)
             p->total_len += len; /* at most the ring's worth: no overflow */
         }
     }
-    if (!take_header(v, p, &h))
+    if (!vnet_hdr_take(&h, p, virtio_has(v->vd, F_GUEST_TSO4) ? 1u << PKT_GSO_TCP4 : 0))
         goto bad;
     p->dev = &v->dev;
     v->dev.stats.rx_packets++;
@@ -232,41 +196,26 @@ static void reclaim_tx_locked(struct vnet *v, struct list *done)
     virtio_check(v->tx);
 }
 
-static void fill_header(struct net_hdr *h, const struct pkt *p)
-{
-    *h = (struct net_hdr){ 0 };
-    if (p->csum == PKT_CSUM_PARTIAL) {
-        h->flags = HDR_NEEDS_CSUM;
-        h->csum_start = p->csum_start;
-        h->csum_offset = p->csum_offset;
-    }
-    if (p->gso != PKT_GSO_NONE) {
-        h->gso_type = p->gso == PKT_GSO_TCP6 ? HDR_GSO_TCP6 : HDR_GSO_TCP4;
-        h->gso_size = p->gso_size;
-        h->hdr_len = p->gso_hdr_len;
-    }
-}
-
 /* 0, -ENOSPC (no room in the ring now), -EINVAL (cannot be sent), -EIO. */
 static int post_tx_locked(struct vnet *v, struct pkt *p)
 {
     struct vq_seg segs[TX_MAX_SEGS];
     unsigned n = 0;
     p->cb[0] = 0;
-    struct net_hdr *h;
-    bool in_front = pkt_headroom(p) >= HDR_LEN && pkt_is_exclusive(p);
+    struct vnet_hdr *h;
+    bool in_front = pkt_headroom(p) >= VNET_HDR_LEN && pkt_is_exclusive(p);
     if (in_front) {
-        h = (struct net_hdr *)(void *)(p->data - HDR_LEN);
-        segs[n++] = (struct vq_seg){ virt_to_phys(h), HDR_LEN + p->len };
+        h = (struct vnet_hdr *)(void *)(p->data - VNET_HDR_LEN);
+        segs[n++] = (struct vq_seg){ virt_to_phys(h), VNET_HDR_LEN + p->len };
     } else {
         unsigned slot = (unsigned)__builtin_ffs((int)~v->spare_used);
         if (slot == 0 || slot > TX_SPARE_HDRS)
             return -ENOSPC;
         h = &v->spare[slot - 1];
         p->cb[0] = slot;
-        segs[n++] = (struct vq_seg){ virt_to_phys(h), HDR_LEN };
+        segs[n++] = (struct vq_seg){ virt_to_phys(h), VNET_HDR_LEN };
     }
-    fill_header(h, p);
+    vnet_hdr_fill(h, p);
     for (struct pkt *q = in_front ? p->more : p; q != NULL; q = q->more) {
         if (q->len == 0)
             continue;
@@ -284,24 +233,6 @@ static int post_tx_locked(struct vnet *v, struct pkt *p)
     v->dev.stats.tx_packets++;
     v->dev.stats.tx_bytes += p->total_len;
     return 0;
-}
-
-/* A chain of too many views, copied into one. NULL = no memory. */
-static struct pkt *flatten(const struct pkt *p)
-{
-    if (p->total_len > 65536 - HDR_LEN - 4)
-        return NULL;
-    struct pkt *one = pkt_alloc(HDR_LEN + 4, p->total_len);
-    if (one == NULL)
-        return NULL;
-    one->len = one->total_len = pkt_copy_out(p, 0, one->data, p->total_len);
-    one->csum = p->csum;
-    one->csum_start = p->csum_start;
-    one->csum_offset = p->csum_offset;
-    one->gso = p->gso;
-    one->gso_size = p->gso_size;
-    one->gso_hdr_len = p->gso_hdr_len;
-    return one;
 }
 
 /* Ask to be told when a good part of the ring is free again; false = it is already. */
@@ -323,7 +254,7 @@ static int vnet_transmit(struct netdev *d, struct pkt *p)
     reclaim_tx_locked(v, &done);
     int err = v->tx_waiting > 0 ? -ENOSPC : post_tx_locked(v, p);
     if (unlikely(err == -EINVAL)) {
-        struct pkt *one = flatten(p);
+        struct pkt *one = pkt_flatten(p, VNET_HDR_LEN);
         if (one != NULL) {
             list_push_back(&done, &p->node);
             p = one;
@@ -499,7 +430,7 @@ static int vnet_open(struct netdev *d)
     int err = virtio_start(v->vd, v->wanted);
     if (err != 0)
         return err;
-    v->spare = kmalloc(TX_SPARE_HDRS * sizeof(struct net_hdr), 0);
+    v->spare = kmalloc(TX_SPARE_HDRS * sizeof(struct vnet_hdr), 0);
     if (v->spare == NULL)
         err = -ENOMEM;
     if (err == 0)
