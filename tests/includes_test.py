@@ -19,6 +19,9 @@ CASES = [  # file, include line, must be refused
     ('kernel/mm/x.c', '#include "kern/linux.h"', True),
     ('kernel/linux/x.c', '#include "kern/vfs.h"', False),
     ('kernel/net/x.c', '#include "kern/netdev.h"', False),
+    ('kernel/plat/host/x.c', '#include <linux/seccomp.h>', False),
+    ('kernel/plat/pc/x.c', '#include <linux/seccomp.h>', True),
+    ('kernel/plat/host/x.c', '#include "kern/vfs.h"', True),
     ('host/cli/x.c', '#include "abi/control.h"', False),
 ]
 

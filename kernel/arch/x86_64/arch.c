@@ -6,6 +6,7 @@
 #include "arch/cpu.h"
 #include "arch/frame_offsets.h"
 #include "arch/x86.h"
+#include "kern/log.h"
 #include "kern/thread.h"
 #include "kern/trap.h"
 
@@ -97,3 +98,18 @@ unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned m
 }
 
 u64 arch_hwcap(void) { return cpuid(1, 0).edx; }
+
+void arch_print_frame(const struct trap_frame *f);
+void arch_print_frame(const struct trap_frame *f)
+{
+    static const char names[][4] = { "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10",
+                                     "r9",  "r8",  "rax", "rcx", "rdx", "rsi", "rdi" };
+    char where[64];
+    log_text("rip %016llx %s\n", (unsigned long long)f->rip, symbol_name(f->rip, where, sizeof where));
+    log_text("rsp %016llx  flags %08llx  vector %lld error %llx  fault address %llx\n", (unsigned long long)f->rsp,
+             (unsigned long long)f->rflags, (long long)f->vector, (unsigned long long)f->error,
+             (unsigned long long)arch_last_fault());
+    const u64 *regs = &f->r15;
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        log_text("%s %016llx%s", names[i], (unsigned long long)regs[i], i % 4 == 3 || i == 14 ? "\n" : "  ");
+}

@@ -37,10 +37,37 @@ extern const struct host_boot *host_boot;
 struct host_source {
     int fd;
     short events;
+    bool needs_tick; /* look at it while a program computes: nobody sends a signal when it is ready */
     irq_handler_fn *fn;
     void *arg;
 };
 /* `s` stays the caller's, for good. 0 or -ENOSPC. */
 int host_source_add(struct host_source *s);
+/* Act on what signals left in plat.pending. Events disabled. */
+void host_take_pending(void);
+struct pollfd;
+struct __kernel_timespec;
+/* entry.S: ppoll(2), but -EINTR at once when plat.pending is set. Events disabled. */
+long host_wait(struct pollfd *fds, u64 n, const struct __kernel_timespec *timeout);
+
+/* --- clock.c ---------------------------------------------------------------------------- */
+
+void host_clock_init(void);
+/* The deadline asked for has come. Events disabled. */
+void host_timer_due(void);
+/* A thread is about to run: set Linux's timer for the deadline asked for, or for tick_ns from now (NEVER_NS: no tick). */
+void host_timer_start(u64 tick_ns);
+/* SIGALRM came. */
+void host_timer_expired(u64 tick_ns);
+
+/* --- sandbox.c -------------------------------------------------------------------------- */
+
+/* From here on Linux takes only what docs/SANDBOX.md lists. */
+void host_sandbox(void);
+
+/* --- boot.c ----------------------------------------------------------------------------- */
+
+/* Stop with a message for the person who started the instance. */
+NORETURN void host_fatal(const char *text);
 
 #endif

@@ -500,7 +500,7 @@ int host_net_add(const struct host_device *h)
     spin_init(&c->tx_lock, "host_net_tx");
     list_init(&c->tx_queue);
     bh_init(&c->bh, card_bh);
-    c->source = (struct host_source){ .fd = (int)h->fd, .fn = card_event, .arg = c };
+    c->source = (struct host_source){ .fd = (int)h->fd, .needs_tick = true, .fn = card_event, .arg = c };
     int err = host_source_add(&c->source);
     if (err != 0) {
         kfree(c);

@@ -56,17 +56,6 @@ static u64 span_tsc;
 static u32 span_count;
 static u64 sum_tsc, sum_ns; /* intervals measured so far */
 
-static u64 mul_shift32(u64 a, u64 b) { return (u64)((unsigned __int128)a * b >> 32); }
-
-/* a * b / c, which must fit 64 bits. */
-static u64 mul_div(u64 a, u64 b, u64 c)
-{
-    u64 low, high, rest;
-    __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(a), "rm"(b) : "cc");
-    __asm__("divq %4" : "=a"(low), "=d"(rest) : "a"(low), "d"(high), "rm"(c) : "cc");
-    return low;
-}
-
 static u64 ns_at(u64 tsc) { return clk.ns_base + mul_shift32(tsc - clk.tsc_base, clk.mult); }
 
 u64 plat_now_ns(void)

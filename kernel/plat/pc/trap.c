@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From entry.S to the handlers above, and the checks on the way back to a program. */
 #include "arch/cpu.h"
+#include "arch/x86.h"
 #include "base/str.h"
 #include "kern/log.h"
 #include "kern/thread.h"
@@ -91,17 +92,4 @@ void arch_enter_program(const struct trap_frame *frame)
     pc_enter_program(top);
 }
 
-void arch_print_frame(const struct trap_frame *f);
-void arch_print_frame(const struct trap_frame *f)
-{
-    static const char names[][4] = { "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10",
-                                     "r9",  "r8",  "rax", "rcx", "rdx", "rsi", "rdi" };
-    char where[64];
-    log_text("rip %016llx %s\n", (unsigned long long)f->rip, symbol_name(f->rip, where, sizeof where));
-    log_text("rsp %016llx  flags %08llx  vector %lld error %llx  cr2 %llx\n", (unsigned long long)f->rsp,
-             (unsigned long long)f->rflags, (long long)f->vector, (unsigned long long)f->error,
-             (unsigned long long)read_cr2());
-    const u64 *regs = &f->r15;
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-        log_text("%s %016llx%s", names[i], (unsigned long long)regs[i], i % 4 == 3 || i == 14 ? "\n" : "  ");
-}
+u64 arch_last_fault(void) { return read_cr2(); }

@@ -100,6 +100,17 @@ static inline u64 read_cr4(void)
 static inline void write_cr4(u64 v) { __asm__ volatile("movq %0, %%cr4" ::"r"(v) : "memory"); }
 static inline void invlpg(u64 va) { __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory"); }
 
+static inline u64 mul_shift32(u64 a, u64 b) { return (u64)((unsigned __int128)a * b >> 32); }
+
+/* a * b / c, which must fit 64 bits. */
+static inline u64 mul_div(u64 a, u64 b, u64 c)
+{
+    u64 low, high, rest;
+    __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(a), "rm"(b) : "cc");
+    __asm__("divq %4" : "=a"(low), "=d"(rest) : "a"(low), "d"(high), "rm"(c) : "cc");
+    return low;
+}
+
 static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
 static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port)); }
 static inline u8 inb(u16 port)

@@ -16,4 +16,7 @@ u32 arch_fpu_enable(u32 features);
 /* Once on each CPU: control registers and the flags above. */
 void arch_init_cpu(void);
 
+/* The platform: address of this CPU's latest page fault, for reports. */
+u64 arch_last_fault(void);
+
 #endif

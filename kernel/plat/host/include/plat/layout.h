@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers that assembly shares with C; boot.c checks them. */
+#ifndef PLAT_LAYOUT_H
+#define PLAT_LAYOUT_H
+
+#define LAYOUT_KSTACK_SIZE 16384
+#define CS_USER 0x33 /* Linux's selectors of 64-bit programs */
+#define SS_USER 0x2b
+#define KSTACK_ROOM 1536 /* an event in the kernel needs at least this much stack */
+#define SIGSTACK_SIZE 65536 /* aligned to its size; its lowest word is the struct percpu * */
+
+/* struct plat_percpu, inside struct percpu */
+#define P_EVENTS_OFF 128
+#define P_PENDING 129
+#define P_PROGRAM_GS 152
+
+/* plat.pending */
+#define PENDING_TIMER 1
+#define PENDING_KICK 2
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What arch/x86_64/pagetable.c tells of changed entries: see there, and tlb.c. */
+#ifndef PLAT_TLB_H
+#define PLAT_TLB_H
+
+#include "arch/pagetable.h"
+
+void host_tlb_drop(struct plat_aspace *as, u64 va, size_t len); /* out of the process, at once */
+
+static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 old)
+{
+    if (!(old & PTE_CACHED))
+        return;
+    if (as->stale_start >= as->stale_end) {
+        as->stale_start = va;
+        as->stale_end = va + len;
+        return;
+    }
+    if (va < as->stale_start)
+        as->stale_start = va;
+    if (va + len > as->stale_end)
+        as->stale_end = va + len;
+}
+
+static inline void tlb_changed(struct plat_aspace *as, u64 va, size_t len, u64 old)
+{
+    if (old & PTE_CACHED)
+        host_tlb_drop(as, va, len);
+}
+
+/* The small entries say what the large one said, and so does the process's mapping. */
+static inline void tlb_split(struct plat_aspace *as, u64 va) {}
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From signals to the handlers of kern/trap.h, and the checks on the way back to a program. entry.S has the picture.
+ *
+ * host_signal() runs on the CPU's signal stack. What interrupts it there (a second signal while the first is being taken
+ * in) is only noted. When it returns a frame, that signal is forgotten: the program's or kernel's registers are in the
+ * frame, and the FPU's are live again, as if nothing had been between.
+ */
+#include <asm/sigcontext.h>
+#include <asm/siginfo.h>
+#include <asm/signal.h>
+#include <asm/ucontext.h>
+
+#include "arch/cpu.h"
+#include "arch/x86.h"
+#include "base/str.h"
+#include "host.h"
+#include "kern/log.h"
+#include "kern/thread.h"
+#include "plat/layout.h"
+#include "tlb.h"
+
+#define VEC_SYSCALL 0x100 /* behind the CPU's vectors */
+#define VEC_EVENT 0x101   /* timer, kick */
+#define VEC_FOREIGN 0x102 /* a system call of another kind (int $0x80) */
+
+#define TRAPNO_DB 1u
+#define TRAPNO_UD 6u
+#define TRAPNO_PF 14u
+#define AUDIT_X86_64 0xc000003eu
+#define PF_WRITE 2u
+#define PF_EXEC 16u
+#define PF_KEY 32u
+
+/* On the signal stack; entry.S knows the two registers. frame == NULL: go back to what was interrupted. */
+struct taken {
+    struct trap_frame *frame;
+    u64 from_program;
+};
+struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct percpu *cpu);
+void host_trap(struct trap_frame *frame, u64 from_program);
+void host_before_program(struct trap_frame *frame);
+NORETURN void host_enter_program(struct trap_frame *frame);
+
+extern const u8 text_start[], text_end[], gate_start[], gate_end[], leave_start[], leave_end[], back_start[], back_end[];
+extern const u8 host_gate_trap[], host_wait_check[], host_wait_end[], host_wait_skip[];
+
+enum origin { FROM_PROGRAM, FROM_LEAVE, FROM_KERNEL, FROM_STUB };
+
+static bool inside(u64 pc, const u8 *start, const u8 *end) { return pc - (u64)start < (u64)(end - start); }
+
+static enum origin origin_of(u64 pc, u64 sp, const struct percpu *cpu)
+{
+    if (likely(pc < PLAT_USER_MAX) || !inside(pc, text_start, text_end))
+        return FROM_PROGRAM;
+    if (pc == (u64)host_gate_trap)
+        return FROM_PROGRAM;
+    if (ALIGN_DOWN(sp, (u64)SIGSTACK_SIZE) == (u64)cpu->plat.signal_stack)
+        return FROM_STUB;
+    if (inside(pc, leave_start, leave_end))
+        return FROM_LEAVE;
+    if (inside(pc, gate_start, gate_end) || inside(pc, back_start, back_end))
+        return FROM_STUB;
+    return FROM_KERNEL;
+}
+
+static u64 event_bit(int sig) { return sig == SIGALRM ? PENDING_TIMER : sig == SIGURG ? PENDING_KICK : 0; }
+
+static void copy_registers(struct trap_frame *f, const struct sigcontext *sc)
+{
+    *f = (struct trap_frame){
+        .r15 = sc->r15, .r14 = sc->r14, .r13 = sc->r13, .r12 = sc->r12, .rbp = sc->rbp, .rbx = sc->rbx, .r11 = sc->r11,
+        .r10 = sc->r10, .r9 = sc->r9, .r8 = sc->r8, .rax = sc->rax, .rcx = sc->rcx, .rdx = sc->rdx, .rsi = sc->rsi,
+        .rdi = sc->rdi, .orig_rax = -1UL, .rip = sc->rip, .cs = sc->cs, .rflags = sc->eflags, .rsp = sc->rsp, .ss = sc->ss,
+    };
+}
+
+/* What kind of entry this is, for host_trap(). */
+static void classify(struct trap_frame *f, int sig, const siginfo_t *info, const struct sigcontext *sc, struct percpu *cpu)
+{
+    u64 event = event_bit(sig);
+    if (event != 0) {
+        cpu->plat.pending |= (u8)event;
+        f->vector = VEC_EVENT;
+    } else if (sig == SIGSYS) {
+        f->vector = info->si_arch == AUDIT_X86_64 ? VEC_SYSCALL : VEC_FOREIGN;
+    } else {
+        f->vector = sc->trapno;
+        f->error = sc->err;
+        cpu->plat.fault_addr = sc->cr2;
+    }
+}
+
+static NORETURN void bad_entry(struct percpu *cpu, int sig, const siginfo_t *info, const struct sigcontext *sc, const char *what)
+{
+    static struct trap_frame f;
+    cpu->plat.events_off = 1;
+    copy_registers(&f, sc);
+    f.vector = sc->trapno;
+    f.error = sc->err;
+    panic_frame(&f, "%s (signal %d, code %d, address %#llx, stack top %#llx)", what, sig, info->si_code,
+                (unsigned long long)sc->cr2, (unsigned long long)cpu->kernel_sp);
+}
+
+/* A signal that finds entry code at work. */
+static struct taken in_stub(int sig, const siginfo_t *info, struct sigcontext *sc, struct percpu *cpu)
+{
+    u64 event = event_bit(sig), fixup;
+    if (event != 0)
+        cpu->plat.pending |= (u8)event;
+    else if (sig == SIGTRAP && sc->trapno == TRAPNO_DB)
+        sc->eflags &= ~(u64)RFLAGS_TF; /* single step ran into the kernel: it ends here */
+    else if ((fixup = arch_fault_fixup(sc->rip)) != 0)
+        sc->rip = fixup;
+    else
+        bad_entry(cpu, sig, info, sc, "a fault in entry code");
+    return (struct taken){ NULL, 0 };
+}
+
+static struct taken in_kernel(int sig, const siginfo_t *info, struct sigcontext *sc, struct percpu *cpu)
+{
+    u64 event = event_bit(sig);
+    if (sig == SIGTRAP && sc->trapno == TRAPNO_DB)
+        return in_stub(sig, info, sc, cpu);
+    if (event != 0 && cpu->plat.events_off) {
+        cpu->plat.pending |= (u8)event;
+        if (inside(sc->rip, host_wait_check, host_wait_end))
+            sc->rip = (u64)host_wait_skip;
+        return (struct taken){ NULL, 0 };
+    }
+    if (cpu->kernel_sp - sc->rsp > LAYOUT_KSTACK_SIZE - KSTACK_ROOM)
+        bad_entry(cpu, sig, info, sc, "kernel stack overflow");
+    struct trap_frame *f = (struct trap_frame *)(ALIGN_DOWN(sc->rsp, 16UL) - sizeof *f);
+    copy_registers(f, sc);
+    classify(f, sig, info, sc, cpu);
+    f->orig_rax = cpu->plat.events_off;
+    return (struct taken){ f, 0 };
+}
+
+static struct taken in_program(int sig, const siginfo_t *info, struct sigcontext *sc, struct percpu *cpu)
+{
+    struct trap_frame *f = (struct trap_frame *)cpu->kernel_sp - 1;
+    copy_registers(f, sc);
+    classify(f, sig, info, sc, cpu);
+    if (f->vector == TRAPNO_UD && f->rip == (u64)host_gate_trap) {
+        f->vector = VEC_SYSCALL;
+        f->rip = f->rcx;
+    }
+    if (f->vector == VEC_SYSCALL) {
+        f->orig_rax = f->rax;
+        f->rcx = f->rip;
+        f->r11 = f->rflags;
+    }
+    return (struct taken){ f, 1 };
+}
+
+struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct percpu *cpu)
+{
+    struct sigcontext *sc = &uc->uc_mcontext;
+    struct taken t = { NULL, 0 };
+    if (event_bit(sig) == 0 && info->si_code <= 0)
+        return t; /* somebody outside sent what only the CPU raises */
+    switch (origin_of(sc->rip, sc->rsp, cpu)) {
+    case FROM_STUB:
+        return in_stub(sig, info, sc, cpu);
+    case FROM_LEAVE: /* nothing of the frame has been given up yet */
+        if (event_bit(sig) == 0)
+            bad_entry(cpu, sig, info, sc, "a fault on the way to a program");
+        t = (struct taken){ (struct trap_frame *)cpu->kernel_sp - 1, 1 };
+        classify(t.frame, sig, info, sc, cpu);
+        break;
+    case FROM_KERNEL:
+        t = in_kernel(sig, info, sc, cpu);
+        break;
+    case FROM_PROGRAM:
+        t = in_program(sig, info, sc, cpu);
+    }
+    if (t.frame != NULL) {
+        cpu->plat.events_off = 1;
+        if (sc->fpstate != NULL)
+            arch_fpu_restore(sc->fpstate);
+    }
+    return t;
+}
+
+/* Exceptions whose vector has no trap_kind of its own count as protection faults. */
+static enum trap_kind kind_of(u64 vector)
+{
+    static const u8 kinds[20] = {
+        [0] = TRAP_DIVIDE, [1] = TRAP_DEBUG, [2] = TRAP_PROTECTION, [3] = TRAP_BREAKPOINT, [4] = TRAP_OVERFLOW,
+        [5] = TRAP_BOUND, [6] = TRAP_ILLEGAL, [7] = TRAP_ILLEGAL, [8] = TRAP_PROTECTION, [9] = TRAP_PROTECTION,
+        [10] = TRAP_PROTECTION, [11] = TRAP_PROTECTION, [12] = TRAP_PROTECTION, [13] = TRAP_PROTECTION, [14] = TRAP_PAGE,
+        [15] = TRAP_PROTECTION, [16] = TRAP_FPU, [17] = TRAP_ALIGN, [18] = TRAP_PROTECTION, [19] = TRAP_SIMD,
+    };
+    return vector < ARRAY_SIZE(kinds) ? (enum trap_kind)kinds[vector] : TRAP_PROTECTION;
+}
+
+static void exception(struct trap_frame *frame, bool from_program)
+{
+    struct trap_info info = { .kind = kind_of(frame->vector), .error = frame->error };
+    if (info.kind == TRAP_PAGE && (frame->error & PF_KEY))
+        info.kind = TRAP_PROTECTION;
+    if (info.kind != TRAP_PAGE) {
+        trap_exception(frame, &info, from_program);
+        return;
+    }
+    info.addr = this_cpu()->plat.fault_addr;
+    info.access = frame->error & PF_EXEC ? TRAP_EXEC : frame->error & PF_WRITE ? TRAP_WRITE : TRAP_READ;
+    if (host_tlb_fill(info.addr, info.access))
+        return;
+    trap_exception(frame, &info, from_program);
+    host_tlb_fill(info.addr, info.access); /* spares the second fault */
+}
+
+/* On the thread's kernel stack. Events disabled on entry and return. */
+void host_trap(struct trap_frame *frame, u64 from_program)
+{
+    switch (frame->vector) {
+    case VEC_EVENT:
+        host_take_pending();
+        break;
+    case VEC_SYSCALL:
+        this_cpu()->plat.calls_trapped++;
+        plat_events_enable();
+        trap_handlers.syscall(frame);
+        plat_events_disable();
+        break;
+    case VEC_FOREIGN:
+        FRAME_RESULT(frame) = (u64)-ENOSYS;
+        break;
+    default:
+        exception(frame, from_program);
+    }
+}
+
+/* The frame may have been changed by a signal return, a debugger or the program's own tricks: IRET must not fault on it. A
+ * bad address is the program's fault. Events disabled. */
+void host_before_program(struct trap_frame *frame)
+{
+    for (;;) {
+        trap_before_program(frame);
+        if (this_cpu()->plat.pending != 0) {
+            host_take_pending();
+        } else if (unlikely(frame->rip >= PLAT_USER_MAX)) {
+            struct trap_info info = { .kind = TRAP_PROTECTION };
+            plat_events_enable();
+            trap_handlers.program_trap(frame, &info, 0);
+            plat_events_disable();
+        } else {
+            break;
+        }
+    }
+    frame->cs = CS_USER;
+    frame->ss = SS_USER;
+    frame->rflags = (frame->rflags & ~(u64)(RFLAGS_IOPL | RFLAGS_NT | RFLAGS_VM)) | RFLAGS_IF | 2;
+}
+
+void arch_enter_program(const struct trap_frame *frame)
+{
+    struct trap_frame *top = thread_frame(current_thread());
+    memmove(top, frame, sizeof *top);
+    plat_events_disable();
+    host_enter_program(top);
+}
+
+u64 arch_last_fault(void) { return this_cpu()->plat.fault_addr; }
