@@ -17,7 +17,7 @@ void help_main(void)
           "  help     print this, or help for a command          drupe help run\n"
           "\n"
           "Exit status of run: the program's own, 128+N when signal N ended it; 127 there is no such\n"
-          "program, 126 it cannot be executed, 125 drupe or the machine failed.\n",
+          "program, 126 it cannot be executed, 125 drupe or the instance failed.\n",
           stdout);
 }
 
@@ -29,9 +29,10 @@ void help_run(void)
           "its package's files, are found), a script with #!, dir:PATH (a root file system), or an\n"
           "image made by `drupe build`. ARGs behind an image replace the arguments stored in it.\n"
           "\n"
-          "Machine:\n"
-          "  --on WHERE          auto (default), kvm, qemu (emulation)\n"
-          "  --machine TYPE      microvm (default, starts fastest) or q35\n"
+          "Instance:\n"
+          "  --on WHERE          kvm (a virtual machine), host (a sandboxed process of this host),\n"
+          "                      qemu (emulation), or auto (default): the first that works here\n"
+          "  --machine TYPE      of kvm and qemu: microvm (default, starts fastest) or q35\n"
           "  -m, --memory SIZE   memory, with K, M or G (default 512M; used as needed)\n"
           "  --cpus N            processors (only 1 so far)\n"
           "Program:\n"
@@ -60,9 +61,10 @@ void help_run(void)
           "  -V, --verbose       say what was chosen and why, and show the console\n"
           "\n"
           "^C and SIGTERM are passed on to the program; if it has not ended after 10 seconds, or\n"
-          "at the second ^C, the machine is killed.\n"
+          "at the second ^C, the instance is killed.\n"
           "\n"
-          "Environment: DRUPE_KERNEL (kernel image), DRUPE_CACHE (directory of cached images),\n"
+          "Environment: DRUPE_KERNEL and DRUPE_HOST_KERNEL (kernel images, the second for --on host),\n"
+          "DRUPE_CACHE (directory of cached images),\n"
           "DRUPE_CACHE_SIZE (default 2G), DRUPE_QEMU_ARGS (more arguments for QEMU),\n"
           "DRUPE_KERNEL_ARGS (more for the kernel's command line).\n",
           stdout);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* drupe run: options, then image, configuration, machine. */
+/* drupe run: options, then image, configuration, instance. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,9 @@
 #include "host/cli/common.h"
 #include "host/image/erofs.h"
 #include "host/lib/fs.h"
+#include "host/process/process.h"
 #include "host/qemu/kvm.h"
-#include "host/qemu/machine.h"
+#include "host/qemu/qemu.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 #define DEFAULT_MEMORY ((u64)512 << 20)
@@ -65,22 +66,24 @@ static const struct option options[] = {{"interactive", no_argument, NULL, 'i'},
 struct run {
     struct program_options program;
     struct image_options image;
-    struct machine machine;
+    struct instance instance;
+    struct qemu_options qemu;
+    struct process_options process;
     struct port ports[MAX_PORTS];
-    const char *on, *ip, *dns, *entrypoint;
+    const char *on, *machine, *ip, *dns, *entrypoint;
     bool interactive;
 };
 
 static int parse_net(struct run *r, const char *text, struct error *err)
 {
     if (strcmp(text, "user") == 0) {
-        r->machine.net = NET_MODE_USER;
+        r->instance.net = NET_MODE_USER;
     } else if (strcmp(text, "none") == 0) {
-        r->machine.net = NET_MODE_NONE;
+        r->instance.net = NET_MODE_NONE;
     } else if (str_has_prefix(text, "tap:") && text[4]) {
-        r->machine.net = NET_MODE_TAP;
-        r->machine.tap = text + 4;
-        if (strlen(r->machine.tap) >= IFNAMSIZ || strpbrk(r->machine.tap, "/, "))
+        r->instance.net = NET_MODE_TAP;
+        r->instance.tap = text + 4;
+        if (strlen(r->instance.tap) >= IFNAMSIZ || strpbrk(r->instance.tap, "/, "))
             return err_set(err, EXIT_DRUPE, "--net %s: that is no interface name", text);
     } else {
         return err_set(err, EXIT_DRUPE, "--net %s: say user, tap:INTERFACE or none", text);
@@ -96,21 +99,21 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         r->interactive = true;
         break;
     case 't':
-        r->machine.terminal = true;
+        r->instance.terminal = true;
         break;
     case 'd':
         return err_set(err, EXIT_DRUPE, "-d: running in the background is not there yet; use the shell's &");
     case 'v':
         return err_set(err, EXIT_DRUPE, "-v %s: volumes are not there yet; --add puts a copy into the image", optarg);
     case 'm':
-        if (parse_size(optarg, 1, &r->machine.memory_bytes) < 0 || r->machine.memory_bytes < MIN_MEMORY ||
-            r->machine.memory_bytes > (u64)1 << 40)
+        if (parse_size(optarg, 1, &r->instance.memory_bytes) < 0 || r->instance.memory_bytes < MIN_MEMORY ||
+            r->instance.memory_bytes > (u64)1 << 40)
             return err_set(err, EXIT_DRUPE, "-m %s: a size from 4M to 1024G is needed, such as 64M or 2G", optarg);
         break;
     case 'p':
-        if (r->machine.nports == MAX_PORTS)
+        if (r->instance.nports == MAX_PORTS)
             return err_set(err, EXIT_DRUPE, "-p: at most %d ports", MAX_PORTS);
-        return port_parse(&r->ports[r->machine.nports++], optarg, err);
+        return port_parse(&r->ports[r->instance.nports++], optarg, err);
     case 'e':
         strv_add(&r->program.env, optarg);
         break;
@@ -141,7 +144,7 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
     case OPT_MACHINE:
         if (strcmp(optarg, "microvm") != 0 && strcmp(optarg, "q35") != 0)
             return err_set(err, EXIT_DRUPE, "--machine %s: say microvm or q35", optarg);
-        r->machine.q35 = optarg[0] == 'q';
+        r->machine = optarg;
         break;
     case OPT_CPUS:
         if (parse_number(optarg, 1, 64, &number) < 0)
@@ -189,7 +192,7 @@ static int parse(struct run *r, int argc, char **argv, struct error *err)
 
 static int check_network(struct run *r, struct error *err)
 {
-    struct machine *m = &r->machine;
+    struct instance *m = &r->instance;
     if (m->nports && m->net != NET_MODE_USER)
         return err_set(err, EXIT_DRUPE, "-p works with --net user only; with %s the program's ports are reached at its address",
                        m->net == NET_MODE_TAP ? "--net tap" : "--net none there are none");
@@ -242,7 +245,7 @@ static int check_dns(const char *text, struct error *err)
 static int apply_network(const struct run *r, struct config *c, struct error *err)
 {
     static const char *const all[] = {ANN_NET_MODE, ANN_NET_ADDRESS, ANN_NET_GATEWAY, ANN_NET_DNS, ANN_NET_EAGER};
-    const struct machine *m = &r->machine;
+    const struct instance *m = &r->instance;
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
         config_set_annotation(c, all[i], NULL);
     if (r->dns && check_dns(r->dns, err) < 0)
@@ -273,9 +276,9 @@ static int apply_network(const struct run *r, struct config *c, struct error *er
 
 static int apply_terminal(const struct run *r, struct config *c)
 {
-    config_set_terminal(c, r->machine.terminal);
+    config_set_terminal(c, r->instance.terminal);
     config_set_annotation(c, ANN_WINSIZE, NULL);
-    if (!r->machine.terminal)
+    if (!r->instance.terminal)
         return 0;
     struct winsize ws;
     if (ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_row && ws.ws_col) {
@@ -353,40 +356,93 @@ static char *find_part(const char *const *places, size_t count)
     return NULL;
 }
 
-static char *find_kernel(struct error *err)
+/* A kernel image: named by the environment, or one of the places. NULL with the error set. */
+static char *find_kernel(const char *name, const char *variable, const char *const *places, size_t count, struct error *err)
 {
-    static const char *const places[] = {"drupe-kernel.stripped", "../kernel/plat/pc/drupe-kernel.stripped", "kernel/plat/pc/drupe-kernel.stripped",
-                                         "drupe-kernel", "../kernel/plat/pc/drupe-kernel", "kernel/plat/pc/drupe-kernel", "../lib/drupe/drupe-kernel"};
-    const char *given = getenv("DRUPE_KERNEL");
+    const char *given = getenv(variable);
     if (given && *given) {
         if (access(given, R_OK) == 0)
             return xstrdup(given);
-        err_errno(err, EXIT_DRUPE, "DRUPE_KERNEL=%s", given);
+        err_errno(err, EXIT_DRUPE, "%s=%s", variable, given);
         return NULL;
     }
-    char *path = find_part(places, ARRAY_SIZE(places));
+    char *path = find_part(places, count);
     if (!path)
-        err_set(err, EXIT_DRUPE, "drupe-kernel is not beside drupe; build it, or name it by DRUPE_KERNEL");
+        err_set(err, EXIT_DRUPE, "%s is not beside drupe; build it, or name it by %s", name, variable);
     return path;
 }
 
-static int choose_accel(struct run *r, struct error *err)
+static char *find_machine_kernel(struct error *err)
+{
+    static const char *const places[] = {"drupe-kernel.stripped", "../kernel/plat/pc/drupe-kernel.stripped",
+                                         "kernel/plat/pc/drupe-kernel.stripped", "drupe-kernel",
+                                         "../kernel/plat/pc/drupe-kernel", "kernel/plat/pc/drupe-kernel",
+                                         "../lib/drupe/drupe-kernel"};
+    return find_kernel("drupe-kernel", "DRUPE_KERNEL", places, ARRAY_SIZE(places), err);
+}
+
+static char *find_process_kernel(struct error *err)
+{
+    static const char *const places[] = {"../kernel/plat/host/drupe-kernel-host.stripped",
+                                         "kernel/plat/host/drupe-kernel-host.stripped", "drupe-kernel-host.stripped",
+                                         "drupe-kernel-host", "../lib/drupe/drupe-kernel-host"};
+    return find_kernel("drupe-kernel-host", "DRUPE_HOST_KERNEL", places, ARRAY_SIZE(places), err);
+}
+
+static void use_qemu(struct run *r, const char *accel)
+{
+    r->qemu.accel = accel;
+    r->qemu.q35 = r->machine && r->machine[0] == 'q';
+    r->instance.backend = &qemu_backend;
+    r->instance.options = &r->qemu;
+}
+
+static void use_process(struct run *r)
+{
+    r->instance.backend = &process_backend;
+    r->instance.options = &r->process;
+}
+
+/* Hardware where it is worth it, else a process; a machine, too, when the user wants one of a kind. */
+static void choose_automatically(struct run *r)
+{
+    const char *why;
+    struct error ignored;
+    if (kvm_usable(&why)) {
+        use_qemu(r, "kvm");
+        say("on: QEMU with KVM, because %s", why);
+        return;
+    }
+    AUTO_FREE char *kernel = r->machine ? NULL : find_process_kernel(&ignored);
+    if (kernel) {
+        use_process(r);
+        say("on: a sandboxed process of this host, because %s", why);
+    } else {
+        use_qemu(r, "tcg");
+        say("on: QEMU's emulation, because %s and %s", why, r->machine ? "--machine asks for a machine" : ignored.text);
+    }
+}
+
+static int choose_backend(struct run *r, struct error *err)
 {
     const char *why = NULL;
     const char *on = r->on ? r->on : "auto";
-    if (strcmp(on, "qemu") == 0) {
-        r->machine.accel = "tcg";
-    } else if (strcmp(on, "auto") == 0) {
-        r->machine.accel = kvm_usable(&why) ? "kvm" : "tcg";
-        say("on: %s, because %s", r->machine.accel[0] == 'k' ? "QEMU with KVM" : "QEMU's emulation", why);
+    if (strcmp(on, "auto") == 0) {
+        choose_automatically(r);
+    } else if (strcmp(on, "host") == 0) {
+        if (r->machine)
+            return err_set(err, EXIT_DRUPE, "--machine %s: with --on host there is no machine; use --on qemu", r->machine);
+        use_process(r);
+    } else if (strcmp(on, "qemu") == 0) {
+        use_qemu(r, "tcg");
     } else if (strcmp(on, "kvm") == 0) {
         if (!kvm_usable(&why))
-            return err_set(err, EXIT_DRUPE, "--on kvm: %s; use --on qemu", why);
-        r->machine.accel = "kvm";
-    } else if (strcmp(on, "host") == 0 || strcmp(on, "firecracker") == 0) {
-        return err_set(err, EXIT_DRUPE, "--on %s is not there yet; use auto, kvm or qemu", on);
+            return err_set(err, EXIT_DRUPE, "--on kvm: %s; use --on host or --on qemu", why);
+        use_qemu(r, "kvm");
+    } else if (strcmp(on, "firecracker") == 0) {
+        return err_set(err, EXIT_DRUPE, "--on %s is not there yet; use auto, kvm, host or qemu", on);
     } else {
-        return err_set(err, EXIT_DRUPE, "--on %s: say auto, kvm or qemu", on);
+        return err_set(err, EXIT_DRUPE, "--on %s: say auto, kvm, host or qemu", on);
     }
     return 0;
 }
@@ -399,17 +455,23 @@ static void split_words(struct strv *v, const char *text)
         strv_add(v, word);
 }
 
+static char *kernel_arguments(void)
+{
+    const char *more = getenv("DRUPE_KERNEL_ARGS");
+    return str_format("%s%s%s", verbose ? "drupe.log=info" : "", verbose && more ? " " : "", more ? more : "");
+}
+
 static int start(struct run *r, const struct source *s, const char *source_name, int nargs, char **args, int *ret_status,
                  struct error *err)
 {
     static const char *const slirp_places[] = {"drupe-slirp", "host/drupe-slirp", "../lib/drupe/drupe-slirp"};
-    struct machine *m = &r->machine;
-    AUTO_FREE char *kernel = find_kernel(err);
-    AUTO_FREE char *slirp = find_part(slirp_places, ARRAY_SIZE(slirp_places));
+    struct instance *i = &r->instance;
+    AUTO_FREE char *kernel = i->backend == &process_backend ? find_process_kernel(err) : find_machine_kernel(err);
+    AUTO_FREE char *slirp = i->net == NET_MODE_USER ? find_part(slirp_places, ARRAY_SIZE(slirp_places)) : NULL;
     AUTO_CLOSE int image = kernel ? image_open(s, &r->image, err) : -1;
     if (image < 0)
         return -1;
-    if (m->net == NET_MODE_USER && !slirp)
+    if (i->net == NET_MODE_USER && !slirp)
         return err_set(err, EXIT_DRUPE, "drupe-slirp is not beside drupe; build it, or use --net tap or --net none");
     struct config config = {0};
     if (make_config(r, s, source_name, image, nargs, args, &config, err) < 0) {
@@ -418,51 +480,53 @@ static int start(struct run *r, const struct source *s, const char *source_name,
     }
     AUTO_FREE char *text = config_text(&config);
     config_done(&config);
-    AUTO_CLOSE int config_fd = memory_file("drupe-config", text, strlen(text));
-    if (config_fd < 0)
-        return err_errno(err, EXIT_DRUPE, "memfd");
-    m->kernel = kernel;
-    m->slirp = slirp;
-    m->image_fd = image;
-    m->config_fd = config_fd;
-    const char *more = getenv("DRUPE_KERNEL_ARGS");
-    AUTO_FREE char *kernel_args = str_format("%s%s%s", verbose ? "drupe.log=info" : "", verbose && more ? " " : "",
-                                             more ? more : "");
-    m->kernel_args = kernel_args;
-    split_words(&m->qemu_args, getenv("DRUPE_QEMU_ARGS"));
-    int result = machine_run(m, ret_status, err);
-    strv_done(&m->qemu_args);
-    return result;
+    AUTO_FREE char *kernel_args = kernel_arguments();
+    i->kernel = kernel;
+    i->slirp = slirp;
+    i->image_fd = image;
+    i->config = text;
+    i->kernel_args = kernel_args;
+    i->label = r->program.name ? r->program.name : path_basename(s->path);
+    return instance_run(i, ret_status, err);
 }
 
 static int check_streams(struct run *r, struct error *err)
 {
-    if (r->machine.terminal && !isatty(STDIN_FILENO))
+    if (r->instance.terminal && !isatty(STDIN_FILENO))
         return err_set(err, EXIT_DRUPE, "-t: standard input is not a terminal; leave -t out");
     /* A terminal stays the user's unless -i says otherwise; pipes and files are always meant. */
-    r->machine.use_stdin = r->interactive || !isatty(STDIN_FILENO);
-    if (r->machine.terminal && !r->interactive)
-        r->machine.use_stdin = false;
+    r->instance.use_stdin = r->interactive || !isatty(STDIN_FILENO);
+    if (r->instance.terminal && !r->interactive)
+        r->instance.use_stdin = false;
     return 0;
+}
+
+static int run(struct run *r, int nargs, char **args, int *ret_status, struct error *err)
+{
+    struct source source = {.fd = -1};
+    int result = -1;
+    if (check_streams(r, err) == 0 && choose_backend(r, err) == 0 &&
+        (r->instance.backend != &process_backend || sandbox_prepare(&r->process.sandbox, err) == 0) &&
+        source_resolve(&source, args[0], err) == 0 && check_network(r, err) == 0)
+        result = start(r, &source, args[0], nargs - 1, args + 1, ret_status, err);
+    source_done(&source);
+    sandbox_done(&r->process.sandbox);
+    return result;
 }
 
 int command_run(int argc, char **argv, struct error *err)
 {
-    struct run r = {.machine = {.memory_bytes = DEFAULT_MEMORY, .cpus = 1, .net = NET_MODE_USER}};
-    struct source source = {.fd = -1};
+    struct run r = {.instance = {.memory_bytes = DEFAULT_MEMORY, .cpus = 1, .net = NET_MODE_USER, .start_ns = now_ns()}};
     int status = 0;
-    r.machine.ports = r.ports;
+    r.instance.ports = r.ports;
     int result = parse(&r, argc, argv, err);
     if (result > 0)
         return 0;
-    int nargs = argc - optind;
-    char **args = argv + optind;
-    if (result == 0 && check_streams(&r, err) == 0 && source_resolve(&source, args[0], err) == 0 &&
-        choose_accel(&r, err) == 0 && check_network(&r, err) == 0)
-        result = start(&r, &source, args[0], nargs - 1, args + 1, &status, err);
-    else
-        result = -1;
-    source_done(&source);
+    if (result == 0) {
+        split_words(&r.qemu.args, getenv("DRUPE_QEMU_ARGS"));
+        result = run(&r, argc - optind, argv + optind, &status, err);
+    }
+    strv_done(&r.qemu.args);
     strv_done(&r.program.env);
     strv_done(&r.image.add);
     return result < 0 ? -1 : status;

@@ -17,10 +17,12 @@
 
 #define DEBUG_EXIT_PORT 0xf4
 
-static void add_device(const struct machine *m, struct strv *v, const char *mmio, const char *pci, const char *options)
+static const struct qemu_options *qemu_of(const struct instance *m) { return m->options; }
+
+static void add_device(const struct instance *m, struct strv *v, const char *mmio, const char *pci, const char *options)
 {
     strv_add(v, "-device");
-    if (m->q35)
+    if (qemu_of(m)->q35)
         strv_addf(v, "%s,disable-legacy=on,%s", pci, options);
     else
         strv_addf(v, "%s,%s", mmio, options);
@@ -34,7 +36,7 @@ static void add_port(struct strv *v, const char *id, int fd, const char *name, u
     strv_addf(v, "virtserialport,chardev=%s,name=%s,nr=%u", id, name, nr);
 }
 
-static void add_serial(const struct machine *m, struct strv *v)
+static void add_serial(const struct instance *m, struct strv *v)
 {
     add_device(m, v, "virtio-serial-device", "virtio-serial-pci", m->terminal ? "max_ports=3" : "max_ports=5");
     add_port(v, "control", QFD_CONTROL, PORT_CONTROL, 1);
@@ -47,7 +49,7 @@ static void add_serial(const struct machine *m, struct strv *v)
     }
 }
 
-static void add_net(const struct machine *m, struct strv *v)
+static void add_net(const struct instance *m, struct strv *v)
 {
     if (m->net == NET_MODE_NONE)
         return;
@@ -60,11 +62,11 @@ static void add_net(const struct machine *m, struct strv *v)
         mac = hash_bytes(m->tap, strlen(m->tap), 0); /* one for each TAP, the same every time */
     }
     AUTO_FREE char *options = str_format("netdev=net,mac=52:54:00:%02x:%02x:%02x%s", (unsigned)(mac >> 16 & 255),
-                                         (unsigned)(mac >> 8 & 255), (unsigned)(mac & 255), m->q35 ? ",romfile=" : "");
+                                         (unsigned)(mac >> 8 & 255), (unsigned)(mac & 255), qemu_of(m)->q35 ? ",romfile=" : "");
     add_device(m, v, "virtio-net-device", "virtio-net-pci", options);
 }
 
-void qemu_argv(const struct machine *m, struct strv *ret)
+void qemu_argv(const struct instance *m, struct strv *ret)
 {
     static const char *const fixed[] = {"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
                                         "-no-reboot", "-name", "drupe"};
@@ -74,14 +76,14 @@ void qemu_argv(const struct machine *m, struct strv *ret)
     strv_add(&v, "-sandbox");
     strv_add(&v, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
     strv_add(&v, "-machine");
-    strv_add(&v, m->q35 ? "q35,smm=off,vmport=off,sata=off,smbus=off,i8042=off"
+    strv_add(&v, qemu_of(m)->q35 ? "q35,smm=off,vmport=off,sata=off,smbus=off,i8042=off"
                         : "microvm,acpi=off,x-option-roms=off,isa-serial=on");
     strv_add(&v, "-global");
     strv_add(&v, "virtio-mmio.force-legacy=false");
     strv_add(&v, "-accel");
-    strv_add(&v, m->accel);
+    strv_add(&v, qemu_of(m)->accel);
     strv_add(&v, "-cpu");
-    strv_add(&v, strcmp(m->accel, "kvm") == 0 ? "host" : "max");
+    strv_add(&v, strcmp(qemu_of(m)->accel, "kvm") == 0 ? "host" : "max");
     strv_add(&v, "-smp");
     strv_addf(&v, "%u", m->cpus);
     strv_add(&v, "-m");
@@ -108,7 +110,7 @@ void qemu_argv(const struct machine *m, struct strv *ret)
     strv_add(&v, "rng-builtin,id=rng");
     add_device(m, &v, "virtio-rng-device", "virtio-rng-pci", "rng=rng");
     add_net(m, &v);
-    for (size_t i = 0; i < m->qemu_args.count; i++)
-        strv_add(&v, m->qemu_args.items[i]);
+    for (size_t i = 0; i < qemu_of(m)->args.count; i++)
+        strv_add(&v, qemu_of(m)->args.items[i]);
     *ret = v;
 }

@@ -3,7 +3,7 @@
 #ifndef HOST_QEMU_ARGV_H
 #define HOST_QEMU_ARGV_H
 
-#include "host/qemu/machine.h"
+#include "host/qemu/qemu.h"
 
 /* Descriptor numbers inside QEMU. */
 enum {
@@ -17,6 +17,6 @@ enum {
     QFD_FRAMES,
 };
 
-void qemu_argv(const struct machine *m, struct strv *ret);
+void qemu_argv(const struct instance *m, struct strv *ret);
 
 #endif

@@ -65,6 +65,11 @@ def echo():
 
 what = json.load(open(f'/dev/fd/{CONFIG}'))['process']['args'][-1]
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+for fd in range(CONTROL, ERR + 1): # QEMU chooses for itself, too
+    try:
+        os.set_blocking(fd, True)
+    except OSError:
+        pass
 os.write(CONSOLE, b'first line of the console\nlast line of the console\n')
 if what != 'silent':
     send(HELLO, b'fake'.ljust(32, b'\0') + struct.pack('<Q', 1000000))
@@ -82,8 +87,8 @@ elif what == 'echo':
 elif what == 'segv':
     send(CRASH, b'program: SIGSEGV at 0 in main+4\n\x1b[31m')
     end(0, 11)
-elif what == 'crash':
-    send(CRASH, os.environ['FAKE_CRASH'].encode())
+elif what.startswith('at '):
+    send(CRASH, what.encode())
     end(0, 11)
 elif what == 'noexec':
     send(CRASH, b'/prog: No such file or directory')
@@ -104,6 +109,12 @@ elif what == 'stubborn':
 elif what == 'badmagic':
     send(EXIT, b'', magic=1)
     time.sleep(30)
+elif what == 'garbage':
+    os.write(CONTROL, os.urandom(4096))
+    time.sleep(30)
+elif what == 'lingers':
+    send(EXIT, struct.pack('<IIII', 4, 0, 0, 0))
+    time.sleep(100)
 elif what == 'toolong':
     send(LOG, b'', length=1 << 20)
     time.sleep(30)

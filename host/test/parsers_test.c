@@ -19,8 +19,8 @@
 #include "host/image/symbols.h"
 #include "host/lib/fs.h"
 #include "host/net/ports.h"
-#include "host/qemu/control.h"
-#include "host/qemu/stream.h"
+#include "host/tender/control.h"
+#include "host/tender/stream.h"
 
 static unsigned count, failed;
 static u64 seed = 42;

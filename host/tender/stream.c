@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Byte copying: see stream.h. */
-#include "host/qemu/stream.h"
+#include "host/tender/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
  * ever blocking: what the reader does not take yet waits in a buffer, and while
  * the buffer is full nothing more is read, so back-pressure reaches the other end.
  */
-#ifndef HOST_QEMU_STREAM_H
-#define HOST_QEMU_STREAM_H
+#ifndef HOST_TENDER_STREAM_H
+#define HOST_TENDER_STREAM_H
 
 #include <poll.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Control protocol, tender's side: see control.h. */
-#include "host/qemu/control.h"
+#include "host/tender/control.h"
 
 #include <string.h>
 #include <sys/socket.h>

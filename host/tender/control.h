@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tender's side of the control protocol (abi/control.h): cutting the byte
  * stream of a possibly hostile instance into messages, and writing our own. */
-#ifndef HOST_QEMU_CONTROL_H
-#define HOST_QEMU_CONTROL_H
+#ifndef HOST_TENDER_CONTROL_H
+#define HOST_TENDER_CONTROL_H
 
 #include "abi/control.h"
 #include "host/lib/error.h"

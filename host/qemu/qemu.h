@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The backend that runs an instance as a machine in QEMU. */
+#ifndef HOST_QEMU_QEMU_H
+#define HOST_QEMU_QEMU_H
+
+#include "host/tender/instance.h"
+
+struct qemu_options {
+    const char *accel; /* "tcg", "kvm" */
+    bool q35;          /* else microvm */
+    struct strv args;  /* more for QEMU (DRUPE_QEMU_ARGS) */
+};
+
+/* instance.options = struct qemu_options */
+extern const struct backend qemu_backend;
+
+#endif

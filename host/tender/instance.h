@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One instance from its start to its end. drupe is its tender: it holds the four
+ * ports of the design as socket pairs, copies the streams, speaks the control
+ * protocol (abi/control.h), keeps the last lines of the console, and knows at the end
+ * whether the program ended or the instance died. Everything that comes out of an
+ * instance is taken for hostile; its process can always be killed.
+ *
+ *   drupe ── control, stdin, stdout, stderr (or control, tty) ───────────────────┐
+ *         ── console (kept, printed when the instance dies) ─────────────────────┤ instance
+ *         ── frames ─ drupe-slirp, started at the first frame ───────────────────┘
+ *
+ * What the instance is, a machine in QEMU (host/qemu) or a sandboxed process
+ * (host/process), is the backend's affair: it starts one process that holds the other
+ * ends and knows how to put into words how that process ended.
+ */
+#ifndef HOST_TENDER_INSTANCE_H
+#define HOST_TENDER_INSTANCE_H
+
+#include <sys/types.h>
+
+#include "host/lib/error.h"
+#include "host/lib/util.h"
+#include "host/net/ports.h"
+
+enum net_mode { NET_MODE_NONE, NET_MODE_USER, NET_MODE_TAP };
+
+/* The instance's ends of the socket pairs; -1 = there is none. They belong to the tender. */
+struct instance_ends {
+    int console;         /* bytes of the kernel's log */
+    int messages;        /* what the backend's own process has to say */
+    int control;         /* PORT_CONTROL */
+    int ports[3];        /* PORT_STDIN, PORT_STDOUT, PORT_STDERR; or PORT_TTY alone */
+    int frames;          /* Ethernet frames behind their length (NET_MODE_USER) */
+};
+
+struct instance;
+
+struct backend {
+    const char *name; /* in messages: what died */
+    bool has_messages;
+    u64 boot_patience_ns; /* until CTL_HELLO; 0 = for ever (a debugger may hold it) */
+    /* Start the process that is the instance. Its pid, or -1. */
+    pid_t (*start)(const struct instance *i, const struct instance_ends *ends, struct error *err);
+    /* What a wait status of that process means, in a few words. */
+    void (*explain)(int wait_status, struct buf *ret);
+};
+
+struct instance {
+    const struct backend *backend;
+    void *options;           /* the backend's own */
+    const char *label;       /* what runs, for people who look at the process list */
+    const char *kernel;      /* path */
+    const char *kernel_args; /* for the command line; may be "" */
+    const char *config;      /* config.json */
+    const char *slirp;       /* path of drupe-slirp; NULL unless NET_MODE_USER */
+    u64 memory_bytes;
+    unsigned cpus;
+    int image_fd;            /* the root file system, read-only */
+    enum net_mode net;
+    const char *tap;         /* interface of NET_MODE_TAP */
+    struct port *ports;
+    size_t nports;
+    bool terminal;           /* -t: one port instead of three */
+    bool use_stdin;          /* else it ends at once */
+    u64 start_ns;            /* when the user asked for it (now_ns()) */
+};
+
+/* Run it to its end. 0 with the exit status for drupe, or -1. */
+int instance_run(const struct instance *i, int *ret_status, struct error *err);
+
+#endif
