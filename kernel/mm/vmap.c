@@ -76,9 +76,11 @@ static bool place(struct vmap_area *a)
 
 static int map_pages(struct vmap_area *a)
 {
-    for (u32 i = 0; i < a->npages; i++) {
+    for (u32 i = 0, n; i < a->npages; i += n) {
         u64 va = a->start + (u64)i * PAGE_SIZE;
-        int err = plat_kmap((void *)(uintptr_t)va, page_phys(a->pages[i]), PAGE_SIZE, MAP_READ | MAP_WRITE);
+        for (n = 1; i + n < a->npages && page_phys(a->pages[i + n]) == page_phys(a->pages[i]) + n * PAGE_SIZE;)
+            n++;
+        int err = plat_kmap((void *)(uintptr_t)va, page_phys(a->pages[i]), n * PAGE_SIZE, MAP_READ | MAP_WRITE);
         if (err != 0) {
             if (i > 0)
                 plat_kunmap((void *)(uintptr_t)a->start, (size_t)i << PAGE_SHIFT);
@@ -88,16 +90,28 @@ static int map_pages(struct vmap_area *a)
     return 0;
 }
 
+/* One block when there is one of that size to be had easily: the platform may map it in one step. */
+static bool get_pages(struct vmap_area *a, u32 npages)
+{
+    unsigned order = (unsigned)__builtin_ctz(npages);
+    struct page *block = npages == 1u << order && order <= 4 ? page_alloc(order, ALLOC_NORETRY) : NULL;
+    if (block != NULL)
+        page_split(block);
+    for (a->npages = 0; a->npages < npages; a->npages++) {
+        a->pages[a->npages] = block != NULL ? block + a->npages : page_alloc(0, 0);
+        if (a->pages[a->npages] == NULL)
+            return false;
+    }
+    return true;
+}
+
 static struct vmap_area *area_create(u32 npages)
 {
     struct vmap_area *a = kmalloc(sizeof(*a) + npages * sizeof(a->pages[0]), 0);
     if (a == NULL)
         return NULL;
-    for (a->npages = 0; a->npages < npages; a->npages++) {
-        a->pages[a->npages] = page_alloc(0, 0);
-        if (a->pages[a->npages] == NULL)
-            goto out_pages;
-    }
+    if (!get_pages(a, npages))
+        goto out_pages;
     mutex_lock(&vmap_lock);
     if (!place(a))
         goto out_unlock;
