@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Drupe against Debian's cloud kernel as guest, side by side in one run.
+"""Drupe against Debian's cloud kernel as guest, and against the native process and gVisor on the host, side by
+side in one run.
 
     bench.py BUILD [boot] [start] [memory] [calls] [redis] [nginx]
+                   [host-calls] [host-redis] [host-nginx] [host-start] [host-memory] [host-touch]
 
 Prints each figure with its target and ratio; medians of several runs. Nothing
 else should run on the machine meanwhile. Needs root (TAP, namespaces).
@@ -16,15 +18,10 @@ import tempfile
 import time
 
 import guests
-from guests import GUEST_IP, GUEST_MAC, TAP, sh
-
-BUILD = os.path.abspath(sys.argv[1])
-DRUPE = os.path.join(BUILD, 'drupe')
-PLUGIN = os.path.join(BUILD, 'bench', 'insn_plugin.so')
-HELLO = os.path.join(BUILD, 'tests', 'hello')
-MICRO = os.path.join(BUILD, 'bench', 'micro')
-REDIS = ['redis-server', '--save', '', '--protected-mode', 'no']
-NGINX = ['nginx', '-g', 'daemon off; master_process off;']
+import host
+from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, first_line_ms, parse_micro, redis_rates, row, run_drupe, \
+    wrk_rate
+from guests import GUEST_IP, TAP, sh
 
 
 def kernel():
@@ -40,18 +37,6 @@ def symbol(name):
         if found.split()[-1] == name:
             return int(value, 16)
     raise RuntimeError(f'no symbol {name}')
-
-
-def row(name, value, unit='', target='', verdict=None):
-    mark = '' if verdict is None else ('  reached' if verdict else '  MISSED')
-    print(f'{name:46} {value:>14} {unit:12} {target}{mark}', flush=True)
-
-
-def run_drupe(*args, env=None, timeout=120, prefix=()):
-    start = time.perf_counter()
-    r = subprocess.run([*prefix, DRUPE, 'run', *args], stdin=subprocess.DEVNULL, capture_output=True, env=env,
-                       timeout=timeout)
-    return r, time.perf_counter() - start
 
 
 # --- boot: guest instructions ----------------------------------------------------
@@ -86,18 +71,6 @@ def boot():
 
 
 # --- start: wall time -------------------------------------------------------------
-
-
-def first_line_ms(argv, env=None):
-    start = time.perf_counter()
-    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
-    while b'hello' not in (line := p.stdout.readline()):
-        if not line:
-            raise RuntimeError('no hello')
-    ms = (time.perf_counter() - start) * 1000
-    p.stdout.close()
-    p.wait(30)
-    return ms
 
 
 def start():
@@ -174,10 +147,6 @@ def memory():
 # --- system calls ----------------------------------------------------------------
 
 
-def parse_micro(text):
-    return {m[1]: int(m[2]) for m in re.finditer(r'^(.+) (\d+)\r?$', text, re.M) if m[1] != 'end'}
-
-
 def calls():
     print('\nSystem calls, ns (best of three runs each, same QEMU, one vCPU)')
     drupe, linux_rows = {}, {}
@@ -216,12 +185,6 @@ class Server:
         return guests.process([*self.inside, *linux.argv(image, net=True)], os.path.join(self.tmp, 'linux.log'))
 
 
-def redis_rates(inside, extra, n):
-    out = sh(*inside, 'redis-benchmark', '-h', GUEST_IP, '-c', '50', '-n', n, '-t', 'get,set', '--csv', *extra,
-             timeout=300).stdout
-    return {m[1]: float(m[2]) for m in re.finditer(r'"(GET|SET)","([\d.]+)"', out)}
-
-
 def redis():
     print('\nredis-benchmark, 50 connections, TAP, requests/s (median of 3)')
     cases = (([], 40000, 1.5), (['-P', '16'], 200000, 1.1))
@@ -244,12 +207,6 @@ def redis():
                 d / l >= target)
 
 
-def wrk_rate(inside):
-    out = sh(*inside, 'wrk', '-t1', '-c32', '-d5s', '--latency', f'http://{GUEST_IP}/', timeout=60).stdout
-    p99 = re.search(r'99%\s+(\S+)', out)
-    return float(re.search(r'Requests/sec:\s+([\d.]+)', out)[1]), p99[1] if p99 else '?'
-
-
 def nginx():
     print('\nnginx, 612-byte page, wrk -t1 -c32, TAP (median of 3)')
     found = {}
@@ -269,15 +226,18 @@ def nginx():
     row('  p99 latency', d[1], f'Linux {l[1]}')
 
 
-SECTIONS = (boot, start, memory, calls, redis, nginx)
+SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | host.SECTIONS
 
 
 def main():
     wanted = sys.argv[2:]
     print(f'Drupe benchmarks, {time.strftime("%Y-%m-%d")}, {sh("qemu-system-x86_64", "--version").stdout.splitlines()[0]}, '
           f'{os.cpu_count()} CPUs')
-    for section in SECTIONS:
-        if not wanted or section.__name__ in wanted:
+    for name in wanted:
+        if name not in SECTIONS:
+            sys.exit(f'bench.py: no section "{name}"; there are: {" ".join(SECTIONS)}')
+    for name, section in SECTIONS.items():
+        if not wanted or name in wanted:
             section()
 
 

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two guests that benchmarks compare, both under the same QEMU:
+"""What benchmarks compare. Under the same QEMU:
 
   Drupe  `drupe run` of a Debian program
   Linux  Debian's linux-image-cloud-amd64 with an initramfs whose init is the program
 
-Networks are a TAP device in a namespace of their own; the load runs there too.
+and as processes of this machine:
+
+  Drupe  `drupe run --on host`
+  native the program itself, in a network namespace of its own
+  runsc  the program under gVisor (ptrace), in the same
+
+Networks are a TAP device, or a veth pair with the server behind it, in a namespace of their own; the load runs there too.
 """
 import contextlib
 import glob
+import json
 import os
 import re
 import shutil
@@ -20,6 +27,7 @@ import time
 HOST_IP, GUEST_IP = '10.77.0.1', '10.77.0.2'
 GUEST_MAC = '52:54:00:77:00:02'
 NS, TAP = 'drupe-bench', 'dbench0'
+PEER_NS = 'drupe-bench-peer'
 
 
 def sh(*argv, check=True, **kw):
@@ -64,6 +72,25 @@ def network():
         sh('ip', 'netns', 'del', NS, check=False)
 
 
+@contextlib.contextmanager
+def veth_network():
+    """As network(), with GUEST_IP behind a veth pair in a second namespace; yields the prefixes of the load and of the server."""
+    peer = ['ip', 'netns', 'exec', PEER_NS]
+    sh('ip', 'netns', 'del', PEER_NS, check=False)
+    with network() as inside:
+        sh('ip', 'netns', 'add', PEER_NS)
+        try:
+            sh(*inside, 'ip', 'link', 'del', TAP)
+            sh(*inside, 'ip', 'link', 'add', 'vbench0', 'type', 'veth', 'peer', 'name', 'vbench1', 'netns', PEER_NS)
+            for prefix, device, address in ((inside, 'vbench0', HOST_IP), (peer, 'vbench1', GUEST_IP)):
+                sh(*prefix, 'ip', 'addr', 'add', address + '/24', 'dev', device)
+                sh(*prefix, 'ip', 'link', 'set', device, 'up')
+            sh(*peer, 'ip', 'link', 'set', 'lo', 'up')
+            yield inside, peer
+        finally:
+            sh('ip', 'netns', 'del', PEER_NS, check=False)
+
+
 def wait_port(inside, port, seconds=120):
     """Wait until something in the guest listens."""
     code = (f'import socket\nsocket.create_connection(("{GUEST_IP}", {port}), 1).close()')
@@ -91,6 +118,83 @@ def process(argv, log, stdin=subprocess.DEVNULL):
             except subprocess.TimeoutExpired:
                 os.killpg(p.pid, signal.SIGKILL)
                 p.wait()
+
+
+# --- processes ------------------------------------------------------------------
+
+SCRATCH = ('/run', '/tmp', '/var/log/nginx', '/var/lib/nginx')  # where servers write
+
+
+def native(peer, argv):
+    """The command that runs a server behind the veth pair, its files in memory as the others have them."""
+    script = ''.join(f'test ! -d {d} || mount -t tmpfs none {d}; ' for d in SCRATCH) + 'exec "$@"'
+    return [*peer, 'unshare', '-m', 'sh', '-c', script, 'sh', *argv]
+
+
+class Bundle:
+    """An OCI bundle of this machine's file system, for runsc and other runtimes."""
+
+    def __init__(self, work, argv, netns=None):
+        self.work, self.id = work, f'drupe-bench-{os.getpid()}'
+        network = {'type': 'network', **({'path': f'/var/run/netns/{netns}'} if netns else {})}
+        rights = ['CAP_NET_BIND_SERVICE', 'CAP_SETUID', 'CAP_SETGID', 'CAP_CHOWN', 'CAP_DAC_OVERRIDE']
+        config = {
+            'ociVersion': '1.0.0', 'hostname': 'bench', 'root': {'path': '/', 'readonly': True},
+            'process': {'user': {'uid': 0, 'gid': 0}, 'args': list(map(str, argv)), 'cwd': '/',
+                        'env': ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+                        'capabilities': {k: rights for k in ('bounding', 'effective', 'permitted')}},
+            'mounts': [{'destination': '/proc', 'type': 'proc', 'source': 'proc'},
+                       *({'destination': d, 'type': 'tmpfs', 'source': 'tmpfs'} for d in SCRATCH if os.path.isdir(d))],
+            'linux': {'namespaces': [{'type': 'pid'}, {'type': 'mount'}, network]},
+        }
+        with open(os.path.join(work, 'config.json'), 'w') as f:
+            json.dump(config, f)
+
+    def runsc(self):
+        """gVisor's own network stack works only where /proc/sys/net is hidden from it."""
+        return ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /proc/sys/net && exec "$@"', 'sh', 'runsc', '--root',
+                os.path.join(self.work, 'runsc'), '--platform=ptrace', '--network=sandbox', 'run', '-bundle', self.work, self.id]
+
+    def runtime(self, name):
+        return [name, '--root', os.path.join(self.work, name), 'run', '-b', self.work, self.id]
+
+    def kill(self):
+        sh('runsc', '--root', os.path.join(self.work, 'runsc'), 'kill', self.id, 'KILL', check=False)
+
+
+def descendants(pid):
+    """pid and all processes below it."""
+    below = {}
+    for d in glob.glob('/proc/[0-9]*'):
+        try:
+            with open(d + '/stat') as f:
+                below.setdefault(int(f.read().rsplit(')', 1)[1].split()[1]), []).append(int(d[6:]))
+        except OSError:
+            pass
+    found = [pid]
+    for p in found:
+        found += below.get(p, [])
+    return found
+
+
+def memory_kib(pids):
+    """Memory that belongs to these processes: their proportional share of what they map, and instead of what they map
+    of memory files all pages of those, mapped just now or not."""
+    total, files = 0, {}
+    for pid in pids:
+        name = ''
+        with open(f'/proc/{pid}/smaps') as f:
+            for line in f:
+                if re.match(r'[0-9a-f]+-[0-9a-f]+ ', line):
+                    name = line.split(None, 5)[5] if len(line.split(None, 5)) > 5 else ''
+                elif line.startswith('Pss:') and not name.startswith('/memfd:'):
+                    total += int(line.split()[1])
+        for fd in glob.glob(f'/proc/{pid}/fd/*'):
+            with contextlib.suppress(OSError):
+                if os.readlink(fd).startswith('/memfd:'):
+                    st = os.stat(fd)
+                    files[st.st_dev, st.st_ino] = st.st_blocks // 2
+    return total + sum(files.values())
 
 
 # --- Linux --------------------------------------------------------------------

@@ -12,7 +12,7 @@ packages() {
     run) echo qemu-system-x86 erofs-utils redis-server redis-tools ;;
     check) echo clang-14 llvm-14 libclang-rt-14-dev clang-format clang-tidy cppcheck nginx-light memcached wrk curl \
                 iproute2 gdb strace fakeroot ;;
-    bench) echo linux-image-cloud-amd64 busybox-static cpio iperf3 ;;
+    bench) echo linux-image-cloud-amd64 busybox-static cpio iperf3 runsc crun ;;
     *) echo "setup.sh: unknown group '$1'" >&2; exit 2 ;;
     esac
 }

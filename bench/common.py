@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmark sections share: programs, rows, loads."""
+import os
+import re
+import subprocess
+import sys
+import time
+
+from guests import GUEST_IP, sh
+
+BUILD = os.path.abspath(sys.argv[1])
+DRUPE = os.path.join(BUILD, 'drupe')
+PLUGIN = os.path.join(BUILD, 'bench', 'insn_plugin.so')
+HELLO = os.path.join(BUILD, 'tests', 'hello')
+MICRO = os.path.join(BUILD, 'bench', 'micro')
+REDIS = ['redis-server', '--save', '', '--protected-mode', 'no']
+NGINX = ['nginx', '-g', 'daemon off; master_process off;']
+
+
+def row(name, value, unit='', target='', verdict=None):
+    mark = '' if verdict is None else ('  reached' if verdict else '  MISSED')
+    print(f'{name:46} {value:>14} {unit:12} {target}{mark}', flush=True)
+
+
+def run_drupe(*args, env=None, timeout=120, prefix=()):
+    start = time.perf_counter()
+    r = subprocess.run([*prefix, DRUPE, 'run', *args], stdin=subprocess.DEVNULL, capture_output=True, env=env,
+                       timeout=timeout)
+    return r, time.perf_counter() - start
+
+
+def first_line_ms(argv, env=None):
+    start = time.perf_counter()
+    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
+    while b'hello' not in (line := p.stdout.readline()):
+        if not line:
+            raise RuntimeError('no hello')
+    ms = (time.perf_counter() - start) * 1000
+    p.stdout.close()
+    p.wait(30)
+    return ms
+
+
+def parse_micro(text):
+    return {m[1]: int(m[2]) for m in re.finditer(r'^(.+) (\d+)\r?$', text, re.M) if m[1] != 'end'}
+
+
+def redis_rates(inside, extra, n):
+    out = sh(*inside, 'redis-benchmark', '-h', GUEST_IP, '-c', '50', '-n', n, '-t', 'get,set', '--csv', *extra,
+             timeout=300).stdout
+    return {m[1]: float(m[2]) for m in re.finditer(r'"(GET|SET)","([\d.]+)"', out)}
+
+
+def wrk_rate(inside):
+    out = sh(*inside, 'wrk', '-t1', '-c32', '-d5s', '--latency', f'http://{GUEST_IP}/', timeout=60).stdout
+    p99 = re.search(r'99%\s+(\S+)', out)
+    return float(re.search(r'Requests/sec:\s+([\d.]+)', out)[1]), p99[1] if p99 else '?'
