@@ -5,11 +5,11 @@ import os
 import subprocess
 import tempfile
 
-from lib import DRUPE, ON, build_file, check, done, drupe, host_command, same
+from lib import DRUPE, MACHINES, ON, build_file, check, done, drupe, host_command, same
 
 for name in ('hello', 'hello-static', 'hello-static-pie'):
-    for machine in ('microvm', 'q35'):
-        status, out, err = drupe('--machine', machine, build_file(name))
+    for machine, options in MACHINES:
+        status, out, err = drupe(*options, build_file(name))
         same((status, out), (0, b'hello, world\n'), f'{name} on {machine}')
 
 status, out, err = drupe('/bin/ls', '-l', '/')

@@ -8,6 +8,8 @@ import time
 from lib import DRUPE, ON, build_file, check, done, drupe, same
 
 
+MACHINE_NAME = 'drupe-kernel' if ON[1] == 'host' else 'qemu'
+
 
 def alive(pid):
     """Ended but not yet collected by init does not count."""
@@ -54,8 +56,8 @@ p = subprocess.Popen([DRUPE, 'run', *ON, die, 'wait'], stdin=subprocess.DEVNULL,
                      stderr=subprocess.PIPE)
 p.stdout.readline()
 children = subprocess.run(['pgrep', '-P', str(p.pid)], capture_output=True, text=True).stdout.split()
-machine = [c for c in children if 'qemu' in open(f'/proc/{c}/cmdline').read()]
-check(len(machine) == 1, 'one QEMU below drupe', children)
+machine = [c for c in children if MACHINE_NAME in open(f'/proc/{c}/comm').read()]
+check(len(machine) == 1, f'one {MACHINE_NAME} below drupe', children)
 for c in machine:
     subprocess.run(['kill', '-9', c])
 try:

@@ -10,6 +10,8 @@ import time
 
 DRUPE, BUILD = sys.argv[1], sys.argv[2]
 ON = sys.argv[3:] or ['--on', 'qemu']
+# What the platform has of machines: a name, and the options that choose it.
+MACHINES = [('a process', [])] if ON[1] == 'host' else [(m, ['--machine', m]) for m in ('microvm', 'q35')]
 _count = _failed = 0
 
 

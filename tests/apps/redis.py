@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 
-from lib import DRUPE, check, done, free_port, host_command, same, server, stop, talk
+from lib import DRUPE, MACHINES, check, done, free_port, host_command, same, server, stop, talk
 
 ARGS = ['redis-server', '--save', '', '--protected-mode', 'no']
 
@@ -27,9 +27,9 @@ def drive(port, label):
         check(status == 0 and out.count('requests per second') == 2, f'{label}: redis-benchmark {" ".join(extra)}', out)
 
 
-for machine in ('microvm', 'q35'):
+for machine, options in MACHINES:
     port = free_port()
-    with server('--machine', machine, '-p', f'{port}:6379', *ARGS, ready=lambda: talk(port, b'PING\r\n')) as p:
+    with server(*options, '-p', f'{port}:6379', *ARGS, ready=lambda: talk(port, b'PING\r\n')) as p:
         drive(port, machine)
         same(stop(p, signal.SIGINT), 0, f'{machine}: ^C stops it cleanly')
 

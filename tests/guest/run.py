@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a guest test on the host's Linux and inside Drupe; the lines must be the same.
 
-    run.py DRUPE PROGRAM [--on qemu] [--machine microvm] [-m SIZE]
+    run.py DRUPE PROGRAM [--on qemu|host] [--machine TYPE] [-m SIZE]
 
 Prints TAP: one line for each line of the program's output.
 """
@@ -27,11 +27,12 @@ def main():
     p.add_argument('drupe')
     p.add_argument('program')
     p.add_argument('--on', default='qemu')
-    p.add_argument('--machine', default='microvm')
+    p.add_argument('--machine')
     p.add_argument('-m', dest='memory', default='256M')
     a = p.parse_args()
     want, want_status, _ = run([a.program])
-    got, status, err = run([a.drupe, 'run', '--on', a.on, '--machine', a.machine, '-m', a.memory, a.program])
+    machine = ['--machine', a.machine] if a.machine else []
+    got, status, err = run([a.drupe, 'run', '--on', a.on, *machine, '-m', a.memory, a.program])
     n = failed = 0
     section = ''
 
