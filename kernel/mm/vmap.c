@@ -4,13 +4,15 @@
  * [PLAT_KVMAP_START, PLAT_KVMAP_END) with an unmapped page on both sides. For thread
  * stacks above all, so a few areas of their size stay mapped for the next thread.
  *
- * Ranges in use form a list ordered by address; a new one goes into the first
- * gap that fits. Two neighbours share the guard page between them.
+ * Ranges in use form a tree ordered by address; a new one goes into the first
+ * gap that fits. Two neighbours share the guard page between them. No gap before `full_to` has
+ * room for a thread stack, so that ten thousands of stacks are not walked over for each new one.
  *
  * Lock: vmap_lock, a mutex (allocations inside may sleep; the shrinker only tries it).
  */
 #include "kern/slab.h"
 
+#include "base/rbtree.h"
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/percpu.h"
@@ -19,22 +21,32 @@
 #define SPARE_MAX 4u
 
 struct vmap_area {
-    struct list node;      /* vmap_lock: by address, or the spare list */
+    struct rb_node node;   /* vmap_lock */
     u64 start;
     u32 npages;
     struct page *pages[];  /* [npages] */
 };
 
 static struct mutex vmap_lock;
-static struct list areas = LIST_INIT(areas);
+static struct rb_root areas = RB_ROOT_INIT; /* vmap_lock */
+static struct vmap_area *full_to;           /* vmap_lock; NULL = look from the beginning */
 static struct vmap_area *spare[SPARE_MAX]; /* vmap_lock; still in `areas` and mapped */
 static u32 spares;
 static bool ready;
 
+static struct vmap_area *area_of(struct rb_node *n) { return n != NULL ? rb_entry(n, struct vmap_area, node) : NULL; }
+
+static void area_unlink(struct vmap_area *a)
+{
+    if (full_to != NULL && full_to->start >= a->start)
+        full_to = area_of(rb_prev(&a->node));
+    rb_remove(&areas, &a->node);
+}
+
 static void area_release(struct vmap_area *a)
 {
     plat_kunmap((void *)(uintptr_t)a->start, (size_t)a->npages << PAGE_SHIFT);
-    list_remove(&a->node);
+    area_unlink(a);
     for (u32 i = 0; i < a->npages; i++)
         page_put(a->pages[i]);
     kfree(a);
@@ -55,22 +67,29 @@ static size_t vmap_shrink(size_t pages_wanted)
 
 static struct shrinker vmap_shrinker = { .shrink = vmap_shrink };
 
+static u64 area_end(const struct vmap_area *a) { return a->start + ((u64)a->npages + 1) * PAGE_SIZE; }
+
+static bool area_before(const struct rb_node *a, const struct rb_node *b)
+{
+    return rb_entry(a, struct vmap_area, node)->start < rb_entry(b, struct vmap_area, node)->start;
+}
+
 /* Link `a` into the first gap with room for it and a guard page at each end. */
 static bool place(struct vmap_area *a)
 {
-    u64 need = (u64)a->npages * PAGE_SIZE, at = PLAT_KVMAP_START + PAGE_SIZE;
-    struct list *before = &areas;
-    list_for_each(b, &areas, struct vmap_area, node) {
-        if (b->start - at >= need + PAGE_SIZE) {
-            before = &b->node;
-            break;
-        }
-        at = b->start + ((u64)b->npages + 1) * PAGE_SIZE;
-    }
-    if (before == &areas && (at >= PLAT_KVMAP_END || PLAT_KVMAP_END - at < need + PAGE_SIZE))
+    u64 need = (u64)a->npages * PAGE_SIZE;
+    bool is_stack = need >= SPARE_SIZE;
+    struct vmap_area *before = is_stack ? full_to : NULL;
+    u64 at = before != NULL ? area_end(before) : PLAT_KVMAP_START + PAGE_SIZE;
+    struct vmap_area *b = area_of(before != NULL ? rb_next(&before->node) : rb_first(&areas));
+    for (; b != NULL && b->start - at < need + PAGE_SIZE; b = area_of(rb_next(&b->node)))
+        at = area_end(b);
+    if (b == NULL && (at >= PLAT_KVMAP_END || PLAT_KVMAP_END - at < need + PAGE_SIZE))
         return false;
     a->start = at;
-    list_insert_before(before, &a->node);
+    rb_insert(&areas, &a->node, area_before);
+    if (need == SPARE_SIZE)
+        full_to = a;
     return true;
 }
 
@@ -116,7 +135,7 @@ static struct vmap_area *area_create(u32 npages)
     if (!place(a))
         goto out_unlock;
     if (map_pages(a) != 0) {
-        list_remove(&a->node);
+        area_unlink(a);
         goto out_unlock;
     }
     mutex_unlock(&vmap_lock);
@@ -160,16 +179,16 @@ void vmap_free(void *p, size_t size_bytes)
         return;
     size_t size = ALIGN_UP(size_bytes, PAGE_SIZE);
     mutex_lock(&vmap_lock);
-    list_for_each(a, &areas, struct vmap_area, node) {
-        if (a->start != (uintptr_t)p)
-            continue;
-        ASSERT((size_t)a->npages << PAGE_SHIFT == size);
-        if (size == SPARE_SIZE && spares < SPARE_MAX && !page_scarce())
-            spare[spares++] = a;
-        else
-            area_release(a);
-        mutex_unlock(&vmap_lock);
-        return;
-    }
-    panic("vmap_free: %p is not a kernel range", p);
+    struct rb_node *n = areas.node;
+    while (n != NULL && area_of(n)->start != (uintptr_t)p)
+        n = area_of(n)->start > (uintptr_t)p ? n->left : n->right;
+    struct vmap_area *a = area_of(n);
+    if (a == NULL)
+        panic("vmap_free: %p is not a kernel range", p);
+    ASSERT((size_t)a->npages << PAGE_SHIFT == size);
+    if (size == SPARE_SIZE && spares < SPARE_MAX && !page_scarce())
+        spare[spares++] = a;
+    else
+        area_release(a);
+    mutex_unlock(&vmap_lock);
 }

@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Guests that mean harm (wild.c): an errno, their own end with a report, or an end by the sandbox; never more."""
+import os
+
+from lib import ON, build_file, check, done, drupe, same
+
+wild = build_file('wild')
+on_host = 'host' in ON
+ESCAPE = '/tmp/drupe-escape'
+
+for how in ('jumps', 'stacks', 'signals', 'maps') if on_host else ('signals',):
+    status, out, err = drupe(wild, how)
+    check(status == 0 and out.startswith(b'survived'), f'{how}: the program survives', (status, out[-200:], err))
+status, out, err = drupe(wild, 'calls', timeout=120)
+same(status, 42, 'random system calls: the program survives')
+status, out, err = drupe('-m', '64M', wild, 'threads', timeout=120)
+check(status == 0 and out.startswith(b'survived'), 'threads without end: an errno', (status, out[-200:], err))
+
+if on_host:
+    for how, says in (('kernel-jump', ('the kernel gave up', 'the instance died')), ('kernel-write', ('the instance died',))):
+        status, out, err = drupe(wild, how)
+        check(status == 125 and any(s in err for s in says), f'{how}: the instance ends, with a report', (status, out, err))
+    for call in ('open', 'socket', 'exec', 'kill', 'ptrace', 'memory'):
+        status, out, err = drupe(wild, 'stub', call)
+        check(out == b'found the stub\n', f'{call} from the stub: found, and nothing behind it', out)
+        check(status == 125 and 'sandbox' in err, f'{call} from the stub: the sandbox ends it', (status, err))
+    check(not os.path.exists(ESCAPE), 'no file was made on the host')
+    # The host's own processes are all alive: kill(-1) reached none.
+    status, out, err = drupe('/bin/echo', 'alive')
+    same((status, out), (0, b'alive\n'), 'the next instance runs')
+done()
