@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The main job: Debian's redis-server as a unikernel under QEMU, driven by Debian's
-# redis-cli and redis-benchmark through a published port. demo.sh BUILD
+# The main job: Debian's redis-server as a unikernel, driven by Debian's redis-cli and
+# redis-benchmark through a published port. demo.sh BUILD
 set -eu
 drupe=$1/drupe
 work=$(mktemp -d)
@@ -32,7 +32,7 @@ fsck.erofs "$work/redis.img" >"$work/fsck" 2>&1 || { cat "$work/fsck"; exit 1; }
 took
 
 step "2. Start: drupe run -p $port:6379 redis.img"
-"$drupe" run --on qemu -p "$port:6379" "$work/redis.img" >"$work/log" 2>&1 &
+"$drupe" run -V -p "$port:6379" "$work/redis.img" >"$work/log" 2>&1 &
 machine=$!
 tries=0
 until redis-cli -p "$port" ping >/dev/null 2>&1; do
@@ -45,7 +45,8 @@ until redis-cli -p "$port" ping >/dev/null 2>&1; do
     sleep 0.05
 done
 took
-head -n 4 "$work/log" | show
+grep -m 1 '^drupe: on:' "$work/log" | show
+grep '^[0-9]*:' "$work/log" | head -n 3 | show
 
 step "3. redis-cli"
 redis-cli -p "$port" set fruit drupe | show

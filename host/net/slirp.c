@@ -41,6 +41,7 @@
 #include "abi/boot.h"
 #include "base/bytes.h"
 #include "host/lib/fs.h"
+#include "host/lib/trim.h"
 #include "host/net/ports.h"
 
 #define MAX_FRAME 65550u          /* what we accept from the other side */
@@ -463,6 +464,7 @@ int main(int argc, char **argv)
         publish(argv[i]);
     drop_privileges();
     close_doors();
+    trim_memory();
     while (!self.gone)
         one_round();
     return 0;

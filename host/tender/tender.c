@@ -13,6 +13,7 @@
 #include "host/image/symbols.h"
 #include "host/lib/cgroup.h"
 #include "host/lib/fs.h"
+#include "host/lib/trim.h"
 #include "host/net/user.h"
 #include "host/tender/console.h"
 #include "host/tender/control.h"
@@ -130,7 +131,7 @@ static int catch_signals(struct tender *t, struct error *err)
     return t->signal_fd < 0 ? err_errno(err, EXIT_DRUPE, "signalfd") : 0;
 }
 
-static int open_streams(struct tender *t)
+static void open_streams(struct tender *t)
 {
     bool tty = t->i->terminal;
     t->in = xalloc(sizeof(*t->in));
@@ -148,7 +149,6 @@ static int open_streams(struct tender *t)
     } else {
         stream_init_output(t->err, t->port_fds[2], STDERR_FILENO);
     }
-    return 0;
 }
 
 /* --- the life of it ------------------------------------------------------------------ */
@@ -415,7 +415,8 @@ static void memory_note(struct buf *how)
 {
     u64 kills = cgroup_oom_kills();
     if (kills)
-        buf_addf(how, "; this cgroup's memory limit has ended %llu processes so far", (unsigned long long)kills);
+        buf_addf(how, "; this cgroup's memory limit has ended %llu process%s so far", (unsigned long long)kills,
+                 kills == 1 ? "" : "es");
     else
         buf_addf(how, "; somebody's kill, or the host had no memory left");
 }
@@ -500,8 +501,12 @@ int instance_run(const struct instance *i, int *ret_status, struct error *err)
     struct tender t = {.i = i, .pid = -1, .slirp = -1, .control_fd = -1, .console_fd = -1, .messages_fd = -1,
                        .frames_fd = -1, .port_fds = {-1, -1, -1}, .signal_fd = -1, .deadline_ns = UINT64_MAX};
     int result = -1;
-    if (catch_signals(&t, err) == 0 && start(&t, err) == 0 && open_streams(&t) == 0 && watch(&t, err) == 0)
-        result = judge(&t, ret_status, err);
+    if (catch_signals(&t, err) == 0 && start(&t, err) == 0) {
+        open_streams(&t);
+        trim_memory();
+        if (watch(&t, err) == 0)
+            result = judge(&t, ret_status, err);
+    }
     finish(&t);
     return result;
 }

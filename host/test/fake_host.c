@@ -345,6 +345,16 @@ static void big(void)
     end(0, 0, 0);
 }
 
+/* All memory, one page after the other. */
+static void eat(void)
+{
+    long start = call(SYS_mmap, 0, (long)boot->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, HOST_FD_MEMORY, 0);
+    print(HOST_FD_CONSOLE, "eating\n");
+    for (uint64_t at = HOST_BOOT_SIZE; at < boot->memory_bytes; at += 4096)
+        *(volatile char *)(start + (long)at) = 1;
+    end(0, 0, 0);
+}
+
 static void behave(const char *what)
 {
     if (same(what, "exit3")) {
@@ -410,6 +420,8 @@ static void behave(const char *what)
         on_terminal();
     } else if (same(what, "forbidden")) {
         forbidden_call();
+    } else if (same(what, "eat")) {
+        eat();
     } else if (same(what, "fault")) {
         *(volatile char *)8 = 1;
     } else if (same(what, "orphan")) { /* somebody stays behind with all descriptors */

@@ -7,8 +7,8 @@ is not as abi/host.h says; from outside /proc tells the rest.
 """
 import os
 import resource
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +19,10 @@ HELLO = compile_c('hello', 'int main(void){return 0;}')
 ROOT = os.geteuid() == 0
 os.chmod(WORK, 0o755)
 FAKE = work('fake-host', open(sys.argv[2], 'rb').read(), 0o755)
+# Where an ordinary user finds everything, wherever the build lies.
+for name in ('drupe', 'drupe-slirp'):
+    shutil.copy(os.path.join(os.path.dirname(DRUPE), name), WORK)
+DRUPE = WORK + '/drupe'
 ENV = environment(DRUPE_HOST_KERNEL=FAKE)
 NAMESPACES = ['user', 'pid', 'mnt', 'ipc', 'uts', 'net', 'cgroup']
 
@@ -26,8 +30,9 @@ NAMESPACES = ['user', 'pid', 'mnt', 'ipc', 'uts', 'net', 'cgroup']
 def start(what, *options, **more):
     more.setdefault('stdin', subprocess.DEVNULL)
     more.setdefault('env', ENV)
-    return subprocess.Popen([DRUPE, 'run', '--on', 'host', *options, HELLO, what], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, **more)
+    more.setdefault('stdout', subprocess.PIPE)
+    more.setdefault('stderr', subprocess.PIPE)
+    return subprocess.Popen([DRUPE, 'run', '--on', 'host', *options, HELLO, what], **more)
 
 
 def run(what, *options, timeout=30, **more):
@@ -183,5 +188,67 @@ check(status == 125 and '--machine q35' in err, '--machine is for machines', err
 status, out, err = run('exit3', '-V', '--net', 'none')
 check(status == 3 and 'sandbox: own user, PID' in err, '-V says what the sandbox is', err)
 
+
+# The choice.
+status, out, err = run('exit3', '-V', '--net', 'none', '--on', 'auto')
+check(status == 3 and ('a sandboxed process of this host, because' in err or 'QEMU with KVM' in err), 'auto says what and why', err)
+if 'a sandboxed process' in err:
+    status, out, err = run('exit3', '--net', 'none', '--on', 'kvm')
+    check(status == 125 and '/dev/kvm' in err and '--on host' in err, 'and --on kvm says what is wrong with it', err)
+
+# An ordinary user, whoever runs this.
+if ROOT:
+    USER = 4321
+    other = {'user': USER, 'group': USER, 'extra_groups': [],
+             'env': environment(DRUPE_HOST_KERNEL=FAKE, DRUPE_CACHE=WORK + '/cache-of-user', HOME='/nonexistent')}
+    os.mkdir(WORK + '/cache-of-user')
+    os.chown(WORK + '/cache-of-user', USER, USER)
+    p = start('tell', '-m', '64M', **other)
+    look(p, 'user', USER)
+    kill(p)
+
+
+# TAP interfaces need root's hand once.
+def tap(*args):
+    return subprocess.run(['ip', *args], stderr=subprocess.PIPE, text=True)
+
+
+if ROOT and os.path.exists('/dev/net/tun') and tap('tuntap', 'add', 'drupetest0', 'mode', 'tap', 'user', '0').returncode == 0:
+    try:
+        tap('link', 'set', 'drupetest0', 'mtu', '1400', 'up')
+        p = start('tell', '--net', 'tap:drupetest0')
+        lines = told(p)
+        check('device 3 net tso' in lines, 'a TAP interface, with segmentation', lines)
+        status, out, err = run('exit3', '--net', 'tap:drupetest0')
+        check(status == 125 and 'another process uses' in err, 'that is in use', (status, err))
+        kill(p)
+        status, out, err = run('exit3', '--net', 'tap:drupetest0', **other)
+        check(status == 125 and 'needs root' in err and 'mode tap user' in err, 'that belongs to somebody else', (status, err))
+        status, out, err = run('exit3', '--net', 'tap:lo')
+        check(status == 125 and 'no TAP interface' in err, 'that is none', (status, err))
+        tap('link', 'del', 'drupetest0')
+        tap('tuntap', 'add', 'drupetest0', 'mode', 'tap', 'user', str(USER))
+        status, out, err = run('exit3', '--net', 'tap:drupetest0', **other)
+        check(status == 3, 'that an ordinary user owns', (status, err))
+    finally:
+        tap('link', 'del', 'drupetest0')
+
 # Memory that a control group takes away.
+GROUPS = [g for g in ('/sys/fs/cgroup/memory', '/sys/fs/cgroup')
+          if os.path.exists(g + '/cgroup.procs') and (g.endswith('memory') or 'memory' in open(g + '/cgroup.subtree_control').read())]
+if ROOT and GROUPS and os.access(GROUPS[0], os.W_OK):
+    group = f'{GROUPS[0]}/drupe-test-{os.getpid()}'
+    os.mkdir(group)
+    try:
+        with open(group + ('/memory.limit_in_bytes' if GROUPS[0].endswith('memory') else '/memory.max'), 'w') as f:
+            f.write(str(32 << 20))
+
+        def join():
+            with open(group + '/cgroup.procs', 'w') as f:
+                f.write(str(os.getpid()))
+
+        status, out, err = run('eat', '--net', 'none', '-m', '256M', preexec_fn=join)
+        check(status == 125 and 'memory limit has ended 1 process' in err, 'too little memory on the host: 125 and why', (status, err))
+    finally:
+        os.rmdir(group)
 done()
