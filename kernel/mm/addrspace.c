@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Address spaces as wholes: making, ending, duplicating and looking into them; shared anonymous memory. */
+/* Address spaces as wholes: making, ending and looking into them; shared anonymous memory. */
 #include "kern/addrspace.h"
 
 #include "as_impl.h"
@@ -101,100 +101,6 @@ void addrspace_put(struct addrspace *as)
     unmap_all(as);
     plat_aspace_done(&as->plat);
     kmem_free(as_cache, as);
-}
-
-/* --- fork -------------------------------------------------------------------------------------- */
-
-/* Share the private pages of v with area c of another address space; both lose the right to write. */
-static int share_pages(struct vma *v, struct vma *c)
-{
-    struct addrspace *from = v->as, *to = c->as;
-    int err = 0;
-    bool keep_cache = v->ops != NULL && v->ops->fault != NULL;
-    for (uaddr_t va = v->start; va < v->end && err == 0; va += PAGE_SIZE) {
-        paddr_t pa;
-        unsigned hw;
-        struct page *p = NULL;
-        spin_lock_bh(&from->pt_lock);
-        bool share = plat_lookup(&from->plat, va, &pa, &hw);
-        if (share) {
-            p = counted_page(pa); /* NULL: the kernel's own, always there */
-            share = p == NULL || p->kind == PAGE_ANON || keep_cache; /* others are in the page cache: the copy faults them in */
-        }
-        if (share && p != NULL)
-            page_get(p);
-        if (share && (hw & MAP_WRITE))
-            err = plat_protect(&from->plat, va, PAGE_SIZE, hw & (MAP_READ | MAP_EXEC));
-        spin_unlock_bh(&from->pt_lock);
-        if (!share)
-            continue;
-        unsigned prot = hw & (MAP_READ | MAP_EXEC);
-        spin_lock_bh(&to->pt_lock);
-        if (err == 0)
-            err = plat_map(&to->plat, va, pa, PAGE_SIZE, prot != 0 ? prot : MAP_READ);
-        if (err == 0 && prot == 0)
-            err = plat_protect(&to->plat, va, PAGE_SIZE, 0);
-        if (err == 0 && p != NULL && p->kind == PAGE_ANON)
-            to->rss_anon++;
-        else if (err == 0 && p != NULL)
-            to->rss_file++;
-        if (err == 0 && p != NULL && p->kind == PAGE_CACHE)
-            atomic_add(&p->map_count, 1u);
-        spin_unlock_bh(&to->pt_lock);
-        if (err != 0 && p != NULL)
-            page_put(p);
-    }
-    return err;
-}
-
-static int fork_area(struct vma *v, struct addrspace *to)
-{
-    if (v->flags & VMA_DONTFORK)
-        return 0;
-    struct vma *c = vma_create(v);
-    if (c == NULL)
-        return -ENOMEM;
-    c->flags &= ~VMA_LOCKED; /* locks are not inherited: mlock(2) */
-    if (v->ops != NULL && v->ops->open != NULL)
-        v->ops->open(c);
-    vma_link(to, c);
-    if ((v->flags & VMA_SHARED) || (v->flags & VMA_WIPEONFORK))
-        return 0; /* faults find the same pages, or new ones */
-    return share_pages(v, c);
-}
-
-int addrspace_fork(struct addrspace *from, struct addrspace **ret_as)
-{
-    struct addrspace *to;
-    int err = addrspace_create(&to);
-    if (err != 0)
-        return err;
-    rwmutex_write_lock(&from->lock);
-    to->mmap_base = from->mmap_base;
-    to->brk_start = from->brk_start;
-    to->brk = from->brk;
-    to->arg_start = from->arg_start, to->arg_end = from->arg_end;
-    to->env_start = from->env_start, to->env_end = from->env_end;
-    to->stack_start = from->stack_start;
-    to->limit_as_bytes = from->limit_as_bytes;
-    to->limit_data_bytes = from->limit_data_bytes;
-    to->limit_stack_bytes = from->limit_stack_bytes;
-    to->limit_locked_bytes = from->limit_locked_bytes;
-    from->forked = to->forked = true;
-    rwmutex_write_lock(&to->lock);
-    for (struct vma *v = as_first(from); v != NULL && err == 0; v = as_next(v))
-        err = fork_area(v, to);
-    as_write_unlock(to);
-    spin_lock_bh(&from->pt_lock);
-    plat_flush(&from->plat, PLAT_USER_MIN, PLAT_USER_MAX - PLAT_USER_MIN);
-    spin_unlock_bh(&from->pt_lock);
-    as_write_unlock(from);
-    if (err != 0) {
-        addrspace_put(to);
-        return err;
-    }
-    *ret_as = to;
-    return 0;
 }
 
 /* --- looking in from outside ------------------------------------------------------------------------ */

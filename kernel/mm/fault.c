@@ -67,11 +67,26 @@ static bool area_allows(const struct vma *v, unsigned access)
 
 /* --- pages that are mapped already ------------------------------------------------------ */
 
-/* Give the page at va (pa, held by v alone or shared with good right) the rights of `access`. pt_lock held. */
-static int change_rights(struct vma *v, uaddr_t va, unsigned old, unsigned access, bool may_write)
+/* Does v alone hold all of the large page that p is part of? Then it need not be broken up after a fork. */
+static bool own_large(struct vma *v, uaddr_t va, struct page *p)
+{
+    uaddr_t start = ALIGN_DOWN(va, HUGE_SIZE);
+    struct page *head = p - ((va - start) >> PAGE_SHIFT);
+    if (start < v->start || v->end - start < HUGE_SIZE)
+        return false;
+    for (unsigned i = 0; i < HUGE_PAGES; i++)
+        if (head[i].kind != PAGE_ANON || ref_count(&head[i].refs) != 1)
+            return false;
+    return true;
+}
+
+/* Give the page at va (p, held by v alone or shared with good right) the rights of `access`. pt_lock held. */
+static int change_rights(struct vma *v, uaddr_t va, struct page *p, unsigned old, unsigned access, bool may_write)
 {
     struct addrspace *as = v->as;
     unsigned want = hw_rights(v, access, may_write);
+    if ((old & MAP_HUGE) && own_large(v, va, p))
+        return plat_protect(&as->plat, ALIGN_DOWN(va, HUGE_SIZE), HUGE_SIZE, want);
     if (old & ~want & (MAP_WRITE | MAP_EXEC)) {
         as->flip_count = as->flip_page == va ? as->flip_count + 1 : 0;
         as->flip_page = va;
@@ -140,12 +155,12 @@ static int fault_present(struct vma *v, uaddr_t va, paddr_t pa, unsigned hw, uns
     bool shared = v->flags & VMA_SHARED;
     bool own = p->kind == PAGE_ANON && ref_count(&p->refs) == 1;
     if (!(access & TRAP_WRITE)) {
-        err = change_rights(v, va, hw, access, own || (shared && (hw & MAP_WRITE)));
+        err = change_rights(v, va, p, hw, access, own || (shared && (hw & MAP_WRITE)));
     } else if (shared || own) {
         if (shared && p->kind == PAGE_CACHE)
             mapping_mark_dirty(p);
         if (v->prot & MAP_WRITE) /* else forced: the caller writes through the direct map */
-            err = change_rights(v, va, hw, access, true);
+            err = change_rights(v, va, p, hw, access, true);
     } else {
         page_get(p);
         spin_unlock_bh(&as->pt_lock);

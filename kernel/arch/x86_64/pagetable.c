@@ -283,6 +283,70 @@ int plat_unmap(struct plat_aspace *as, uaddr_t va, size_t len_bytes, plat_unmap_
     return 0;
 }
 
+/* What the copy of an entry is; the original loses the right to write. */
+static u64 share_entry(struct plat_aspace *from, u64 *entry, u64 va, size_t len)
+{
+    u64 e = *entry;
+    if (e & PTE_WRITE) {
+        tlb_removed(from, va, len, e);
+        e &= ~(PTE_WRITE | PTE_DIRTY | PTE_CACHED);
+        atomic_store_relaxed(entry, e);
+    }
+    return e & ~PTE_CACHED;
+}
+
+static int copy_large(struct plat_aspace *from, struct plat_aspace *to, u64 *pde, u64 va, plat_copy_fn *fn, void *ctx)
+{
+    u64 *pd = make_pd(to, va);
+    if (pd == NULL)
+        return -ENOMEM;
+    if (!fn(ctx, va, *pde & PTE_ADDR, HUGE_SIZE))
+        return 0;
+    atomic_store(&pd[PT_INDEX(va, 2)], share_entry(from, pde, va, HUGE_SIZE));
+    count_add(pd, 1);
+    return 0;
+}
+
+/* Pages of one level 1 table. */
+static int copy_pages(struct plat_aspace *from, struct plat_aspace *to, u64 *from_pt, u64 va, u64 stop, plat_copy_fn *fn, void *ctx)
+{
+    u64 *pt = make_pt(to, va), added = 0;
+    if (pt == NULL)
+        return -ENOMEM;
+    for (unsigned i = PT_INDEX(va, 1); va < stop; va += PAGE_SIZE, i++) {
+        u64 e = from_pt[i];
+        if (e == 0 || !fn(ctx, va, e & PTE_ADDR, PAGE_SIZE))
+            continue;
+        atomic_store_relaxed(&pt[i], share_entry(from, &from_pt[i], va, PAGE_SIZE));
+        added++;
+    }
+    if (added != 0)
+        count_add(pt, added);
+    return 0;
+}
+
+int plat_copy(struct plat_aspace *from, struct plat_aspace *to, uaddr_t va, size_t len_bytes, plat_copy_fn *fn, void *ctx)
+{
+    u64 end = va + len_bytes;
+    int err = 0;
+    if (split_edge(from, va) != 0 || split_edge(from, end) != 0)
+        return -ENOMEM;
+    while (va < end && err == 0) {
+        u64 next, *pd = find_pd(from, va, &next);
+        if (pd == NULL) {
+            va = next;
+            continue;
+        }
+        u64 stop = MIN(end, next_boundary(va, 2)), *pde = &pd[PT_INDEX(va, 2)];
+        if ((*pde & PTE_MAPPED) && is_large(*pde))
+            err = copy_large(from, to, pde, va, fn, ctx);
+        else if (*pde & PTE_MAPPED)
+            err = copy_pages(from, to, table_at(*pde), va, stop, fn, ctx);
+        va = stop;
+    }
+    return err;
+}
+
 int plat_protect(struct plat_aspace *as, uaddr_t va, size_t len_bytes, unsigned prot)
 {
     u64 end = va + len_bytes, flags = pt_flags(prot);

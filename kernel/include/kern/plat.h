@@ -67,6 +67,11 @@ int plat_map(struct plat_aspace *as, uaddr_t va, paddr_t pa, size_t len_bytes, u
  * large page had to be split and no table page was to be had. */
 typedef void plat_unmap_fn(void *ctx, uaddr_t va, paddr_t pa, size_t len_bytes);
 int plat_unmap(struct plat_aspace *as, uaddr_t va, size_t len_bytes, plat_unmap_fn *fn, void *ctx);
+/* Map in `to`, which has nothing there, what `from` has in the range; nobody may write to it from then on, in either.
+ * fn is called for each mapping found, and says false for one to be left alone and out. Pages go by themselves or as
+ * large ones. The callers hold both spaces' locks and flush `from`. -ENOMEM: so far as it came, it is done. */
+typedef bool plat_copy_fn(void *ctx, uaddr_t va, paddr_t pa, size_t len_bytes);
+int plat_copy(struct plat_aspace *from, struct plat_aspace *to, uaddr_t va, size_t len_bytes, plat_copy_fn *fn, void *ctx);
 /* Change the rights of whatever is mapped in the range. */
 int plat_protect(struct plat_aspace *as, uaddr_t va, size_t len_bytes, unsigned prot);
 /* Is va mapped, and to what? ret_* may be NULL. */

@@ -221,6 +221,30 @@ int plat_protect(struct plat_aspace *as, uaddr_t va, size_t len_bytes, unsigned 
     return for_range(as, va, len_bytes, protect_one, &prot);
 }
 
+struct copy_ctx {
+    struct plat_aspace *to;
+    plat_copy_fn *fn;
+    void *ctx;
+    int err;
+};
+
+static void copy_one(u64 *entry, uaddr_t va, size_t len, void *arg)
+{
+    struct copy_ctx *c = arg;
+    u64 *leaf = c->err == 0 ? walk(c->to, va, len == HUGE_SIZE ? 1 : 0, true) : NULL;
+    if (leaf == NULL)
+        c->err = -ENOMEM;
+    else if (c->fn(c->ctx, va, *entry & PA_MASK, len))
+        *leaf = *entry = *entry & ~(u64)MAP_WRITE;
+}
+
+int plat_copy(struct plat_aspace *from, struct plat_aspace *to, uaddr_t va, size_t len_bytes, plat_copy_fn *fn, void *ctx)
+{
+    struct copy_ctx c = { to, fn, ctx, 0 };
+    int err = for_range(from, va, len_bytes, copy_one, &c);
+    return err != 0 ? err : c.err;
+}
+
 bool plat_lookup(struct plat_aspace *as, uaddr_t va, paddr_t *ret_pa, unsigned *ret_prot)
 {
     u64 *entry = walk(as, va, 0, false);
@@ -230,7 +254,7 @@ bool plat_lookup(struct plat_aspace *as, uaddr_t va, paddr_t *ret_pa, unsigned *
     if (ret_pa != NULL)
         *ret_pa = (*entry & PA_MASK) + inside;
     if (ret_prot != NULL)
-        *ret_prot = (unsigned)(*entry & PROT_MASK);
+        *ret_prot = (unsigned)(*entry & PROT_MASK) | (*entry & LARGE ? MAP_HUGE : 0);
     return true;
 }
 
