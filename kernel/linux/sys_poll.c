@@ -23,6 +23,13 @@ struct poll_call {
     bool no_memory;
 };
 
+/* The waiter stays on its queue: what woke it may be gone when the thread looks, and it registers once. */
+static bool wake_poller(struct waiter *w, u32 events)
+{
+    thread_wake(w->thread);
+    return false;
+}
+
 static void add_waiter(struct poll_table *pt, struct waitqueue *wq)
 {
     struct poll_call *c = container_of(pt, struct poll_call, pt);
@@ -39,6 +46,7 @@ static void add_waiter(struct poll_table *pt, struct waitqueue *wq)
     }
     struct waiter *w = &c->last->w[c->last->used++];
     waiter_init_thread(w);
+    w->fn = wake_poller;
     wq_add(wq, w);
 }
 

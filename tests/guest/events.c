@@ -232,6 +232,39 @@ static void timerfds(void)
     close(t);
 }
 
+static int shared_pipe[2];
+static void *wait_in_poll(void *arg)
+{
+    struct pollfd p = {.fd = shared_pipe[0], .events = POLLIN};
+    return (void *)(intptr_t)poll(&p, 1, 3000);
+}
+
+/* A byte that is taken by somebody else wakes a poller for nothing; the next one must wake it again. */
+static void poll_again(void)
+{
+    section("poll again");
+    pthread_t t;
+    void *r;
+    char c;
+    pipe(shared_pipe);
+    for (int i = 0; i < 3; i++) {
+        pthread_create(&t, NULL, wait_in_poll, NULL);
+        usleep(50000);
+        for (int k = 0; k < 20; k++) {
+            write(shared_pipe[1], "x", 1);
+            read(shared_pipe[0], &c, 1);
+        }
+        usleep(20000);
+        struct timespec before, after;
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        write(shared_pipe[1], "x", 1);
+        pthread_join(t, &r);
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        read(shared_pipe[0], &c, 1);
+        SHOW_TRUE(r == (void *)1 && after.tv_sec - before.tv_sec < 2);
+    }
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -240,5 +273,6 @@ int main(void)
     epolls();
     eventfds();
     timerfds();
+    poll_again();
     return 0;
 }
