@@ -75,8 +75,7 @@ def docs(rows):
            f'Of the {len(rows)} calls that Linux 6.1 has on x86-64, {len(done)} are implemented. A call that is there handles its',
            'flags or refuses them with the error number that Linux gives. The others answer `ENOSYS`; with `drupe run -V` each is',
            'named once when a program first asks for it.', '',
-           'Until a second process can be made, `fork`, `vfork` and a `clone` that asks for a new process answer `ENOSYS`;',
-           '`clone` and `clone3` make threads. `execve` replaces the program.', '']
+           'Namespaces are the exception in `clone`, `clone3` and `unshare`: they answer `EINVAL`, as a Linux built without them.', '']
     families = []
     for r in done:
         if r[2] not in families:

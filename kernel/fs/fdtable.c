@@ -104,6 +104,8 @@ struct fdtable *fdtable_get(struct fdtable *t)
     return t;
 }
 
+bool fdtable_shared(struct fdtable *t) { return ref_count(&t->refs) > 1; }
+
 static void close_file(struct file *f)
 {
     if (f->ops->flush != NULL)

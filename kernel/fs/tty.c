@@ -31,15 +31,20 @@
 #define TCSETSW2 0x402c542cu
 #define TCSETSF2 0x402c542du
 
-void (*tty_signal)(struct tty *t, u32 pgrp, int sig);
-void (*tty_current)(u32 *ret_pgrp, u32 *ret_sid);
+const struct tty_hooks *tty_hooks;
 
 static struct tty *console; /* what /dev/tty and /dev/console open; set once */
 
-static void signal_group(struct tty *t, u32 pgrp, int sig)
+static void signal_group(u32 pgrp, int sig)
 {
-    if (tty_signal != NULL && sig != 0)
-        tty_signal(t, pgrp, sig);
+    if (tty_hooks != NULL && sig != 0)
+        tty_hooks->signal(pgrp, sig);
+}
+
+/* 0, or why the current process must not use the terminal now: it is in the background. */
+static int check_background(const struct tty *t, int sig)
+{
+    return tty_hooks != NULL && t->session != 0 ? tty_hooks->background(t->session, t->pgrp, sig) : 0;
 }
 
 /* --- the port ------------------------------------------------------------------ */
@@ -57,7 +62,7 @@ static void port_work(struct work *w)
             int sig = tty_input(t, buf[k]);
             u32 pgrp = t->pgrp;
             mutex_unlock(&t->lock);
-            signal_group(t, pgrp, sig);
+            signal_group(pgrp, sig);
         }
         wake_waiters(&t->readable, POLLIN | POLLRDNORM);
     }
@@ -65,7 +70,7 @@ static void port_work(struct work *w)
         t->hung_up = true;
         wq_wake_all(&t->readable, 0);
         wq_wake_all(&t->writable, 0);
-        signal_group(t, t->pgrp, SIGHUP);
+        signal_group(t->pgrp, SIGHUP);
     }
     wake_waiters(&t->writable, POLLOUT | POLLWRNORM);
 }
@@ -101,6 +106,9 @@ static s64 tty_read(struct file *f, struct uio *u, u64 *pos)
     s64 done = 0;
     if (u->remaining == 0)
         return 0;
+    int r0 = check_background(t, SIGTTIN);
+    if (r0 != 0)
+        return r0;
     for (;;) {
         u32 want = (u32)MIN((u64)(min > (u32)done ? min - (u32)done : 0), MIN(u->remaining, (u64)TTY_RING - 1));
         u64 deadline = NEVER_NS;
@@ -143,7 +151,9 @@ static s64 tty_write(struct file *f, struct uio *u, u64 *pos)
     bool nonblock = (f->flags & O_NONBLOCK) != 0;
     u8 in[64];
     char out[sizeof(in) * 8];
-    s64 done = 0;
+    s64 done = (t->tio.lflag & TOSTOP) != 0 ? check_background(t, SIGTTOU) : 0;
+    if (done != 0)
+        return done;
     while (u->remaining > 0) {
         if (atomic_load(&t->stopped)) {
             int err = nonblock ? -EAGAIN : wait_event_interruptible(&t->writable, !atomic_load(&t->stopped));
@@ -190,6 +200,9 @@ static u32 tty_poll(struct file *f, struct poll_table *pt)
 static int set_termios(struct tty *t, uaddr_t arg, bool drain, bool flush, bool two)
 {
     struct termios n;
+    int err = check_background(t, SIGTTOU);
+    if (err != 0)
+        return err;
     if (copy_from_user(&n, arg, sizeof(n)) != 0)
         return -EFAULT;
     (void)two; /* the speeds behind it mean nothing here */
@@ -246,40 +259,84 @@ static int flow(struct tty *t, u64 what)
     return 0;
 }
 
+/* Make t the terminal of the caller's session (tty_ioctl(4), TIOCSCTTY). */
+static int take_terminal(struct tty *t, bool steal)
+{
+    u32 pgrp = 1, sid = 1;
+    bool leader = true;
+    if (tty_hooks != NULL)
+        tty_hooks->current(&pgrp, &sid, &leader);
+    if (leader && t->session == sid)
+        return 0;
+    if (!leader || (t->session != 0 && !steal))
+        return -EPERM;
+    t->session = sid;
+    t->pgrp = pgrp;
+    return 0;
+}
+
+static s64 set_foreground(struct tty *t, u32 sid, u32 pgrp)
+{
+    int r = t->session != sid || sid == 0 ? -ENOTTY : check_background(t, SIGTTOU);
+    if (r == 0 && (s32)pgrp < 0)
+        r = -EINVAL;
+    if (r == 0 && tty_hooks != NULL && !tty_hooks->group_in_session(pgrp, sid))
+        r = -EPERM;
+    if (r == 0)
+        t->pgrp = pgrp;
+    return r;
+}
+
 static s64 tty_session_ioctl(struct tty *t, u32 cmd, uaddr_t arg)
 {
     u32 pgrp = t->pgrp, sid = t->session, v;
-    if (tty_current != NULL)
-        tty_current(&pgrp, &sid);
+    bool leader = true;
+    if (tty_hooks != NULL)
+        tty_hooks->current(&pgrp, &sid, &leader);
     switch (cmd) {
     case TIOCSCTTY:
-        t->session = sid;
-        t->pgrp = pgrp;
-        return 0;
+        return take_terminal(t, arg == 1);
     case TIOCNOTTY:
         if (t->session != sid)
             return -ENOTTY;
-        t->session = t->pgrp = 0;
+        if (leader)
+            tty_session_ended(sid);
         return 0;
     case TIOCGPGRP:
-        return put_user_u32(arg, t->pgrp);
+        return t->session == sid ? put_user_u32(arg, t->pgrp) : -ENOTTY;
     case TIOCGSID:
-        return t->session != 0 ? put_user_u32(arg, t->session) : -ENOTTY;
+        return t->session == sid ? put_user_u32(arg, t->session) : -ENOTTY;
     default: /* TIOCSPGRP */
         if (get_user_u32(arg, &v) != 0)
             return -EFAULT;
-        if ((s32)v < 0)
-            return -EINVAL;
-        if (t->session != sid)
-            return -ENOTTY;
-        t->pgrp = v;
-        return 0;
+        return set_foreground(t, sid, v);
     }
+}
+
+void tty_session_ended(u32 sid)
+{
+    struct tty *t = console;
+    if (t == NULL || sid == 0 || t->session != sid)
+        return;
+    u32 pgrp = t->pgrp;
+    t->session = t->pgrp = 0;
+    signal_group(pgrp, SIGHUP);
+    signal_group(pgrp, SIGCONT);
+}
+
+bool tty_of_session(u32 sid, u64 *ret_dev, u32 *ret_pgrp)
+{
+    if (console == NULL || console->session != sid)
+        return false;
+    *ret_dev = MKDEV(5, 1);
+    *ret_pgrp = console->pgrp;
+    return true;
 }
 
 static s64 tty_ioctl(struct file *f, u32 cmd, uaddr_t arg)
 {
     struct tty *t = f->private;
+    int err;
     switch (cmd) {
     case TCGETS:
     case TCGETS2:
@@ -295,6 +352,9 @@ static s64 tty_ioctl(struct file *f, u32 cmd, uaddr_t arg)
         return set_termios(t, arg, true, true, cmd == TCSETSF2);
     case TCSBRK:
     case TCSBRKP:
+        err = check_background(t, SIGTTOU);
+        if (err != 0)
+            return err;
         t->port->ops->drain(t->port);
         return 0;
     case TCXONC:
@@ -303,7 +363,7 @@ static s64 tty_ioctl(struct file *f, u32 cmd, uaddr_t arg)
         return flush_queue(t, arg);
     case TIOCEXCL:
     case TIOCNXCL:
-        return 0; /* one process: nobody to keep out */
+        return 0; /* one terminal of one user: nobody to keep out */
     case TIOCSCTTY:
     case TIOCNOTTY:
     case TIOCGPGRP:
@@ -340,15 +400,26 @@ void tty_set_winsize(struct tty *t, u16 rows, u16 cols)
     t->rows = rows;
     t->cols = cols;
     if (changed)
-        signal_group(t, t->pgrp, SIGWINCH);
+        signal_group(t->pgrp, SIGWINCH);
 }
 
 /* --- opening ----------------------------------------------------------------------- */
 
 static int tty_open(struct inode *i, struct file *f)
 {
+    u32 pgrp, sid;
+    bool leader;
     f->private = console;
-    return console != NULL ? 0 : -ENXIO;
+    if (console == NULL)
+        return -ENXIO;
+    if (tty_hooks == NULL || current_thread()->task == NULL)
+        return 0;
+    tty_hooks->current(&pgrp, &sid, &leader);
+    if (i->rdev == MKDEV(5, 0)) /* /dev/tty: the session's, if it has one */
+        return console->session == sid ? 0 : -ENXIO;
+    if (leader && console->session == 0 && (f->flags & O_NOCTTY) == 0)
+        return take_terminal(console, false);
+    return 0;
 }
 
 static const struct file_ops tty_ops = {

@@ -206,6 +206,7 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define CAP_SETUID 7
 #define CAP_SETPCAP 8
 #define CAP_NET_BIND_SERVICE 10
+#define CAP_SYS_PTRACE 19
 #define CAP_SYS_BOOT 22
 #define CAP_SYS_NICE 23
 #define CAP_SYS_TIME 25

@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * clone(2), clone3(2): new threads of the calling process. A request for a new
- * process (no CLONE_THREAD) answers ENOSYS until there can be two address spaces'
- * worth of processes; the combinations that Linux refuses are refused the same way first.
+ * clone(2), clone3(2) and their simpler forms: what the flags mean, and new threads of the calling process.
+ * New processes are fork.c's. The combinations that Linux refuses are refused the same way first.
  */
 #include "task.h"
 #include "base/str.h"
 #include "arch_linux.h"
 
-struct clone_args {
-    u64 flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
-};
-_Static_assert(sizeof(struct clone_args) == 88, "CLONE_ARGS_SIZE_VER2");
 #define CLONE_ARGS_SIZE_VER0 64
 
-static void thread_main(void *arg)
+void task_main(void *arg)
 {
     struct task *t = arg;
+    if (t->set_child_tid != 0)
+        (void)put_user_u32(t->set_child_tid, t->tid); /* a bad address is not an error in Linux either */
     arch_enter_program(&t->start_frame);
 }
 
@@ -41,32 +38,19 @@ static int check_flags(const struct clone_args *a)
     if (f & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
              CLONE_NEWTIME))
         return -EINVAL; /* as a Linux without namespaces */
-    if (!(f & CLONE_THREAD)) {
-        syscall_count_missing();
-        return -ENOSYS;
-    }
-    return 0;
-}
-
-static s64 do_clone(const struct clone_args *a)
-{
-    struct task *self = current_task(), *t;
-    struct process *p = self->proc;
-    struct trap_frame *f = thread_frame(self->thread);
-    int r = check_flags(a);
-    if (r < 0)
-        return r;
-    if ((a->flags & CLONE_SETTLS) && a->tls >= PLAT_USER_MAX)
+    if ((f & CLONE_SETTLS) && a->tls >= PLAT_USER_MAX)
         return -EPERM;
     if (a->stack > PLAT_USER_MAX)
         return -EINVAL;
-    r = task_create(p, self->thread->name, thread_main, &t);
-    if (r < 0)
-        return r == -ENOMEM ? -EAGAIN : r;
+    return 0;
+}
 
-    t->start_frame = *f;
-    arch_set_clone_frame(&t->start_frame, a->stack);
+int task_inherit(struct task *t, const struct clone_args *a)
+{
+    struct task *self = current_task();
     struct thread *th = t->thread;
+    t->start_frame = *thread_frame(self->thread);
+    arch_set_clone_frame(&t->start_frame, a->stack);
     if (a->flags & CLONE_FS) {
         t->fs = self->fs;
         ref_get(&t->fs->refs);
@@ -74,40 +58,71 @@ static s64 do_clone(const struct clone_args *a)
         t->fs = fs_ctx_copy(self->fs);
     }
     t->files = (a->flags & CLONE_FILES) ? fdtable_get(self->files) : fdtable_copy(self->files);
-    if (t->fs == NULL || t->files == NULL) {
-        r = -ENOMEM;
-        goto out;
-    }
     t->cred = cred_get(self->cred);
+    if (t->fs == NULL || t->files == NULL)
+        return -ENOMEM;
     t->blocked = self->blocked;
     t->timer_slack_ns = self->timer_slack_ns;
+    if (!(a->flags & CLONE_VM) || (a->flags & CLONE_VFORK))
+        t->altstack = self->altstack;
+    if (a->flags & CLONE_CHILD_CLEARTID)
+        t->clear_child_tid = a->child_tid;
+    if (a->flags & CLONE_CHILD_SETTID)
+        t->set_child_tid = a->child_tid;
     arch_tls_save(&th->tls); /* the live registers are the caller's */
     if (a->flags & CLONE_SETTLS)
         th->tls.fs_base = a->tls;
     thread_fpu_sync(self->thread);
     memcpy(th->fpu, self->thread->fpu, arch_fpu_size());
-    th->as = addrspace_get(self->thread->as);
     thread_set_policy(th, self->thread->policy, self->thread->rt_prio);
     thread_set_nice(th, self->thread->nice);
     thread_set_affinity(th, self->thread->affinity);
-    /* A bad address here is not an error in Linux either. */
-    if (a->flags & CLONE_PARENT_SETTID)
-        (void)put_user_u32(a->parent_tid, t->tid);
-    if (a->flags & CLONE_CHILD_CLEARTID)
-        t->clear_child_tid = a->child_tid;
-    if (a->flags & CLONE_CHILD_SETTID)
-        put_user_u32(a->child_tid, t->tid);
-    u32 tid = t->tid;
-    task_start(t);
-    return tid;
-out:
+    if (!(a->flags & CLONE_VM))
+        return addrspace_fork(self->thread->as, &th->as);
+    th->as = addrspace_get(self->thread->as);
+    return 0;
+}
+
+/* One that was never started. */
+void task_abandon(struct task *t)
+{
     fs_ctx_put(t->fs);
     fdtable_put(t->files);
-    addrspace_put(th->as);
-    th->as = NULL;
+    addrspace_put(t->thread->as);
+    t->thread->as = NULL;
     task_put(t);
-    return r;
 }
+
+static s64 clone_thread(const struct clone_args *a)
+{
+    struct task *self = current_task(), *t;
+    int r = task_create(self->proc, self->thread->name, task_main, &t);
+    if (r < 0)
+        return -EAGAIN;
+    r = task_inherit(t, a);
+    if (r == 0)
+        r = task_publish(t);
+    if (r < 0) {
+        task_abandon(t);
+        return r;
+    }
+    u32 tid = t->tid;
+    if (a->flags & CLONE_PARENT_SETTID)
+        (void)put_user_u32(a->parent_tid, tid);
+    task_start(t);
+    return tid;
+}
+
+static s64 do_clone(const struct clone_args *a)
+{
+    int r = check_flags(a);
+    if (r < 0)
+        return r;
+    return a->flags & CLONE_THREAD ? clone_thread(a) : fork_process(a);
+}
+
+s64 sys_fork(void) { return do_clone(&(struct clone_args){.exit_signal = SIGCHLD}); }
+s64 sys_vfork(void) { return do_clone(&(struct clone_args){.flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD}); }
 
 s64 sys_clone(u64 flags, u64 stack, uaddr_t parent_tid, uaddr_t child_tid, u64 tls)
 {

@@ -33,6 +33,8 @@ struct exec {
     uaddr_t vdso;
     u64 phdr;
     struct kstat st;
+    u64 auxv[ARRAY_SIZE(((struct process *)0)->auxv)];
+    unsigned auxv_words;
 };
 
 static size_t array_len(char *const *a)
@@ -75,6 +77,15 @@ static int open_program(const char *name, const struct path *at, bool empty_path
     }
     path_put(&p);
     return r;
+}
+
+struct file *program_get(struct file *f)
+{
+    if (f != NULL) {
+        (void)inode_deny_write(f->inode); /* as it is denied already, this only counts */
+        file_get(f);
+    }
+    return f;
 }
 
 void program_put(struct file *f)
@@ -203,10 +214,9 @@ static int build_stack(struct exec *e, const struct cred *cred, bool secure, uad
     if (arg_bytes + env_bytes + (argc + envc) * 8 > MAX(limit, 128ULL << 10))
         return -E2BIG;
 
-    struct process *p = current_process();
-    struct auxv av = {p->auxv, 0};
+    struct auxv av = {e->auxv, 0};
     u64 string_bytes = 16 + platform_len + arg_bytes + env_bytes + name_len + 8;
-    u64 word_bytes = (1 + argc + 1 + envc + 1) * 8 + sizeof p->auxv;
+    u64 word_bytes = (1 + argc + 1 + envc + 1) * 8 + sizeof e->auxv;
     u64 strings = ALIGN_DOWN(top - string_bytes, 16);
     u64 sp = ALIGN_DOWN(strings - word_bytes, 16);
     size_t total = (size_t)(top - sp);
@@ -262,9 +272,9 @@ static int build_stack(struct exec *e, const struct cred *cred, bool secure, uad
     aux(&av, AT_EXECFN, name_at);
     aux(&av, AT_PLATFORM, platform_at);
     aux(&av, AT_NULL, 0);
-    ASSERT(av.n <= ARRAY_SIZE(p->auxv));
-    p->auxv_words = av.n;
-    memcpy(w, p->auxv, av.n * sizeof(u64));
+    ASSERT(av.n <= ARRAY_SIZE(e->auxv));
+    e->auxv_words = av.n;
+    memcpy(w, e->auxv, av.n * sizeof(u64));
 
     s64 n = as_copy(e->as, sp, buf, total, true);
     if (total > 16 * PAGE_SIZE)
@@ -386,8 +396,7 @@ static void exec_done(struct exec *e)
         kfree(e->owned[i]);
     program_put(e->main.file);
     program_put(e->interp.file);
-    if (e->as != NULL)
-        addrspace_put(e->as);
+    addrspace_put(e->as);
     kfree(e->argv);
     kfree(e);
 }
@@ -397,14 +406,11 @@ static void commit(struct exec *e, struct cred *cred)
 {
     struct task *t = current_task();
     struct process *p = t->proc;
-    struct addrspace *old = t->thread->as;
     struct arch_tls tls = {0};
 
-    if (t->clear_child_tid != 0)
-        put_user_u32(t->clear_child_tid, 0);
-    t->clear_child_tid = t->robust_list = 0;
-    thread_switch_as(e->as);
-    e->as = old; /* dropped with e; NULL for the first program */
+    task_switch_as(t, e->as);
+    e->as = NULL;
+    vfork_done(p);
     signal_exec_reset(p);
     posix_timers_done(p);
     t->altstack = (struct abi_stack){.flags = SS_DISABLE};
@@ -415,7 +421,13 @@ static void commit(struct exec *e, struct cred *cred)
     struct file *old_exe = p->exe;
     spin_lock_bh(&p->lock);
     p->exe = e->main.file;
+    memcpy(p->auxv, e->auxv, sizeof p->auxv);
+    p->auxv_words = e->auxv_words;
     spin_unlock_bh(&p->lock);
+    spin_lock_bh(&process_list_lock);
+    p->executed = true;
+    p->parent_signal = SIGCHLD;
+    spin_unlock_bh(&process_list_lock);
     e->main.file = old_exe;
     const char *base = strrchr(e->file_name, '/');
     str_copy(t->thread->name, base != NULL ? base + 1 : e->file_name, sizeof t->thread->name);
@@ -461,6 +473,11 @@ int exec_program(const char *name, const struct path *at, bool empty_path, char 
     }
     if (r == 0)
         r = process_become_single();
+    if (r == 0) {
+        r = process_unshare(current_task());
+        if (r < 0) /* the other tasks are gone: nothing to go back to */
+            process_kill(current_process(), 0, SIGKILL);
+    }
     if (r == 0) {
         commit(e, cred);
         arch_init_program_frame(ret_frame, pc, sp);

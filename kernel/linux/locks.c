@@ -224,11 +224,11 @@ s64 sys_flock(int fd, u32 op)
 
 void locks_file_closed(struct file *f, struct process *p)
 {
-    /* POSIX locks go when the process closes any descriptor of the file. */
+    /* POSIX locks go when the process closes any descriptor of the file, and with the process. */
     bool any = false;
     spin_lock(&locks_lock);
     list_for_each_safe(l, &all_locks, struct lock, node)
-        if (l->kind == KIND_POSIX && l->owner == p && l->inode == f->inode) {
+        if (l->kind == KIND_POSIX && l->owner == p && (f == NULL || l->inode == f->inode)) {
             drop(l);
             any = true;
         }

@@ -58,12 +58,14 @@ static u32 next_tid(u32 pid, u32 after)
     list_for_each(t, &p->tasks, struct task, proc_node)
         if (t->tid > after && (best == 0 || t->tid < best))
             best = t->tid;
+    if (list_empty(&p->tasks) && pid > after)
+        best = pid; /* a zombie: its leader is left */
     spin_unlock_bh(&p->lock);
     process_put(p);
     return best;
 }
 
-/* The task named by (pid, tid), tid 0 = the process' first. Referenced. */
+/* The task named by (pid, tid), tid 0 = the first that still runs, or the leader of a zombie. Referenced. */
 static struct task *find(u32 pid, u32 tid)
 {
     struct task *found = NULL;
@@ -76,6 +78,8 @@ static struct task *find(u32 pid, u32 tid)
             found = task_get(t);
             break;
         }
+    if (found == NULL && (tid == 0 || tid == pid))
+        found = task_get(p->leader);
     spin_unlock_bh(&p->lock);
     process_put(p);
     return found;
@@ -84,8 +88,11 @@ static struct task *find(u32 pid, u32 tid)
 static void owner(u32 pid, u32 *ret_uid, u32 *ret_gid)
 {
     struct task *t = find(pid, 0);
-    *ret_uid = t != NULL && t->cred != NULL ? t->cred->euid : 0;
-    *ret_gid = t != NULL && t->cred != NULL ? t->cred->egid : 0;
+    struct cred *c = t != NULL ? task_cred(t) : NULL;
+    bool own = c != NULL && t->proc->dumpable; /* else root's: proc(5) */
+    *ret_uid = own ? c->euid : 0;
+    *ret_gid = own ? c->egid : 0;
+    cred_put(c);
     task_put(t);
 }
 
@@ -93,6 +100,8 @@ static void owner(u32 pid, u32 *ret_uid, u32 *ret_gid)
 
 static char state_of(const struct task *t)
 {
+    if (t->proc->state != PROC_LIVE || t->thread->state == THREAD_DEAD)
+        return 'Z';
     if (t->proc->stopped)
         return 'T';
     switch (t->thread->state) {
@@ -100,41 +109,63 @@ static char state_of(const struct task *t)
     case THREAD_RUNNING:
     case THREAD_NEW:
         return 'R';
-    case THREAD_DEAD:
-        return 'X';
     default:
         return t->thread->interruptible ? 'S' : 'D';
     }
 }
 
+static struct fs_ctx *fs_of(struct task *t)
+{
+    spin_lock_bh(&t->proc->lock);
+    struct fs_ctx *fs = t->fs;
+    if (fs != NULL)
+        ref_get(&fs->refs);
+    spin_unlock_bh(&t->proc->lock);
+    return fs;
+}
+
+static u32 umask_of(struct task *t)
+{
+    struct fs_ctx *fs = fs_of(t);
+    u32 mask = fs != NULL ? fs->umask : 0;
+    fs_ctx_put(fs);
+    return mask;
+}
+
 static u64 rss_pages(const struct addrspace *as) { return as->rss_anon + as->rss_file; }
 
-static void handlers(const struct process *p, u64 *ret_ignored, u64 *ret_caught)
+static void handlers(struct process *p, u64 *ret_ignored, u64 *ret_caught)
 {
     *ret_ignored = *ret_caught = 0;
+    spin_lock_bh(&p->lock);
     for (int i = 0; i < NSIG; i++) {
         if (p->sighand->act[i].handler == SIG_IGN)
             *ret_ignored |= 1ULL << i;
         else if (p->sighand->act[i].handler != SIG_DFL)
             *ret_caught |= 1ULL << i;
     }
+    spin_unlock_bh(&p->lock);
 }
 
-static void show_stat(struct text *x, struct task *t, bool whole)
+static void show_stat(struct text *x, struct task *t, const struct addrspace *as, bool whole)
 {
     struct process *p = t->proc;
-    const struct addrspace *as = t->thread->as;
-    u64 ignored, caught, tick = NSEC_PER_SEC / USER_HZ;
+    struct usage u;
+    u64 ignored, caught, tick = NSEC_PER_SEC / USER_HZ, tty = 0;
+    u32 foreground = 0;
     handlers(p, &ignored, &caught);
-    add(x, "%u (%s) %c %u %u %u 0 -1 4194304 0 0 0 0 ", t->tid, t->thread->name, state_of(t),
-        p->parent != NULL ? p->parent->pid : 0, p->pgid, p->sid);
-    add(x, "%lu 0 0 0 %d %d %u 0 ", (unsigned long)((whole ? process_cpu_ns(p) : thread_cpu_ns(t->thread)) / tick),
-        t->thread->rt_prio != 0 ? -1 - t->thread->rt_prio : 20 + t->thread->nice, t->thread->nice, p->ntasks);
+    process_usage(p, &u);
+    int tpgid = tty_of_session(p->sid, &tty, &foreground) ? (int)foreground : -1;
+    add(x, "%u (%s) %c %u %u %u %lu %d 4194304 %lu %lu %lu %lu ", whole ? p->pid : t->tid, t->thread->name, state_of(t),
+        p->ppid, p->pgid, p->sid, (unsigned long)tty, tpgid, (unsigned long)u.minor_faults, (unsigned long)p->waited.minor_faults,
+        (unsigned long)u.major_faults, (unsigned long)p->waited.major_faults);
+    add(x, "%lu 0 %lu 0 %d %d %u 0 ", (unsigned long)((whole ? u.cpu_ns : thread_cpu_ns(t->thread)) / tick),
+        (unsigned long)(p->waited.cpu_ns / tick), t->thread->rt_prio != 0 ? -1 - t->thread->rt_prio : 20 + t->thread->nice, t->thread->nice, p->ntasks);
     add(x, "%lu %lu %lu %lu ", (unsigned long)(p->start_ns / tick), (unsigned long)(as != NULL ? as->total_pages * PAGE_SIZE : 0),
         (unsigned long)(as != NULL ? rss_pages(as) : 0), (unsigned long)rlimit_of(p, RLIMIT_RSS));
-    add(x, "0 0 %lu 0 0 %lu %lu %lu %lu 0 0 0 17 %u %u %u 0 0 0 ", (unsigned long)(as != NULL ? as->stack_start : 0),
+    add(x, "0 0 %lu 0 0 %lu %lu %lu %lu 0 0 0 %u %u %u %u 0 0 0 ", (unsigned long)(as != NULL ? as->stack_start : 0),
         (unsigned long)(t->pending.set & 0x7fffffff), (unsigned long)(t->blocked & 0x7fffffff), (unsigned long)(ignored & 0x7fffffff),
-        (unsigned long)(caught & 0x7fffffff), t->thread->cpu, t->thread->rt_prio, t->thread->policy);
+        (unsigned long)(caught & 0x7fffffff), p->parent_signal, t->thread->cpu, t->thread->rt_prio, t->thread->policy);
     if (as != NULL)
         add(x, "0 0 %lu %lu %lu %lu %lu 0\n", (unsigned long)as->brk_start, (unsigned long)as->arg_start, (unsigned long)as->arg_end,
             (unsigned long)as->env_start, (unsigned long)as->env_end);
@@ -142,18 +173,17 @@ static void show_stat(struct text *x, struct task *t, bool whole)
         add(x, "0 0 0 0 0 0 0 0\n");
 }
 
-static void show_status(struct text *x, struct task *t)
+static void show_status(struct text *x, struct task *t, const struct addrspace *as)
 {
-    static const char *const states[] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "X (dead)"};
+    static const char *const states[] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "Z (zombie)"};
     struct process *p = t->proc;
-    const struct addrspace *as = t->thread->as;
-    struct cred *c = cred_get(t->cred);
+    struct cred *c = task_cred(t);
     char st = state_of(t);
     u64 ignored, caught;
     handlers(p, &ignored, &caught);
-    add(x, "Name:\t%s\nUmask:\t%04o\nState:\t%s\n", t->thread->name, t->fs != NULL ? t->fs->umask : 0,
+    add(x, "Name:\t%s\nUmask:\t%04o\nState:\t%s\n", t->thread->name, umask_of(t),
         states[st == 'R' ? 0 : st == 'S' ? 1 : st == 'D' ? 2 : st == 'T' ? 3 : 4]);
-    add(x, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", p->pid, t->tid, p->parent != NULL ? p->parent->pid : 0);
+    add(x, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", p->pid, t->tid, p->ppid);
     add(x, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
     add(x, "FDSize:\t64\nGroups:\t");
     for (u32 i = 0; i < c->ngroups; i++)
@@ -180,12 +210,9 @@ static void show_status(struct text *x, struct task *t)
     cred_put(c);
 }
 
-static void show_maps(struct text *x, struct task *t, bool smaps)
+static void show_maps(struct text *x, struct addrspace *as, bool smaps)
 {
-    struct addrspace *as = t->thread->as;
     char name[256];
-    if (as == NULL)
-        return;
     rwmutex_read_lock(&as->lock);
     for (struct vma *v = as_first(as); v != NULL; v = as_next(v)) {
         u64 dev = 0, ino = 0;
@@ -227,12 +254,12 @@ static void show_maps(struct text *x, struct task *t, bool smaps)
 }
 
 /* Bytes of the program's own memory: cmdline, environ. */
-static void show_memory(struct text *x, struct task *t, uaddr_t start, uaddr_t end)
+static void show_memory(struct text *x, struct addrspace *as, uaddr_t start, uaddr_t end)
 {
     u64 len = end > start ? end - start : 0;
     if (x->n < x->size && len != 0) {
         u64 n = MIN(len, x->size - x->n);
-        s64 got = as_copy(t->thread->as, start, x->buf + x->n, n, false);
+        s64 got = as_copy(as, start, x->buf + x->n, n, false);
         if (got < (s64)n)
             len = got > 0 ? (u64)got : 0;
     }
@@ -291,13 +318,13 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
     if (t == NULL)
         return 0;
     struct process *p = t->proc;
-    const struct addrspace *as = t->thread->as;
+    struct addrspace *as = task_as(t);
     switch (entry_of(name)) {
     case E_STAT:
-        show_stat(&x, t, tid == 0);
+        show_stat(&x, t, as, tid == 0);
         break;
     case E_STATUS:
-        show_status(&x, t);
+        show_status(&x, t, as);
         break;
     case E_STATM:
         if (as != NULL)
@@ -305,10 +332,12 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
                 (unsigned long)as->rss_file, (unsigned long)(as->data_pages + as->stack_pages));
         break;
     case E_MAPS:
-        show_maps(&x, t, false);
+        if (as != NULL)
+            show_maps(&x, as, false);
         break;
     case E_SMAPS:
-        show_maps(&x, t, true);
+        if (as != NULL)
+            show_maps(&x, as, true);
         break;
     case E_SMAPS_ROLLUP:
         if (as != NULL)
@@ -319,11 +348,11 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         break;
     case E_CMDLINE:
         if (as != NULL)
-            show_memory(&x, t, as->arg_start, as->arg_end);
+            show_memory(&x, as, as->arg_start, as->arg_end);
         break;
     case E_ENVIRON:
-        if (as != NULL)
-            show_memory(&x, t, as->env_start, as->env_end);
+        if (as != NULL && process_access(p))
+            show_memory(&x, as, as->env_start, as->env_end);
         break;
     case E_COMM:
         add(&x, "%s\n", t->thread->name);
@@ -349,10 +378,13 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         add(&x, "0::/\n");
         break;
     case E_MOUNTS:
-    case E_MOUNTINFO:
-        if (t->fs != NULL)
-            x.n = vfs_show_mounts(t->fs, entry_of(name) == E_MOUNTINFO, buf, size);
+    case E_MOUNTINFO: {
+        struct fs_ctx *fs = fs_of(t);
+        if (fs != NULL)
+            x.n = vfs_show_mounts(fs, entry_of(name) == E_MOUNTINFO, buf, size);
+        fs_ctx_put(fs);
         break;
+    }
     case E_PERSONALITY:
         add(&x, "%08x\n", p->personality);
         break;
@@ -378,6 +410,7 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
     default:
         break;
     }
+    addrspace_put(as);
     task_put(t);
     return x.n;
 }
@@ -390,13 +423,17 @@ static int link(u32 pid, const char *name, struct path *ret, char *buf, size_t s
     int r = -ENOENT;
     if (t == NULL)
         return -ESRCH;
+    if (!process_access(t->proc)) {
+        task_put(t);
+        return -EACCES;
+    }
+    struct fs_ctx *fs = fs_of(t);
     spin_lock_bh(&t->proc->lock);
     struct file *exe = t->proc->exe;
-    struct fs_ctx *fs = t->fs;
-    if (exe != NULL)
+    if (exe != NULL && t->thread->as != NULL)
         file_get(exe);
-    if (fs != NULL)
-        ref_get(&fs->refs);
+    else
+        exe = NULL;
     spin_unlock_bh(&t->proc->lock);
     if (strcmp(name, "exe") == 0 && exe != NULL) {
         *ret = exe->path;
@@ -433,7 +470,9 @@ static s64 mem(u32 pid, u64 addr, void *buf, size_t len, bool write)
     struct task *t = find(pid, 0);
     if (t == NULL)
         return -ESRCH;
-    s64 r = t->thread->as == NULL ? 0 : t->proc != current_process() ? -EPERM : as_copy(t->thread->as, addr, buf, len, write);
+    struct addrspace *as = task_as(t);
+    s64 r = as == NULL ? 0 : !process_access(t->proc) ? -EACCES : as_copy(as, addr, buf, len, write);
+    addrspace_put(as);
     task_put(t);
     return r;
 }

@@ -154,9 +154,15 @@ static int enqueue_locked(struct process *p, struct sigpending *q, const struct 
 /* Stop signals and SIGCONT cancel each other at the sender's side. p and g held. */
 static void continue_or_stop_locked(struct process *p, int sig)
 {
-    if (sig == SIGCONT || sig == SIGKILL) {
+    if (sig == SIGCONT) {
         flush_everywhere_locked(p, DEFAULT_STOP);
-        p->stopped = false;
+        p->continues++;
+        if (!p->stopped)
+            return;
+        p->stopped = p->stop_unseen = false;
+        atomic_sub(&stopped_count, 1u);
+        p->continue_unseen = true;
+        atomic_store(&p->tell_continued, true); /* by itself, on its way: the parent's locks are not for here */
         wq_wake_all(&p->stop_wq, 0);
     } else if (SIGMASK(sig) & DEFAULT_STOP) {
         flush_everywhere_locked(p, SIGMASK(SIGCONT));
@@ -244,14 +250,24 @@ bool signal_permitted(struct process *target, int sig)
     const struct cred *c = current_cred();
     if (target == current_process() || cred_capable(c, CAP_KILL))
         return true;
-    bool ok = false;
     spin_lock_bh(&target->lock);
-    if (!list_empty(&target->tasks)) {
-        const struct cred *o = list_first(&target->tasks, struct task, proc_node)->cred;
-        ok = c->euid == o->suid || c->euid == o->uid || c->uid == o->suid || c->uid == o->uid;
-    }
+    const struct cred *o = target->leader->cred;
+    bool ok = c->euid == o->suid || c->euid == o->uid || c->uid == o->suid || c->uid == o->uid;
     spin_unlock_bh(&target->lock);
     return ok || (sig == SIGCONT && target->sid == current_process()->sid);
+}
+
+bool process_access(struct process *p)
+{
+    const struct cred *c = current_cred();
+    if (p == current_process() || cred_capable(c, CAP_SYS_PTRACE))
+        return true;
+    spin_lock_bh(&p->lock);
+    const struct cred *o = p->leader->cred;
+    bool ok = p->dumpable && c->fsuid == o->uid && c->fsuid == o->euid && c->fsuid == o->suid && c->fsgid == o->gid &&
+              c->fsgid == o->egid && c->fsgid == o->sgid;
+    spin_unlock_bh(&p->lock);
+    return ok;
 }
 
 /* --- masks ------------------------------------------------------------------------- */
@@ -317,25 +333,47 @@ void signal_exec_reset(struct process *p)
 
 /* --- delivery ------------------------------------------------------------------------ */
 
+/* Stop the process, unless a SIGCONT has come since the signal was taken. */
+static void stop(struct task *t, int sig, u32 continues)
+{
+    struct process *p = t->proc;
+    if (sig != SIGSTOP) {
+        spin_lock_bh(&process_list_lock);
+        bool orphaned = group_orphaned_locked(p->pgid, NULL);
+        spin_unlock_bh(&process_list_lock);
+        if (orphaned)
+            return; /* nobody could continue it */
+    }
+    bool now = false;
+    spin_lock_bh(&p->lock);
+    spin_lock(&p->sighand->lock);
+    if (p->continues == continues && !p->stopped && !p->group_exit) {
+        now = p->stopped = p->stop_unseen = true;
+        p->continue_unseen = false;
+        p->stop_signal = (u8)sig;
+        atomic_add(&stopped_count, 1u);
+        list_for_each(o, &p->tasks, struct task, proc_node)
+            if (o != t)
+                thread_interrupt(o->thread, EXIT_SIGNAL);
+    }
+    spin_unlock(&p->sighand->lock);
+    spin_unlock_bh(&p->lock);
+    if (now)
+        process_stop_changed(p, true);
+}
+
 /* No handler: the default. Does not return when it ends the process. */
-static void default_action(struct task *t, struct trap_frame *f, const struct ksiginfo *info)
+static void default_action(struct task *t, struct trap_frame *f, const struct ksiginfo *info, u32 continues)
 {
     struct process *p = t->proc;
     u64 bit = SIGMASK(info->signo);
     if (bit & DEFAULT_IGNORE)
         return;
     if (bit & DEFAULT_STOP) {
-        spin_lock_bh(&p->lock);
-        spin_lock(&p->sighand->lock);
-        p->stopped = true;
-        list_for_each(o, &p->tasks, struct task, proc_node)
-            if (o != t)
-                thread_interrupt(o->thread, EXIT_SIGNAL);
-        spin_unlock(&p->sighand->lock);
-        spin_unlock_bh(&p->lock);
+        stop(t, info->signo, continues);
         return;
     }
-    if ((bit & DEFAULT_CORE) && !p->group_exit) {
+    if ((bit & DEFAULT_CORE) && !p->group_exit && p == first_process) { /* others' ends are their parents' matter */
         char *report = crash_report(f, info);
         spin_lock_bh(&p->lock);
         if (p->crash_report == NULL && !p->group_exit) {
@@ -426,7 +464,10 @@ void linux_exit_work(struct trap_frame *f)
             wait_event(&p->stop_wq, !atomic_load_relaxed(&p->stopped) || must_end(p));
             continue;
         }
+        if (unlikely(atomic_load_relaxed(&p->tell_continued)) && atomic_xchg(&p->tell_continued, false))
+            process_stop_changed(p, false);
         spin_lock_bh(&h->lock);
+        u32 continues = p->continues;
         int sig = signal_dequeue_locked(t, ~t->blocked, &info);
         if (sig != 0) {
             act = h->act[sig - 1];
@@ -439,7 +480,7 @@ void linux_exit_work(struct trap_frame *f)
         if (act.handler == SIG_IGN)
             continue;
         if (act.handler == SIG_DFL) {
-            default_action(t, f, &info);
+            default_action(t, f, &info, continues);
             continue;
         }
         handle_restart(f, &act);
@@ -516,6 +557,8 @@ void linux_program_trap(struct trap_frame *f, const struct trap_info *info, int 
     if (t->out_of_memory) { /* nothing a handler could do: end with a report */
         i.signo = SIGKILL;
         char *report = crash_report(f, &i);
+        if (t->proc != first_process && report != NULL && linux_notice != NULL)
+            linux_notice(report);
         spin_lock_bh(&t->proc->lock);
         if (t->proc->crash_report == NULL && !t->proc->group_exit) {
             t->proc->crash_report = report;

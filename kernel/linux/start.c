@@ -26,23 +26,13 @@ static u64 fsize_limit(void)
     return t != NULL ? rlimit_of(t->proc, RLIMIT_FSIZE) : UINT64_MAX;
 }
 
-static void signal_group(struct tty *tty, u32 pgrp, int sig)
-{
-    struct ksiginfo i = {.signo = sig, .code = SI_KERNEL};
-    spin_lock_bh(&process_list_lock);
-    list_for_each(p, &process_list, struct process, all_node)
-        if (pgrp == 0 || p->pgid == pgrp)
-            signal_send_process(p, &i, NULL);
-    spin_unlock_bh(&process_list_lock);
-}
-
 void linux_init(void)
 {
     trap_handlers.syscall = linux_syscall;
     trap_handlers.exit_work = linux_exit_work;
     trap_handlers.program_trap = linux_program_trap;
     vfs_fsize_limit = fsize_limit;
-    tty_signal = signal_group;
+    tty_hooks = &linux_tty_hooks;
     sysctl_init();
     proc_pid_init();
     socket_glue_init();
@@ -178,6 +168,8 @@ int linux_start(const struct program_spec *spec, void (*ended)(const struct prog
             p->rlimits[spec->rlimits[i].resource] = (struct krlimit){spec->rlimits[i].soft, spec->rlimits[i].hard};
     p->no_new_privs = spec->no_new_privileges;
     r = task_create(p, "program", first_main, &t);
+    if (r == 0)
+        r = process_publish(p, t, false);
     if (r < 0) {
         process_put(p);
         str_copy(ret_why, "not enough memory", why_size);

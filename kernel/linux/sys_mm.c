@@ -275,7 +275,7 @@ s64 sys_membarrier(int cmd, u32 flags, int cpu)
     return 0;
 }
 
-/* process_vm_readv(2) and process_vm_writev(2): only within the caller's own process. */
+/* process_vm_readv(2) and process_vm_writev(2) */
 static s64 vm_rw(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u64 flags, bool write)
 {
     struct abi_iovec l, r;
@@ -284,15 +284,15 @@ static s64 vm_rw(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u6
     if (flags != 0 || lcount > UIO_MAX_SEGS || rcount > UIO_MAX_SEGS)
         return -EINVAL;
     struct task *t = task_find(pid);
-    bool own = t != NULL && t->proc == current_process();
+    struct addrspace *as = t != NULL ? task_as(t) : NULL;
+    bool allowed = t != NULL && process_access(t->proc);
     task_put(t);
-    if (t == NULL)
-        return -ESRCH;
-    if (!own)
-        return -EPERM;
     u8 *page = kmalloc(PAGE_SIZE, 0);
-    if (page == NULL)
-        return -ENOMEM;
+    if (as == NULL || !allowed || page == NULL) {
+        addrspace_put(as);
+        kfree(page);
+        return as == NULL ? -ESRCH : !allowed ? -EPERM : -ENOMEM;
+    }
     for (u64 ri = 0; ri < rcount; ri++) {
         if (copy_from_user(&r, rvec + ri * sizeof r, sizeof r) < 0)
             goto fault;
@@ -307,18 +307,23 @@ static s64 vm_rw(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u6
                 continue;
             }
             u64 n = MIN(MIN(r.len - done, l.len - loff), PAGE_SIZE);
-            uaddr_t from = write ? l.base + loff : r.base + done, to = write ? r.base + done : l.base + loff;
-            if (copy_from_user(page, from, n) < 0 || copy_to_user(to, page, n) < 0)
+            if (write && copy_from_user(page, l.base + loff, n) < 0)
                 goto fault;
+            s64 moved = as_copy(as, r.base + done, page, n, write);
+            if (moved <= 0 || (!write && copy_to_user(l.base + loff, page, (u64)moved) < 0))
+                goto fault;
+            n = (u64)moved;
             done += n;
             loff += n;
             total += (s64)n;
         }
     }
 out:
+    addrspace_put(as);
     kfree(page);
     return total;
 fault:
+    addrspace_put(as);
     kfree(page);
     return total > 0 ? total : -EFAULT;
 }

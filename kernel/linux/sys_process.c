@@ -13,76 +13,7 @@ static struct task *task_arg(int pid)
 
 s64 sys_getpid(void) { return current_process()->pid; }
 s64 sys_gettid(void) { return current_task()->tid; }
-s64 sys_getppid(void)
-{
-    struct process *parent = current_process()->parent;
-    return parent != NULL ? (s64)parent->pid : 0;
-}
-
-/* --- groups and sessions ----------------------------------------------------------------- */
-
-s64 sys_getpgid(int pid)
-{
-    struct task *t = task_arg(pid);
-    s64 r = t != NULL ? (s64)t->proc->pgid : -ESRCH;
-    task_put(t);
-    return r;
-}
-s64 sys_getpgrp(void) { return current_process()->pgid; }
-
-s64 sys_getsid(int pid)
-{
-    struct task *t = task_arg(pid);
-    s64 r = t != NULL ? (s64)t->proc->sid : -ESRCH;
-    task_put(t);
-    return r;
-}
-
-s64 sys_setpgid(int pid, int pgid)
-{
-    struct process *self = current_process();
-    if (pgid < 0)
-        return -EINVAL;
-    if (pid < 0)
-        return -EINVAL;
-    struct process *p = pid == 0 ? process_get(self) : process_find((u32)pid);
-    if (p == NULL)
-        return -ESRCH;
-    s64 r = 0;
-    spin_lock_bh(&process_list_lock);
-    u32 group = pgid != 0 ? (u32)pgid : p->pid;
-    if (p != self && p->parent != self)
-        r = -ESRCH;
-    else if (p->sid == p->pid || p->sid != self->sid)
-        r = -EPERM; /* a session's leader stays where it is */
-    else if (group != p->pid) {
-        r = -EPERM;
-        list_for_each(o, &process_list, struct process, all_node)
-            if (o->pgid == group && o->sid == self->sid)
-                r = 0;
-    }
-    if (r == 0)
-        p->pgid = group;
-    spin_unlock_bh(&process_list_lock);
-    process_put(p);
-    return r;
-}
-
-s64 sys_setsid(void)
-{
-    struct process *p = current_process();
-    s64 r = p->pid;
-    spin_lock_bh(&process_list_lock);
-    list_for_each(o, &process_list, struct process, all_node)
-        if (o->pgid == p->pid)
-            r = -EPERM;
-    if (r > 0) {
-        p->sid = p->pgid = p->pid;
-        p->tty = NULL;
-    }
-    spin_unlock_bh(&process_list_lock);
-    return r;
-}
+s64 sys_getppid(void) { return atomic_load_relaxed(&current_process()->ppid); }
 
 /* --- credentials --------------------------------------------------------------------------- */
 
@@ -344,32 +275,40 @@ s64 sys_capset(uaddr_t uhdr, uaddr_t udata)
     return 0;
 }
 
-/* --- limits and usage --------------------------------------------------------------------------- */
+/* --- limits --------------------------------------------------------------------------- */
 
-static void apply_limit(struct process *p, unsigned which)
+/* Where a limit is looked at: descriptor tables and address spaces have copies of theirs. */
+static void apply_limit(struct task *t, unsigned which, u64 v)
 {
-    struct task *t = current_task();
-    struct addrspace *as = t->thread->as;
-    u64 v = rlimit_of(p, which);
-    switch (which) {
-    case RLIMIT_NOFILE:
-        fdtable_set_limit(t->files, (u32)MIN(v, (u64)UINT32_MAX));
-        break;
-    case RLIMIT_AS:
+    struct addrspace *as = task_as(t);
+    if (which == RLIMIT_NOFILE) {
+        spin_lock_bh(&t->proc->lock);
+        if (t->files != NULL)
+            fdtable_set_limit(t->files, (u32)MIN(v, (u64)UINT32_MAX));
+        spin_unlock_bh(&t->proc->lock);
+    } else if (as != NULL && which == RLIMIT_AS) {
         as->limit_as_bytes = v;
-        break;
-    case RLIMIT_DATA:
+    } else if (as != NULL && which == RLIMIT_DATA) {
         as->limit_data_bytes = v;
-        break;
-    case RLIMIT_STACK:
+    } else if (as != NULL && which == RLIMIT_STACK) {
         as->limit_stack_bytes = v;
-        break;
-    case RLIMIT_MEMLOCK:
+    } else if (as != NULL && which == RLIMIT_MEMLOCK) {
         as->limit_locked_bytes = v;
-        break;
-    default:
-        break;
     }
+    addrspace_put(as);
+}
+
+/* prlimit(2): the ids must match, or CAP_SYS_RESOURCE. */
+static bool may_limit(struct process *p)
+{
+    const struct cred *c = current_cred();
+    if (p == current_process() || capable(CAP_SYS_RESOURCE))
+        return true;
+    spin_lock_bh(&p->lock);
+    const struct cred *o = p->leader->cred;
+    bool ok = c->uid == o->uid && c->uid == o->euid && c->uid == o->suid && c->gid == o->gid && c->gid == o->egid && c->gid == o->sgid;
+    spin_unlock_bh(&p->lock);
+    return ok;
 }
 
 s64 sys_prlimit64(int pid, u32 which, uaddr_t unew, uaddr_t uold)
@@ -389,7 +328,7 @@ s64 sys_prlimit64(int pid, u32 which, uaddr_t unew, uaddr_t uold)
     if (t == NULL)
         return -ESRCH;
     struct process *p = t->proc;
-    s64 r = p == current_process() ? 0 : -EPERM;
+    s64 r = may_limit(p) ? 0 : -EPERM;
     spin_lock_bh(&p->lock);
     old = p->rlimits[which];
     if (r == 0 && unew != 0) {
@@ -400,7 +339,7 @@ s64 sys_prlimit64(int pid, u32 which, uaddr_t unew, uaddr_t uold)
     }
     spin_unlock_bh(&p->lock);
     if (r == 0 && unew != 0)
-        apply_limit(p, which);
+        apply_limit(t, which, new.soft);
     task_put(t);
     if (r == 0 && uold != 0)
         r = copy_to_user(uold, &old, sizeof old);
@@ -409,67 +348,6 @@ s64 sys_prlimit64(int pid, u32 which, uaddr_t unew, uaddr_t uold)
 
 s64 sys_getrlimit(u32 which, uaddr_t ulim) { return ulim == 0 ? -EFAULT : sys_prlimit64(0, which, 0, ulim); }
 s64 sys_setrlimit(u32 which, uaddr_t ulim) { return ulim == 0 ? -EFAULT : sys_prlimit64(0, which, ulim, 0); }
-
-static struct abi_timeval ns_to_timeval(u64 ns)
-{
-    return (struct abi_timeval){(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC / 1000)};
-}
-
-/* CPU time is not split by level: kernel and program are one image, so all counts as user time. */
-s64 sys_getrusage(int who, uaddr_t uru)
-{
-    struct task *t = current_task();
-    struct process *p = t->proc;
-    struct abi_rusage ru = {{0}};
-    if (who == 0) {
-        ru.utime = ns_to_timeval(process_cpu_ns(p));
-        spin_lock_bh(&p->lock);
-        ru.nvcsw = (s64)p->dead_nvcsw;
-        ru.nivcsw = (s64)p->dead_nivcsw;
-        list_for_each(o, &p->tasks, struct task, proc_node) {
-            ru.nvcsw += (s64)o->thread->switches_voluntary;
-            ru.nivcsw += (s64)o->thread->switches_forced;
-        }
-        spin_unlock_bh(&p->lock);
-    } else if (who == 1) {
-        ru.utime = ns_to_timeval(thread_cpu_ns(t->thread));
-        ru.nvcsw = (s64)t->thread->switches_voluntary;
-        ru.nivcsw = (s64)t->thread->switches_forced;
-    } else if (who != -1) {
-        return -EINVAL;
-    }
-    if (who != -1) {
-        const struct addrspace *as = t->thread->as;
-        ru.maxrss = (s64)(MAX(as->hiwater_rss, as->rss_anon + as->rss_file) * (PAGE_SIZE / 1024));
-    }
-    return copy_to_user(uru, &ru, sizeof ru);
-}
-
-s64 sys_times(uaddr_t ubuf)
-{
-    s64 t[4] = {(s64)(process_cpu_ns(current_process()) / (NSEC_PER_SEC / USER_HZ))};
-    if (ubuf != 0 && copy_to_user(ubuf, t, sizeof t) < 0)
-        return -EFAULT;
-    return (s64)(now_ns() / (NSEC_PER_SEC / USER_HZ));
-}
-
-/* --- waiting for children: there are none ---------------------------------------------------------- */
-
-s64 sys_wait4(int pid, uaddr_t ustatus, int options, uaddr_t uru)
-{
-    if ((u32)options & ~(0x1u | 0x2u | 0x8u | 0x20000000u | 0x40000000u | 0x80000000u))
-        return -EINVAL;
-    return pid == INT32_MIN ? -ESRCH : -ECHILD;
-}
-
-s64 sys_waitid(int type, int id, uaddr_t uinfo, int options, uaddr_t uru)
-{
-    if (((u32)options & ~(0x1u | 0x2u | 0x4u | 0x8u | 0x1000000u | 0xe0000000u)) || !(options & 0xe))
-        return -EINVAL;
-    if (type < 0 || type > 3 || (type == 1 && id <= 0))
-        return -EINVAL;
-    return type == 3 ? -EBADF : -ECHILD;
-}
 
 /* --- the machine --------------------------------------------------------------------------------------- */
 
@@ -514,9 +392,12 @@ s64 sys_sysinfo(uaddr_t ubuf)
 {
     struct mem_stats m;
     page_stats(&m);
+    spin_lock_bh(&process_list_lock);
+    u32 tasks = task_count_locked(NULL);
+    spin_unlock_bh(&process_list_lock);
     struct abi_sysinfo s = {
         .uptime = (s64)(now_ns() / NSEC_PER_SEC), .totalram = m.total_pages * PAGE_SIZE, .freeram = m.free_pages * PAGE_SIZE,
-        .procs = (u16)current_process()->ntasks, .mem_unit = 1,
+        .procs = (u16)tasks, .mem_unit = 1,
     };
     return copy_to_user(ubuf, &s, sizeof s);
 }
@@ -928,34 +809,61 @@ s64 sys_sched_getattr(int pid, uaddr_t uattr, u32 size, u32 flags)
     return copy_to_user(uattr, &a, a.size);
 }
 
-s64 sys_getpriority(int which, int who)
+/* PRIO_PROCESS means a task; a group or a user, the tasks of its processes. */
+struct nice_job {
+    int best;  /* in: 20 or the nice value to set; out, when reading: the best */
+    bool set;
+    s64 result;
+};
+
+static void nice_one(struct task *t, struct nice_job *j)
 {
+    const struct cred *c = current_cred();
+    if (!j->set) {
+        j->best = MIN(j->best, (int)t->thread->nice);
+        j->result = 0;
+    } else if (t->cred->uid != c->euid && t->cred->euid != c->euid && !capable(CAP_SYS_NICE)) {
+        j->result = -EPERM;
+    } else if (j->best < t->thread->nice && !capable(CAP_SYS_NICE) && (u64)(20 - j->best) > rlimit_of(t->proc, RLIMIT_NICE)) {
+        j->result = -EACCES;
+    } else {
+        thread_set_nice(t->thread, j->best);
+        j->result = j->result == -ESRCH ? 0 : j->result;
+    }
+}
+
+static int nice_all(int which, int who, struct nice_job *j)
+{
+    j->result = -ESRCH;
     if (which < 0 || which > 2)
         return -EINVAL;
-    struct task *t = which == 0 ? task_arg(who) : task_get(current_task());
-    if (t == NULL)
-        return -ESRCH;
-    s64 r = 20 - t->thread->nice;
-    task_put(t);
-    return r;
+    u32 id = who != 0 ? (u32)who : which == 1 ? current_process()->pgid : current_cred()->uid;
+    struct task *one = which == 0 ? task_arg(who) : NULL;
+    spin_lock_bh(&process_list_lock);
+    if (one != NULL)
+        nice_one(one, j);
+    if (which != 0)
+        list_for_each(p, &process_list, struct process, all_node) {
+            spin_lock(&p->lock);
+            if ((which == 1 ? p->pgid : p->leader->cred->uid) == id)
+                list_for_each(t, &p->tasks, struct task, proc_node)
+                    nice_one(t, j);
+            spin_unlock(&p->lock);
+        }
+    spin_unlock_bh(&process_list_lock);
+    task_put(one);
+    return (int)j->result;
+}
+
+s64 sys_getpriority(int which, int who)
+{
+    struct nice_job j = {.best = 20};
+    int r = nice_all(which, who, &j);
+    return r < 0 ? r : 20 - j.best;
 }
 
 s64 sys_setpriority(int which, int who, int nice)
 {
-    if (which < 0 || which > 2)
-        return -EINVAL;
-    nice = MAX(-20, MIN(nice, 19));
-    struct task *t = which == 0 ? task_arg(who) : task_get(current_task());
-    if (t == NULL)
-        return -ESRCH;
-    s64 r = 0;
-    if (nice < t->thread->nice && !capable(CAP_SYS_NICE) && (u64)(20 - nice) > rlimit_of(t->proc, RLIMIT_NICE))
-        r = -EACCES;
-    else if (which == 0)
-        thread_set_nice(t->thread, nice);
-    else
-        for (struct list *n = t->proc->tasks.next; n != &t->proc->tasks; n = n->next)
-            thread_set_nice(list_entry(n, struct task, proc_node)->thread, nice);
-    task_put(t);
-    return r;
+    struct nice_job j = {.best = MAX(-20, MIN(nice, 19)), .set = true};
+    return nice_all(which, who, &j);
 }

@@ -192,7 +192,7 @@ s64 sys_kill(int pid, int sig)
     spin_lock_bh(&process_list_lock);
     list_for_each(p, &process_list, struct process, all_node) {
         if (pid == -1 ? p == self || p == first_process : p->pgid != group)
-            continue;
+            continue; /* the lock keeps forks out: T4 */
         s64 one = kill_one(p, sig, &info);
         any |= one == 0;
         r = one;

@@ -117,8 +117,8 @@ static size_t show_stat(void *arg, char *buf, size_t size)
         u64 one = percpu_table[i] != NULL ? percpu_table[i]->stats[STAT_IDLE_NS] : now;
         add(&x, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", i, (unsigned long)((now > one ? now - one : 0) / tick), (unsigned long)(one / tick));
     }
-    add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
-        (unsigned long)irqs, (unsigned long)switches, (unsigned long)((wall_ns() - now) / NSEC_PER_SEC));
+    add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
+        (unsigned long)irqs, (unsigned long)switches, (unsigned long)((wall_ns() - now) / NSEC_PER_SEC), last_pid());
     return x.n;
 }
 
@@ -131,7 +131,10 @@ static size_t show_uptime(void *arg, char *buf, size_t size)
 
 static size_t show_loadavg(void *arg, char *buf, size_t size)
 {
-    return (size_t)fmt_snprintf(buf, size, "0.00 0.00 0.00 1/%u 1\n", first_process != NULL ? first_process->ntasks : 1);
+    spin_lock_bh(&process_list_lock);
+    u32 tasks = task_count_locked(NULL);
+    spin_unlock_bh(&process_list_lock);
+    return (size_t)fmt_snprintf(buf, size, "0.00 0.00 0.00 1/%u %u\n", tasks, last_pid());
 }
 
 static size_t show_version(void *arg, char *buf, size_t size)

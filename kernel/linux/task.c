@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Processes, tasks and their numbers; see task.h. Thread creation is in clone.c. */
+/* Processes, tasks and their numbers; see task.h. What makes new ones is in clone.c and fork.c. */
 #include "task.h"
 #include "base/str.h"
 #include "kern/futex.h"
 
 #define TID_BUCKETS 64
+#define PID_AGAIN 300 /* numbers start here again when they have reached the end, as Linux' do */
 
 struct spinlock process_list_lock = SPINLOCK_INIT("process list");
 struct list process_list = LIST_INIT(process_list);
@@ -25,12 +26,14 @@ static struct task *find_locked(u32 tid)
     return NULL;
 }
 
-/* A number that no task has. l held. */
+u32 last_pid(void) { return atomic_load_relaxed(&last_tid); }
+
+/* A number that nothing has (T1). l held. */
 static u32 alloc_tid_locked(void)
 {
     for (u32 tries = 0; tries < pid_max; tries++) {
-        last_tid = last_tid + 1 >= pid_max ? 2 : last_tid + 1;
-        if (find_locked(last_tid) == NULL)
+        last_tid = last_tid + 1 < pid_max ? last_tid + 1 : MIN((u32)PID_AGAIN, pid_max / 2);
+        if (find_locked(last_tid) == NULL && !group_exists_locked(last_tid))
             return last_tid;
     }
     return 0;
@@ -48,15 +51,11 @@ struct task *task_find(u32 tid)
 
 struct process *process_find(u32 pid)
 {
-    struct process *found = NULL;
     spin_lock_bh(&process_list_lock);
-    list_for_each(p, &process_list, struct process, all_node)
-        if (p->pid == pid) {
-            found = process_get(p);
-            break;
-        }
+    struct task *t = find_locked(pid);
+    struct process *p = t != NULL && t->proc->leader == t ? process_get(t->proc) : NULL;
     spin_unlock_bh(&process_list_lock);
-    return found;
+    return p;
 }
 
 /* --- credentials ------------------------------------------------------------- */
@@ -69,6 +68,14 @@ struct cred *cred_copy(const struct cred *c)
         ref_init(&n->refs);
     }
     return n;
+}
+
+struct cred *task_cred(struct task *t)
+{
+    spin_lock_bh(&t->proc->lock);
+    struct cred *c = cred_get(t->cred);
+    spin_unlock_bh(&t->proc->lock);
+    return c;
 }
 
 void task_set_cred(struct cred *c)
@@ -98,19 +105,36 @@ u64 rlimit_of(struct process *p, unsigned which)
     return atomic_load_relaxed(&p->rlimits[which].soft);
 }
 
-int process_create(struct process *parent, struct process **ret)
+static struct sighand *sighand_create(void)
+{
+    struct sighand *s = kzalloc(sizeof *s);
+    if (s != NULL) {
+        ref_init(&s->refs);
+        spin_init(&s->lock, "sighand");
+    }
+    return s;
+}
+
+static void sighand_put(struct sighand *s)
+{
+    if (ref_put(&s->refs))
+        kfree(s);
+}
+
+int process_create(struct process *shared, struct process **ret)
 {
     struct process *p = kzalloc(sizeof *p);
-    struct sighand *s = kzalloc(sizeof *s);
+    struct sighand *s = shared != NULL ? shared->sighand : sighand_create();
     if (p == NULL || s == NULL) {
         kfree(p);
-        kfree(s);
+        if (shared == NULL)
+            kfree(s);
         return -ENOMEM;
     }
+    if (shared != NULL)
+        ref_get(&s->refs);
     ref_init(&p->refs);
-    ref_init(&s->refs);
     spin_init(&p->lock, "process");
-    spin_init(&s->lock, "sighand");
     list_init(&p->tasks);
     list_init(&p->children);
     list_init(&p->sibling);
@@ -119,8 +143,9 @@ int process_create(struct process *parent, struct process **ret)
     list_init(&p->pending.queue);
     wq_init(&p->signal_wq, "signalfd");
     wq_init(&p->stop_wq, "stop");
+    wq_init(&p->child_wq, "child");
     p->sighand = s;
-    p->parent = parent;
+    p->parent_signal = SIGCHLD;
     p->dumpable = true;
     p->start_ns = now_ns();
     memcpy(p->rlimits, default_rlimits, sizeof default_rlimits);
@@ -134,8 +159,7 @@ void process_put(struct process *p)
     if (p == NULL || !ref_put(&p->refs))
         return;
     signal_flush(p, &p->pending);
-    if (ref_put(&p->sighand->refs))
-        kfree(p->sighand);
+    sighand_put(p->sighand);
     program_put(p->exe);
     kfree(p->crash_report);
     kfree(p);
@@ -144,7 +168,7 @@ void process_put(struct process *p)
 u64 process_cpu_ns(struct process *p)
 {
     spin_lock_bh(&p->lock);
-    u64 ns = p->dead_cpu_ns;
+    u64 ns = p->dead.cpu_ns;
     list_for_each(t, &p->tasks, struct task, proc_node)
         ns += thread_cpu_ns(t->thread);
     spin_unlock_bh(&p->lock);
@@ -171,31 +195,85 @@ int task_create(struct process *p, const char *name, void (*fn)(void *), struct 
     list_init(&t->proc_node);
     list_init(&t->hash_node);
     list_init(&t->pending.queue);
-    spin_lock_bh(&process_list_lock);
-    if (list_empty(&p->all_node)) { /* its first task: pid == tid */
-        if (first_process == NULL) {
-            for (unsigned i = 0; i < TID_BUCKETS; i++)
-                list_init(&tid_hash[i]);
-            first_process = p;
-            last_tid = 0;
-        }
-        t->tid = last_tid == 0 ? (last_tid = 1) : alloc_tid_locked();
-        p->pid = t->tid;
-        if (p->parent == NULL)
-            p->pgid = p->sid = p->pid;
-        list_push_back(&process_list, &p->all_node);
-    } else {
-        t->tid = alloc_tid_locked();
-    }
-    if (t->tid != 0)
-        list_push_back(&tid_hash[t->tid % TID_BUCKETS], &t->hash_node);
-    spin_unlock_bh(&process_list_lock);
-    if (t->tid == 0) {
-        task_put(t);
-        return -EAGAIN;
-    }
     *ret = t;
     return 0;
+}
+
+static int number_locked(struct task *t)
+{
+    u32 n = alloc_tid_locked();
+    if (n == 0)
+        return -EAGAIN;
+    t->tid = n;
+    list_push_back(&tid_hash[n % TID_BUCKETS], &t->hash_node);
+    return 0;
+}
+
+int task_publish(struct task *t)
+{
+    spin_lock_bh(&process_list_lock);
+    int r = number_locked(t);
+    spin_unlock_bh(&process_list_lock);
+    return r;
+}
+
+/* l held. */
+static int publish_locked(struct process *p, struct task *t, bool brother)
+{
+    struct process *self = current_process(), *parent = brother ? self->parent : self;
+    if (parent == NULL)
+        return -EINVAL;
+    if (thread_interrupted())
+        return -ERESTARTNOINTR;
+    int r = number_locked(t);
+    if (r < 0)
+        return r;
+    p->parent = parent;
+    p->ppid = parent->pid;
+    if (brother)
+        p->parent_signal = self->parent_signal;
+    list_push_back(&parent->children, &p->sibling);
+    group_join_locked(p, self);
+    return 0;
+}
+
+static int publish_first_locked(struct process *p, struct task *t, struct group *group)
+{
+    for (unsigned i = 0; i < TID_BUCKETS; i++)
+        list_init(&tid_hash[i]);
+    groups_init();
+    first_process = p;
+    (void)number_locked(t); /* 1 */
+    group_begin_locked(group, p, t->tid, true);
+    return 0;
+}
+
+int process_publish(struct process *p, struct task *t, bool brother)
+{
+    struct group *group = first_process == NULL ? group_create() : NULL;
+    if (first_process == NULL && group == NULL)
+        return -EAGAIN;
+    spin_lock_bh(&process_list_lock);
+    int r = group != NULL ? publish_first_locked(p, t, group) : publish_locked(p, t, brother);
+    if (r == 0) {
+        p->pid = t->tid;
+        p->leader = task_get(t);
+        list_push_back(&process_list, &p->all_node);
+    }
+    spin_unlock_bh(&process_list_lock);
+    return r;
+}
+
+u32 task_count_locked(const u32 *uid)
+{
+    u32 n = 0;
+    list_for_each(p, &process_list, struct process, all_node) {
+        spin_lock(&p->lock);
+        if (uid == NULL || p->leader->cred->uid == *uid)
+            n += MAX(p->ntasks, 1u);
+        spin_unlock(&p->lock);
+    }
+    return n;
 }
 
 void task_start(struct task *t)
@@ -205,6 +283,11 @@ void task_start(struct task *t)
     list_push_back(&p->tasks, &t->proc_node);
     p->ntasks++;
     bool dying = p->group_exit || p->exec_pending; /* the others have been told to end already */
+    if (unlikely(p->pending.set != 0)) {
+        spin_lock(&p->sighand->lock);
+        signal_recalc_locked(t);
+        spin_unlock(&p->sighand->lock);
+    }
     spin_unlock_bh(&p->lock);
     if (dying)
         thread_interrupt(t->thread, EXIT_KILL);
@@ -276,6 +359,113 @@ static void robust_list_exit(struct task *t)
         robust_death(t, pending + offset, true);
 }
 
+/* --- usage ------------------------------------------------------------------------ */
+
+void usage_add(struct usage *to, const struct usage *u)
+{
+    to->cpu_ns += u->cpu_ns;
+    to->voluntary += u->voluntary;
+    to->forced += u->forced;
+    to->minor_faults += u->minor_faults;
+    to->major_faults += u->major_faults;
+    to->max_rss_pages = MAX(to->max_rss_pages, u->max_rss_pages);
+}
+
+static struct usage thread_usage(const struct thread *th)
+{
+    return (struct usage){.cpu_ns = thread_cpu_ns(th), .voluntary = th->switches_voluntary, .forced = th->switches_forced};
+}
+
+static struct usage as_usage(const struct addrspace *as)
+{
+    return (struct usage){.minor_faults = as->faults_minor, .major_faults = as->faults_major,
+                          .max_rss_pages = MAX(as->hiwater_rss, as->rss_anon + as->rss_file)};
+}
+
+void process_usage(struct process *p, struct usage *ret)
+{
+    struct addrspace *as = NULL;
+    spin_lock_bh(&p->lock);
+    *ret = p->dead;
+    list_for_each(t, &p->tasks, struct task, proc_node) {
+        struct usage u = thread_usage(t->thread);
+        usage_add(ret, &u);
+        as = t->thread->as != NULL ? t->thread->as : as;
+    }
+    if (as != NULL) {
+        struct usage u = as_usage(as);
+        usage_add(ret, &u);
+    }
+    spin_unlock_bh(&p->lock);
+}
+
+/* --- memory and what else a program has ----------------------------------------------- */
+
+struct addrspace *task_as(struct task *t)
+{
+    spin_lock_bh(&t->proc->lock);
+    struct addrspace *as = t->thread->as;
+    if (as != NULL)
+        addrspace_get(as);
+    spin_unlock_bh(&t->proc->lock);
+    return as;
+}
+
+void task_switch_as(struct task *t, struct addrspace *as)
+{
+    struct process *p = t->proc;
+    struct addrspace *old = t->thread->as;
+    robust_list_exit(t);
+    if (t->clear_child_tid != 0 && old != NULL && ref_count(&old->refs) > 1 && put_user_u32(t->clear_child_tid, 0) == 0)
+        futex_wake(t->clear_child_tid, 1, FUTEX_BITSET_ALL, true);
+    t->clear_child_tid = t->robust_list = 0;
+    spin_lock_bh(&p->lock);
+    if (old != NULL && ref_count(&old->refs) == 1) {
+        struct usage u = as_usage(old);
+        usage_add(&p->dead, &u);
+    }
+    thread_switch_as(as);
+    spin_unlock_bh(&p->lock);
+    addrspace_put(old);
+}
+
+void vfork_done(struct process *p)
+{
+    if (atomic_load_relaxed(&p->vfork)) {
+        atomic_store(&p->vfork, false);
+        wq_wake_all(&p->stop_wq, 0);
+    }
+}
+
+int process_unshare(struct task *t)
+{
+    struct process *p = t->proc;
+    struct sighand *old = p->sighand;
+    struct fdtable *files = t->files;
+    if (ref_count(&old->refs) > 1) {
+        struct sighand *own = sighand_create();
+        if (own == NULL)
+            return -ENOMEM;
+        spin_lock_bh(&p->lock);
+        spin_lock(&old->lock);
+        memcpy(own->act, old->act, sizeof own->act);
+        p->sighand = own;
+        spin_unlock(&old->lock);
+        spin_unlock_bh(&p->lock);
+        sighand_put(old);
+    }
+    if (fdtable_shared(files)) {
+        struct fdtable *own = fdtable_copy(files);
+        if (own == NULL)
+            return -ENOMEM;
+        spin_lock_bh(&p->lock);
+        t->files = own;
+        spin_unlock_bh(&p->lock);
+        fdtable_put(files);
+    }
+    return 0;
+}
+
 /* --- the end ------------------------------------------------------------------------ */
 
 /* The last task is going: what belongs to the process goes. */
@@ -283,9 +473,15 @@ static void process_finish(struct process *p)
 {
     itimers_done(p);
     posix_timers_done(p);
-    if (p != first_process)
-        return; /* its parent collects it: with fork */
+    if (atomic_load_relaxed(&posix_lock_count) != 0)
+        locks_file_closed(NULL, p);
+    vfork_done(p);
+    if (p != first_process) {
+        process_zombie(p);
+        return;
+    }
     struct program_end end = {.code = p->exit_code, .signal = p->exit_signal};
+    process_end_others();
     if (process_ended != NULL)
         process_ended(&end, p->crash_report);
 }
@@ -296,12 +492,7 @@ void task_exit(void)
     struct process *p = t->proc;
     struct thread *th = t->thread;
 
-    robust_list_exit(t);
-    spin_lock_bh(&p->lock);
-    bool alone = p->ntasks == 1;
-    spin_unlock_bh(&p->lock);
-    if (t->clear_child_tid != 0 && !alone && put_user_u32(t->clear_child_tid, 0) == 0)
-        futex_wake(t->clear_child_tid, 1, FUTEX_BITSET_ALL, true);
+    task_switch_as(t, NULL);
     spin_lock_bh(&p->lock);
     struct fdtable *files = t->files;
     struct fs_ctx *fs = t->fs;
@@ -314,9 +505,9 @@ void task_exit(void)
     spin_lock_bh(&p->lock);
     list_remove_init(&t->proc_node);
     bool last = --p->ntasks == 0;
-    p->dead_cpu_ns += thread_cpu_ns(th);
-    p->dead_nvcsw += th->switches_voluntary;
-    p->dead_nivcsw += th->switches_forced;
+    p->group_exit |= last; /* the result stands */
+    struct usage u = thread_usage(th);
+    usage_add(&p->dead, &u);
     /* Signals to the process that this task was to take go to the others. */
     spin_lock(&p->sighand->lock);
     if (p->pending.set != 0)
@@ -328,13 +519,11 @@ void task_exit(void)
     if (last)
         process_finish(p);
 
-    struct addrspace *as = th->as;
-    thread_switch_as(NULL);
-    addrspace_put(as);
-    th->task = NULL;
     spin_lock_bh(&process_list_lock);
-    list_remove_init(&t->hash_node);
+    if (t != p->leader)
+        list_remove_init(&t->hash_node);
     spin_unlock_bh(&process_list_lock);
+    th->task = NULL;
     task_put(t);
     thread_exit();
 }
@@ -351,7 +540,7 @@ static void kill_tasks_locked(struct process *p, struct task *except)
 void process_kill(struct process *p, int code, int signal)
 {
     spin_lock_bh(&p->lock);
-    if (!p->group_exit) {
+    if (!p->group_exit && p->state == PROC_LIVE) {
         p->group_exit = true;
         p->exit_code = code;
         p->exit_signal = signal;
@@ -366,15 +555,28 @@ void process_exit(int code, int signal)
     task_exit();
 }
 
+/* The task that is left is the leader: it bears the pid. */
+static void take_lead(struct task *t)
+{
+    struct process *p = t->proc;
+    spin_lock_bh(&process_list_lock);
+    spin_lock(&p->lock);
+    struct task *old = p->leader;
+    p->leader = task_get(t);
+    list_remove_init(&old->hash_node);
+    list_remove_init(&t->hash_node);
+    t->tid = p->pid;
+    list_push_back(&tid_hash[t->tid % TID_BUCKETS], &t->hash_node);
+    spin_unlock(&p->lock);
+    spin_unlock_bh(&process_list_lock);
+    task_put(old);
+}
+
 int process_become_single(void)
 {
     struct task *t = current_task();
     struct process *p = t->proc;
     spin_lock_bh(&p->lock);
-    if (p->ntasks <= 1 && !p->group_exit) {
-        spin_unlock_bh(&p->lock);
-        return 0;
-    }
     if (p->group_exit || p->exec_pending) {
         spin_unlock_bh(&p->lock);
         return -EAGAIN;
@@ -383,13 +585,8 @@ int process_become_single(void)
     kill_tasks_locked(p, t);
     spin_unlock_bh(&p->lock);
     wait_event(&p->stop_wq, atomic_load_relaxed(&p->ntasks) == 1);
-    spin_lock_bh(&process_list_lock);
-    if (t->tid != p->pid) { /* the one that stays is the process' leader */
-        list_remove_init(&t->hash_node);
-        t->tid = p->pid;
-        list_push_back(&tid_hash[t->tid % TID_BUCKETS], &t->hash_node);
-    }
-    spin_unlock_bh(&process_list_lock);
+    if (t != p->leader)
+        take_lead(t);
     spin_lock_bh(&p->lock);
     p->exec_pending = false;
     spin_unlock_bh(&p->lock);

@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Processes and tasks. A task is a thread as Linux sees it (tid, signal mask,
- * credentials); a process is what its tasks share. The first process is pid 1;
- * nothing here assumes that it stays the only one.
+ * credentials); a process is what its tasks share. The first process is pid 1 and
+ * the machine's: its end is the machine's.
  *
- * Life: a task is made by task_create(), found by tid until task_exit() takes
- * it off the lists, and freed with its last reference. The last task of a process
- * to exit ends the process.
+ * Life of a task: task_create(); task_publish() gives it its number and makes it found;
+ * task_start(); task_exit() takes it off the lists; it is freed with its last reference.
+ * Life of a process (proc_state): LIVE from process_publish(); ZOMBIE when its last
+ * task is through with everything but its kernel stack; GONE when a parent has
+ * collected it, or at once when the parent does not care (wait.c).
+ *
+ *   T1  A number is in use while a task has it as tid, or a group has it as id (groups.c).
+ *       The leader (tid == pid) has it until its process is GONE, also when it ended long before.
+ *   T2  A process that is not GONE is on process_list and, but for the first, on its parent's `children`.
+ *       The parent is LIVE: whoever ends gives its children away in the step in which it becomes a ZOMBIE.
+ *   T3  state moves under l only, and only forward: so a zombie is collected once.
+ *   T4  A process is published, or told to end with others, under l: whoever tells a group (or all)
+ *       meets a child either on the list, or not yet: then its parent sees the signal and forks no more.
  *
  * Locks, in order: process list > process->lock > sighand->lock. Letters below:
  *   c constant after creation, o only the task itself, p process->lock,
@@ -33,7 +43,6 @@
 #include "abi.h"
 #include "linux/syscalls_gen.h"
 
-struct tty;
 struct posix_timer;
 struct first;
 
@@ -60,25 +69,41 @@ struct itimer {
     u64 deadline_ns, interval_ns; /* p; of now_ns() or of the process' CPU time */
 };
 
+enum proc_state { PROC_LIVE, PROC_ZOMBIE, PROC_GONE };
+
+/* What getrusage() and wait4() tell. */
+struct usage {
+    u64 cpu_ns, voluntary, forced, minor_faults, major_faults, max_rss_pages;
+};
+
 struct process {
     struct refcount refs;
     u32 pid;                      /* c */
     struct list all_node;         /* l */
     struct spinlock lock;
-    struct list tasks;            /* p */
+    struct list tasks;            /* p: without those that ended */
     u32 ntasks;                   /* p */
-    struct process *parent;       /* l */
+    struct task *leader;          /* l and p: tid == pid; kept until the process is GONE */
+    struct process *parent;       /* l; NULL: the first process */
     struct list children, sibling;/* l */
-    u32 pgid, sid;                /* l */
-    struct tty *tty;              /* l */
-    struct sighand *sighand;      /* c */
+    u32 ppid, pgid, sid;          /* l, read without */
+    u8 state;                     /* l, read without: enum proc_state */
+    u8 parent_signal;             /* l: what the parent gets at the end; 0 = nothing */
+    bool executed;                /* l: the program is not the parent's any more */
+    bool vfork;                   /* a: the parent waits until this one lets go of its memory */
+    struct waitqueue child_wq;    /* a child ended, stopped or went on */
+    struct sighand *sighand;      /* p, and g of the old one; the process' own tasks read without */
     struct sigpending pending;    /* g */
     u32 queued_signals;           /* g */
     struct waitqueue signal_wq;   /* signalfd */
     bool group_exit;              /* p, read without: every task must end */
     bool exec_pending;            /* p: one task ends the others to replace the program */
-    bool stopped;                 /* g, read without */
-    struct waitqueue stop_wq;     /* stopped cleared; tasks left (exec) */
+    bool stopped;                 /* p and g, read without */
+    u8 stop_signal;               /* p */
+    bool stop_unseen, continue_unseen; /* p: wait() has not told yet */
+    bool tell_continued;          /* a: the parent has not been told */
+    u32 continues;                /* g: SIGCONTs so far */
+    struct waitqueue stop_wq;     /* stopped cleared; tasks left (exec); memory let go (vfork); ended (pidfd) */
     int exit_code, exit_signal;   /* p */
     char *crash_report;           /* p: heap */
     struct krlimit rlimits[RLIMIT_NR]; /* p */
@@ -89,7 +114,8 @@ struct process {
     struct list timers;           /* p: struct posix_timer */
     u32 next_timer_id;            /* p */
     u64 start_ns;                 /* c */
-    u64 dead_cpu_ns, dead_nvcsw, dead_nivcsw; /* p: of tasks that ended */
+    struct usage dead;            /* p: of tasks that ended and programs that were replaced */
+    struct usage waited;          /* p: of children that were collected */
     bool dumpable, no_new_privs, child_subreaper, keep_caps, thp_disable;
     u32 personality;
     s32 oom_score_adj;
@@ -112,6 +138,7 @@ struct task {
     u64 wait_set;                 /* g: signals sigtimedwait() waits for */
     struct sigpending pending;    /* g */
     struct abi_stack altstack;    /* o */
+    uaddr_t set_child_tid;        /* c: written by the new task itself */
     uaddr_t clear_child_tid;      /* o */
     uaddr_t robust_list;          /* o */
     u64 fault_addr;               /* o: of the last page fault, for signal frames */
@@ -146,12 +173,24 @@ extern bool linux_verbose;
 extern char uts_hostname[65], uts_domainname[65]; /* process_list_lock; read without */
 extern u32 pid_max;
 
-int process_create(struct process *parent, struct process **ret);
+/* With `shared`, that process' signal handlers. */
+int process_create(struct process *shared, struct process **ret);
 static inline struct process *process_get(struct process *p) { ref_get(&p->refs); return p; }
 void process_put(struct process *p);
 int task_create(struct process *p, const char *name, void (*fn)(void *), struct task **ret);
-/* Make the task visible and let it run. */
+/* Give a complete task of a running process its number. 0 or -EAGAIN. */
+int task_publish(struct task *t);
+/* The same for the first task of a new process, a child of the current one, or its brother. Takes the initial reference
+ * over. 0, -EAGAIN, -EINVAL (no brothers of the first), -ERESTARTNOINTR: the caller has a signal to look at first (T4). */
+int process_publish(struct process *p, struct task *t, bool brother);
+/* Let it run. */
 void task_start(struct task *t);
+/* The task's address space, referenced; NULL when it has none any more. */
+struct addrspace *task_as(struct task *t);
+struct cred *task_cred(struct task *t); /* referenced */
+/* All tasks of the machine, or of the processes of one real user. l held. */
+u32 task_count_locked(const u32 *uid);
+u32 last_pid(void); /* the number given out last */
 static inline struct task *task_get(struct task *t) { ref_get(&t->refs); return t; }
 void task_put(struct task *t);
 struct task *task_find(u32 tid);       /* referenced, or NULL */
@@ -164,15 +203,66 @@ void process_kill(struct process *p, int code, int signal);
 /* End all other tasks of the current process and take over its pid (execve). 0 or -EAGAIN. */
 int process_become_single(void);
 u64 process_cpu_ns(struct process *p);
+/* The process lets its program's memory go (at exec, at the end): robust futexes, the word of
+ * CLONE_CHILD_CLEARTID, and the new address space (NULL: none). */
+void task_switch_as(struct task *t, struct addrspace *as);
+void usage_add(struct usage *to, const struct usage *u);
+/* Of the process itself: tasks that ended and that run. */
+void process_usage(struct process *p, struct usage *ret);
+void vfork_done(struct process *p);
+/* Have handlers and descriptors of its own for a new program. -ENOMEM */
+int process_unshare(struct task *t);
 extern void (*process_ended)(const struct program_end *end, const char *report);
 extern struct process *first_process;
 
 struct cred *cred_copy(const struct cred *c);
 void task_set_cred(struct cred *c); /* takes the reference over, drops the old one */
 
+/* --- clone.c, fork.c ------------------------------------------------------------------------------ */
+struct clone_args {
+    u64 flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+_Static_assert(sizeof(struct clone_args) == 88, "CLONE_ARGS_SIZE_VER2");
+/* A new process with the caller's first task's state; flags are checked. The new pid or -errno. */
+s64 fork_process(const struct clone_args *a);
+/* What a new task takes from the current one. -ENOMEM */
+int task_inherit(struct task *t, const struct clone_args *a);
+void task_abandon(struct task *t);
+void task_main(void *task);
+
+/* --- wait.c ------------------------------------------------------------------------------ */
+/* The last task is going: children get another parent, the parent is told. The current process is a ZOMBIE or GONE then. */
+void process_zombie(struct process *p);
+/* Off all lists. l held; process_release() follows without it. */
+void process_unlist_locked(struct process *p);
+void process_release(struct process *p);
+/* Tell the parent that p stopped or goes on. */
+void process_stop_changed(struct process *p, bool stopped);
+/* The machine ends: all other processes do. Returns when they are gone, or have had their time. */
+void process_end_others(void);
+struct process *pidfd_process(struct file *f); /* pidfd.c: NULL when f is none */
+int pidfd_create(struct process *p, u32 flags, struct file **ret);
+
+/* --- groups.c ---------------------------------------------------------------------------- */
+struct group; /* a process group or session with the number of the process that began it */
+struct group *group_create(void);      /* not in use yet; NULL */
+bool group_exists_locked(u32 id);      /* l */
+void group_begin_locked(struct group *g, struct process *p, u32 id, bool session);
+void group_join_locked(struct process *p, const struct process *like);
+void group_leave_locked(struct process *p);
+/* l held: no member's parent is in the session but outside the group (POSIX: orphaned). `without` counts as gone. */
+bool group_orphaned_locked(u32 pgid, const struct process *without);
+/* p ends: SIGHUP and SIGCONT for groups with stopped jobs that nobody could continue any more. l held. */
+void groups_after_end_locked(struct process *p);
+void signal_group_locked(u32 pgid, int sig); /* from the kernel */
+extern const struct tty_hooks linux_tty_hooks;
+extern u32 stopped_count; /* atomic: processes that are stopped */
+void groups_init(void);
+
 /* --- exec.c / elf_load.c --------------------------------------------------------------- */
 /* Let go of a file opened for execution (it keeps writers out); NULL is fine. */
 void program_put(struct file *f);
+struct file *program_get(struct file *f); /* another reference to one */
 /* Replace the program of the current process. On success the task's frame `ret_frame`
  * holds the first registers of the new program. ret_why: a word on the cause, may be NULL. */
 int exec_program(const char *name, const struct path *at, bool empty_path, char *const *argv, char *const *envp,
@@ -194,6 +284,8 @@ void signal_mask_end(s64 result);
 void signal_drop_ignored_locked(struct process *p, int sig); /* p and g held: after sigaction */
 void signal_flush(struct process *p, struct sigpending *q);
 bool signal_permitted(struct process *target, int sig);
+/* May the caller look into the process (ptrace(2), "access mode checking")? */
+bool process_access(struct process *p);
 void signal_exec_reset(struct process *p);
 void linux_exit_work(struct trap_frame *frame);
 void linux_program_trap(struct trap_frame *frame, const struct trap_info *info, int err);
@@ -255,7 +347,7 @@ void free_string_array(char **list);
 
 /* file locks (locks.c) */
 s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg);
-void locks_file_closed(struct file *f, struct process *p); /* a descriptor of f went away: POSIX locks go */
+void locks_file_closed(struct file *f, struct process *p); /* a descriptor of f went away (NULL: all): POSIX locks go */
 
 extern u32 posix_lock_count; /* atomic: locks held; 0 makes close() short */
 /* Two new descriptors, written to `ufds` (pipe, socketpair). References move in. */

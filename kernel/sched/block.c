@@ -12,7 +12,7 @@
 void thread_prepare_block(bool interruptible)
 {
     struct thread *t = current_thread();
-    t->interruptible = interruptible;
+    t->interruptible = interruptible ? EXIT_SIGNAL | EXIT_KILL : 0;
     t->timed_out = false;
     (void)atomic_xchg(&t->state, (u32)THREAD_BLOCKING);
     atomic_fence(); /* before the caller's test; pairs with the lock in thread_wake() */
@@ -24,13 +24,14 @@ void thread_cancel_block(void)
     atomic_store(&current_thread()->state, (u32)THREAD_RUNNING);
 }
 
-static void wake(struct thread *t, bool timeout, bool only_interruptible)
+/* exit_bits: wake it only if one of these may end its block; 0 = in any case. */
+static void wake(struct thread *t, bool timeout, u32 exit_bits)
 {
     u64 flags;
     struct runqueue *rq = thread_rq_lock(t, &flags);
     u32 state = t->state;
     bool blocked = state == THREAD_BLOCKED;
-    if ((blocked || state == THREAD_BLOCKING) && (!only_interruptible || t->interruptible)) {
+    if ((blocked || state == THREAD_BLOCKING) && (exit_bits == 0 || (t->interruptible & exit_bits) != 0)) {
         if (timeout)
             t->timed_out = true;
         if (blocked) {
@@ -44,31 +45,33 @@ static void wake(struct thread *t, bool timeout, bool only_interruptible)
 
 void thread_wake(struct thread *t)
 {
-    wake(t, false, false);
+    wake(t, false, 0);
 }
 
 void thread_block_timeout(struct ktimer *timer)
 {
-    wake(container_of(timer, struct thread, block_timer), true, false);
+    wake(container_of(timer, struct thread, block_timer), true, 0);
 }
 
 void thread_interrupt(struct thread *t, u32 exit_bits)
 {
     atomic_or(&t->exit_work, exit_bits);
     if ((exit_bits & (EXIT_SIGNAL | EXIT_KILL)) != 0)
-        wake(t, false, true);
+        wake(t, false, exit_bits);
     /* Running elsewhere: make it look at exit_work soon. */
     unsigned cpu = atomic_load_relaxed(&t->cpu);
     if (cpu != this_cpu()->cpu && atomic_load(&t->state) == THREAD_RUNNING)
         plat_cpu_kick(cpu);
 }
 
+static bool interrupted(const struct thread *t) { return (t->interruptible & atomic_load_relaxed(&t->exit_work)) != 0; }
+
 int thread_block(u64 deadline_ns)
 {
     struct thread *t = current_thread();
     if (witness_may_sleep != NULL)
         witness_may_sleep();
-    if (t->interruptible && thread_interrupted()) {
+    if (interrupted(t)) {
         thread_cancel_block();
         return -ERESTARTSYS;
     }
@@ -98,7 +101,7 @@ int thread_block(u64 deadline_ns)
         if (t->timed_out)
             return -ETIMEDOUT;
     }
-    return t->interruptible && thread_interrupted() ? -ERESTARTSYS : 0;
+    return interrupted(t) ? -ERESTARTSYS : 0;
 }
 
 int thread_sleep_until(u64 deadline_ns, bool interruptible)

@@ -238,7 +238,15 @@ static bool shown(const char *s)
 }
 
 static int last_signal;
-static void got_signal(struct tty *t, u32 pgrp, int sig) { last_signal = sig; }
+static void got_signal(u32 pgrp, int sig) { last_signal = sig; }
+static void ids(u32 *ret_pgrp, u32 *ret_sid, bool *ret_leader)
+{
+    *ret_pgrp = *ret_sid = 1;
+    *ret_leader = true;
+}
+static int foreground(u32 session, u32 pgrp, int sig) { return 0; }
+static bool any_group(u32 pgrp, u32 session) { return true; }
+static const struct tty_hooks hooks = {ids, foreground, got_signal, any_group};
 
 static struct tty *boot_tty(struct file **f)
 {
@@ -246,7 +254,7 @@ static struct tty *boot_tty(struct file **f)
     boot_tmpfs();
     wq_init(&port.wq, "port");
     chardev_register(&port);
-    tty_signal = got_signal;
+    tty_hooks = &hooks;
     CHECK_EQ(tty_create(&port, &t), 0);
     CHECK_EQ(vfs_mkdir(&as_root, "/dev", 0755), 0);
     CHECK_EQ(vfs_mount(&as_root, "devtmpfs", "dev", "/dev", 0, NULL), 0);

@@ -52,7 +52,7 @@ struct thread {
     void *kstack;                 /* c: lowest byte; size KSTACK_SIZE */
     u32 exit_work;                /* a: EXIT_* ; entry code tests it */
     u32 state;                    /* q, read without: enum thread_state */
-    bool interruptible;           /* q: the present block may be ended by thread_interrupt() */
+    u32 interruptible;            /* q: EXIT_* bits with which thread_interrupt() may end the present block */
     bool user;                    /* c: runs a program */
     bool on_rq;                   /* q */
     bool timed_out;               /* q: the last block ended by its deadline */
@@ -95,6 +95,8 @@ void thread_put(struct thread *t);
 
 /* Blocking. The protocol: thread_prepare_block(); test the condition; thread_block(). */
 void thread_prepare_block(bool interruptible);
+/* The present block ends by the thread's end only, not by signals. Right after thread_prepare_block(true). */
+static inline void thread_block_killable(void) { current_thread()->interruptible = EXIT_KILL; }
 void thread_cancel_block(void);
 /* 0 woken, -ETIMEDOUT, -ERESTARTSYS (interruptible and exit_work pending). */
 int thread_block(u64 deadline_ns);

@@ -466,6 +466,7 @@ int pipe_set_size(struct file *f, u64 bytes);
 struct fdtable;
 struct fdtable *fdtable_create(void);
 struct fdtable *fdtable_copy(struct fdtable *t); /* fork */
+bool fdtable_shared(struct fdtable *t); /* has it other users? */
 struct fdtable *fdtable_get(struct fdtable *t);
 void fdtable_put(struct fdtable *t);             /* closes all at zero */
 void fdtable_set_limit(struct fdtable *t, u32 limit); /* RLIMIT_NOFILE soft */
@@ -523,9 +524,18 @@ struct tty;
 int tty_create(struct chardev *c, struct tty **ret);
 int tty_open_file(struct tty *t, struct file **ret);
 void tty_set_winsize(struct tty *t, u16 rows, u16 cols);
-/* Set by linux: deliver a signal to the terminal's foreground process group. */
-extern void (*tty_signal)(struct tty *t, u32 pgrp, int sig);
-/* Set by linux: process group and session of the calling process. */
-extern void (*tty_current)(u32 *ret_pgrp, u32 *ret_sid);
+/* Job control as the terminal sees it; set by linux. All but signal() are about the calling process. */
+struct tty_hooks {
+    void (*current)(u32 *ret_pgrp, u32 *ret_sid, bool *ret_session_leader);
+    /* It is not of the foreground group, perhaps: 0 go on, -EIO, -ERESTARTSYS (its group was sent `sig`: SIGTTIN, SIGTTOU). */
+    int (*background)(u32 session, u32 foreground, int sig);
+    void (*signal)(u32 pgrp, int sig);
+    bool (*group_in_session)(u32 pgrp, u32 session);
+};
+extern const struct tty_hooks *tty_hooks;
+/* A session's leader ends: its terminal hangs up on the foreground group and is free. */
+void tty_session_ended(u32 sid);
+/* The device number and foreground group of a session's terminal. False: it has none. */
+bool tty_of_session(u32 sid, u64 *ret_dev, u32 *ret_pgrp);
 
 #endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pidfd_open(2) and its family: a process as a file, readable (poll) when it has ended. */
+#include "task.h"
+#include "base/fmt.h"
+
+static u32 pidfd_poll(struct file *f, struct poll_table *pt)
+{
+    struct process *p = f->private;
+    poll_wait(&p->stop_wq, pt);
+    return atomic_load(&p->state) != PROC_LIVE ? POLLIN | POLLRDNORM : 0;
+}
+
+static void pidfd_release(struct file *f) { process_put(f->private); }
+
+static size_t pidfd_fdinfo(struct file *f, char *buf, size_t size)
+{
+    const struct process *p = f->private;
+    int pid = p->state != PROC_GONE ? (int)p->pid : -1;
+    return (size_t)fmt_snprintf(buf, size, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+}
+
+static const struct file_ops pidfd_ops = {.poll = pidfd_poll, .release = pidfd_release, .fdinfo = pidfd_fdinfo};
+
+struct process *pidfd_process(struct file *f) { return f->ops == &pidfd_ops ? f->private : NULL; }
+
+int pidfd_create(struct process *p, u32 flags, struct file **ret)
+{
+    int r = file_create_anon("[pidfd]", &pidfd_ops, p, O_RDWR | flags, ret);
+    if (r == 0)
+        process_get(p);
+    return r;
+}
+
+s64 sys_pidfd_open(int pid, u32 flags)
+{
+    struct file *f;
+    if ((flags & ~O_NONBLOCK) || pid <= 0)
+        return -EINVAL;
+    struct task *t = task_find((u32)pid);
+    if (t == NULL)
+        return -ESRCH;
+    s64 r = t != t->proc->leader ? -EINVAL : pidfd_create(t->proc, flags, &f);
+    task_put(t);
+    if (r < 0)
+        return r;
+    r = fd_install(current_files(), f, 0, true);
+    if (r < 0)
+        file_put(f);
+    return r;
+}
+
+s64 sys_pidfd_send_signal(int fd, int sig, uaddr_t uinfo, u32 flags)
+{
+    struct ksiginfo info;
+    if (flags != 0)
+        return -EINVAL;
+    struct file *f = file_of(fd);
+    struct process *p = f != NULL ? pidfd_process(f) : NULL;
+    s64 r = p == NULL ? -EBADF : 0;
+    siginfo_user(&info, sig, SI_USER);
+    if (r == 0 && uinfo != 0) {
+        r = copy_from_user(&info, uinfo, sizeof info);
+        if (r == 0 && info.signo != sig)
+            r = -EINVAL;
+        if (r == 0 && p != current_process() && (info.code >= 0 || info.code == SI_TKILL))
+            r = -EPERM;
+    }
+    if (r == 0 && (sig < 0 || sig > NSIG))
+        r = -EINVAL;
+    if (r == 0)
+        r = p->state == PROC_GONE ? -ESRCH : !signal_permitted(p, sig) ? -EPERM : 0;
+    if (r == 0 && sig != 0)
+        r = signal_send_process(p, &info, NULL);
+    file_put(f);
+    return r;
+}
+
+s64 sys_pidfd_getfd(int fd, int target, u32 flags)
+{
+    if (flags != 0)
+        return -EINVAL;
+    struct file *f = file_of(fd), *got = NULL;
+    struct process *p = f != NULL ? pidfd_process(f) : NULL;
+    s64 r = p == NULL ? -EBADF : p->state != PROC_LIVE ? -ESRCH : !process_access(p) ? -EPERM : 0;
+    if (r == 0) {
+        spin_lock_bh(&p->lock);
+        struct fdtable *files = list_empty(&p->tasks) ? NULL : list_first(&p->tasks, struct task, proc_node)->files;
+        files = files != NULL ? fdtable_get(files) : NULL;
+        spin_unlock_bh(&p->lock);
+        got = files != NULL ? fd_file(files, target) : NULL;
+        fdtable_put(files);
+        r = got == NULL ? -EBADF : fd_install(current_files(), got, 0, true);
+        if (r < 0)
+            file_put(got);
+    }
+    file_put(f);
+    return r;
+}
