@@ -25,18 +25,22 @@ struct meta_header {
 
 static u64 mtime_ns(const struct stat *st) { return (u64)st->st_mtim.tv_sec * 1000000000ull + (u64)st->st_mtim.tv_nsec; }
 
-int cache_open(struct cache *c, struct error *err)
+char *cache_directory(void)
 {
     const char *own = getenv("DRUPE_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (own && *own == '/')
-        c->dir = xstrdup(own);
-    else if (xdg && *xdg == '/')
-        c->dir = path_join(xdg, "drupe");
-    else if (geteuid() == 0)
-        c->dir = xstrdup("/var/cache/drupe");
-    else if (home && *home == '/')
-        c->dir = path_join(home, ".cache/drupe");
-    else
+        return xstrdup(own);
+    if (xdg && *xdg == '/')
+        return path_join(xdg, "drupe");
+    if (geteuid() == 0)
+        return xstrdup("/var/cache/drupe");
+    return home && *home == '/' ? path_join(home, ".cache/drupe") : NULL;
+}
+
+int cache_open(struct cache *c, struct error *err)
+{
+    c->dir = cache_directory();
+    if (!c->dir)
         return err_set(err, EXIT_DRUPE, "no place for the image cache: set HOME, XDG_CACHE_HOME or DRUPE_CACHE");
     if (access(c->dir, W_OK) < 0 && make_dirs(c->dir, 0700) < 0)
         return err_errno(err, EXIT_DRUPE, "image cache %s", c->dir);

@@ -25,6 +25,8 @@ struct cache {
     char key[33];
 };
 
+/* The directory of cached images, or NULL: there is no place for one. */
+char *cache_directory(void);
 int cache_open(struct cache *c, struct error *err);
 void cache_done(struct cache *c);
 /* Set c->key from the request. */

@@ -125,5 +125,5 @@ static void process_explain(int status, struct buf *ret)
         buf_addf(ret, "signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
 }
 
-const struct backend process_backend = {.name = "instance", .boot_patience_ns = BOOT_PATIENCE_NS, .start = process_start,
-                                        .explain = process_explain};
+const struct backend process_backend = {.name = "instance", .kick_signal = SIGURG, .boot_patience_ns = BOOT_PATIENCE_NS,
+                                        .start = process_start, .explain = process_explain};

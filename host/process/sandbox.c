@@ -225,7 +225,7 @@ NORETURN static void run(int link, u32 not_there, bool root)
         fail("fcntl");
     send_report();
     syscall(SYS_execveat, image, "", argv, envp, AT_EMPTY_PATH);
-    fail("executing the kernel image");
+    fail(errno == EACCES ? "executing the kernel image (everybody needs x on it)" : "executing the kernel image");
 }
 
 /* --- in the tender ------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "host/image/cache.h"
 #include "host/lib/fs.h"
 
 #define LIMIT_NS 10000000ull
@@ -99,13 +100,16 @@ static const char *explain(enum verdict v)
     }
 }
 
-/* "<boot id> <verdict>" in a file of the user's that does not outlive the boot, where there is such a place. */
+/* "<boot id> <verdict>" in a file of the user's; better in a place that does not outlive the boot, but an old one is seen. */
 static char *memo_path(void)
 {
     const char *dir = getenv("XDG_RUNTIME_DIR");
     if (dir && *dir == '/')
         return path_join(dir, "drupe-kvm");
-    return geteuid() == 0 ? xstrdup("/run/drupe-kvm") : NULL;
+    if (geteuid() == 0)
+        return xstrdup("/run/drupe-kvm");
+    AUTO_FREE char *cache = cache_directory();
+    return cache ? path_join(cache, "kvm") : NULL;
 }
 
 bool kvm_usable(const char **ret_why)

@@ -12,6 +12,13 @@
 #define MAX_TEXT 65536u
 #define LAST_LINES 30
 
+void console_clean(char *text, size_t len)
+{
+    for (char *p = text; p < text + len; p++)
+        if (((u8)*p < ' ' && !strchr("\n\t\r", *p)) || *p == 127 || *p == 0)
+            *p = '?';
+}
+
 size_t console_keep(int *fd, struct buf *b)
 {
     char bytes[4096];
@@ -22,6 +29,7 @@ size_t console_keep(int *fd, struct buf *b)
         close(TAKE_FD(*fd));
         return 0;
     }
+    console_clean(bytes, (size_t)n);
     if (b->len + (size_t)n > KEPT_BYTES) {
         size_t drop = MIN(b->len, b->len + (size_t)n - KEPT_BYTES / 2);
         memmove(b->data, b->data + drop, b->len - drop);
@@ -34,10 +42,11 @@ size_t console_keep(int *fd, struct buf *b)
 void console_print(const char *what, const void *text, size_t len)
 {
     AUTO_FREE char *copy = xstrndup(text, MIN(len, MAX_TEXT));
+    console_clean(copy, strlen(copy));
     char *to = copy;
     for (const char *p = copy; *p; p++)
         if (*p != '\r')
-            *to++ = (*p < ' ' && *p != '\n' && *p != '\t') || *p == 127 ? '?' : *p;
+            *to++ = *p;
     while (to > copy && to[-1] == '\n')
         to--;
     *to = 0;

@@ -5,11 +5,12 @@
 
 #include "host/lib/util.h"
 
-/* Read what a descriptor has and keep the last bytes of it all. At the end *fd is closed and -1.
+/* Put a question mark for each control character: an instance does not write escapes to our terminal. */
+void console_clean(char *text, size_t len);
+/* Read what a descriptor has and keep the last bytes of it all, cleaned. At the end *fd is closed and -1.
  * Returns how many bytes are new: they are the last of those kept. */
 size_t console_keep(int *fd, struct buf *kept);
-/* Print to standard error behind `what`, without control characters: an instance does not write escapes
- * to our terminal through our messages. */
+/* Print to standard error behind `what`, cleaned. */
 void console_print(const char *what, const void *text, size_t len);
 /* The last lines of what was kept. */
 void console_print_last(const struct buf *kept);

@@ -39,6 +39,7 @@ struct instance;
 struct backend {
     const char *name; /* in messages: what died */
     bool has_messages;
+    int kick_signal;      /* after writing to a port, for a program that computes on and on; 0 = needs none */
     u64 boot_patience_ns; /* until CTL_HELLO; 0 = for ever (a debugger may hold it) */
     /* Start the process that is the instance. Its pid, or -1. */
     pid_t (*start)(const struct instance *i, const struct instance_ends *ends, struct error *err);

@@ -16,7 +16,7 @@ static void stream_init(struct stream *s, int from, int to)
     s->from = from;
     s->to = to;
     s->own_to = s->to_socket = s->to_careful = s->shut = false;
-    s->total_bytes = 0;
+    s->total_bytes = s->written_bytes = 0;
     s->limit_bytes = UINT64_MAX;
     s->start = s->end = 0;
     s->poll_from = s->poll_to = NULL;
@@ -122,6 +122,7 @@ static void drain(struct stream *s)
             return;
         }
         s->start += (size_t)n;
+        s->written_bytes += (u64)n;
         if (s->to_careful)
             break;
     }
@@ -129,8 +130,9 @@ static void drain(struct stream *s)
         s->start = s->end = 0;
 }
 
-void stream_copy(struct stream *s)
+bool stream_copy(struct stream *s)
 {
+    u64 before = s->written_bytes;
     bool readable = s->poll_from && s->poll_from->revents;
     bool writable = s->poll_to && s->poll_to->revents;
     if (readable)
@@ -141,4 +143,5 @@ void stream_copy(struct stream *s)
         drain(s);
     if (s->from < 0 && s->start == s->end)
         end_writing(s);
+    return s->written_bytes != before;
 }

@@ -21,6 +21,7 @@ struct stream {
     bool to_careful;  /* `to` may block: small pieces, only when poll() says so */
     bool shut;        /* tell a socket that no more will come */
     u64 total_bytes;  /* taken from `from` so far */
+    u64 written_bytes;
     u64 limit_bytes;  /* `from` ends after so many */
     size_t start, end;
     struct pollfd *poll_from, *poll_to; /* for one round */
@@ -36,7 +37,7 @@ void stream_done(struct stream *s);
 bool stream_finished(const struct stream *s);
 /* Add what to wait for; at most two entries. Returns how many. */
 size_t stream_poll(struct stream *s, struct pollfd *fds);
-/* After poll(). */
-void stream_copy(struct stream *s);
+/* After poll(). Has anything been written? */
+bool stream_copy(struct stream *s);
 
 #endif

@@ -111,11 +111,26 @@ static int start(struct tender *t, struct error *err)
     return t->i->nports ? start_slirp(t, err) : 0;
 }
 
+/* Something has been written to a port: abi/host.h. */
+static void kick(const struct tender *t)
+{
+    if (t->i->backend->kick_signal && !t->gone)
+        kill(t->pid, t->i->backend->kick_signal);
+}
+
+static bool tell(struct tender *t, u16 type, const void *payload, u32 len)
+{
+    bool sent = t->control_fd >= 0 && control_send(t->control_fd, type, payload, len);
+    if (sent)
+        kick(t);
+    return sent;
+}
+
 static void send_window_size(struct tender *t)
 {
     struct ctl_winsize size;
     if (terminal_size(&size))
-        control_send(t->control_fd, CTL_WINSIZE, &size, sizeof(size));
+        tell(t, CTL_WINSIZE, &size, sizeof(size));
 }
 
 static int catch_signals(struct tender *t, struct error *err)
@@ -170,6 +185,7 @@ static void on_message(void *ctx, u16 type, const void *payload, u32 len)
             struct ctl_hello hello;
             memcpy(&hello, payload, sizeof(hello));
             hello.kernel_version[sizeof(hello.kernel_version) - 1] = 0;
+            console_clean(hello.kernel_version, strlen(hello.kernel_version));
             say("kernel %s, up in %.1f ms, %.1f ms after drupe's start", hello.kernel_version,
                 (double)hello.boot_ns / 1e6, (double)(now_ns() - t->i->start_ns) / 1e6);
         }
@@ -194,7 +210,8 @@ static void on_message(void *ctx, u16 type, const void *payload, u32 len)
         console_print("drupe: ", payload, len);
         break;
     case CTL_NET:
-        say("the instance's address: %.*s", (int)MIN(len, 64u), (const char *)payload);
+        if (verbose)
+            console_print("drupe: the instance's address: ", payload, MIN(len, 64u));
         break;
     case CTL_OUTPUT_EOF:
         if (len >= sizeof(struct ctl_output_eof)) {
@@ -241,8 +258,7 @@ static void read_console(struct tender *t)
 static void forward_signal(struct tender *t, u32 number)
 {
     struct ctl_signal s = {.signal = number};
-    if (t->control_fd >= 0)
-        control_send(t->control_fd, CTL_SIGNAL, &s, sizeof(s));
+    tell(t, CTL_SIGNAL, &s, sizeof(s));
 }
 
 static void on_stop_signal(struct tender *t, u32 number)
@@ -288,7 +304,7 @@ static void read_signals(struct tender *t)
             reap(t);
             break;
         case SIGWINCH:
-            if (t->i->terminal && t->control_fd >= 0)
+            if (t->i->terminal)
                 send_window_size(t);
             break;
         case SIGUSR1:
@@ -304,10 +320,10 @@ static void read_signals(struct tender *t)
 /* All input has been handed over: say where it ends. */
 static void tell_stdin_end(struct tender *t)
 {
-    if (t->stdin_end_sent || t->i->terminal || !stream_finished(t->in) || t->control_fd < 0)
+    if (t->stdin_end_sent || t->i->terminal || !stream_finished(t->in))
         return;
     struct ctl_stdin_eof e = {.total_bytes = t->in->total_bytes};
-    t->stdin_end_sent = control_send(t->control_fd, CTL_STDIN_EOF, &e, sizeof(e));
+    t->stdin_end_sent = tell(t, CTL_STDIN_EOF, &e, sizeof(e));
 }
 
 static bool all_over(const struct tender *t)
@@ -395,8 +411,8 @@ static int watch(struct tender *t, struct error *err)
             console_keep(&t->messages_fd, &t->messages);
         if (fds[4].revents && t->frames_fd >= 0 && watch_frames(t, err) < 0)
             return -1;
-        if (!t->gone && !t->ended)
-            stream_copy(t->in);
+        if (!t->gone && !t->ended && stream_copy(t->in))
+            kick(t);
         stream_copy(t->out);
         stream_copy(t->err);
         tell_stdin_end(t);

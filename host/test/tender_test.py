@@ -74,10 +74,11 @@ status, out, err = run('noexec')
 check(status == 127 and 'No such file' in err, 'not started: 127 and why', (status, err))
 status, out, err = run('panic')
 check(status == 125 and 'sky fell' in err and 'kernel gave up' in err, 'a panic: 125', (status, err))
-for what in ('silent', 'nothing'):
-    status, out, err = run(what)
+for what, options in (('silent', ()), ('nothing', ()), ('silent', ('-V',))):
+    status, out, err = run(what, options=options)
     check(status == 125 and 'last line of the console' in err and 'died without a word' in err, f'{what}: 125 and the console',
           (status, err))
+    check('\x1b' not in err and 'first line ?[31mof' in err, 'which writes no escapes to our terminal', err)
 if ON == 'qemu':
     status, out, err = run('abort')
     check(status == 125 and 'something terrible' in err and 'signal 6' in err, 'QEMU\'s own end: 125, its words', (status, err))

@@ -39,17 +39,18 @@ status, out, err = drupe('-m', '48M', '/usr/bin/python3', '-c', 'a = []\nwhile T
 same(status, 137, 'out of memory by small pieces: ended')
 check('out of memory' in err, 'and says so', err)
 
-for sig, want in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-    p = subprocess.Popen([DRUPE, 'run', *ON, die, 'wait'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+for sig, want, how in ((signal.SIGINT, 130, 'wait'), (signal.SIGTERM, 143, 'wait'), (signal.SIGTERM, 143, 'spin')):
+    p = subprocess.Popen([DRUPE, 'run', *ON, die, how], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.DEVNULL)
-    same(p.stdout.readline(), b'waiting\n', 'the program waits')
+    same(p.stdout.readline(), b'waiting\n', f'the program is there ({how})')
+    time.sleep(0.2)
     p.send_signal(sig)
     try:
         status = p.wait(20)
     except subprocess.TimeoutExpired:
         status = 'timeout'
         p.kill()
-    same(status, want, f'{sig.name} stops it: {want}')
+    same(status, want, f'{sig.name} stops it ({how}): {want}')
     p.stdout.close()
 
 p = subprocess.Popen([DRUPE, 'run', *ON, die, 'wait'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

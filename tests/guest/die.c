@@ -51,5 +51,11 @@ int main(int argc, char **argv)
         fflush(stdout);
         pause();
     }
+    if (strcmp(how, "spin") == 0) {
+        puts("waiting");
+        fflush(stdout);
+        for (volatile unsigned n = 0;; n++)
+            ;
+    }
     return atoi(how);
 }
