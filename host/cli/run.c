@@ -408,11 +408,15 @@ static void choose_automatically(struct run *r)
 {
     const char *why;
     struct error ignored;
-    if (kvm_usable(&why)) {
+    bool usable = kvm_usable(&why);
+    AUTO_FREE char *qemu = usable ? find_in_path("qemu-system-x86_64") : NULL;
+    if (qemu) {
         use_qemu(r, "kvm");
         say("on: QEMU with KVM, because %s", why);
         return;
     }
+    if (usable)
+        why = "QEMU is not installed";
     AUTO_FREE char *kernel = r->machine ? NULL : find_process_kernel(&ignored);
     if (kernel) {
         use_process(r);

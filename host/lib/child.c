@@ -57,6 +57,7 @@ NORETURN static void run_child(const char *path, char *const *argv, const struct
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     execv(path, argv);
 fail:;
     int saved = errno;

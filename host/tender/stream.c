@@ -21,6 +21,7 @@ static void stream_init(struct stream *s, int from, int to)
     s->start = s->end = 0;
     s->poll_from = s->poll_to = NULL;
     s->original = -1;
+    s->error = 0;
 }
 
 void stream_init_output(struct stream *s, int from, int to)
@@ -114,6 +115,7 @@ static void drain(struct stream *s)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n < 0) { /* the reader is gone; let the writer know */
+            s->error = errno == EPIPE ? 0 : errno;
             s->start = s->end = 0;
             if (s->from >= 0 && !s->shut)
                 shutdown(s->from, SHUT_RDWR);

@@ -22,6 +22,7 @@ struct stream {
     bool shut;        /* tell a socket that no more will come */
     u64 total_bytes;  /* taken from `from` so far */
     u64 written_bytes;
+    int error;        /* errno of the write that ended `to`; 0 = none, or only that nobody reads any more */
     u64 limit_bytes;  /* `from` ends after so many */
     size_t start, end;
     struct pollfd *poll_from, *poll_to; /* for one round */

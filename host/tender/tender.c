@@ -141,6 +141,7 @@ static int catch_signals(struct tender *t, struct error *err)
     for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
         sigaddset(&set, caught[i]);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error of the write that meets it */
     sigprocmask(SIG_BLOCK, &set, NULL);
     t->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return t->signal_fd < 0 ? err_errno(err, EXIT_DRUPE, "signalfd") : 0;
@@ -378,6 +379,15 @@ static int watch_frames(struct tender *t, struct error *err)
     return 0;
 }
 
+static void copy_output(struct stream *s, const char *name)
+{
+    stream_copy(s);
+    if (s->error) {
+        warn("%s: %s; what the program writes there is lost", name, strerror(s->error));
+        s->error = 0;
+    }
+}
+
 static int watch(struct tender *t, struct error *err)
 {
     while (!all_over(t)) {
@@ -413,8 +423,8 @@ static int watch(struct tender *t, struct error *err)
             return -1;
         if (!t->gone && !t->ended && stream_copy(t->in))
             kick(t);
-        stream_copy(t->out);
-        stream_copy(t->err);
+        copy_output(t->out, "standard output");
+        copy_output(t->err, "standard error");
         tell_stdin_end(t);
         if (t->gone)
             leave_silent(t);

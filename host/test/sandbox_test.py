@@ -63,9 +63,10 @@ def told(p):
 
 
 def kill(p):
+    """End it, however stubborn it is; what it had to say."""
     p.send_signal(signal.SIGINT)
     p.send_signal(signal.SIGTERM)
-    p.communicate(timeout=10)
+    return p.communicate(timeout=10)[1].decode(errors='replace')
 
 
 def limit(pid, name):
@@ -206,6 +207,43 @@ if ROOT:
     p = start('tell', '-m', '64M', **other)
     look(p, 'user', USER)
     kill(p)
+
+
+# A host that refuses namespaces, as containers do by a filter for system calls: the rest of the sandbox holds.
+CONFINE = compile_c('confine', r'''
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define REFUSE(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1)
+int main(int argc, char **argv)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)), REFUSE(SYS_unshare), REFUSE(SYS_mount),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x7e020000, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {sizeof(code) / sizeof(*code), code};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) || execv(argv[1], argv + 1);
+}
+''')
+p = subprocess.Popen([CONFINE, DRUPE, 'run', '-V', '--on', 'host', '--net', 'none', HELLO, 'tell'], stdin=subprocess.DEVNULL,
+                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
+told(p)
+st = stat_of(children(p.pid)[0])
+err = kill(p)
+check('refuses a user namespace, PID namespace, mount namespace' in err, 'a host without namespaces: it runs, and -V says so', err)
+check(st['NoNewPrivs'] == '1' and int(st['CapEff'], 16) == 0 and st['Uid'].split()[1] != '0', 'without privileges', st)
+if ROOT: # a process that stays behind is no longer in the PID namespace that ends with its first
+    p = subprocess.Popen([CONFINE, DRUPE, 'run', '--on', 'host', '--net', 'none', HELLO, 'orphan'], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
+    err = p.communicate(timeout=5)[1].decode()
+    left = subprocess.run(['pgrep', '-f', '^drupe-instance:hello'], capture_output=True, text=True).stdout.split()
+    check(p.returncode == 125 and not left, 'where there is no PID namespace, the group is ended', (p.returncode, err, left))
 
 
 # TAP interfaces need root's hand once.

@@ -70,6 +70,10 @@ status, out, err = run(f'at 0x7f00  {HELLO}+0x{offset + 3:x}\n/x+0x1\nat 0x1  {H
 check(f'{HELLO}+0x{offset + 3:x} (main+0x3)\n' in err and err.count('(') == 2, 'places in a report get their functions\' names', err)
 p = start('big', stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
 check(p.communicate(timeout=30)[1] == b'' and p.returncode == 0, 'output for a closed descriptor goes nowhere', p.returncode)
+with open('/dev/full', 'wb') as full:
+    p = start('exit3', stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE)
+    err = p.communicate(timeout=20)[1].decode()
+check(p.returncode == 3 and 'standard output: No space left on device' in err, 'a full disk is named', (p.returncode, err))
 status, out, err = run('noexec')
 check(status == 127 and 'No such file' in err, 'not started: 127 and why', (status, err))
 status, out, err = run('panic')
