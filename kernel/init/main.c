@@ -92,13 +92,13 @@ static const struct {
     const char *name;
     void (*fn)(void);
 } steps[] = {
+    { "fpu", arch_fpu_init_cpu }, /* first: an emulator translates code again when the control registers change */
     { "core", core_init },
     { "log level", log_from_cmdline },
     { "pages", page_init },
     { "slab", slab_init },
     { "random", random_init },
     { "sched", sched_init },
-    { "fpu", arch_fpu_init_cpu },
     { "futex", futex_init },
     { "addrspace", addrspace_init_subsystem },
     { "page cache", pagecache_init },

@@ -143,6 +143,10 @@ from_program:
     xorl %ebp, %ebp /* the frame chain ends here */
     movl $1, %esi
 dispatch:
+    /* QEMU delivers events on an IST stack with a null SS; as SS is part of what it translates code for, it
+     * would translate a second time whatever runs in here. */
+    movl $SEL_DATA, %eax
+    movl %eax, %ss
     cld
     movq %rsp, %rdi
     pushq %rsi /* and with it the ABI's alignment */
