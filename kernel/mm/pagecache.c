@@ -17,7 +17,7 @@
 
 #define RA_START 4u /* pages: 16 KiB ... */
 #define RA_MAX 32u  /* ... to 128 KiB */
-#define FAULT_WINDOW 16u /* pages read around a page fault */
+#define FAULT_WINDOW 32u /* pages read around a page fault: a request costs more than its bytes */
 #define INSERT_TRIES 8
 
 static struct waitqueue page_wq[8];
