@@ -23,6 +23,8 @@ from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, first_line_
     wrk_rate
 from guests import GUEST_IP, TAP, sh
 
+FLOOR = os.path.join(BUILD, 'bench', 'floor-kernel')
+
 
 def kernel():
     for dirpath, _, names in os.walk(BUILD):
@@ -73,9 +75,43 @@ def boot():
 # --- start: wall time -------------------------------------------------------------
 
 
+def floor_argv():
+    """QEMU as drupe starts it, with a kernel that only says hello."""
+    return ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-machine',
+            'microvm,acpi=off,x-option-roms=off,isa-serial=on', '-accel', 'tcg', '-cpu', 'max', '-m', '512M', '-kernel',
+            FLOOR, '-serial', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=4']
+
+
+STAGES = ('machine:', 'kernel ', 'the program starts', 'hello')
+
+
+def stages_ms():
+    """Times of the lines in STAGES; -V makes the run some milliseconds longer."""
+    start, at = time.perf_counter(), []
+    p = subprocess.Popen([DRUPE, 'run', '-V', '--on', 'qemu', HELLO], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, bufsize=0)
+    for line in p.stdout:
+        if len(at) < len(STAGES) and line.removeprefix(b'drupe: ').startswith(STAGES[len(at)].encode()):
+            at.append((time.perf_counter() - start) * 1000)
+    p.wait(30)
+    assert len(at) == len(STAGES), at
+    return at
+
+
+def stages():
+    runs = [stages_ms() for _ in range(11)]
+    least = statistics.median(first_line_ms(floor_argv()) for _ in range(11))
+    at = [0] + [statistics.median(r[i] for r in runs) for i in range(len(STAGES))]
+    row('  QEMU with a kernel that only says hello', f'{least:.1f}', 'ms')
+    for name, a, b in zip(("drupe's part", 'QEMU, and the kernel up to its devices', 'root, files, loading of the program',
+                           'the program, up to its first line'), at, at[1:]):
+        row(f'    with -V: {name}', f'{b - a:.1f}', 'ms')
+
+
 def start():
     print('\nStart of hello, exec to first line (median of 11; QEMU included)')
     run_drupe(HELLO)
+    stages()
     for machine in ('microvm', 'q35'):
         ms = statistics.median(first_line_ms([DRUPE, 'run', '--on', 'qemu', '--machine', machine, HELLO]) for _ in range(11))
         if machine == 'microvm':

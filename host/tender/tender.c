@@ -195,6 +195,7 @@ static void on_message(void *ctx, u16 type, const void *payload, u32 len)
         break;
     case CTL_STARTED:
         t->started = true;
+        say("the program starts, %.1f ms after drupe's start", (double)(now_ns() - t->i->start_ns) / 1e6);
         break;
     case CTL_EXIT:
         if (len >= sizeof(t->end) && !t->ended) {
