@@ -24,6 +24,7 @@
 #include "kern/random.h"
 #include "kern/slab.h"
 #include "kern/thread.h"
+#include "kern/vfs.h"
 
 /* A port's announcement takes the host no time to speak of; one that never comes must not hang the boot. */
 #define PORTS_WAIT_NS NSEC_PER_SEC
@@ -33,10 +34,11 @@
 
 /* --- the command line --------------------------------------------------------------- */
 
-/* Value of "key=value" (up to a blank) copied to buf. False when it is not there. */
+/* Value of the last "key=value" (up to a blank) copied to buf. False when it is not there. */
 static bool cmdline_value(const char *key, char *buf, size_t size)
 {
     size_t n = strlen(key);
+    bool found = false;
     for (const char *p = plat_boot_info()->cmdline; *p != '\0';) {
         while (*p == ' ')
             p++;
@@ -46,11 +48,11 @@ static bool cmdline_value(const char *key, char *buf, size_t size)
         if (len > n && strncmp(p, key, n) == 0 && p[n] == '=' && len - n - 1 < size) {
             memcpy(buf, p + n + 1, len - n - 1);
             buf[len - n - 1] = '\0';
-            return true;
+            found = true;
         }
         p += len;
     }
-    return false;
+    return found;
 }
 
 static bool marking; /* boot times are wanted */
@@ -174,8 +176,20 @@ static void net_changed(void)
     }
 }
 
+static size_t show_net(void *arg, char *buf, size_t size) { return net_proc_show(arg, buf, size); }
+
+static void add_net_files(void)
+{
+    static const char names[][16] = { "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/if_inet6", "net/raw", "net/unix", "net/dev",
+                                      "net/route", "net/arp", "net/sockstat", "net/snmp", "net/drupe" };
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        if (proc_add(names[i], 0444, show_net, (void *)(uintptr_t)(names[i] + 4)) != 0)
+            klog(LOG_WARN, "/proc/%s: no memory for it", names[i]);
+}
+
 static void configure_net(const struct boot_config *c)
 {
+    add_net_files();
     if (c->net.mode == NET_NONE)
         return;
     net_config_changed = net_changed;

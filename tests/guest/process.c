@@ -218,6 +218,15 @@ int main(int argc, char **argv)
     SHOW_TRUE(file_has("/proc/version", "Linux version") == 1);
     SHOW_TRUE(file_has("/proc/sys/vm/overcommit_memory", "\n") == 1);
     SHOW_TRUE(file_has("/proc/sys/net/core/somaxconn", "\n") == 1);
+    SHOW_TRUE(file_has("/proc/net/tcp", "local_address") == 1);
+    SHOW_TRUE(file_has("/proc/net/tcp6", "local_address") == 1);
+    SHOW_TRUE(file_has("/proc/net/udp", "local_address") == 1);
+    SHOW_TRUE(file_has("/proc/net/unix", "RefCount") == 1);
+    SHOW_TRUE(file_has("/proc/net/dev", "lo:") == 1);
+    SHOW_TRUE(file_has("/proc/net/route", "Gateway") == 1);
+    SHOW_TRUE(file_has("/proc/net/arp", "HW address") == 1);
+    SHOW_TRUE(file_has("/proc/net/sockstat", "TCP: inuse") == 1);
+    SHOW_TRUE(file_has("/proc/net/snmp", "RetransSegs") == 1);
     SHOW_TRUE(file_has("/proc/missing", "") == -1);
     SHOW_TRUE(readlink("/proc/self/exe", buf, sizeof buf) > 0);
     int fd = open("/dev/null", O_RDONLY);
