@@ -63,6 +63,19 @@ static void faults(void)
     if (sigsetjmp(escape, 1) == 0)
         __asm__ volatile("ud2");
     printf("ud2: %s %d\n", sigabbrev_np(last), code);
+#define INT(n)                         \
+    if (sigsetjmp(escape, 1) == 0)     \
+        __asm__ volatile("int $" #n);  \
+    printf("int " #n ": %s %d\n", sigabbrev_np(last), code), last = code = 0
+    INT(2);
+    INT(8);
+    INT(10);
+    INT(11);
+    INT(12);
+    INT(13);
+    INT(14);
+    INT(17);
+    INT(18);
     __asm__ volatile("int3");
     printf("int3: %s %d\n", sigabbrev_np(last), code);
     if (sigsetjmp(escape, 1) == 0)

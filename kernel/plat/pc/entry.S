@@ -40,17 +40,17 @@ vector_stubs:
     .if (vec == 2) || (vec == 18)
     pushq $0
     pushq $vec
-    jmp entry_paranoid
+    jmp entry_nmi
     .elseif vec == 1
     pushq $0
     pushq $vec
     jmp entry_debug
     .elseif vec == 8
     pushq $vec
-    jmp entry_paranoid
+    jmp entry_double_fault
     .elseif (vec >= 10 && vec <= 14) || (vec == 17) || (vec == 21) || (vec == 29) || (vec == 30)
     pushq $vec
-    jmp entry_common
+    jmp entry_error
     .else
     pushq $0
     pushq $vec
@@ -90,6 +90,15 @@ vector_stubs:
     .endm
 
     .balign 16
+entry_error:
+    testb $8, %spl
+    jnz entry_common
+    /* INT n is no privilege here: a program can name any vector. The CPU pushes no error code then, which shows in
+     * the stack's alignment, and the program gets the general protection fault that it would get in ring 3. */
+software_int: /* rsp = error slot, and in it the vector */
+    shlq $3, (%rsp)
+    addq $2, (%rsp)
+    pushq $13
 entry_common:
     pushq %rax
     pushq %rcx
@@ -245,6 +254,22 @@ bad_stub:
     ud2
 
 /* --- NMI, #MC, #DF; #DB in the kernel -------------------------------------------- */
+
+entry_double_fault:
+    testb $8, %spl
+    jz software_int
+    jmp entry_paranoid
+
+entry_nmi: /* no error code tells INT 2 and INT 18 from the events, so look for the instruction */
+    testb $0x80, 16 + 7(%rsp)
+    jnz entry_paranoid
+    pushq %rax
+    movq 24(%rsp), %rax
+    cmpb $0xcd, -2(%rax)
+    popq %rax
+    jne entry_paranoid
+    popq (%rsp)
+    jmp software_int
 
 entry_debug:
     testb $0x80, 16 + 7(%rsp) /* sign of rip */
