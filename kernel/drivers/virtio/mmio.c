@@ -33,6 +33,7 @@ enum {
 #define MMIO_MAGIC 0x74726976u /* "virt" */
 #define INT_QUEUE 1u
 #define INT_CONFIG 2u
+#define MAX_ROUNDS 16u /* a device that never falls silent does not hold the CPU */
 
 static u32 reg_read(struct virtio_dev *vd, u32 reg) { return *(volatile u32 *)(vd->regs + reg); }
 static void reg_write(struct virtio_dev *vd, u32 reg, u32 v) { *(volatile u32 *)(vd->regs + reg) = v; }
@@ -99,11 +100,12 @@ static const struct virtio_transport mmio_transport = {
 static void mmio_irq(void *arg)
 {
     struct virtio_dev *vd = arg;
-    u32 status = reg_read(vd, REG_INTERRUPT_STATUS);
-    if (status == 0)
-        return;
-    reg_write(vd, REG_INTERRUPT_ACK, status);
-    virtio_interrupt(vd, ANY_VECTOR, (status & INT_CONFIG) != 0);
+    u32 status, rounds = 0;
+    /* Until it is 0: an edge that comes before the acknowledgement lowers the wire would be lost. */
+    while ((status = reg_read(vd, REG_INTERRUPT_STATUS)) != 0 && rounds++ < MAX_ROUNDS) {
+        reg_write(vd, REG_INTERRUPT_ACK, status);
+        virtio_interrupt(vd, ANY_VECTOR, (status & INT_CONFIG) != 0);
+    }
 }
 
 static int mmio_probe(struct device *d)
