@@ -5,10 +5,10 @@
  *
  * Queues: 2 is control in, 3 control out; port p has its pair at 0/1 (p = 0) or
  * 2p+2/2p+3. The host announces ports (PORT_ADD); we answer PORT_READY, it tells
- * the name and whether its end is connected. A port's queues and buffers are made when
- * it is first read or written:
+ * the name and whether its end is connected. All queues are made before DRIVER_OK (section 3.1.1); a
+ * port's buffers when it is first read or written:
  *
- *   state      queues  host told PORT_OPEN
+ *   state      buffers host told PORT_OPEN
  *   ADDED      no      no      known by number
  *   NAMED      no      no      registered as a chardev
  *   OPEN       out     yes     somebody used it
@@ -81,7 +81,7 @@ struct port {
     struct spinlock lock;
     struct bh bh;
     struct virtq *rx, *tx; /* lock; NULL until used */
-    bool dead;             /* lock: queues could not be made */
+    bool dead;             /* lock: there is no queue, or no memory for its buffers */
     bool told_open;        /* lock */
     /* tx_head - tx_tail bytes of tx_ring are with the device; both only grow. */
     u8 *tx_ring;
@@ -105,6 +105,7 @@ struct console {
     struct control_msg *ctl_out_bufs;
     u32 ctl_out_used;          /* bit = buffer with the device; ctl_lock */
     struct port *ports[MAX_PORTS]; /* written by the bottom half only */
+    struct virtq *rx[MAX_PORTS], *tx[MAX_PORTS]; /* constant; NULL where it could not be made */
 };
 
 /* --- control messages ---------------------------------------------------------- */
@@ -152,8 +153,17 @@ static u16 rx_index(u32 id) { return (u16)(id == 0 ? 0 : 2 * id + 2); }
 
 static void port_callback(struct virtq *vq)
 {
-    struct port *p = vq->driver;
-    bh_raise(&p->bh);
+    struct port *p = atomic_load(&vq->driver);
+    if (p != NULL)
+        bh_raise(&p->bh);
+}
+
+static void make_queues(struct console *con)
+{
+    for (u32 id = 0; id < con->max_ports; id++) {
+        (void)virtio_queue(con->vd, rx_index(id), RX_BUFS, RX_BUFS, port_callback, NULL, &con->rx[id]);
+        (void)virtio_queue(con->vd, rx_index(id) + 1, 2, TX_QUEUE, port_callback, NULL, &con->tx[id]);
+    }
 }
 
 static void tell_open_locked(struct port *p)
@@ -171,16 +181,16 @@ static bool make_tx_locked(struct port *p)
         return true;
     if (p->dead)
         return false;
-    p->tx_ring = kmalloc(TX_BYTES, ALLOC_ATOMIC);
-    if (p->tx_ring == NULL ||
-        virtio_queue(p->con->vd, rx_index(p->id) + 1, 2, TX_QUEUE, port_callback, p, &p->tx) != 0) {
-        kfree(p->tx_ring);
-        p->tx_ring = NULL;
+    struct virtq *vq = p->con->tx[p->id];
+    p->tx_ring = vq != NULL ? kmalloc(TX_BYTES, ALLOC_ATOMIC) : NULL;
+    if (p->tx_ring == NULL) {
         p->dead = true;
         klog(LOG_ERROR, "%s: port %s: no output queue", p->con->vd->dev->name, p->dev.name);
         return false;
     }
-    virtq_quiet(p->tx);
+    p->tx = vq;
+    atomic_store(&vq->driver, p);
+    virtq_quiet(vq);
     tell_open_locked(p);
     return true;
 }
@@ -198,16 +208,18 @@ static bool make_rx_locked(struct port *p)
         return true;
     if (p->dead)
         return false;
+    struct virtq *vq = p->con->rx[p->id];
     struct rx_buf *bufs = kmalloc(RX_BUFS * sizeof(*bufs), ALLOC_ATOMIC);
     u8 *data = kmalloc(RX_BUFS * RX_BYTES, ALLOC_ATOMIC);
-    if (bufs == NULL || data == NULL ||
-        virtio_queue(p->con->vd, rx_index(p->id), RX_BUFS, RX_BUFS, port_callback, p, &p->rx) != 0) {
+    if (bufs == NULL || data == NULL || vq == NULL) {
         kfree(bufs);
         kfree(data);
         p->dead = true;
         klog(LOG_ERROR, "%s: port %s: no input queue", p->con->vd->dev->name, p->dev.name);
         return false;
     }
+    p->rx = vq;
+    atomic_store(&vq->driver, p);
     p->rx_bufs = bufs;
     for (unsigned i = 0; i < RX_BUFS; i++) {
         bufs[i].data = data + i * RX_BYTES;
@@ -614,6 +626,7 @@ static int start_multiport(struct console *con)
         err = virtio_queue(vd, 3, 2, CTL_QUEUE, ctl_callback, con, &con->ctl_out);
     if (err != 0)
         return err;
+    make_queues(con);
     virtq_quiet(con->ctl_out);
     virtq_quiet(con->ctl_in); /* until the first look */
     for (unsigned i = 0; i < con->ctl_in->size; i++)
@@ -648,6 +661,7 @@ static int console_probe(struct virtio_dev *vd)
         err = start_multiport(con);
     } else {
         con->max_ports = 1;
+        make_queues(con);
         virtio_ready(vd);
         struct port *p = add_port(con, 0);
         if (p == NULL)

@@ -74,6 +74,7 @@ static u16 fake_queue_max(struct virtio_dev *vd, u16 index)
 static int fake_queue_enable(struct virtio_dev *vd, struct virtq *vq)
 {
     struct fake *f = fake_of(vd);
+    CHECK(!(f->status & VIRTIO_STATUS_DRIVER_OK)); /* virtio 1.2, 3.1.1: queues come first */
     vq->doorbell = &f->doorbell;
     f->q[vq->index] = vq;
     f->seen[vq->index] = 0;
