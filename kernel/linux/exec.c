@@ -521,6 +521,7 @@ int dup_string_array(uaddr_t list, char ***ret, size_t *budget)
             out = bigger;
             room *= 2;
         }
+        cond_resched();
         s64 len = copy_string_from_user(page, s, PAGE_SIZE);
         if (len >= 0) {
             out[n] = kmalloc((size_t)len + 1, 0);

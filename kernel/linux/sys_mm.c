@@ -187,6 +187,7 @@ s64 sys_mincore(uaddr_t addr, u64 len, uaddr_t vec)
         addr += pages << PAGE_SHIFT;
         len -= pages << PAGE_SHIFT;
         vec += pages;
+        cond_resched();
     }
     return 0;
 }
@@ -316,6 +317,7 @@ static s64 vm_rw(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u6
             done += n;
             loff += n;
             total += (s64)n;
+            cond_resched();
         }
     }
 out:

@@ -12,6 +12,7 @@
 
 #include "base/str.h"
 #include "kern/log.h"
+#include "kern/thread.h"
 #include "kern/wait.h"
 #include "pagecache_impl.h"
 
@@ -330,6 +331,7 @@ s64 mapping_read(struct mapping *m, u64 off, struct uio *u)
             off += (u64)zeroed;
             if ((u64)zeroed < n)
                 break;
+            cond_resched();
             continue;
         }
         int err = get(m, off >> PAGE_SHIFT, false, false, &p);
@@ -346,6 +348,7 @@ s64 mapping_read(struct mapping *m, u64 off, struct uio *u)
         off += (u64)got;
         if ((u64)got < n)
             break;
+        cond_resched();
     }
     return done;
 }
@@ -412,6 +415,7 @@ s64 mapping_write(struct mapping *m, u64 off, struct uio *u)
         spin_unlock(&m->lock);
         if ((u64)got < n)
             break;
+        cond_resched();
     }
     return done;
 }
