@@ -29,12 +29,13 @@
 static struct {
     struct spinlock lock;
     u32 dropped;                      /* pages ever; the rest: lock */
-    struct {
-        u32 hash, at;                 /* at: value of dropped then */
-    } slots[SLOTS];
     u64 start_ns, lost_ns;            /* of this window */
     unsigned bad;                     /* bad windows in a row */
 } th = { .lock = SPINLOCK_INIT("thrash") };
+
+static struct {
+    u32 hash, at;                     /* at: value of th.dropped then */
+} slots[SLOTS];                       /* th.lock */
 
 /* Never 0, which marks an empty slot. */
 static u32 hash_of(const struct mapping *m, u64 index)
@@ -46,8 +47,8 @@ void thrash_dropped(const struct mapping *m, u64 index)
 {
     u32 hash = hash_of(m, index);
     spin_lock(&th.lock);
-    th.slots[(hash >> 1) % SLOTS].hash = hash;
-    th.slots[(hash >> 1) % SLOTS].at = th.dropped++;
+    slots[(hash >> 1) % SLOTS].hash = hash;
+    slots[(hash >> 1) % SLOTS].at = th.dropped++;
     spin_unlock(&th.lock);
 }
 
@@ -57,7 +58,7 @@ bool thrash_refault(const struct mapping *m, u64 index)
         return false;
     u32 hash = hash_of(m, index);
     spin_lock(&th.lock);
-    bool again = th.slots[(hash >> 1) % SLOTS].hash == hash && th.dropped - th.slots[(hash >> 1) % SLOTS].at <= NEAR;
+    bool again = slots[(hash >> 1) % SLOTS].hash == hash && th.dropped - slots[(hash >> 1) % SLOTS].at <= NEAR;
     spin_unlock(&th.lock);
     return again;
 }
