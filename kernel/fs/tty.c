@@ -56,7 +56,8 @@ static void port_work(struct work *w)
     struct tty *t = container_of(w, struct tty, work);
     u8 buf[128];
     size_t n;
-    while ((n = t->port->ops->read(t->port, buf, sizeof(buf))) > 0) {
+    /* Asking is what makes a port wake us when more comes. */
+    while (t->port->ops->can_read(t->port) && (n = t->port->ops->read(t->port, buf, sizeof(buf))) > 0) {
         for (size_t k = 0; k < n; k++) {
             mutex_lock(&t->lock);
             int sig = tty_input(t, buf[k]);
