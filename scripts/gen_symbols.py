@@ -12,14 +12,14 @@ import subprocess
 import sys
 
 STEP_SHIFT = 5
-FIRST_TOKEN = 128
 
 
 def pair_tokens(names):
-    """Byte pair encoding: names as lists of codes, and the pair behind each code from FIRST_TOKEN on."""
-    texts = [list(n.encode("ascii", "replace")) for n in names]
-    tokens = []
-    for code in range(FIRST_TOKEN, 256):
+    """Byte pair encoding: names as lists of codes, end byte included, and the pair behind each code."""
+    texts = [list(n.encode("ascii", "replace")) + [0] for n in names]
+    characters = {c for t in texts for c in t}
+    tokens = [(c, 0) for c in range(256)]
+    for code in set(range(256)) - characters:
         pairs = collections.Counter()
         for t in texts:
             pairs.update(zip(t, t[1:]))
@@ -28,7 +28,7 @@ def pair_tokens(names):
         pair, uses = max(pairs.items(), key=lambda item: (item[1], item[0]))
         if uses < 4:
             break
-        tokens.append(pair)
+        tokens[code] = pair
         for i, t in enumerate(texts):
             out, k = [], 0
             while k < len(t):
@@ -68,12 +68,9 @@ def main():
             data.append(distance & 0x7F | 0x80)
             distance >>= 7
         data.append(distance)
-        codes = codes[:255]
-        data.append(len(codes))
         data += bytes(codes)
-    blob = struct.pack("<4I", len(table), STEP_SHIFT, FIRST_TOKEN, end - start)
+    blob = struct.pack("<3I", len(table), STEP_SHIFT, end - start)
     blob += struct.pack("<%dI" % len(offsets), *offsets) + struct.pack("<%dI" % len(addresses), *addresses)
-    tokens += [(0, 0)] * (256 - FIRST_TOKEN - len(tokens))
     blob += b"".join(bytes(p) for p in tokens) + bytes(data)
     with open(output, "w", encoding="ascii") as f:
         f.write('    .section .symtab_packed, "a", @progbits\n    .balign 8\n    .globl symtab_packed\nsymtab_packed:\n')

@@ -4,11 +4,12 @@
  *
  *   struct symbols_header, then one u32 offset into the data for every 2^step_shift-th symbol, then its address
  *   (from text_start) in a table of the same size, then the tokens (for each of the 256 codes the two codes that it
- *   stands for; a code below first_token stands for itself), then for each symbol in order of address
+ *   stands for; a code whose first one is itself is a character), then for each symbol in order of address
  *
- *       distance from the one before (LEB128; the first of a group: 0), length in codes (u8), codes
+ *       distance from the one before (LEB128; the first of a group: 0), codes up to the one that ends with a 0 byte
  *
- * The tokens are byte pairs found by frequency, so that names take about half their length.
+ * The tokens are byte pairs found by frequency, over all codes that no name has as a character, so that names with
+ * their end bytes take less than half their length.
  * Our own build made this data: it is not checked, but every walk is bounded by it.
  */
 #include "base/fmt.h"
@@ -16,31 +17,31 @@
 #include "kern/log.h"
 
 struct symbols_header {
-    u32 count, step_shift, first_token, text_size;
+    u32 count, step_shift, text_size;
 };
 
 /* Absent in the first link pass, from which the table is made, and on platforms without one. */
 extern const u8 symtab_packed[] __attribute__((weak));
 extern const u8 text_start[] __attribute__((weak));
 
-/* Expand one code; tokens nest at most as deep as there are codes. */
-static size_t expand(const u8 *tokens, u32 first_token, u8 code, char *buf, size_t size)
+/* Append what one code stands for; tokens nest less deep than the stack. False after the end byte. */
+static bool expand(const u8 *tokens, u8 code, char *buf, size_t *n, size_t size)
 {
     u8 stack[32];
     unsigned depth = 0;
-    size_t n = 0;
     stack[depth++] = code;
     while (depth > 0) {
         u8 c = stack[--depth];
-        if (c < first_token) {
-            if (n + 1 < size)
-                buf[n++] = (char)c;
-        } else if (depth + 2 <= sizeof stack) {
-            stack[depth++] = tokens[2 * (c - first_token) + 1];
-            stack[depth++] = tokens[2 * (c - first_token)];
+        if (tokens[2 * c] != c && depth + 2 <= sizeof stack) {
+            stack[depth++] = tokens[2 * c + 1];
+            stack[depth++] = tokens[2 * c];
+        } else if (c == 0) {
+            return false;
+        } else if (*n + 1 < size) {
+            buf[(*n)++] = (char)c;
         }
     }
-    return n;
+    return true;
 }
 
 static u32 read_leb(const u8 **p)
@@ -66,7 +67,7 @@ const char *symbol_name(u64 addr, char *buf, size_t size)
     u32 groups = ((h->count - 1) >> h->step_shift) + 1;
     const u32 *offsets = (const u32 *)(h + 1), *addresses = offsets + groups;
     const u8 *tokens = (const u8 *)(addresses + groups);
-    const u8 *data = tokens + 2 * (256 - h->first_token);
+    const u8 *data = tokens + 2 * 256;
     u32 g = 0;
     for (u32 low = 0, high = groups; low < high;) {
         u32 mid = (low + high) / 2;
@@ -85,11 +86,13 @@ const char *symbol_name(u64 addr, char *buf, size_t size)
             break;
         found = at = next;
         name = p;
-        p += 1 + *p;
+        size_t none = 0;
+        while (expand(tokens, *p++, NULL, &none, 0))
+            ;
     }
     size_t n = 0;
-    for (u8 i = 0; name != NULL && i < name[0] && n < size; i++)
-        n += expand(tokens, h->first_token, name[1 + i], buf + n, size - n);
+    while (name != NULL && expand(tokens, *name++, buf, &n, size))
+        ;
     fmt_snprintf(buf + n, size - n, "+%#x", (unsigned)(offset - at));
     return buf;
 }
