@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 
-STEP_SHIFT = 5
+STEP_SHIFT = 6
 
 
 def pair_tokens(names):
