@@ -202,12 +202,14 @@ struct kernel_sigaction {
     u64 mask;
 };
 
-static void set_signal(int sig, void (*handler)(void))
+/* `blocked`: signals that wait while the handler runs, itself among them or not. */
+static void set_signal(int sig, void (*handler)(void), u64 blocked)
 {
     struct kernel_sigaction sa = {
         .handler = handler,
         .flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART | 0x04000000 /* SA_RESTORER */,
         .restorer = host_signal_return,
+        .mask = blocked,
     };
     if (host_call(__NR_rt_sigaction, (long)sig, &sa, 0L, 8L) != 0)
         host_fatal("cannot set signal handlers");
@@ -215,20 +217,22 @@ static void set_signal(int sig, void (*handler)(void))
 
 static void init_signals(struct percpu *cpu)
 {
-    static const u8 ours[] = { SIGSEGV, SIGBUS, SIGSYS, SIGILL, SIGFPE, SIGTRAP, SIGALRM, SIGURG };
+    static const u8 faults[] = { SIGSEGV, SIGBUS, SIGSYS, SIGILL, SIGFPE, SIGTRAP };
     static const u8 ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH };
     u8 *signal_stack = phys_to_virt(first_free);
     first_free += SIGSTACK_SIZE;
     cpu->plat.signal_stack = signal_stack;
     *(struct percpu **)signal_stack = cpu;
     stack_t stack = { .ss_sp = signal_stack, .ss_size = SIGSTACK_SIZE };
-    u64 none = 0;
+    const u64 none = 0, events = 1UL << (SIGALRM - 1) | 1UL << (SIGURG - 1);
     if (host_call(__NR_sigaltstack, &stack, 0L) != 0)
         host_fatal("cannot set the signal stack");
-    for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
-        set_signal(ours[i], host_signal_entry);
+    for (unsigned i = 0; i < ARRAY_SIZE(faults); i++)
+        set_signal(faults[i], host_signal_entry, 0);
+    set_signal(SIGALRM, host_signal_entry, events);
+    set_signal(SIGURG, host_signal_entry, events);
     for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
-        set_signal(ignored[i], (void (*)(void))1 /* SIG_IGN */);
+        set_signal(ignored[i], (void (*)(void))1 /* SIG_IGN */, 0);
     host_call(__NR_rt_sigprocmask, (long)SIG_SETMASK, &none, 0L, 8L);
 }
 

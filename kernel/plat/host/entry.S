@@ -3,7 +3,8 @@
  * How events, faults and system calls come in and go out. A signal starts on the CPU's signal stack; host_signal() (trap.c)
  * decides there where it came from and builds the frame on the thread's kernel stack, with the program's FPU state back in the
  * registers; from then on nothing remembers that there was a signal. Programs are left by IRETQ, which any privilege level
- * may execute towards itself, or by a jump after a system call: no call of Linux is needed.
+ * may execute towards itself, or by a jump after a system call: no call of Linux is needed. Events, which others send as
+ * often as they like, are blocked on the signal stack, or it would overflow; they are taken by rt_sigreturn to host_taken.
  *
  * Where an event came from is decided by the instruction pointer:
  *   gate_start .. gate_end    a system call is half in: the event is noted (P_PENDING), and looked at behind the gate.
@@ -76,6 +77,8 @@ host_wait_skip:
 
     .globl host_signal_entry
 host_signal_entry: /* edi signal, rsi siginfo, rdx ucontext; the restorer's address on top */
+    pushq $2 /* Linux leaves AC and NT as the program had them: alignment faults, and an IRET that faults */
+    popfq
     movq %rsp, %rcx
     andq $-SIGSTACK_SIZE, %rcx
     movq (%rcx), %rcx
@@ -88,9 +91,12 @@ host_signal_entry: /* edi signal, rsi siginfo, rdx ucontext; the restorer's addr
     testq %rax, %rax
     jz 2f
     movq %rax, %rsp
-    movq %rax, %rdi
     movq %rdx, %rsi
-    testq %rdx, %rdx
+    .globl host_taken
+host_taken: /* rsp = frame, rsi = from a program?; events disabled */
+    xorl %ebp, %ebp
+    movq %rsp, %rdi
+    testq %rsi, %rsi
     jnz 3f
     movq F_RBP(%rsp), %rbp
 3:  pushq %rsi

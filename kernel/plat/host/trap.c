@@ -43,7 +43,7 @@ void host_before_program(struct trap_frame *frame);
 NORETURN void host_enter_program(struct trap_frame *frame);
 
 extern const u8 text_start[], text_end[], gate_start[], gate_end[], leave_start[], leave_end[], back_start[], back_end[];
-extern const u8 host_gate_trap[], host_wait_check[], host_wait_end[], host_wait_skip[];
+extern const u8 host_taken[], host_gate_trap[], host_wait_check[], host_wait_end[], host_wait_skip[];
 
 enum origin { FROM_PROGRAM, FROM_LEAVE, FROM_KERNEL, FROM_STUB };
 
@@ -154,6 +154,18 @@ static struct taken in_program(int sig, const siginfo_t *info, struct sigcontext
     return (struct taken){ f, 1 };
 }
 
+/* An event is taken by returning from its signal, which unblocks events and restores the FPU. */
+static struct taken take_by_return(struct taken t, struct sigcontext *sc)
+{
+    sc->rip = (u64)host_taken;
+    sc->rsp = (u64)t.frame;
+    sc->rsi = t.from_program;
+    sc->eflags = RFLAGS_IF | 2;
+    sc->cs = CS_USER; /* a program may use others */
+    sc->ss = SS_USER;
+    return (struct taken){ NULL, 0 };
+}
+
 struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct percpu *cpu)
 {
     struct sigcontext *sc = &uc->uc_mcontext;
@@ -175,11 +187,13 @@ struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, st
     case FROM_PROGRAM:
         t = in_program(sig, info, sc, cpu);
     }
-    if (t.frame != NULL) {
-        cpu->plat.events_off = 1;
-        if (sc->fpstate != NULL)
-            arch_fpu_restore(sc->fpstate);
-    }
+    if (t.frame == NULL)
+        return t;
+    cpu->plat.events_off = 1;
+    if (event_bit(sig) != 0)
+        return take_by_return(t, sc);
+    if (sc->fpstate != NULL)
+        arch_fpu_restore(sc->fpstate);
     return t;
 }
 
