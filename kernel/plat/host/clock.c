@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Time. The monotonic clock is the TSC, its rate measured against Linux's CLOCK_MONOTONIC: shortly at the start, better and
- * better afterwards (`steps`), whenever the clock is looked at by the timer code. Where the TSC is no clock, Linux is asked.
+ * better afterwards, whenever the timer comes or the CPU idles. Where the TSC is no clock, Linux is asked.
  *
  * Linux's own timer (SIGALRM) matters only while a program or the kernel computes: idling waits with a timeout. It is lazy:
  * a later deadline than the one set is only remembered, and the early signal sets it then.
@@ -89,7 +89,7 @@ static void measure(struct pair now)
 }
 
 /* ~1 us of error over the whole time so far: 20 ppm after 50 ms, 1 ppm after a second. */
-static void refine(u64 now_ns)
+void host_clock_refine(u64 now_ns)
 {
     if (next_step_ns == 0 || now_ns < next_step_ns)
         return;
@@ -138,7 +138,7 @@ void plat_timer_arm(u64 deadline_ns)
 {
     struct percpu *cpu = this_cpu();
     cpu->plat.timer_want_ns = deadline_ns;
-    if (deadline_ns < cpu->plat.timer_hw_ns && cpu->current != cpu->idle)
+    if (deadline_ns < cpu->plat.timer_hw_ns && !cpu->plat.in_idle)
         set_timer(cpu, deadline_ns);
 }
 
@@ -160,14 +160,12 @@ void host_timer_start(u64 tick_ns)
         set_timer(cpu, deadline);
 }
 
-void host_timer_expired(u64 tick_ns)
+void host_timer_expired(void)
 {
     struct percpu *cpu = this_cpu();
     u64 now = plat_now_ns();
-    refine(now);
+    host_clock_refine(now);
     cpu->plat.timer_hw_ns = NEVER_NS;
     if (cpu->plat.timer_want_ns <= now)
         host_timer_due();
-    if (cpu->current != cpu->idle)
-        host_timer_start(tick_ns);
 }

@@ -68,15 +68,23 @@ static bool poll_sources(u64 timeout_ns)
     return true;
 }
 
+/* Is something about to run that Linux's timer has to interrupt? Idling needs none. Events disabled. */
+static void start_timer_if_busy(struct percpu *cpu)
+{
+    if (!cpu->plat.in_idle && (cpu->current != cpu->idle || cpu->need_resched || !list_empty(&cpu->bh_pending)))
+        host_timer_start(feeding ? TICK_NS : NEVER_NS);
+}
+
 /* Events disabled. */
 void host_take_pending(void)
 {
     struct percpu *cpu = this_cpu();
     u8 bits = __atomic_exchange_n(&cpu->plat.pending, 0, __ATOMIC_RELAXED);
     if (bits & PENDING_TIMER)
-        host_timer_expired(feeding ? TICK_NS : NEVER_NS);
+        host_timer_expired();
     if ((bits & PENDING_KICK) || feeding)
         poll_sources(0);
+    start_timer_if_busy(cpu);
 }
 
 void host_run_pending(void)
@@ -119,14 +127,16 @@ void plat_idle(void)
     struct percpu *cpu = this_cpu();
     if (cpu->plat.pending == 0) {
         u64 due = cpu->plat.timer_want_ns, now;
+        cpu->plat.in_idle = 1;
         if (!spin(due) && cpu->plat.pending == 0) {
             now = plat_now_ns();
+            host_clock_refine(now);
             poll_sources(due == NEVER_NS ? NEVER_NS : due > now ? due - now : 0);
         }
         if (cpu->plat.timer_want_ns <= plat_now_ns())
             host_timer_due();
-        if (cpu->need_resched)
-            host_timer_start(feeding ? TICK_NS : NEVER_NS);
+        cpu->plat.in_idle = 0;
+        start_timer_if_busy(cpu);
     }
     plat_events_enable();
 }

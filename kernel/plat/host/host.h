@@ -57,8 +57,10 @@ void host_clock_init(void);
 void host_timer_due(void);
 /* A thread is about to run: set Linux's timer for the deadline asked for, or for tick_ns from now (NEVER_NS: no tick). */
 void host_timer_start(u64 tick_ns);
-/* SIGALRM came. */
-void host_timer_expired(u64 tick_ns);
+/* SIGALRM came: Linux's timer is not set any more. */
+void host_timer_expired(void);
+/* Measure the TSC's rate again, if it is time to. */
+void host_clock_refine(u64 now_ns);
 
 /* --- sandbox.c -------------------------------------------------------------------------- */
 

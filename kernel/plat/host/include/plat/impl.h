@@ -49,8 +49,7 @@ struct plat_aspace {
 struct plat_percpu {
     u8 events_off;
     u8 pending;             /* PENDING_*: came while events were off */
-    u8 in_idle;
-    u8 ticking;             /* the host timer is set to a time of ours, not of timer_want_ns */
+    u8 in_idle;             /* the CPU waits with a timeout: Linux's timer need not be set */
     u64 fault_addr;         /* of the signal that is being taken in */
     struct plat_aspace *as; /* whose mappings the process has */
     u64 program_gs;         /* GS base of the current program thread, when host_gs_shared */

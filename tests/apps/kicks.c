@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A program that lives on its interval timer: after each tick it computes until the next one, which must come. kicks.py */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RUN_S 3.0
+#define LOST_S 1.0
+
+static volatile unsigned ticks;
+static void on_tick(int sig) { ticks++; }
+
+static double now_s(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+int main(void)
+{
+    struct itimerval every = { { 0, 1000 }, { 0, 1000 } };
+    int lost = 0, rounds = 0;
+    signal(SIGALRM, on_tick);
+    setitimer(ITIMER_REAL, &every, NULL);
+    puts("ready");
+    fflush(stdout);
+    for (double end = now_s() + RUN_S; now_s() < end; rounds++) {
+        pause();
+        unsigned before = ticks;
+        double start = now_s();
+        while (ticks == before && now_s() - start < LOST_S)
+            ;
+        lost += ticks == before;
+    }
+    printf("%s %d lost\n", rounds > 100 ? "many" : "few", lost);
+    return 0;
+}
