@@ -53,7 +53,7 @@ static const struct allowed_call allowed[] = {
         END } },
     { __NR_munmap, { END } },
     { __NR_timer_settime, { { 0, ~0u, 0 }, { 1, ~0u, 0 }, END } },
-    { __NR_clock_gettime, { END } },
+    { __NR_clock_gettime, { { 0, ~1u, 0 }, END } }, /* CLOCK_REALTIME, CLOCK_MONOTONIC */
     { __NR_preadv, { { FD_DEVICES, 0, 0 }, END } },
     { __NR_pwritev, { { FD_DEVICES, 0, 0 }, END } },
     { __NR_pread64, { { FD_DEVICES, 0, 0 }, END } },

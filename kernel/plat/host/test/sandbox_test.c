@@ -180,6 +180,8 @@ static void arguments(void)
     }
     expect("another timer", KILLED, (struct attempt){ __NR_timer_settime, { 1, 0, b, 0 } });
     expect("an absolute time", KILLED, (struct attempt){ __NR_timer_settime, { 0, 1, b, 0 } });
+    expect("the monotonic clock", PASSED, (struct attempt){ __NR_clock_gettime, { 1, b, 0 } });
+    expect("another process's CPU time", KILLED, (struct attempt){ __NR_clock_gettime, { -14, b, 0 } });
     expect("giving memory back", PASSED, (struct attempt){ __NR_fallocate, { HOST_FD_MEMORY, 3, 0, 4096 } });
     expect("growing the memory", KILLED, (struct attempt){ __NR_fallocate, { HOST_FD_MEMORY, 0, 0, 1 << 21 } });
     expect("a hole in a device", KILLED, (struct attempt){ __NR_fallocate, { 4, 3, 0, 4096 } });
