@@ -111,12 +111,28 @@ NO_ASAN void page_copy(void *dst, const void *src)
 
 /* --- chunks ------------------------------------------------------------------------ */
 
+/* Device memory: struct pages for 4 MiB at a time, zeroed; as much as 4 GiB. */
+#define DEVICE_CHUNK_PAGES CHUNK_PAGES
+#define DEVICE_CHUNKS_MAX 1024u
+static paddr_t device_start;
+static u64 device_pages; /* constant after page_add_device() */
+static struct page *device_chunks[DEVICE_CHUNKS_MAX]; /* atomic; made when first used, never freed */
+
+static struct page *page_of_device(paddr_t pa)
+{
+    u64 i = PFN(pa - device_start);
+    if (i >= device_pages)
+        return NULL;
+    struct page *chunk = atomic_load(&device_chunks[i / DEVICE_CHUNK_PAGES]);
+    return chunk != NULL ? &chunk[i % DEVICE_CHUNK_PAGES] : NULL;
+}
+
 struct page *page_of(paddr_t pa)
 {
     u64 ci = pa >> CHUNK_SHIFT;
     unsigned i = (unsigned)(pa >> PAGE_SHIFT) & (CHUNK_PAGES - 1);
     if (unlikely(ci >= zone.nchunks))
-        return NULL;
+        return page_of_device(pa);
     const struct chunk *c = &zone.chunks[ci];
     if (unlikely(i < c->lo || i >= c->hi))
         return NULL;
@@ -157,6 +173,55 @@ static u64 ram_in(u64 pfn, u64 n, u64 skip_pfn, u64 skip_n)
 }
 
 /* Put the free blocks of a chunk on the lists, largest first (P2). */
+int page_add_device(paddr_t start, u64 len_bytes)
+{
+    u64 pages = len_bytes >> PAGE_SHIFT;
+    if (device_pages != 0)
+        return -EBUSY;
+    if (!IS_ALIGNED(start, PAGE_SIZE) || start >> CHUNK_SHIFT < zone.nchunks)
+        return -EINVAL;
+    if (pages > (u64)DEVICE_CHUNKS_MAX * DEVICE_CHUNK_PAGES)
+        return -E2BIG;
+    device_start = start;
+    device_pages = pages;
+    return 0;
+}
+
+static bool device_chunk_make(u64 n)
+{
+    u64 pages = MIN(device_pages - n * DEVICE_CHUNK_PAGES, (u64)DEVICE_CHUNK_PAGES);
+    unsigned order = 0;
+    while (PAGE_SIZE << order < pages * sizeof(struct page))
+        order++;
+    struct page *block = page_alloc(order, ALLOC_ZERO | ALLOC_NORETRY), *none = NULL;
+    if (block == NULL)
+        return false;
+    if (!atomic_cas(&device_chunks[n], &none, (struct page *)page_virt(block)))
+        page_put(block);
+    return true;
+}
+
+struct page *page_claim_device(paddr_t pa, struct mapping *m)
+{
+    u64 i = PFN(pa - device_start);
+    if (i >= device_pages)
+        return NULL;
+    if (atomic_load(&device_chunks[i / DEVICE_CHUNK_PAGES]) == NULL && !device_chunk_make(i / DEVICE_CHUNK_PAGES))
+        return NULL;
+    struct page *p = page_of_device(pa);
+    struct mapping *none = NULL;
+    if (!atomic_cas(&p->mapping, &none, m))
+        return NULL;
+    atomic_store(&p->flags, PG_DEVICE);
+    if (p->phys == 0) { /* the first time */
+        p->phys = ALIGN_DOWN(pa, PAGE_SIZE);
+        p->kind = PAGE_CACHE;
+        p->counted = PAGE_KERNEL;
+        ref_init(&p->refs); /* the device's own, so that it is never freed */
+    }
+    return p;
+}
+
 static void chunk_seed(struct chunk *c, u64 base, unsigned i, unsigned order, u64 skip_pfn, u64 skip_n)
 {
     u64 ram = ram_in(base + i, 1u << order, skip_pfn, skip_n);

@@ -70,7 +70,7 @@ static int cache_insert(struct mapping *m, u64 index, struct page *p)
             m->page_count++;
         }
         spin_unlock(&m->lock);
-        if (err == 0)
+        if (err == 0 && !(p->flags & PG_DEVICE))
             page_set_kind(p, PAGE_CACHE);
         if (err != -ENOMEM || try == INSERT_TRIES || page_reclaim(8) == 0)
             return err;
@@ -173,6 +173,33 @@ static int read_pages(struct mapping *m, u64 first, unsigned n, u64 index, struc
     return got > 1 ? read_pages(m, index, 1, index, ret_page) : err;
 }
 
+/* One page that need not be read, because the device's memory is mapped; if it is. */
+static void take_direct(struct mapping *m, u64 index)
+{
+    paddr_t pa = m->ops->direct(m, index);
+    struct page *p = pa != 0 ? page_claim_device(pa, m) : NULL;
+    if (p == NULL)
+        return;
+    page_get(p);
+    atomic_or(&p->flags, PG_UPTODATE);
+    if (cache_insert(m, index, p) == 0)
+        return;
+    atomic_store(&p->mapping, NULL);
+    page_put(p);
+}
+
+/* As read_pages(), without reading where that can be. */
+static int bring_in(struct mapping *m, u64 first, unsigned n, u64 index, struct page **ret_page)
+{
+    if (m->ops->direct == NULL)
+        return read_pages(m, first, n, index, ret_page);
+    for (u64 at = first; at < first + n; at++)
+        if (!tree_peek(m, at))
+            take_direct(m, at);
+    *ret_page = mapping_peek(m, index);
+    return *ret_page != NULL ? 0 : read_pages(m, index, 1, index, ret_page);
+}
+
 /* A new page of zeros, up to date. */
 static int zero_page(struct mapping *m, u64 index, struct page **ret_page)
 {
@@ -224,7 +251,8 @@ static int get(struct mapping *m, u64 index, bool create, bool around, struct pa
             continue;
         }
         u64 end = size_in_pages(m), first = index;
-        unsigned n = around ? FAULT_WINDOW : window_sequential(m, index);
+        /* Nothing is gained by bringing direct pages in early, and a neighbour may be another mapping's. */
+        unsigned n = around ? FAULT_WINDOW : m->ops->direct != NULL ? 1 : window_sequential(m, index);
         spin_unlock(&m->lock);
         if (index >= end && !create)
             return -ENXIO;
@@ -239,7 +267,7 @@ static int get(struct mapping *m, u64 index, bool create, bool around, struct pa
             }
             bool refault = thrash_refault(m, index);
             u64 from = refault ? plat_now_ns() : 0;
-            err = read_pages(m, first, (unsigned)MIN(n, end - first), index, ret_page);
+            err = bring_in(m, first, (unsigned)MIN(n, end - first), index, ret_page);
             if (unlikely(refault))
                 thrash_lost(from, plat_now_ns());
         }
@@ -289,7 +317,7 @@ void mapping_prefetch(struct mapping *m, u64 index, u64 n)
         struct page *p;
         if (tree_peek(m, index))
             continue;
-        if (read_pages(m, index, (unsigned)MIN(n, RA_MAX), index, &p) != 0)
+        if (bring_in(m, index, (unsigned)MIN(n, RA_MAX), index, &p) != 0)
             return;
         page_put(p);
     }

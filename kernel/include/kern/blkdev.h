@@ -45,6 +45,7 @@ struct blkdev {
     const struct blkdev_ops *ops;
     u64 size_bytes;
     bool read_only;
+    paddr_t direct;       /* all of it as memory (kern/page.h: page_add_device()); 0 = not */
     void *driver;
     u64 reads, writes, bytes_read, bytes_written, errors;
 };

@@ -29,6 +29,7 @@ enum page_kind { PAGE_FREE, PAGE_KERNEL, PAGE_SLAB, PAGE_ANON, PAGE_CACHE, PAGE_
 #define PG_ZEROED 32u   /* free page known to be zero */
 #define PG_LRU 64u      /* page cache: on the replacement list */
 #define PG_WAITERS 128u /* page cache: someone sleeps until PG_LOCKED is clear */
+#define PG_DEVICE 0x8000u /* of page_add_device() */
 
 struct mapping;
 
@@ -67,6 +68,14 @@ void page_split(struct page *p); /* a block with one reference becomes single pa
 void page_free_list(struct list *pages); /* single pages or blocks without references, linked by node */
 
 struct page *page_of(paddr_t pa);              /* of an allocated page; NULL when pa is not such memory */
+/*
+ * Read-only memory of a device, above all RAM, reachable through the direct map: its pages can be in the page cache and in
+ * programs without a copy, but are never allocated, freed or counted. One range. 0, -EBUSY, -EINVAL, -E2BIG.
+ */
+int page_add_device(paddr_t start, u64 len_bytes);
+/* The page at pa of such memory, to be put into a mapping that nobody else has put it into: sets its mapping. NULL: it is
+ * in one already, or there is no memory for its struct page. Thread context. */
+struct page *page_claim_device(paddr_t pa, struct mapping *m);
 void page_set_kind(struct page *p, enum page_kind kind);
 void page_clear(void *kva);                    /* zero PAGE_SIZE bytes */
 void page_copy(void *dst, const void *src);    /* copy PAGE_SIZE bytes */

@@ -29,6 +29,9 @@ struct mapping_ops {
      * not up to date. Bytes past the end of the object are zero. 0 or -errno.
      * NULL = new pages are zero (tmpfs). */
     int (*read)(struct mapping *m, u64 index, struct page **pages, unsigned n);
+    /* Where the page at index lies whole in a device's own memory (kern/page.h: page_add_device()); 0 = it has to be
+     * read. NULL = it always has. */
+    paddr_t (*direct)(struct mapping *m, u64 index);
     /* Write one locked page back. NULL = pages are never clean-able (tmpfs: kept until truncated).
      * Also called while memory is reclaimed: takes no lock that is held across sleeping allocations. */
     int (*write)(struct mapping *m, struct page *page);

@@ -36,8 +36,8 @@ static int disk_write(struct mapping *m, struct page *p)
     return 0;
 }
 
-static const struct mapping_ops disk_ops = { disk_read, disk_write };
-static const struct mapping_ops memory_ops = { NULL, NULL };
+static const struct mapping_ops disk_ops = { .read = disk_read, .write = disk_write };
+static const struct mapping_ops memory_ops = { 0 };
 
 static void fill(void *p, size_t n)
 {
@@ -328,4 +328,54 @@ TEST(cache_gives_way)
     end_space(as);
     mapping_done(&m);
     CHECK_EQ(free_memory(), before);
+}
+
+/* --- device memory ------------------------------------------------------------------------ */
+
+static paddr_t direct(struct mapping *m, u64 index) { return index % 8 == 7 ? 0 : sim_device_memory() + index * PAGE_SIZE; }
+static const struct mapping_ops direct_ops = { .read = disk_read, .direct = direct };
+
+/* Pages that are the device's own: neither read nor copied until written to, never freed, and only one mapping's. */
+TEST(direct_pages)
+{
+    enum { N = 24 };
+    struct mapping m, other;
+    uaddr_t a;
+    mm_test_init();
+    (void)page_add_device(sim_device_memory(), SIM_DEVICE_BYTES); /* -EBUSY with the next seed */
+    fill(disk, N * PAGE_SIZE);
+    memcpy(phys_to_virt(sim_device_memory()), disk, N * PAGE_SIZE);
+    disk_size = N * PAGE_SIZE;
+    for (unsigned round = 0; round < 3; round++) {
+        struct addrspace *as = test_space();
+        mapping_init(&m, &direct_ops, NULL);
+        mapping_init(&other, &direct_ops, NULL);
+        m.size_bytes = other.size_bytes = N * PAGE_SIZE;
+        u64 before = free_memory();
+        reads = 0;
+        struct map_request r = { .len_bytes = N * PAGE_SIZE, .prot = MAP_READ | MAP_WRITE, .mapping = &m };
+        CHECK_EQ(as_map(as, &r, &a), 0);
+        for (u64 i = 0; i < N; i++) {
+            u32 v;
+            paddr_t pa;
+            CHECK_EQ(get_user_u32(a + i * PAGE_SIZE, &v), 0);
+            CHECK_MEM(&v, disk + i * PAGE_SIZE, 4);
+            CHECK(plat_lookup(&as->plat, a + i * PAGE_SIZE, &pa, NULL));
+            CHECK((pa == sim_device_memory() + i * PAGE_SIZE) == (i % 8 != 7));
+        }
+        CHECK_EQ(put_user_u32(a, 0x600df00d), 0);
+        CHECK_MEM(phys_to_virt(sim_device_memory()), disk, 4); /* the copy was written to */
+        /* What is one mapping's is read by the other. */
+        struct page *p;
+        CHECK_EQ(mapping_get(&other, 2, false, &p), 0);
+        CHECK(page_phys(p) != sim_device_memory() + 2 * PAGE_SIZE);
+        CHECK_MEM(page_virt(p), disk + 2 * PAGE_SIZE, PAGE_SIZE);
+        page_put(p);
+        end_space(as);
+        mapping_done(&m);
+        mapping_done(&other);
+        if (round > 0) /* the struct pages stay */
+            CHECK_EQ(free_memory(), before);
+        CHECK(reads > 0 && reads <= 5);
+    }
 }

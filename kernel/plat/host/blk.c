@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "kern/bh.h"
 #include "kern/blkdev.h"
+#include "kern/page.h"
 #include "kern/slab.h"
 
 struct host_blk {
@@ -82,6 +83,10 @@ int host_blk_add(const struct host_device *h)
     b->blk.driver = b;
     b->blk.size_bytes = h->size_bytes / 512 * 512;
     b->blk.read_only = (h->flags & HOST_READ_ONLY) != 0;
+    u64 len;
+    paddr_t memory = host_disk_memory(b->fd, &len);
+    if (memory != 0 && page_add_device(memory, len) == 0)
+        b->blk.direct = memory;
     fmt_snprintf(b->blk.name, sizeof(b->blk.name), "vd%c", 'a' + (int)(count++ % 26));
     str_copy(b->blk.serial, h->name, sizeof(b->blk.serial));
     blkdev_register(&b->blk);

@@ -31,6 +31,7 @@
 #define R_X86_64_RELATIVE 8 /* System V ABI, 4.4.1 */
 #define LINUX_TASK_SIZE 0x7ffffffff000UL
 #define MAX_MEMORY (256UL << 30)
+#define MAX_DISK (4UL << 30)
 #define IMAGE_MAX (64UL << 20)
 #define BOOT_TEXT_MAX (4UL << 20)
 
@@ -137,9 +138,28 @@ EARLY static const char *check_block(const struct host_boot *b)
         return "the boot block contradicts itself";
     if (end_of_texts(b) + (u64)(kernel_end - data_start) + HUGE_SIZE > b->memory_bytes)
         return "too little memory for the kernel";
-    if ((u64)text_start < PLAT_USER_MAX + PLAT_KVMAP_SIZE + MAX_MEMORY + IMAGE_MAX)
+    if ((u64)text_start < PLAT_USER_MAX + PLAT_KVMAP_SIZE + MAX_MEMORY + MAX_DISK + IMAGE_MAX)
         return "Linux put the kernel image too low (is the stack's limit above 8 MiB?)";
     return NULL;
+}
+
+/* Map the root image behind the memory (with a gap, so that no run of pages leads from one to the other), if programs may
+ * execute from where it lies. */
+EARLY static void map_disk(struct host_map *m, const struct host_boot *b)
+{
+    const struct host_device *d = &b->devices[0];
+    if (b->ndevices == 0 || d->kind != HOST_BLOCK || !(d->flags & HOST_READ_ONLY) || d->size_bytes > MAX_DISK)
+        return;
+    u64 pa = b->memory_bytes + HUGE_SIZE, at = m->direct + pa, len = ALIGN_DOWN(d->size_bytes, PAGE_SIZE);
+    for (long prot = PROT_READ | PROT_EXEC; len != 0; prot = PROT_READ) {
+        if (host_call(__NR_mmap, at, len, prot, (long)(MAP_SHARED | MAP_FIXED), (long)HOST_FD_FIRST_DEVICE, 0L) != (long)at)
+            return;
+        if (prot == PROT_READ)
+            break;
+    }
+    m->disk_phys = pa;
+    m->disk_end = pa + len;
+    m->disk_fd = HOST_FD_FIRST_DEVICE;
 }
 
 static void late_boot(void);
@@ -154,16 +174,17 @@ EARLY void host_boot_early(const u64 *stack)
     if (wrong != NULL)
         host_fatal(wrong);
     u64 window = PLAT_USER_MAX + HUGE_SIZE, top = ALIGN_DOWN((u64)text_start, HUGE_SIZE) - HUGE_SIZE;
-    u64 middle = window + PLAT_KVMAP_SIZE + (top - window - PLAT_KVMAP_SIZE - b->memory_bytes) / 2;
+    u64 middle = window + PLAT_KVMAP_SIZE + (top - window - PLAT_KVMAP_SIZE - b->memory_bytes - MAX_DISK) / 2;
     struct host_map m = {
         .kvmap = random_place(window, middle, PLAT_KVMAP_SIZE),
-        .direct = random_place(middle, top, b->memory_bytes),
+        .direct = random_place(middle, top, b->memory_bytes + HUGE_SIZE + MAX_DISK),
         .image = (u64)data_start,
         .image_end = (u64)kernel_end,
         .image_phys = end_of_texts(b),
     };
     if (map(m.direct, b->memory_bytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE, 0) == 0)
         host_fatal("cannot map the memory");
+    map_disk(&m, b);
     u64 *to = (u64 *)(m.direct + m.image_phys);
     for (const u64 *from = (const u64 *)data_start; from < (const u64 *)data_end;)
         *to++ = *from++;
@@ -184,7 +205,7 @@ EARLY void host_boot_early(const u64 *stack)
 static void unmap_rest(void)
 {
     const u64 ours[][2] = {
-        { host_map.direct, host_map.direct + host_boot->memory_bytes },
+        { host_map.direct, host_map.direct + MAX(host_boot->memory_bytes, host_map.disk_end) },
         { (u64)text_start, (u64)kernel_end },
     };
     u64 at = PLAT_USER_MIN;
@@ -268,6 +289,14 @@ static void late_boot(void)
     ((char *)phys_to_virt(host_boot->cmdline_offset))[host_boot->cmdline_len] = '\0';
     host_sandbox();
     kernel_main();
+}
+
+paddr_t host_disk_memory(int fd, u64 *ret_len_bytes)
+{
+    if (host_map.disk_phys == 0 || fd != host_map.disk_fd)
+        return 0;
+    *ret_len_bytes = host_map.disk_end - host_map.disk_phys;
+    return host_map.disk_phys;
 }
 
 const struct plat_boot_info *plat_boot_info(void) { return &boot_info; }

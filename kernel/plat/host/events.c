@@ -20,10 +20,12 @@
 #include "kern/log.h"
 #include "kern/timer.h"
 #include "plat/layout.h"
+#include "tlb.h"
 
 #define SPIN_MIN_NS 0u
 #define SPIN_MAX_NS 50000u
 #define TICK_NS 1000000u
+#define TRIM_NS 1000000000u
 
 static struct host_source *sources[HOST_MAX_SOURCES];
 static unsigned nsources;
@@ -122,6 +124,15 @@ again_sometimes:;
     return false;
 }
 
+static void trim(u64 now)
+{
+    static u64 next_ns = TRIM_NS;
+    if (now < next_ns)
+        return;
+    next_ns = now + TRIM_NS;
+    host_disk_trim();
+}
+
 void plat_idle(void)
 {
     struct percpu *cpu = this_cpu();
@@ -131,6 +142,7 @@ void plat_idle(void)
         if (!spin(due) && cpu->plat.pending == 0) {
             now = plat_now_ns();
             host_clock_refine(now);
+            trim(now);
             poll_sources(due == NEVER_NS ? NEVER_NS : due > now ? due - now : 0);
         }
         if (cpu->plat.timer_want_ns <= plat_now_ns())

@@ -71,5 +71,7 @@ void host_sandbox(void);
 
 /* Stop with a message for the person who started the instance. */
 NORETURN void host_fatal(const char *text);
+/* Where the disk with this descriptor lies in the direct map; 0 = it is not mapped. */
+paddr_t host_disk_memory(int fd, u64 *ret_len_bytes);
 
 #endif

@@ -32,37 +32,43 @@ struct check {
 };
 struct allowed_call {
     u16 nr;
+    bool of_memory; /* mmap: when argument 4 is the memory file; else the next entry is asked */
     struct check checks[MAX_CHECKS + 1];
 };
 
 #define FD_DEVICES 0xfe /* pseudo argument: argument 0 is a device's descriptor or the console's */
-#define NOT_BOTH 0xfd   /* pseudo argument: argument 2 has not both bits of value */
+#define FD_DISK 0xfd    /* pseudo argument: argument 4 is the descriptor of the mapped root image */
 #define END { NO_MORE, 0, 0 }
 
 /* Common ones first: each costs what stands before it. */
 static const struct allowed_call allowed[] = {
-    { __NR_read, { { FD_DEVICES, 0, 0 }, END } },
-    { __NR_write, { { FD_DEVICES, 0, 0 }, END } },
-    { __NR_readv, { { FD_DEVICES, 0, 0 }, END } },
-    { __NR_writev, { { FD_DEVICES, 0, 0 }, END } },
-    { __NR_ppoll, { END } },
+    { __NR_read, .checks = { { FD_DEVICES, 0, 0 }, END } },
+    { __NR_write, .checks = { { FD_DEVICES, 0, 0 }, END } },
+    { __NR_readv, .checks = { { FD_DEVICES, 0, 0 }, END } },
+    { __NR_writev, .checks = { { FD_DEVICES, 0, 0 }, END } },
+    { __NR_ppoll, .checks = { END } },
     { __NR_mmap,
-      { { 2, ~(u32)(PROT_READ | PROT_WRITE | PROT_EXEC), 0 },
-        { 3, ~(u32)MAP_POPULATE, MAP_SHARED | MAP_FIXED },
-        { 4, ~0u, HOST_FD_MEMORY },
-        END } },
-    { __NR_munmap, { END } },
-    { __NR_timer_settime, { { 0, ~0u, 0 }, { 1, ~0u, 0 }, END } },
-    { __NR_clock_gettime, { { 0, ~1u, 0 }, END } }, /* CLOCK_REALTIME, CLOCK_MONOTONIC */
-    { __NR_preadv, { { FD_DEVICES, 0, 0 }, END } },
-    { __NR_pwritev, { { FD_DEVICES, 0, 0 }, END } },
-    { __NR_pread64, { { FD_DEVICES, 0, 0 }, END } },
-    { __NR_pwrite64, { { FD_DEVICES, 0, 0 }, END } },
-    { __NR_fdatasync, { { FD_DEVICES, 0, 0 }, END } },
-    { __NR_fallocate, { { 0, ~0u, HOST_FD_MEMORY }, { 1, ~0u, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE }, END } },
-    { __NR_getrandom, { { 2, ~0u, 0 }, END } },
-    { __NR_rt_sigreturn, { END } },
-    { __NR_exit_group, { END } },
+      .of_memory = true,
+      .checks = { { 2, ~(u32)(PROT_READ | PROT_WRITE | PROT_EXEC), 0 },
+                  { 3, ~(u32)MAP_POPULATE, MAP_SHARED | MAP_FIXED },
+                  END } },
+    { __NR_mmap,
+      .checks = { { 2, ~(u32)(PROT_READ | PROT_EXEC), 0 },
+                  { 3, ~(u32)MAP_POPULATE, MAP_SHARED | MAP_FIXED },
+                  { FD_DISK, 0, 0 },
+                  END } },
+    { __NR_munmap, .checks = { END } },
+    { __NR_timer_settime, .checks = { { 0, ~0u, 0 }, { 1, ~0u, 0 }, END } },
+    { __NR_clock_gettime, .checks = { { 0, ~1u, 0 }, END } }, /* CLOCK_REALTIME, CLOCK_MONOTONIC */
+    { __NR_preadv, .checks = { { FD_DEVICES, 0, 0 }, END } },
+    { __NR_pwritev, .checks = { { FD_DEVICES, 0, 0 }, END } },
+    { __NR_pread64, .checks = { { FD_DEVICES, 0, 0 }, END } },
+    { __NR_pwrite64, .checks = { { FD_DEVICES, 0, 0 }, END } },
+    { __NR_fdatasync, .checks = { { FD_DEVICES, 0, 0 }, END } },
+    { __NR_fallocate, .checks = { { 0, ~0u, HOST_FD_MEMORY }, { 1, ~0u, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE }, END } },
+    { __NR_getrandom, .checks = { { 2, ~0u, 0 }, END } },
+    { __NR_rt_sigreturn, .checks = { END } },
+    { __NR_exit_group, .checks = { END } },
 };
 
 #define MAX_PROGRAM 256
@@ -89,7 +95,7 @@ static void want_equal(u32 k)
 
 static void want_check(const struct check *c)
 {
-    u8 arg = c->arg == FD_DEVICES ? 0 : c->arg;
+    u8 arg = c->arg == FD_DEVICES ? 0 : c->arg == FD_DISK ? 4 : c->arg;
     load((u32)offsetof(struct seccomp_data, args) + 8u * arg + 4);
     want_equal(0);
     load((u32)offsetof(struct seccomp_data, args) + 8u * arg);
@@ -98,6 +104,10 @@ static void want_check(const struct check *c)
         emit(BPF_JMP | BPF_JGE | BPF_K, HOST_FD_FIRST_DEVICE, 0, 1);
         emit(BPF_JMP | BPF_JGE | BPF_K, HOST_FD_FIRST_DEVICE + host_boot->ndevices, 0, 1);
         answer(SECCOMP_RET_KILL_PROCESS);
+        return;
+    }
+    if (c->arg == FD_DISK) {
+        want_equal(host_map.disk_phys != 0 ? (u32)host_map.disk_fd : ~0u);
         return;
     }
     if (c->mask != ~0u)
@@ -114,16 +124,26 @@ static void want_not_both(u32 bits)
     answer(SECCOMP_RET_KILL_PROCESS);
 }
 
-/* Does the call come from behind the instruction that ends at `end`? Else go on with what follows, `skip` instructions. */
 static void emit_allowed(const struct allowed_call *a)
 {
-    unsigned jump = length;
+    unsigned jump = length, memory = 0;
     emit(BPF_JMP | BPF_JEQ | BPF_K, a->nr, 0, 0);
+    if (a->of_memory) {
+        load((u32)offsetof(struct seccomp_data, args) + 8u * 4 + 4);
+        want_equal(0);
+        load((u32)offsetof(struct seccomp_data, args) + 8u * 4);
+        memory = length;
+        emit(BPF_JMP | BPF_JEQ | BPF_K, HOST_FD_MEMORY, 0, 0);
+    }
     for (const struct check *c = a->checks; c->arg != NO_MORE; c++)
         want_check(c);
-    if (a->nr == __NR_mmap)
+    if (a->of_memory)
         want_not_both(PROT_WRITE | PROT_EXEC);
     answer(SECCOMP_RET_ALLOW);
+    if (memory != 0) {
+        program[memory].jf = (u8)(length - memory - 1);
+        load((u32)offsetof(struct seccomp_data, nr));
+    }
     program[jump].jf = (u8)(length - jump - 1);
 }
 

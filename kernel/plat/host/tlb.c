@@ -79,12 +79,15 @@ static u64 extend(const u64 *pte, s64 step, u64 max)
 }
 
 /* The file's pages are brought along: a fault on each would cost more than the memory, which the kernel has given away already. */
-static bool map_run(u64 va, paddr_t pa, u64 len, int prot)
+static void map_run(u64 va, paddr_t pa, u64 len, int prot)
 {
+    bool disk = pa >= host_map.disk_phys && pa < host_map.disk_end;
+    long fd = disk ? host_map.disk_fd : HOST_FD_MEMORY;
+    u64 offset = disk ? pa - host_map.disk_phys : pa;
     for (unsigned tries = 0; tries < 2; tries++) {
-        long r = host_call(__NR_mmap, va, len, (long)prot, (long)(MAP_SHARED | MAP_FIXED | MAP_POPULATE), (long)HOST_FD_MEMORY, pa);
+        long r = host_call(__NR_mmap, va, len, (long)prot, (long)(MAP_SHARED | MAP_FIXED | MAP_POPULATE), fd, offset);
         if (r == (long)va)
-            return true;
+            return;
         if (r != -ENOMEM)
             panic("mmap of %#llx, %llu bytes: Linux says %ld", (unsigned long long)va, (unsigned long long)len, r);
         drop_all();
@@ -182,4 +185,11 @@ int plat_kmap(void *kva, paddr_t pa, size_t len_bytes, unsigned prot)
 }
 
 void plat_kunmap(void *kva, size_t len_bytes) { unmap((u64)kva, len_bytes); }
+
+void host_disk_trim(void)
+{
+    if (host_map.disk_phys != 0)
+        host_call(__NR_mmap, phys_to_virt(host_map.disk_phys), host_map.disk_end - host_map.disk_phys, (long)PROT_READ,
+                  (long)(MAP_SHARED | MAP_FIXED), (long)host_map.disk_fd, 0L);
+}
 volatile void *plat_map_device(paddr_t pa, size_t len_bytes) { return NULL; }

@@ -25,12 +25,15 @@
 
 static int ram_fd = -1;
 
+paddr_t sim_device_memory(void) { return ALIGN_UP(sim_config.ram_bytes, PAGE_SIZE << PAGE_MAX_ORDER); }
+
 void sim_memory_init(void)
 {
+    u64 all = sim_device_memory() + SIM_DEVICE_BYTES;
     ram_fd = memfd_create("drupe-sim", MFD_CLOEXEC);
-    if (ram_fd < 0 || ftruncate(ram_fd, (off_t)sim_config.ram_bytes) != 0)
+    if (ram_fd < 0 || ftruncate(ram_fd, (off_t)all) != 0)
         panic("memory file");
-    void *ram = mmap((void *)SIM_RAM_BASE, sim_config.ram_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+    void *ram = mmap((void *)SIM_RAM_BASE, all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
                      ram_fd, 0);
     void *range = mmap((void *)PLAT_KVMAP_START, PLAT_KVMAP_END - PLAT_KVMAP_START, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -142,7 +145,7 @@ static void check_range(uaddr_t va, size_t len_bytes)
 int plat_map(struct plat_aspace *as, uaddr_t va, paddr_t pa, size_t len_bytes, unsigned prot)
 {
     check_range(va, len_bytes);
-    ASSERT(IS_ALIGNED(pa, PAGE_SIZE) && pa + len_bytes <= sim_config.ram_bytes);
+    ASSERT(IS_ALIGNED(pa, PAGE_SIZE) && pa + len_bytes <= sim_device_memory() + SIM_DEVICE_BYTES);
     bool large = (prot & MAP_HUGE) != 0;
     u64 step = large ? HUGE_SIZE : PAGE_SIZE;
     ASSERT(!large || (IS_ALIGNED(va, HUGE_SIZE) && IS_ALIGNED(pa, HUGE_SIZE) && IS_ALIGNED(len_bytes, HUGE_SIZE)));

@@ -23,6 +23,7 @@
 
 static struct host_boot block = { .ndevices = 2 };
 const struct host_boot *host_boot = &block;
+struct host_map host_map = { .disk_phys = 1, .disk_fd = 5 };
 
 __asm__(".globl host_call, host_call_end, host_wait_end\n"
         "host_call:\n"
@@ -163,7 +164,11 @@ static void arguments(void)
     expect("mmap anonymous", KILLED, (struct attempt){ __NR_mmap, { at, 4096, PROT_READ, FIXED | MAP_ANONYMOUS, HOST_FD_MEMORY, 0 } });
     expect("mmap locked", KILLED, (struct attempt){ __NR_mmap, { at, 4096, PROT_READ, FIXED | MAP_LOCKED, HOST_FD_MEMORY, 0 } });
     expect("mmap without a fixed place", KILLED, (struct attempt){ __NR_mmap, { 0, 4096, PROT_READ, MAP_SHARED, HOST_FD_MEMORY, 0 } });
-    expect("mmap of a device", KILLED, (struct attempt){ __NR_mmap, { at, 4096, PROT_READ, FIXED, HOST_FD_FIRST_DEVICE, 0 } });
+    expect("mmap of the root image", PASSED, (struct attempt){ __NR_mmap, { at, 4096, PROT_READ | PROT_EXEC, FIXED, 5, 0 } });
+    expect("mmap of the root image, writable", KILLED, (struct attempt){ __NR_mmap, { at, 4096, PROT_READ | PROT_WRITE, FIXED, 5, 0 } });
+    expect("mmap of the root image, private", KILLED, (struct attempt){ __NR_mmap, { at, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, 5, 0 } });
+    expect("mmap of descriptor 5 and more", KILLED, (struct attempt){ __NR_mmap, { at, 4096, PROT_READ, FIXED, 5 | HIGH, 0 } });
+    expect("mmap of another device", KILLED, (struct attempt){ __NR_mmap, { at, 4096, PROT_READ, FIXED, HOST_FD_FIRST_DEVICE, 0 } });
     expect("mmap of descriptor -1", KILLED, (struct attempt){ __NR_mmap, { at, 4096, PROT_READ, FIXED, -1, 0 } });
     static const long moving[] = { __NR_read, __NR_write, __NR_readv, __NR_writev, __NR_preadv, __NR_pwritev, __NR_pread64,
                                    __NR_pwrite64, __NR_fdatasync };

@@ -31,6 +31,9 @@ struct host_map {
     u64 image;      /* data and bss of the kernel image: virtual, */
     u64 image_end;
     u64 image_phys; /* physical */
+    u64 disk_phys;  /* the root image's file, mapped behind the memory; 0 = not */
+    u64 disk_end;
+    int disk_fd;
 };
 extern struct host_map host_map;
 

@@ -26,6 +26,10 @@ struct sim_config {
 /* Boot once, from the host's stack; later calls do nothing. NULL = defaults and the
  * environment (DRUPE_SEED, DRUPE_CPUS, DRUPE_MEM in MiB, DRUPE_VERBOSE). */
 void sim_init_once(const struct sim_config *config);
+
+/* Memory behind the RAM, as a device has it (kern/page.h): its physical address. */
+#define SIM_DEVICE_BYTES (1UL << 20)
+paddr_t sim_device_memory(void);
 /* Run fn(arg) on a fresh kernel thread and come back when it has returned and the
  * machine is idle. From the host's stack, after sim_init_once(). Fuzz targets call it once per input. */
 void sim_run(void (*fn)(void *), void *arg);
