@@ -18,7 +18,7 @@ import sys
 OWNER = {
     'core': 'types atomic log lock bh wait poll timer work random percpu trap plat arch device core',
     'trace': 'trace symbols counters',
-    'mm': 'page slab uio uaccess pagecache addrspace',
+    'mm': 'page slab uio uaccess pagecache addrspace callsite',
     'sched': 'thread futex',
     'dev': 'netdev blkdev chardev pkt vnet_hdr',
     'fs': 'vfs',

@@ -58,6 +58,8 @@ void help_run(void)
           "  --gconv             put the C library's character set converters into the image\n"
           "Other:\n"
           "  --rm                accepted: nothing of an instance stays when it ends\n"
+          "  --no-patch          leave the program's text alone: system calls stay traps instead of\n"
+          "                      becoming jumps, for programs that read their own instructions\n"
           "  -V, --verbose       say what was chosen and why, and show the console\n"
           "\n"
           "^C and SIGTERM are passed on to the program; if it has not ended after 10 seconds, or\n"

@@ -25,6 +25,7 @@
 enum {
     OPT_ADD = 256,
     OPT_NO_PACKAGE,
+    OPT_NO_PATCH,
     OPT_GCONV,
     OPT_NAME,
     OPT_ON,
@@ -48,6 +49,7 @@ static const struct option options[] = {{"interactive", no_argument, NULL, 'i'},
                                         {"workdir", required_argument, NULL, 'w'},
                                         {"user", required_argument, NULL, 'u'},
                                         {"verbose", no_argument, NULL, 'V'},
+                                        {"no-patch", no_argument, NULL, OPT_NO_PATCH},
                                         {"add", required_argument, NULL, OPT_ADD},
                                         {"no-package", no_argument, NULL, OPT_NO_PACKAGE},
                                         {"gconv", no_argument, NULL, OPT_GCONV},
@@ -71,7 +73,7 @@ struct run {
     struct process_options process;
     struct port ports[MAX_PORTS];
     const char *on, *machine, *ip, *dns, *entrypoint;
-    bool interactive;
+    bool interactive, no_patch;
 };
 
 static int parse_net(struct run *r, const char *text, struct error *err)
@@ -125,6 +127,9 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         break;
     case 'V':
         verbose = true;
+        break;
+    case OPT_NO_PATCH:
+        r->no_patch = true;
         break;
     case OPT_ADD:
         strv_add(&r->image.add, optarg);
@@ -334,6 +339,7 @@ static int make_config(const struct run *r, const struct source *s, const char *
     if (result < 0 || apply_network(r, c, err) < 0)
         return -1;
     config_set_annotation(c, ANN_VERBOSE, verbose ? "1" : NULL);
+    config_set_annotation(c, ANN_NO_PATCH, r->no_patch ? "1" : NULL);
     return apply_terminal(r, c);
 }
 

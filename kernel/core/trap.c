@@ -26,7 +26,7 @@ static void no_exit_work(struct trap_frame *frame)
     panic_frame(frame, "no handler for exit work");
 }
 
-struct trap_handlers trap_handlers = { no_page_fault, no_program_trap, no_syscall, no_exit_work };
+struct trap_handlers trap_handlers = { no_page_fault, no_program_trap, no_syscall, no_exit_work, no_syscall };
 
 static const char *const kind_names[TRAP_NR] = {
     [TRAP_PAGE] = "page fault",         [TRAP_DIVIDE] = "division error", [TRAP_OVERFLOW] = "overflow",

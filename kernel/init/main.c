@@ -20,6 +20,7 @@
 #include "kern/futex.h"
 #include "kern/log.h"
 #include "kern/pagecache.h"
+#include "kern/percpu.h"
 #include "kern/pkt.h"
 #include "kern/random.h"
 #include "kern/slab.h"
@@ -208,6 +209,14 @@ static u64 memory_in_use_kib(void)
     return (m.total_pages - m.free_pages - m.cache_pages) * (PAGE_SIZE / 1024);
 }
 
+static u64 stat_sum(enum cpu_stat which)
+{
+    u64 sum = 0;
+    for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++)
+        sum += percpu_table[i]->stats[which];
+    return sum;
+}
+
 static bool verbose;
 static u64 in_use_before_kib;
 
@@ -217,6 +226,10 @@ static void program_ended(const struct program_end *end, const char *report)
         char text[120];
         fmt_snprintf(text, sizeof(text), "memory in use without the page cache: %lu KiB before the program, %lu KiB behind it",
                      (unsigned long)in_use_before_kib, (unsigned long)memory_in_use_kib());
+        control_notice(text);
+        fmt_snprintf(text, sizeof(text), "system calls: %lu by jump, %lu by trap; %lu call sites replaced",
+                     (unsigned long)stat_sum(STAT_CALLS_GATE), (unsigned long)stat_sum(STAT_CALLS_TRAPPED),
+                     (unsigned long)stat_sum(STAT_CALL_SITES));
         control_notice(text);
     }
     vfs_sync_all();

@@ -454,6 +454,7 @@ void linux_exit_work(struct trap_frame *f)
     struct process *p = t->proc;
     struct sighand *h = p->sighand;
 
+    FRAME_PC(f) = callsite_original(t->thread->as, FRAME_PC(f));
     atomic_and(&t->thread->exit_work, ~(EXIT_SIGNAL | EXIT_TRACE));
     for (;;) {
         struct ksiginfo info;
@@ -496,6 +497,27 @@ void linux_exit_work(struct trap_frame *f)
 
 /* --- faults ------------------------------------------------------------------------------ */
 
+/* Did the program trap only because a system call of it is a jump? Then it goes on; a trap of its own, in an
+ * instruction that lies in a thunk now, is made to look as if it had happened in its place. */
+static bool call_site_trap(struct trap_frame *f, const struct trap_info *info)
+{
+    struct addrspace *as = current_thread()->as;
+    uaddr_t pc = FRAME_PC(f), again = info->kind == TRAP_ILLEGAL ? callsite_resume(as, pc) : 0;
+    if (again != 0) {
+        FRAME_PC(f) = again;
+        return true;
+    }
+    uaddr_t own = callsite_original(as, pc);
+    if (own == pc)
+        return false;
+    FRAME_PC(f) = own;
+    if (info->kind == TRAP_DEBUG) { /* a single step shows the original instructions */
+        callsite_undo(as, own);
+        return true;
+    }
+    return info->kind == TRAP_PAGE && info->addr == pc; /* the program has mapped something over the thunk */
+}
+
 static int segv_code(u64 addr)
 {
     struct addrspace *as = current_thread()->as;
@@ -511,6 +533,8 @@ void linux_program_trap(struct trap_frame *f, const struct trap_info *info, int 
 {
     struct task *t = current_task();
     struct ksiginfo i = {.signo = SIGSEGV, .code = SI_KERNEL};
+    if (call_site_trap(f, info))
+        return;
     t->fault_addr = info->addr;
     switch (info->kind) {
     case TRAP_PAGE:

@@ -9,7 +9,7 @@
 #include "base/fmt.h"
 #include "base/str.h"
 
-bool linux_verbose;
+bool linux_verbose, patch_calls;
 char uts_hostname[65] = "drupe", uts_domainname[65] = "(none)";
 
 struct first {
@@ -29,6 +29,7 @@ static u64 fsize_limit(void)
 void linux_init(void)
 {
     trap_handlers.syscall = linux_syscall;
+    trap_handlers.syscall_trapped = linux_syscall_trapped;
     trap_handlers.exit_work = linux_exit_work;
     trap_handlers.program_trap = linux_program_trap;
     vfs_fsize_limit = fsize_limit;
@@ -158,6 +159,7 @@ int linux_start(const struct program_spec *spec, void (*ended)(const struct prog
         return -EINVAL;
     }
     linux_verbose = spec->verbose;
+    patch_calls = !spec->no_patch && plat_call_gate() != 0;
     if (spec->hostname != NULL && spec->hostname[0] != '\0')
         str_copy(uts_hostname, spec->hostname, sizeof uts_hostname);
     int r = process_create(NULL, &p);

@@ -8,6 +8,7 @@
 #include "arch_linux.h"
 #include "base/fmt.h"
 #include "base/str.h"
+#include "kern/percpu.h"
 
 static s64 syscall_missing(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 static s64 syscall_unknown(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
@@ -109,6 +110,16 @@ size_t linux_missing_calls(char *buf, size_t size)
                                   missing_calls[i].count);
     }
     return n;
+}
+
+/* A call that came by trap: the site's next one may come as a jump. Not so rt_sigreturn(2): unwinders and debuggers
+ * know a signal's return by the bytes of the site. */
+void linux_syscall_trapped(struct trap_frame *f)
+{
+    cpu_stat_inc(STAT_CALLS_TRAPPED);
+    if (patch_calls && FRAME_SYSCALL_NR(f) != NR_rt_sigreturn)
+        callsite_trapped(current_thread()->as, f);
+    linux_syscall(f);
 }
 
 void linux_syscall(struct trap_frame *f)

@@ -29,6 +29,7 @@
 #include "base/list.h"
 #include "kern/addrspace.h"
 #include "kern/atomic.h"
+#include "kern/callsite.h"
 #include "kern/linux.h"
 #include "kern/lock.h"
 #include "kern/log.h"
@@ -170,6 +171,7 @@ static inline bool capable(unsigned cap) { return cred_capable(current_cred(), c
 extern struct spinlock process_list_lock;
 extern struct list process_list;
 extern bool linux_verbose;
+extern bool patch_calls; /* kern/callsite.h */
 extern char uts_hostname[65], uts_domainname[65]; /* process_list_lock; read without */
 extern u32 pid_max;
 
@@ -311,6 +313,7 @@ char *crash_report(const struct trap_frame *f, const struct ksiginfo *info);
 /* syscall.c: count the call being made as missing (a part of it that is). */
 void syscall_count_missing(void);
 void linux_syscall(struct trap_frame *f);
+void linux_syscall_trapped(struct trap_frame *f);
 
 /* --- shared helpers of the sys_*.c files ---------------------------------------------------- */
 /* An extensible structure (openat2, clone3): what the kernel does not know must be zero (-E2BIG). */

@@ -197,6 +197,7 @@ int signal_push_frame(struct trap_frame *f, const struct ksigaction *act, const 
     f->rdx = at + offsetof(struct rt_frame, uc);
     f->rax = 0;
     f->rip = act->handler;
+    frame_leave_gate(f);
     f->rsp = at;
     f->rflags &= ~(RFLAGS_DF | RFLAGS_TF | RFLAGS_RF);
     fresh_fpu(current_thread()); /* a full x87 stack or unmasked exceptions are not for the handler */
@@ -222,6 +223,7 @@ int signal_pop_frame(struct trap_frame *f)
     f->rdi = mc->rdi, f->rsi = mc->rsi, f->rbp = mc->rbp, f->rbx = mc->rbx;
     f->rdx = mc->rdx, f->rax = mc->rax, f->rcx = mc->rcx;
     f->rsp = mc->rsp, f->rip = mc->rip;
+    frame_leave_gate(f);
     f->rflags = (mc->rflags & RFLAGS_USER) | RFLAGS_IF | RFLAGS_FIXED;
     arch_frame_leave_syscall(f);
     struct abi_stack *s = &frame.uc.stack;
@@ -248,6 +250,7 @@ void arch_init_program_frame(struct trap_frame *f, uaddr_t pc, uaddr_t sp)
 void arch_set_clone_frame(struct trap_frame *f, u64 stack)
 {
     f->rax = 0;
+    frame_leave_gate(f); /* thunks are not inherited by another address space */
     if (stack != 0)
         f->rsp = stack;
     f->orig_rax = (u64)-1;
@@ -267,6 +270,7 @@ void arch_restart_syscall(struct trap_frame *f, u64 nr)
 {
     f->rax = nr;
     f->rip -= 2; /* the instruction itself */
+    frame_leave_gate(f);
 }
 
 int arch_fpu_code(bool simd)

@@ -99,6 +99,7 @@ void addrspace_put(struct addrspace *as)
     if (as == NULL || !ref_put(&as->refs))
         return;
     unmap_all(as);
+    callsite_done(as);
     plat_aspace_done(&as->plat);
     kmem_free(as_cache, as);
 }
@@ -119,6 +120,12 @@ static int page_for_copy(struct vma *v, uaddr_t va, bool write, struct page **re
         if (p != NULL)
             page_get(p);
         spin_unlock_bh(&as->pt_lock);
+        if (p != NULL && (p->flags & PG_PATCHED)) { /* readers see what the file has, writers what it will have */
+            page_put(p);
+            if (write)
+                continue;
+            return mapping_get(v->mapping, vma_index(v, va), false, ret_page);
+        }
         if (p != NULL) {
             *ret_page = p;
             return 0;

@@ -61,6 +61,15 @@ bool vma_may_write_now(const struct vma *v); /* may mapped pages of v be given t
 /* Make va accessible. as->lock held. `force` ignores the area's rights (debuggers). */
 int fault_in(struct vma *v, uaddr_t va, unsigned access, bool force);
 
+/* callsite.c: as->lock held, for writing but in the first two */
+void callsite_drop_page(struct addrspace *as, uaddr_t va);                /* if it is a patched one */
+void callsite_restore(struct addrspace *as, uaddr_t start, uaddr_t end);  /* original text in the range */
+void callsite_forget(struct addrspace *as, uaddr_t start, uaddr_t end);   /* text in the range has gone */
+bool callsite_is_thunks(const struct vma *v);
+void callsite_retire(struct vma *v); /* an area of thunks, or part of it, is about to go */
+void callsite_trim(struct addrspace *as);
+void callsite_done(struct addrspace *as); /* nothing is mapped any more */
+
 extern const struct vma_ops anon_shared_ops;
 int anon_shared_create(u64 len_bytes, struct map_request *req); /* fills in mapping, object and ops */
 

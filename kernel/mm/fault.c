@@ -152,6 +152,11 @@ static int fault_present(struct vma *v, uaddr_t va, paddr_t pa, unsigned hw, uns
         spin_unlock_bh(&as->pt_lock);
         return -EFAULT;
     }
+    if ((access & TRAP_WRITE) && (p->flags & PG_PATCHED)) { /* what is written to is the file's page */
+        spin_unlock_bh(&as->pt_lock);
+        callsite_drop_page(as, va);
+        return AGAIN;
+    }
     bool shared = v->flags & VMA_SHARED;
     bool own = p->kind == PAGE_ANON && ref_count(&p->refs) == 1;
     if (!(access & TRAP_WRITE)) {

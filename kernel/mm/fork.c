@@ -27,6 +27,8 @@ static bool share_pages(void *ctx, uaddr_t va, paddr_t pa, size_t len_bytes)
     struct page *p = counted_page(pa);
     if (p == NULL)
         return true; /* the kernel's own, always there */
+    if (p->flags & PG_PATCHED)
+        return false; /* the copy has no thunks: it begins with the original text */
     u64 n = len_bytes >> PAGE_SHIFT;
     if (p->kind == PAGE_ANON) {
         to->rss_anon += n;

@@ -32,8 +32,12 @@ int as_unmap_locked(struct addrspace *as, uaddr_t start, uaddr_t end)
     while (v != NULL && v->start < end) {
         struct vma *next = as_next(v);
         uaddr_t from = MAX(v->start, start), to = MIN(v->end, end);
+        if (callsite_is_thunks(v))
+            callsite_retire(v);
         if ((err = as_zap(as, from, to)) != 0)
             return err;
+        if (v->mapping != NULL && !(v->flags & VMA_SHARED))
+            callsite_forget(as, from, to);
         if (from > v->start)
             vma_resize(v, v->start, from);
         else if (to < v->end)
@@ -42,6 +46,7 @@ int as_unmap_locked(struct addrspace *as, uaddr_t start, uaddr_t end)
             vma_unlink(v);
         v = next;
     }
+    callsite_trim(as);
     return 0;
 }
 
@@ -175,6 +180,8 @@ static int protect_area(struct vma *v, u32 prot)
 {
     struct addrspace *as = v->as;
     u32 old = v->prot;
+    if (prot & MAP_WRITE)
+        callsite_restore(as, v->start, v->end);
     vma_set_prot(v, prot);
     spin_lock_bh(&as->pt_lock);
     int err = plat_protect(&as->plat, v->start, v->end - v->start, hw_rights(v, 0, vma_may_write_now(v)));
@@ -192,7 +199,7 @@ static int protect_locked(struct addrspace *as, uaddr_t start, uaddr_t end, u32 
     uaddr_t at = start;
     int err;
     for (; at < end; v = as_next(v)) {
-        if (v == NULL || v->start > at)
+        if (v == NULL || v->start > at || callsite_is_thunks(v)) /* where thunks are, the program knows of nothing */
             return -ENOMEM;
         uaddr_t to = MIN(v->end, end);
         if (v->prot != prot) {

@@ -82,6 +82,7 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
     n->pgoff = vma_index(v, old);
     if (v->ops != NULL && v->ops->open != NULL)
         v->ops->open(n);
+    callsite_restore(as, old, old + old_len); /* jumps lead nowhere from another place */
     vma_link(as, n);
     if (old_len != 0) {
         int err = move_pages(as, old, to, MIN(old_len, new_len));
@@ -94,6 +95,7 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
         }
         if (!keep_old) {
             as_zap(as, v->start, v->end); /* what lies beyond a smaller new size */
+            callsite_forget(as, v->start, v->end);
             vma_unlink(v);
         }
     }
@@ -122,7 +124,7 @@ static int remap_locked(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_
     struct vma *v = as_find(as, old, false);
     bool keep_old = flags & MREMAP_DONTUNMAP;
     int err;
-    if (v == NULL)
+    if (v == NULL || callsite_is_thunks(v))
         return -EFAULT;
     if (old_len == 0 && (!(v->flags & VMA_SHARED) || !(flags & MREMAP_MAYMOVE)))
         return -EINVAL;

@@ -26,6 +26,7 @@
 #include "kern/lock.h"
 #include "kern/plat.h"
 
+struct callsites;
 struct mapping;
 struct page;
 struct vma;
@@ -91,6 +92,7 @@ struct addrspace {
     u64 faults_minor, faults_major; /* relaxed: for getrusage */
     uaddr_t flip_page;          /* pt_lock: page whose write or execute right changed over last ... */
     u32 flip_count;             /* ... and how often in a row */
+    struct callsites *sites;    /* as->lock: patched system calls, kern/callsite.h; NULL = none yet */
 };
 
 #define AS_MAX_VMAS 65530 /* vm.max_map_count */

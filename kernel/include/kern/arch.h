@@ -60,6 +60,30 @@ u64 arch_fault_fixup(u64 pc);
 /* Call frames by walking tables or the frame chain: fills pcs[], returns count. */
 unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max);
 
+/* Call sites and thunks as bytes; kern/callsite.h says what they are for. */
+struct call_site {
+    uaddr_t start; /* first byte that a jump replaces; 0 = none */
+    uaddr_t back;  /* behind the system call */
+    u32 nr;
+    u8 kept;       /* length of the instruction at `back` where the jump covers it too, else 0 */
+};
+#define ARCH_CALL_SITE_BYTES 5u             /* that the jump replaces */
+#define ARCH_THUNK_BYTES 48u                /* room for any thunk */
+#define ARCH_THUNK_REACH ((s64)0x7ff00000)  /* from a site */
+/* The system call that ends at page[end], made with number nr, as a site: offsets in the page. False = it cannot be
+ * replaced without doubt. `page` is a page of unchanged text. */
+bool arch_call_site(const u8 *page, unsigned end, u64 nr, struct call_site *ret);
+/* May the thunk of s (addresses now) lie there? */
+bool arch_thunk_fits(const struct call_site *s, uaddr_t thunk);
+/* Write the thunk that is to run at `thunk`; gate_slot is the address of the word that holds plat_call_gate(),
+ * `original` the text at s->start. */
+void arch_thunk_write(u8 *code, uaddr_t thunk, uaddr_t gate_slot, const struct call_site *s, const u8 *original);
+void arch_call_site_patch(u8 *code, const struct call_site *s, uaddr_t thunk); /* code = the text at s->start */
+/* Where the program goes on after the call. */
+uaddr_t arch_thunk_again(const struct call_site *s, uaddr_t thunk);
+/* The place in the program's own text that pc, inside the thunk, stands for: going on there is the same. */
+uaddr_t arch_thunk_original(const struct call_site *s, uaddr_t thunk, uaddr_t pc);
+
 u64 arch_cycles(void); /* TSC; for tracing, not for time */
 
 /* Hardware capabilities told to programs in the auxiliary vector. */

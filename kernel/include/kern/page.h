@@ -29,7 +29,8 @@ enum page_kind { PAGE_FREE, PAGE_KERNEL, PAGE_SLAB, PAGE_ANON, PAGE_CACHE, PAGE_
 #define PG_ZEROED 32u   /* free page known to be zero */
 #define PG_LRU 64u      /* page cache: on the replacement list */
 #define PG_WAITERS 128u /* page cache: someone sleeps until PG_LOCKED is clear */
-#define PG_DEVICE 0x8000u /* of page_add_device() */
+#define PG_PATCHED 256u /* private copy of text with call sites replaced: kern/callsite.h */
+#define PG_DEVICE 512u  /* of page_add_device() */
 
 struct mapping;
 

@@ -42,12 +42,16 @@ struct percpu {
     void *fpu_owner;           /* thread whose FPU state is live in this CPU, or NULL */
     void *fpu_for;             /* thread whose program may go on with the FPU as it is now, or NULL; entry code */
     struct addrspace *as;      /* address space now loaded */
-    struct plat_percpu plat;   /* offset 128: the platform's own (plat/impl.h) */
-    u64 stats[16];             /* enum cpu_stat */
+    u64 stats[16];             /* enum cpu_stat; entry code counts */
+    struct plat_percpu plat;   /* offset 256: the platform's own (plat/impl.h) */
     struct random_cpu random;  /* core/random.c */
 };
 
-enum cpu_stat { STAT_SWITCHES, STAT_IRQS, STAT_TIMER_IRQS, STAT_SYSCALLS, STAT_FAULTS, STAT_IDLE_NS, STAT_BH_RUNS, STAT_NR };
+/* CALLS_GATE: system calls that came as jumps (counted by the platform), CALLS_TRAPPED: the others, CALL_SITES: replaced. */
+enum cpu_stat {
+    STAT_SWITCHES, STAT_IRQS, STAT_TIMER_IRQS, STAT_CALLS_GATE, STAT_FAULTS, STAT_IDLE_NS, STAT_BH_RUNS, STAT_CALLS_TRAPPED,
+    STAT_CALL_SITES, STAT_NR
+};
 #define cpu_stat_inc(which) (this_cpu()->stats[which]++)
 
 /* Platforms call this for each CPU first of all, before anything else of the kernel runs

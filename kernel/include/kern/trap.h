@@ -48,6 +48,8 @@ struct trap_handlers {
     /* current->exit_work has a bit set and the thread is about to return to its
      * program. Events enabled. Called again until no bit is set. */
     void (*exit_work)(struct trap_frame *frame);
+    /* As syscall, for a call that came by the trapping instruction and not through plat_call_gate(). */
+    void (*syscall_trapped)(struct trap_frame *frame);
 };
 extern struct trap_handlers trap_handlers; /* unset ones panic with a name */
 

@@ -17,9 +17,10 @@
  *
  * Where an event came from is decided by the instruction pointer alone, in ORIGIN below:
  *   program   the lower half. Frame goes to the top of the kernel stack; GS is swapped.
- *   stub      [stub_start, stub_end): this file. Events are disabled in all of it but at one instruction, the
+ *   stub      [stub_start, stub_end): this file. Events are disabled in all of it but at two instructions. The
  *             jump that ends a system call: there every register is the program's already, so it counts as
- *             the program about to run at rcx. Anything else in a stub is our mistake and is reported.
+ *             the program about to run at rcx. The first of the call gate: there every register is the program's still, so it counts
+ *             as the program about to execute its call. Anything else in a stub is our mistake and is reported.
  *             NMI, #MC and #DB have their own stacks, save GS by value and resume.
  *   kernel    anything else. Frame goes below the interrupted RSP, which must lie inside the kernel
  *             stack with KSTACK_ROOM left; otherwise the overflow is reported from the IST stack.
@@ -205,10 +206,13 @@ resume:
 
 from_stub:
     movq I_RIP(%rsp), %rax
-    cmpq $syscall_exit_jump, %rax
+    cmpq $call_gate, %rax
+    leaq -2(%r11), %rax /* the `syscall` in front of r11, or the jump in its place */
+    je 1f
+    cmpq $syscall_exit_jump, I_RIP(%rsp)
     jne bad_stub
     movq I_RCX(%rsp), %rax
-    movq %rax, I_RIP(%rsp)
+1:  movq %rax, I_RIP(%rsp)
     jmp from_program
 
 /* --- reports from the IST stack ------------------------------------------------- */
@@ -328,18 +332,8 @@ entry_paranoid:
 
 /* --- system calls ----------------------------------------------------------------- */
 
-/* LSTAR: rcx = return address, r11 = rflags; FMASK has cleared IF, DF, TF, NT, AC. */
-    .globl syscall_entry
-    .balign 16
-syscall_entry:
-    swapgs
-    movq %rsp, %gs:P_SCRATCH
-    movq %gs:P_KERNEL_SP, %rsp
-    pushq $SEL_DATA
-    pushq %gs:P_SCRATCH
-    pushq %r11
-    pushq $SEL_CODE
-    pushq %rcx
+/* The rest of a frame, above the return address. */
+    .macro PUSH_REST
     pushq $0
     pushq $0
     pushq %rax
@@ -358,20 +352,63 @@ syscall_entry:
     pushq %r13
     pushq %r14
     pushq %r15
+    .endm
+
+/* LSTAR: rcx = return address, r11 = rflags; FMASK has cleared IF, DF, TF, NT, AC. */
+    .globl syscall_entry
+    .balign 16
+syscall_entry:
+    swapgs
+    movq %rsp, %gs:P_SCRATCH
+    movq %gs:P_KERNEL_SP, %rsp
+    pushq $SEL_DATA
+    pushq %gs:P_SCRATCH
+    pushq %r11
+    pushq $SEL_CODE
+    pushq %rcx
+    PUSH_REST
+    movq trap_handlers + TH_SYSCALL_TRAPPED(%rip), %rax
     jmp syscall_body
+
+/* plat_call_gate(): a thunk jumped here instead of executing `syscall`. rcx = where to go back to, r11 = the address
+ * behind the call in the program's text. */
+    .globl call_gate
+    .balign 16
+call_gate:
+    cli
+    swapgs
+    movq %rsp, %gs:P_SCRATCH
+    movq %gs:P_KERNEL_SP, %rsp
+    pushq $SEL_DATA
+    pushq %gs:P_SCRATCH
+    pushfq
+    pushq $(SEL_CODE | FRAME_GATED)
+    pushq %r11
+    PUSH_REST
+    orl $0x200, F_RFLAGS(%rsp) /* IF, as it was */
+    incq %gs:P_CALLS_GATE
+    movq trap_handlers + TH_SYSCALL(%rip), %rax
+    testl $0x44400, F_RFLAGS(%rsp) /* AC, NT, DF: what FMASK would clear; TF does not come here (kern/callsite.h) */
+    jz syscall_body
+    pushq $2
+    popfq
+    jmp syscall_body
+
 syscall_worked: /* exit work or a switch may have changed every register of the frame */
     movq F_R15(%rsp), %r15
     movq F_R14(%rsp), %r14
     movq F_R13(%rsp), %r13
     movq F_R12(%rsp), %r12
     movq F_RBX(%rsp), %rbx
-    movq F_RIP(%rsp), %rcx
-    cmpq F_RCX(%rsp), %rcx
+    movq F_RCX(%rsp), %rcx
+    testl $FRAME_GATED, F_CS(%rsp)
+    jnz 1f
+    cmpq F_RIP(%rsp), %rcx
     jne exit_slow
     movq F_RFLAGS(%rsp), %r11
     cmpq F_R11(%rsp), %r11
     jne exit_slow
-    shrq $47, %rcx
+1:  shrq $47, %rcx
     jnz exit_slow
 syscall_exit:
     /* The short way out is right when rcx and r11 may hold the return address and flags, and nothing needs
@@ -395,7 +432,7 @@ syscall_exit:
     movq F_RDX(%rsp), %rdx
     movq F_RSI(%rsp), %rsi
     movq F_RDI(%rsp), %rdi
-    movq F_RIP(%rsp), %rcx
+    movq F_RCX(%rsp), %rcx
     swapgs
     movq F_RSP(%rsp), %rsp
     sti
@@ -426,12 +463,12 @@ stub_end_local:
 /* Not a stub: GS and the stack are the kernel's and events come here. rsp = frame. */
     .section .text.syscall_body, "ax", @progbits
     .balign 16
-syscall_body:
+syscall_body: /* rax = handler */
     xorl %ebp, %ebp
     movq %rsp, %rdi
     subq $8, %rsp
     sti
-    call *trap_handlers + TH_SYSCALL(%rip)
+    call *%rax
     cli
     addq $8, %rsp
     /* trap_before_program() has nothing to do? */

@@ -47,6 +47,8 @@ void pc_trap(struct trap_frame *frame, u64 from_program)
  * fault on it, and events stay enabled in programs. A bad address is the program's fault. */
 void pc_check_program_frame(struct trap_frame *frame)
 {
+    if (frame->cs & FRAME_GATED)
+        frame->rip = frame->rcx;
     while (unlikely(frame->rip >= PLAT_USER_MAX)) {
         struct trap_info info = { .kind = TRAP_PROTECTION };
         plat_events_enable();
@@ -82,6 +84,12 @@ void pc_bad_entry(struct trap_frame *frame, u32 overflow)
                     (unsigned long long)this_cpu()->kernel_sp);
     panic_frame(frame, "vector %llu in an entry stub (error %#llx, page fault address %#llx)",
                 (unsigned long long)frame->vector, (unsigned long long)frame->error, (unsigned long long)read_cr2());
+}
+
+uaddr_t plat_call_gate(void)
+{
+    extern const char call_gate[];
+    return (uaddr_t)(uintptr_t)call_gate;
 }
 
 void arch_enter_program(const struct trap_frame *frame)

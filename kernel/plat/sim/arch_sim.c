@@ -114,6 +114,8 @@ void arch_enter_program(const struct trap_frame *frame)
     panic("no programs on sim");
 }
 
+uaddr_t plat_call_gate(void) { return SIM_CALL_GATE; }
+
 struct trap_frame *thread_frame(struct thread *t)
 {
     return (struct trap_frame *)((char *)t->kstack + KSTACK_SIZE) - 1;

@@ -12,6 +12,7 @@
 #ifndef ARCH_FRAME_H
 #define ARCH_FRAME_H
 
+#include "arch/frame_offsets.h"
 #include "base/types.h"
 
 struct trap_frame {
@@ -21,6 +22,20 @@ struct trap_frame {
     u64 vector, error;
     u64 rip, cs, rflags, rsp, ss;
 };
+
+/*
+ * FRAME_GATED is set in `cs` of a call that came through the gate (plat_call_gate()): rip is the place behind the system call in
+ * the program's text, which is what everybody should see, but the way back is rcx, which may lie in a thunk.
+ * Whoever changes rip calls frame_leave_gate().
+ */
+
+static inline void frame_enter_gate(struct trap_frame *f, u64 back)
+{
+    f->rcx = back;
+    f->cs |= FRAME_GATED;
+}
+static inline void frame_leave_gate(struct trap_frame *f) { f->cs &= ~(u64)FRAME_GATED; }
+#define FRAME_STEPPING(f) (((f)->rflags & 0x100) != 0)
 
 #define FRAME_SYSCALL_NR(f) ((f)->orig_rax)
 #define FRAME_RESULT(f) ((f)->rax)

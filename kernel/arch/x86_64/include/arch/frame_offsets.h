@@ -27,6 +27,7 @@
 #define F_RSP 168
 #define F_SS 176
 #define F_SIZE 184
+#define FRAME_GATED 0x10000 /* arch/frame.h */
 
 /* struct percpu */
 #define P_CURRENT 8
@@ -34,12 +35,14 @@
 #define P_SCRATCH 24
 #define P_NEED_RESCHED 54
 #define P_FPU_FOR 112
-#define P_PLAT 128
+#define P_CALLS_GATE 152
+#define P_PLAT 256
 
 /* struct thread */
 #define T_EXIT_WORK 16
 
 /* struct trap_handlers */
 #define TH_SYSCALL 16
+#define TH_SYSCALL_TRAPPED 32
 
 #endif

@@ -52,6 +52,9 @@ unsigned sim_fail_allocations(unsigned rate);
 /* What plat_boot_info() says. */
 void sim_set_cmdline(const char *cmdline);
 
+/* What plat_call_gate() says; nothing is there. */
+#define SIM_CALL_GATE 0x123456789abcUL
+
 /* FPU stand-in: the word that the "registers" hold. */
 u64 sim_fpu_get(void);
 void sim_fpu_set(u64 v);
