@@ -209,12 +209,18 @@ static u64 memory_in_use_kib(void)
     return (m.total_pages - m.free_pages - m.cache_pages) * (PAGE_SIZE / 1024);
 }
 
-static u64 stat_sum(enum cpu_stat which)
+static void tell_calls(void)
 {
-    u64 sum = 0;
-    for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++)
-        sum += percpu_table[i]->stats[which];
-    return sum;
+    u64 gated = 0, trapped = 0, sites = 0;
+    char text[120];
+    for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++) {
+        gated += percpu_table[i]->calls_gated;
+        trapped += percpu_table[i]->stats[STAT_CALLS_TRAPPED];
+        sites += percpu_table[i]->stats[STAT_CALL_SITES];
+    }
+    fmt_snprintf(text, sizeof(text), "system calls: %lu by jump, %lu by trap; %lu call sites replaced", (unsigned long)gated,
+                 (unsigned long)trapped, (unsigned long)sites);
+    control_notice(text);
 }
 
 static bool verbose;
@@ -227,10 +233,7 @@ static void program_ended(const struct program_end *end, const char *report)
         fmt_snprintf(text, sizeof(text), "memory in use without the page cache: %lu KiB before the program, %lu KiB behind it",
                      (unsigned long)in_use_before_kib, (unsigned long)memory_in_use_kib());
         control_notice(text);
-        fmt_snprintf(text, sizeof(text), "system calls: %lu by jump, %lu by trap; %lu call sites replaced",
-                     (unsigned long)stat_sum(STAT_CALLS_GATE), (unsigned long)stat_sum(STAT_CALLS_TRAPPED),
-                     (unsigned long)stat_sum(STAT_CALL_SITES));
-        control_notice(text);
+        tell_calls();
     }
     vfs_sync_all();
     net_drain(now_ns() + NET_DRAIN_NS);

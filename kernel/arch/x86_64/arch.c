@@ -37,13 +37,13 @@ CHECK(F_SS, struct trap_frame, ss);
 _Static_assert(F_SIZE == sizeof(struct trap_frame), "frame size");
 CHECK(P_KERNEL_SP, struct percpu, kernel_sp);
 CHECK(P_SCRATCH, struct percpu, scratch);
+CHECK(P_CALLS_GATED, struct percpu, calls_gated);
 CHECK(TH_SYSCALL, struct trap_handlers, syscall);
 CHECK(TH_SYSCALL_TRAPPED, struct trap_handlers, syscall_trapped);
 CHECK(0, struct percpu, self);
 CHECK(P_CURRENT, struct percpu, current);
 CHECK(P_NEED_RESCHED, struct percpu, need_resched);
 CHECK(P_FPU_FOR, struct percpu, fpu_for);
-CHECK(P_CALLS_GATE, struct percpu, stats[STAT_CALLS_GATE]);
 CHECK(T_EXIT_WORK, struct thread, exit_work);
 CHECK(P_PLAT, struct percpu, plat);
 

@@ -26,7 +26,8 @@ struct percpu {
     struct percpu *self;       /* offset 0 */
     struct thread *current;    /* offset 8 */
     u64 kernel_sp;             /* offset 16: top of the current thread's kernel stack */
-    u64 scratch[2];            /* offset 24: entry stubs' */
+    u64 scratch;               /* offset 24: entry stubs' */
+    u64 calls_gated;           /* offset 32: system calls that came through the gate; entry stubs count */
     unsigned cpu;              /* offset 40 */
     u32 irq_depth;             /* nested interrupts */
     u32 bh_disabled;           /* nested bh_disable() */
@@ -42,15 +43,15 @@ struct percpu {
     void *fpu_owner;           /* thread whose FPU state is live in this CPU, or NULL */
     void *fpu_for;             /* thread whose program may go on with the FPU as it is now, or NULL; entry code */
     struct addrspace *as;      /* address space now loaded */
-    u64 stats[16];             /* enum cpu_stat; entry code counts */
-    struct plat_percpu plat;   /* offset 256: the platform's own (plat/impl.h) */
+    struct plat_percpu plat;   /* offset 128: the platform's own (plat/impl.h) */
+    u64 stats[16];             /* enum cpu_stat */
     struct random_cpu random;  /* core/random.c */
 };
 
-/* CALLS_GATE: system calls that came as jumps (counted by the platform), CALLS_TRAPPED: the others, CALL_SITES: replaced. */
+/* CALLS_TRAPPED: system calls that came by trap, CALL_SITES: sites made jumps (kern/callsite.h). */
 enum cpu_stat {
-    STAT_SWITCHES, STAT_IRQS, STAT_TIMER_IRQS, STAT_CALLS_GATE, STAT_FAULTS, STAT_IDLE_NS, STAT_BH_RUNS, STAT_CALLS_TRAPPED,
-    STAT_CALL_SITES, STAT_NR
+    STAT_SWITCHES, STAT_IRQS, STAT_TIMER_IRQS, STAT_FAULTS, STAT_IDLE_NS, STAT_BH_RUNS, STAT_CALLS_TRAPPED, STAT_CALL_SITES,
+    STAT_NR
 };
 #define cpu_stat_inc(which) (this_cpu()->stats[which]++)
 

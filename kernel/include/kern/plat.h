@@ -116,7 +116,7 @@ paddr_t plat_clock_page(void);
 /* Where the thunks of call sites jump to (kern/callsite.h); 0 = there is no gate, every call traps.
  * At the gate everything is the program's as at its system call, number in its register; beside that, on x86-64, r11 = the
  * address behind the call in the program's text, rcx = where to go on, nothing on the stack. The platform leaves a
- * frame as for a trapped call, rip = r11, cs with FRAME_GATED (arch/frame.h), counts STAT_CALLS_GATE, calls trap_handlers.syscall
+ * frame as for a trapped call, rip = r11, cs with FRAME_GATED (arch/frame.h), counts percpu calls_gated, calls trap_handlers.syscall
  * and goes back to the frame's rcx, as long as FRAME_GATED is still set. */
 uaddr_t plat_call_gate(void);
 

@@ -15,6 +15,8 @@ void host_gate(void);
 void host_gate_fast(void);
 void host_gate_trap(void);
 
+uaddr_t plat_call_gate(void) { return (uaddr_t)(uintptr_t)host_gate; }
+
 u32 arch_fpu_enable(u32 features)
 {
     u32 low, high;

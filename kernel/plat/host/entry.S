@@ -190,7 +190,7 @@ syscall_exit:
     movq F_RDX(%rsp), %rdx
     movq F_RSI(%rsp), %rsi
     movq F_RDI(%rsp), %rdi
-    movq F_RIP(%rsp), %rcx
+    movq F_RCX(%rsp), %rcx
     movq F_RSP(%rsp), %rsp
     jmp *%rcx
 leave_end:
@@ -201,7 +201,8 @@ leave_pending:
 
 /* --- system calls ------------------------------------------------------------------------- */
 
-/* The call gate: thunks jump here. rax = number, rcx = return address, everything else the program's; flags, too. */
+/* plat_call_gate(): thunks jump here. rax = number, rcx = where to go back to, r11 = the address behind the call in the program's
+ * text, everything else the program's; flags, too. */
     .globl host_gate, host_gate_trap
 host_gate:
     jmp *host_gate_target(%rip)
@@ -216,10 +217,8 @@ host_gate_fast:
     pushq $SS_USER
     pushq %gs:P_SCRATCH
     pushfq
-    popq %r11
+    pushq $(CS_USER | FRAME_GATED)
     pushq %r11
-    pushq $CS_USER
-    pushq %rcx
     pushq $0
     pushq $0
     pushq %rax
@@ -239,12 +238,13 @@ host_gate_fast:
     pushq %r14
     pushq %r15
     cld
-    testl $FLAGS_UNWANTED, %r11d
+    testl $FLAGS_UNWANTED, F_RFLAGS(%rsp)
     jz 1f
     pushq $2
     popfq
 1:
 gate_end:
+    incq %gs:P_CALLS_GATED
     xorl %ebp, %ebp
     movq %rsp, %rdi
     subq $8, %rsp

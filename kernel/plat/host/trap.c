@@ -43,7 +43,7 @@ void host_before_program(struct trap_frame *frame);
 NORETURN void host_enter_program(struct trap_frame *frame);
 
 extern const u8 text_start[], text_end[], gate_start[], gate_end[], leave_start[], leave_end[], back_start[], back_end[];
-extern const u8 host_taken[], host_gate_trap[], host_wait_check[], host_wait_end[], host_wait_skip[];
+extern const u8 host_taken[], host_gate[], host_gate_trap[], host_wait_check[], host_wait_end[], host_wait_skip[];
 
 enum origin { FROM_PROGRAM, FROM_LEAVE, FROM_KERNEL, FROM_STUB };
 
@@ -53,7 +53,7 @@ static enum origin origin_of(u64 pc, u64 sp, const struct percpu *cpu)
 {
     if (likely(pc < PLAT_USER_MAX) || !inside(pc, text_start, text_end))
         return FROM_PROGRAM;
-    if (pc == (u64)host_gate_trap)
+    if (pc == (u64)host_gate || pc == (u64)host_gate_trap) /* every register is the program's still */
         return FROM_PROGRAM;
     if (ALIGN_DOWN(sp, (u64)SIGSTACK_SIZE) == (u64)cpu->plat.signal_stack)
         return FROM_STUB;
@@ -144,12 +144,15 @@ static struct taken in_program(int sig, const siginfo_t *info, struct sigcontext
     classify(f, sig, info, sc, cpu);
     if (f->vector == TRAPNO_UD && f->rip == (u64)host_gate_trap) {
         f->vector = VEC_SYSCALL;
-        f->rip = f->rcx;
-    }
-    if (f->vector == VEC_SYSCALL) {
+        f->orig_rax = f->rax;
+        f->rip = f->r11;
+        frame_enter_gate(f, f->rcx);
+    } else if (f->vector == VEC_SYSCALL) {
         f->orig_rax = f->rax;
         f->rcx = f->rip;
         f->r11 = f->rflags;
+    } else if (f->rip == (u64)host_gate || f->rip == (u64)host_gate_trap) {
+        f->rip = f->r11 - 2; /* about to execute its call: the `syscall`, or the jump in its place */
     }
     return (struct taken){ f, 1 };
 }
@@ -234,9 +237,13 @@ void host_trap(struct trap_frame *frame, u64 from_program)
         host_take_pending();
         break;
     case VEC_SYSCALL:
-        this_cpu()->plat.calls_trapped++;
         plat_events_enable();
-        trap_handlers.syscall(frame);
+        if (frame->cs & FRAME_GATED) {
+            this_cpu()->calls_gated++;
+            trap_handlers.syscall(frame);
+        } else {
+            trap_handlers.syscall_trapped(frame);
+        }
         plat_events_disable();
         break;
     case VEC_FOREIGN:
@@ -255,6 +262,9 @@ void host_before_program(struct trap_frame *frame)
         trap_before_program(frame);
         if (this_cpu()->plat.pending != 0) {
             host_take_pending();
+        } else if (frame->cs & FRAME_GATED) {
+            frame->rip = frame->rcx;
+            frame_leave_gate(frame);
         } else if (unlikely(frame->rip >= PLAT_USER_MAX)) {
             struct trap_info info = { .kind = TRAP_PROTECTION };
             plat_events_enable();

@@ -386,7 +386,7 @@ call_gate:
     pushq %r11
     PUSH_REST
     orl $0x200, F_RFLAGS(%rsp) /* IF, as it was */
-    incq %gs:P_CALLS_GATE
+    incq %gs:P_CALLS_GATED
     movq trap_handlers + TH_SYSCALL(%rip), %rax
     testl $0x44400, F_RFLAGS(%rsp) /* AC, NT, DF: what FMASK would clear; TF does not come here (kern/callsite.h) */
     jz syscall_body

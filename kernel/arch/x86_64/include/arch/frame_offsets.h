@@ -33,10 +33,10 @@
 #define P_CURRENT 8
 #define P_KERNEL_SP 16
 #define P_SCRATCH 24
+#define P_CALLS_GATED 32
 #define P_NEED_RESCHED 54
 #define P_FPU_FOR 112
-#define P_CALLS_GATE 152
-#define P_PLAT 256
+#define P_PLAT 128
 
 /* struct thread */
 #define T_EXIT_WORK 16

@@ -58,7 +58,6 @@ struct plat_percpu {
     u64 program_gs;         /* GS base of the current program thread, when host_gs_shared */
     u64 timer_want_ns;      /* deadline asked for */
     u64 timer_hw_ns;        /* when the host's timer will come, <= want */
-    u64 calls_trapped;      /* system calls that came by SIGSYS */
     u8 *signal_stack;       /* SIGSTACK_SIZE bytes, aligned to that */
     int timer;              /* Linux's timer of this CPU */
 };
