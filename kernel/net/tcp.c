@@ -460,7 +460,7 @@ void tcp_enter_timewait(struct tcp *t, u64 now)
     if (w != NULL) {
         *w = (struct tcp_tw){ .node = { .laddr = t->node.laddr, .faddr = t->node.faddr, .lport = t->node.lport,
                                         .fport = t->node.fport, .kind = NODE_TW },
-                              .snd_nxt = t->snd_max, .rcv_nxt = t->rcv_nxt, .rcv_wnd = t->rcv_adv - t->rcv_nxt,
+                              .snd_nxt = t->snd_max, .rcv_nxt = t->rcv_nxt, .rcv_wnd = (t->rcv_adv - t->rcv_nxt) >> t->rcv_wscale,
                               .ts_recent = t->ts_recent, .ts_offset = t->ts_offset, .ts_ok = t->ts_ok,
                               .expires_ns = now + TCP_TIMEWAIT_NS };
         NET_COUNT(tcp_timewait);

@@ -59,6 +59,7 @@ enum tcp_state {
 #define TCP_MSS_MIN 88u
 #define TCP_INIT_CWND_SEGS 10u
 #define TCP_RTO_INIT_US 1000000u
+#define TCP_RTO_SYN_LOST_US 3000000u
 #define TCP_RTO_MIN_US 200000u
 #define TCP_RTO_MAX_US 120000000u
 #define TCP_DELACK_NS (40 * NSEC_PER_MSEC)
@@ -157,6 +158,7 @@ struct tcp {
     u32 ooo_mem;
     struct sack_range sack_out[4]; /* what we hold out of order, newest first */
     u8 nsack_out;
+    struct sack_range dsack; /* a duplicate to report with the next ack (RFC 2883); empty = none */
     struct tcp_scores *scores;
     u32 rexmit_high;      /* recovery: retransmitted up to here */
 
@@ -229,6 +231,8 @@ u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now);
 /* Carry the actions out. t locked; what needs waking comes back as poll bits. */
 u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now);
 bool tcp_fits_window(const struct tcp *t, const struct tcp_seg *g);
+/* May a challenge ack go now? Takes note that it does. */
+bool tcp_may_challenge(struct tcp *t, u64 now);
 u32 tcp_now_ts(const struct tcp *t, u64 now);
 void tcp_rtt_sample(struct tcp *t, u32 rtt_us);
 
@@ -236,7 +240,7 @@ void tcp_rtt_sample(struct tcp *t, u32 rtt_us);
 /* False = malformed beyond use. */
 bool tcp_parse_options(const u8 *o, u32 len, bool syn, struct tcp_options *ret);
 u32 tcp_put_ts(u8 *o, u32 val, u32 ecr); /* 12 bytes */
-u32 tcp_put_sack(u8 *o, const struct tcp *t, u32 room);
+u32 tcp_put_sack(u8 *o, struct tcp *t, u32 room); /* the duplicate is reported once */
 u32 tcp_put_syn_options(u8 *o, u16 mss, s8 wscale, bool sack, bool ts, u32 ts_val, u32 ts_ecr);
 
 /* --- scoreboard (tcp_sack.c) -------------------------------------------------------- */

@@ -50,12 +50,30 @@ static void measure(struct tcp *t, const struct tcp_seg *g, u64 now)
             t->timing = false;
             tcp_rtt_sample(t, (u32)MIN((now - t->rtt_start_ns) / 1000, 60000000ULL));
         }
-    } else if (t->ts_ok && g->o.has_ts && g->o.ts_ecr != 0 && (t->backoff != 0 || t->ca != CA_OPEN)) {
+    } else if (t->ts_ok && g->o.has_ts && g->o.ts_ecr != 0 && (t->backoff != 0 || t->ca != CA_OPEN || t->srtt_us8 == 0)) {
         u32 ms = tcp_now_ts(t, now) - g->o.ts_ecr; /* Karn's ambiguity does not exist with timestamps */
         if (ms < 60000)
             tcp_rtt_sample(t, MAX(ms, 1u) * 1000);
     }
 }
+
+/* The handshake is done. When its SYN was repeated: RFC 6298 5.7, RFC 5681 3.1. */
+static void handshake_done(struct tcp *t, const struct tcp_seg *g, bool repeated, u64 now)
+{
+    measure(t, g, now);
+    t->backoff = 0;
+    t->retransmits = 0;
+    t->t_rexmit = NEVER_NS;
+    tcp_cc_init(t);
+    if (unlikely(repeated)) {
+        t->cwnd = t->mss;
+        if (t->srtt_us8 == 0)
+            t->rto_us = TCP_RTO_SYN_LOST_US;
+    }
+}
+
+/* Answer something suspicious with an ack, not too often (RFC 5961 7). */
+static u32 challenge(struct tcp *t, u64 now) { return tcp_may_challenge(t, now) ? ACT_ACK : 0; }
 
 /* --- the sender's side: acknowledgements ---------------------------------------------- */
 
@@ -180,13 +198,13 @@ static bool process_ack(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
 {
     if (unlikely(SEQ_GT(g->ack, t->snd_max))) {
         NET_COUNT(tcp_bad_ack);
-        *acts |= ACT_ACK;
+        *acts |= challenge(t, now);
         return false;
     }
     if (unlikely(SEQ_LT(g->ack, t->snd_una))) {
-        if (t->snd_una - g->ack > MAX(t->max_wnd, 65535u)) { /* RFC 5961 5: too old to be the peer's */
+        if (t->snd_una - g->ack > t->max_wnd) { /* RFC 5961 5: too old to be the peer's */
             NET_COUNT(tcp_bad_ack);
-            *acts |= ACT_ACK;
+            *acts |= challenge(t, now);
             return false;
         }
         return true;
@@ -218,7 +236,7 @@ static bool process_ack(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
     t->probing = false;
     if (SEQ_GT(g->ack, t->snd_una))
         *acts |= new_ack(t, g, now);
-    else if (t->snd_una != t->snd_max && g->len == 0 && !(g->flags & TH_FIN) && (news || (same_wnd && !t->persist)))
+    else if (t->snd_una != t->snd_max && g->len == 0 && !(g->flags & TH_FIN) && (t->sack_ok ? news : same_wnd && !t->persist))
         *acts |= duplicate_ack(t, news, now);
     return true;
 }
@@ -304,9 +322,11 @@ static void queue_ooo(struct tcp *t, struct pkt *p, u32 seq, u32 len, bool fin)
         if (SEQ_GE(xe, end)) {
             x->cb[1] |= fin && xe == end;
             pkt_free(p);
+            t->dsack = (struct sack_range){ seq, end };
             return;
         }
         if (SEQ_GT(xe, seq)) {
+            t->dsack = (struct sack_range){ seq, xe };
             pkt_pull(p, xe - seq);
             seq = xe;
         }
@@ -418,6 +438,7 @@ static u32 receive_data(struct tcp *t, struct tcp_seg *g, u64 now)
     }
     if (SEQ_LT(seq, t->rcv_nxt)) {
         u32 dup = t->rcv_nxt - seq;
+        t->dsack = (struct sack_range){ seq, seq + MIN(dup, len) };
         if (dup > len || (dup == len && !fin))
             return ACT_ACK;
         pkt_pull(p, dup);
@@ -510,12 +531,8 @@ static u32 syn_sent(struct tcp *t, struct tcp_seg *g, u64 now)
     }
     t->snd_wl2 = g->ack;
     t->snd_una = g->ack;
-    measure(t, g, now);
-    t->backoff = 0;
-    t->retransmits = 0;
-    t->t_rexmit = NEVER_NS;
+    handshake_done(t, g, t->syn_tries > 1, now);
     t->state = TCP_ESTABLISHED;
-    tcp_cc_init(t);
     return ACT_ACK | ACT_ESTABLISHED | ACT_WRITE | ACT_OUTPUT;
 }
 
@@ -527,19 +544,20 @@ bool tcp_fits_window(const struct tcp *t, const struct tcp_seg *g)
     return end == g->seq ? SEQ_GE(g->seq, t->rcv_nxt) : SEQ_GT(end, t->rcv_nxt);
 }
 
-/* Answer something suspicious with an ack, not too often (RFC 5961 7). */
-static u32 challenge(struct tcp *t, u64 now)
+bool tcp_may_challenge(struct tcp *t, u64 now)
 {
     if (now - t->oow_ack_ns < OOW_ACK_NS && t->oow_ack_ns != 0)
-        return 0;
+        return false;
     t->oow_ack_ns = now;
     NET_COUNT(tcp_challenge_acks);
-    return ACT_ACK;
+    return true;
 }
 
-static bool paws_reject(const struct tcp *t, const struct tcp_seg *g, u64 now)
+/* A timestamp that is not from before, or none where none was agreed on (RFC 7323 3.2, 5.2). */
+static bool timestamp_fits(const struct tcp *t, const struct tcp_seg *g, u64 now)
 {
-    return t->ts_ok && g->o.has_ts && (s32)(g->o.ts_val - t->ts_recent) < 0 && now - t->ts_recent_ns < PAWS_IDLE_NS;
+    return !t->ts_ok ||
+           (g->o.has_ts && ((s32)(g->o.ts_val - t->ts_recent) >= 0 || now - t->ts_recent_ns >= PAWS_IDLE_NS));
 }
 
 static u32 reset_received(struct tcp *t)
@@ -554,8 +572,10 @@ static u32 reset_received(struct tcp *t)
 /* The checks in the order of RFC 9293; true = go on with the ACK field. */
 static bool check_segment(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
 {
-    if (unlikely(paws_reject(t, g, now)) && !(g->flags & TH_RST)) {
+    if (unlikely(!timestamp_fits(t, g, now)) && !(g->flags & TH_RST)) {
         NET_COUNT(tcp_paws);
+        if (!g->o.has_ts)
+            return false;
         *acts = g->len > 0 && !(g->flags & TH_SYN) ? ACT_ACK : challenge(t, now);
         return false;
     }
@@ -567,6 +587,8 @@ static bool check_segment(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
     }
     if (!tcp_fits_window(t, g)) {
         NET_COUNT(tcp_out_of_window);
+        if (g->len > 0 && SEQ_LE(g->seq + g->len, t->rcv_nxt))
+            t->dsack = (struct sack_range){ g->seq, g->seq + g->len };
         if (!(g->flags & TH_RST))
             *acts = (g->len > 0 || (g->flags & TH_FIN)) && !(g->flags & TH_SYN) ? ACT_ACK : challenge(t, now);
         return false;
@@ -592,7 +614,7 @@ u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now)
         return g->flags & TH_RST ? 0 : ACT_RST;
     /* Header prediction: what an open connection gets nearly always passes all checks. */
     bool plain = t->state == TCP_ESTABLISHED && (g->flags & (TH_SYN | TH_FIN | TH_RST | TH_ACK)) == TH_ACK &&
-                 g->seq == t->rcv_nxt && !paws_reject(t, g, now);
+                 g->seq == t->rcv_nxt && timestamp_fits(t, g, now);
     if (unlikely(!plain) && !check_segment(t, g, now, &acts))
         return acts;
     if (t->ts_ok && g->o.has_ts && SEQ_LE(g->seq, t->last_ack_sent)) {
@@ -609,11 +631,7 @@ u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now)
         t->snd_wl1 = g->seq;
         t->snd_wl2 = g->ack;
         t->snd_una = t->iss + 1;
-        measure(t, g, now);
-        t->backoff = 0;
-        t->retransmits = 0;
-        t->t_rexmit = NEVER_NS;
-        tcp_cc_init(t);
+        handshake_done(t, g, t->syn_tries > 1, now);
         acts |= ACT_ESTABLISHED | ACT_WRITE | ACT_OUTPUT;
     }
     if (!process_ack(t, g, now, &acts))
@@ -658,7 +676,7 @@ u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now)
             tcp_rexmit_first(t, now);
     }
     bool must_ack = (acts & ACT_ACK) != 0;
-    if (must_ack && t->nsack_out > 0) { /* only a pure ack carries SACK blocks */
+    if (must_ack && t->sack_ok && (t->nsack_out > 0 || t->dsack.start != t->dsack.end)) { /* only a pure ack carries SACK blocks */
         tcp_send_ack(t, now);
         must_ack = false;
     }

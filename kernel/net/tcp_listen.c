@@ -47,6 +47,15 @@ static void req_syn_ack(const struct tcp *l, struct tcp_req *r, u64 now)
     r->tries++;
 }
 
+/* A half-open connection says where it stands. */
+static void req_ack(const struct tcp_req *r, u64 now)
+{
+    u8 o[12];
+    u32 n = r->ts_ok ? tcp_put_ts(o, (u32)(now / NSEC_PER_MSEC) + r->ts_offset, r->ts_recent) : 0;
+    tcp_send_raw(r->node.laddr, r->node.faddr, r->node.lport, r->node.fport, r->iss + 1, r->irs + 1, TH_ACK,
+                 (u16)MIN(r->rcv_wnd, 65535u), o, n, 0);
+}
+
 /* --- requests -------------------------------------------------------------------------- */
 
 static void req_free(struct tcp *l, struct tcp_req *r)
@@ -172,6 +181,7 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
     t->rcv_adv = t->rcv_nxt + r->rcv_wnd;
     t->snd_wl1 = r->irs;
     t->ts_recent = r->ts_recent;
+    t->syn_tries = r->tries;
     t->ts_recent_ns = t->first_unacked_ns = t->last_rx_ns = now;
     t->ts_offset = r->ts_offset;
     if (r->tries == 1 && r->made_ns != 0) { /* the handshake is a round trip, if nothing was repeated */
@@ -234,12 +244,19 @@ void tcp_req_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport
         if (g->seq == r->irs + 1) {
             NET_COUNT(tcp_rst_in);
             req_free(l, r);
+        } else if (g->seq - (r->irs + 1) < r->rcv_wnd && tcp_may_challenge(l, now)) {
+            req_ack(r, now); /* RFC 5961 3.2 */
         }
         goto out;
     }
-    if (g->flags & TH_SYN) {
-        if (g->seq == r->irs && now + REQ_TICK_NS * 3 > r->deadline_ns)
+    if (g->flags & TH_SYN && g->seq == r->irs) {
+        if (now + REQ_TICK_NS * 3 > r->deadline_ns)
             req_syn_ack(l, r, now); /* ours got lost; not more often than the timer would */
+        goto out;
+    }
+    if (g->flags & TH_SYN) { /* a peer that began anew answers with a reset, and can come in */
+        if (tcp_may_challenge(l, now))
+            req_ack(r, now);
         goto out;
     }
     if (!(g->flags & TH_ACK))
@@ -252,6 +269,8 @@ void tcp_req_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport
     u32 off = g->seq - (r->irs + 1);
     if (off > r->rcv_wnd || (r->ts_ok && g->o.has_ts && (s32)(g->o.ts_val - r->ts_recent) < 0)) {
         NET_COUNT(tcp_out_of_window);
+        if (tcp_may_challenge(l, now))
+            req_ack(r, now);
         goto out;
     }
     if (accept_full(l)) {

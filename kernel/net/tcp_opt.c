@@ -69,16 +69,19 @@ u32 tcp_put_ts(u8 *o, u32 val, u32 ecr)
     return 12;
 }
 
-u32 tcp_put_sack(u8 *o, const struct tcp *t, u32 room)
+u32 tcp_put_sack(u8 *o, struct tcp *t, u32 room)
 {
-    u32 n = room < 12 ? 0 : MIN(t->nsack_out, (room - 4) / 8);
+    bool dup = t->dsack.start != t->dsack.end;
+    u32 n = room < 12 ? 0 : MIN((u32)t->nsack_out + dup, (room - 4) / 8);
     if (n == 0)
         return 0;
     put_be32(o, 0x01010500 | (2 + 8 * n));
     for (u32 i = 0; i < n; i++) {
-        put_be32(o + 4 + 8 * i, t->sack_out[i].start);
-        put_be32(o + 8 + 8 * i, t->sack_out[i].end);
+        struct sack_range r = !dup ? t->sack_out[i] : i == 0 ? t->dsack : t->sack_out[i - 1];
+        put_be32(o + 4 + 8 * i, r.start);
+        put_be32(o + 8 + 8 * i, r.end);
     }
+    t->dsack.end = t->dsack.start;
     return 4 + 8 * n;
 }
 

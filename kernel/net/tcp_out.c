@@ -255,7 +255,7 @@ void tcp_send_ack(struct tcp *t, u64 now)
         return;
     }
     u32 n = put_common_options(t, o, now);
-    if (t->nsack_out > 0)
+    if (t->sack_ok)
         n += tcp_put_sack(o + n, t, 40 - n);
     u16 wnd = (u16)tcp_window(t);
     transmit(t, p, t->snd_max, TH_ACK, o, n, wnd, now);
@@ -425,6 +425,8 @@ static void start_persist(struct tcp *t, u64 now)
     if (t->t_rexmit != NEVER_NS)
         return;
     t->persist = true;
+    if (t->snd_una == t->snd_max)
+        t->first_unacked_ns = now;
     t->t_rexmit = now + ((u64)t->rto_us * 1000 << MIN(t->backoff, 9));
 }
 

@@ -101,7 +101,7 @@ int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
     if (level != IPPROTO_TCP)
         return inet_setopt(s, level, name, val, len);
     if (name == TCP_CONGESTION)
-        return len >= 4 && memcmp(val, "reno", 4) == 0 ? 0 : -ENOENT;
+        return len >= 4 && memcmp(val, "reno", 4) == 0 && (len == 4 || ((const char *)val)[4] == 0) ? 0 : -ENOENT;
     int err = opt_int_in(val, len, &v);
     if (err != 0)
         return err;

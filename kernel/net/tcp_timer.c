@@ -102,6 +102,8 @@ static u32 rexmit_due(struct tcp *t, u64 now)
     if (t->backoff < 12)
         t->backoff++;
     tcp_cc_timeout(t);
+    if (t->scores != NULL && t->scores->r[0].start == t->snd_una)
+        tcp_scores_drop(t); /* the peer had it and does not have it any more (RFC 2018 8) */
     t->snd_nxt = t->snd_una;
     t->send_hint = NULL;
     u64 rto = MIN((u64)t->rto_us << t->backoff, (u64)TCP_RTO_MAX_US);

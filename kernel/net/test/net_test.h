@@ -47,6 +47,7 @@ void wire_report(void); /* counters and queues, to the log */
 void wire_flush(void); /* forget what was sent */
 /* Hand a frame to the stack, as the card's bottom half does. */
 void wire_in(const void *data, u32 len);
+extern u8 wire_tos; /* of packets made by wire_in_ip() */
 /* An IPv4 packet from src: header made here, options none. */
 void wire_in_ip(u32 src, u32 dst, u8 proto, u16 frag, u16 id, const void *payload, u32 len);
 
@@ -63,7 +64,7 @@ struct tseg {   /* a TCP segment that the stack sent */
     u64 at_ns;
     u32 src, dst, seq, ack, len;
     u16 sport, dport, wnd;
-    u8 flags;
+    u8 flags, tos;
     struct tcp_options o;
     u8 data[2048];
 };
@@ -83,6 +84,8 @@ void sleep_ns(u64 ns);
 /* Deterministic bytes for a position of a stream. */
 u8 stream_byte(u64 pos);
 void stream_fill(u8 *buf, u64 pos, u32 len);
+/* The invariants of tcp_impl.h. */
+void check_tcp(const struct tcp *t);
 /* Nothing of the stack's is left: call after everything is closed. */
 void check_no_leak(void);
 static inline struct tcp *conn(struct sock *s) { return tcp_of(s); }

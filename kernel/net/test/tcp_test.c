@@ -6,20 +6,6 @@ static struct sock *l, *s;
 static struct peer p;
 static struct tseg g;
 
-static void check_invariants(struct tcp *t)
-{
-    u32 fin = t->fin_queued ? 1 : 0, prev = t->rcv_nxt, bytes = 0;
-    CHECK(SEQ_LE(t->snd_una, t->snd_nxt) && SEQ_LE(t->snd_nxt, t->snd_max) && SEQ_LE(t->snd_max, t->write_seq + fin)); /* T1 */
-    list_for_each(x, &t->s.rcvq, struct pkt, node)
-        bytes += x->total_len;
-    CHECK_EQ(bytes, t->s.rcvq_bytes); /* T2 */
-    list_for_each(x, &t->oooq, struct pkt, node) { /* T3 */
-        CHECK(SEQ_GE((u32)x->cb[0], prev));
-        prev = (u32)x->cb[0] + x->total_len;
-    }
-    CHECK(SEQ_GE(t->rcv_adv, t->rcv_nxt) || t->fin_rcvd);
-}
-
 /* An open connection between the peer and s. */
 static void open_conn(bool ts)
 {
@@ -35,7 +21,7 @@ static void open_conn(bool ts)
 
 static void close_all(void)
 {
-    check_invariants(conn(s));
+    check_tcp(conn(s));
     sock_release(s);
     sock_release(l);
     peer_send_at(&p, p.seq, p.ack, TH_RST | TH_ACK, NULL, 0, NULL, 0);
@@ -251,7 +237,7 @@ TEST(receive_window_closes_and_opens)
             edge = e;
             closed = SEQ_LT(e - p.seq, sizeof data);
         }
-        check_invariants(conn(s));
+        check_tcp(conn(s));
         if (closed)
             break;
     }
@@ -275,7 +261,7 @@ TEST(out_of_order)
     static const u8 order[] = { 5, 3, 1, 4, 3, 5, 2 };
     for (unsigned i = 0; i < sizeof order; i++) {
         peer_send_at(&p, b + order[i] * 10, p.ack, TH_ACK, NULL, 0, data + order[i] * 10, 10);
-        check_invariants(conn(s));
+        check_tcp(conn(s));
         CHECK(peer_recv(&g, NSEC_PER_MSEC)); /* each gets a duplicate ack at once */
         CHECK_EQ(g.ack, b);
         CHECK(g.o.nsack > 0);
@@ -308,7 +294,7 @@ TEST(random_overlaps)
         len = MIN(len, room);
         bool fin = off + len == sizeof data && sim_random() % 2 != 0;
         peer_send_at(&p, b + off, p.ack, (u8)(TH_ACK | (fin ? TH_FIN : 0)), NULL, 0, data + off, len);
-        check_invariants(conn(s));
+        check_tcp(conn(s));
         wire_flush();
     }
     for (u32 off = 0; off < sizeof data; off += 100)
@@ -364,9 +350,11 @@ TEST(blind_attacks)
     EXPECT(TH_ACK, t->snd_max, nxt, 0);
     peer_send_at(&p, nxt, p.ack, TH_SYN, NULL, 0, NULL, 0); /* limited */
     expect_none(10 * NSEC_PER_MSEC);
+    sleep_ns(NSEC_PER_SEC);
     peer_send_at(&p, nxt, p.ack + 1000, TH_ACK, NULL, 0, "evil", 4); /* acks what was never sent */
     EXPECT(TH_ACK, t->snd_max, nxt, 0);
     CHECK_EQ(t->s.rcvq_bytes, 0);
+    sleep_ns(NSEC_PER_SEC);
     peer_send_at(&p, nxt, p.ack - 2000000, TH_ACK, NULL, 0, "evil", 4); /* acks too long ago */
     EXPECT(TH_ACK, t->snd_max, nxt, 0);
     CHECK_EQ(t->s.rcvq_bytes, 0);
@@ -1012,7 +1000,7 @@ TEST(random_segments)
         p.wnd = (u16)sim_random();
         peer_send_at(&p, seq, ack, flags, opts, (u32)(sim_random() % 11) * 4, data, (u32)(sim_random() % 64));
         if (t->state != TCP_CLOSED)
-            check_invariants(t);
+            check_tcp(t);
         wire_flush();
         if (i % 100 == 0)
             sleep_ns(sim_random() % NSEC_PER_SEC);

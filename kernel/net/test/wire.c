@@ -281,6 +281,8 @@ void wire_flush(void)
         frame_free(f);
 }
 
+u8 wire_tos;
+
 void wire_in_ip(u32 src, u32 dst, u8 proto, u16 frag, u16 id, const void *payload, u32 len)
 {
     u8 *d = kmalloc(ETH_HLEN + IP_HLEN + len, 0);
@@ -289,7 +291,7 @@ void wire_in_ip(u32 src, u32 dst, u8 proto, u16 frag, u16 id, const void *payloa
     memcpy(e->dst, our_mac, 6);
     memcpy(e->src, peer_mac, 6);
     e->type = be16(ETH_IP);
-    *h = (struct ip_hdr){ .vihl = 0x45, .len = be16((u16)(IP_HLEN + len)), .id = be16(id), .frag = be16(frag), .ttl = 64,
+    *h = (struct ip_hdr){ .vihl = 0x45, .tos = wire_tos, .len = be16((u16)(IP_HLEN + len)), .id = be16(id), .frag = be16(frag), .ttl = 64,
                           .proto = proto, .src = src, .dst = dst };
     h->csum = csum_fold(csum_add(h, IP_HLEN, 0));
     memcpy(h + 1, payload, len);
@@ -347,6 +349,7 @@ bool peer_recv(struct tseg *r, u64 wait_ns)
     r->ack = be32(t->ack);
     r->wnd = be16(t->wnd);
     r->flags = t->flags;
+    r->tos = h->tos;
     r->len = l4 - hlen;
     CHECK(tcp_parse_options((const u8 *)(t + 1), hlen - 20, (t->flags & TH_SYN) != 0, &r->o));
     CHECK(r->len <= sizeof r->data);
@@ -439,6 +442,20 @@ void stream_fill(u8 *buf, u64 pos, u32 len)
 {
     for (u32 i = 0; i < len; i++)
         buf[i] = stream_byte(pos + i);
+}
+
+void check_tcp(const struct tcp *t)
+{
+    u32 fin = t->fin_queued ? 1 : 0, prev = t->rcv_nxt, bytes = 0;
+    CHECK(SEQ_LE(t->snd_una, t->snd_nxt) && SEQ_LE(t->snd_nxt, t->snd_max) && SEQ_LE(t->snd_max, t->write_seq + fin)); /* T1 */
+    list_for_each(x, &t->s.rcvq, struct pkt, node)
+        bytes += x->total_len;
+    CHECK_EQ(bytes, t->s.rcvq_bytes); /* T2 */
+    list_for_each(x, &t->oooq, struct pkt, node) { /* T3 */
+        CHECK(SEQ_GE((u32)x->cb[0], prev));
+        prev = (u32)x->cb[0] + x->total_len;
+    }
+    CHECK(SEQ_GE(t->rcv_adv, t->rcv_nxt) || t->fin_rcvd);
 }
 
 void check_no_leak(void)
