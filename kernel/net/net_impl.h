@@ -138,12 +138,13 @@ int ip_covers(struct ip_addr own, bool v6only, struct ip_addr a);
     X(udp_in) X(udp_out) X(udp_bad) X(udp_no_port) X(udp_queue_full)                                       \
     X(raw_queue_full)                                                                                      \
     X(tcp_in) X(tcp_out) X(tcp_bad) X(tcp_bad_checksum) X(tcp_no_connection) X(tcp_rst_out)                \
-    X(tcp_rst_in) X(tcp_retransmits) X(tcp_fast_retransmits) X(tcp_timeouts) X(tcp_paws) X(tcp_old)        \
+    X(tcp_rst_in) X(tcp_retransmits) X(tcp_fast_retransmits) X(tcp_timeouts) X(tcp_paws)                   \
     X(tcp_out_of_window) X(tcp_bad_ack) X(tcp_challenge_acks) X(tcp_ooo) X(tcp_ooo_limit)                  \
-    X(tcp_rcv_full) X(tcp_active_opens) X(tcp_passive_opens) X(tcp_failed_opens) X(tcp_resets)             \
+    X(tcp_active_opens) X(tcp_passive_opens) X(tcp_failed_opens) X(tcp_resets)                             \
     X(tcp_syn_queue_full) X(tcp_cookies_sent) X(tcp_cookies_ok) X(tcp_cookies_bad) X(tcp_accept_full)      \
     X(tcp_timewait) X(tcp_timewait_limit) X(tcp_keepalives) X(tcp_probes) X(tcp_orphan_limit)              \
-    X(tcp_memory_limit) X(tcp_mss_lowered) X(lo_limit)
+    X(tcp_memory_limit) X(tcp_mss_lowered) X(tcp_loss_probes) X(tcp_spurious_timeouts)                     \
+    X(tcp_black_holes) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)
 
 struct net_counters {
 #define X(name) u64 name;

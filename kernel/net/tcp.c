@@ -353,6 +353,7 @@ struct tcp *tcp_create(int domain)
     u64 max = MIN((u64)TCP_RCVBUF_MAX, MAX(net_mem_limit / 4, (u64)TCP_RCVBUF_DEFAULT));
     while (t->rcv_wscale < 14 && (max / 2) >> t->rcv_wscale > 65535)
         t->rcv_wscale++;
+    t->cc_ops = tcp_parts.cc[0];
     tcp_cc_init(t);
     tcp_timer_init(t);
     atomic_add(&tcp_alive, 1u);
@@ -365,6 +366,7 @@ void tcp_destroy(struct sock *s)
     tcp_send_purge(t);
     tcp_recv_purge(t);
     tcp_scores_drop(t);
+    tcp_rack_drop(t);
     kfree(t->l);
     atomic_sub(&tcp_alive, 1u);
     kmem_free(tcp_cache, t);
@@ -410,6 +412,7 @@ void tcp_done(struct tcp *t)
     tcp_timer_stop(t);
     tcp_send_purge(t);
     tcp_scores_drop(t);
+    tcp_rack_drop(t);
     /* What arrived in order stays readable; what did not is of no use. */
     list_for_each(p, &t->oooq, struct pkt, node)
         net_mem_uncharge((u32)p->cb[2]);
@@ -514,7 +517,7 @@ static bool tw_segment(struct tcp_tw *w, const struct tcp_seg *g, u64 now, struc
     return true;
 }
 
-static void tw_ack(const struct tcp_tw *w, u64 now)
+void tcp_reply_ack(const struct tcp_tw *w, u64 now)
 {
     u8 o[12];
     u32 n = w->ts_ok ? tcp_put_ts(o, (u32)(now / NSEC_PER_MSEC) + w->ts_offset, w->ts_recent) : 0;
@@ -639,7 +642,7 @@ void tcp_rx(struct netif *nif, struct pkt *p)
         break;
     case FOUND_TW:
         if (w.node.lport != 0)
-            tw_ack(&w, now_ns());
+            tcp_reply_ack(&w, now_ns());
         break;
     default:
         NET_COUNT(tcp_no_connection);
@@ -678,8 +681,7 @@ void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 le
         if (t->mss < old) {
             NET_COUNT(tcp_mss_lowered);
             t->cwnd = MAX(t->cwnd / old * t->mss, (u32)t->mss);
-            t->snd_nxt = t->snd_una; /* all that was cut for the old path goes again */
-            t->send_hint = NULL;
+            tcp_go_back(t); /* all that was cut for the old path goes again */
             tcp_output(t, now_ns());
             tcp_timer_set(t);
         }

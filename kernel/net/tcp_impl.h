@@ -6,11 +6,13 @@
  *   tcp_in.c      tcp_segment(): connection + segment + now -> changed connection + actions.
  *                 Sends nothing, arms nothing, wakes nobody: tcp_apply() does that after it.
  *   tcp_opt.c     options in and out
- *   tcp_cc.c      congestion control: NewReno's answers to acks, losses and timeouts
+ *   tcp_cc.c      congestion control: answers to acks, losses and timeouts; Reno
  *   tcp_out.c     what may be sent now, building segments, resets
  *   tcp_timer.c   retransmission, persist, delayed ack, keep-alive: one timer a connection
  *   tcp_listen.c  half-open connections, SYN cookies, accept queues
  *   tcp_sock.c    the socket calls;  tcp_sockopt.c  options of sockets, TCP_INFO
+ *   tcp_full.c or tcp_basic.c   which of the parts that can be left out there are: tcp_cubic.c, tcp_rack.c
+ *                 (loss detection by time, tail probes), tcp_prr.c (recovery's rate), tcp_ecn.c, tcp_frto.c (needless timeouts), tcp_mtu.c (black holes)
  *
  * Sequence space of the sender:
  *
@@ -49,6 +51,8 @@ enum tcp_state {
 #define TH_PSH 0x08u
 #define TH_ACK 0x10u
 #define TH_URG 0x20u
+#define TH_ECE 0x40u
+#define TH_CWR 0x80u
 
 #define SEQ_LT(a, b) ((s32)((u32)(a) - (u32)(b)) < 0)
 #define SEQ_LE(a, b) ((s32)((u32)(a) - (u32)(b)) <= 0)
@@ -58,6 +62,7 @@ enum tcp_state {
 #define TCP_MSS_DEFAULT 536u
 #define TCP_MSS_MIN 88u
 #define TCP_INIT_CWND_SEGS 10u
+#define TCP_CWND_MAX (64u << 20) /* also: no threshold yet */
 #define TCP_RTO_INIT_US 1000000u
 #define TCP_RTO_SYN_LOST_US 3000000u
 #define TCP_RTO_MIN_US 200000u
@@ -119,6 +124,14 @@ struct tcp_seg {
 
 enum tcp_ca { CA_OPEN, CA_RECOVERY, CA_LOSS };
 
+/* CUBIC's state (tcp_cubic.c): bytes, and products of bytes in the accumulators. */
+struct cubic {
+    u64 epoch_ns, est_acc, cwnd_acc; /* epoch 0 = begins with the next ack */
+    u32 w_max, w_prior, w_est, k_ms;
+    u32 hs_end, hs_rtt_us, hs_last_us, hs_base_us; /* HyStart++: this round's end and least round trips */
+    u8 hs_count, hs_rounds;          /* samples in this round; rounds of soft start, 0 = not yet */
+};
+
 /* All under s.lock, except where s says otherwise; `node` by the table lock. */
 struct tcp {
     struct sock s;
@@ -165,6 +178,21 @@ struct tcp {
     u32 ts_recent, ts_offset;
     u64 ts_recent_ns;
     u32 cwnd, ssthresh, cwnd_acc, recover;
+    u32 prr_flight, prr_delivered, prr_out;
+    const struct tcp_cc_ops *cc_ops;
+    union {
+        struct cubic cubic;
+    } cc;
+    struct tcp_rack *rack;  /* made with a flight of more than one segment, where SACK is in use */
+    u32 ack_rtt_us;         /* of the latest ack, for the next; 0 = none */
+    u32 reo_round;          /* RACK: where the next needless retransmission counts */
+    u8 reo_mult, reo_persist;
+    bool reordering;
+    bool ecn_ok, ecn_echo, ecn_cwr; /* agreed on; ECE with every ack; CWR with the next data */
+    u8 frto;                /* tcp_frto.c */
+    u16 mss_before;         /* tcp_mtu.c: a smaller MSS is being tried; 0 = no */
+    u32 ecn_high;           /* no further reduction before this is acked */
+    u32 frto_cwnd, frto_ssthresh;
     u32 srtt_us8, rttvar_us4, rto_us, rtt_seq;
     u64 rtt_start_ns;
     u32 min_rtt_us;
@@ -172,7 +200,7 @@ struct tcp {
     u32 rcv_round_seq;
     u64 rcv_round_ns;
 
-    u64 t_rexmit, t_delack, t_keep, timer_at; /* deadlines; NEVER_NS = off */
+    u64 t_rexmit, t_delack, t_keep, t_rack, timer_at; /* deadlines; NEVER_NS = off */
     struct ktimer timer;
     u64 last_rx_ns, last_tx_ns, first_unacked_ns, oow_ack_ns;
     u32 keep_idle_s, keep_intvl_s, user_timeout_ms;
@@ -203,7 +231,7 @@ struct tcp_req {
     u32 iss, irs, ts_recent, ts_offset, rcv_wnd;
     u16 peer_mss;
     u8 snd_wscale, tries;
-    bool ts_ok, sack_ok, wscale_ok, acked;
+    bool ts_ok, sack_ok, wscale_ok, ecn_ok, acked;
     u64 deadline_ns, made_ns;
 };
 
@@ -260,12 +288,78 @@ void tcp_sack_received(struct tcp *t, u32 start, u32 end); /* our own blocks */
 void tcp_sack_trim(struct tcp *t);
 
 /* --- tcp_cc.c ----------------------------------------------------------------------- */
+/* An algorithm; functions that may be NULL say so. */
+struct tcp_cc_ops {
+    const char *name;
+    void (*init)(struct tcp *t);                  /* NULL */
+    void (*reset)(struct tcp *t);                 /* after a timeout or idling; NULL */
+    u32 (*ssthresh)(struct tcp *t);               /* something was lost or marked: the new threshold */
+    void (*avoid)(struct tcp *t, u32 bytes, u64 now); /* congestion avoidance */
+    u32 (*slow_start)(struct tcp *t, u32 bytes);  /* bytes to grow by; NULL = as many as were acked */
+};
+extern const struct tcp_cc_ops tcp_reno, tcp_cubic;
+const struct tcp_cc_ops *tcp_cc_find(const char *name, u32 len); /* a name of len bytes or to its 0; NULL = none */
+void tcp_cc_choose(struct tcp *t, const struct tcp_cc_ops *ops);
 void tcp_cc_init(struct tcp *t);
-void tcp_cc_acked(struct tcp *t, u32 bytes);
+void tcp_cc_acked(struct tcp *t, u32 bytes, u64 now);
+void tcp_cc_reduce(struct tcp *t);                /* ssthresh only */
 void tcp_cc_enter_recovery(struct tcp *t);
 void tcp_cc_exit_recovery(struct tcp *t);
 void tcp_cc_timeout(struct tcp *t);
 void tcp_cc_idle(struct tcp *t, u64 now);
+
+/* --- parts that the build may leave out (tcp_full.c, tcp_basic.c): NULL = not there ------ */
+struct tcp_rack_ops {
+    void (*sent)(struct tcp *t, u32 seq, u32 end, u64 now);     /* before snd_max moves */
+    /* The rest only where t->rack is. */
+    u32 (*acked)(struct tcp *t, const struct tcp_seg *g, u64 now); /* una and scores are new; ACT_* */
+    void (*due)(struct tcp *t, u64 now);                        /* t_rack came */
+    void (*schedule)(struct tcp *t, u64 now);                   /* a tail probe, if one is called for */
+    void (*reset)(struct tcp *t);                               /* going back N: the flight is sent anew */
+    void (*drop)(struct tcp *t);
+    u32 (*pipe)(const struct tcp *t);
+    bool (*next_lost)(const struct tcp *t, u32 *ret_seq, u32 *ret_len);
+    void (*recovered)(struct tcp *t);
+};
+struct tcp_prr_ops {
+    void (*enter)(struct tcp *t);                 /* recovery begins */
+    void (*acked)(struct tcp *t, u32 delivered);  /* recovery with SACK: an ack brought news of so many bytes */
+};
+struct tcp_ecn_ops {
+    void (*out)(struct tcp *t, u8 *flags, u8 *tos, u32 len, bool again);
+    u32 (*input)(struct tcp *t, const struct tcp_seg *g);       /* ACT_* */
+};
+struct tcp_frto_ops {
+    void (*timeout)(struct tcp *t);   /* before the window is reduced */
+    void (*advanced)(struct tcp *t);  /* t->frto is set, an ack moved una */
+    void (*duplicate)(struct tcp *t); /* t->frto is set, an ack did not */
+};
+struct tcp_mtu_ops {
+    void (*timeout)(struct tcp *t);   /* before the retransmission */
+    void (*acked)(struct tcp *t);     /* mss_before is set */
+};
+extern const struct tcp_rack_ops tcp_rack;
+extern const struct tcp_prr_ops tcp_prr;
+extern const struct tcp_ecn_ops tcp_ecn;
+extern const struct tcp_frto_ops tcp_frto;
+extern const struct tcp_mtu_ops tcp_mtu;
+extern const struct tcp_parts {
+    const struct tcp_cc_ops *cc[2]; /* the first is the default */
+    const struct tcp_rack_ops *rack;
+    const struct tcp_prr_ops *prr;
+    const struct tcp_ecn_ops *ecn;
+    const struct tcp_frto_ops *frto;
+    const struct tcp_mtu_ops *mtu;
+} tcp_parts;
+/* These say no at compile time where the part is not there. */
+static ALWAYS_INLINE bool tcp_has_rack(const struct tcp *t) { return tcp_parts.rack != NULL && unlikely(t->rack != NULL); }
+static ALWAYS_INLINE bool tcp_has_ecn(const struct tcp *t) { return tcp_parts.ecn != NULL && unlikely(t->ecn_ok); }
+static ALWAYS_INLINE bool tcp_in_frto(const struct tcp *t) { return tcp_parts.frto != NULL && unlikely(t->frto != 0); }
+static inline void tcp_rack_drop(struct tcp *t)
+{
+    if (tcp_has_rack(t))
+        tcp_parts.rack->drop(t);
+}
 
 /* --- tcp_out.c ------------------------------------------------------------------------ */
 void tcp_output(struct tcp *t, u64 now);      /* everything that may be sent now; arms deadlines */
@@ -274,6 +368,17 @@ void tcp_send_syn(struct tcp *t, u64 now);    /* SYN, or SYN-ACK in SYN_RCVD */
 void tcp_send_probe(struct tcp *t, u64 now);  /* keep-alive and window probes */
 void tcp_send_rst(struct tcp *t, u64 now);    /* abort our side */
 void tcp_rexmit_first(struct tcp *t, u64 now);
+/* Again at most one segment from [seq, seq+len), FIN included. Sequence space sent, 0 = nothing. */
+u32 tcp_resend(struct tcp *t, u32 seq, u32 len, u64 now);
+bool tcp_send_one(struct tcp *t, u64 now);    /* a segment never sent, whatever cwnd says; false = there is none */
+/* All from snd_una on goes again. */
+static inline void tcp_go_back(struct tcp *t)
+{
+    t->snd_nxt = t->snd_una;
+    t->send_hint = NULL;
+    if (tcp_has_rack(t))
+        tcp_parts.rack->reset(t);
+}
 void tcp_reply_rst(const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g);
 void tcp_send_raw(struct ip_addr src, struct ip_addr dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 flags, u16 wnd,
                   const u8 *opts, u32 optlen, u8 tos);
@@ -308,6 +413,8 @@ void tcp_listen_insert(struct tcp_listen *l);
 void tcp_listen_remove(struct tcp_listen *l);
 u32 tcp_new_isn(struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport);
 u32 tcp_ts_offset(struct ip_addr laddr, struct ip_addr faddr);
+/* An ack with the numbers that w has: a remembered connection, or a half-open one put as such. */
+void tcp_reply_ack(const struct tcp_tw *w, u64 now);
 void tcp_enter_timewait(struct tcp *t, u64 now);
 void tcp_send_purge(struct tcp *t);
 void tcp_recv_purge(struct tcp *t);

@@ -128,6 +128,26 @@ static u32 fin_acked(struct tcp *t, u64 now)
     }
 }
 
+/* In recovery: what an ack says about the holes. */
+static u32 repair(struct tcp *t, u32 acked)
+{
+    if (SEQ_GE(t->snd_una, t->recover)) {
+        tcp_cc_exit_recovery(t);
+        if (tcp_has_rack(t))
+            tcp_parts.rack->recovered(t);
+        return 0;
+    }
+    if (tcp_has_rack(t))
+        return 0;
+    if (!t->sack_ok) { /* RFC 6582: a partial ack tells the next hole */
+        t->cwnd = MAX(t->cwnd > acked ? t->cwnd - acked : 0, t->mss) + (acked >= t->mss ? t->mss : 0);
+        return ACT_REXMIT;
+    }
+    if (SEQ_LT(t->rexmit_high, t->snd_una))
+        t->rexmit_high = t->snd_una;
+    return t->scores == NULL ? ACT_REXMIT : 0; /* everything SACKed was acked, the rest of recovery is one hole */
+}
+
 static u32 new_ack(struct tcp *t, struct tcp_seg *g, u64 now)
 {
     u32 acts = ACT_OUTPUT, acked = g->ack - t->snd_una;
@@ -144,27 +164,25 @@ static u32 new_ack(struct tcp *t, struct tcp_seg *g, u64 now)
     t->retransmits = 0;
     t->first_unacked_ns = now;
     t->s.soft_err = 0;
-    if (t->ca == CA_RECOVERY) {
-        if (SEQ_GE(t->snd_una, t->recover)) {
-            tcp_cc_exit_recovery(t);
-        } else if (t->scores == NULL && !t->sack_ok) { /* RFC 6582: a partial ack tells the next hole */
-            t->cwnd = MAX(t->cwnd > acked ? t->cwnd - acked : 0, t->mss) + (acked >= t->mss ? t->mss : 0);
-            acts |= ACT_REXMIT;
-        } else {
-            if (SEQ_LT(t->rexmit_high, t->snd_una))
-                t->rexmit_high = t->snd_una;
-            if (t->scores == NULL)
-                acts |= ACT_REXMIT; /* everything SACKed was acked, the rest of recovery is one hole */
-        }
+    t->persist = false;
+    t->t_rexmit = t->snd_una == t->snd_max ? NEVER_NS : now + (u64)t->rto_us * 1000;
+    if (tcp_parts.mtu != NULL && unlikely(t->mss_before != 0))
+        tcp_parts.mtu->acked(t);
+    if (tcp_has_rack(t))
+        acts |= tcp_parts.rack->acked(t, g, now);
+    if (unlikely(t->ca == CA_RECOVERY)) {
+        acts |= repair(t, acked);
     } else {
+        if (tcp_in_frto(t))
+            tcp_parts.frto->advanced(t);
         if (t->ca == CA_LOSS && SEQ_GE(t->snd_una, t->recover))
             t->ca = CA_OPEN;
         t->dupacks = 0;
-        tcp_cc_acked(t, acked);
+        if (!tcp_in_frto(t))
+            tcp_cc_acked(t, acked, now);
         grow_sndbuf(t);
     }
-    t->persist = false;
-    t->t_rexmit = t->snd_una == t->snd_max ? NEVER_NS : now + (u64)t->rto_us * 1000;
+    t->ack_rtt_us = 0;
     if (t->s.nospace && tcp_writable(t))
         acts |= ACT_WRITE;
     if (t->fin_queued && t->snd_una == t->write_seq + 1)
@@ -174,15 +192,19 @@ static u32 new_ack(struct tcp *t, struct tcp_seg *g, u64 now)
     return acts;
 }
 
-static u32 duplicate_ack(struct tcp *t, bool news, u64 now)
+static u32 duplicate_ack(struct tcp *t, const struct tcp_seg *g, bool news, u64 now)
 {
     if (t->dupacks < 255)
         t->dupacks++;
-    if (t->ca == CA_RECOVERY) {
-        if (t->scores == NULL)
+    if (tcp_in_frto(t))
+        tcp_parts.frto->duplicate(t);
+    if (t->ca == CA_RECOVERY && !tcp_has_rack(t)) {
+        if (!t->sack_ok)
             t->cwnd = MIN(t->cwnd + t->mss, 1u << 30);
         return ACT_OUTPUT;
     }
+    if (tcp_has_rack(t))
+        return tcp_parts.rack->acked(t, g, now) | ACT_OUTPUT;
     bool lost = t->dupacks >= DUP_THRESHOLD || (news && tcp_scores_lost(t, t->snd_una));
     /* RFC 6582: not again for losses before the last timeout */
     if (lost && (t->ca == CA_OPEN || SEQ_GT(t->snd_una, t->recover))) {
@@ -209,7 +231,7 @@ static bool process_ack(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
         }
         return true;
     }
-    u32 wnd = (u32)g->wnd << t->snd_wscale;
+    u32 wnd = (u32)g->wnd << t->snd_wscale, before = tcp_parts.prr != NULL ? t->snd_una + tcp_scores_bytes(t) : 0;
     bool news = unlikely(g->o.nsack != 0) && t->sack_ok && tcp_scores_add(t, &g->o);
     bool same_wnd = wnd == t->snd_wnd;
     if (SEQ_LT(t->snd_wl1, g->seq) || (t->snd_wl1 == g->seq && SEQ_LE(t->snd_wl2, g->ack))) {
@@ -224,8 +246,7 @@ static bool process_ack(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
                 t->persist = false;
                 t->backoff = 0;
                 t->probes = 0;
-                t->snd_nxt = t->snd_una; /* the probe's byte was not taken */
-                t->send_hint = NULL;
+                tcp_go_back(t); /* the probe's byte was not taken */
                 t->t_rexmit = t->snd_una == t->snd_max ? NEVER_NS : now + (u64)t->rto_us * 1000;
             }
         }
@@ -237,7 +258,16 @@ static bool process_ack(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
     if (SEQ_GT(g->ack, t->snd_una))
         *acts |= new_ack(t, g, now);
     else if (t->snd_una != t->snd_max && g->len == 0 && !(g->flags & TH_FIN) && (t->sack_ok ? news : same_wnd && !t->persist))
-        *acts |= duplicate_ack(t, news, now);
+        *acts |= duplicate_ack(t, g, news, now);
+    else if (tcp_has_rack(t))
+        *acts |= tcp_parts.rack->acked(t, g, now);
+    if (unlikely(t->ca == CA_RECOVERY && t->sack_ok)) {
+        if (tcp_parts.prr != NULL)
+            tcp_parts.prr->acked(t, t->snd_una + tcp_scores_bytes(t) - before);
+        *acts |= ACT_OUTPUT;
+    }
+    if (tcp_has_ecn(t))
+        *acts |= tcp_parts.ecn->input(t, g);
     return true;
 }
 

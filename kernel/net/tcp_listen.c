@@ -24,7 +24,7 @@ struct syn_ack {
     struct ip_addr laddr, faddr;
     u16 lport, fport;
     u32 iss, ack, ts_val, ts_ecr, wnd;
-    bool ts, sack, wscale;
+    bool ts, sack, wscale, ecn;
     u8 tos;
 };
 
@@ -34,14 +34,15 @@ static void send_syn_ack(const struct tcp *l, const struct syn_ack *a)
     struct ip_route rt;
     u32 mtu = ip_route_find(a->faddr, a->laddr, 0, &rt) == 0 ? rt.nif->dev->mtu : 1500;
     u32 n = tcp_put_syn_options(o, tcp_adv_mss(l, a->faddr, mtu), a->wscale ? (s8)l->rcv_wscale : -1, a->sack, a->ts, a->ts_val, a->ts_ecr);
-    tcp_send_raw(a->laddr, a->faddr, a->lport, a->fport, a->iss, a->ack, TH_SYN | TH_ACK, (u16)MIN(a->wnd, 65535u), o, n, a->tos);
+    tcp_send_raw(a->laddr, a->faddr, a->lport, a->fport, a->iss, a->ack,
+                 (u8)(TH_SYN | TH_ACK | (a->ecn ? TH_ECE : 0)), (u16)MIN(a->wnd, 65535u), o, n, a->tos);
 }
 
 static void req_syn_ack(const struct tcp *l, struct tcp_req *r, u64 now)
 {
     struct syn_ack a = { r->node.laddr, r->node.faddr, r->node.lport, r->node.fport, r->iss, r->irs + 1,
                          (u32)(now / NSEC_PER_MSEC) + r->ts_offset, r->ts_recent, r->rcv_wnd, r->ts_ok, r->sack_ok,
-                         r->wscale_ok, l->s.tos };
+                         r->wscale_ok, r->ecn_ok, l->s.tos };
     send_syn_ack(l, &a);
     r->deadline_ns = now + (NSEC_PER_SEC << MIN(r->tries, 7));
     r->tries++;
@@ -50,10 +51,8 @@ static void req_syn_ack(const struct tcp *l, struct tcp_req *r, u64 now)
 /* A half-open connection says where it stands. */
 static void req_ack(const struct tcp_req *r, u64 now)
 {
-    u8 o[12];
-    u32 n = r->ts_ok ? tcp_put_ts(o, (u32)(now / NSEC_PER_MSEC) + r->ts_offset, r->ts_recent) : 0;
-    tcp_send_raw(r->node.laddr, r->node.faddr, r->node.lport, r->node.fport, r->iss + 1, r->irs + 1, TH_ACK,
-                 (u16)MIN(r->rcv_wnd, 65535u), o, n, 0);
+    tcp_reply_ack(&(struct tcp_tw){ .node = r->node, .snd_nxt = r->iss + 1, .rcv_nxt = r->irs + 1, .rcv_wnd = r->rcv_wnd,
+                                    .ts_recent = r->ts_recent, .ts_offset = r->ts_offset, .ts_ok = r->ts_ok }, now);
 }
 
 /* --- requests -------------------------------------------------------------------------- */
@@ -84,6 +83,7 @@ static void req_create(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fpo
     r->ts_recent = g->o.ts_val;
     r->ts_offset = tcp_ts_offset(rx->dst, rx->src);
     r->sack_ok = g->o.sack_perm;
+    r->ecn_ok = tcp_parts.ecn != NULL && (g->flags & (TH_ECE | TH_CWR)) == (TH_ECE | TH_CWR) && g->ecn == 0;
     r->wscale_ok = g->o.wscale >= 0;
     r->snd_wscale = r->wscale_ok ? (u8)g->o.wscale : 0;
     r->peer_mss = g->o.mss;
@@ -170,6 +170,9 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
     t->state = TCP_SYN_RCVD;
     t->ts_ok = r->ts_ok;
     t->sack_ok = r->sack_ok;
+    t->ecn_ok = r->ecn_ok;
+    t->ecn_high = r->iss;
+    t->cc_ops = l->cc_ops;
     t->wscale_ok = r->wscale_ok;
     t->snd_wscale = r->snd_wscale;
     t->rcv_wscale = r->wscale_ok ? l->rcv_wscale : 0;
@@ -312,7 +315,7 @@ static void send_cookie(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fp
         val -= 64;
     struct syn_ack a = { rx->dst, rx->src, lport, fport, top << 24 | cookie_hash(rx, lport, fport, g->seq, top), g->seq + 1,
                          val, g->o.ts_val, initial_wnd(l), g->o.has_ts, g->o.has_ts && g->o.sack_perm,
-                         g->o.has_ts && g->o.wscale >= 0, l->s.tos };
+                         g->o.has_ts && g->o.wscale >= 0, false, l->s.tos };
     NET_COUNT(tcp_cookies_sent);
     l->l->cookies_ns = now;
     send_syn_ack(l, &a);

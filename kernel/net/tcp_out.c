@@ -85,6 +85,9 @@ bool tcp_window_grew(const struct tcp *t)
 static int transmit(struct tcp *t, struct pkt *p, u32 seq, u8 flags, const u8 *opts, u32 optlen, u16 wnd, u64 now)
 {
     u32 payload = p->total_len, hlen = (u32)sizeof(struct tcp_hdr) + optlen;
+    u8 tos = t->s.tos;
+    if (tcp_has_ecn(t))
+        tcp_parts.ecn->out(t, &flags, &tos, payload, SEQ_LT(seq, t->snd_max));
     struct tcp_hdr *h = (void *)pkt_push(p, hlen);
     h->sport = be16(t->node.lport);
     h->dport = be16(t->node.fport);
@@ -99,7 +102,7 @@ static int transmit(struct tcp *t, struct pkt *p, u32 seq, u8 flags, const u8 *o
         put_u32((u8 *)(h + 1) + i, get_u32(opts + i));
     p->time_ns = now;
     struct ip_tx tx = {
-        .rt = t->rt, .src = t->node.laddr, .dst = t->node.faddr, .proto = IPPROTO_TCP, .ttl = t->s.ttl, .tos = t->s.tos, .df = true
+        .rt = t->rt, .src = t->node.laddr, .dst = t->node.faddr, .proto = IPPROTO_TCP, .ttl = t->s.ttl, .tos = tos, .df = true
     };
     p->gso = PKT_GSO_NONE;
     if (payload > t->mss && (flags & TH_SYN) == 0 && !t->rt.nif->loopback) {
@@ -229,6 +232,9 @@ static u32 send_data(struct tcp *t, u32 seq, u32 len, bool fin, u64 now)
     u16 wnd = (u16)tcp_window(t);
     if (len > 0 && len < t->mss)
         t->snd_sml = seq + len;
+    if (tcp_parts.rack != NULL)
+        tcp_parts.rack->sent(t, seq, seq + len + fin, now);
+    t->prr_out += len; /* means something in recovery only */
     if (SEQ_LT(seq, t->snd_max)) {
         NET_COUNT(tcp_retransmits);
         t->total_retrans++;
@@ -400,24 +406,41 @@ void tcp_rexmit_first(struct tcp *t, u64 now)
     t->send_hint = NULL;
 }
 
+u32 tcp_resend(struct tcp *t, u32 seq, u32 len, u64 now)
+{
+    u32 data = SEQ_LT(seq, t->write_seq) ? t->write_seq - seq : 0;
+    u32 n = MIN(MIN(data, len), (u32)t->mss);
+    struct pkt *hint = t->send_hint;
+    t->send_hint = NULL;
+    u32 sent = n > 0 || t->fin_queued ? send_data(t, seq, n, t->fin_queued && n == data && len > n, now) : 0;
+    t->send_hint = hint;
+    return sent;
+}
+
 /* Recovery with SACK: fill the next hole that counts as lost. False = none. */
 static bool fill_hole(struct tcp *t, u64 now)
 {
+    if (tcp_has_rack(t)) {
+        u32 at, n;
+        return tcp_parts.rack->next_lost(t, &at, &n) && tcp_resend(t, at, n, now) != 0;
+    }
     u32 seq = tcp_scores_skip(t, SEQ_GT(t->rexmit_high, t->snd_una) ? t->rexmit_high : t->snd_una);
     if (SEQ_GE(seq, t->recover) || !tcp_scores_lost(t, seq))
         return false;
-    u32 len = MIN(tcp_scores_next(t, seq) - seq, (u32)t->mss);
-    len = MIN(len, t->write_seq - seq);
-    if (len == 0)
-        return false;
-    struct pkt *hint = t->send_hint;
-    t->send_hint = NULL;
-    u32 sent = send_data(t, seq, len, false, now);
-    t->send_hint = hint;
-    if (sent == 0)
-        return false;
+    u32 sent = tcp_resend(t, seq, tcp_scores_next(t, seq) - seq, now);
     t->rexmit_high = seq + sent;
-    return true;
+    return sent != 0;
+}
+
+bool tcp_send_one(struct tcp *t, u64 now)
+{
+    u32 left = SEQ_LT(t->snd_max, t->write_seq) ? t->write_seq - t->snd_max : 0;
+    u32 used = t->snd_max - t->snd_una, len = MIN(left, (u32)t->mss);
+    if (t->snd_nxt != t->snd_max || len == 0 || used + len > t->snd_wnd)
+        return false;
+    u32 sent = send_data(t, t->snd_max, len, false, now);
+    t->snd_nxt = t->snd_max += sent;
+    return sent != 0;
 }
 
 static void start_persist(struct tcp *t, u64 now)
@@ -450,12 +473,12 @@ void tcp_output(struct tcp *t, u64 now)
     }
     if (t->snd_nxt == t->snd_una)
         tcp_cc_idle(t, now);
-    bool sack_recovery = t->ca == CA_RECOVERY && t->scores != NULL;
+    bool sack_recovery = tcp_has_rack(t) ? t->ca != CA_OPEN : t->ca == CA_RECOVERY && t->scores != NULL;
     u32 limit = 0;
     for (unsigned burst = 0; burst < OUTPUT_BURST; burst++) {
-        u32 flight = t->scores != NULL ? tcp_pipe(t) : t->snd_nxt - t->snd_una;
+        u32 flight = t->scores != NULL || sack_recovery ? tcp_pipe(t) : t->snd_nxt - t->snd_una;
         u32 cwnd = t->cwnd;
-        if (t->ca == CA_OPEN && t->dupacks < 3 && t->snd_nxt == t->snd_max)
+        if (t->ca == CA_OPEN && t->dupacks < 3 && !t->sack_ok && t->snd_nxt == t->snd_max)
             cwnd += (u32)t->dupacks * t->mss; /* limited transmit */
         if (sack_recovery && flight + t->mss <= cwnd && fill_hole(t, now))
             continue;
@@ -479,7 +502,7 @@ void tcp_output(struct tcp *t, u64 now)
         if (limit == 0) {
             if (tcp_route(t) != 0)
                 break;
-            limit = left <= t->mss ? t->mss : gso_limit(t);
+            limit = left <= t->mss || t->ecn_cwr ? t->mss : gso_limit(t);
         }
         u32 len = MIN(MIN(left, room), limit);
         if (SEQ_LT(seq, t->snd_max))
@@ -526,4 +549,6 @@ void tcp_output(struct tcp *t, u64 now)
     }
     if (t->push_partial && t->snd_nxt == t->write_seq)
         t->push_partial = false;
+    if (tcp_has_rack(t) && t->t_rack == NEVER_NS)
+        tcp_parts.rack->schedule(t, now);
 }

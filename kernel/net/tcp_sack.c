@@ -135,6 +135,8 @@ bool tcp_scores_lost(const struct tcp *t, u32 seq)
 
 u32 tcp_pipe(const struct tcp *t)
 {
+    if (tcp_has_rack(t))
+        return tcp_parts.rack->pipe(t);
     u32 flight = t->snd_nxt - t->snd_una;
     if (t->scores == NULL)
         return flight;

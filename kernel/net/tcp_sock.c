@@ -166,6 +166,9 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port)
     t->retransmits = 0;
     t->quickacks = TCP_QUICKACKS;
     t->pingpong = t->persist = t->timing = t->probing = false;
+    t->ecn_ok = t->ecn_echo = t->ecn_cwr = t->reordering = false;
+    t->frto = 0;
+    t->mss_before = 0;
     t->first_unacked_ns = now;
     s->soft_err = 0;
     s->shut = 0;

@@ -100,8 +100,15 @@ int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
     }
     if (level != IPPROTO_TCP)
         return inet_setopt(s, level, name, val, len);
-    if (name == TCP_CONGESTION)
-        return len >= 4 && memcmp(val, "reno", 4) == 0 && (len == 4 || ((const char *)val)[4] == 0) ? 0 : -ENOENT;
+    if (name == TCP_CONGESTION) {
+        const struct tcp_cc_ops *cc = tcp_cc_find(val, len);
+        if (cc == NULL)
+            return -ENOENT;
+        sock_lock(s);
+        tcp_cc_choose(t, cc);
+        sock_unlock(s);
+        return 0;
+    }
     int err = opt_int_in(val, len, &v);
     if (err != 0)
         return err;
@@ -129,11 +136,11 @@ static void fill_info(const struct tcp *t, struct tcp_info_ *i)
     u32 mss = MAX(t->mss, 1u);
     memset(i, 0, sizeof *i);
     i->state = t->state;
-    i->ca_state = t->ca == CA_RECOVERY ? 3 : t->ca == CA_LOSS ? 4 : 0;
+    i->ca_state = t->ca == CA_RECOVERY ? 3 : t->ca == CA_LOSS ? 4 : t->dupacks != 0 || t->scores != NULL;
     i->retransmits = (u8)MIN(t->retransmits, 255u);
     i->probes = t->probes;
     i->backoff = t->backoff;
-    i->options = (u8)((t->ts_ok ? 1 : 0) | (t->sack_ok ? 2 : 0) | (t->wscale_ok ? 4 : 0));
+    i->options = (u8)((t->ts_ok ? 1 : 0) | (t->sack_ok ? 2 : 0) | (t->wscale_ok ? 4 : 0) | (tcp_has_ecn(t) ? 8 : 0));
     i->wscales = (u8)(t->snd_wscale | t->rcv_wscale << 4);
     i->rto = t->rto_us;
     i->ato = (u32)(TCP_DELACK_NS / 1000);
@@ -152,7 +159,7 @@ static void fill_info(const struct tcp *t, struct tcp_info_ *i)
     i->rcv_ssthresh = t->s.rcvbuf / 2;
     i->rtt = t->srtt_us8 / 8;
     i->rttvar = t->rttvar_us4 / 4;
-    i->snd_ssthresh = t->ssthresh / mss;
+    i->snd_ssthresh = t->ssthresh >= TCP_CWND_MAX ? INT32_MAX : t->ssthresh / mss; /* as Linux says "none yet" */
     i->snd_cwnd = t->cwnd / mss;
     i->advmss = tcp_adv_mss(t, t->s.faddr, t->rt.mtu != 0 ? t->rt.mtu : 1500);
     i->reordering = 3;
@@ -211,8 +218,9 @@ int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         v = (s32)t->notsent_lowat;
         break;
     case TCP_CONGESTION: {
-        char reno[16] = "reno";
-        return opt_out(ret_val, len, reno, sizeof reno);
+        char cc[16] = "";
+        memcpy(cc, t->cc_ops->name, strlen(t->cc_ops->name));
+        return opt_out(ret_val, len, cc, sizeof cc);
     }
     case TCP_INFO: {
         struct tcp_info_ i;

@@ -11,7 +11,7 @@
 #define KEEP_INTVL_S 75u
 #define KEEP_CNT 9u
 
-static u64 next_deadline(const struct tcp *t) { return MIN(MIN(t->t_rexmit, t->t_delack), t->t_keep); }
+static u64 next_deadline(const struct tcp *t) { return MIN(MIN(t->t_rexmit, t->t_delack), MIN(t->t_keep, t->t_rack)); }
 
 /* Sooner than it is. */
 static void arm(struct tcp *t, u64 at)
@@ -31,7 +31,7 @@ void tcp_timer_set(struct tcp *t)
 
 void tcp_timer_stop(struct tcp *t)
 {
-    t->t_rexmit = t->t_delack = t->t_keep = NEVER_NS;
+    t->t_rexmit = t->t_delack = t->t_keep = t->t_rack = NEVER_NS;
     if (t->timer_at != NEVER_NS && ktimer_cancel(&t->timer)) {
         t->timer_at = NEVER_NS;
         sock_put(&t->s); /* the caller has another one */
@@ -101,11 +101,14 @@ static u32 rexmit_due(struct tcp *t, u64 now)
     t->retransmits++;
     if (t->backoff < 12)
         t->backoff++;
+    if (tcp_parts.frto != NULL)
+        tcp_parts.frto->timeout(t);
+    if (tcp_parts.mtu != NULL)
+        tcp_parts.mtu->timeout(t);
     tcp_cc_timeout(t);
     if (t->scores != NULL && t->scores->r[0].start == t->snd_una)
         tcp_scores_drop(t); /* the peer had it and does not have it any more (RFC 2018 8) */
-    t->snd_nxt = t->snd_una;
-    t->send_hint = NULL;
+    tcp_go_back(t);
     u64 rto = MIN((u64)t->rto_us << t->backoff, (u64)TCP_RTO_MAX_US);
     if (t->snd_wnd == 0) {
         /* the window closed over data in flight: probe with its first byte */
@@ -175,6 +178,8 @@ static void tcp_timer(struct ktimer *kt)
         }
         if (now >= t->t_rexmit)
             events |= rexmit_due(t, now);
+        if (tcp_has_rack(t) && now >= t->t_rack)
+            tcp_parts.rack->due(t, now);
         if (t->state != TCP_CLOSED && now >= t->t_keep)
             events |= keep_due(t, now);
     }
@@ -192,6 +197,6 @@ static void tcp_timer(struct ktimer *kt)
 
 void tcp_timer_init(struct tcp *t)
 {
-    t->t_rexmit = t->t_delack = t->t_keep = t->timer_at = NEVER_NS;
+    t->t_rexmit = t->t_delack = t->t_keep = t->t_rack = t->timer_at = NEVER_NS;
     ktimer_init(&t->timer, tcp_timer);
 }

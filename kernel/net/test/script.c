@@ -387,6 +387,7 @@ static void do_open(void)
 {
     struct what syn = { .flags = TH_SYN, .mss = 1460, .ws = 0, .sackok = true }, ack = { .flags = TH_ACK, .mss = -1, .ws = -1 };
     bool ecn = false;
+    u64 rtt_ns = 0;
     while (in.at < in.nwords) {
         if (take("ts"))
             use_ts = true, tsval = (u32)number();
@@ -398,6 +399,8 @@ static void do_open(void)
             syn.mss = (s32)number();
         else if (take("win"))
             peer_win = (u32)number();
+        else if (take("rtt"))
+            rtt_ns = (u64)number() * NSEC_PER_MSEC;
         else if (take("ecn"))
             ecn = true;
         else
@@ -413,6 +416,7 @@ static void do_open(void)
     if (ecn && !(g.flags & 0x40))
         FAIL("no ECN");
     learn();
+    sleep_ns(rtt_ns);
     inject(&ack);
     do_accept();
     t->quickacks = 0;

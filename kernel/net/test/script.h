@@ -17,7 +17,7 @@
  *   none T                     the stack sends nothing for T
  *   any N                      the stack sends N segments, whatever they are;   flush: forget what it sent
  *   wait T
- *   open [ts N] [nosack] [ws N] [mss N] [win N] [ecn]   listen, a peer's handshake, accept; acks are delayed from then on
+ *   open [ts N] [nosack] [ws N] [mss N] [win N] [ecn] [rtt T]  listen, a peer's handshake, accept; acks are delayed from then on
  *   listen [BACKLOG]   accept   connect   port N (of the peer, for the next SYN)   quickack
  *   send N [more]   recv N   shutdown rd|wr|rdwr   close   closelisten
  *   set NAME N   get NAME N   linger S   lset NAME N (listener)   cc NAME

@@ -162,7 +162,7 @@ TEST(initial_window_is_ten)
     peer_send(&p, TH_ACK, NULL, 0);
     CHECK_EQ(send_bytes(s, data, sizeof data, MSG_DONTWAIT), sizeof data);
     u32 n = 0;
-    while (peer_recv(&g, 20 * NSEC_PER_MSEC))
+    while (peer_recv(&g, 2 * NSEC_PER_MSEC))
         n++;
     CHECK_EQ(n, 10);
     close_all();
@@ -961,6 +961,9 @@ TEST(tcp_info)
     CHECK_EQ(info[0], TCP_ESTABLISHED);
     CHECK_EQ(info[5], 7);
     CHECK_EQ(get_u32(info + 16), 1448);
+    CHECK_EQ(info[1], 0);
+    CHECK_EQ(get_u32(info + 76), INT32_MAX); /* no threshold before a loss */
+    CHECK_EQ(get_u32(info + 80), 10);
     close_all();
 }
 

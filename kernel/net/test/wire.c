@@ -261,7 +261,7 @@ void sleep_ns(u64 ns) { thread_sleep_until(now_ns() + ns, false); }
 
 struct frame *wire_next(u64 wait_ns)
 {
-    u64 end = now_ns() + wait_ns;
+    u64 end = now_ns() + wait_ns, step = wait_ns > 10 * NSEC_PER_SEC ? 20 * NSEC_PER_MSEC : NSEC_PER_MSEC;
     for (;;) {
         spin_lock_bh(&wire_lock);
         struct list *n = list_pop_front(&sent);
@@ -270,7 +270,7 @@ struct frame *wire_next(u64 wait_ns)
             return list_entry(n, struct frame, node);
         if (now_ns() >= end)
             return NULL;
-        sleep_ns(MIN(end - now_ns(), NSEC_PER_MSEC));
+        sleep_ns(MIN(end - now_ns(), step));
     }
 }
 

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* -Dtcp=basic: NewReno, SACK as RFC 6675 has it, and nothing that can be left out. */
+#include "tcp_impl.h"
+
+const struct tcp_parts tcp_parts = { .cc = { &tcp_reno } };
