@@ -407,17 +407,20 @@ static void pcp_drain(struct page_pcp *pcp, unsigned n)
     spin_unlock(&zone.lock);
 }
 
+/* Of an empty stack. The zone gives neighbours in rising order, and so will the stack: pages that are asked for one after
+ * the other can be read and mapped in one piece. */
 static NOINLINE void pcp_refill(struct page_pcp *pcp, u64 keep)
 {
+    unsigned n = 0;
     spin_lock(&zone.lock);
-    while (pcp->count < PCP_BATCH) {
-        struct page *p = zone_take(0, keep);
-        if (p == NULL)
-            break;
+    for (struct page *p; n < PCP_BATCH && (p = zone_take(0, keep)) != NULL; n++) {
         p->kind = PAGE_PCP;
-        pcp->pages[pcp->count++] = p;
+        pcp->pages[PCP_BATCH - 1 - n] = p;
     }
     spin_unlock(&zone.lock);
+    if (n < PCP_BATCH)
+        memmove(pcp->pages, &pcp->pages[PCP_BATCH - n], n * sizeof(pcp->pages[0]));
+    pcp->count = n;
 }
 
 /* --- allocation ------------------------------------------------------------------------ */

@@ -108,6 +108,20 @@ TEST(everything_can_be_had_and_comes_back)
     CHECK(page_alloc(PAGE_MAX_ORDER + 1, 0) == NULL);
 }
 
+/* What is asked for page by page lies in a row, where memory is not in pieces: one read, one mapping. */
+TEST(fresh_pages_are_neighbours)
+{
+    struct page *pages[256];
+    unsigned rising = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+        CHECK((pages[i] = page_alloc(0, 0)) != NULL);
+        rising += i > 0 && page_phys(pages[i]) == page_phys(pages[i - 1]) + PAGE_SIZE;
+    }
+    CHECK(rising > ARRAY_SIZE(pages) * 3 / 4);
+    for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
+        page_put(pages[i]);
+}
+
 TEST(split_blocks_are_freed_singly)
 {
     touch_all_memory();
