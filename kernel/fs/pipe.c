@@ -285,7 +285,8 @@ static int fifo_open(struct inode *i, struct file *f)
         p->writes_opened++;
     }
     u32 reads = p->reads_opened, writes = p->writes_opened;
-    bool alone = (f->can_read && !f->can_write && p->writers == 0) || (f->can_write && !f->can_read && p->readers == 0);
+    bool named = i->sb != anon_sb; /* a pipe opened through /proc does not wait for the other side */
+    bool alone = named && ((f->can_read && !f->can_write && p->writers == 0) || (f->can_write && !f->can_read && p->readers == 0));
     mutex_unlock(&p->lock);
     wq_wake_all(&p->readable, 0);
     wq_wake_all(&p->writable, 0);

@@ -146,6 +146,13 @@ struct abi_statfs {
 };
 _Static_assert(sizeof(struct abi_statfs) == 120, "struct statfs");
 
+/* fcntl(2) */
+enum {
+    F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG,
+    F_SETOWN_EX = 15, F_GETOWN_EX, F_OFD_GETLK = 36, F_OFD_SETLK, F_OFD_SETLKW,
+    F_SETLEASE = 1024, F_GETLEASE, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS
+};
+
 struct abi_flock {
     s16 type, whence;
     u32 pad0;

@@ -59,12 +59,19 @@ static void drop(struct lock *l)
 /* Locks of an open file end with it, which may be after its last descriptor (mmap, a call on its way). */
 static void file_gone(struct file *f)
 {
+    sigio_file_gone(f);
     spin_lock(&locks_lock);
     list_for_each_safe(l, &all_locks, struct lock, node)
         if (l->owner == f)
             drop(l);
     spin_unlock(&locks_lock);
     wq_wake_all(&locks_wq, 0);
+}
+
+void file_watch_end(struct file *f)
+{
+    file_locks_gone = file_gone;
+    f->had_locks = true;
 }
 
 /* Take `range` away from what its owner holds. `spare` serves a lock cut in two; true = used. */
@@ -94,10 +101,8 @@ static bool cut(const struct lock *range, struct lock *spare)
 /* Take or release on f. 0, -EAGAIN (would wait), -ENOMEM, -ERESTARTSYS. */
 static s64 apply(struct file *f, const struct lock *want, bool release, bool wait)
 {
-    if (want->owner == f) {
-        file_locks_gone = file_gone;
-        f->had_locks = true;
-    }
+    if (want->owner == f)
+        file_watch_end(f);
     for (;;) {
         struct lock *l = kmalloc(sizeof *l, 0), *spare = kmalloc(sizeof *spare, 0);
         if (l == NULL || spare == NULL) {
@@ -162,11 +167,6 @@ static int range_of(struct file *f, const struct abi_flock *fl, struct lock *ret
     ret->end = end;
     return 0;
 }
-
-#define F_GETLK 5
-#define F_SETLKW 7
-#define F_OFD_GETLK 36
-#define F_OFD_SETLKW 38
 
 s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg)
 {

@@ -148,14 +148,9 @@ s64 sys_dup2(int from, int to)
 
 /* --- fcntl ----------------------------------------------------------------------------- */
 
-enum {
-    F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG,
-    F_SETOWN_EX = 15, F_GETOWN_EX, F_OFD_GETLK = 36, F_OFD_SETLK, F_OFD_SETLKW,
-    F_SETLEASE = 1024, F_GETLEASE, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS
-};
-#define SETFL_MASK (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC)
+#define SETFL_MASK (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
 
-static s64 set_flags(struct file *f, u32 flags)
+static s64 set_flags(struct file *f, int fd, u32 flags)
 {
     u32 old = atomic_load_relaxed(&f->flags), new;
     if ((flags & O_NOATIME) && !(old & O_NOATIME) && current_cred()->fsuid != f->inode->uid && !capable(CAP_FOWNER))
@@ -163,7 +158,8 @@ static s64 set_flags(struct file *f, u32 flags)
     do
         new = (old & ~SETFL_MASK) | (flags & SETFL_MASK);
     while (!atomic_cas(&f->flags, &old, new));
-    return 0;
+    int r = sigio_set(f, fd, (flags & O_ASYNC) != 0);
+    return r == -ENOTTY ? 0 : r;
 }
 
 s64 sys_fcntl(int fd, u32 cmd, u64 arg)
@@ -200,7 +196,7 @@ s64 sys_fcntl(int fd, u32 cmd, u64 arg)
         r = atomic_load_relaxed(&f->flags) & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
         break;
     case F_SETFL:
-        r = set_flags(f, (u32)arg);
+        r = set_flags(f, fd, (u32)arg);
         break;
     case F_GETLK:
     case F_SETLK:
@@ -210,18 +206,13 @@ s64 sys_fcntl(int fd, u32 cmd, u64 arg)
     case F_OFD_SETLKW:
         r = lock_fcntl(f, fd, cmd, arg);
         break;
-    case F_SETOWN: /* kept for F_GETOWN; SIGIO is not sent */
-        f->owner_data = (void *)(uintptr_t)(u32)arg;
-        r = 0;
-        break;
+    case F_SETOWN:
     case F_GETOWN:
-        r = (s32)(uintptr_t)f->owner_data;
-        break;
     case F_SETSIG:
-        r = arg > NSIG ? -EINVAL : 0;
-        break;
     case F_GETSIG:
-        r = 0;
+    case F_SETOWN_EX:
+    case F_GETOWN_EX:
+        r = sigio_fcntl(f, cmd, arg);
         break;
     case F_GETLEASE:
         r = 2; /* F_UNLCK */
@@ -276,6 +267,11 @@ s64 sys_ioctl(int fd, u32 cmd, uaddr_t arg)
             atomic_or(&f->flags, O_NONBLOCK);
         else if (r == 0)
             atomic_and(&f->flags, ~O_NONBLOCK);
+        break;
+    case FIOASYNC:
+        r = get_user_u32(arg, &on);
+        if (r == 0)
+            r = sigio_set(f, fd, on != 0);
         break;
     case FIONREAD:
         if (S_ISREG(f->inode->mode)) {

@@ -352,6 +352,13 @@ void free_string_array(char **list);
 s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg);
 void locks_file_closed(struct file *f, struct process *p); /* a descriptor of f went away (NULL: all): POSIX locks go */
 
+void file_watch_end(struct file *f); /* what this file has here (locks, sigio) goes with its last reference */
+
+/* sigio.c */
+int sigio_set(struct file *f, int fd, bool on); /* -ENOTTY: nothing of the kind can happen to it */
+void sigio_file_gone(struct file *f);
+s64 sigio_fcntl(struct file *f, u32 cmd, u64 arg);
+
 extern u32 posix_lock_count; /* atomic: locks held; 0 makes close() short */
 /* Two new descriptors, written to `ufds` (pipe, socketpair). References move in. */
 s64 install_pair(struct file *pair[2], bool cloexec, uaddr_t ufds);

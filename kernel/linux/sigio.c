@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signal-driven input and output (fcntl(2): F_SETOWN, F_SETSIG, O_ASYNC; ioctl FIOASYNC). An asynchronous file has waiters on
+ * the queues that its poll operation names; they stay there until the mode is turned off or the file ends. A wake-up comes with the
+ * queue's lock held, where no signal can be sent, so the work thread sends it.
+ *
+ * file->owner_data holds the owner (low half; negative: a group), the signal (next 8 bits, 0: SIGIO), and whether the owner is one task.
+ */
+#include "task.h"
+#include "kern/poll.h"
+#include "kern/work.h"
+
+#define QUEUES_MAX 3
+#define OWNER_TASK (1ULL << 40)
+#define OWNER_SIGNAL(v) ((int)((v) >> 32 & 0xff))
+enum { F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP };
+
+struct async {
+    struct list node;           /* async_lock */
+    struct refcount refs;       /* the list's, and the work's while it is queued */
+    const struct file *file;    /* the file is there as long as the waiters are */
+    struct watch {
+        struct waiter waiter;
+        struct async *async;
+    } watches[QUEUES_MAX];
+    unsigned used;
+    struct poll_table pt;
+    struct work work;
+    u64 owner;                  /* atomic: the file's owner_data at the last event */
+    int fd;                     /* c: what siginfo says */
+};
+
+static struct spinlock async_lock = SPINLOCK_INIT("async files");
+static struct list asyncs = LIST_INIT(asyncs);
+
+static void async_put(struct async *a)
+{
+    if (ref_put(&a->refs))
+        kfree(a);
+}
+
+static void send_work(struct work *w)
+{
+    struct async *a = container_of(w, struct async, work);
+    u64 owner = atomic_load(&a->owner);
+    s32 pid = (s32)owner;
+    int sig = OWNER_SIGNAL(owner);
+    struct ksiginfo i = {.signo = sig != 0 ? sig : SIGIO, .code = SI_KERNEL};
+    if (sig != 0) {
+        i.code = 1; /* POLL_IN */
+        i.poll.band = POLLIN | POLLRDNORM;
+        i.poll.fd = a->fd;
+    }
+    struct task *t = owner & OWNER_TASK ? task_find((u32)pid) : NULL;
+    if (t != NULL)
+        (void)signal_send_task(t, &i, NULL);
+    task_put(t);
+    if (!(owner & OWNER_TASK)) {
+        spin_lock_bh(&process_list_lock);
+        list_for_each(p, &process_list, struct process, all_node)
+            if (pid > 0 ? p->pid == (u32)pid : pid < 0 && p->pgid == (u32)-pid)
+                (void)signal_send_process(p, &i, NULL);
+        spin_unlock_bh(&process_list_lock);
+    }
+    async_put(a);
+}
+
+static bool event(struct waiter *w, u32 events)
+{
+    struct async *a = container_of(w, struct watch, waiter)->async;
+    atomic_store(&a->owner, (u64)(uintptr_t)a->file->owner_data);
+    ref_get(&a->refs);
+    if (!work_queue(&a->work))
+        ref_put(&a->refs); /* the list's is still there */
+    return false;
+}
+
+static void add_queue(struct poll_table *pt, struct waitqueue *wq)
+{
+    struct async *a = container_of(pt, struct async, pt);
+    if (a->used == QUEUES_MAX)
+        return;
+    struct watch *w = &a->watches[a->used++];
+    w->waiter.fn = event;
+    w->async = a;
+    wq_add(wq, &w->waiter);
+}
+
+static struct async *take(const struct file *f)
+{
+    struct async *found = NULL;
+    spin_lock(&async_lock);
+    list_for_each(a, &asyncs, struct async, node)
+        if (a->file == f) {
+            found = a;
+            list_remove(&a->node);
+            break;
+        }
+    spin_unlock(&async_lock);
+    return found;
+}
+
+void sigio_file_gone(struct file *f)
+{
+    struct async *a = take(f);
+    if (a == NULL)
+        return;
+    for (unsigned i = 0; i < a->used; i++)
+        wq_remove(&a->watches[i].waiter);
+    async_put(a);
+}
+
+static int set(struct file *f, int fd, bool on)
+{
+    if (((atomic_load_relaxed(&f->flags) & O_ASYNC) != 0) == on)
+        return 0;
+    if (!on) {
+        sigio_file_gone(f);
+        atomic_and(&f->flags, ~O_ASYNC);
+        return 0;
+    }
+    if (f->ops->poll == NULL)
+        return -ENOTTY; /* always ready: nothing to be told of */
+    struct async *a = kzalloc(sizeof *a);
+    if (a == NULL)
+        return -ENOMEM;
+    ref_init(&a->refs);
+    work_init(&a->work, send_work);
+    a->file = f;
+    a->fd = fd;
+    a->pt.queue = add_queue;
+    file_watch_end(f);
+    atomic_or(&f->flags, O_ASYNC);
+    spin_lock(&async_lock);
+    list_push_back(&asyncs, &a->node);
+    spin_unlock(&async_lock);
+    (void)vfs_poll(f, &a->pt);
+    return 0;
+}
+
+int sigio_set(struct file *f, int fd, bool on)
+{
+    if (!on && !(atomic_load_relaxed(&f->flags) & O_ASYNC))
+        return 0;
+    mutex_lock(&f->pos_lock);
+    int r = set(f, fd, on);
+    mutex_unlock(&f->pos_lock);
+    return r;
+}
+
+/* 0, -ESRCH (nobody), -EPERM. */
+static int check_owner(s32 owner, bool task)
+{
+    int r = owner == 0 ? 0 : -ESRCH;
+    struct task *t = task ? task_find((u32)owner) : NULL;
+    if (t != NULL)
+        r = signal_permitted(t->proc, SIGIO) ? 0 : -EPERM;
+    task_put(t);
+    spin_lock_bh(&process_list_lock);
+    list_for_each(p, &process_list, struct process, all_node)
+        if (!task && (owner > 0 ? p->pid == (u32)owner : owner < 0 && p->pgid == (u32)-owner) && r != -EPERM)
+            r = signal_permitted(p, SIGIO) ? 0 : -EPERM;
+    spin_unlock_bh(&process_list_lock);
+    return r;
+}
+
+static s64 set_owner(struct file *f, s32 owner, bool task)
+{
+    int r = owner != INT32_MIN ? check_owner(owner, task) : -EINVAL;
+    u64 v = (u64)(uintptr_t)f->owner_data & 0xffULL << 32;
+    if (r == 0)
+        f->owner_data = (void *)(uintptr_t)(v | (u32)owner | (task ? OWNER_TASK : 0));
+    return r;
+}
+
+static s64 set_owner_ex(struct file *f, uaddr_t arg)
+{
+    s32 ex[2]; /* struct f_owner_ex */
+    if (copy_from_user(ex, arg, sizeof ex) < 0)
+        return -EFAULT;
+    if (ex[0] < F_OWNER_TID || ex[0] > F_OWNER_PGRP || ex[1] < 0)
+        return -EINVAL;
+    return set_owner(f, ex[0] == F_OWNER_PGRP ? -ex[1] : ex[1], ex[0] == F_OWNER_TID);
+}
+
+s64 sigio_fcntl(struct file *f, u32 cmd, u64 arg)
+{
+    u64 v = (u64)(uintptr_t)f->owner_data;
+    s32 owner = (s32)v;
+    switch (cmd) {
+    case F_SETOWN:
+        return set_owner(f, (s32)arg, false);
+    case F_GETOWN:
+        return owner;
+    case F_SETOWN_EX:
+        return set_owner_ex(f, arg);
+    case F_GETOWN_EX: {
+        s32 ex[2] = {v & OWNER_TASK ? F_OWNER_TID : owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, owner < 0 ? -owner : owner};
+        return copy_to_user(arg, ex, sizeof ex);
+    }
+    case F_SETSIG:
+        if (arg > NSIG)
+            return -EINVAL;
+        f->owner_data = (void *)(uintptr_t)((v & ~(0xffULL << 32)) | arg << 32);
+        return 0;
+    default:
+        return OWNER_SIGNAL(v);
+    }
+}

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Programs of several processes: bash (pipes, substitutions, jobs, traps, job control of a terminal), procps, Python, Perl."""
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import tempfile
+import time
+
+from lib import DRUPE, ON, check, done, drupe, same
+
+TOOLS = 'ls cat wc sleep head sort ps pgrep grep sed tr seq md5sum find env mkdir rm sh echo stty'.split()
+ADD = [a for t in TOOLS for a in ('--add', shutil.which(t))]
+
+
+def bash(script, *args, timeout=60):
+    status, out, err = drupe(*ADD, *args, '/bin/bash', '-c', script, timeout=timeout)
+    return status, out.decode(errors='replace'), err
+
+
+def gives(script, want, text, status=0):
+    got = bash(script)
+    same(got[:2], (status, want), text)
+
+
+gives('seq 1000 | sort -rn | head -3 | tr "\\n" " "', '1000 999 998 ', 'a pipeline')
+gives('x=$(echo a; (echo b; echo $(echo c))); echo "$x" | wc -l', '3\n', 'command substitution')
+gives('cat <<E\nhere $((1 + 2))\nE\ncat <<<string', 'here 3\nstring\n', 'here-documents')
+gives('sleep 0.2 & sleep 0.1 & wait; echo $?; (exit 7) & wait $!; echo $?', '0\n7\n', 'background jobs')
+gives('trap "echo term; exit 9" TERM; kill $$; sleep 5', 'term\n', 'a trap', 9)
+gives('trap "echo bye" EXIT; false || true; set -o pipefail; false | true; echo $?', '1\nbye\n', 'EXIT trap and pipefail')
+gives('cat <(echo one) <(echo two)', 'one\ntwo\n', 'process substitution')
+gives('coproc cat; echo hello >&${COPROC[1]}; read -u ${COPROC[0]} x; echo $x', 'hello\n', 'a coprocess')
+gives('for i in $(seq 40); do (exit $((i % 2))) && echo -n .; done; env A=b sh -c "echo \\$A"', '.' * 20 + 'b\n', 'many subshells')
+gives('kill -9 $BASHPID | cat; echo ${PIPESTATUS[*]}', '137 0\n', 'a killed part of a pipeline')
+gives('yes_() { while :; do echo y; done; }; yes_ | head -2; echo ${PIPESTATUS[*]}', 'y\ny\n141 0\n', 'SIGPIPE')
+status, out, err = bash('ps -eo pid,ppid,stat,comm; pgrep -x sleep; sleep 9 & ps -o ppid= -C sleep; pgrep -x sleep')
+check(status == 0 and re.search(r' 1 +0 [RS]s +bash', out) and re.search(r'\n *\d+ +1 R\S* +ps\n +1\n\d+\n$', out), 'ps and pgrep', out)
+gives('find / -xdev -type f 2>/dev/null | sort | md5sum | wc -c', '36\n', 'find | sort | md5sum')
+# More processes than there is room for: an error from fork, which ends a script, and the others with it.
+status, out, err = bash('ulimit -u 30; for i in $(seq 60); do sleep 30 & done; echo after', '-u', '1000:1000')
+check(status == 254 and 'Resource temporarily unavailable' in err, 'RLIMIT_NPROC', (status, out, err))
+start = time.monotonic()
+gives('sleep 1000 & sleep 1000 & echo end', 'end\n', 'the first process ends')
+check(time.monotonic() - start < 30, 'and the others with it')
+
+with tempfile.TemporaryDirectory() as tmp:
+    script = os.path.join(tmp, 'mp.py')
+    with open(script, 'w') as f:
+        f.write('''import multiprocessing, os, subprocess
+def square(x): return x * x
+if __name__ == '__main__':
+    print(subprocess.run(['/bin/echo', 'hi'], capture_output=True).stdout)
+    with multiprocessing.Pool(3) as p:
+        print(sum(p.map(square, range(100))))
+    q = multiprocessing.Queue()
+    p = multiprocessing.Process(target=lambda: q.put(os.getppid()))
+    p.start()
+    print(q.get() == os.getpid())
+    p.join()
+    print(p.exitcode, os.system('exit 4') >> 8)
+''')
+    status, out, err = drupe(*ADD, '--add', script, '/usr/bin/python3', script, timeout=120)
+    same((status, out), (0, b"b'hi\\n'\n328350\nTrue\n0 4\n"), 'Python: subprocess and multiprocessing')
+
+perl = r'''$|=1; open(F, "-|", "echo from; echo child") or die; print <F>; close F; pipe(R, W); if (!fork) { print W "kid\n"; exit 3 }
+close W; print <R>; wait; print $? >> 8, "\n"; print `cat /proc/self/comm`;'''
+same(drupe(*ADD, '/usr/bin/perl', '-e', perl)[:2], (0, b'from\nchild\nkid\n3\ncat\n'), 'Perl: fork, pipes, backticks')
+
+# --- a terminal -------------------------------------------------------------------
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(DRUPE, [DRUPE, 'run', *ON, '-it', *ADD, '/bin/bash', '--norc', '-i'])
+
+
+def read(until, timeout=20):
+    out, end = b'', time.monotonic() + timeout
+    while until not in out and time.monotonic() < end:
+        if select.select([fd], [], [], 0.1)[0]:
+            try:
+                part = os.read(fd, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            out += part
+    return out.decode(errors='replace')
+
+
+def types(text, until, what):
+    os.write(fd, text)
+    out = read(until)
+    check(until.decode() in out, what, out)
+
+
+read(b'# ')
+types(b'PS1="pro""mpt> "\r', b'prompt> ', 'bash on a terminal')
+os.write(fd, b'sleep 100\r')
+time.sleep(1)
+types(b'\x1a', b'Stopped', '^Z stops the job')
+read(b'prompt> ', 1)
+types(b'bg; jobs\r', b'Running', 'bg')
+read(b'prompt> ', 1)
+os.write(fd, b'fg\r')
+time.sleep(1)
+types(b'\x03', b'prompt> ', '^C ends the foreground job')
+os.write(fd, b'cat &\r')
+time.sleep(1.5)
+types(b'jobs\r', b'Stopped', 'a background job that reads the terminal stops')
+read(b'prompt> ', 1)
+types(b'fg\r', b'cat', 'fg')
+types(b'typed\r', b'typed\r\ntyped', 'it reads now')
+types(b'\x04', b'prompt> ', '^D ends it')
+if 'host' not in ON: # to do: there ^C at the prompt sometimes leaves bash asleep
+    types(b'trap "echo g""ot" INT\r', b'prompt> ', 'trap')
+    types(b'\x03', b'got', '^C is the shell\'s at its prompt')
+os.write(fd, b'exit 5\r')
+read(b'never', 5)
+for _ in range(100):
+    gone, st = os.waitpid(pid, os.WNOHANG)
+    if gone:
+        break
+    time.sleep(0.1)
+else:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    st = None
+same(st, 5 << 8, 'exit 5')
+done()
