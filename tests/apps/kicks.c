@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program that lives on its interval timer: after each tick it computes until the next one, which must come. kicks.py */
+/*
+ * A program that lives on its interval timer: after each tick it computes until the next one, which must come. With
+ * an argument it has GS for itself, and looks at it meanwhile. kicks.py
+ */
+#define _GNU_SOURCE
+#include <asm/prctl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +25,17 @@ static double now_s(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-int main(void)
+static long mine = 4711;
+static int gs_lost(void)
 {
+    long v;
+    __asm__ volatile("movq %%gs:0, %0" : "=r"(v));
+    return v != mine;
+}
+
+int main(int argc, char **argv)
+{
+    int has_gs = argc > 1 && syscall(SYS_arch_prctl, ARCH_SET_GS, &mine) == 0;
     struct itimerval every = { { 0, 1000 }, { 0, 1000 } };
     int lost = 0, rounds = 0;
     signal(SIGALRM, on_tick);
@@ -32,7 +47,7 @@ int main(void)
         unsigned before = ticks;
         double start = now_s();
         while (ticks == before && now_s() - start < LOST_S)
-            ;
+            lost += has_gs && gs_lost();
         lost += ticks == before;
     }
     printf("%s %d lost\n", rounds > 100 ? "many" : "few", lost);

@@ -150,6 +150,35 @@ static void threads(void)
     _exit(0);
 }
 
+/* More mappings than Linux gives to a process: stacks of many threads, and pages that have no neighbours, twice at the same place. */
+static void crowd(void)
+{
+    enum { PAGES = 24500, SPAN = PAGES * 2 * 4096 };
+    pthread_attr_t attr;
+    pthread_t t;
+    int bad = 0, n = 0;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 16384);
+    while (n < 24000 && pthread_create(&t, &attr, sleeper, NULL) == 0)
+        n++;
+    char *p = mmap(NULL, SPAN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *q = p;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < SPAN; i += 8192)
+            q[i] = 1;
+        if (round == 0) {
+            mmap(p, SPAN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+            for (int i = 0; i < SPAN; i += 4096)
+                p[i] = 2;
+            q = mmap(NULL, SPAN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        }
+    }
+    for (int i = 0; i < SPAN; i += 4096)
+        bad += p[i] != 2;
+    printf("survived %s threads, %d bytes wrong\n", n == 24000 ? "all" : "few", bad);
+    fflush(stdout);
+    _exit(0);
+}
+
 /* Over what is not the program's. */
 static void maps(void)
 {
@@ -196,6 +225,8 @@ static void stub(const char *which)
         call(SYS_ptrace, 16L, 1L, 0L, 0L);
     else if (strcmp(which, "memory") == 0)
         call(SYS_mmap, 0L, 1L << 40, 7L, (long)(MAP_PRIVATE | MAP_ANONYMOUS), -1L, 0L);
+    else if (strcmp(which, "bus") == 0) /* a page that the memory file does not have */
+        *(volatile char *)call(SYS_mmap, 0x10000000L, 4096L, 3L, (long)(MAP_SHARED | MAP_FIXED), 3L, 1L << 45) = 1;
     printf("still here\n");
 }
 
@@ -204,6 +235,7 @@ int main(int argc, char **argv)
     const char *how = argc > 1 ? argv[1] : "";
     static const struct { const char *name; void (*fn)(void); } ways[] = {
         { "jumps", jumps }, { "stacks", stacks }, { "calls", calls }, { "signals", signals }, { "threads", threads }, { "maps", maps },
+        { "crowd", crowd },
     };
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (strcmp(how, "kernel-write") == 0)

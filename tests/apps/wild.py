@@ -18,6 +18,10 @@ status, out, err = drupe('-m', '64M', wild, 'threads', timeout=120)
 check(status == 0 and out.startswith(b'survived'), 'threads without end: an errno', (status, out[-200:], err))
 
 if on_host:
+    status, out, err = drupe('-m', '2G', wild, 'crowd', timeout=200)
+    same((status, out), (0, b'survived all threads, 0 bytes wrong\n'), 'more mappings than Linux gives')
+    status, out, err = drupe(wild, 'stub', 'bus')
+    check(status == 125 and 'no memory left' in err, 'SIGBUS, for want of memory of the host: a report', (status, err))
     for how, says in (('kernel-jump', ('the kernel gave up', 'the instance died')), ('kernel-write', ('the instance died',))):
         status, out, err = drupe(wild, how)
         check(status == 125 and any(s in err for s in says), f'{how}: the instance ends, with a report', (status, out, err))

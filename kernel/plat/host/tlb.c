@@ -11,7 +11,8 @@
  *       has gone already otherwise is dropped again, which does no harm.
  *   T2  an munmap() inside a run leaves two: SPLITS_MAX of these, then everything is dropped.
  *
- * The rest is for kernel mappings, of which thread stacks are the most.
+ * The rest is for kernel mappings, of which thread stacks are the most. When ten thousands of these leave too little, and
+ * Linux refuses, everything is dropped, too.
  */
 #include "tlb.h"
 
@@ -40,10 +41,15 @@ static int protection(u64 entry)
     return PROT_READ | (prot & MAP_WRITE ? PROT_WRITE : 0) | (prot & MAP_EXEC ? PROT_EXEC : 0);
 }
 
+static void drop_all(void);
+
+/* Cutting a mapping in two may be refused when there are too many already; what spans all of them cuts none. */
 static void unmap(u64 va, u64 len)
 {
     long err = host_call(__NR_munmap, va, len);
-    if (err != 0)
+    if (err == -ENOMEM && va < PLAT_USER_MAX && va != PLAT_USER_MIN)
+        drop_all();
+    else if (err != 0)
         panic("munmap of %#llx, %llu bytes: Linux says %ld", (unsigned long long)va, (unsigned long long)len, err);
 }
 
@@ -55,12 +61,10 @@ static void drop_all(void)
 
 static void remember_run(u64 va, u64 len)
 {
-    struct run *r = &runs[runs_next];
     if (runs_used == RUNS_MAX)
-        unmap(r->va, r->len_bytes);
-    else
-        runs_used++;
-    *r = (struct run){ va, len };
+        unmap(runs[runs_next].va, runs[runs_next].len_bytes);
+    runs_used = MIN(runs_used + 1, RUNS_MAX);
+    runs[runs_next] = (struct run){ va, len };
     runs_next = (runs_next + 1) % RUNS_MAX;
 }
 

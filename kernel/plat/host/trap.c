@@ -174,7 +174,9 @@ struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, st
     struct sigcontext *sc = &uc->uc_mcontext;
     struct taken t = { NULL, 0 };
     if (event_bit(sig) == 0 && info->si_code <= 0)
-        return t; /* somebody outside sent what only the CPU raises */
+        sig = SIGURG; /* somebody outside sent what only the CPU raises: an event like others, since GS may be the program's */
+    if (sig == SIGBUS && sc->trapno == TRAPNO_PF)
+        bad_entry(cpu, sig, info, sc, "Linux has no memory left for a page of this machine");
     switch (origin_of(sc->rip, sc->rsp, cpu)) {
     case FROM_STUB:
         return in_stub(sig, info, sc, cpu);
