@@ -116,11 +116,13 @@ static bool find_room_near(struct vma *v, uaddr_t *ret_addr)
     for (struct vma *below = v, *above; below != NULL; below = above) {
         above = as_next(below);
         uaddr_t high = above != NULL ? above->start - (above->flags & VMA_GROWSDOWN ? STACK_GUARD : 0) : PLAT_USER_MAX;
-        if (below->end + AREA_BYTES - v->start > (u64)ARCH_THUNK_REACH)
-            break;
-        if (high > below->end && high - below->end >= AREA_BYTES && !(v->as->brk >= below->end && v->as->brk <= high)) {
-            *ret_addr = high - AREA_BYTES;
-            return (u64)ARCH_THUNK_REACH >= high - v->start;
+        high = MIN(high, v->start + (u64)ARCH_THUNK_REACH);
+        if (high <= below->end || high - below->end < AREA_BYTES) {
+            if (below->end - v->start > (u64)ARCH_THUNK_REACH)
+                break;
+        } else if (v->as->brk < below->end || v->as->brk > high) {
+            *ret_addr = ALIGN_DOWN(high - AREA_BYTES, PAGE_SIZE);
+            return true;
         }
     }
     return false;
