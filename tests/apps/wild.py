@@ -15,7 +15,9 @@ for how in ('jumps', 'stacks', 'signals', 'maps') if on_host else ('signals',):
 status, out, err = drupe(wild, 'calls', timeout=120)
 same(status, 42, 'random system calls: the program survives')
 status, out, err = drupe('-m', '64M', wild, 'threads', timeout=120)
-check(status == 0 and out.startswith(b'survived'), 'threads without end: an errno', (status, out[-200:], err))
+ended = status == 137 and 'out of memory' in err
+check((status == 0 and out.startswith(b'survived')) or ended, 'threads without end: an errno, or its end with a report',
+      (status, out[-200:], err))
 
 if on_host:
     status, out, err = drupe('-m', '2G', wild, 'crowd', timeout=200)

@@ -2,7 +2,8 @@
 /*
  * The process's mappings below PLAT_USER_MAX are a cache of the page tables of one address space (plat.as), as a TLB is: filled
  * by faults (host_tlb_fill()), emptied by plat_flush(), and nothing is lost when an entry goes. An entry of a
- * page table has PTE_CACHED when the process may have it mapped; that it has not, costs a needless munmap().
+ * page table carries in PTE_CACHED the generation in which it was mapped; when everything is dropped, a new one begins. That it
+ * is mapped no more costs a needless munmap().
  *
  * A fill maps a whole run: neighbours whose physical pages are neighbours, too, with the same rights. Linux keeps a
  * record for each (a VMA), of which a process may have 65,530 (vm.max_map_count), so
@@ -27,6 +28,7 @@
 #define RUNS_MAX 24576u
 #define SPLITS_MAX 12288u
 #define HUGE_PAGES (HUGE_SIZE / PAGE_SIZE)
+#define GENERATION (PTE_CACHED & -PTE_CACHED) /* the first */
 
 struct run {
     u64 va;
@@ -34,6 +36,7 @@ struct run {
 };
 static struct run runs[RUNS_MAX];
 static unsigned runs_next, runs_used, splits;
+u64 host_tlb_generation = GENERATION;
 
 static int protection(u64 entry)
 {
@@ -57,6 +60,9 @@ static void drop_all(void)
 {
     unmap(PLAT_USER_MIN, PLAT_USER_MAX - PLAT_USER_MIN);
     runs_next = runs_used = splits = 0;
+    host_tlb_generation = (host_tlb_generation + GENERATION) & PTE_CACHED;
+    if (host_tlb_generation == 0)
+        host_tlb_generation = GENERATION;
 }
 
 static void remember_run(u64 va, u64 len)
@@ -71,11 +77,11 @@ static void remember_run(u64 va, u64 len)
 /* How many entries from pte on (towards `step`) continue it, at most `max`. */
 static u64 extend(const u64 *pte, s64 step, u64 max)
 {
-    u64 n = 0, want = *pte;
+    u64 n = 0, want = *pte & ~PTE_CACHED;
     while (n < max) {
         want += (u64)(step * (s64)PAGE_SIZE);
         pte += step;
-        if (*pte != want) /* uncached, so not mapped yet; the same rights, the next page */
+        if ((*pte & ~PTE_CACHED) != want || tlb_has(*pte)) /* another page or other rights, or mapped already */
             break;
         n++;
     }
@@ -107,23 +113,21 @@ bool host_tlb_fill(u64 va, unsigned access)
     u64 *pte = pt_entry(as, va);
     if (pte == NULL || !(*pte & PTE_PRESENT) || (pt_prot(*pte) & access) != access)
         return false;
-    u64 n = 1;
-    if (*pte & PTE_LARGE) {
+    bool large = *pte & PTE_LARGE;
+    u64 n = HUGE_PAGES;
+    if (large) {
         va = ALIGN_DOWN(va, HUGE_SIZE);
-        *pte |= PTE_CACHED;
-        n = HUGE_PAGES;
     } else {
-        *pte &= ~PTE_CACHED;
         va = ALIGN_DOWN(va, PAGE_SIZE);
         u64 index = PT_INDEX(va, 1);
         u64 before = extend(pte, -1, index), after = extend(pte, 1, HUGE_PAGES - 1 - index);
         pte -= before;
         va -= before * PAGE_SIZE;
         n = before + 1 + after;
-        for (u64 i = 0; i < n; i++)
-            pte[i] |= PTE_CACHED;
     }
     map_run(va, *pte & PTE_ADDR, n * PAGE_SIZE, protection(*pte));
+    for (u64 i = 0; i < (large ? 1 : n); i++) /* behind map_run(), which may begin a generation */
+        pte[i] = (pte[i] & ~PTE_CACHED) | host_tlb_generation;
     remember_run(va, n * PAGE_SIZE);
     return true;
 }

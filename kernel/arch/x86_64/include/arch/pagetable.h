@@ -16,7 +16,7 @@
 #define PTE_LARGE 0x80UL
 #define PTE_GLOBAL 0x100UL
 #define PTE_NONE 0x200UL   /* ours: mapped, no access */
-#define PTE_CACHED 0x400UL /* ours, host: the process has mapped it */
+#define PTE_CACHED (0x7ffUL << 52) /* ours, host: when the process mapped it; 0 = it has not. The CPU ignores these bits */
 #define PTE_NX (1UL << 63)
 #define PTE_ADDR 0x000ffffffffff000UL
 #define PTE_MAPPED (PTE_PRESENT | PTE_NONE)

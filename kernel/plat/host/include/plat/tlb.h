@@ -5,11 +5,16 @@
 
 #include "arch/pagetable.h"
 
+extern u64 host_tlb_generation; /* in the place of PTE_CACHED, never 0; a new one when everything is dropped */
+
 void host_tlb_drop(struct plat_aspace *as, u64 va, size_t len); /* out of the process, at once */
+
+/* May the process have it mapped? */
+static inline bool tlb_has(u64 entry) { return (entry & PTE_CACHED) == host_tlb_generation; }
 
 static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 old)
 {
-    if (!(old & PTE_CACHED))
+    if (!tlb_has(old))
         return;
     if (as->stale_start >= as->stale_end) {
         as->stale_start = va;
@@ -24,7 +29,7 @@ static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 o
 
 static inline void tlb_changed(struct plat_aspace *as, u64 va, size_t len, u64 old)
 {
-    if (old & PTE_CACHED)
+    if (tlb_has(old))
         host_tlb_drop(as, va, len);
 }
 
