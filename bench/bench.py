@@ -27,10 +27,7 @@ FLOOR = os.path.join(BUILD, 'bench', 'floor-kernel')
 
 
 def kernel():
-    for dirpath, _, names in os.walk(BUILD):
-        if 'drupe-kernel' in names:
-            return os.path.join(dirpath, 'drupe-kernel')
-    raise RuntimeError('no drupe-kernel below ' + BUILD)
+    return os.path.join(BUILD, 'kernel/plat/pc/drupe-kernel')
 
 
 def symbol(name):
