@@ -85,9 +85,15 @@ static void leave_descriptors(int link)
 static void leave_signals(void)
 {
     sigset_t none;
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < 32; number++)
-        sigaction(number, &standard, NULL);
+    /* Linux's own call: the C library keeps some of the real-time ones to itself, and would not touch them. */
+    static const struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        u64 mask;
+    } standard;
+    for (int number = 1; number <= 64; number++)
+        syscall(SYS_rt_sigaction, number, &standard, NULL, sizeof(standard.mask));
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -13,18 +13,19 @@ from lib import DRUPE, ON, check, done, same
 
 PROGRAM = '''
 import os, signal, sys
-signal.signal(signal.SIGWINCH, lambda *_: print("window", *os.get_terminal_size(), flush=True))
-print("start", *os.get_terminal_size(), *(os.isatty(fd) for fd in range(3)), os.environ.get("TERM"), flush=True)
-while True:
+def say(*words): # whole, whenever a signal comes
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+signal.signal(signal.SIGWINCH, lambda *_: say("window", *os.get_terminal_size()))
+say("start", *os.get_terminal_size(), *(os.isatty(fd) for fd in range(3)), os.environ.get("TERM"))
+line = "?"
+while line:
     try:
         line = sys.stdin.readline()
+        if line:
+            say("line", ascii(line))
     except KeyboardInterrupt:
-        print("interrupted", flush=True)
-        continue
-    if not line:
-        break
-    print("line", ascii(line), flush=True)
-print("end of input", flush=True)
+        say("interrupted")
+say("end of input")
 sys.exit(7)
 '''
 
