@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 
-from lib import check, done, free_port, host_command, server, stop, talk
+from lib import check, done, free_port, host_command, server, stop
 
 BIN = '/usr/lib/postgresql/15/bin'
 port = free_port()
@@ -24,11 +24,16 @@ exec {BIN}/postgres -D /tmp/data -c listen_addresses='*' -c unix_socket_director
     os.chmod(script, 0o755)
     os.chmod(tmp, 0o755)
     tools = [a for t in ('sh', 'cat', 'locale') for a in ('--add', shutil.which(t))]
-    startup = b'\x00\x00\x00\x08\x04\xd2\x16\x2f'  # SSLRequest; the server answers with one byte
+    to = ['-h', '127.0.0.1', '-p', str(port), '-U', 'postgres']
+
+    def ready():
+        """The port answers before the database does."""
+        if host_command(f'{BIN}/pg_isready', *to, '-q')[0] != 0:
+            raise OSError('not yet')
+
     with server('-m', '512M', '-p', f'{port}:5432', '-u', f'{user.pw_uid}:{user.pw_gid}', *tools, '--add', '/usr/lib/postgresql/15',
                 '--add', '/usr/share/postgresql/15', '-e', 'LC_ALL=C', '-e', 'TZ=UTC', script,
-                ready=lambda: talk(port, startup, until=b'N'), timeout=180) as p:
-        to = ['-h', '127.0.0.1', '-p', str(port), '-U', 'postgres']
+                ready=ready, timeout=180) as p:
         status, out = host_command(f'{BIN}/pgbench', *to, '-i', '-q', 'postgres', timeout=120)
         check(status == 0, 'pgbench -i', out)
         status, out = host_command(f'{BIN}/pgbench', *to, '-c', '8', '-T', '10', 'postgres', timeout=180)
