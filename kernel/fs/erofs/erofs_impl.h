@@ -99,7 +99,7 @@ struct erofs_inode {
 static inline struct erofs_fs *erofs_fs(const struct inode *i) { return i->sb->private; }
 static inline struct erofs_inode *erofs_i(const struct inode *i) { return i->private; }
 
-extern const struct mapping_ops erofs_meta_ops, erofs_data_ops;
+extern const struct mapping_ops erofs_data_ops, erofs_data_direct_ops; /* read, or mapped: blkdev.direct */
 extern const struct inode_ops erofs_dir_inode_ops, erofs_inode_ops, erofs_link_inode_ops;
 extern const struct file_ops erofs_dir_ops;
 

@@ -111,7 +111,7 @@ static int decode(struct erofs_fs *fs, u64 nid, struct inode *i, struct erofs_in
     case S_IFREG:
         i->ops = &erofs_inode_ops;
         i->fops = &generic_file_ops;
-        i->mapping.ops = &erofs_data_ops;
+        i->mapping.ops = fs->dev->direct != 0 ? &erofs_data_direct_ops : &erofs_data_ops;
         break;
     case S_IFDIR:
         i->ops = &erofs_dir_inode_ops;

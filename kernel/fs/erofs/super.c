@@ -23,16 +23,17 @@ static int meta_read(struct mapping *m, u64 index, struct page **pages, unsigned
     return read_device(m->host, index << PAGE_SHIFT, pages, n);
 }
 
-/* A page of the device, if all of it is the file system's. */
+/* A page of a device that is memory, if all of it is the file system's. */
 static paddr_t device_page(const struct erofs_fs *fs, u64 off)
 {
     bool whole = IS_ALIGNED(off, PAGE_SIZE) && range_inside(off, PAGE_SIZE, fs->size_bytes);
-    return fs->dev->direct != 0 && whole ? fs->dev->direct + off : 0;
+    return whole ? fs->dev->direct + off : 0;
 }
 
 static paddr_t meta_direct(struct mapping *m, u64 index) { return device_page(m->host, index << PAGE_SHIFT); }
 
-const struct mapping_ops erofs_meta_ops = {.read = meta_read, .direct = meta_direct};
+static const struct mapping_ops meta_ops = {.read = meta_read};
+static const struct mapping_ops meta_direct_ops = {.read = meta_read, .direct = meta_direct};
 
 int erofs_meta_map(struct erofs_fs *fs, u64 off, size_t len, struct page **ret_page, const u8 **ret)
 {
@@ -125,7 +126,8 @@ static paddr_t data_direct(struct mapping *m, u64 index)
     return device_page(erofs_fs(i), e->data_off + (index << PAGE_SHIFT));
 }
 
-const struct mapping_ops erofs_data_ops = {.read = data_read, .direct = data_direct};
+const struct mapping_ops erofs_data_ops = {.read = data_read};
+const struct mapping_ops erofs_data_direct_ops = {.read = data_read, .direct = data_direct};
 
 int erofs_map(struct inode *i, u64 off, u64 *ret_off, u64 *ret_len)
 {
@@ -274,7 +276,7 @@ static int erofs_mount(const char *source, u64 flags, const char *data, struct s
     fs->dev = dev;
     fs->size_bytes = ALIGN_DOWN(dev->size_bytes, 512u);
     spin_init(&fs->lock, "erofs");
-    mapping_init(&fs->meta, &erofs_meta_ops, fs);
+    mapping_init(&fs->meta, fs->dev->direct != 0 ? &meta_direct_ops : &meta_ops, fs);
     fs->meta.size_bytes = fs->size_bytes;
     int err = read_super(fs, &d);
     struct superblock *sb = err == 0 ? super_create("erofs", &erofs_super_ops) : NULL;
