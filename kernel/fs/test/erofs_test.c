@@ -168,6 +168,19 @@ TEST(hard_links_are_one_inode)
     path_put(&b);
 }
 
+/* A device that has to be read is read in pieces larger than a page. */
+TEST(reads_ahead)
+{
+    struct file *f;
+    mount(image_plain, image_plain_end);
+    CHECK_EQ(vfs_open(&as_root, "/large", O_RDONLY, 0, 0, &f), 0);
+    u64 before = disk.dev.reads, pages = 0;
+    for (s64 n; (n = f_read(f, data, PAGE_SIZE)) > 0; pages++)
+        ;
+    CHECK(pages > 100 && disk.dev.reads - before < pages / 8);
+    file_put(f);
+}
+
 TEST(read_only)
 {
     mount(image_plain, image_plain_end);
