@@ -179,6 +179,29 @@ static void crowd(void)
     _exit(0);
 }
 
+/* A gigabyte, page by page in random order: far more pieces than Linux gives mappings. */
+static void pages(void)
+{
+    enum { N = 1 << 18 };
+    static unsigned order[N];
+    unsigned wrong = 0;
+    char *p = mmap(NULL, (size_t)N * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return;
+    for (unsigned i = 0; i < N; i++) {
+        unsigned k = (unsigned)(random64() % (i + 1));
+        order[i] = order[k];
+        order[k] = i;
+    }
+    for (unsigned i = 0; i < N; i++)
+        memcpy(p + (size_t)order[i] * 4096 + 8, &order[i], sizeof order[i]);
+    for (unsigned i = 0; i < N; i++) {
+        unsigned k = order[N - 1 - i];
+        wrong += memcmp(p + (size_t)k * 4096 + 8, &k, sizeof k) != 0;
+    }
+    printf("survived %d pages, %u wrong\n", N, wrong);
+}
+
 /* Over what is not the program's. */
 static void maps(void)
 {
@@ -234,7 +257,7 @@ int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "";
     static const struct { const char *name; void (*fn)(void); } ways[] = {
-        { "jumps", jumps }, { "stacks", stacks }, { "calls", calls }, { "signals", signals }, { "threads", threads }, { "maps", maps },
+        { "jumps", jumps }, { "stacks", stacks }, { "calls", calls }, { "signals", signals }, { "threads", threads }, { "maps", maps }, { "pages", pages },
         { "crowd", crowd },
     };
     setvbuf(stdout, NULL, _IOLBF, 0);

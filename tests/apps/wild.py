@@ -20,6 +20,8 @@ check((status == 0 and out.startswith(b'survived')) or ended, 'threads without e
       (status, out[-200:], err))
 
 if on_host:
+    status, out, err = drupe('-m', '1500M', wild, 'pages', timeout=120)
+    same((status, out), (0, b'survived 262144 pages, 0 wrong\n'), 'a gigabyte page by page in random order')
     status, out, err = drupe('-m', '2G', wild, 'crowd', timeout=200)
     same((status, out), (0, b'survived all threads, 0 bytes wrong\n'), 'more mappings than Linux gives')
     status, out, err = drupe(wild, 'stub', 'bus')
