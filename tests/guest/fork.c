@@ -375,6 +375,8 @@ static void sigchld(void)
     }
     SHOW(kill(pid, SIGSTOP));
     int st;
+    while (chld_count < 2) /* Linux fills in the signal's status from what a wait takes away */
+        msleep(1);
     SHOW_TRUE(waitpid(pid, &st, WUNTRACED) == pid);
     show_status("stop", st);
     i = chld;
