@@ -21,7 +21,7 @@ OWNER = {
     'mm': 'page slab uio uaccess pagecache addrspace callsite',
     'sched': 'thread futex',
     'dev': 'netdev blkdev chardev pkt vnet_hdr',
-    'fs': 'vfs',
+    'fs': 'notify vfs',
     'net': 'net socket',
     'linux': 'linux',
     'drivers': 'drivers',

@@ -102,10 +102,30 @@ int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setatt
     return err;
 }
 
+/* As notify_change() of Linux tells it: the access time alone was read, the other alone was written. */
+static u32 change_mask(u32 valid)
+{
+    u32 times = valid & (SETATTR_ATIME | SETATTR_MTIME), mask = 0;
+    if ((valid & (SETATTR_UID | SETATTR_GID | SETATTR_MODE)) != 0 || times == (SETATTR_ATIME | SETATTR_MTIME))
+        mask |= IN_ATTRIB;
+    else if (times != 0)
+        mask |= times == SETATTR_ATIME ? IN_ACCESS : IN_MODIFY;
+    return mask | ((valid & SETATTR_SIZE) != 0 ? IN_MODIFY : 0);
+}
+
+int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *a)
+{
+    int err = vfs_setattr_inode(d->inode, c, a);
+    u32 mask = change_mask(a->valid);
+    if (err == 0 && mask != 0)
+        notify_dentry(d, mask);
+    return err;
+}
+
 int vfs_setattr_path(const struct path *p, const struct cred *c, const struct setattr *a)
 {
     int err = path_want_write(p);
-    return err != 0 ? err : vfs_setattr_inode(p->dentry->inode, c, a);
+    return err != 0 ? err : vfs_setattr_dentry(p->dentry, c, a);
 }
 
 int vfs_setattr_file(struct file *f, const struct cred *c, const struct setattr *a)
@@ -139,7 +159,7 @@ int vfs_truncate(const struct path *p, const struct cred *c, u64 size)
         err = inode_get_write(i);
     if (err != 0)
         return err;
-    err = vfs_setattr_inode(i, c, &a);
+    err = vfs_setattr_dentry(p->dentry, c, &a);
     inode_put_write(i);
     return err;
 }
@@ -152,7 +172,9 @@ int vfs_ftruncate(struct file *f, u64 size)
     if (!f->can_write || !S_ISREG(f->inode->mode))
         return -EINVAL;
     int err = size_ok(size);
-    return err != 0 ? err : vfs_setattr_inode(f->inode, f->cred, &a);
+    if (err != 0)
+        return err;
+    return f->path.dentry != NULL ? vfs_setattr_dentry(f->path.dentry, f->cred, &a) : vfs_setattr_inode(f->inode, f->cred, &a);
 }
 
 #define FALLOC_FL_KEEP_SIZE 1
@@ -178,7 +200,12 @@ int vfs_fallocate(struct file *f, int mode, u64 off, u64 len)
     int err = (mode & FALLOC_FL_KEEP_SIZE) != 0 ? 0 : size_ok(end);
     if (err != 0)
         return err;
-    return f->ops->fallocate != NULL ? f->ops->fallocate(f, mode, off, len) : -EOPNOTSUPP;
+    if (f->ops->fallocate == NULL)
+        return -EOPNOTSUPP;
+    err = f->ops->fallocate(f, mode, off, len);
+    if (err == 0)
+        notify_file(f, IN_MODIFY);
+    return err;
 }
 
 int vfs_access(const struct path *p, const struct cred *c, u32 rwx)

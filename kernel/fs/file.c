@@ -31,6 +31,8 @@ void file_put(struct file *f)
         file_locks_gone(f);
     if (unlikely(!list_empty(&f->epoll_items)))
         epoll_file_gone(f);
+    if (f->can_read || f->can_write)
+        notify_file(f, f->can_write ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     if (f->ops->release != NULL)
         f->ops->release(f);
     if (f->counted_write)
@@ -88,7 +90,7 @@ int file_create_inode(const char *name, const struct file_ops *ops, void *privat
 /* Is the file's position shared state that reads must take turns on? */
 static inline bool has_pos(const struct file *f) { return f->ops->seek != NULL; }
 
-s64 vfs_read(struct file *f, struct uio *u, u64 *pos)
+static ALWAYS_INLINE s64 do_read(struct file *f, struct uio *u, u64 *pos)
 {
     if (unlikely(!f->can_read))
         return -EBADF;
@@ -108,7 +110,15 @@ s64 vfs_read(struct file *f, struct uio *u, u64 *pos)
     return n;
 }
 
-s64 vfs_write(struct file *f, struct uio *u, u64 *pos)
+s64 vfs_read(struct file *f, struct uio *u, u64 *pos)
+{
+    s64 n = do_read(f, u, pos);
+    if (n > 0)
+        notify_file(f, IN_ACCESS);
+    return n;
+}
+
+static ALWAYS_INLINE s64 do_write(struct file *f, struct uio *u, u64 *pos)
 {
     if (unlikely(!f->can_write))
         return -EBADF;
@@ -125,6 +135,14 @@ s64 vfs_write(struct file *f, struct uio *u, u64 *pos)
     mutex_lock(&f->pos_lock);
     s64 n = f->ops->write(f, u, &f->pos);
     mutex_unlock(&f->pos_lock);
+    return n;
+}
+
+s64 vfs_write(struct file *f, struct uio *u, u64 *pos)
+{
+    s64 n = do_write(f, u, pos);
+    if (n > 0)
+        notify_file(f, IN_MODIFY);
     return n;
 }
 
@@ -161,8 +179,10 @@ int vfs_iterate(struct file *f, struct dir_emit *e)
     int err = i->nlink == 0 ? -ENOENT : f->ops->iterate(f, &f->pos, e);
     mutex_unlock(&i->lock);
     mutex_unlock(&f->pos_lock);
-    if (err == 0)
+    if (err == 0) {
+        notify_file(f, IN_ACCESS);
         file_touch_atime(f);
+    }
     return err;
 }
 
@@ -225,6 +245,7 @@ s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len)
     if (done > 0) {
         *(in_pos != NULL ? in_pos : &in->pos) = pos;
         file_touch_atime(in);
+        notify_file(in, IN_ACCESS);
     }
     return done;
 }

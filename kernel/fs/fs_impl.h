@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "kern/log.h"
+#include "kern/notify.h"
 #include "kern/slab.h"
 #include "kern/vfs.h"
 
@@ -94,6 +95,49 @@ void file_touch_atime(struct file *f);
 void epoll_init(void); /* epoll.c */
 void epoll_file_gone(struct file *f);
 
+/* --- inotify.c: what happens, told to those who watch; with no watch anywhere a load and a branch. IN_* masks --- */
+extern u32 watch_count; /* atomic */
+static ALWAYS_INLINE bool watched(void) { return unlikely(atomic_load_relaxed(&watch_count) != 0); }
+void notify_dentry_slow(struct dentry *d, u32 mask);
+void notify_inode_slow(struct inode *i, u32 mask, u32 cookie, const char *name, u32 len);
+void notify_removed_slow(struct dentry *d);
+bool notify_put_slow(struct dentry *d);
+u32 notify_cookie(void); /* for both events of a move */
+void notify_unmount(struct superblock *sb);
+/* To d itself and, with its name, to its parent. */
+static inline void notify_dentry(struct dentry *d, u32 mask)
+{
+    if (watched())
+        notify_dentry_slow(d, mask);
+}
+static inline void notify_file(struct file *f, u32 mask)
+{
+    if (watched() && f->path.dentry != NULL)
+        notify_dentry_slow(f->path.dentry, mask);
+}
+static inline void notify_inode(struct inode *i, u32 mask, u32 cookie, const char *name, u32 len)
+{
+    if (watched())
+        notify_inode_slow(i, mask, cookie, name, len);
+}
+/* To a directory: the name d in it came or went. */
+static inline void notify_name(struct inode *dir, struct dentry *d, bool is_dir, u32 mask)
+{
+    notify_inode(dir, mask | (is_dir ? IN_ISDIR : 0), 0, d->name, d->name_len);
+}
+/* d lost its last name and the caller has the only reference, perhaps: its watches end. */
+static inline void notify_removed(struct dentry *d)
+{
+    if (watched())
+        notify_removed_slow(d);
+}
+/* Put a dentry that may have lost its name: the last to do so ends its watches. */
+static inline void dentry_put_notify(struct dentry *d)
+{
+    if (!watched() || d == NULL || d->inode == NULL || d->hashed || !notify_put_slow(d))
+        dentry_put(d);
+}
+
 /* --- generic.c: parts of a directory's iterate(); 0 = go on, 1 = the reader is full --- */
 int dir_emit_dots(struct file *f, u64 *pos, struct dir_emit *e);
 int dir_emit_children(struct file *f, u64 *pos, struct dir_emit *e, bool pinned_only);
@@ -104,6 +148,7 @@ extern const struct file_ops fifo_file_ops; /* pipe.c: FIFO inodes */
 int memfd_may_resize(const struct inode *i, u64 size); /* -EPERM: sealed; i->lock held */
 void mem_devices_init(void);
 int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *a); /* i->lock not held */
+int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *a); /* the same, told */
 extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type;
 void procfs_init(void);
 /* Find by path below the root without any credentials' limits (init's own use). */

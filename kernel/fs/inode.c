@@ -78,6 +78,7 @@ void super_put(struct superblock *sb)
 {
     if (sb == NULL || !ref_put(&sb->active))
         return;
+    notify_unmount(sb);
     if (sb->root != NULL) {
         dentry_kill_tree(sb->root);
         sb->root = NULL;

@@ -23,7 +23,7 @@ void path_put(struct path *p)
 {
     struct path old = *p;
     *p = (struct path){NULL, NULL};
-    dentry_put(old.dentry);
+    dentry_put_notify(old.dentry);
     mount_put(old.mount);
 }
 

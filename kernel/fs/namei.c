@@ -68,8 +68,10 @@ static int create_begin(struct walk *w, const struct lookup *l, const char *name
     return err;
 }
 
-static void create_end(struct walk *w, struct dentry *d)
+static void create_end(struct walk *w, struct dentry *d, int err)
 {
+    if (err == 0)
+        notify_name(w->pin.dentry->inode, d, S_ISDIR(d->inode->mode), IN_CREATE);
     mutex_unlock(&w->pin.dentry->inode->lock);
     dentry_put(d);
     walk_done(w);
@@ -87,7 +89,7 @@ int vfs_mkdir(const struct lookup *l, const char *name, u32 mode)
     struct inode *dir = w.pin.dentry->inode;
     mode = S_IFDIR | (mode & 01777 & ~umask_of(l));
     err = dir->ops->mkdir != NULL ? dir->ops->mkdir(dir, d, mode, l->cred) : -EPERM;
-    create_end(&w, d);
+    create_end(&w, d, err);
     return err;
 }
 
@@ -122,7 +124,7 @@ int vfs_mknod(const struct lookup *l, const char *name, u32 mode, u64 rdev)
         err = dir->ops->create != NULL ? dir->ops->create(dir, d, mode, l->cred) : -EPERM;
     else
         err = dir->ops->mknod != NULL ? dir->ops->mknod(dir, d, mode, rdev, l->cred) : -EPERM;
-    create_end(&w, d);
+    create_end(&w, d, err);
     return err;
 }
 
@@ -139,7 +141,7 @@ int vfs_symlink(const struct lookup *l, const char *target, const char *name)
         return err;
     struct inode *dir = w.pin.dentry->inode;
     err = dir->ops->symlink != NULL ? dir->ops->symlink(dir, d, target, l->cred) : -EPERM;
-    create_end(&w, d);
+    create_end(&w, d, err);
     return err;
 }
 
@@ -166,7 +168,9 @@ int vfs_link(const struct lookup *from, const char *from_name, const struct look
             err = i->nlink == 0 && old.dentry->private == NULL ? -ENOENT : dir->ops->link(dir, d, i);
             mutex_unlock(&i->lock);
         }
-        create_end(&w, d);
+        if (err == 0)
+            notify_inode(i, IN_ATTRIB, 0, "", 0);
+        create_end(&w, d, err);
     }
     path_put(&old);
     return err;
@@ -206,10 +210,14 @@ static int remove_name(const struct lookup *l, const char *name, bool want_dir)
             dentry_unhash(d);
             if (want_dir)
                 dentry_invalidate(d); /* names known not to be there would keep it alive */
+            else
+                notify_inode(victim, IN_ATTRIB, 0, "", 0);
+            notify_removed(d);
+            notify_name(dir, d, want_dir, IN_DELETE);
         }
     }
     mutex_unlock(&dir->lock);
-    dentry_put(d);
+    dentry_put_notify(d);
     inode_put(victim); /* the pages of a big file go here, without locks */
     walk_done(&w);
     return err;
@@ -290,6 +298,17 @@ static int rename_check(struct walk *f, struct walk *t, struct dentry *from, str
     return err;
 }
 
+/* `d` moved from the directory and name of w to where it is now. */
+static void tell_move(const struct walk *w, struct dentry *d, struct inode *to_dir, struct inode *victim)
+{
+    u32 is_dir = S_ISDIR(d->inode->mode) ? IN_ISDIR : 0, cookie = notify_cookie();
+    notify_inode(w->pin.dentry->inode, IN_MOVED_FROM | is_dir, cookie, w->last, w->last_len);
+    notify_inode(to_dir, IN_MOVED_TO | is_dir, cookie, d->name, d->name_len);
+    if (victim != NULL)
+        notify_inode(victim, IN_ATTRIB, 0, "", 0);
+    notify_inode(d->inode, IN_MOVE_SELF, 0, "", 0);
+}
+
 static int rename_locked(struct walk *f, struct walk *t, u32 flags)
 {
     struct dentry *from = NULL, *to = NULL;
@@ -309,9 +328,15 @@ static int rename_locked(struct walk *f, struct walk *t, u32 flags)
         lock_pair(moved, victim, false);
         if (err == 0 && victim != NULL && victim->nlink == 0 && S_ISDIR(victim->mode))
             dentry_invalidate(to);
+        if (err == 0 && watched()) {
+            bool exchange = (flags & RENAME_EXCHANGE) != 0;
+            tell_move(f, from, tdir, exchange ? NULL : victim);
+            if (exchange)
+                tell_move(t, to, fdir, NULL);
+        }
     }
     dentry_put(from);
-    dentry_put(to);
+    dentry_put_notify(to);
     inode_put(victim);
     return err;
 }

@@ -51,7 +51,7 @@ static int open_truncate(struct file *f)
     if (!S_ISREG(i->mode))
         return 0;
     struct setattr a = {.valid = SETATTR_SIZE, .size = 0};
-    return vfs_setattr_inode(i, f->cred, &a);
+    return vfs_setattr_dentry(f->path.dentry, f->cred, &a);
 }
 
 /* Fill in the operations and call the object's open(). */
@@ -112,9 +112,12 @@ static int open_at(struct path *p, u32 flags, const struct cred *c, bool created
     f->counted_write = counted;
     err = open_object(f, flags);
     if (err != 0) {
-        f->ops = &path_file_ops; /* not opened: nothing to release */
-    } else if ((flags & O_TRUNC) != 0 && !created) {
-        err = open_truncate(f);
+        f->ops = &path_file_ops; /* not opened: nothing to release, nothing to tell */
+        f->can_read = f->can_write = false;
+    } else {
+        notify_file(f, IN_OPEN);
+        if ((flags & O_TRUNC) != 0 && !created)
+            err = open_truncate(f);
     }
     if (err != 0) {
         path_get(p); /* the file's end drops one */
@@ -163,6 +166,8 @@ static int open_last(struct walk *w, u32 flags, u32 mode, struct path *ret, bool
         if (err == 0)
             err = dir->nlink == 0 ? -ENOENT : dir->ops->create == NULL ? -EACCES : dir->ops->create(dir, d, mode, c);
         *ret_created = err == 0;
+        if (err == 0)
+            notify_name(dir, d, false, IN_CREATE);
     } else if (err == 0 && (flags & O_EXCL) != 0) {
         err = -EEXIST;
     }

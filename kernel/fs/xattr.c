@@ -70,6 +70,8 @@ int vfs_setxattr(const struct path *p, const struct cred *c, const char *name, c
     if (err == 0)
         inode_touch(i, false);
     mutex_unlock(&i->lock);
+    if (err == 0)
+        notify_dentry(p->dentry, IN_ATTRIB);
     return err;
 }
 
@@ -96,5 +98,7 @@ int vfs_removexattr(const struct path *p, const struct cred *c, const char *name
     if (err == 0)
         inode_touch(i, false);
     mutex_unlock(&i->lock);
+    if (err == 0)
+        notify_dentry(p->dentry, IN_ATTRIB);
     return err;
 }

@@ -35,6 +35,7 @@ void linux_init(void)
     vfs_fsize_limit = fsize_limit;
     tty_hooks = &linux_tty_hooks;
     sysctl_init();
+    inotify_glue_init();
     proc_pid_init();
     socket_glue_init();
 }

@@ -217,7 +217,7 @@ static struct setting settings[] = {
 
 static size_t show_setting(void *arg, char *buf, size_t size)
 {
-    return (size_t)fmt_snprintf(buf, size, "%u\n", ((const struct setting *)arg)->value);
+    return (size_t)fmt_snprintf(buf, size, "%u\n", atomic_load_relaxed((u32 *)arg));
 }
 
 static int store_setting(void *arg, const char *text, size_t len)
@@ -235,12 +235,19 @@ static int store_setting(void *arg, const char *text, size_t len)
         return r;
     if (v > UINT32_MAX)
         return -EINVAL;
-    ((struct setting *)arg)->value = (u32)v;
+    atomic_store((u32 *)arg, (u32)v);
     return 0;
 }
 
 static size_t show_pid_max(void *arg, char *buf, size_t size) { return (size_t)fmt_snprintf(buf, size, "%u\n", pid_max); }
 static size_t show_file_nr(void *arg, char *buf, size_t size) { return (size_t)fmt_snprintf(buf, size, "0\t0\t1048576\n"); }
+
+void sysctl_add(const char *name, u32 *value)
+{
+    char path[64];
+    fmt_snprintf(path, sizeof path, "sys/%s", name);
+    proc_add_writable(path, 0644, show_setting, store_setting, value);
+}
 
 void sysctl_init(void)
 {
@@ -261,13 +268,10 @@ void sysctl_init(void)
         {"sys/net/ipv4/tcp_wmem", show_text, "4096\t16384\t4194304"}, {"sys/net/ipv4/tcp_congestion_control", show_text, "cubic"},
         {"sys/net/ipv4/tcp_available_congestion_control", show_text, "cubic"},
     };
-    char path[64];
     for (unsigned i = 0; i < ARRAY_SIZE(entries); i++)
         proc_add(entries[i].name, 0444, entries[i].show, (void *)(uintptr_t)entries[i].arg);
-    for (unsigned i = 0; i < ARRAY_SIZE(settings); i++) {
-        fmt_snprintf(path, sizeof path, "sys/%s", settings[i].name);
-        proc_add_writable(path, 0644, show_setting, store_setting, &settings[i]);
-    }
+    for (unsigned i = 0; i < ARRAY_SIZE(settings); i++)
+        sysctl_add(settings[i].name, &settings[i].value);
     proc_add_writable("sys/kernel/hostname", 0644, show_text, store_name, uts_hostname);
     proc_add_writable("sys/kernel/domainname", 0644, show_text, store_name, uts_domainname);
 }

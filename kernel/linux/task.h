@@ -372,6 +372,8 @@ int vdso_map(struct addrspace *as, uaddr_t *ret_base);
 void vdso_clock_changed(void);
 
 void sysctl_init(void);
+void sysctl_add(const char *name, u32 *value); /* a number in /proc/sys, read and written atomically */
+void inotify_glue_init(void);
 void socket_glue_init(void);
 void proc_pid_init(void);
 u64 rlimit_of(struct process *p, unsigned which);
