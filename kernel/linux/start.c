@@ -36,6 +36,7 @@ void linux_init(void)
     tty_hooks = &linux_tty_hooks;
     sysctl_init();
     inotify_glue_init();
+    sysv_ipc_init();
     proc_pid_init();
     socket_glue_init();
 }

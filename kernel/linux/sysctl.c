@@ -260,7 +260,7 @@ void sysctl_init(void)
         {"loadavg", show_loadavg, NULL}, {"version", show_version, NULL}, {"cmdline", show_cmdline, NULL},
         {"filesystems", show_filesystems, NULL}, {"sys/kernel/ostype", show_text, "Linux"},
         {"sys/kernel/osrelease", show_text, LINUX_RELEASE}, {"sys/kernel/version", show_text, "#1 SMP Drupe " DRUPE_VERSION},
-        {"sys/kernel/core_pattern", show_text, "core"}, {"sys/kernel/sem", show_text, "0\t0\t0\t0"}, {"sys/kernel/tainted", show_text, "0"},
+        {"sys/kernel/core_pattern", show_text, "core"}, {"sys/kernel/sem", show_text, "32000\t1024000000\t500\t32000"}, {"sys/kernel/tainted", show_text, "0"},
         {"sys/kernel/pid_max", show_pid_max, NULL}, {"sys/kernel/random/uuid", show_uuid, NULL},
         {"sys/kernel/random/boot_id", show_uuid, ""}, {"sys/kernel/random/entropy_avail", show_text, "256"},
         {"sys/kernel/random/poolsize", show_text, "256"}, {"sys/fs/file-nr", show_file_nr, NULL},

@@ -4,22 +4,16 @@
  * count as attachments through vma_ops, so fork, exec, exit and munmap() keep the count right by themselves.
  * A segment marked for removal is found no more by its key and goes with its last area.
  *
- * ID: the slot's index, and above it how often slots were given out, so that an old ID does not name a new segment.
- * Locks: shm_lock for the table and every field; a leaf, never held while memory is mapped or files are put.
+ * The table, keys and permissions are those of all System V objects (sysv_ipc.h). The lock of the kind is never held
+ * while memory is mapped or files are put.
  */
-#include "task.h"
+#include "sysv_ipc.h"
 #include "base/fmt.h"
 #include "base/str.h"
 
-#define SHM_MAX 4096u
 #define SHM_SIZE_MAX (1ULL << 40)
-#define IPC_PRIVATE 0
-#define IPC_CREAT 01000u
-#define IPC_EXCL 02000u
-#define IPC_RMID 0
-#define IPC_SET 1
-#define IPC_STAT 2
-#define IPC_INFO 3
+#define SHM_LOCK 11
+#define SHM_UNLOCK 12
 #define SHM_STAT 13
 #define SHM_INFO 14
 #define SHM_STAT_ANY 15
@@ -30,14 +24,7 @@
 #define SHM_REMAP 040000u
 #define SHM_EXEC 0100000u
 #define SHM_DEST 01000u /* in mode: marked for removal */
-#define CAP_IPC_OWNER 15
 
-struct abi_ipc_perm {
-    s32 key;
-    u32 uid, gid, cuid, cgid, mode;
-    u16 seq, pad[3];
-    u64 unused[2];
-};
 struct abi_shmid {
     struct abi_ipc_perm perm;
     u64 size;
@@ -48,56 +35,27 @@ struct abi_shmid {
 _Static_assert(sizeof(struct abi_shmid) == 112, "struct shmid64_ds");
 
 struct shm {
-    u32 id;
-    struct abi_shmid ds;
+    struct ipc_object ipc;
+    struct abi_shmid ds; /* perm: unused */
     struct file *file; /* c */
 };
+static inline struct shm *shm_of(const struct ipc_object *o) { return container_of(o, struct shm, ipc); }
 
-static struct spinlock shm_lock = SPINLOCK_INIT("sysv shm");
-static struct shm **table;  /* SHM_MAX entries, made with the first segment */
-static u32 given_out;
-
-static s64 wall_seconds(void) { return (s64)(wall_ns() / NSEC_PER_SEC); }
-
-/* shm_lock held. */
-static struct shm *find(u32 id)
+static void destroy(struct ipc_object *o)
 {
-    struct shm *s = table != NULL ? table[id % SHM_MAX] : NULL;
-    return s != NULL && s->id == id ? s : NULL;
-}
-
-/* Take it out of the table if nothing keeps it any more. shm_lock held; the caller frees what it gets. */
-static struct shm *unlist(struct shm *s)
-{
-    if (!(s->ds.perm.mode & SHM_DEST) || s->ds.nattch != 0)
-        return NULL;
-    table[s->id % SHM_MAX] = NULL;
-    return s;
-}
-
-static void destroy(struct shm *s)
-{
-    if (s != NULL) {
-        file_put(s->file);
-        kfree(s);
+    if (o != NULL) {
+        file_put(shm_of(o)->file);
+        kfree(shm_of(o));
     }
 }
 
-static bool allowed(const struct shm *s, u32 want)
+/* Take it out of the table if nothing keeps it any more. Lock held; the caller destroys what it gets. */
+static struct ipc_object *unlist(struct shm *s)
 {
-    const struct cred *c = current_cred();
-    u32 mode = s->ds.perm.mode;
-    if (c->euid == s->ds.perm.uid || c->euid == s->ds.perm.cuid)
-        mode >>= 6;
-    else if (c->egid == s->ds.perm.gid || c->egid == s->ds.perm.cgid)
-        mode >>= 3;
-    return (want & ~mode & 7) == 0 || cred_capable(c, CAP_IPC_OWNER);
-}
-
-static bool owns(const struct shm *s)
-{
-    const struct cred *c = current_cred();
-    return c->euid == s->ds.perm.uid || c->euid == s->ds.perm.cuid || cred_capable(c, CAP_SYS_ADMIN);
+    if (!(s->ipc.perm.mode & SHM_DEST) || s->ds.nattch != 0)
+        return NULL;
+    ipc_remove(&shm_kind, &s->ipc);
+    return &s->ipc;
 }
 
 /* --- areas ---------------------------------------------------------------------------------- */
@@ -105,39 +63,38 @@ static bool owns(const struct shm *s)
 static void area_open(struct vma *v)
 {
     struct shm *s = v->object;
-    spin_lock(&shm_lock);
+    spin_lock(&shm_kind.lock);
     s->ds.nattch++;
-    spin_unlock(&shm_lock);
+    spin_unlock(&shm_kind.lock);
 }
 
 static void area_close(struct vma *v)
 {
     struct shm *s = v->object;
     struct task *t = current_thread()->task;
-    spin_lock(&shm_lock);
+    spin_lock(&shm_kind.lock);
     s->ds.nattch--;
-    s->ds.dtime = wall_seconds();
+    s->ds.dtime = ipc_time();
     s->ds.lpid = t != NULL ? (s32)t->proc->pid : s->ds.lpid;
-    s = unlist(s);
-    spin_unlock(&shm_lock);
-    destroy(s);
+    struct ipc_object *gone = unlist(s);
+    spin_unlock(&shm_kind.lock);
+    destroy(gone);
 }
 
 static void area_describe(struct vma *v, char *ret_name, size_t size, u64 *ret_dev, u64 *ret_ino)
 {
     struct shm *s = v->object;
-    fmt_snprintf(ret_name, size, "/SYSV%08x (deleted)", (u32)s->ds.perm.key);
+    fmt_snprintf(ret_name, size, "/SYSV%08x (deleted)", (u32)s->ipc.perm.key);
     *ret_dev = s->file->inode->sb->dev;
-    *ret_ino = s->id;
+    *ret_ino = s->ipc.id;
 }
 
 static const struct vma_ops shm_vma_ops = {.open = area_open, .close = area_close, .describe = area_describe};
 
 /* --- shmget ----------------------------------------------------------------------------------- */
 
-static int create(s32 key, u64 size, u32 flags, struct shm **ret)
+static int create(u64 size, u32 flags, struct ipc_object **ret)
 {
-    char name[16];
     if (size == 0 || size > SHM_SIZE_MAX)
         return -EINVAL;
     if (flags & SHM_HUGETLB)
@@ -145,88 +102,38 @@ static int create(s32 key, u64 size, u32 flags, struct shm **ret)
     struct shm *s = kzalloc(sizeof *s);
     if (s == NULL)
         return -ENOMEM;
-    fmt_snprintf(name, sizeof name, "SYSV%08x", (u32)key);
-    int r = memfd_open(name, 0, &s->file);
+    int r = memfd_open("SYSV", 0, &s->file);
     if (r == 0)
         r = vfs_ftruncate(s->file, ALIGN_UP(size, PAGE_SIZE));
     if (r < 0) {
-        file_put(s->file);
-        kfree(s);
+        destroy(&s->ipc);
         return r;
     }
-    const struct cred *c = current_cred();
-    s->ds = (struct abi_shmid){
-        .perm = {.key = key, .uid = c->euid, .gid = c->egid, .cuid = c->euid, .cgid = c->egid, .mode = flags & 0777},
-        .size = size, .ctime = wall_seconds(), .cpid = (s32)current_process()->pid,
-    };
-    *ret = s;
+    s->ds = (struct abi_shmid){.size = size, .ctime = ipc_time(), .cpid = (s32)current_process()->pid};
+    *ret = &s->ipc;
     return 0;
 }
 
-/* A segment with this key, seen as shmget() wants it: its ID or an error. shm_lock held. */
-static s64 by_key(s32 key, u64 size, u32 flags)
+static int match(const struct ipc_object *o, u64 size) { return size > shm_of(o)->ds.size ? -EINVAL : 0; }
+
+static size_t line(const struct ipc_object *o, char *buf, size_t size)
 {
-    for (u32 i = 0; key != IPC_PRIVATE && table != NULL && i < SHM_MAX; i++) {
-        struct shm *s = table[i];
-        if (s == NULL || s->ds.perm.key != key || (s->ds.perm.mode & SHM_DEST))
-            continue;
-        if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
-            return -EEXIST;
-        return size > s->ds.size ? -EINVAL : !allowed(s, (flags >> 6 | flags >> 3 | flags) & 7) ? -EACCES : (s64)s->id;
-    }
-    return -ENOENT;
+    const struct shm *s = shm_of(o);
+    const struct abi_ipc_perm *p = &o->perm;
+    return (size_t)fmt_snprintf(buf, size, "%10d %10u  %4o %21llu %5d %5d  %5llu %5u %5u %5u %5u %10lld %10lld %10lld %21llu %21u\n", p->key,
+                                o->id, p->mode, (unsigned long long)s->ds.size, s->ds.cpid, s->ds.lpid, (unsigned long long)s->ds.nattch,
+                                p->uid, p->gid, p->cuid, p->cgid, (long long)s->ds.atime, (long long)s->ds.dtime, (long long)s->ds.ctime,
+                                (unsigned long long)s->file->inode->data->page_count * PAGE_SIZE, 0u);
 }
 
-/* shm_lock held. */
-static s64 insert(struct shm *s)
-{
-    for (u32 n = 0; n < SHM_MAX; n++) {
-        u32 i = given_out++ % (INT32_MAX + 1u);
-        if (table[i % SHM_MAX] == NULL) {
-            table[i % SHM_MAX] = s;
-            s->ds.perm.seq = (u16)(i / SHM_MAX);
-            return s->id = i;
-        }
-    }
-    return -ENOSPC;
-}
+struct ipc_kind shm_kind = {
+    .lock = SPINLOCK_INIT("sysv shm"),
+    .heading = "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime"
+               "      ctime                   rss                  swap",
+    .create = create, .match = match, .destroy = destroy, .line = line, .max = 4096,
+};
 
-static int make_table(void)
-{
-    struct shm **t, **none = NULL;
-    if (atomic_load(&table) != NULL)
-        return 0;
-    t = kzalloc(SHM_MAX * sizeof *t);
-    if (t == NULL)
-        return -ENOMEM;
-    if (!atomic_cas(&table, &none, t))
-        kfree(t);
-    return 0;
-}
-
-s64 sys_shmget(int key, u64 size, int uflags)
-{
-    u32 flags = (u32)uflags;
-    struct shm *s = NULL;
-    s64 r = make_table();
-    if (r < 0)
-        return r;
-    spin_lock(&shm_lock);
-    r = by_key(key, size, flags);
-    spin_unlock(&shm_lock);
-    if (r != -ENOENT || (key != IPC_PRIVATE && !(flags & IPC_CREAT)))
-        return r;
-    r = create(key, size, flags, &s);
-    if (r < 0)
-        return r;
-    spin_lock(&shm_lock);
-    r = by_key(key, size, flags); /* another may have been faster */
-    if (r == -ENOENT && (r = insert(s)) >= 0)
-        s = NULL;
-    spin_unlock(&shm_lock);
-    destroy(s);
-    return r;
-}
+s64 sys_shmget(int key, u64 size, int flags) { return ipc_get(&shm_kind, key, size, (u32)flags); }
 
 /* --- shmat, shmdt -------------------------------------------------------------------------------- */
 
@@ -242,15 +149,16 @@ s64 sys_shmat(int id, uaddr_t addr, int uflags)
     }
     if (addr == 0 && (flags & SHM_REMAP))
         return -EINVAL;
-    spin_lock(&shm_lock);
-    struct shm *s = id >= 0 ? find((u32)id) : NULL;
-    s64 r = s == NULL ? -EINVAL : !allowed(s, flags & SHM_RDONLY ? 4 : 6) ? -EACCES : 0;
+    spin_lock(&shm_kind.lock);
+    struct ipc_object *o;
+    s64 r = ipc_open(&shm_kind, id, false, flags & SHM_RDONLY ? 4 : 6, &o);
+    struct shm *s = r == 0 ? shm_of(o) : NULL;
     if (r == 0) {
         s->ds.nattch++; /* keeps it; the area's from now on */
-        s->ds.atime = wall_seconds();
+        s->ds.atime = ipc_time();
         s->ds.lpid = (s32)current_process()->pid;
     }
-    spin_unlock(&shm_lock);
+    spin_unlock(&shm_kind.lock);
     if (r < 0)
         return r;
     req.addr = addr;
@@ -291,48 +199,43 @@ struct abi_shm_info {
     u64 total, resident, swapped, attempts, successes;
 };
 
-static u32 used_ids(u32 *ret_highest, u64 *ret_pages)
+/* Lock held. */
+static u64 all_pages(void)
 {
-    u32 n = 0;
-    *ret_highest = 0;
-    *ret_pages = 0;
-    for (u32 i = 0; table != NULL && i < SHM_MAX; i++)
-        if (table[i] != NULL) {
-            n++;
-            *ret_highest = i;
-            *ret_pages += ALIGN_UP(table[i]->ds.size, PAGE_SIZE) / PAGE_SIZE;
-        }
-    return n;
+    u64 pages = 0;
+    for (u32 i = 0; i < shm_kind.size; i++)
+        if (shm_kind.table[i] != NULL)
+            pages += ALIGN_UP(shm_of(shm_kind.table[i])->ds.size, PAGE_SIZE) / PAGE_SIZE;
+    return pages;
 }
 
 static s64 info(int cmd, uaddr_t to)
 {
-    struct abi_shminfo limits = {SHM_SIZE_MAX, 1, SHM_MAX, SHM_MAX, SHM_SIZE_MAX / PAGE_SIZE, {0}};
+    struct abi_shminfo limits = {SHM_SIZE_MAX, 1, shm_kind.max, shm_kind.max, SHM_SIZE_MAX / PAGE_SIZE, {0}};
     struct abi_shm_info now = {0};
-    u32 highest;
-    spin_lock(&shm_lock);
-    now.used_ids = (s32)used_ids(&highest, &now.total);
-    spin_unlock(&shm_lock);
+    spin_lock(&shm_kind.lock);
+    u32 highest = ipc_highest(&shm_kind);
+    now.used_ids = (s32)shm_kind.used;
+    now.total = all_pages();
+    spin_unlock(&shm_kind.lock);
     int r = cmd == IPC_INFO ? copy_to_user(to, &limits, sizeof limits) : copy_to_user(to, &now, sizeof now);
     return r < 0 ? r : (s64)highest;
 }
 
 static s64 change(int id, int cmd, const struct abi_shmid *new)
 {
-    spin_lock(&shm_lock);
-    struct shm *s = id >= 0 ? find((u32)id) : NULL, *gone = NULL;
-    s64 r = s == NULL ? -EINVAL : !owns(s) ? -EPERM : 0;
+    struct ipc_object *o, *gone = NULL;
+    spin_lock(&shm_kind.lock);
+    s64 r = ipc_own(&shm_kind, id, &o);
     if (r == 0 && cmd == IPC_RMID) {
-        s->ds.perm.mode |= SHM_DEST;
-        s->ds.perm.key = IPC_PRIVATE;
-        gone = unlist(s);
-    } else if (r == 0) {
-        s->ds.perm.uid = new->perm.uid;
-        s->ds.perm.gid = new->perm.gid;
-        s->ds.perm.mode = (s->ds.perm.mode & ~0777u) | (new->perm.mode & 0777);
-        s->ds.ctime = wall_seconds();
+        o->perm.mode |= SHM_DEST;
+        o->perm.key = IPC_PRIVATE;
+        gone = unlist(shm_of(o));
+    } else if (r == 0 && cmd == IPC_SET) {
+        ipc_set_perm(o, &new->perm);
+        shm_of(o)->ds.ctime = ipc_time();
     }
-    spin_unlock(&shm_lock);
+    spin_unlock(&shm_kind.lock);
     destroy(gone);
     return r;
 }
@@ -340,18 +243,23 @@ static s64 change(int id, int cmd, const struct abi_shmid *new)
 static s64 status(int id, int cmd, uaddr_t to)
 {
     struct abi_shmid ds;
-    spin_lock(&shm_lock);
-    struct shm *s = id < 0 ? NULL : cmd == IPC_STAT ? find((u32)id) : table != NULL && (u32)id < SHM_MAX ? table[id] : NULL;
-    s64 r = s == NULL ? -EINVAL : cmd != SHM_STAT_ANY && !allowed(s, 4) ? -EACCES : cmd == IPC_STAT ? 0 : (s64)s->id;
-    if (r >= 0)
-        ds = s->ds;
-    spin_unlock(&shm_lock);
+    struct ipc_object *o;
+    spin_lock(&shm_kind.lock);
+    s64 r = ipc_open(&shm_kind, id, cmd != IPC_STAT, cmd == SHM_STAT_ANY ? 0 : 4, &o);
+    if (r == 0) {
+        ds = shm_of(o)->ds;
+        ds.perm = o->perm;
+        r = cmd == IPC_STAT ? 0 : (s64)o->id;
+    }
+    spin_unlock(&shm_kind.lock);
     return r >= 0 && copy_to_user(to, &ds, sizeof ds) < 0 ? -EFAULT : r;
 }
 
 s64 sys_shmctl(int id, int cmd, uaddr_t buf)
 {
     struct abi_shmid new;
+    if (id < 0 || cmd < 0)
+        return -EINVAL;
     switch (cmd) {
     case IPC_INFO:
     case SHM_INFO:
@@ -365,15 +273,9 @@ s64 sys_shmctl(int id, int cmd, uaddr_t buf)
             return -EFAULT;
         return change(id, cmd, &new);
     case IPC_RMID:
+    case SHM_LOCK: /* and SHM_UNLOCK: nothing is ever swapped out */
+    case SHM_UNLOCK:
         return change(id, cmd, NULL);
-    case 11: /* SHM_LOCK and SHM_UNLOCK: nothing is ever swapped out */
-    case 12: {
-        spin_lock(&shm_lock);
-        struct shm *s = id >= 0 ? find((u32)id) : NULL;
-        s64 r = s == NULL ? -EINVAL : !owns(s) ? -EPERM : 0;
-        spin_unlock(&shm_lock);
-        return r;
-    }
     default:
         return -EINVAL;
     }

@@ -140,6 +140,7 @@ int process_create(struct process *shared, struct process **ret)
     list_init(&p->sibling);
     list_init(&p->all_node);
     list_init(&p->timers);
+    list_init(&p->sem_undos);
     list_init(&p->pending.queue);
     wq_init(&p->signal_wq, "signalfd");
     wq_init(&p->stop_wq, "stop");
@@ -473,6 +474,7 @@ static void process_finish(struct process *p)
 {
     itimers_done(p);
     posix_timers_done(p);
+    sem_process_exit(p);
     if (atomic_load_relaxed(&posix_lock_count) != 0)
         locks_file_closed(NULL, p);
     vfork_done(p);

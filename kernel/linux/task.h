@@ -114,6 +114,7 @@ struct process {
     struct itimer itimers[ITIMER_NR];
     struct list timers;           /* p: struct posix_timer */
     u32 next_timer_id;            /* p */
+    struct list sem_undos;        /* sem_kind.lock: struct sem_undo */
     u64 start_ns;                 /* c */
     struct usage dead;            /* p: of tasks that ended and programs that were replaced */
     struct usage waited;          /* p: of children that were collected */
@@ -374,6 +375,8 @@ void vdso_clock_changed(void);
 void sysctl_init(void);
 void sysctl_add(const char *name, u32 *value); /* a number in /proc/sys, read and written atomically */
 void inotify_glue_init(void);
+void sysv_ipc_init(void);
+void sem_process_exit(struct process *p); /* sysv_sem.c: SEM_UNDO */
 void socket_glue_init(void);
 void proc_pid_init(void);
 u64 rlimit_of(struct process *p, unsigned which);

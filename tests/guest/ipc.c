@@ -76,7 +76,9 @@ static void segments(void)
     SHOW(shmctl(id, IPC_RMID, NULL));
     SHOW(shmctl(-1, IPC_STAT, &ds));
     id = shmget(IPC_PRIVATE, 4096, 0600);
-    SHOW_TRUE(id >= 0 && id != shmget(IPC_PRIVATE, 4096, 0600));
+    int other = shmget(IPC_PRIVATE, 4096, 0600);
+    SHOW_TRUE(id >= 0 && id != other);
+    SHOW(shmctl(other, IPC_RMID, NULL));
     SHOW(shmctl(id, 99, &ds));
     pid = fork();
     if (pid == 0) {
