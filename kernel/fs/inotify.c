@@ -39,9 +39,9 @@ struct inotify {
     s32 last_wd;
 };
 
-struct watch {
+struct inotify_watch {
     struct rb_node node;   /* owner->watches */
-    struct watch *next;    /* of the same inode; of those to be freed */
+    struct inotify_watch *next;    /* of the same inode; of those to be freed */
     struct inotify *owner;
     struct dentry *dentry; /* a reference */
     s32 wd;
@@ -85,9 +85,9 @@ static void queue_event(struct inotify *in, s32 wd, u32 mask, u32 cookie, const 
 }
 
 /* Out of both lists (N1) and onto *dead. inotify_lock held. */
-static void take_out(struct watch *w, struct watch **dead)
+static void take_out(struct inotify_watch *w, struct inotify_watch **dead)
 {
-    struct watch **p = &w->dentry->inode->watches;
+    struct inotify_watch **p = &w->dentry->inode->watches;
     while (*p != w)
         p = &(*p)->next;
     atomic_store(p, w->next);
@@ -98,16 +98,16 @@ static void take_out(struct watch *w, struct watch **dead)
     *dead = w;
 }
 
-static void ignore(struct watch *w, struct watch **dead)
+static void ignore(struct inotify_watch *w, struct inotify_watch **dead)
 {
     queue_event(w->owner, w->wd, IN_IGNORED, 0, "", 0);
     take_out(w, dead);
 }
 
-static void free_watches(struct watch *dead)
+static void free_watches(struct inotify_watch *dead)
 {
     while (dead != NULL) {
-        struct watch *w = dead;
+        struct inotify_watch *w = dead;
         dead = w->next;
         dentry_put(w->dentry);
         kfree(w);
@@ -115,9 +115,9 @@ static void free_watches(struct watch *dead)
 }
 
 /* Tell the watches of an inode. inotify_lock held. */
-static void tell(struct inode *i, u32 mask, u32 cookie, const char *name, u32 len, bool removed, struct watch **dead)
+static void tell(struct inode *i, u32 mask, u32 cookie, const char *name, u32 len, bool removed, struct inotify_watch **dead)
 {
-    for (struct watch *w = i->watches, *next; w != NULL; w = next) {
+    for (struct inotify_watch *w = i->watches, *next; w != NULL; w = next) {
         next = w->next;
         if (!(w->mask & mask & IN_ALL_EVENTS) || (removed && (w->mask & IN_EXCL_UNLINK)))
             continue;
@@ -130,7 +130,7 @@ static void tell(struct inode *i, u32 mask, u32 cookie, const char *name, u32 le
 void notify_dentry_slow(struct dentry *d, u32 mask)
 {
     struct inode *i = d->inode;
-    struct watch *dead = NULL;
+    struct inotify_watch *dead = NULL;
     if (S_ISDIR(i->mode))
         mask |= IN_ISDIR;
     spin_lock(&dcache_lock); /* its name and parent */
@@ -149,7 +149,7 @@ void notify_dentry_slow(struct dentry *d, u32 mask)
 
 void notify_inode_slow(struct inode *i, u32 mask, u32 cookie, const char *name, u32 len)
 {
-    struct watch *dead = NULL;
+    struct inotify_watch *dead = NULL;
     if (atomic_load_relaxed(&i->watches) == NULL)
         return;
     spin_lock(&inotify_lock);
@@ -161,11 +161,11 @@ void notify_inode_slow(struct inode *i, u32 mask, u32 cookie, const char *name, 
 u32 notify_cookie(void) { return atomic_add(&last_cookie, 1u); }
 
 /* N2. inotify_lock held; `others` references are the callers'. */
-static void check_gone(struct dentry *d, u32 others, struct watch **dead)
+static void check_gone(struct dentry *d, u32 others, struct inotify_watch **dead)
 {
     struct inode *i = d->inode;
     u32 own = 0;
-    for (struct watch *w = i->watches; w != NULL; w = w->next)
+    for (struct inotify_watch *w = i->watches; w != NULL; w = w->next)
         own += w->dentry == d;
     if (d->hashed || i->nlink != 0 || ref_count(&d->refs) != own + others)
         return;
@@ -176,7 +176,7 @@ static void check_gone(struct dentry *d, u32 others, struct watch **dead)
 
 void notify_removed_slow(struct dentry *d)
 {
-    struct watch *dead = NULL;
+    struct inotify_watch *dead = NULL;
     spin_lock(&inotify_lock);
     check_gone(d, 1, &dead);
     spin_unlock(&inotify_lock);
@@ -185,7 +185,7 @@ void notify_removed_slow(struct dentry *d)
 
 bool notify_put_slow(struct dentry *d)
 {
-    struct watch *dead = NULL, *w;
+    struct inotify_watch *dead = NULL, *w;
     struct dentry *old = NULL;
     spin_lock(&inotify_lock);
     for (w = d->inode->watches; w != NULL && w->dentry != d; w = w->next)
@@ -207,11 +207,11 @@ bool notify_put_slow(struct dentry *d)
 
 void notify_unmount(struct superblock *sb)
 {
-    struct watch *dead = NULL;
+    struct inotify_watch *dead = NULL;
     spin_lock(&inotify_lock);
     list_for_each(in, &instances, struct inotify, node) {
         for (struct rb_node *n = rb_first(&in->watches), *next; n != NULL; n = next) {
-            struct watch *w = rb_entry(n, struct watch, node);
+            struct inotify_watch *w = rb_entry(n, struct inotify_watch, node);
             next = rb_next(n);
             if (w->dentry->sb != sb)
                 continue;
@@ -298,7 +298,7 @@ static size_t inotify_fdinfo(struct file *f, char *buf, size_t size)
     size_t n = 0;
     spin_lock(&inotify_lock);
     for (struct rb_node *r = rb_first(&in->watches); r != NULL; r = rb_next(r)) {
-        const struct watch *w = rb_entry(r, struct watch, node);
+        const struct inotify_watch *w = rb_entry(r, struct inotify_watch, node);
         n += (size_t)fmt_snprintf(n < size ? buf + n : NULL, n < size ? size - n : 0,
                                   "inotify wd:%x ino:%llx sdev:%llx mask:%x ignored_mask:0\n", (u32)w->wd,
                                   (unsigned long long)w->dentry->inode->ino, (unsigned long long)w->dentry->sb->dev,
@@ -311,11 +311,11 @@ static size_t inotify_fdinfo(struct file *f, char *buf, size_t size)
 static void inotify_release(struct file *f)
 {
     struct inotify *in = f->private;
-    struct watch *dead = NULL;
+    struct inotify_watch *dead = NULL;
     spin_lock(&inotify_lock);
     list_remove(&in->node);
     while (in->watches.node != NULL)
-        take_out(rb_entry(in->watches.node, struct watch, node), &dead);
+        take_out(rb_entry(in->watches.node, struct inotify_watch, node), &dead);
     spin_unlock(&inotify_lock);
     free_watches(dead);
     list_for_each_safe(e, &in->events, struct event, node)
@@ -374,11 +374,11 @@ int inotify_open(u32 flags, u32 uid, struct file **ret)
 
 static bool by_wd(const struct rb_node *a, const struct rb_node *b)
 {
-    return rb_entry(a, struct watch, node)->wd < rb_entry(b, struct watch, node)->wd;
+    return rb_entry(a, struct inotify_watch, node)->wd < rb_entry(b, struct inotify_watch, node)->wd;
 }
 
 /* inotify_lock held. */
-static s64 add_locked(struct inotify *in, struct watch *new)
+static s64 add_locked(struct inotify *in, struct inotify_watch *new)
 {
     struct inode *i = new->dentry->inode;
     u32 n, watches;
@@ -401,10 +401,10 @@ s64 inotify_add(struct file *f, const struct path *p, u32 mask)
     struct inotify *in = f->private;
     struct inode *i = p->dentry->inode;
     u32 kept = mask & (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT);
-    struct watch *w, *new = kzalloc(sizeof(*new));
+    struct inotify_watch *w, *new = kzalloc(sizeof(*new));
     if (new == NULL)
         return -ENOMEM;
-    *new = (struct watch){.owner = in, .dentry = dentry_get(p->dentry), .mask = kept};
+    *new = (struct inotify_watch){.owner = in, .dentry = dentry_get(p->dentry), .mask = kept};
     spin_lock(&inotify_lock);
     s64 r;
     for (w = i->watches; w != NULL && w->owner != in; w = w->next)
@@ -427,13 +427,13 @@ s64 inotify_add(struct file *f, const struct path *p, u32 mask)
 int inotify_remove(struct file *f, s32 wd)
 {
     struct inotify *in = f->private;
-    struct watch *dead = NULL;
+    struct inotify_watch *dead = NULL;
     spin_lock(&inotify_lock);
     struct rb_node *n = in->watches.node;
-    while (n != NULL && rb_entry(n, struct watch, node)->wd != wd)
-        n = wd < rb_entry(n, struct watch, node)->wd ? n->left : n->right;
+    while (n != NULL && rb_entry(n, struct inotify_watch, node)->wd != wd)
+        n = wd < rb_entry(n, struct inotify_watch, node)->wd ? n->left : n->right;
     if (n != NULL)
-        ignore(rb_entry(n, struct watch, node), &dead);
+        ignore(rb_entry(n, struct inotify_watch, node), &dead);
     spin_unlock(&inotify_lock);
     free_watches(dead);
     return n != NULL ? 0 : -EINVAL;

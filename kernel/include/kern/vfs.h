@@ -236,7 +236,7 @@ struct inode {
     struct mapping *data;      /* where the contents are: &mapping, or a lower file's (overlay) */
     void *private;
     void *shared_object;       /* FIFO's pipe and the like, lock */
-    struct watch *watches;     /* inotify.c */
+    struct inotify_watch *watches;     /* inotify.c */
     struct list sb_node;
 };
 
