@@ -33,7 +33,7 @@ static const char *const not_taken[] = {
     "/usr/share/doc/", "/usr/share/doc-base/", "/usr/share/man/", "/usr/share/info/", "/usr/share/locale/",
     "/usr/share/lintian/", "/usr/share/bug/", "/usr/share/bash-completion/", "/usr/share/zsh/", "/usr/share/fish/",
     "/usr/share/applications/", "/usr/share/icons/", "/usr/share/pixmaps/", "/usr/share/menu/", "/usr/share/metainfo/",
-    "/usr/share/apport/", "/usr/share/debconf/", "/usr/share/gdb/", "/usr/share/polkit-1/", "/usr/share/initramfs-tools/",
+    "/usr/share/apport/", "/usr/share/debconf/", "/usr/share/gdb/auto-load/", "/usr/share/polkit-1/", "/usr/share/initramfs-tools/",
     "/usr/include/", "/usr/src/", "/usr/lib/pkgconfig/", "/usr/lib/x86_64-linux-gnu/pkgconfig/", "/usr/lib/locale/",
     "/usr/lib/x86_64-linux-gnu/audit/", "/lib/x86_64-linux-gnu/audit/",
     "/usr/lib/systemd/", "/lib/systemd/", "/usr/lib/tmpfiles.d/", "/usr/lib/sysusers.d/", "/usr/lib/udev/", "/lib/udev/",

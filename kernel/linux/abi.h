@@ -73,6 +73,7 @@ struct ksiginfo {
 };
 _Static_assert(sizeof(struct ksiginfo) == 48, "head of siginfo_t");
 #define SIGINFO_SIZE 128
+enum { CLD_EXITED = 1, CLD_KILLED, CLD_DUMPED, CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED };
 
 struct abi_stack {
     u64 sp;

@@ -3,7 +3,7 @@
  * clone(2), clone3(2) and their simpler forms: what the flags mean, and new threads of the calling process.
  * New processes are fork.c's. The combinations that Linux refuses are refused the same way first.
  */
-#include "task.h"
+#include "ptrace.h"
 #include "base/str.h"
 #include "arch_linux.h"
 
@@ -86,6 +86,7 @@ int task_inherit(struct task *t, const struct clone_args *a)
 /* One that was never started. */
 void task_abandon(struct task *t)
 {
+    ptrace_forget(t);
     fs_ctx_put(t->fs);
     fdtable_put(t->files);
     addrspace_put(t->thread->as);
@@ -99,9 +100,12 @@ static s64 clone_thread(const struct clone_args *a)
     int r = task_create(self->proc, self->thread->name, task_main, &t);
     if (r < 0)
         return -EAGAIN;
+    unsigned event = 0;
     r = task_inherit(t, a);
     if (r == 0)
         r = task_publish(t);
+    if (r == 0 && task_traced(self))
+        r = ptrace_inherit(t, a, &event);
     if (r < 0) {
         task_abandon(t);
         return r;
@@ -110,6 +114,8 @@ static s64 clone_thread(const struct clone_args *a)
     if (a->flags & CLONE_PARENT_SETTID)
         (void)put_user_u32(a->parent_tid, tid);
     task_start(t);
+    if (event != 0)
+        ptrace_event(self, event, tid);
     return tid;
 }
 
@@ -171,6 +177,8 @@ s64 sys_exit(int code)
 {
     struct task *t = current_task();
     struct process *p = t->proc;
+    if (task_traced(t))
+        ptrace_event(t, PTRACE_EVENT_EXIT, (u64)(code & 0xff) << 8);
     spin_lock_bh(&p->lock);
     if (!p->group_exit) { /* of several threads the last one's counts */
         p->exit_code = code & 0xff;

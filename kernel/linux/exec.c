@@ -9,6 +9,7 @@
  *   16 random bytes, platform name, argument strings, environment strings, file name, NULL word
  */
 #include "elf_load.h"
+#include "ptrace.h"
 #include "base/checked.h"
 #include "base/fmt.h"
 #include "base/str.h"
@@ -556,6 +557,7 @@ static s64 do_execve(const struct path *at, const char *name, bool empty_path, u
     struct trap_frame frame;
     char **av = NULL, **ev = NULL;
     size_t budget = 6 << 20;
+    u32 tid = current_task()->tid;
     int r = dup_string_array(argv, &av, &budget);
     if (r == 0)
         r = dup_string_array(envp, &ev, &budget);
@@ -563,9 +565,13 @@ static s64 do_execve(const struct path *at, const char *name, bool empty_path, u
         r = exec_program(name, at, empty_path, av, ev, &frame, NULL);
     free_string_array(av);
     free_string_array(ev);
-    if (r == 0)
-        *thread_frame(current_thread()) = frame;
-    return r;
+    if (r < 0)
+        return r;
+    *thread_frame(current_thread()) = frame;
+    if (task_traced(current_task()))
+        ptrace_exec(current_task(), tid);
+    syscall_done();
+    return 0;
 }
 
 s64 sys_execve(uaddr_t name, uaddr_t argv, uaddr_t envp)

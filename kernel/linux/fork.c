@@ -5,7 +5,7 @@
  * caller then sleeps until the new process lets go of the memory that they share (exec, exit);
  * only its own end wakes it earlier.
  */
-#include "task.h"
+#include "ptrace.h"
 #include "base/str.h"
 
 /* RLIMIT_NPROC counts the user's tasks; root and the like may pass it. */
@@ -99,6 +99,11 @@ s64 fork_process(const struct clone_args *a)
     r = task_inherit(t, a);
     if (r == 0 && (a->flags & CLONE_PIDFD))
         r = fd = prepare_pidfd(p, a, &pidfd);
+    unsigned event = 0;
+    if (r >= 0 && task_traced(self)) {
+        int traced = ptrace_inherit(t, a, &event);
+        r = traced < 0 ? traced : r;
+    }
     if (r >= 0)
         r = process_publish(p, t, (a->flags & CLONE_PARENT) != 0);
     if (r < 0)
@@ -111,8 +116,13 @@ s64 fork_process(const struct clone_args *a)
         (void)put_user_u32(a->parent_tid, (u32)pid);
     process_get(p);
     task_start(t);
-    if (a->flags & CLONE_VFORK)
+    if (event != 0)
+        ptrace_event(self, event, (u64)pid);
+    if (a->flags & CLONE_VFORK) {
         wait_for_vfork(p);
+        if (task_traced(self))
+            ptrace_event(self, PTRACE_EVENT_VFORK_DONE, (u64)pid);
+    }
     process_put(p);
     return pid;
 

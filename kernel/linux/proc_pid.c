@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/PID (proc(5)): what the processes look like from outside. procfs asks through proc_pid_ops. */
-#include "task.h"
+#include "ptrace.h"
 #include "base/fmt.h"
 #include "base/str.h"
 
@@ -102,6 +102,8 @@ static char state_of(const struct task *t)
 {
     if (t->proc->state != PROC_LIVE || t->thread->state == THREAD_DEAD)
         return 'Z';
+    if (ptrace_is_stopped(t))
+        return 't';
     if (t->proc->stopped)
         return 'T';
     switch (t->thread->state) {
@@ -175,15 +177,15 @@ static void show_stat(struct text *x, struct task *t, const struct addrspace *as
 
 static void show_status(struct text *x, struct task *t, const struct addrspace *as)
 {
-    static const char *const states[] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "Z (zombie)"};
+    static const char *const states[] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "t (tracing stop)", "Z (zombie)"};
     struct process *p = t->proc;
     struct cred *c = task_cred(t);
     char st = state_of(t);
     u64 ignored, caught;
     handlers(p, &ignored, &caught);
     add(x, "Name:\t%s\nUmask:\t%04o\nState:\t%s\n", t->thread->name, umask_of(t),
-        states[st == 'R' ? 0 : st == 'S' ? 1 : st == 'D' ? 2 : st == 'T' ? 3 : 4]);
-    add(x, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", p->pid, t->tid, p->ppid);
+        states[st == 'R' ? 0 : st == 'S' ? 1 : st == 'D' ? 2 : st == 'T' ? 3 : st == 't' ? 4 : 5]);
+    add(x, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t%u\n", p->pid, t->tid, p->ppid, ptrace_tracer_pid(t));
     add(x, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
     add(x, "FDSize:\t64\nGroups:\t");
     for (u32 i = 0; i < c->ngroups; i++)

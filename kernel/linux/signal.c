@@ -8,7 +8,7 @@
  * one as often as sent; (2) SIGKILL and SIGSTOP are never blocked, ignored or
  * caught; (3) EXIT_SIGNAL is set whenever a task has a deliverable signal.
  */
-#include "task.h"
+#include "ptrace.h"
 #include "arch_linux.h"
 #include "base/str.h"
 
@@ -56,7 +56,7 @@ static void flush_everywhere_locked(struct process *p, u64 mask)
 static bool ignored_locked(struct process *p, struct task *t, int sig)
 {
     u64 h = p->sighand->act[sig - 1].handler;
-    if (t != NULL && ((t->blocked | t->wait_set) & SIGMASK(sig)))
+    if (t != NULL && (((t->blocked | t->wait_set) & SIGMASK(sig)) || task_traced(t)))
         return false; /* it may be looked at later */
     return h == SIG_IGN || (h == SIG_DFL && (SIGMASK(sig) & DEFAULT_IGNORE));
 }
@@ -443,7 +443,7 @@ static void handle_restart(struct trap_frame *f, const struct ksigaction *act)
 }
 
 /* Should this task end? EXIT_KILL is set for the end of the process and for execve by another task. */
-static bool must_end(struct process *p)
+bool task_must_end(struct process *p)
 {
     return atomic_load_relaxed(&p->group_exit) || (atomic_load_relaxed(&current_thread()->exit_work) & EXIT_KILL);
 }
@@ -459,10 +459,12 @@ void linux_exit_work(struct trap_frame *f)
     for (;;) {
         struct ksiginfo info;
         struct ksigaction act;
-        if (must_end(p))
+        if (task_must_end(p))
             task_exit();
-        if (atomic_load_relaxed(&p->stopped)) {
-            wait_event(&p->stop_wq, !atomic_load_relaxed(&p->stopped) || must_end(p));
+        if (task_traced(t) && ptrace_stop_wanted(t))
+            continue;
+        if (atomic_load_relaxed(&p->stopped) && !(task_traced(t) && ptrace_runs_on(t))) {
+            wait_event(&p->stop_wq, !atomic_load_relaxed(&p->stopped) || task_must_end(p) || task_traced(t));
             continue;
         }
         if (unlikely(atomic_load_relaxed(&p->tell_continued)) && atomic_xchg(&p->tell_continued, false))
@@ -470,6 +472,13 @@ void linux_exit_work(struct trap_frame *f)
         spin_lock_bh(&h->lock);
         u32 continues = p->continues;
         int sig = signal_dequeue_locked(t, ~t->blocked, &info);
+        if (sig != 0 && task_traced(t)) {
+            spin_unlock_bh(&h->lock);
+            if (ptrace_signal(t, &info) == 0)
+                continue;
+            sig = info.signo;
+            spin_lock_bh(&h->lock);
+        }
         if (sig != 0) {
             act = h->act[sig - 1];
             if ((act.flags & SA_RESETHAND) && act.handler > SIG_IGN)

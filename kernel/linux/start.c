@@ -4,7 +4,7 @@
  * the control port. The first program is started by its own task through the
  * same code as execve(2).
  */
-#include "task.h"
+#include "ptrace.h"
 #include "arch_linux.h"
 #include "base/fmt.h"
 #include "base/str.h"
@@ -34,6 +34,7 @@ void linux_init(void)
     trap_handlers.program_trap = linux_program_trap;
     vfs_fsize_limit = fsize_limit;
     tty_hooks = &linux_tty_hooks;
+    ptrace_init();
     sysctl_init();
     inotify_glue_init();
     sysv_ipc_init();

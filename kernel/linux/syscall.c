@@ -4,7 +4,7 @@
  * besides the call (signals, restarts, the end of the process) is exit work
  * and costs nothing here.
  */
-#include "task.h"
+#include "ptrace.h"
 #include "arch_linux.h"
 #include "base/fmt.h"
 #include "base/str.h"
@@ -119,7 +119,7 @@ void linux_syscall_trapped(struct trap_frame *f)
     cpu_stat_inc(STAT_CALLS_TRAPPED);
     if (patch_calls && FRAME_SYSCALL_NR(f) != NR_rt_sigreturn)
         callsite_trapped(current_thread()->as, f);
-    linux_syscall(f);
+    trap_handlers.syscall(f);
 }
 
 void linux_syscall(struct trap_frame *f)
@@ -130,4 +130,35 @@ void linux_syscall(struct trap_frame *f)
                                                  FRAME_ARG4(f), FRAME_ARG5(f));
     else
         FRAME_RESULT(f) = (u64)syscall_unknown(0, 0, 0, 0, 0, 0);
+}
+
+/* --- system calls that somebody watches ---------------------------------------------------------------- */
+
+/* Takes linux_syscall()'s place while anybody is watched, so that the calls of a machine without debuggers pay nothing. */
+static void watched_syscall(struct trap_frame *f)
+{
+    struct task *t = current_task();
+    if (task_traced(t)) {
+        ptrace_show_syscall_entry(f);
+        ptrace_syscall(t, PLACE_ENTRY);
+        if (task_must_end(t->proc))
+            return;
+    }
+    if ((s64)FRAME_SYSCALL_NR(f) >= 0) /* the tracer may have taken the call away */
+        linux_syscall(f);
+    syscall_done();
+}
+
+void syscall_done(void)
+{
+    struct task *t = current_task();
+    if (task_traced(t))
+        ptrace_syscall(t, PLACE_EXIT);
+}
+
+void syscall_watch(bool on)
+{
+    static u32 watchers; /* l */
+    watchers += on ? 1 : -1;
+    atomic_store(&trap_handlers.syscall, watchers != 0 ? watched_syscall : linux_syscall);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Processes, tasks and their numbers; see task.h. What makes new ones is in clone.c and fork.c. */
-#include "task.h"
+#include "ptrace.h"
 #include "base/str.h"
 #include "kern/futex.h"
 
@@ -148,6 +148,7 @@ int process_create(struct process *shared, struct process **ret)
     p->sighand = s;
     p->parent_signal = SIGCHLD;
     p->dumpable = true;
+    list_init(&p->tracees);
     p->start_ns = now_ns();
     memcpy(p->rlimits, default_rlimits, sizeof default_rlimits);
     itimers_init(p);
@@ -518,6 +519,11 @@ void task_exit(void)
     spin_unlock(&p->sighand->lock);
     spin_unlock_bh(&p->lock);
     wq_wake_all(&p->stop_wq, 0);
+    spin_lock_bh(&process_list_lock);
+    t->ended = true;
+    spin_unlock_bh(&process_list_lock);
+    if (task_traced(t) && !last)
+        ptrace_task_ended(t);
     if (last)
         process_finish(p);
 
@@ -553,6 +559,8 @@ void process_kill(struct process *p, int code, int signal)
 
 void process_exit(int code, int signal)
 {
+    if (task_traced(current_task()))
+        ptrace_event(current_task(), PTRACE_EVENT_EXIT, (u64)code << 8 | (u64)signal);
     process_kill(current_process(), code, signal);
     task_exit();
 }

@@ -46,6 +46,7 @@
 
 struct posix_timer;
 struct first;
+struct tracee;
 
 struct sigpending {
     u64 set;
@@ -87,6 +88,7 @@ struct process {
     struct task *leader;          /* l and p: tid == pid; kept until the process is GONE */
     struct process *parent;       /* l; NULL: the first process */
     struct list children, sibling;/* l */
+    struct list tracees;          /* l: struct tracee (ptrace.h) */
     u32 ppid, pgid, sid;          /* l, read without */
     u8 state;                     /* l, read without: enum proc_state */
     u8 parent_signal;             /* l: what the parent gets at the end; 0 = nothing */
@@ -131,6 +133,9 @@ struct task {
     struct thread *thread;        /* c */
     struct list proc_node;        /* p */
     struct list hash_node;        /* l */
+    struct tracee *tracee;        /* l, read without: ptrace.h */
+    u8 resume_signal;             /* l: what the tracer lets a stop go on with */
+    bool ended;                   /* l: past the point where it could be traced */
     struct fs_ctx *fs;            /* o */
     struct fdtable *files;        /* o; others read it under p */
     struct cred *cred;            /* o; others read it under p */
@@ -241,6 +246,11 @@ void process_unlist_locked(struct process *p);
 void process_release(struct process *p);
 /* Tell the parent that p stopped or goes on. */
 void process_stop_changed(struct process *p, bool stopped);
+/* l held: an ended process is shown to its parent now (ptrace.h, P4). One that the parent does not care for goes to
+ * `gone`; process_release_all() follows without l. */
+void process_tell_end_locked(struct process *p, struct list *gone);
+void process_release_all(struct list *gone);
+struct ksigaction process_sigchld_action(struct process *p);
 /* The machine ends: all other processes do. Returns when they are gone, or have had their time. */
 void process_end_others(void);
 struct process *pidfd_process(struct file *f); /* pidfd.c: NULL when f is none */
@@ -311,6 +321,13 @@ extern const char arch_platform_name[];
 /* crash.c: text of the report, heap, or NULL. */
 char *crash_report(const struct trap_frame *f, const struct ksiginfo *info);
 
+/* signal.c: must the current task, one of p, end? */
+bool task_must_end(struct process *p);
+
+/* syscall.c: somebody more, or less, wants to see system calls (ptrace_syscall()). l held. */
+void syscall_watch(bool on);
+/* A call that does not return to where it came from (exec, sigreturn) is done. */
+void syscall_done(void);
 /* syscall.c: count the call being made as missing (a part of it that is). */
 void syscall_count_missing(void);
 void linux_syscall(struct trap_frame *f);

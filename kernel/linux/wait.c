@@ -8,12 +8,10 @@
  *       child's state wakes the queue of the child's parent under l. A child that gets another parent is told to that one.
  *   W2  What wait() tells once (a stop, a continuation) is cleared in the look that finds it, under l and the child's lock.
  */
-#include "task.h"
+#include "ptrace.h"
 #include "base/str.h"
 
 #define END_OTHERS_NS (5 * NSEC_PER_SEC)
-
-enum { CLD_EXITED = 1, CLD_KILLED, CLD_DUMPED, CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED };
 
 static bool machine_ends; /* l */
 
@@ -31,7 +29,7 @@ static void tell(struct process *p, int code, int status)
     signal_send_process(p->parent, &i, NULL);
 }
 
-static struct ksigaction sigchld_action(struct process *parent)
+struct ksigaction process_sigchld_action(struct process *parent)
 {
     spin_lock(&parent->lock);
     spin_lock(&parent->sighand->lock);
@@ -45,7 +43,7 @@ static struct ksigaction sigchld_action(struct process *parent)
 static bool tell_end(struct process *p)
 {
     struct process *parent = p->parent;
-    struct ksigaction a = sigchld_action(parent);
+    struct ksigaction a = process_sigchld_action(parent);
     bool alone = machine_ends, quiet = p->parent_signal == 0;
     if (p->parent_signal == SIGCHLD) {
         alone |= a.handler == SIG_IGN || (a.flags & SA_NOCLDWAIT) != 0;
@@ -61,7 +59,7 @@ void process_stop_changed(struct process *p, bool stopped)
 {
     spin_lock_bh(&process_list_lock);
     if (p->parent != NULL) {
-        struct ksigaction a = sigchld_action(p->parent);
+        struct ksigaction a = process_sigchld_action(p->parent);
         if (a.handler != SIG_IGN && !(a.flags & SA_NOCLDSTOP))
             tell(p, stopped ? CLD_STOPPED : CLD_CONTINUED, stopped ? p->stop_signal : SIGCONT);
         wq_wake_all(&p->parent->child_wq, 0);
@@ -108,6 +106,14 @@ static void parent_death_signal(struct process *child)
         signal_send_process(child, &(struct ksiginfo){.signo = sig, .code = SI_USER}, NULL);
 }
 
+void process_tell_end_locked(struct process *p, struct list *gone)
+{
+    if (p->state == PROC_ZOMBIE && tell_end(p)) {
+        process_unlist_locked(p);
+        list_push_back(gone, &p->all_node);
+    }
+}
+
 /* Children go to another parent; zombies that it does not care for, to `gone`. l held. */
 static void give_children_away(struct process *p, struct list *gone)
 {
@@ -120,14 +126,13 @@ static void give_children_away(struct process *p, struct list *gone)
         c->parent_signal = SIGCHLD;
         if (c->state == PROC_LIVE) {
             parent_death_signal(c);
-        } else if (tell_end(c)) {
-            process_unlist_locked(c);
-            list_push_back(gone, &c->all_node);
+        } else if (!ptrace_kept_locked(c)) {
+            process_tell_end_locked(c, gone);
         }
     }
 }
 
-static void release_all(struct list *gone)
+void process_release_all(struct list *gone)
 {
     struct list *l;
     while ((l = list_pop_front(gone)) != NULL) {
@@ -138,26 +143,27 @@ static void release_all(struct list *gone)
 
 void process_zombie(struct process *p)
 {
-    struct list gone;
+    struct list gone, untraced;
     list_init(&gone);
+    list_init(&untraced);
     if (p->sid == p->pid)
         tty_session_ended(p->sid);
     spin_lock_bh(&process_list_lock);
     groups_after_end_locked(p);
     give_children_away(p, &gone);
+    ptrace_tracer_ends_locked(p, &untraced, &gone);
     spin_lock(&p->lock);
     p->state = PROC_ZOMBIE;
     if (p->stopped)
         atomic_sub(&stopped_count, 1u);
     p->stopped = false;
     spin_unlock(&p->lock);
-    if (tell_end(p)) {
-        process_unlist_locked(p);
-        list_push_back(&gone, &p->all_node);
-    }
+    if (!ptrace_keeps_locked(p))
+        process_tell_end_locked(p, &gone);
     spin_unlock_bh(&process_list_lock);
     wq_wake_all(&p->stop_wq, POLLIN | POLLRDNORM);
-    release_all(&gone);
+    process_release_all(&gone);
+    ptrace_free(&untraced);
 }
 
 static bool only_first(void)
@@ -182,7 +188,7 @@ void process_end_others(void)
         }
     }
     spin_unlock_bh(&process_list_lock);
-    release_all(&gone);
+    process_release_all(&gone);
     wait_event_until(&first_process->child_wq, only_first(), now_ns() + END_OTHERS_NS);
 }
 
@@ -206,6 +212,7 @@ struct wanted {
 
 struct found {
     struct process *gone; /* to be released */
+    struct tracee *told;  /* to be freed: its task has ended */
     u32 pid, uid;
     int code, status;     /* CLD_*, exit code or signal */
     struct usage usage;
@@ -226,12 +233,13 @@ static bool look_at(struct process *self, struct process *c, const struct wanted
     ret->pid = c->pid;
     ret->uid = c->leader->cred->uid;
     ret->code = 0;
+    bool traced = ptrace_traced_by_locked(c, self); /* its stops are told as the tracee's */
     if (c->state == PROC_ZOMBIE && (w->options & WEXITED)) {
         ret->code = c->exit_signal != 0 ? CLD_KILLED : CLD_EXITED;
         ret->status = c->exit_signal != 0 ? c->exit_signal : c->exit_code;
         ret->usage = c->dead;
         usage_add(&ret->usage, &c->waited);
-    } else if (c->stopped && c->stop_unseen && (w->options & WUNTRACED)) {
+    } else if (!traced && c->stopped && c->stop_unseen && (w->options & WUNTRACED)) {
         ret->code = CLD_STOPPED;
         ret->status = c->stop_signal;
         c->stop_unseen = keep;
@@ -255,23 +263,74 @@ static bool look_at(struct process *self, struct process *c, const struct wanted
     return ret->code != 0;
 }
 
+/* The same of a traced task: whatever the options, stops are told. l held. */
+static bool look_at_tracee(struct tracee *tr, const struct wanted *w, struct found *ret, struct list *gone)
+{
+    const struct task *t = tr->task;
+    bool keep = (w->options & WNOWAIT) != 0;
+    *ret = (struct found){.pid = t->tid, .uid = t->cred->uid};
+    if (tr->ended && (w->options & WEXITED)) {
+        ret->code = tr->exit_signal != 0 ? CLD_KILLED : CLD_EXITED;
+        ret->status = tr->exit_signal != 0 ? tr->exit_signal : tr->exit_code;
+        if (!keep) {
+            bool kept = ptrace_kept_locked(t->proc) && t == t->proc->leader;
+            struct list freed; /* by hand, behind l */
+            list_init(&freed);
+            ptrace_let_go_locked(tr, &freed);
+            list_remove(&tr->node);
+            ret->told = tr;
+            if (kept)
+                process_tell_end_locked(t->proc, gone);
+        }
+    } else if (tr->stopped && tr->unseen) {
+        ret->code = CLD_TRAPPED;
+        ret->status = (int)tr->code;
+        tr->unseen = keep;
+    }
+    return ret->code != 0;
+}
+
+static bool tracee_eligible(const struct tracee *tr, const struct wanted *w)
+{
+    const struct task *t = tr->task;
+    switch (w->type) {
+    case PID: return t->tid == w->id;
+    case GROUP: return t->proc->pgid == w->id;
+    case PIDFD: return t->proc == w->process && t == t->proc->leader;
+    default: return true;
+    }
+}
+
 /* 1 found, 0 not yet, -ECHILD: there is nothing to wait for. */
 static int look(const struct wanted *w, struct found *ret)
 {
     struct process *self = current_process();
+    struct list gone;
     int r = -ECHILD;
-    ret->gone = NULL;
+    list_init(&gone);
+    *ret = (struct found){0};
     spin_lock_bh(&process_list_lock);
-    list_for_each(c, &self->children, struct process, sibling) {
-        if (!eligible(c, w))
+    list_for_each_safe(tr, &self->tracees, struct tracee, node) { /* first: a process ends after its threads */
+        if (!tracee_eligible(tr, w))
             continue;
         r = 0;
-        if (look_at(self, c, w, ret)) {
+        if (look_at_tracee(tr, w, ret, &gone)) {
             r = 1;
             break;
         }
     }
+    if (r <= 0)
+        list_for_each(c, &self->children, struct process, sibling) {
+            if (!eligible(c, w))
+                continue;
+            r = 0;
+            if (!ptrace_kept_locked(c) && look_at(self, c, w, ret)) {
+                r = 1;
+                break;
+            }
+        }
     spin_unlock_bh(&process_list_lock);
+    process_release_all(&gone);
     return r;
 }
 
@@ -282,6 +341,10 @@ static int wait_for(const struct wanted *w, struct found *ret)
         err = wait_event_interruptible(&current_process()->child_wq, (r = look(w, ret)) != 0);
     if (r > 0 && ret->gone != NULL)
         process_release(ret->gone);
+    if (r > 0 && ret->told != NULL) {
+        task_put(ret->told->task);
+        kfree(ret->told);
+    }
     return r != 0 ? r : err;
 }
 
@@ -309,6 +372,7 @@ static u32 wait_status(const struct found *f)
 {
     switch (f->code) {
     case CLD_EXITED: return (u32)(f->status & 0xff) << 8;
+    case CLD_TRAPPED:
     case CLD_STOPPED: return (u32)f->status << 8 | 0x7f;
     case CLD_CONTINUED: return 0xffff;
     default: return (u32)f->status;

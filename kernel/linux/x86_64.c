@@ -61,7 +61,7 @@ struct sw_bytes {
 };
 _Static_assert(sizeof(struct sw_bytes) == 48, "struct _fpx_sw_bytes");
 
-static u64 xfeatures(void)
+u64 arch_xfeatures(void)
 {
     u32 lo, hi;
     if (arch_fpu_size() <= FXSAVE_SIZE)
@@ -93,7 +93,7 @@ static int put_fpu(uaddr_t at)
     if (n > FXSAVE_SIZE) {
         sw.magic1 = FP_XSTATE_MAGIC1;
         sw.extended_size = (u32)n + 4;
-        sw.xfeatures = xfeatures();
+        sw.xfeatures = arch_xfeatures();
         sw.xstate_size = (u32)n;
         if (put_user_u32(at + n, FP_XSTATE_MAGIC2) < 0)
             return -EFAULT;
@@ -109,7 +109,18 @@ static void fresh_fpu(struct thread *th)
     arch_fpu_reset(th->fpu);
 }
 
-/* Take state from the program. Every bit that the CPU would refuse is checked or masked. */
+void arch_fpu_clean(u8 *area, u64 components)
+{
+    put_u32(area + 24, get_u32(area + 24) & 0xffff); /* MXCSR */
+    if (arch_fpu_size() > FXSAVE_SIZE) {
+        u8 *header = area + FXSAVE_SIZE;
+        components &= arch_xfeatures();
+        memset(header, 0, XSAVE_HEADER);
+        put_u64(header, components);
+    }
+}
+
+/* Take state from the program. */
 static int get_fpu(uaddr_t at)
 {
     struct thread *th = current_thread();
@@ -128,14 +139,7 @@ static int get_fpu(uaddr_t at)
                     get_user_u32(at + sw.xstate_size, &magic2) == 0 && magic2 == FP_XSTATE_MAGIC2;
     fresh_fpu(th);
     int r = copy_from_user(area, at, extended ? sw.xstate_size : FXSAVE_SIZE);
-    u32 mxcsr = get_u32(area + 24) & 0xffff;
-    put_u32(area + 24, mxcsr);
-    if (n > FXSAVE_SIZE) {
-        u8 *header = area + FXSAVE_SIZE;
-        u64 components = extended ? get_u64(header) & sw.xfeatures & xfeatures() : 3;
-        memset(header, 0, XSAVE_HEADER);
-        put_u64(header, components);
-    }
+    arch_fpu_clean(area, extended ? get_u64(area + FXSAVE_SIZE) & sw.xfeatures : 3);
     if (r < 0)
         arch_fpu_reset(area);
     return r;
@@ -355,5 +359,6 @@ s64 sys_rt_sigreturn(void)
         signal_force(current_task(), &i);
         return 0;
     }
+    syscall_done();
     arch_enter_program(f);
 }
