@@ -3,7 +3,7 @@
 """Drupe against Debian's cloud kernel as guest, and against the native process and gVisor on the host, side by
 side in one run.
 
-    bench.py BUILD [boot] [start] [memory] [calls] [redis] [nginx]
+    bench.py BUILD [boot] [start] [memory] [calls] [redis] [nginx] [iperf] [path]
                    [host-calls] [host-redis] [host-nginx] [host-start] [host-memory] [host-touch]
 
 Prints each figure with its target and ratio; medians of several runs. Nothing
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import bulk
 import guests
 import host
 from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, first_line_ms, parse_micro, redis_rates, row, run_drupe, \
@@ -259,7 +260,7 @@ def nginx():
     row('  p99 latency', d[1], f'Linux {l[1]}')
 
 
-SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | host.SECTIONS
+SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | host.SECTIONS
 
 
 def main():

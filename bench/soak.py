@@ -8,7 +8,7 @@
 Each load runs twice in a machine of its own, for a short and for the long time. The kernel tells
 (drupe run -V) what memory it holds before the program and behind it: if the long run leaves
 more behind than the short one, something leaks. Errors and stalls (a batch that takes five
-times the median) are failures, too.
+times the median) are failures, too. Then every choice of tests/net/linux_peer.py: bad paths to Linux, every byte compared.
 """
 import os
 import re
@@ -84,6 +84,8 @@ def main():
             except (Failed, subprocess.TimeoutExpired, RuntimeError) as e:
                 failed += 1
                 print(f'FAIL {name}: {e}', flush=True)
+    peer = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'tests', 'net', 'linux_peer.py')
+    failed += subprocess.run(['python3', peer, DRUPE, os.path.join(BUILD, 'tests'), '--on', 'host', '--all']).returncode
     return 1 if failed else 0
 
 

@@ -549,11 +549,15 @@ void tcp_batch_end(void)
         struct tcp *t = list_entry(n, struct tcp, batch_node);
         spin_lock_bh(&t->s.lock);
         t->on_batch = false;
-        if (t->ack_now && t->state != TCP_CLOSED) {
-            tcp_send_ack(t, now_ns());
+        if ((t->ack_now || t->output_later) && t->state != TCP_CLOSED) {
+            u64 now = now_ns();
+            if (t->output_later)
+                tcp_output(t, now);
+            if (t->ack_now)
+                tcp_send_ack(t, now);
             tcp_timer_set(t);
         }
-        t->ack_now = false;
+        t->ack_now = t->output_later = false;
         spin_unlock_bh(&t->s.lock);
         sock_put(&t->s);
     }

@@ -146,6 +146,7 @@ struct tcp {
     bool push_partial;    /* cork timer ran out: send what there is */
     bool pingpong;        /* the program answers: wait for it with acks */
     bool ack_now;         /* an ack goes out at the end of the batch */
+    bool output_later;    /* so does what acknowledgements have set free */
     bool on_batch;        /* in the batch list, with a reference */
     bool timing;          /* rtt_seq is being timed */
     bool persist;         /* t_rexmit is the persist timer */

@@ -712,11 +712,14 @@ u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now)
     }
     if (must_ack)
         t->ack_now = true;
-    if (acts & ACT_OUTPUT)
+    /* What a batch of acknowledgements sets free goes out in as few super-segments as it can. */
+    if ((acts & ACT_OUTPUT) && t->ca == CA_OPEN && SEQ_LT(t->snd_nxt, t->write_seq))
+        t->output_later = true;
+    else if (acts & ACT_OUTPUT)
         tcp_output(t, now);
     if (must_ack && t->ack_now)
         tcp_send_ack(t, now);
-    else if (t->ack_now)
+    if (t->ack_now || t->output_later)
         tcp_batch_add(t);
     tcp_timer_set(t);
     if (acts & ACT_READ)

@@ -327,7 +327,9 @@ static int make_packet(struct uio *u, struct pkt **ret)
     return 0;
 }
 
-static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags)
+/* Queue p. What follows in the same call is waited for until there is a whole super-segment: *ret_pushed says whether
+ * the queue was looked at. 0 or -errno. */
+static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags, bool *ret_pushed)
 {
     struct sock *s = &t->s;
     u64 now = now_ns();
@@ -346,8 +348,12 @@ static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags)
     list_push_back(&t->sendq, &p->node);
     t->write_seq += p->len;
     t->more = !last || (flags & MSG_MORE) != 0;
-    tcp_output(t, now);
-    tcp_timer_set(t);
+    bool push = last || t->write_seq - t->snd_nxt >= MIN(TCP_GSO_MAX, t->cwnd);
+    if (push) {
+        tcp_output(t, now);
+        tcp_timer_set(t);
+    }
+    *ret_pushed = push;
     sock_unlock(s);
     return 0;
 }
@@ -404,10 +410,11 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
         err = make_packet(u, &p);
         if (err != 0)
             break;
-        err = link_packet(t, p, u->remaining == 0, m->flags);
+        bool pushed;
+        err = link_packet(t, p, u->remaining == 0, m->flags, &pushed);
         if (err != 0)
             break;
-        unpushed = false;
+        unpushed = !pushed;
         done += before - u->remaining;
     }
     if (unpushed)
