@@ -238,6 +238,7 @@ void root_furnish(const struct boot_config *c)
     known.hostname = c->program.hostname;
     known.read_only = c->root_read_only;
     mount_at("devtmpfs", "devtmpfs", "/dev", MS_NOSUID, NULL);
+    mount_at("mqueue", "mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     mount_at("proc", "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     furnish_directory("/tmp", 01777, c->root_read_only);
     furnish_directory("/run", 0755, c->root_read_only);

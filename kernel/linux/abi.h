@@ -98,6 +98,17 @@ struct abi_itimerval { struct abi_timeval interval, value; };
 #define CLOCK_BOOTTIME_ALARM 9
 #define CLOCK_TAI 11
 #define TIMER_ABSTIME 1
+#define SIGEV_SIGNAL 0
+#define SIGEV_NONE 1
+#define SIGEV_THREAD 2
+#define SIGEV_THREAD_ID 4
+struct abi_sigevent {
+    u64 value;
+    s32 signo, notify;
+    s32 tid;
+    u8 rest[44];
+};
+_Static_assert(sizeof(struct abi_sigevent) == 64, "struct sigevent");
 #define USER_HZ 100
 
 /* --- files -------------------------------------------------------------------- */

@@ -13,10 +13,6 @@
 #define MAX_TIMERS 4096
 #define DELAYTIMER_MAX INT32_MAX
 #define MIN_PERIOD_NS (50 * NSEC_PER_USEC)
-#define SIGEV_SIGNAL 0
-#define SIGEV_NONE 1
-#define SIGEV_THREAD 2
-#define SIGEV_THREAD_ID 4
 
 /* --- interval timers ------------------------------------------------------------------ */
 
@@ -235,14 +231,6 @@ static struct posix_timer *find_timer(struct process *p, int id)
             return t;
     return NULL;
 }
-
-struct abi_sigevent {
-    u64 value;
-    s32 signo, notify;
-    s32 tid;
-    u8 rest[44];
-};
-_Static_assert(sizeof(struct abi_sigevent) == 64, "struct sigevent");
 
 s64 sys_timer_create(int clock, uaddr_t uevent, uaddr_t uid)
 {

@@ -38,6 +38,7 @@ void linux_init(void)
     sysctl_init();
     inotify_glue_init();
     sysv_ipc_init();
+    mqueue_init();
     proc_pid_init();
     socket_glue_init();
 }

@@ -393,6 +393,7 @@ void sysctl_init(void);
 void sysctl_add(const char *name, u32 *value); /* a number in /proc/sys, read and written atomically */
 void inotify_glue_init(void);
 void sysv_ipc_init(void);
+void mqueue_init(void);
 void sem_process_exit(struct process *p); /* sysv_sem.c: SEM_UNDO */
 void socket_glue_init(void);
 void proc_pid_init(void);
