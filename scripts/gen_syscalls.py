@@ -4,6 +4,7 @@
 
   gen_syscalls.py table TBL OUT     the dispatch table and the names (C)
   gen_syscalls.py protos TBL OUT    prototypes and __NR_ numbers (C header)
+  gen_syscalls.py names TBL OUT     all names (C), for the host's tools
   gen_syscalls.py docs TBL OUT      docs/syscalls.md
   gen_syscalls.py check TBL DOC     exit 1 when DOC is not what `docs` would write
 """
@@ -51,6 +52,15 @@ def table(rows):
     out += ['};', '', '/* Names of the calls that have no function: number, name. */', 'static const char syscall_missing_names[] =']
     out += [f'    "{nr} {name}\\0"' for nr, name, _, function, _ in rows if function == 'missing']
     out += ['    ;', '']
+    return '\n'.join(out)
+
+
+def names(rows):
+    out = ['/* Generated from kernel/linux/syscalls.tbl. */', '#include "host/client/syscall_names.h"', '#include <stddef.h>', '',
+           'static const char *const names[] = {']
+    out += [f'    [{nr}] = "{name}",' for nr, name, *_ in rows]
+    out += ['};', '', 'const char *syscall_name(unsigned nr)', '{',
+            '    return nr < sizeof(names) / sizeof(names[0]) ? names[nr] : NULL;', '}', '']
     return '\n'.join(out)
 
 
@@ -102,7 +112,7 @@ def main():
         if found != docs(rows):
             sys.exit(f'{out} is not up to date: run scripts/gen_syscalls.py docs {path} {out}')
         return
-    text = {'table': table, 'protos': protos, 'docs': docs}[what](rows)
+    text = {'table': table, 'protos': protos, 'names': names, 'docs': docs}[what](rows)
     with open(out, 'w') as f:
         f.write(text)
 

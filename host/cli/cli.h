@@ -7,9 +7,11 @@
 
 int command_run(int argc, char **argv, struct error *err);
 int command_build(int argc, char **argv, struct error *err);
+int command_stats(int argc, char **argv, struct error *err);
 
 void help_main(void);
 void help_run(void);
 void help_build(void);
+void help_stats(void);
 
 #endif

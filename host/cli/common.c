@@ -138,3 +138,21 @@ void accounts_of_host(struct buf *ret_passwd, struct buf *ret_group)
     if (file_read("/etc/group", 1 << 20, ret_group) < 0)
         *ret_group = (struct buf){0};
 }
+
+char *find_part(const char *const *places, size_t count)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (n <= 0)
+        return NULL;
+    self[n] = 0;
+    AUTO_FREE char *dir = path_dirname(self);
+    for (size_t i = 0; i < count; i++) {
+        AUTO_FREE char *joined = path_join(dir, places[i]);
+        char *path = path_absolute(joined);
+        if (access(path, R_OK) == 0)
+            return path;
+        free(path);
+    }
+    return NULL;
+}

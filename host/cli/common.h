@@ -17,6 +17,9 @@ int program_options_apply(const struct program_options *o, struct config *c, con
                           const struct buf *group_text, struct error *err);
 /* getopt_long() said '?' with argv[optind - 1] looked at last. */
 int unknown_option(const char *command, const char *last, struct error *err);
+/* A file that belongs to drupe, at one of the places relative to the executable: as built, or as installed. NULL when there is
+ * none; the caller frees. */
+char *find_part(const char *const *places, size_t count);
 /* The names that this host has. */
 void accounts_of_host(struct buf *ret_passwd, struct buf *ret_group);
 

@@ -13,6 +13,7 @@ void help_main(void)
           "Commands:\n"
           "  run      run a program, a directory or an image     drupe run -p 6379:6379 redis-server\n"
           "  build    make an image file                         drupe build -o redis.img redis-server\n"
+          "  stats    what running instances use                 drupe stats redis\n"
           "  version  print the version\n"
           "  help     print this, or help for a command          drupe help run\n"
           "\n"
@@ -81,5 +82,18 @@ void help_build(void)
           "\n"
           "  -o, --output FILE   where to write it (default: the program's name with .img)\n"
           "  -e, -w, -u, --add, --no-package, --gconv, --name, -V: as for run; stored in the image\n",
+          stdout);
+}
+
+void help_stats(void)
+{
+    fputs("Usage: drupe stats [OPTION]... [INSTANCE]...\n"
+          "\n"
+          "What running instances use; without INSTANCE (name or beginning of its id) all of them. With one\n"
+          "INSTANCE in more detail.\n"
+          "\n"
+          "  -f, --follow        again every second\n"
+          "  --format json       all counters, one JSON object for each instance and round\n"
+          "  --prometheus A:P    serve the counters of all instances at http://A:P/metrics until ended\n",
           stdout);
 }

@@ -11,10 +11,10 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv, struct error *err);
     void (*help)(void);
-} commands[] = {{"run", command_run, help_run}, {"build", command_build, help_build}};
+} commands[] = {{"run", command_run, help_run}, {"build", command_build, help_build}, {"stats", command_stats, help_stats}};
 
 /* Words of the design that later work fills in. */
-static const char *const later[] = {"ps",    "logs",    "stop", "kill",   "rm",       "wait",    "inspect", "stats",
+static const char *const later[] = {"ps",    "logs",    "stop", "kill",   "rm",       "wait",    "inspect",
                                     "top",   "trace",   "gdb",  "profile", "dump",    "snapshot", "convert", "serve"};
 
 static const struct command *find(const char *name)

@@ -17,6 +17,7 @@
 #include "host/process/process.h"
 #include "host/qemu/kvm.h"
 #include "host/qemu/qemu.h"
+#include "host/registry/registry.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 #define DEFAULT_MEMORY ((u64)512 << 20)
@@ -73,7 +74,7 @@ struct run {
     struct process_options process;
     struct port ports[MAX_PORTS];
     const char *on, *machine, *ip, *dns, *entrypoint;
-    bool interactive, no_patch;
+    bool interactive, no_patch, detach, remove;
 };
 
 static int parse_net(struct run *r, const char *text, struct error *err)
@@ -169,7 +170,8 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         r->entrypoint = optarg;
         break;
     case OPT_RM:
-        break; /* nothing of an instance outlives it */
+        r->remove = true;
+        break;
     case ':':
         return err_set(err, EXIT_DRUPE, "run: option %s needs a value", argv[optind - 1]);
     default:
@@ -343,25 +345,6 @@ static int make_config(const struct run *r, const struct source *s, const char *
     return apply_terminal(r, c);
 }
 
-/* A file that belongs to drupe: beside the executable as built, or as installed. */
-static char *find_part(const char *const *places, size_t count)
-{
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n <= 0)
-        return NULL;
-    self[n] = 0;
-    AUTO_FREE char *dir = path_dirname(self);
-    for (size_t i = 0; i < count; i++) {
-        AUTO_FREE char *joined = path_join(dir, places[i]);
-        char *path = path_absolute(joined);
-        if (access(path, R_OK) == 0)
-            return path;
-        free(path);
-    }
-    return NULL;
-}
-
 /* A kernel image: named by the environment, or one of the places. NULL with the error set. */
 static char *find_kernel(const char *name, const char *variable, const char *const *places, size_t count, struct error *err)
 {
@@ -471,6 +454,53 @@ static char *kernel_arguments(void)
     return str_format("%s%s%s", verbose ? "drupe.log=info" : "", verbose && more ? " " : "", more ? more : "");
 }
 
+static struct json_object *list_ports(const struct instance *i)
+{
+    struct json_object *all = json_object_new_array();
+    for (size_t k = 0; k < i->nports; k++) {
+        AUTO_FREE char *text = port_text(&i->ports[k]);
+        json_object_array_add(all, json_object_new_string(text));
+    }
+    return all;
+}
+
+static struct json_object *list_command(const struct config *c)
+{
+    struct json_object *all = json_object_new_array();
+    for (size_t k = 0; k < config_arg_count(c); k++)
+        json_object_array_add(all, json_object_new_string(config_arg(c, k)));
+    return all;
+}
+
+/* Put the instance where others find it. A foreground run goes on without, if nobody could be told apart by a name. */
+static int make_entry(struct run *r, const char *source_name, const struct config *c, struct entry *e, struct error *err)
+{
+    static const char *const nets[] = {[NET_MODE_NONE] = "none", [NET_MODE_USER] = "user", [NET_MODE_TAP] = "tap"};
+    const struct instance *i = &r->instance;
+    if (entry_create(e, r->program.name, i->label, i->config, err) < 0) {
+        if (r->program.name || r->detach)
+            return -1;
+        say("not listed by drupe ps: %s", err->text);
+        *err = (struct error){0};
+        return 0;
+    }
+    entry_set_text(e, "Platform", i->backend == &process_backend ? "host" : r->qemu.accel[0] == 'k' ? "kvm" : "qemu");
+    entry_set_text(e, "Image", source_name);
+    json_object_object_add(e->state, "Command", list_command(c));
+    entry_set_number(e, "MemoryBytes", (s64)i->memory_bytes);
+    entry_set_number(e, "Cpus", i->cpus);
+    entry_set_text(e, "Net", nets[i->net]);
+    json_object_object_add(e->state, "Ports", list_ports(i));
+    entry_set_flag(e, "Tty", i->terminal);
+    entry_set_flag(e, "Detached", r->detach);
+    entry_set_flag(e, "AutoRemove", r->remove || !r->detach);
+    AUTO_FREE char *dir = entry_path(e, "");
+    entry_set_text(e, "Dir", dir);
+    entry_set_text(e, "Kernel", i->kernel);
+    r->instance.entry = e;
+    return entry_save(e, err);
+}
+
 static int start(struct run *r, const struct source *s, const char *source_name, int nargs, char **args, int *ret_status,
                  struct error *err)
 {
@@ -489,7 +519,6 @@ static int start(struct run *r, const struct source *s, const char *source_name,
         return -1;
     }
     AUTO_FREE char *text = config_text(&config);
-    config_done(&config);
     AUTO_FREE char *kernel_args = kernel_arguments();
     i->kernel = kernel;
     i->slirp = slirp;
@@ -497,7 +526,13 @@ static int start(struct run *r, const struct source *s, const char *source_name,
     i->config = text;
     i->kernel_args = kernel_args;
     i->label = r->program.name ? r->program.name : path_basename(s->path);
-    return instance_run(i, ret_status, err);
+    struct entry entry = {.dir_fd = -1, .lock_fd = -1};
+    int result = make_entry(r, source_name, &config, &entry, err);
+    config_done(&config);
+    if (result == 0)
+        result = instance_run(i, ret_status, err);
+    entry_done(&entry);
+    return result;
 }
 
 static int check_streams(struct run *r, struct error *err)

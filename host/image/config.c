@@ -110,6 +110,11 @@ size_t config_arg_count(const struct config *c)
     return json_object_array_length(child(process(c), "args", json_type_array));
 }
 
+const char *config_arg(const struct config *c, size_t index)
+{
+    return json_object_get_string(json_object_array_get_idx(child(process(c), "args", json_type_array), index));
+}
+
 /* Index of NAME= in the environment; -1 when it is not there. */
 static ssize_t find_env(json *env, const char *name, size_t len)
 {

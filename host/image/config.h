@@ -25,6 +25,7 @@ void config_done(struct config *c);
 void config_set_args(struct config *c, char *const *args, size_t count);
 void config_append_args(struct config *c, char *const *args, size_t count);
 size_t config_arg_count(const struct config *c);
+const char *config_arg(const struct config *c, size_t index);
 /* "K=V" sets, "K" takes the value of this process, if it has one. */
 void config_set_env(struct config *c, const char *assignment);
 const char *config_env(const struct config *c, const char *name); /* NULL when unset */

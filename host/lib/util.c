@@ -155,6 +155,14 @@ void buf_add(struct buf *b, const void *data, size_t len)
     b->data[b->len] = 0;
 }
 
+void buf_drop(struct buf *b, size_t len)
+{
+    if (!len)
+        return;
+    b->len -= len;
+    memmove(b->data, b->data + len, b->len + 1);
+}
+
 void buf_addf(struct buf *b, const char *format, ...)
 {
     char *s = NULL;

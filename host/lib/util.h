@@ -53,6 +53,7 @@ struct buf {
     size_t len, capacity;
 };
 void buf_add(struct buf *b, const void *data, size_t len);
+void buf_drop(struct buf *b, size_t len); /* the first len bytes */
 void buf_addf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_done(struct buf *b);
 

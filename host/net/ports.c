@@ -43,6 +43,13 @@ int port_parse(struct port *p, const char *text, struct error *err)
     return 0;
 }
 
+char *port_text(const struct port *p)
+{
+    char address[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &p->address, address, sizeof(address));
+    return str_format("%s:%u->%u/%s", address, p->host, p->guest, p->udp ? "udp" : "tcp");
+}
+
 int port_bind(struct port *p, struct error *err)
 {
     const char *proto = p->udp ? "udp" : "tcp";

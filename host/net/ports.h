@@ -17,6 +17,8 @@ struct port {
 };
 
 int port_parse(struct port *p, const char *text, struct error *err);
+/* "127.0.0.1:8080->80/tcp", as Docker writes it. The caller frees. */
+char *port_text(const struct port *p);
 /* Take the port on the host: bind, and listen with a real backlog. */
 int port_bind(struct port *p, struct error *err);
 

@@ -2,8 +2,12 @@
 /* Control protocol, tender's side: see control.h. */
 #include "host/tender/control.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+
+/* Clients' messages are bounded by their channels' windows: only an instance that reads nothing comes so far. */
+#define MAX_WAITING (2u << 20)
 
 void control_feed(struct control *c, const void *data, size_t len, control_fn *fn, void *ctx)
 {
@@ -25,23 +29,39 @@ void control_feed(struct control *c, const void *data, size_t len, control_fn *f
         fn(ctx, h.type, c->in.data + at + sizeof(h), h.len);
         at += sizeof(h) + h.len;
     }
-    if (at) {
-        memmove(c->in.data, c->in.data + at, c->in.len - at);
-        c->in.len -= at;
-    }
+    buf_drop(&c->in, at);
 }
 
-void control_done(struct control *c) { buf_done(&c->in); }
-
-bool control_send(int fd, u16 type, const void *payload, u32 len)
+void control_done(struct control *c)
 {
-    char message[sizeof(struct ctl_header) + 256];
-    struct ctl_header h = {.magic = CTL_MAGIC, .version = CTL_VERSION, .type = type, .len = len};
-    if (len > 256)
+    buf_done(&c->in);
+    buf_done(&c->out);
+}
+
+bool control_queue(struct control *c, u16 type, const void *head, u32 head_len, const void *data, u32 len)
+{
+    struct ctl_header h = {.magic = CTL_MAGIC, .version = CTL_VERSION, .type = type, .len = head_len + len};
+    if (c->out.len > MAX_WAITING)
         return false;
-    memcpy(message, &h, sizeof(h));
-    if (len)
-        memcpy(message + sizeof(h), payload, len);
-    /* A stream socket takes all of so short a message or nothing. */
-    return send(fd, message, sizeof(h) + len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)(sizeof(h) + len);
+    buf_add(&c->out, &h, sizeof(h));
+    buf_add(&c->out, head, head_len);
+    buf_add(&c->out, data, len);
+    return true;
+}
+
+bool control_flush(struct control *c, int fd)
+{
+    size_t done = 0;
+    while (done < c->out.len) {
+        ssize_t n = send(fd, c->out.data + done, c->out.len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN) /* whoever reads the port will see that it has ended */
+            done = c->out.len;
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    buf_drop(&c->out, done);
+    return done > 0;
 }

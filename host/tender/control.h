@@ -11,13 +11,16 @@
 struct control {
     struct buf in;
     const char *broken; /* why the conversation ended early, or NULL */
+    struct buf out;     /* what the port has not taken yet */
 };
 
 /* Take in bytes; fn is called for each whole message. */
 typedef void control_fn(void *ctx, u16 type, const void *payload, u32 len);
 void control_feed(struct control *c, const void *data, size_t len, control_fn *fn, void *ctx);
 void control_done(struct control *c);
-/* Send one message without blocking. False: the port is gone or full. */
-bool control_send(int fd, u16 type, const void *payload, u32 len);
+/* Put a message behind those that wait: head, then data. False: the instance takes none. */
+bool control_queue(struct control *c, u16 type, const void *head, u32 head_len, const void *data, u32 len);
+/* Hand over what the port takes now, without blocking. Has anything been written? */
+bool control_flush(struct control *c, int fd);
 
 #endif

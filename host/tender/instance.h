@@ -65,6 +65,10 @@ struct instance {
     bool terminal;           /* -t: one port instead of three */
     bool use_stdin;          /* else it ends at once */
     u64 start_ns;            /* when the user asked for it (now_ns()) */
+    struct entry *entry;     /* where others find it (host/registry); NULL = they cannot */
+    struct logs *logs;       /* detached: takes the output (host/tender/logs.h); NULL: our standard streams do */
+    void (*started)(void *ctx); /* the program runs; may be NULL */
+    void *started_ctx;
 };
 
 /* Run it to its end. 0 with the exit status for drupe, or -1. */

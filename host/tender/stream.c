@@ -22,6 +22,14 @@ static void stream_init(struct stream *s, int from, int to)
     s->poll_from = s->poll_to = NULL;
     s->original = -1;
     s->error = 0;
+    s->sink = NULL;
+}
+
+void stream_init_sink(struct stream *s, int from, size_t (*sink)(void *ctx, const char *data, size_t len), void *ctx)
+{
+    stream_init(s, from, STREAM_TO_SINK);
+    s->sink = sink;
+    s->sink_ctx = ctx;
 }
 
 void stream_init_output(struct stream *s, int from, int to)
@@ -56,6 +64,8 @@ void stream_init_input(struct stream *s, int from, int to)
 
 static void end_writing(struct stream *s)
 {
+    if (s->to >= 0 && s->sink)
+        s->sink(s->sink_ctx, NULL, 0);
     if (s->to >= 0 && s->original >= 0) { /* our own copy would keep the pipe open */
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         if (null >= 0) {
@@ -82,7 +92,7 @@ size_t stream_poll(struct stream *s, struct pollfd *fds)
         s->poll_from = &fds[n];
         fds[n++] = (struct pollfd){.fd = s->from, .events = POLLIN};
     }
-    if (s->to >= 0 && s->start < s->end) {
+    if (s->to >= 0 && !s->sink && s->start < s->end) {
         s->poll_to = &fds[n];
         fds[n++] = (struct pollfd){.fd = s->to, .events = POLLOUT};
     }
@@ -108,11 +118,12 @@ static void drain(struct stream *s)
         size_t len = s->end - s->start;
         if (s->to_careful && len > CAREFUL_BYTES)
             len = CAREFUL_BYTES;
-        ssize_t n = s->to_socket ? send(s->to, s->buffer + s->start, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+        ssize_t n = s->sink ? (ssize_t)s->sink(s->sink_ctx, s->buffer + s->start, len)
+                    : s->to_socket ? send(s->to, s->buffer + s->start, len, MSG_DONTWAIT | MSG_NOSIGNAL)
                                  : write(s->to, s->buffer + s->start, len);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN)
+        if (n == 0 || (n < 0 && errno == EAGAIN))
             return;
         if (n < 0) { /* the reader is gone; let the writer know */
             s->error = errno == EPIPE ? 0 : errno;

@@ -7,14 +7,20 @@
 #ifndef HOST_TENDER_STREAM_H
 #define HOST_TENDER_STREAM_H
 
+#include <limits.h>
 #include <poll.h>
 
 #include "base/types.h"
 
 #define STREAM_BUFFER_BYTES 65536u
 
+#define STREAM_TO_SINK INT_MAX /* `to` of a stream that goes into a function */
+
 struct stream {
     int from, to;     /* -1 when that side has ended */
+    /* Takes up to len bytes, returns how many; 0 = none now: stream_copy() asks again in the next round. len 0: the end. */
+    size_t (*sink)(void *ctx, const char *data, size_t len);
+    void *sink_ctx;
     bool own_to;      /* close `to` with the stream */
     int original;     /* descriptor to give up with it, or -1 */
     bool to_socket;   /* send() without blocking */
@@ -31,6 +37,8 @@ struct stream {
 
 /* From a port to a standard stream of ours, which may be a pipe, a terminal, a file or a socket. */
 void stream_init_output(struct stream *s, int from, int to);
+/* From a port to a function. */
+void stream_init_sink(struct stream *s, int from, size_t (*sink)(void *ctx, const char *data, size_t len), void *ctx);
 /* From a standard stream of ours to a port. */
 void stream_init_input(struct stream *s, int from, int to);
 void stream_done(struct stream *s);

@@ -15,38 +15,12 @@
 #include "host/lib/fs.h"
 #include "host/lib/trim.h"
 #include "host/net/user.h"
-#include "host/tender/console.h"
-#include "host/tender/control.h"
-#include "host/tender/instance.h"
-#include "host/tender/stream.h"
+#include "host/tender/tender_impl.h"
 #include "host/tender/terminal.h"
 
 #define STOP_PATIENCE_NS 10000000000ull /* after the first SIGINT or SIGTERM */
 #define END_PATIENCE_NS 2000000000ull   /* after CTL_EXIT */
 #define MAX_REPORT 65536u
-
-/* What the deadline is for. */
-enum waiting { WAITING_FOR_NOTHING, WAITING_FOR_HELLO, WAITING_FOR_STOP, WAITING_FOR_END };
-
-struct tender {
-    const struct instance *i;
-    pid_t pid, slirp;
-    int wait_status;
-    bool gone, killed, stuck; /* the process has ended; we did it; it never came up */
-    int control_fd, console_fd, messages_fd, frames_fd; /* our ends; -1 when closed */
-    int port_fds[3];                                    /* stdin (or tty), stdout, stderr */
-    int signal_fd;
-    struct control control;
-    struct stream *in, *out, *err;
-    bool stdin_end_sent;
-    struct buf console, messages; /* the last bytes of the log; what the backend itself says */
-    bool started, ended;
-    struct ctl_exit end;
-    struct buf crash;
-    unsigned stop_requests;
-    enum waiting waiting;
-    u64 deadline_ns; /* kill then; UINT64_MAX = never */
-};
 
 /* --- starting ---------------------------------------------------------------------- */
 
@@ -118,12 +92,17 @@ static void kick(const struct tender *t)
         kill(t->pid, t->i->backend->kick_signal);
 }
 
+static void flush_control(struct tender *t)
+{
+    if (t->control_fd >= 0 && t->control.out.len && control_flush(&t->control, t->control_fd))
+        kick(t);
+}
+
 static bool tell(struct tender *t, u16 type, const void *payload, u32 len)
 {
-    bool sent = t->control_fd >= 0 && control_send(t->control_fd, type, payload, len);
-    if (sent)
-        kick(t);
-    return sent;
+    bool taken = t->control_fd >= 0 && control_queue(&t->control, type, payload, len, NULL, 0);
+    flush_control(t);
+    return taken;
 }
 
 static void send_window_size(struct tender *t)
@@ -169,12 +148,35 @@ static void open_streams(struct tender *t)
 
 /* --- the life of it ------------------------------------------------------------------ */
 
-static void kill_instance(struct tender *t)
+void tender_kill(struct tender *t)
 {
     t->killed = true;
     set_deadline(t, WAITING_FOR_NOTHING, 0);
     if (!t->gone)
         kill(t->pid, SIGKILL);
+}
+
+/* What is listed is for people to read: that it could not be written ends nothing. */
+static void save_entry(struct tender *t)
+{
+    struct error ignored;
+    if (t->i->entry && entry_save(t->i->entry, &ignored) < 0)
+        say("%s", ignored.text);
+}
+
+static void on_started(struct tender *t)
+{
+    if (t->started)
+        return;
+    t->started = true;
+    if (t->i->entry) {
+        entry_set_text(t->i->entry, "State", "running");
+        entry_set_now(t->i->entry, "Started");
+        entry_set_number(t->i->entry, "InstancePid", t->pid);
+        save_entry(t);
+    }
+    if (t->i->started)
+        t->i->started(t->i->started_ctx);
 }
 
 static void on_message(void *ctx, u16 type, const void *payload, u32 len)
@@ -194,7 +196,7 @@ static void on_message(void *ctx, u16 type, const void *payload, u32 len)
             set_deadline(t, WAITING_FOR_NOTHING, 0);
         break;
     case CTL_STARTED:
-        t->started = true;
+        on_started(t);
         say("the program starts, %.1f ms after drupe's start", (double)(now_ns() - t->i->start_ns) / 1e6);
         break;
     case CTL_EXIT:
@@ -225,6 +227,13 @@ static void on_message(void *ctx, u16 type, const void *payload, u32 len)
                 t->err->limit_bytes = e.total_bytes;
         }
         break;
+    case CTL_OPEN:
+    case CTL_DATA:
+    case CTL_CREDIT:
+    case CTL_CLOSE:
+        if (!t->control.broken)
+            t->control.broken = clients_message(&t->clients, type, payload, len);
+        break;
     default: /* a newer kernel's: skipped, as abi/control.h says */
         break;
     }
@@ -243,9 +252,10 @@ static void read_control(struct tender *t)
     if (n <= 0 || t->control.broken) {
         close(t->control_fd);
         t->control_fd = -1;
+        clients_kernel_gone(&t->clients, "the instance has ended");
         if (t->control.broken) {
             warn("control port: %s", t->control.broken);
-            kill_instance(t);
+            tender_kill(t);
         }
     }
 }
@@ -257,7 +267,7 @@ static void read_console(struct tender *t)
         fd_write_all(STDERR_FILENO, t->console.data + t->console.len - more, more);
 }
 
-static void forward_signal(struct tender *t, u32 number)
+void tender_signal(struct tender *t, u32 number)
 {
     struct ctl_signal s = {.signal = number};
     tell(t, CTL_SIGNAL, &s, sizeof(s));
@@ -265,15 +275,23 @@ static void forward_signal(struct tender *t, u32 number)
 
 static void on_stop_signal(struct tender *t, u32 number)
 {
-    forward_signal(t, number);
+    tender_signal(t, number);
     if (number == SIGHUP || number == SIGQUIT)
         return;
     if (++t->stop_requests > 1) {
         warn("killed");
-        kill_instance(t);
+        tender_kill(t);
     } else if (!t->ended) {
         set_deadline(t, WAITING_FOR_STOP, STOP_PATIENCE_NS);
     }
+}
+
+void tender_stop(struct tender *t, u64 patience_ns)
+{
+    t->stop_requests++;
+    tender_signal(t, SIGTERM);
+    if (!t->ended)
+        set_deadline(t, WAITING_FOR_STOP, patience_ns);
 }
 
 static void reap(struct tender *t)
@@ -311,7 +329,7 @@ static void read_signals(struct tender *t)
             break;
         case SIGUSR1:
         case SIGUSR2:
-            forward_signal(t, si.ssi_signo);
+            tender_signal(t, si.ssi_signo);
             break;
         default:
             on_stop_signal(t, si.ssi_signo);
@@ -363,12 +381,12 @@ static void on_deadline(struct tender *t)
              (unsigned long long)t->i->backend->boot_patience_ns / 1000000000);
         break;
     case WAITING_FOR_STOP:
-        warn("the program did not stop within 10 seconds; killed");
+        warn("the program did not stop in time; killed");
         break;
     default:
         break;
     }
-    kill_instance(t);
+    tender_kill(t);
 }
 
 static int watch_frames(struct tender *t, struct error *err)
@@ -392,20 +410,24 @@ static void copy_output(struct stream *s, const char *name)
 static int watch(struct tender *t, struct error *err)
 {
     while (!all_over(t)) {
-        struct pollfd fds[16];
+        struct pollfd fds[16 + CLIENTS_POLLFDS];
         size_t n = 0;
         int own[] = {t->signal_fd, t->control_fd, t->console_fd, t->messages_fd, t->frames_fd};
         for (size_t i = 0; i < ARRAY_SIZE(own); i++)
             fds[n++] = (struct pollfd){.fd = own[i], .events = POLLIN};
+        if (t->control.out.len)
+            fds[1].events |= POLLOUT;
         /* After the program's end nobody takes input any more. */
         if (!t->gone && !t->ended)
             n += stream_poll(t->in, fds + n);
         n += stream_poll(t->out, fds + n);
         n += stream_poll(t->err, fds + n);
+        u64 deadline_ns = t->deadline_ns;
+        n += clients_poll(&t->clients, fds + n, &deadline_ns);
         int timeout_ms = -1;
-        if (t->deadline_ns != UINT64_MAX) {
+        if (deadline_ns != UINT64_MAX) {
             u64 now = now_ns();
-            timeout_ms = t->deadline_ns <= now ? 0 : (int)MIN((t->deadline_ns - now) / 1000000 + 1, 60000u);
+            timeout_ms = deadline_ns <= now ? 0 : (int)MIN((deadline_ns - now) / 1000000 + 1, 60000u);
         }
         int ready = poll(fds, n, timeout_ms);
         if (ready < 0 && errno != EINTR)
@@ -414,7 +436,7 @@ static int watch(struct tender *t, struct error *err)
             continue;
         if (fds[0].revents)
             read_signals(t);
-        if (fds[1].revents)
+        if (fds[1].revents & ~POLLOUT)
             read_control(t);
         if (fds[2].revents)
             read_console(t);
@@ -427,6 +449,8 @@ static int watch(struct tender *t, struct error *err)
         copy_output(t->out, "standard output");
         copy_output(t->err, "standard error");
         tell_stdin_end(t);
+        clients_serve(&t->clients);
+        flush_control(t);
         if (t->gone)
             leave_silent(t);
         else if (t->deadline_ns <= now_ns())
@@ -514,6 +538,7 @@ static void finish(struct tender *t)
         stream_done(t->out);
         stream_done(t->err);
     }
+    clients_done(&t->clients);
     free(t->in);
     free(t->out);
     free(t->err);
@@ -523,17 +548,37 @@ static void finish(struct tender *t)
     buf_done(&t->crash);
 }
 
+/* Others may look at what is left, or find nothing any more. */
+static void list_end(struct tender *t, int status, const char *problem)
+{
+    struct entry *e = t->i->entry;
+    struct error err;
+    if (!e)
+        return;
+    entry_set_text(e, "State", "exited");
+    entry_set_number(e, "ExitCode", status);
+    entry_set_text(e, "Error", problem);
+    entry_set_now(e, "Finished");
+    if (!entry_flag(e, "AutoRemove"))
+        save_entry(t);
+    else if (entry_remove(e, &err) < 0)
+        warn("%s", err.text);
+    services_tell_end(t, status);
+}
+
 int instance_run(const struct instance *i, int *ret_status, struct error *err)
 {
     struct tender t = {.i = i, .pid = -1, .slirp = -1, .control_fd = -1, .console_fd = -1, .messages_fd = -1,
                        .frames_fd = -1, .port_fds = {-1, -1, -1}, .signal_fd = -1, .deadline_ns = UINT64_MAX};
-    int result = -1;
-    if (catch_signals(&t, err) == 0 && start(&t, err) == 0) {
+    int result = -1, listen_fd = i->entry ? entry_listen(i->entry, err) : -1;
+    clients_init(&t.clients, listen_fd, tender_services, &t, &t.control);
+    if ((!i->entry || listen_fd >= 0) && catch_signals(&t, err) == 0 && start(&t, err) == 0) {
         open_streams(&t);
         trim_memory();
         if (watch(&t, err) == 0)
             result = judge(&t, ret_status, err);
     }
+    list_end(&t, result == 0 ? *ret_status : err->code, result == 0 ? "" : err->text);
     finish(&t);
     return result;
 }

@@ -14,6 +14,7 @@ import time
 CONFIG, CONSOLE, CONTROL, IN, OUT, ERR = 4, 5, 6, 7, 8, 9
 HELLO, STARTED, EXIT, CRASH, LOG, NET, OUTPUT_EOF = range(1, 8)
 SIGNAL, WINSIZE, STDIN_EOF = 64, 65, 66
+OPEN, DATA, CREDIT, CLOSE = 32, 33, 34, 35
 pending = b''
 
 
@@ -63,6 +64,66 @@ def echo():
     end(0 if done == total else 1)
 
 
+def channels():
+    """A kernel's services: echo, flood (as far as credit goes), open (how many others are)."""
+    names, allowed, spent, taken = {}, {}, {}, {}
+
+    def put(number, flags, payload):
+        spent[number] += 20 + len(payload)
+        send(DATA, struct.pack('<II', number, flags) + payload)
+
+    def flood(number):
+        while spent[number] + 1020 <= allowed[number]:
+            put(number, 0, b'f' * 1000)
+
+    while True:
+        kind, payload = receive()
+        number = struct.unpack('<I', payload[:4])[0]
+        if kind == SIGNAL:
+            end(0, number)
+        elif kind == OPEN:
+            _, window, n = struct.unpack('<III', payload[:12])
+            name = payload[12:12 + n]
+            if name not in (b'echo', b'flood', b'open'):
+                send(CLOSE, struct.pack('<II', number, 2) + b'no such service')
+                continue
+            names[number], allowed[number], spent[number], taken[number] = name, window, 0, 0
+            if name == b'flood':
+                flood(number)
+            elif name == b'open':
+                put(number, 0, str(len(names) - 1).encode())
+        elif number not in names:
+            continue
+        elif kind == CREDIT:
+            allowed[number] = struct.unpack('<Q', payload[8:16])[0]
+            if names[number] == b'flood':
+                flood(number)
+        elif kind == CLOSE:
+            del names[number]
+        elif kind == DATA:
+            taken[number] += 12 + len(payload)
+            send(CREDIT, struct.pack('<IIQ', number, 0, taken[number] + 32768))
+            put(number, struct.unpack('<I', payload[4:8])[0], payload[8:])
+
+
+def lie(how):
+    """A hostile kernel: breaks the protocol at the first opening."""
+    kind, payload = receive()
+    while kind != OPEN:
+        kind, payload = receive()
+    number = payload[:4]
+    if how == 'beyond':
+        for _ in range(300):
+            send(DATA, number + bytes(4) + b'x' * 8192)
+    elif how == 'badcredit':
+        send(CREDIT, number + bytes(4) + struct.pack('<Q', 1 << 60))
+    elif how == 'badpart':
+        send(DATA, number + struct.pack('<I', 6) + b'x')
+    else:
+        send(OPEN, payload)
+    time.sleep(30)
+
+
 what = json.load(open(f'/dev/fd/{CONFIG}'))['process']['args'][-1]
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 for fd in range(CONTROL, ERR + 1): # QEMU chooses for itself, too
@@ -106,6 +167,12 @@ elif what == 'stubborn':
     write_all(OUT, b'ready\n')
     while True:
         time.sleep(1)
+elif what == 'channels':
+    write_all(OUT, b'ready\n')
+    channels()
+elif what.startswith('hostile '):
+    write_all(OUT, b'ready\n')
+    lie(what.split()[1])
 elif what == 'badmagic':
     send(EXIT, b'', magic=1)
     time.sleep(30)

@@ -9,9 +9,11 @@
 
 #include "base/fmt.h"
 #include "base/str.h"
+#include "kern/channel.h"
 #include "kern/chardev.h"
 #include "kern/linux.h"
 #include "kern/log.h"
+#include "kern/slab.h"
 #include "kern/thread.h"
 
 #define SEND_STALL_NS (10 * NSEC_PER_SEC)
@@ -42,29 +44,35 @@ static bool send_bytes(const void *data, size_t len)
     return true;
 }
 
-static void send(enum ctl_type type, const void *payload, size_t len)
+/* One message of two pieces. False: the conversation has ended. */
+static bool send_two(enum ctl_type type, const void *head, size_t head_len, const void *data, size_t len)
 {
     if (port == NULL)
-        return;
+        return false;
     u8 small[sizeof(struct ctl_header) + sizeof(struct ctl_hello)];
+    size_t n = sizeof(struct ctl_header) + head_len;
     struct ctl_header h = {
-        .magic = CTL_MAGIC, .version = CTL_VERSION, .type = (u16)type, .len = (u32)MIN(len, (size_t)CTL_MAX_LEN),
+        .magic = CTL_MAGIC, .version = CTL_VERSION, .type = (u16)type, .len = (u32)MIN(head_len + len, (size_t)CTL_MAX_LEN),
     };
+    memcpy(small, &h, sizeof(h));
+    memcpy(small + sizeof(h), head, head_len);
+    len = h.len - head_len;
     mutex_lock(&send_lock);
-    bool ok;
-    if (h.len <= sizeof(small) - sizeof(h)) { /* the usual: one piece, one doorbell */
-        memcpy(small, &h, sizeof(h));
-        memcpy(small + sizeof(h), payload, h.len);
-        ok = silent || send_bytes(small, sizeof(h) + h.len);
-    } else {
-        ok = silent || (send_bytes(&h, sizeof(h)) && send_bytes(payload, h.len));
+    if (len > 0 && len <= sizeof(small) - n) { /* the usual: one piece, one doorbell */
+        memcpy(small + n, data, len);
+        n += len;
+        len = 0;
     }
-    if (!ok) {
+    bool ok = !silent && send_bytes(small, n) && send_bytes(data, len);
+    if (!ok && !silent) {
         silent = true;
         klog(LOG_WARN, "control port: the tender takes no more messages");
     }
     mutex_unlock(&send_lock);
+    return ok;
 }
+
+static void send(enum ctl_type type, const void *payload, size_t len) { send_two(type, NULL, 0, payload, len); }
 
 void control_started(void) { send(CTL_STARTED, "", 0); }
 
@@ -122,6 +130,7 @@ void control_open(void)
     struct ctl_hello hello = { .boot_ns = now_ns() };
     str_copy(hello.kernel_version, DRUPE_VERSION, sizeof(hello.kernel_version));
     send(CTL_HELLO, &hello, sizeof(hello));
+    channel_transport = send_two;
     panic_report = report_panic;
     chardev_closed = output_closed;
 }
@@ -156,6 +165,26 @@ static void handle_stdin_eof(u64 total_bytes)
         chardev_set_eof(c, total_bytes);
 }
 
+static bool broken(const char *what, u32 type, u32 len)
+{
+    char why[160];
+    fmt_snprintf(why, sizeof(why), "control port: %s (message type %u, %u bytes); not listening any more", what, type, len);
+    control_notice(why);
+    return false;
+}
+
+static bool handle_channel(u16 type, u32 len)
+{
+    if (len > sizeof(struct ctl_open) + MAX(CTL_PART_MAX, CTL_NAME_MAX + CTL_ARGS_MAX))
+        return broken("a channel's message is too long", type, len);
+    void *payload = kmalloc(len + 1, 0);
+    if (payload == NULL) /* the other side's account of the channel would go wrong unseen */
+        return broken("no memory for it", type, len);
+    const char *problem = receive(payload, len) ? channel_message(type, payload, len) : "cut off";
+    kfree(payload);
+    return problem == NULL || broken(problem, type, len);
+}
+
 /* The payload of a known type, in its exact size. False ends the conversation. */
 static bool handle(u16 type, u32 len)
 {
@@ -169,14 +198,14 @@ static bool handle(u16 type, u32 len)
     case CTL_SIGNAL: want = sizeof(m.signal); break;
     case CTL_WINSIZE: want = sizeof(m.winsize); break;
     case CTL_STDIN_EOF: want = len == 0 ? 0 : sizeof(m.eof); break;
+    case CTL_OPEN:
+    case CTL_DATA:
+    case CTL_CREDIT:
+    case CTL_CLOSE: return handle_channel(type, len);
     default: return receive(NULL, len);
     }
-    if (len != want) {
-        char why[80];
-        fmt_snprintf(why, sizeof(why), "control port: message type %u has %u bytes, %u expected", type, len, want);
-        control_notice(why);
-        return false;
-    }
+    if (len != want)
+        return broken("another length is expected", type, len);
     if (!receive(&m, len))
         return false;
     if (type == CTL_SIGNAL)
@@ -197,11 +226,12 @@ void control_serve(void)
             fmt_snprintf(why, sizeof(why), "control port: bad message (magic %#x, version %u, %u bytes); not listening any more",
                          h.magic, h.version, h.len);
             control_notice(why);
-            return;
+            break;
         }
         if (!handle(h.type, h.len))
-            return;
+            break;
     }
+    channel_hang_up_all();
 }
 
 /* --- the end ------------------------------------------------------------------------- */

@@ -18,6 +18,9 @@ int root_read_file(const char *path, size_t max, char **ret, size_t *ret_len);
 /* Who init is when it touches files. */
 const struct lookup *root_lookup(void);
 
+/* stats.c: counters and threads for clients (kern/channel.h). */
+void stats_init(void);
+
 /* stdio.c: fill in the three standard streams. */
 void stdio_open(struct boot_config *c);
 

@@ -262,6 +262,7 @@ static void init_thread(void *arg)
     probe_devices();
     mark("devices");
     control_open();
+    stats_init();
     mark("control");
     cmdline_value("drupe.root", serial, sizeof(serial));
     root_mount_image(serial);

@@ -98,7 +98,7 @@ static void owner(u32 pid, u32 *ret_uid, u32 *ret_gid)
 
 /* --- contents ------------------------------------------------------------------------------- */
 
-static char state_of(const struct task *t)
+char task_state(const struct task *t)
 {
     if (t->proc->state != PROC_LIVE || t->thread->state == THREAD_DEAD)
         return 'Z';
@@ -158,7 +158,7 @@ static void show_stat(struct text *x, struct task *t, const struct addrspace *as
     handlers(p, &ignored, &caught);
     process_usage(p, &u);
     int tpgid = tty_of_session(p->sid, &tty, &foreground) ? (int)foreground : -1;
-    add(x, "%u (%s) %c %u %u %u %lu %d 4194304 %lu %lu %lu %lu ", whole ? p->pid : t->tid, t->thread->name, state_of(t),
+    add(x, "%u (%s) %c %u %u %u %lu %d 4194304 %lu %lu %lu %lu ", whole ? p->pid : t->tid, t->thread->name, task_state(t),
         p->ppid, p->pgid, p->sid, (unsigned long)(DEV_MAJOR(tty) << 8 | DEV_MINOR(tty)), tpgid, (unsigned long)u.minor_faults, (unsigned long)p->waited.minor_faults,
         (unsigned long)u.major_faults, (unsigned long)p->waited.major_faults);
     add(x, "%lu 0 %lu 0 %d %d %u 0 ", (unsigned long)((whole ? u.cpu_ns : thread_cpu_ns(t->thread)) / tick),
@@ -180,7 +180,7 @@ static void show_status(struct text *x, struct task *t, const struct addrspace *
     static const char *const states[] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "t (tracing stop)", "Z (zombie)"};
     struct process *p = t->proc;
     struct cred *c = task_cred(t);
-    char st = state_of(t);
+    char st = task_state(t);
     u64 ignored, caught;
     handlers(p, &ignored, &caught);
     add(x, "Name:\t%s\nUmask:\t%04o\nState:\t%s\n", t->thread->name, umask_of(t),

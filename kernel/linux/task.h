@@ -217,6 +217,7 @@ void task_switch_as(struct task *t, struct addrspace *as);
 void usage_add(struct usage *to, const struct usage *u);
 /* Of the process itself: tasks that ended and that run. */
 void process_usage(struct process *p, struct usage *ret);
+char task_state(const struct task *t); /* a letter of proc(5); proc_pid.c */
 void vfork_done(struct process *p);
 /* Have handlers and descriptors of its own for a new program. -ENOMEM */
 int process_unshare(struct task *t);

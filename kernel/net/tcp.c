@@ -730,6 +730,24 @@ bool tcp_unfinished(void)
     return found;
 }
 
+static u8 node_state(const struct tcp_node *n)
+{
+    return n->kind == NODE_CONN ? container_of(n, const struct tcp, node)->state : n->kind == NODE_TW ? TCP_TIME_WAIT : TCP_SYN_RCVD;
+}
+
+void net_tcp_states(u32 ret[NET_TCP_STATES])
+{
+    memset(ret, 0, NET_TCP_STATES * sizeof(*ret));
+    spin_lock_bh(&tcp_table_lock);
+    for (unsigned i = 0; listeners != NULL && i < PORT_BUCKETS; i++)
+        list_for_each(l, &listeners[i], struct tcp_listen, node)
+            ret[TCP_LISTEN]++;
+    for (u32 i = 0; conns != NULL && i <= conn_mask; i++)
+        for (const struct tcp_node *n = conns[i]; n != NULL; n = n->next)
+            ret[node_state(n) % NET_TCP_STATES]++;
+    spin_unlock_bh(&tcp_table_lock);
+}
+
 static void show_line(struct text *t, unsigned *n, int domain, struct ip_addr la, u16 lp, struct ip_addr fa, u16 fp, u8 state,
                       u32 tx, u32 rx)
 {
@@ -766,8 +784,7 @@ size_t tcp_show(char *buf, size_t size, int domain)
             const struct tcp *c = x->kind == NODE_CONN ? container_of(x, const struct tcp, node) : NULL;
             if (node_domain(x) == domain)
                 show_line(&t, &n, domain, x->laddr, x->lport, x->faddr, x->fport,
-                          c != NULL ? c->state : x->kind == NODE_TW ? TCP_TIME_WAIT : TCP_SYN_RCVD,
-                          c != NULL ? c->write_seq - c->snd_una : 0, c != NULL ? c->s.rcvq_bytes : 0);
+                          node_state(x), c != NULL ? c->write_seq - c->snd_una : 0, c != NULL ? c->s.rcvq_bytes : 0);
         }
     spin_unlock_bh(&tcp_table_lock);
     return t.len;

@@ -42,6 +42,18 @@ int linux_start(const struct program_spec *spec, void (*ended)(const struct prog
 int linux_signal(u32 pid, int sig);
 /* Lines "name count" of the calls that were missing. Returns length needed. */
 size_t linux_missing_calls(char *buf, size_t size);
+/* System calls with that number so far; all are below LINUX_CALL_NUMBERS. */
+u64 linux_call_count(u32 nr);
+#define LINUX_CALL_NUMBERS 512u
+
+struct linux_stats {
+    u64 processes, zombies, threads; /* now */
+};
+void linux_stats(struct linux_stats *ret);
+/* One line for each thread, "pid ppid tid state cpu_ns calls voluntary forced rss_pages nice call waits_for name":
+ * state as in proc(5), call the number of the system call it is in or -1, waits_for "-" when unknown, and the name, which may
+ * have blanks, last. Returns length needed. */
+size_t linux_show_tasks(char *buf, size_t size);
 /* A message for the user (CTL_LOG), set by init; may be NULL. */
 extern void (*linux_notice)(const char *text);
 

@@ -28,6 +28,9 @@ int net_parse_ipv4(const char *s, u32 *ret);
 /* Before the machine goes: wait, at most until the deadline, for what programs have sent and
  * closed to be acknowledged and for the cards to have taken what was given to them. Thread context. */
 void net_drain(u64 deadline_ns);
+/* TCP sockets in each state, by Linux's numbers (1 established ... 11 closing). */
+#define NET_TCP_STATES 12
+void net_tcp_states(u32 ret[NET_TCP_STATES]);
 /* Text for /proc/net/tcp, udp, dev, route, arp, sockstat, snmp: appended to buf; returns length needed. */
 size_t net_proc_show(const char *name, char *buf, size_t size);
 

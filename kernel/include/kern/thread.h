@@ -64,6 +64,7 @@ struct thread {
     struct addrspace *as;         /* o: NULL for kernel threads */
     void *task;                   /* o: the personality's (struct task) */
     const char *wait_reason;      /* o: for ps and top */
+    u64 calls;                    /* o, read without: system calls so far */
 
     u8 policy, rt_prio;           /* q */
     s8 nice;                      /* q */

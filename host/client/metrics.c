@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters: see metrics.h. */
+#include "host/client/metrics.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "host/client/metrics_help.h"
+#include "host/client/syscall_names.h"
+#include "host/lib/fs.h"
+
+#define PREFIX "drupe_"
+#define NAME_MAX_LEN 80
+#define LABELS_MAX_LEN 200
+#define ANSWER_SECONDS 5
+
+/* --- parsing --------------------------------------------------------------------------- */
+
+static void add_row(struct metrics *m, char *name, char *labels, char *value)
+{
+    if (!(m->count & (m->count + 1)) || !m->rows)
+        m->rows = xrealloc(m->rows, 2 * (m->count + 1) * sizeof(*m->rows));
+    m->rows[m->count++] = (struct metric){name, labels, value};
+}
+
+void metrics_done(struct metrics *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        free(m->rows[i].name);
+        free(m->rows[i].labels);
+        free(m->rows[i].value);
+    }
+    free(m->rows);
+    *m = (struct metrics){0};
+}
+
+/* key="value" pairs with commas; values without anything that would need escaping. Their length, or 0. */
+static size_t labels_len(const char *s)
+{
+    const char *p = s;
+    for (;;) {
+        size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyz_");
+        if (!n || p[n] != '=' || p[n + 1] != '"')
+            return 0;
+        p += n + 2;
+        p += strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-");
+        if (*p++ != '"')
+            return 0;
+        if (*p != ',')
+            return (size_t)(p - s);
+        p++;
+    }
+}
+
+/* One line, which ends at `end`. False: it is none. */
+static bool parse_line(struct metrics *m, const char *p, const char *end)
+{
+    size_t name = strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789_"), labels = 0;
+    const char *at = p + name;
+    if (!name || name > NAME_MAX_LEN || (*p >= '0' && *p <= '9'))
+        return false;
+    if (*at == '{') {
+        labels = labels_len(++at);
+        if (!labels || labels > LABELS_MAX_LEN || at[labels] != '}')
+            return false;
+        at += labels + 1;
+    }
+    if (*at++ != ' ')
+        return false;
+    size_t whole = strspn(at, "0123456789"), decimals = at[whole] == '.' ? 1 + strspn(at + whole + 1, "0123456789") : 0;
+    if (!whole || decimals == 1 || whole + decimals > 40 || at + whole + decimals != end)
+        return false;
+    add_row(m, xstrndup(p, name), labels ? xstrndup(p + name + 1, labels) : xstrdup(""), xstrndup(at, whole + decimals));
+    return true;
+}
+
+int metrics_parse(struct metrics *m, const char *text, struct error *err)
+{
+    for (const char *end; *text; text = end + 1) {
+        end = strchrnul(text, '\n');
+        if (!*end || !parse_line(m, text, end)) {
+            metrics_done(m);
+            return err_set(err, EXIT_DRUPE, "the instance's counters make no sense");
+        }
+    }
+    return 0;
+}
+
+char *metric_label(const struct metric *m, const char *key)
+{
+    size_t n = strlen(key);
+    for (const char *p = m->labels; p; p = strchr(p, ','), p += p != NULL)
+        if (strncmp(p, key, n) == 0 && p[n] == '=')
+            return xstrndup(p + n + 2, strcspn(p + n + 2, "\""));
+    return NULL;
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+/* The host knows the names of system calls. */
+static void name_calls(struct metrics *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        struct metric *row = &m->rows[i];
+        u64 nr;
+        AUTO_FREE char *text = strcmp(row->name, "syscalls_total") == 0 ? metric_label(row, "nr") : NULL;
+        if (!text || parse_number(text, 0, 1023, &nr) < 0)
+            continue;
+        free(row->labels);
+        row->labels = str_format("call=\"%s\"", syscall_name((unsigned)nr) ?: text);
+    }
+}
+
+/* What a process of the host costs: field 14 and 15 of its stat are ticks, 24 is pages. */
+static void add_process(struct metrics *m, const char *which, s64 pid)
+{
+    struct buf text = {0};
+    AUTO_FREE char *path = str_format("/proc/%lld/stat", (long long)pid);
+    if (pid <= 0 || file_read(path, 4096, &text) < 0)
+        return;
+    unsigned long long user = 0, system = 0;
+    long long rss = 0;
+    const char *p = strrchr(text.data, ')');
+    for (unsigned field = 2; p && field < 24; field++) {
+        p = strchr(p + 1, ' ');
+        if (p && field + 1 == 14)
+            user = strtoull(p, NULL, 10);
+        else if (p && field + 1 == 15)
+            system = strtoull(p, NULL, 10);
+        else if (p && field + 1 == 24)
+            rss = strtoll(p, NULL, 10);
+    }
+    buf_done(&text);
+    if (!p)
+        return;
+    unsigned long long ticks = user + system, hz = (unsigned long long)sysconf(_SC_CLK_TCK);
+    add_row(m, xstrdup("host_cpu_seconds_total"), str_format("process=\"%s\"", which),
+            str_format("%llu.%02llu", ticks / hz, ticks % hz * 100 / hz));
+    add_row(m, xstrdup("host_resident_memory_bytes"), str_format("process=\"%s\"", which),
+            str_format("%llu", (unsigned long long)rss * (unsigned long long)sysconf(_SC_PAGESIZE)));
+}
+
+int metrics_open(struct conversation *c, const struct entry *e, struct error *err)
+{
+    struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+    if (conversation_open(c, e, "stats", NULL, 0, err) < 0)
+        return -1;
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    return 0;
+}
+
+int metrics_read(struct conversation *c, const struct entry *e, struct metrics *ret, struct error *err)
+{
+    struct buf text = {0};
+    *ret = (struct metrics){0};
+    conversation_send(c, "", 0);
+    int result = conversation_message(c, &text, METRICS_TEXT_MAX, err);
+    if (result == 0)
+        result = conversation_failed(c, e, err);
+    else if (result > 0)
+        result = metrics_parse(ret, text.data ? text.data : "", err);
+    buf_done(&text);
+    if (result < 0)
+        return -1;
+    name_calls(ret);
+    add_process(ret, "instance", entry_number(e, "InstancePid"));
+    add_process(ret, "tender", entry_number(e, "Pid"));
+    return 0;
+}
+
+double metrics_value(const struct metrics *m, const char *name, const char *label)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (strcmp(m->rows[i].name, name) == 0 && (!label || strstr(m->rows[i].labels, label)))
+            return atof(m->rows[i].value);
+    return 0;
+}
+
+double metrics_sum(const struct metrics *m, const char *name)
+{
+    double sum = 0;
+    for (size_t i = 0; i < m->count; i++)
+        if (strcmp(m->rows[i].name, name) == 0)
+            sum += atof(m->rows[i].value);
+    return sum;
+}
+
+/* --- writing ------------------------------------------------------------------------------------ */
+
+struct json_object *metrics_json(const struct metrics *m)
+{
+    struct json_object *all = json_object_new_array();
+    for (size_t i = 0; i < m->count; i++) {
+        const struct metric *row = &m->rows[i];
+        struct json_object *one = json_object_new_object(), *labels = json_object_new_object();
+        for (const char *p = row->labels; *p;) {
+            AUTO_FREE char *key = xstrndup(p, strcspn(p, "="));
+            AUTO_FREE char *value = metric_label(row, key);
+            json_object_object_add(labels, key, json_object_new_string(value ? value : ""));
+            p = strchr(p, ',') ? strchr(p, ',') + 1 : "";
+        }
+        json_object_object_add(one, "name", json_object_new_string(row->name));
+        json_object_object_add(one, "labels", labels);
+        json_object_object_add(one, "value", strchr(row->value, '.') ? json_object_new_double_s(atof(row->value), row->value)
+                                                                     : json_object_new_int64(atoll(row->value)));
+        json_object_array_add(all, one);
+    }
+    return all;
+}
+
+static void add_header(struct buf *ret, const char *name)
+{
+    const char *help = metrics_help(name);
+    AUTO_FREE char *blanks = xstrdup(name);
+    for (char *p = blanks; *p; p++)
+        if (*p == '_')
+            *p = ' ';
+    buf_addf(ret, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", name, help ? help : blanks, name,
+             str_has_suffix(name, "_total") ? "counter" : "gauge");
+}
+
+static void add_rows(const struct exposition *x, const char *name, struct buf *ret)
+{
+    add_header(ret, name);
+    for (size_t i = 0; i < x->count; i++)
+        for (size_t k = 0; k < x->metrics[i].count; k++) {
+            const struct metric *row = &x->metrics[i].rows[k];
+            if (strcmp(row->name, name) == 0)
+                buf_addf(ret, PREFIX "%s{name=\"%s\"%s%s} %s\n", name, x->entries[i].name, row->labels[0] ? "," : "",
+                         row->labels, row->value);
+        }
+}
+
+/* The instances themselves: which there are, and which answered. */
+static void add_instances(const struct exposition *x, struct buf *ret)
+{
+    add_header(ret, "up");
+    for (size_t i = 0; i < x->count; i++)
+        buf_addf(ret, PREFIX "up{name=\"%s\"} %d\n", x->entries[i].name, x->metrics[i].count > 0);
+    add_header(ret, "instance_info");
+    for (size_t i = 0; i < x->count; i++)
+        buf_addf(ret, PREFIX "instance_info{name=\"%s\",id=\"%.12s\",platform=\"%s\"} 1\n", x->entries[i].name, x->entries[i].id,
+                 entry_text(&x->entries[i], "Platform"));
+}
+
+void exposition_text(const struct exposition *x, struct buf *ret)
+{
+    struct map done = {0};
+    if (x->count)
+        add_instances(x, ret);
+    for (size_t i = 0; i < x->count; i++)
+        for (size_t k = 0; k < x->metrics[i].count; k++) {
+            const char *name = x->metrics[i].rows[k].name;
+            if (map_get(&done, name))
+                continue;
+            map_put(&done, name, &done);
+            add_rows(x, name, ret);
+        }
+    map_done(&done, NULL);
+}
+
+int metrics_expose_all(struct buf *ret, struct error *err)
+{
+    struct entry *all;
+    size_t n, running = 0;
+    if (entries_list(&all, &n, err) < 0)
+        return -1;
+    struct metrics *metrics = xalloc(n * sizeof(*metrics));
+    for (size_t i = 0; i < n; i++) {
+        struct conversation c = {.fd = -1};
+        struct error ignored; /* it is told by "up" */
+        if (entry_state(&all[i]) != ENTRY_RUNNING)
+            continue;
+        if (metrics_open(&c, &all[i], &ignored) == 0)
+            metrics_read(&c, &all[i], &metrics[running], &ignored);
+        conversation_done(&c);
+        struct entry swap = all[running];
+        all[running++] = all[i];
+        all[i] = swap;
+    }
+    exposition_text(&(struct exposition){all, metrics, running}, ret);
+    for (size_t i = 0; i < running; i++)
+        metrics_done(&metrics[i]);
+    free(metrics);
+    entries_done(all, n);
+    return 0;
+}
