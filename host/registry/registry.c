@@ -277,18 +277,22 @@ static void sweep_unfinished(int base)
     closedir(dir);
 }
 
+/* An entry that was to go with its tender, and did not. Names lock held. */
+static void sweep(int base, const struct entry *e)
+{
+    struct error ignored; /* the next one tries again */
+    if (entry_flag(e, "AutoRemove") && !is_locked(e->dir_fd))
+        remove_locked(base, e, &ignored);
+}
+
 int entries_list(struct entry **ret, size_t *ret_count, struct error *err)
 {
     AUTO_CLOSE int base = open_base(err);
     AUTO_CLOSE int names = base < 0 ? -1 : lock_names(base, err);
     if (names < 0 || list(base, ret, ret_count, err) < 0)
         return -1;
-    for (size_t i = 0; i < *ret_count; i++) {
-        struct entry *e = &(*ret)[i];
-        if (entry_flag(e, "AutoRemove") && (entry_state(e) == ENTRY_STALE || entry_state(e) == ENTRY_EXITED) &&
-            !is_locked(e->dir_fd))
-            remove_locked(base, e, err);
-    }
+    for (size_t i = 0; i < *ret_count; i++)
+        sweep(base, &(*ret)[i]);
     sweep_unfinished(base);
     return 0;
 }
@@ -351,8 +355,10 @@ static int claim_name(int base, const char *name, struct error *err)
     if (list(base, &all, &n, err) < 0)
         return -1;
     for (size_t i = 0; i < n && result == 0; i++) {
-        if (strcmp(all[i].name, name) != 0)
+        if (strcmp(all[i].name, name) != 0) {
+            sweep(base, &all[i]);
             continue;
+        }
         if (entry_state(&all[i]) == ENTRY_STALE)
             result = remove_locked(base, &all[i], err);
         else
