@@ -47,6 +47,8 @@ void inode_put_write(struct inode *i);
 
 /* --- mount.c --- */
 extern struct mount *root_mount;
+/* Any mount of it, referenced; NULL: there is none. */
+struct mount *mount_of(const struct superblock *sb);
 void mounts_init(void);
 static inline struct mount *mount_get(struct mount *m) { ref_get(&m->refs); return m; }
 void mount_put(struct mount *m);
@@ -147,9 +149,11 @@ int chrdev_open(struct inode *i, struct file *f);
 extern const struct file_ops fifo_file_ops; /* pipe.c: FIFO inodes */
 int memfd_may_resize(const struct inode *i, u64 size); /* -EPERM: sealed; i->lock held */
 void mem_devices_init(void);
+void tty_devices_init(void); /* console.c */
+void pty_init(void);
 int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *a); /* i->lock not held */
 int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *a); /* the same, told */
-extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type;
+extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type, devpts_type;
 void procfs_init(void);
 /* Find by path below the root without any credentials' limits (init's own use). */
 int fs_mkdir_path(const char *path, u32 mode);

@@ -10,10 +10,13 @@ void vfs_init(void)
     mounts_init();
     epoll_init();
     mem_devices_init();
+    tty_devices_init();
     procfs_init();
+    pty_init();
     fs_register(&overlay_type);
     fs_register(&erofs_type);
     fs_register(&tmpfs_type);
     fs_register(&devfs_type);
     fs_register(&procfs_type);
+    fs_register(&devpts_type);
 }

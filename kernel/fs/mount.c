@@ -83,6 +83,17 @@ struct mount *mount_at(const struct path *p)
     return NULL;
 }
 
+struct mount *mount_of(const struct superblock *sb)
+{
+    struct mount *found = NULL;
+    spin_lock(&dcache_lock);
+    list_for_each(m, &mounts, struct mount, node)
+        if (found == NULL && m->sb == sb)
+            found = mount_get(m);
+    spin_unlock(&dcache_lock);
+    return found;
+}
+
 int path_want_write(const struct path *p)
 {
     return p->dentry->sb->read_only || (p->mount->flags & MS_RDONLY) != 0 ? -EROFS : 0;

@@ -101,7 +101,7 @@ static int open_at(struct path *p, u32 flags, const struct cred *c, bool created
     bool counted = writes && S_ISREG(i->mode);
     if (counted && (err = inode_get_write(i)) != 0)
         return err;
-    f = file_alloc(flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC), c);
+    f = file_alloc(flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC), c); /* open() wants to see O_NOCTTY */
     if (f == NULL) {
         if (counted)
             inode_put_write(i);
@@ -119,6 +119,7 @@ static int open_at(struct path *p, u32 flags, const struct cred *c, bool created
         if ((flags & O_TRUNC) != 0 && !created)
             err = open_truncate(f);
     }
+    f->flags &= ~O_NOCTTY;
     if (err != 0) {
         path_get(p); /* the file's end drops one */
         file_put(f);

@@ -20,7 +20,10 @@ static inline bool is(const struct tty *t, u8 c, unsigned which)
 
 /* --- output -------------------------------------------------------------------- */
 
-size_t tty_output(struct tty *t, u8 c, char out[8])
+static u8 lower(u8 c) { return c >= 'A' && c <= 'Z' ? c | 0x20 : c; }
+static u8 upper(u8 c) { return c >= 'a' && c <= 'z' ? c & ~0x20u : c; }
+
+size_t tty_output(struct tty *t, u8 c, char out[TTY_EXPANSION])
 {
     u32 o = t->tio.oflag;
     size_t n = 0;
@@ -56,6 +59,8 @@ size_t tty_output(struct tty *t, u8 c, char out[8])
             t->column--;
         break;
     default:
+        if ((o & OLCUC) != 0)
+            c = upper(c);
         if (c >= ' ' && c != 127 && ((t->tio.iflag & IUTF8) == 0 || (c & 0xc0) != 0x80))
             t->column++;
     }
@@ -66,7 +71,7 @@ size_t tty_output(struct tty *t, u8 c, char out[8])
 /* Echo is lost when the port is full: nobody may wait for it. */
 static void echo_raw(struct tty *t, u8 c)
 {
-    char out[8];
+    char out[TTY_EXPANSION];
     size_t n = tty_output(t, c, out);
     if (n > 0)
         t->port->ops->write(t->port, out, n);
@@ -74,7 +79,7 @@ static void echo_raw(struct tty *t, u8 c)
 
 static void echo(struct tty *t, u8 c)
 {
-    if ((t->tio.lflag & ECHOCTL) != 0 && (c < ' ' || c == 127) && c != '\t' && c != '\n') {
+    if ((t->tio.lflag & ECHOCTL) != 0 && (c < ' ' || c == 127) && c != '\t') {
         echo_raw(t, '^');
         echo_raw(t, c ^ 0100);
     } else {
@@ -98,58 +103,108 @@ static bool store(struct tty *t, u8 c, bool delim, bool eof)
     return true;
 }
 
+static bool continues(const struct tty *t, u8 c) { return (t->tio.iflag & IUTF8) != 0 && (c & 0xc0) == 0x80; }
+
 static unsigned shown_width(const struct tty *t, u8 c)
 {
     if ((c < ' ' || c == 127) && c != '\t')
         return (t->tio.lflag & ECHOCTL) != 0 ? 2 : 0;
-    if ((t->tio.iflag & IUTF8) != 0 && (c & 0xc0) == 0x80)
-        return 0;
-    return 1;
+    return continues(t, c) ? 0 : 1;
+}
+
+/* The columns of a tab that stood at the end of the unfinished line: what came since the tab before it, or since the
+ * line's begin, says where it began. */
+static unsigned tab_width(const struct tty *t)
+{
+    u32 at_column = 0, k = t->head;
+    while (k != t->canon && t->ring[(k - 1) % TTY_RING] != '\t')
+        at_column += shown_width(t, t->ring[--k % TTY_RING]);
+    if (k == t->canon)
+        at_column += t->canon_column;
+    return 8 - (at_column & 7);
+}
+
+/* Where the last character of the unfinished line begins, of several bytes perhaps. */
+static u32 last_character(const struct tty *t)
+{
+    u32 k = t->head - 1;
+    while (k != t->canon && continues(t, t->ring[k % TTY_RING]))
+        k--;
+    return k;
 }
 
 /* Take the last character of the unfinished line back. */
 static void erase_one(struct tty *t)
 {
-    u8 c;
     if (t->head == t->canon)
         return;
-    unsigned width = 0;
-    do {
-        atomic_store(&t->head, t->head - 1);
-        c = *at(t, t->head);
-        width += shown_width(t, c);
-    } while ((t->tio.iflag & IUTF8) != 0 && (c & 0xc0) == 0x80 && t->head != t->canon);
+    u32 end = t->head;
+    atomic_store(&t->head, last_character(t));
+    u8 c = *at(t, t->head);
     if ((t->tio.lflag & ECHO) == 0)
         return;
+    if ((t->tio.lflag & ECHOPRT) != 0) {
+        if (!t->erasing)
+            echo_raw(t, '\\');
+        t->erasing = true;
+        echo(t, c);
+        for (u32 k = t->head + 1; k != end; k++)
+            echo_raw(t, *at(t, k));
+        return;
+    }
     if ((t->tio.lflag & ECHOE) == 0) {
         echo(t, t->tio.cc[VERASE]);
         return;
     }
-    for (; width > 0; width--) {
+    if (c == '\t') {
+        for (unsigned width = tab_width(t); width > 0; width--)
+            echo_raw(t, '\b');
+        return;
+    }
+    for (unsigned width = shown_width(t, c); width > 0; width--) {
         echo_raw(t, '\b');
         echo_raw(t, ' ');
         echo_raw(t, '\b');
     }
 }
 
+/* ECHOPRT: what was rubbed out is closed before anything else is shown. */
+static void end_erasing(struct tty *t)
+{
+    if (t->erasing)
+        echo_raw(t, '/');
+    t->erasing = false;
+}
+
+static bool of_word(u8 c)
+{
+    u8 l = lower(c);
+    return (c >= '0' && c <= '9') || (l >= 'a' && l <= 'z') || c == '_' || (c >= 0xc0 && c != 0xd7 && c != 0xf7);
+}
+
 static void erase_word(struct tty *t)
 {
-    while (t->head != t->canon && (*at(t, t->head - 1) == ' ' || *at(t, t->head - 1) == '\t'))
+    bool seen = false;
+    while (t->head != t->canon) {
+        bool word = of_word(*at(t, last_character(t)));
+        if (seen && !word)
+            break;
+        seen |= word;
         erase_one(t);
-    while (t->head != t->canon && *at(t, t->head - 1) != ' ' && *at(t, t->head - 1) != '\t')
-        erase_one(t);
+    }
 }
 
 static void kill_line(struct tty *t)
 {
     u32 l = t->tio.lflag;
-    if ((l & ECHO) != 0 && (l & (ECHOE | ECHOKE)) == (ECHOE | ECHOKE)) {
+    if ((l & ECHO) != 0 && (l & ECHOK) != 0 && (l & (ECHOE | ECHOKE)) == (ECHOE | ECHOKE)) {
         while (t->head != t->canon)
             erase_one(t);
         return;
     }
     atomic_store(&t->head, t->canon);
     if ((l & ECHO) != 0) {
+        end_erasing(t);
         echo(t, t->tio.cc[VKILL]);
         if ((l & ECHOK) != 0)
             echo_raw(t, '\n');
@@ -158,6 +213,7 @@ static void kill_line(struct tty *t)
 
 static void reprint(struct tty *t)
 {
+    end_erasing(t);
     echo(t, t->tio.cc[VREPRINT]);
     echo_raw(t, '\n');
     for (u32 k = t->canon; k != t->head; k++)
@@ -166,6 +222,8 @@ static void reprint(struct tty *t)
 
 static void end_line(struct tty *t, u8 c, bool eof)
 {
+    if ((t->tio.lflag & ECHO) != 0)
+        end_erasing(t);
     if (store(t, c, true, eof))
         atomic_store(&t->canon, t->head);
 }
@@ -192,7 +250,9 @@ static bool canonical(struct tty *t, u8 c)
     } else if (is(t, c, VEOF)) {
         end_line(t, 0, true);
     } else if (c == '\n' || is(t, c, VEOL) || (ext && is(t, c, VEOL2))) {
-        if ((l & ECHO) != 0 || (c == '\n' && (l & ECHONL) != 0))
+        if (c == '\n' && (l & (ECHO | ECHONL)) != 0)
+            echo_raw(t, c);
+        else if ((l & ECHO) != 0)
             echo(t, c);
         end_line(t, c, false);
     } else {
@@ -210,37 +270,53 @@ void tty_flush_input(struct tty *t)
 {
     atomic_store(&t->tail, t->head);
     atomic_store(&t->canon, t->head);
-    t->lnext = false;
+    t->lnext = t->erasing = false;
+    t->driver->status(t, TIOCPKT_FLUSHREAD);
 }
 
-static void set_stopped(struct tty *t, bool stopped)
+void tty_set_stopped(struct tty *t, bool stopped)
 {
     if (t->stopped == stopped)
         return;
     atomic_store(&t->stopped, stopped);
+    t->driver->status(t, stopped ? TIOCPKT_STOP : TIOCPKT_START);
     if (!stopped)
         wq_wake_all(&t->writable, POLLOUT | POLLWRNORM);
+}
+
+u32 tty_room(const struct tty *t)
+{
+    if ((t->tio.lflag & ICANON) != 0 && t->canon == t->tail)
+        return TTY_RING; /* a line without end may not stop the end from coming: it loses bytes */
+    u32 room = TTY_RING - 1 - (t->head - t->tail);
+    return (t->tio.iflag & PARMRK) != 0 ? room / 2 : room;
 }
 
 int tty_input(struct tty *t, u8 c)
 {
     u32 i = t->tio.iflag, l = t->tio.lflag;
+    bool literal = t->lnext;
     if ((i & ISTRIP) != 0)
         c &= 0x7f;
-    if (!t->lnext) {
+    if ((i & IUCLC) != 0 && (l & IEXTEN) != 0)
+        c = lower(c);
+    t->lnext = false;
+    if (!literal && (l & EXTPROC) == 0) {
         if ((i & IXON) != 0) {
             if (is(t, c, VSTART) || is(t, c, VSTOP)) {
-                set_stopped(t, is(t, c, VSTOP) && !(t->stopped && is(t, c, VSTART)));
+                tty_set_stopped(t, is(t, c, VSTOP) && !(t->stopped && is(t, c, VSTART)));
                 return 0;
             }
             if ((i & IXANY) != 0)
-                set_stopped(t, false);
+                tty_set_stopped(t, false);
         }
         int sig = (l & ISIG) != 0 ? signal_of(t, c) : 0;
         if (sig != 0) {
-            if ((l & NOFLSH) == 0)
+            if ((l & NOFLSH) == 0) {
+                t->driver->flush_output(t);
                 tty_flush_input(t);
-            set_stopped(t, false);
+            }
+            tty_set_stopped(t, false);
             if ((l & ECHO) != 0)
                 echo(t, c);
             return sig;
@@ -256,9 +332,19 @@ int tty_input(struct tty *t, u8 c)
         if ((l & ICANON) != 0 && canonical(t, c))
             return 0;
     }
-    t->lnext = false;
-    if (store(t, c, false, false) && (l & ECHO) != 0)
-        echo(t, c);
+    if ((l & ECHO) != 0) {
+        end_erasing(t);
+        if (t->head == t->canon)
+            t->canon_column = t->column;
+    }
+    if (c == 0xff && (i & (PARMRK | ISTRIP)) == PARMRK)
+        store(t, c, false, false);
+    if (store(t, c, false, false) && (l & ECHO) != 0) {
+        if (c == '\n' && !literal)
+            echo_raw(t, c);
+        else
+            echo(t, c);
+    }
     return 0;
 }
 
@@ -285,17 +371,43 @@ size_t tty_take(struct tty *t, u8 *buf, size_t room, bool *ret_end)
         if (!bit(t->eof, pos))
             buf[n++] = *at(t, pos);
     }
+    if (canon && n > 0 && !*ret_end && t->tail != end && bit(t->eof, t->tail)) {
+        atomic_store(&t->tail, t->tail + 1); /* the end of what filled the buffer, not one of its own */
+        *ret_end = true;
+    }
     return n;
 }
 
-/* What was typed becomes readable at once, or a line begins behind it. */
-void tty_mode_changed(struct tty *t, u32 old_lflag)
+u32 tty_available(const struct tty *t)
 {
-    if (((old_lflag ^ t->tio.lflag) & ICANON) == 0)
+    bool canon = (t->tio.lflag & ICANON) != 0;
+    u32 end = canon ? t->canon : t->head, n = end - t->tail;
+    for (u32 k = t->tail; canon && k != end; k++)
+        n -= bit(t->eof, k);
+    return n;
+}
+
+static bool flow_controlled(const struct termios *t)
+{
+    return (t->iflag & IXON) != 0 && t->cc[VSTOP] == 023 && t->cc[VSTART] == 021;
+}
+
+void tty_mode_changed(struct tty *t, const struct termios *old)
+{
+    bool was = flow_controlled(old), is_now = flow_controlled(&t->tio);
+    u32 changed = old->lflag ^ t->tio.lflag;
+    if (was != is_now)
+        t->driver->status(t, is_now ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP);
+    if (((old->lflag | t->tio.lflag) & EXTPROC) != 0)
+        t->driver->status(t, TIOCPKT_IOCTL);
+    if ((t->tio.iflag & IXON) == 0 && (old->iflag & IXON) != 0)
+        tty_set_stopped(t, false);
+    if ((changed & ICANON) == 0)
         return;
+    /* What was typed becomes readable at once, or a line begins behind it. */
     if ((t->tio.lflag & ICANON) != 0 && t->head != t->tail)
         set_bit8(t->delim, t->head - 1, true);
     atomic_store(&t->canon, t->head);
-    t->lnext = false;
+    t->lnext = t->erasing = false;
     wq_wake_all(&t->readable, POLLIN | POLLRDNORM);
 }

@@ -239,6 +239,7 @@ void root_furnish(const struct boot_config *c)
     known.read_only = c->root_read_only;
     mount_at("devtmpfs", "devtmpfs", "/dev", MS_NOSUID, NULL);
     mount_at("mqueue", "mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    mount_at("devpts", "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666");
     mount_at("proc", "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     furnish_directory("/tmp", 01777, c->root_read_only);
     furnish_directory("/run", 0755, c->root_read_only);

@@ -218,6 +218,8 @@ s64 sys_setsid(void)
     } else {
         group_leave_locked(p);
         group_begin_locked(fresh, p, p->pid, true);
+        p->no_tty = false;
+        p->hung_up_group = 0;
     }
     spin_unlock_bh(&process_list_lock);
     if (r < 0)
@@ -231,7 +233,7 @@ static void tty_current_ids(u32 *ret_pgrp, u32 *ret_sid, bool *ret_leader)
 {
     struct process *p = current_process();
     *ret_pgrp = p->pgid;
-    *ret_sid = p->sid;
+    *ret_sid = p->no_tty ? 0 : p->sid;
     *ret_leader = p->sid == p->pid;
 }
 
@@ -240,7 +242,7 @@ static int tty_background(u32 session, u32 foreground, int sig)
 {
     struct task *t = current_task();
     struct process *p = t->proc;
-    if (p->sid != session || p->pgid == foreground)
+    if (p->sid != session || p->no_tty || p->pgid == foreground)
         return 0;
     spin_lock_bh(&p->sighand->lock);
     bool unheard = (t->blocked & SIGMASK(sig)) || p->sighand->act[sig - 1].handler == SIG_IGN;
@@ -265,14 +267,41 @@ static void tty_signal_group(u32 pgrp, int sig)
     spin_unlock_bh(&process_list_lock);
 }
 
-static bool tty_group_in_session(u32 pgrp, u32 session)
+static int tty_check_group(u32 pgrp, u32 session)
 {
     spin_lock_bh(&process_list_lock);
-    bool r = group_in_session(pgrp, session);
+    int r = group_in_session(pgrp, session) ? 0 : group_exists_locked(pgrp) ? -EPERM : -ESRCH;
     spin_unlock_bh(&process_list_lock);
     return r;
 }
 
+static void tty_hung_up(u32 session, u32 foreground)
+{
+    struct ksiginfo hup = {.signo = SIGHUP, .code = SI_KERNEL}, cont = {.signo = SIGCONT, .code = SI_KERNEL};
+    spin_lock_bh(&process_list_lock);
+    list_for_each(p, &process_list, struct process, all_node) {
+        if (p->pid != session || p->sid != session)
+            continue;
+        p->hung_up_group = foreground;
+        signal_send_process(p, &hup, NULL);
+        signal_send_process(p, &cont, NULL);
+    }
+    spin_unlock_bh(&process_list_lock);
+}
+
+/* A session's leader ends. */
+void groups_leader_end(struct process *p)
+{
+    tty_session_ended(p->sid);
+    if (p->hung_up_group != 0) {
+        tty_signal_group(p->hung_up_group, SIGHUP);
+        tty_signal_group(p->hung_up_group, SIGCONT);
+    }
+}
+
+static void tty_disown(void) { current_process()->no_tty = true; }
+
 const struct tty_hooks linux_tty_hooks = {
-    .current = tty_current_ids, .background = tty_background, .signal = tty_signal_group, .group_in_session = tty_group_in_session,
+    .current = tty_current_ids, .background = tty_background, .signal = tty_signal_group, .check_group = tty_check_group,
+    .hung_up = tty_hung_up, .disown = tty_disown,
 };

@@ -157,9 +157,9 @@ static void show_stat(struct text *x, struct task *t, const struct addrspace *as
     u32 foreground = 0;
     handlers(p, &ignored, &caught);
     process_usage(p, &u);
-    int tpgid = tty_of_session(p->sid, &tty, &foreground) ? (int)foreground : -1;
+    int tpgid = !p->no_tty && tty_of_session(p->sid, &tty, &foreground) ? (int)foreground : -1;
     add(x, "%u (%s) %c %u %u %u %lu %d 4194304 %lu %lu %lu %lu ", whole ? p->pid : t->tid, t->thread->name, task_state(t),
-        p->ppid, p->pgid, p->sid, (unsigned long)(DEV_MAJOR(tty) << 8 | DEV_MINOR(tty)), tpgid, (unsigned long)u.minor_faults, (unsigned long)p->waited.minor_faults,
+        p->ppid, p->pgid, p->sid, (unsigned long)((DEV_MINOR(tty) & 0xff) | DEV_MAJOR(tty) << 8 | (DEV_MINOR(tty) & ~0xffu) << 12), tpgid, (unsigned long)u.minor_faults, (unsigned long)p->waited.minor_faults,
         (unsigned long)u.major_faults, (unsigned long)p->waited.major_faults);
     add(x, "%lu 0 %lu 0 %d %d %u 0 ", (unsigned long)((whole ? u.cpu_ns : thread_cpu_ns(t->thread)) / tick),
         (unsigned long)(p->waited.cpu_ns / tick), t->thread->rt_prio != 0 ? -1 - t->thread->rt_prio : 20 + t->thread->nice, t->thread->nice, p->ntasks);

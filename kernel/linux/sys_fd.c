@@ -243,7 +243,20 @@ s64 sys_fcntl(int fd, u32 cmd, u64 arg)
 #define FIOCLEX 0x5451u
 #define FIONBIO 0x5421u
 #define FIOASYNC 0x5452u
+#define TIOCGPTPEER 0x5441u
 #define FIONREAD 0x541bu
+
+static s64 open_peer(struct file *master, u32 flags)
+{
+    struct file *peer;
+    s64 r = pty_open_peer(master, flags, &peer);
+    if (r == 0) {
+        r = fd_install(current_files(), peer, 0, (flags & O_CLOEXEC) != 0);
+        if (r < 0)
+            file_put(peer);
+    }
+    return r;
+}
 
 s64 sys_ioctl(int fd, u32 cmd, uaddr_t arg)
 {
@@ -272,6 +285,9 @@ s64 sys_ioctl(int fd, u32 cmd, uaddr_t arg)
         r = get_user_u32(arg, &on);
         if (r == 0)
             r = sigio_set(f, fd, on != 0);
+        break;
+    case TIOCGPTPEER:
+        r = open_peer(f, (u32)arg);
         break;
     case FIONREAD:
         if (S_ISREG(f->inode->mode)) {

@@ -249,6 +249,14 @@ void sysctl_add(const char *name, u32 *value)
     proc_add_writable(path, 0644, show_setting, store_setting, value);
 }
 
+/* What ps and top name terminals by. */
+#define TTY_DRIVERS                                                          \
+    "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"       \
+    "/dev/console         /dev/console    5       1 system:console\n"        \
+    "/dev/ptmx            /dev/ptmx       5       2 system\n"                \
+    "pty_slave            /dev/pts      136 0-4095 pty:slave\n"              \
+    "pty_master           /dev/ptm      128 0-4095 pty:master"
+
 void sysctl_init(void)
 {
     static const struct {
@@ -264,6 +272,7 @@ void sysctl_init(void)
         {"sys/kernel/pid_max", show_pid_max, NULL}, {"sys/kernel/random/uuid", show_uuid, NULL},
         {"sys/kernel/random/boot_id", show_uuid, ""}, {"sys/kernel/random/entropy_avail", show_text, "256"},
         {"sys/kernel/random/poolsize", show_text, "256"}, {"sys/fs/file-nr", show_file_nr, NULL},
+        {"tty/drivers", show_text, TTY_DRIVERS},
         {"sys/net/ipv4/ip_local_port_range", show_text, "32768\t60999"}, {"sys/net/ipv4/tcp_rmem", show_text, "4096\t131072\t4194304"},
         {"sys/net/ipv4/tcp_wmem", show_text, "4096\t16384\t4194304"}, {"sys/net/ipv4/tcp_congestion_control", show_text, "cubic"},
         {"sys/net/ipv4/tcp_available_congestion_control", show_text, "cubic"},

@@ -90,6 +90,8 @@ struct process {
     struct list children, sibling;/* l */
     struct list tracees;          /* l: struct tracee (ptrace.h) */
     u32 ppid, pgid, sid;          /* l, read without */
+    u32 hung_up_group;            /* l: a leader whose terminal hung up: what had the foreground, told when this ends; 0: none */
+    bool no_tty;                  /* the process itself: TIOCNOTTY; its session has a terminal all the same */
     u8 state;                     /* l, read without: enum proc_state */
     u8 parent_signal;             /* l: what the parent gets at the end; 0 = nothing */
     bool executed;                /* l: the program is not the parent's any more */
@@ -268,6 +270,7 @@ void group_leave_locked(struct process *p);
 bool group_orphaned_locked(u32 pgid, const struct process *without);
 /* p ends: SIGHUP and SIGCONT for groups with stopped jobs that nobody could continue any more. l held. */
 void groups_after_end_locked(struct process *p);
+void groups_leader_end(struct process *p); /* a session's leader ends: its terminal */
 void signal_group_locked(u32 pgid, int sig); /* from the kernel */
 extern const struct tty_hooks linux_tty_hooks;
 extern u32 stopped_count; /* atomic: processes that are stopped */

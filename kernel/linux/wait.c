@@ -147,7 +147,7 @@ void process_zombie(struct process *p)
     list_init(&gone);
     list_init(&untraced);
     if (p->sid == p->pid)
-        tty_session_ended(p->sid);
+        groups_leader_end(p);
     spin_lock_bh(&process_list_lock);
     groups_after_end_locked(p);
     give_children_away(p, &gone);

@@ -14,6 +14,7 @@ static const struct {
     {"urandom", NULL, S_IFCHR | 0666, MKDEV(1, 9)},
     {"tty", NULL, S_IFCHR | 0666, MKDEV(5, 0)},
     {"console", NULL, S_IFCHR | 0600, MKDEV(5, 1)},
+    {"ptmx", NULL, S_IFCHR | 0666, MKDEV(5, 2)},
     {"fd", "/proc/self/fd", 0, 0},
     {"stdin", "/proc/self/fd/0", 0, 0},
     {"stdout", "/proc/self/fd/1", 0, 0},

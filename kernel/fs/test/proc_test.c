@@ -96,7 +96,7 @@ TEST(registered_entries)
     CHECK_EQ(f_read(f, buf, 16), 0);
     CHECK_EQ(f_write(f, "x", 1), -EINVAL);
     file_put(f);
-    CHECK(text_is("/proc/filesystems", "nodev\toverlay\n\terofs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n"));
+    CHECK(text_is("/proc/filesystems", "nodev\toverlay\n\terofs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tdevpts\n"));
     CHECK_EQ(try_open(&as_root, "/proc/none", O_RDONLY), -ENOENT);
     CHECK_EQ(proc_add("none", 0444, show_value, &value), 0);
     CHECK_EQ(try_open(&as_root, "/proc/none", O_RDONLY), 0); /* it was not remembered as missing */
@@ -245,8 +245,10 @@ static void ids(u32 *ret_pgrp, u32 *ret_sid, bool *ret_leader)
     *ret_leader = true;
 }
 static int foreground(u32 session, u32 pgrp, int sig) { return 0; }
-static bool any_group(u32 pgrp, u32 session) { return true; }
-static const struct tty_hooks hooks = {ids, foreground, got_signal, any_group};
+static void hung_up(u32 session, u32 pgrp) { last_signal = 1; }
+static int any_group(u32 pgrp, u32 session) { return 0; }
+static void disown(void) {}
+static const struct tty_hooks hooks = {ids, foreground, got_signal, hung_up, any_group, disown};
 
 static struct tty *boot_tty(struct file **f)
 {

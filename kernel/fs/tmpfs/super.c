@@ -67,7 +67,7 @@ static int parse_size(const char *v, size_t len, u64 *ret_pages)
     return 0;
 }
 
-static int parse_number(const char *v, size_t len, unsigned base, u32 *ret)
+int tmpfs_parse_number(const char *v, size_t len, unsigned base, u32 *ret)
 {
     u64 n = 0;
     if (len == 0 || len > 12)
@@ -101,13 +101,13 @@ int tmpfs_parse_options(struct tmpfs_fs *fs, const char *data, u32 *mode, u32 *u
         else if (OPTION("nr_blocks"))
             err = parse_size(v, val, &fs->max_pages), fs->max_pages <<= PAGE_SHIFT;
         else if (OPTION("mode"))
-            err = parse_number(v, val, 8, mode);
+            err = tmpfs_parse_number(v, val, 8, mode);
         else if (OPTION("uid"))
-            err = parse_number(v, val, 10, uid);
+            err = tmpfs_parse_number(v, val, 10, uid);
         else if (OPTION("gid"))
-            err = parse_number(v, val, 10, gid);
+            err = tmpfs_parse_number(v, val, 10, gid);
         else if (OPTION("nr_inodes"))
-            err = parse_number(v, val, 10, &ignored);
+            err = tmpfs_parse_number(v, val, 10, &ignored);
         else if (len != 0 && !OPTION("erofs") && !OPTION("huge") && !OPTION("mpol") && !OPTION("inode64"))
             err = -EINVAL;
 #undef OPTION

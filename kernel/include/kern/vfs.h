@@ -520,22 +520,27 @@ void proc_set_pid_ops(const struct proc_pid_ops *ops);
 struct chardev;
 /* One-directional stream on a host port: file for fd 0, 1 or 2 without -t. */
 int stream_open(struct chardev *c, bool can_read, bool can_write, struct file **ret);
-/* The terminal on a host port with a line discipline (termios(4)); becomes /dev/console and /dev/tty. */
+/* The terminal on a host port with a line discipline (termios(4)); becomes /dev/console. */
 struct tty;
 int tty_create(struct chardev *c, struct tty **ret);
 int tty_open_file(struct tty *t, struct file **ret);
 void tty_set_winsize(struct tty *t, u16 rows, u16 cols);
-/* Job control as the terminal sees it; set by linux. All but signal() are about the calling process. */
+/* Job control as the terminal sees it; set by linux. Those without a session or group are about the calling process. */
 struct tty_hooks {
-    void (*current)(u32 *ret_pgrp, u32 *ret_sid, bool *ret_session_leader);
+    void (*current)(u32 *ret_pgrp, u32 *ret_sid, bool *ret_session_leader); /* sid 0: of no session with a terminal */
     /* It is not of the foreground group, perhaps: 0 go on, -EIO, -ERESTARTSYS (its group was sent `sig`: SIGTTIN, SIGTTOU). */
     int (*background)(u32 session, u32 foreground, int sig);
     void (*signal)(u32 pgrp, int sig);
-    bool (*group_in_session)(u32 pgrp, u32 session);
+    /* The session lost its terminal: its leader hears of it, and when that ends, the group that had the foreground. */
+    void (*hung_up)(u32 session, u32 foreground);
+    int (*check_group)(u32 pgrp, u32 session); /* 0, -ESRCH, -EPERM: of another session */
+    void (*disown)(void);                      /* it gives its terminal up, its session keeps it: sid 0 from now on */
 };
 extern const struct tty_hooks *tty_hooks;
-/* A session's leader ends: its terminal hangs up on the foreground group and is free. */
+/* A session's leader ends: the foreground group hears of it, the terminal is free. */
 void tty_session_ended(u32 sid);
+/* ioctl TIOCGPTPEER of a pseudo terminal's master: its terminal opened with O_* flags. -ENOTTY, -EIO, or as open(). */
+int pty_open_peer(struct file *master, u32 flags, struct file **ret);
 /* The device number and foreground group of a session's terminal. False: it has none. */
 bool tty_of_session(u32 sid, u64 *ret_dev, u32 *ret_pgrp);
 
