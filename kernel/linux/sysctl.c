@@ -6,6 +6,7 @@
 #include "task.h"
 #include "base/fmt.h"
 #include "base/str.h"
+#include "kern/blkdev.h"
 #include "kern/random.h"
 
 struct text {
@@ -98,6 +99,41 @@ static size_t show_cpuinfo(void *arg, char *buf, size_t size)
         add(&x, "\nbugs\t\t:\nbogomips\t: %u.%02u\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 40 bits physical, 48 bits virtual\n\n",
             (unsigned)(khz * 2 / 1000), (unsigned)(khz * 2 % 1000 / 10));
     }
+    return x.n;
+}
+
+static void add_moved(struct blkdev *b, void *ctx)
+{
+    u64 *moved = ctx;
+    moved[0] += b->bytes_read;
+    moved[1] += b->bytes_written;
+}
+
+/* What is counted of it; readers take what is missing for 0. */
+static size_t show_vmstat(void *arg, char *buf, size_t size)
+{
+    struct text x = {buf, size, 0};
+    struct mem_stats m;
+    u64 moved[2] = {0, 0};
+    page_stats(&m);
+    blkdev_for_each(add_moved, moved);
+    add(&x, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\nnr_slab_unreclaimable %lu\nnr_page_table_pages %lu\n",
+        (unsigned long)m.free_pages, (unsigned long)m.anon_pages, (unsigned long)m.cache_pages, (unsigned long)m.slab_pages,
+        (unsigned long)m.table_pages);
+    add(&x, "pgpgin %lu\npgpgout %lu\npswpin 0\npswpout 0\n", (unsigned long)(moved[0] / 1024), (unsigned long)(moved[1] / 1024));
+    return x.n;
+}
+
+static void add_partition(struct blkdev *b, void *ctx)
+{
+    add(ctx, "%4d  %7d %10lu %s\n", 254, (b->name[2] - 'a') * 16, (unsigned long)(b->size_bytes / 1024), b->name); /* "vda" */
+}
+
+static size_t show_partitions(void *arg, char *buf, size_t size)
+{
+    struct text x = {buf, size, 0};
+    add(&x, "major minor  #blocks  name\n\n");
+    blkdev_for_each(add_partition, &x);
     return x.n;
 }
 
@@ -265,6 +301,7 @@ void sysctl_init(void)
         const void *arg;
     } entries[] = {
         {"meminfo", show_meminfo, NULL}, {"cpuinfo", show_cpuinfo, NULL}, {"stat", show_stat, NULL}, {"uptime", show_uptime, NULL},
+        {"vmstat", show_vmstat, NULL}, {"partitions", show_partitions, NULL},
         {"loadavg", show_loadavg, NULL}, {"version", show_version, NULL}, {"cmdline", show_cmdline, NULL},
         {"filesystems", show_filesystems, NULL}, {"sys/kernel/ostype", show_text, "Linux"},
         {"sys/kernel/osrelease", show_text, LINUX_RELEASE}, {"sys/kernel/version", show_text, "#1 SMP Drupe " DRUPE_VERSION},

@@ -4,7 +4,7 @@
 
 const struct proc_pid_ops *proc_pids;
 
-static const char *const link_names[] = {"exe", "cwd", "root"};
+static const char *const link_names[] = {"exe", "cwd", "root", "net"};
 /* Names of proc_pids->names that take writes, if the personality does. */
 static const char *const writable[] = {"comm", "oom_score_adj", "oom_adj", "coredump_filter", "clear_refs",
                                        "timerslack_ns", "loginuid", "autogroup"};
