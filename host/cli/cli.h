@@ -7,11 +7,19 @@
 
 int command_run(int argc, char **argv, struct error *err);
 int command_build(int argc, char **argv, struct error *err);
+int command_ps(int argc, char **argv, struct error *err);
+int command_inspect(int argc, char **argv, struct error *err);
+int command_stop(int argc, char **argv, struct error *err);
+int command_kill(int argc, char **argv, struct error *err);
+int command_wait(int argc, char **argv, struct error *err);
+int command_rm(int argc, char **argv, struct error *err);
+int command_logs(int argc, char **argv, struct error *err);
 int command_stats(int argc, char **argv, struct error *err);
 
 void help_main(void);
 void help_run(void);
 void help_build(void);
 void help_stats(void);
+void help_instances(void); /* ps, logs, inspect, stop, kill, wait, rm */
 
 #endif

@@ -13,6 +13,7 @@ void help_main(void)
           "Commands:\n"
           "  run      run a program, a directory or an image     drupe run -p 6379:6379 redis-server\n"
           "  build    make an image file                         drupe build -o redis.img redis-server\n"
+          "  ps, logs, inspect, stop, kill, wait, rm             running instances: drupe help ps\n"
           "  stats    what running instances use                 drupe stats redis\n"
           "  version  print the version\n"
           "  help     print this, or help for a command          drupe help run\n"
@@ -58,7 +59,9 @@ void help_run(void)
           "  --no-package        leave out what the program's Debian package would bring\n"
           "  --gconv             put the C library's character set converters into the image\n"
           "Other:\n"
-          "  --rm                accepted: nothing of an instance stays when it ends\n"
+          "  -d, --detach        print the instance's id when its program runs, and leave it running\n"
+          "  --rm                with -d: nothing of the instance stays when it ends (without -d that is so anyway)\n"
+          "  --log-opt max-size=SIZE, --log-opt max-file=N   of what a detached program writes (10M, 3)\n"
           "  --no-patch          leave the program's text alone: system calls stay traps instead of\n"
           "                      becoming jumps, for programs that read their own instructions\n"
           "  -V, --verbose       say what was chosen and why, and show the console\n"
@@ -95,5 +98,19 @@ void help_stats(void)
           "  -f, --follow        again every second\n"
           "  --format json       all counters, one JSON object for each instance and round\n"
           "  --prometheus A:P    serve the counters of all instances at http://A:P/metrics until ended\n",
+          stdout);
+}
+
+void help_instances(void)
+{
+    fputs("Usage: drupe ps [-a] [--format json]       instances that run (-a: and that have ended)\n"
+          "       drupe logs [-f] [-n N] [-t] INSTANCE  what a detached program has written\n"
+          "       drupe inspect INSTANCE...           all that is known, as JSON\n"
+          "       drupe stop [-t SECONDS] INSTANCE... SIGTERM; killed after SECONDS (10)\n"
+          "       drupe kill [-s SIGNAL] INSTANCE...  a signal for the program (KILL: ends the instance)\n"
+          "       drupe wait INSTANCE...              wait for the end; prints the exit status\n"
+          "       drupe rm [-f] INSTANCE...           forget one that has ended (-f: end it first)\n"
+          "\n"
+          "INSTANCE is a name or the beginning of an id.\n",
           stdout);
 }

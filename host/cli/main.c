@@ -11,11 +11,14 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv, struct error *err);
     void (*help)(void);
-} commands[] = {{"run", command_run, help_run}, {"build", command_build, help_build}, {"stats", command_stats, help_stats}};
+} commands[] = {{"run", command_run, help_run}, {"build", command_build, help_build},
+                {"ps", command_ps, help_instances}, {"logs", command_logs, help_instances},
+                {"inspect", command_inspect, help_instances}, {"stop", command_stop, help_instances},
+                {"kill", command_kill, help_instances}, {"wait", command_wait, help_instances},
+                {"rm", command_rm, help_instances}, {"stats", command_stats, help_stats}};
 
 /* Words of the design that later work fills in. */
-static const char *const later[] = {"ps",    "logs",    "stop", "kill",   "rm",       "wait",    "inspect",
-                                    "top",   "trace",   "gdb",  "profile", "dump",    "snapshot", "convert", "serve"};
+static const char *const later[] = {"top", "attach", "trace", "gdb", "profile", "dump", "snapshot", "convert", "serve"};
 
 static const struct command *find(const char *name)
 {

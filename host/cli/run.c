@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <net/if.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 #include "abi/boot.h"
 #include "host/cli/cli.h"
@@ -18,9 +20,12 @@
 #include "host/qemu/kvm.h"
 #include "host/qemu/qemu.h"
 #include "host/registry/registry.h"
+#include "host/tender/logs.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 #define DEFAULT_MEMORY ((u64)512 << 20)
+#define DEFAULT_LOG_BYTES ((u64)10 << 20)
+#define DEFAULT_LOG_FILES 3
 #define MIN_MEMORY ((u64)4 << 20)
 
 enum {
@@ -37,6 +42,9 @@ enum {
     OPT_DNS,
     OPT_RM,
     OPT_ENTRYPOINT,
+    OPT_RESTART,
+    OPT_LOG_DRIVER,
+    OPT_LOG_OPT,
     OPT_HELP
 };
 
@@ -62,6 +70,9 @@ static const struct option options[] = {{"interactive", no_argument, NULL, 'i'},
                                         {"ip", required_argument, NULL, OPT_IP},
                                         {"dns", required_argument, NULL, OPT_DNS},
                                         {"rm", no_argument, NULL, OPT_RM},
+                                        {"restart", required_argument, NULL, OPT_RESTART},
+                                        {"log-driver", required_argument, NULL, OPT_LOG_DRIVER},
+                                        {"log-opt", required_argument, NULL, OPT_LOG_OPT},
                                         {"entrypoint", required_argument, NULL, OPT_ENTRYPOINT},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {0}};
@@ -75,6 +86,8 @@ struct run {
     struct port ports[MAX_PORTS];
     const char *on, *machine, *ip, *dns, *entrypoint;
     bool interactive, no_patch, detach, remove;
+    struct logs logs;
+    int report_fd; /* detached: who waits for the start */
 };
 
 static int parse_net(struct run *r, const char *text, struct error *err)
@@ -94,6 +107,18 @@ static int parse_net(struct run *r, const char *text, struct error *err)
     return 0;
 }
 
+static int parse_log_option(struct logs *l, const char *text, struct error *err)
+{
+    u64 number;
+    if (str_has_prefix(text, "max-size=") && parse_size(text + 9, 1, &number) == 0 && number >= LOGS_MIN_BYTES)
+        l->max_bytes = number;
+    else if (str_has_prefix(text, "max-file=") && parse_number(text + 9, 1, LOGS_MAX_FILES, &number) == 0)
+        l->max_files = (unsigned)number;
+    else
+        return err_set(err, EXIT_DRUPE, "--log-opt %s: say max-size=SIZE (from 4K) or max-file=N (1 to %u)", text, LOGS_MAX_FILES);
+    return 0;
+}
+
 static int parse_option(struct run *r, int c, char **argv, struct error *err)
 {
     u64 number;
@@ -105,7 +130,18 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         r->instance.terminal = true;
         break;
     case 'd':
-        return err_set(err, EXIT_DRUPE, "-d: running in the background is not there yet; use the shell's &");
+        r->detach = true;
+        break;
+    case OPT_RESTART:
+        if (strcmp(optarg, "no") != 0)
+            return err_set(err, EXIT_DRUPE, "--restart %s: nothing restarts instances yet; leave it to systemd or the like", optarg);
+        break;
+    case OPT_LOG_DRIVER:
+        if (strcmp(optarg, "file") != 0 && strcmp(optarg, "json-file") != 0)
+            return err_set(err, EXIT_DRUPE, "--log-driver %s: only file is there yet", optarg);
+        break;
+    case OPT_LOG_OPT:
+        return parse_log_option(&r->logs, optarg, err);
     case 'v':
         return err_set(err, EXIT_DRUPE, "-v %s: volumes are not there yet; --add puts a copy into the image", optarg);
     case 'm':
@@ -501,6 +537,20 @@ static int make_entry(struct run *r, const char *source_name, const struct confi
     return entry_save(e, err);
 }
 
+/* The terminal is given up: who waits gets the id. If nobody does any more, nobody wants the instance. */
+static void report_start(void *ctx)
+{
+    struct run *r = ctx;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3 && null >= 0; fd++)
+        dup2(null, fd);
+    if (null > 2)
+        close(null);
+    if (fd_write_all(r->report_fd, r->instance.entry->id, ID_LEN) < 0)
+        kill(getpid(), SIGTERM);
+    close(TAKE_FD(r->report_fd));
+}
+
 static int start(struct run *r, const struct source *s, const char *source_name, int nargs, char **args, int *ret_status,
                  struct error *err)
 {
@@ -529,14 +579,27 @@ static int start(struct run *r, const struct source *s, const char *source_name,
     struct entry entry = {.dir_fd = -1, .lock_fd = -1};
     int result = make_entry(r, source_name, &config, &entry, err);
     config_done(&config);
+    if (result == 0 && r->detach) {
+        i->logs = &r->logs;
+        i->started = report_start;
+        i->started_ctx = r;
+        result = logs_open(&r->logs, &entry, err);
+        if (result < 0)
+            entry_remove(&entry, &(struct error){0});
+    }
     if (result == 0)
         result = instance_run(i, ret_status, err);
+    logs_done(&r->logs);
     entry_done(&entry);
     return result;
 }
 
 static int check_streams(struct run *r, struct error *err)
 {
+    if (r->detach && (r->interactive || r->instance.terminal))
+        return err_set(err, EXIT_DRUPE, "-d: a detached instance has no standard input and no terminal yet; leave -i and -t out");
+    if (r->detach)
+        return 0;
     if (r->instance.terminal && !isatty(STDIN_FILENO))
         return err_set(err, EXIT_DRUPE, "-t: standard input is not a terminal; leave -t out");
     /* A terminal stays the user's unless -i says otherwise; pipes and files are always meant. */
@@ -559,14 +622,57 @@ static int run(struct run *r, int nargs, char **args, int *ret_status, struct er
     return result;
 }
 
+/* In the process that the user called: wait until the program of the other one runs, or does not. */
+static int wait_for_start(pid_t pid, int report, struct error *err)
+{
+    char id[ID_LEN + 1] = "";
+    size_t n = 0;
+    int status;
+    for (ssize_t more; n < ID_LEN && ((more = read(report, id + n, ID_LEN - n)) > 0 || (more < 0 && errno == EINTR));)
+        n += more > 0 ? (size_t)more : 0;
+    if (n == ID_LEN) {
+        puts(id);
+        return 0;
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFEXITED(status)) /* it has said why */
+        return WEXITSTATUS(status);
+    return err_set(err, EXIT_DRUPE, "the process that looks after the instance was ended by signal %d", WTERMSIG(status));
+}
+
+/* 0: this is the new process, without the terminal's signals. 1: the caller's, with *ret_status; -1: error. */
+static int detach(struct run *r, int *ret_status, struct error *err)
+{
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return err_errno(err, EXIT_DRUPE, "pipe");
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_errno(err, EXIT_DRUPE, "fork");
+    if (pid == 0) {
+        close(report[0]);
+        r->report_fd = report[1];
+        setsid();
+        return 0;
+    }
+    close(report[1]);
+    *ret_status = wait_for_start(pid, report[0], err);
+    close(report[0]);
+    return *ret_status < 0 ? -1 : 1;
+}
+
 int command_run(int argc, char **argv, struct error *err)
 {
-    struct run r = {.instance = {.memory_bytes = DEFAULT_MEMORY, .cpus = 1, .net = NET_MODE_USER, .start_ns = now_ns()}};
+    struct run r = {.instance = {.memory_bytes = DEFAULT_MEMORY, .cpus = 1, .net = NET_MODE_USER, .start_ns = now_ns()},
+                    .logs = {.max_bytes = DEFAULT_LOG_BYTES, .max_files = DEFAULT_LOG_FILES, .fd = -1}, .report_fd = -1};
     int status = 0;
     r.instance.ports = r.ports;
     int result = parse(&r, argc, argv, err);
     if (result > 0)
         return 0;
+    if (result == 0 && r.detach)
+        result = detach(&r, &status, err);
     if (result == 0) {
         split_words(&r.qemu.args, getenv("DRUPE_QEMU_ARGS"));
         result = run(&r, argc - optind, argv + optind, &status, err);

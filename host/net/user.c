@@ -2,19 +2,26 @@
 /* User networking: see user.h. */
 #include "host/net/user.h"
 
+#include <fcntl.h>
+
 #include "host/lib/child.h"
 
-pid_t user_net_start(const char *slirp, int *frames_fd, struct port *ports, size_t nports, struct error *err)
+pid_t user_net_start(const char *slirp, int *frames_fd, struct port *ports, size_t nports, bool quiet,
+                     struct error *err)
 {
     struct strv argv = {0};
-    struct child_fd fds[MAX_PORTS + 1] = {{*frames_fd, 3}};
+    struct child_fd fds[MAX_PORTS + 3] = {{*frames_fd, 3}};
+    AUTO_CLOSE int null = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+    size_t n = nports + 1;
     strv_add(&argv, slirp);
     strv_add(&argv, "3");
     for (size_t i = 0; i < nports; i++) {
         fds[i + 1] = (struct child_fd){ports[i].fd, 4 + (int)i};
         strv_addf(&argv, "%s:%d:%u", ports[i].udp ? "udp" : "tcp", 4 + (int)i, ports[i].guest);
     }
-    pid_t pid = child_start(argv.items, fds, nports + 1, true, err);
+    for (int fd = 1; fd <= 2 && null >= 0; fd++)
+        fds[n++] = (struct child_fd){null, fd};
+    pid_t pid = child_start(argv.items, fds, n, true, err);
     strv_done(&argv);
     if (pid < 0)
         return err_prefix(err, "user networking");

@@ -9,6 +9,7 @@
 
 /* Start it on its end of the frames' socket with the published ports. On success these descriptors are its own
  * alone: they are closed here. Its pid, or -1. */
-pid_t user_net_start(const char *slirp, int *frames_fd, struct port *ports, size_t nports, struct error *err);
+pid_t user_net_start(const char *slirp, int *frames_fd, struct port *ports, size_t nports, bool quiet,
+                     struct error *err);
 
 #endif

@@ -362,6 +362,18 @@ void clients_serve(struct clients *s)
     s->poll = NULL;
 }
 
+void clients_settle(struct clients *s)
+{
+    struct pollfd fds[CLIENTS_POLLFDS];
+    u64 ignored = UINT64_MAX;
+    for (unsigned rounds = 0; rounds < 4 * CLIENTS_MAX && poll(fds, clients_poll(s, fds, &ignored), 0) > 0; rounds++)
+        clients_serve(s);
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        if (s->slots[i])
+            s->slots[i]->poll = NULL;
+    s->poll = NULL;
+}
+
 void clients_done(struct clients *s)
 {
     for (size_t i = 0; i < CLIENTS_MAX; i++) {

@@ -59,6 +59,7 @@ static void tell_status(void *ctx, struct client *c)
 void services_tell_end(struct tender *t, int status)
 {
     AUTO_FREE char *text = str_format("%d", status);
+    clients_settle(&t->clients);
     for (const struct tender_service *s = tender_services; s->name; s++)
         if (s->open != on_kill)
             clients_each(&t->clients, s, tell_status, text);

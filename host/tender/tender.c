@@ -15,6 +15,7 @@
 #include "host/lib/fs.h"
 #include "host/lib/trim.h"
 #include "host/net/user.h"
+#include "host/tender/logs.h"
 #include "host/tender/tender_impl.h"
 #include "host/tender/terminal.h"
 
@@ -37,7 +38,7 @@ static int socket_pair(int *ret_ours, int *ret_theirs, int flags, struct error *
 static int start_slirp(struct tender *t, struct error *err)
 {
     const struct instance *i = t->i;
-    t->slirp = user_net_start(i->slirp, &t->frames_fd, i->ports, i->nports, err);
+    t->slirp = user_net_start(i->slirp, &t->frames_fd, i->ports, i->nports, i->logs != NULL, err);
     return t->slirp < 0 ? -1 : 0;
 }
 
@@ -135,8 +136,13 @@ static void open_streams(struct tender *t)
     int in_fd = t->port_fds[0], out_fd = t->port_fds[tty ? 0 : 1];
     stream_init_input(t->in, t->i->use_stdin ? STDIN_FILENO : -1, in_fd);
     t->in->shut = !tty; /* one socket both ways: its end would end the output, too */
-    stream_init_output(t->out, out_fd, STDOUT_FILENO);
-    if (tty) {
+    if (t->i->logs)
+        stream_init_sink(t->out, out_fd, logs_stdout, t->i->logs);
+    else
+        stream_init_output(t->out, out_fd, STDOUT_FILENO);
+    if (t->i->logs && !tty) {
+        stream_init_sink(t->err, t->port_fds[2], logs_stderr, t->i->logs);
+    } else if (tty) {
         stream_init_output(t->err, -1, -1);
         t->err->from = -1;
         terminal_raw();
@@ -491,11 +497,24 @@ static int instance_died(struct tender *t, struct error *err)
     return -1;
 }
 
+/* For who cannot see our standard error. */
+static void list_report(struct tender *t, const char *report)
+{
+    AUTO_FREE char *text = xstrndup(report, MAX_REPORT);
+    console_clean(text, strlen(text));
+    for (char *p = text; *p; p++)
+        if ((u8)*p >= 0x80) /* JSON is UTF-8 */
+            *p = '?';
+    if (t->i->entry)
+        entry_set_text(t->i->entry, "CrashReport", text);
+}
+
 static int judge(struct tender *t, int *ret_status, struct error *err)
 {
     if (t->crash.len) {
         AUTO_FREE char *report = symbols_annotate(t->crash.data, t->i->image_fd);
         console_print("", report, strlen(report));
+        list_report(t, report);
     }
     if (!t->ended && t->killed && !t->control.broken && !t->stuck) {
         *ret_status = 128 + SIGKILL;
@@ -559,6 +578,8 @@ static void list_end(struct tender *t, int status, const char *problem)
     entry_set_number(e, "ExitCode", status);
     entry_set_text(e, "Error", problem);
     entry_set_now(e, "Finished");
+    if (t->i->logs && t->i->logs->lost_bytes)
+        entry_set_number(e, "LogBytesLost", (s64)t->i->logs->lost_bytes);
     if (!entry_flag(e, "AutoRemove"))
         save_entry(t);
     else if (entry_remove(e, &err) < 0)

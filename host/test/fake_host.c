@@ -361,6 +361,16 @@ static void behave(const char *what)
         write_all(out, "to stdout\0\xff\n", 12);
         print(error, "to stderr\n");
         end(3, 0, 0);
+    } else if (same(what, "lines")) {
+        for (int i = 0; i < 5000; i++) {
+            char line[16] = "line ";
+            int n = 5;
+            for (int unit = i >= 1000 ? 1000 : i >= 100 ? 100 : i >= 10 ? 10 : 1; unit > 0; unit /= 10)
+                line[n++] = (char)('0' + i / unit % 10);
+            line[n++] = '\n';
+            write_all(out, line, (unsigned long)n);
+        }
+        end(0, 0, 0);
     } else if (same(what, "tell")) {
         tell();
         sleep_seconds(60);

@@ -134,7 +134,8 @@ for fd in range(CONTROL, ERR + 1): # QEMU chooses for itself, too
 os.write(CONSOLE, b'first line \x1b[31mof the console\nlast line of the console\n')
 if what != 'silent':
     send(HELLO, b'fake'.ljust(32, b'\0') + struct.pack('<Q', 1000000))
-    send(STARTED)
+    if what != 'noexec':
+        send(STARTED)
 if what == 'exit3':
     write_all(OUT, b'to stdout\0\xff\n')
     write_all(ERR, b'to stderr\n')
@@ -167,6 +168,9 @@ elif what == 'stubborn':
     write_all(OUT, b'ready\n')
     while True:
         time.sleep(1)
+elif what == 'lines':
+    write_all(OUT, b''.join(b'line %d\n' % i for i in range(5000)))
+    end(0)
 elif what == 'channels':
     write_all(OUT, b'ready\n')
     channels()
