@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A detached redis: logs, counters by name and unit, Prometheus' own check of them, clients that come and go, stop."""
+import json
+import os
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+from lib import DRUPE, ON, check, done, free_port, same, talk
+
+work = tempfile.TemporaryDirectory(prefix='drupe-instances-')
+ENV = dict(os.environ, DRUPE_RUN=work.name + '/run')
+
+
+def drupe(*args, timeout=60):
+    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
+    return r.returncode, r.stdout.decode(), r.stderr.decode()
+
+
+def counters():
+    """{(name, labels): value}"""
+    rows = json.loads(drupe('stats', '--format', 'json', 'r')[1])['Metrics']
+    return {(r['name'], *sorted(r['labels'].values())): r['value'] for r in rows}
+
+
+port, web = free_port(), free_port()
+status, out, err = drupe('run', *ON, '-d', '--name', 'r', '-p', f'127.0.0.1:{port}:6379', 'redis-server', '--save', '', '--protected-mode', 'no')
+check(status == 0 and len(out.strip()) == 64, 'run -d', (status, out, err))
+end = time.monotonic() + 30
+while time.monotonic() < end:
+    try:
+        same(talk(port, b'PING\r\n'), b'+PONG\r\n', 'it answers')
+        break
+    except OSError:
+        time.sleep(0.1)
+before = counters()
+for _ in range(50):
+    talk(port, b'PING\r\n')
+after = counters()
+grown = {k: after[k] - before.get(k, 0) for k in after}
+check(grown['syscalls_total', 'write'] >= 50 and any(k[1] in ('accept', 'accept4') and grown[k] >= 50 for k in grown if k[0] == 'syscalls_total'),
+      'system calls are counted by name', grown)
+check(all(v >= 0 for k, v in grown.items() if k[0].endswith('_total')), 'no counter goes back', {k: v for k, v in grown.items() if v < 0})
+check(grown['network_receive_packets_total', 'eth0'] >= 100 and after['tcp_connections', 'listen'] >= 1, 'packets and connections', grown)
+uses = sum(v for k, v in after.items() if k[0] == 'memory_bytes')
+check(0.9 < uses / after['memory_total_bytes',] <= 1.01, 'memory by use adds up', uses)
+
+server = subprocess.Popen([DRUPE, 'stats', '--prometheus', f'127.0.0.1:{web}'], env=ENV)
+text = b''
+end = time.monotonic() + 10
+while not text and time.monotonic() < end:
+    try:
+        text = urllib.request.urlopen(f'http://127.0.0.1:{web}/metrics', timeout=10).read()
+    except OSError:
+        time.sleep(0.1)
+server.terminate()
+server.wait(5)
+check(b'drupe_up{name="r"} 1\n' in text and b'drupe_syscalls_total{name="r",call="write"}' in text, 'served to Prometheus', text[:500])
+r = subprocess.run(['promtool', 'check', 'metrics'], input=text, capture_output=True)
+check(r.returncode == 0 and r.stdout + r.stderr == b'', 'promtool finds nothing to say', r.stdout + r.stderr)
+
+for _ in range(300):
+    drupe('stats', '--format', 'json', 'r')
+later = counters()
+grown = later['memory_bytes', 'kernel'] + later['memory_bytes', 'slab'] - after['memory_bytes', 'kernel'] - after['memory_bytes', 'slab']
+check(grown < 256 << 10, '300 clients leave nothing in the kernel', grown)
+check('Ready to accept connections' in drupe('logs', 'r')[1], 'logs')
+same(drupe('stop', 'r')[:2], (0, 'r\n'), 'stop')
+same(drupe('wait', 'r')[1], '0\n', 'redis ended by itself')
+same(drupe('rm', 'r')[0], 0, 'rm')
+done()
