@@ -101,11 +101,24 @@ static int add_locale(struct tree *t, struct error *err)
     return 0;
 }
 
+/* What libtinfo knows terminals by: without it even `top -b` ends at once, and a shell edits as on a teletype. */
+static int add_terminfo(struct tree *t, struct error *err)
+{
+    static const char dir[] = "/lib/terminfo";
+    struct stat st;
+    if (stat(dir, &st) == 0)
+        return tree_add_host_dir(t, dir, "terminals", false, err);
+    inputs_note(t->inputs, dir, INPUT_ABSENT, NULL);
+    return 0;
+}
+
 int base_add(struct tree *t, struct libs *l, bool gconv, struct error *err)
 {
     if (l->wants_nss)
         add_nss(t, l);
     if (l->wants_locale && l->glibc && add_locale(t, err) < 0)
+        return -1;
+    if ((map_get(&l->by_name, "libtinfo.so.6") || map_get(&l->by_name, "libncursesw.so.6")) && add_terminfo(t, err) < 0)
         return -1;
     if (gconv) {
         struct stat st;
