@@ -56,8 +56,12 @@ with tempfile.TemporaryDirectory() as tmp:
         page_comes('a page')
         status, out = host_command('wrk', '-t1', '-c16', '-d3s', url)
         check('Requests/sec' in out and 'Socket errors' not in out and 'Non-2xx' not in out, 'wrk without errors', out)
+        load = subprocess.Popen(['wrk', '-t1', '-c8', '-d4s', '-H', 'Connection: close', url], stdout=subprocess.PIPE, text=True)
+        time.sleep(1)
         tell('kill -HUP $(</tmp/nginx.pid)')
         check(says('start worker process ', 4), 'SIGHUP: two new workers')
+        out = load.communicate(timeout=30)[0]
+        check('Requests/sec' in out and 'Socket errors' not in out and 'Non-2xx' not in out, 'and no request lost by it', out)
         check(says(' exited with code 0', 2), 'and the old ones end')
         page_comes('a page from the new ones')
         tell('kill -USR1 $(</tmp/nginx.pid)')
