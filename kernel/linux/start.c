@@ -39,6 +39,7 @@ void linux_init(void)
     inotify_glue_init();
     sysv_ipc_init();
     mqueue_init();
+    futex_glue_init();
     proc_pid_init();
     socket_glue_init();
 }

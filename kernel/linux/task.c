@@ -313,16 +313,14 @@ void task_put(struct task *t)
 /* --- robust futexes (get_robust_list(2), Documentation/robust-futex-ABI) --------- */
 
 #define ROBUST_LIMIT 2048
-#define FUTEX_WAITERS 0x80000000u
-#define FUTEX_OWNER_DIED 0x40000000u
-#define FUTEX_TID_MASK 0x3fffffffu
 
-static void robust_death(struct task *t, uaddr_t addr, bool pending)
+/* With priority inheritance (pi), futex_pi_exit() wakes. */
+static void robust_death(struct task *t, uaddr_t addr, bool pending, bool pi)
 {
     u32 v, found;
     if (!IS_ALIGNED(addr, 4) || get_user_u32(addr, &v) < 0)
         return;
-    if (pending && v == 0) {
+    if (pending && v == 0 && !pi) {
         futex_wake(addr, 1, FUTEX_BITSET_ALL, true);
         return;
     }
@@ -331,7 +329,7 @@ static void robust_death(struct task *t, uaddr_t addr, bool pending)
         if (cas_user_u32(addr, v, n, &found) < 0)
             return;
         if (found == v) {
-            if (v & FUTEX_WAITERS) {
+            if ((v & FUTEX_WAITERS) && !pi) {
                 futex_wake(addr, 1, FUTEX_BITSET_ALL, true);
                 futex_wake(addr, 1, FUTEX_BITSET_ALL, false);
             }
@@ -344,21 +342,23 @@ static void robust_death(struct task *t, uaddr_t addr, bool pending)
 static void robust_list_exit(struct task *t)
 {
     u64 head = t->robust_list, entry, offset, pending;
+    bool pending_pi;
     if (head == 0 || get_user_u64(head, &entry) < 0 || get_user_u64(head + 8, &offset) < 0 ||
         get_user_u64(head + 16, &pending) < 0)
         return;
+    pending_pi = pending & 1;
     pending &= ~1ULL;
     for (unsigned i = 0; i < ROBUST_LIMIT && entry != head; i++) {
         u64 next;
         bool bad = get_user_u64(entry & ~1ULL, &next) < 0;
         if ((entry & ~1ULL) != pending)
-            robust_death(t, (entry & ~1ULL) + offset, false);
+            robust_death(t, (entry & ~1ULL) + offset, false, entry & 1);
         if (bad)
             return;
-        entry = next & ~1ULL ? next : head;
+        entry = next & ~1ULL ? next : head; /* bit 0: with priority inheritance */
     }
     if (pending != 0)
-        robust_death(t, pending + offset, true);
+        robust_death(t, pending + offset, true, pending_pi);
 }
 
 /* --- usage ------------------------------------------------------------------------ */
@@ -418,6 +418,7 @@ void task_switch_as(struct task *t, struct addrspace *as)
     struct process *p = t->proc;
     struct addrspace *old = t->thread->as;
     robust_list_exit(t);
+    futex_pi_exit(as == NULL);
     if (t->clear_child_tid != 0 && old != NULL && ref_count(&old->refs) > 1 && put_user_u32(t->clear_child_tid, 0) == 0)
         futex_wake(t->clear_child_tid, 1, FUTEX_BITSET_ALL, true);
     t->clear_child_tid = t->robust_list = 0;

@@ -398,6 +398,7 @@ void sysctl_add(const char *name, u32 *value); /* a number in /proc/sys, read an
 void inotify_glue_init(void);
 void sysv_ipc_init(void);
 void mqueue_init(void);
+void futex_glue_init(void);
 void sem_process_exit(struct process *p); /* sysv_sem.c: SEM_UNDO */
 void socket_glue_init(void);
 void proc_pid_init(void);

@@ -10,32 +10,11 @@
  *   X2  The waker sets `woken` as its last access to the waiter, whose stack frame
  *       may vanish from then on; it holds a reference to the thread.
  */
-#include "kern/futex.h"
+#include "futex_impl.h"
 
 #include "kern/addrspace.h"
-#include "kern/thread.h"
-#include "kern/uaccess.h"
 
 #define BUCKETS 64u /* power of two */
-
-struct futex_key {
-    const void *object; /* struct addrspace, or what a shared area maps */
-    u64 offset;
-};
-
-struct bucket {
-    struct spinlock lock;
-    struct list waiters; /* struct futex_waiter, first come first */
-};
-
-struct futex_waiter {
-    struct list node;      /* bucket's lock */
-    struct futex_key key;  /* bucket's lock */
-    struct bucket *bucket; /* both buckets' locks; read without, then checked */
-    struct thread *thread;
-    u32 bitset;
-    bool woken; /* atomic */
-};
 
 static struct bucket buckets[BUCKETS];
 
@@ -47,21 +26,15 @@ void futex_init(void)
     }
 }
 
-static struct bucket *bucket_of(const struct futex_key *key)
+struct bucket *futex_bucket(const struct futex_key *key)
 {
     u64 h = ((u64)(uintptr_t)key->object >> 4) + (key->offset >> 2);
     h *= 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio */
     return &buckets[h >> 58];
 }
-_Static_assert(BUCKETS == 1u << (64 - 58), "bucket_of() takes the six top bits");
+_Static_assert(BUCKETS == 1u << (64 - 58), "futex_bucket() takes the six top bits");
 
-static bool same_key(const struct futex_key *a, const struct futex_key *b)
-{
-    return a->object == b->object && a->offset == b->offset;
-}
-
-/* 0, -EINVAL, -EFAULT. Shared keys are good while the mapping stays, as on Linux. */
-static int key_of(uaddr_t addr, bool shared, struct futex_key *ret)
+int futex_key_of(uaddr_t addr, bool shared, struct futex_key *ret)
 {
     struct addrspace *as = current_thread()->as;
     if ((addr & 3) != 0)
@@ -100,8 +73,7 @@ static void unlock_two(struct bucket *a, struct bucket *b)
         spin_unlock(&b->lock);
 }
 
-/* Bucket locked. */
-static void wake_waiter(struct futex_waiter *w)
+void futex_wake_waiter(struct futex_waiter *w)
 {
     struct thread *t = thread_get(w->thread);
     list_remove(&w->node);
@@ -117,15 +89,15 @@ static unsigned wake_matching(struct bucket *b, const struct futex_key *key, uns
     for (struct list *l = b->waiters.next, *next; l != &b->waiters && n < max; l = next) {
         struct futex_waiter *w = list_entry(l, struct futex_waiter, node);
         next = l->next;
-        if (same_key(&w->key, key) && (w->bitset & bitset) != 0) {
-            wake_waiter(w);
+        if (futex_same_key(&w->key, key) && (w->bitset & bitset) != 0 && w->pi == NULL) {
+            futex_wake_waiter(w);
             n++;
         }
     }
     return n;
 }
 
-static int read_word_nofault(uaddr_t addr, u32 *ret)
+int futex_read_nofault(uaddr_t addr, u32 *ret)
 {
     uaccess_nofault_begin();
     int err = get_user_u32(addr, ret);
@@ -149,50 +121,61 @@ static struct bucket *lock_waiter(struct futex_waiter *w)
     }
 }
 
-int futex_wait(uaddr_t addr, u32 value, u32 bitset, bool shared, u64 deadline_ns)
+bool futex_unqueue(struct futex_waiter *w)
 {
-    if (bitset == 0)
-        return -EINVAL;
-    struct futex_waiter w = { .thread = current_thread(), .bitset = bitset };
+    struct bucket *b = lock_waiter(w);
+    if (b == NULL)
+        return false;
+    list_remove(&w->node);
+    spin_unlock(&b->lock);
+    return true;
+}
+
+int futex_queue(struct futex_waiter *w, uaddr_t addr, u32 value, bool shared)
+{
     for (;;) { /* until the word can be read under the lock */
         u32 found;
-        int err = key_of(addr, shared, &w.key);
+        int err = futex_key_of(addr, shared, &w->key);
         if (err != 0)
             return err;
-        w.bucket = bucket_of(&w.key);
-        spin_lock(&w.bucket->lock);
-        list_push_back(&w.bucket->waiters, &w.node);
+        w->bucket = futex_bucket(&w->key);
+        spin_lock(&w->bucket->lock);
+        list_push_back(&w->bucket->waiters, &w->node);
         atomic_fence(); /* on the list, then the word is read: pairs with futex_wake() */
-        err = read_word_nofault(addr, &found);
-        if (err == 0 && found == value)
-            break;
-        list_remove(&w.node);
-        spin_unlock(&w.bucket->lock);
+        err = futex_read_nofault(addr, &found);
+        if (err == 0 && found == value) {
+            spin_unlock(&w->bucket->lock);
+            return 0;
+        }
+        list_remove(&w->node);
+        spin_unlock(&w->bucket->lock);
         if (err == 0)
             return -EAGAIN;
         err = get_user_u32(addr, &found);
         if (err != 0)
             return err;
     }
-    thread_prepare_block(true);
-    spin_unlock(&w.bucket->lock);
+}
 
-    while (!atomic_load(&w.woken)) {
-        int ret = thread_block(deadline_ns);
-        if (atomic_load(&w.woken))
-            break;
-        if (ret != 0) {
-            struct bucket *b = lock_waiter(&w);
-            if (b == NULL)
-                break;
-            list_remove(&w.node);
-            spin_unlock(&b->lock);
-            return ret;
-        }
-        thread_prepare_block(true); /* a wake-up that was not for us */
+int futex_wait_on(struct futex_waiter *w, uaddr_t addr, u32 value, bool shared, u64 deadline_ns)
+{
+    w->thread = current_thread();
+    int err = futex_queue(w, addr, value, shared);
+    if (err != 0)
+        return err;
+    while (err == 0 && !atomic_load(&w->woken)) {
+        thread_prepare_block(true);
+        if (!atomic_load(&w->woken))
+            err = thread_block(deadline_ns);
     }
     thread_cancel_block();
-    return 0;
+    return err != 0 && !futex_unqueue(w) ? 0 : err;
+}
+
+int futex_wait(uaddr_t addr, u32 value, u32 bitset, bool shared, u64 deadline_ns)
+{
+    struct futex_waiter w = {.bitset = bitset};
+    return bitset != 0 ? futex_wait_on(&w, addr, value, shared, deadline_ns) : -EINVAL;
 }
 
 int futex_wake(uaddr_t addr, unsigned max, u32 bitset, bool shared)
@@ -200,10 +183,10 @@ int futex_wake(uaddr_t addr, unsigned max, u32 bitset, bool shared)
     struct futex_key key;
     if (bitset == 0)
         return -EINVAL;
-    int err = key_of(addr, shared, &key);
+    int err = futex_key_of(addr, shared, &key);
     if (err != 0)
         return err;
-    struct bucket *b = bucket_of(&key);
+    struct bucket *b = futex_bucket(&key);
     atomic_fence(); /* the program's store to the word, then this look; the waiter does it the other way round */
     if (list_empty(&b->waiters))
         return 0;
@@ -220,21 +203,21 @@ int futex_requeue(uaddr_t from, uaddr_t to, unsigned max_wake, unsigned max_requ
         return -EINVAL;
     for (;;) {
         u32 found = value;
-        int err = key_of(from, shared, &key1);
+        int err = futex_key_of(from, shared, &key1);
         if (err == 0)
-            err = key_of(to, shared, &key2);
+            err = futex_key_of(to, shared, &key2);
         if (err != 0)
             return err;
-        struct bucket *b1 = bucket_of(&key1), *b2 = bucket_of(&key2);
+        struct bucket *b1 = futex_bucket(&key1), *b2 = futex_bucket(&key2);
         lock_two(b1, b2);
-        err = compare ? read_word_nofault(from, &found) : 0;
+        err = compare ? futex_read_nofault(from, &found) : 0;
         if (err == 0 && found == value) {
             unsigned woken = wake_matching(b1, &key1, max_wake, FUTEX_BITSET_ALL), moved = 0;
-            bool same = same_key(&key1, &key2);
+            bool same = futex_same_key(&key1, &key2);
             for (struct list *l = b1->waiters.next, *next; l != &b1->waiters && moved < max_requeue; l = next) {
                 struct futex_waiter *w = list_entry(l, struct futex_waiter, node);
                 next = l->next;
-                if (!same_key(&w->key, &key1))
+                if (!futex_same_key(&w->key, &key1) || w->pi != NULL)
                     continue;
                 moved++;
                 if (same)
@@ -306,8 +289,7 @@ static int change_word_nofault(uaddr_t addr, u32 encoded, u32 *ret_old)
     return err;
 }
 
-/* Make the word present and writable: a write that changes nothing. */
-static int fault_in_for_write(uaddr_t addr)
+int futex_fault_in(uaddr_t addr)
 {
     u32 v, seen;
     int err = get_user_u32(addr, &v);
@@ -321,12 +303,12 @@ int futex_wake_op(uaddr_t addr1, uaddr_t addr2, unsigned max1, unsigned max2, u3
     if (hit < 0)
         return hit;
     for (;;) {
-        int err = key_of(addr1, shared, &key1);
+        int err = futex_key_of(addr1, shared, &key1);
         if (err == 0)
-            err = key_of(addr2, shared, &key2);
+            err = futex_key_of(addr2, shared, &key2);
         if (err != 0)
             return err;
-        struct bucket *b1 = bucket_of(&key1), *b2 = bucket_of(&key2);
+        struct bucket *b1 = futex_bucket(&key1), *b2 = futex_bucket(&key2);
         u32 old = 0;
         lock_two(b1, b2);
         err = change_word_nofault(addr2, encoded, &old);
@@ -339,7 +321,7 @@ int futex_wake_op(uaddr_t addr1, uaddr_t addr2, unsigned max1, unsigned max2, u3
         }
         unlock_two(b1, b2);
         if (err == -EFAULT)
-            err = fault_in_for_write(addr2);
+            err = futex_fault_in(addr2);
         if (err != 0)
             return err;
     }

@@ -72,7 +72,7 @@ static void enqueue_rt(struct runqueue *rq, struct thread *t, bool ahead)
 {
     struct list *at = &rq->rt;
     list_for_each(other, &rq->rt, struct thread, rt_node) {
-        if (other->rt_prio < t->rt_prio || (ahead && other->rt_prio == t->rt_prio)) {
+        if (prio_of(other) < prio_of(t) || (ahead && prio_of(other) == prio_of(t))) {
             at = &other->rt_node;
             break;
         }
@@ -158,7 +158,7 @@ static void set_slice_for(struct percpu *cpu, const struct thread *t)
     const struct thread *cur = cpu->current;
     u64 end;
     if (is_rt(cur)) {
-        if (cur->policy != POLICY_RR || !is_rt(t) || t->rt_prio != cur->rt_prio)
+        if (cur->policy != POLICY_RR || !is_rt(t) || prio_of(t) != prio_of(cur))
             return;
         end = cur->exec_start_ns + RR_SLICE_NS;
     } else {
@@ -177,7 +177,7 @@ static void set_slice_for(struct percpu *cpu, const struct thread *t)
 static void check_preempt(struct percpu *cpu, struct thread *t)
 {
     const struct thread *cur = cpu->current;
-    bool now = cur == cpu->idle || (is_rt(t) && (!is_rt(cur) || t->rt_prio > cur->rt_prio)) ||
+    bool now = cur == cpu->idle || (is_rt(t) && (!is_rt(cur) || prio_of(t) > prio_of(cur))) ||
                (cur->policy == POLICY_IDLE && t->policy != POLICY_IDLE);
     if (now)
         resched_cpu(cpu);
@@ -357,7 +357,7 @@ static void start_slice(struct percpu *cpu, struct thread *t, u64 now)
     if (rq->nr_ready != 0 && t != cpu->idle) {
         if (!is_rt(t))
             slice = now + SLICE_NS;
-        else if (t->policy == POLICY_RR && rt_first(rq) != NULL && rt_first(rq)->rt_prio == t->rt_prio)
+        else if (t->policy == POLICY_RR && rt_first(rq) != NULL && prio_of(rt_first(rq)) == prio_of(t))
             slice = now + RR_SLICE_NS;
     }
     if (unlikely(cpu->bh_hold))
@@ -514,7 +514,7 @@ void sched_init_cpu(unsigned number)
 /* --- policies ----------------------------------------------------------------- */
 
 /* Change what orders the queue while the thread is out of it. */
-static void change(struct thread *t, u8 policy, u8 rt_prio, int nice)
+static void change(struct thread *t, u8 policy, u8 rt_prio, u8 boost, int nice)
 {
     u64 flags;
     struct runqueue *rq = thread_rq_lock(t, &flags);
@@ -526,6 +526,7 @@ static void change(struct thread *t, u8 policy, u8 rt_prio, int nice)
         dequeue(rq, t);
     t->policy = policy;
     t->rt_prio = rt_prio;
+    t->boost = boost;
     t->nice = (s8)nice;
     t->weight = weight_of(policy, nice);
     if (!is_rt(t) && t->vruntime_ns < rq->min_vruntime_ns)
@@ -546,13 +547,16 @@ int thread_set_policy(struct thread *t, u8 policy, u8 rt_prio)
         return -EINVAL;
     if (rt ? rt_prio < 1 || rt_prio > 99 : rt_prio != 0)
         return -EINVAL;
-    change(t, policy, rt_prio, t->nice);
+    change(t, policy, rt_prio, t->boost, t->nice);
+    pi_priority_changed(t);
     return 0;
 }
 
+void thread_set_boost(struct thread *t, u8 prio) { change(t, t->policy, t->rt_prio, prio, t->nice); }
+
 void thread_set_nice(struct thread *t, int nice)
 {
-    change(t, t->policy, t->rt_prio, nice < -20 ? -20 : nice > 19 ? 19 : nice);
+    change(t, t->policy, t->rt_prio, t->boost, nice < -20 ? -20 : nice > 19 ? 19 : nice);
 }
 
 int thread_set_affinity(struct thread *t, u64 mask)

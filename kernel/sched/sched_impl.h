@@ -52,7 +52,10 @@ static inline bool single_cpu(void)
     return (mask & (mask - 1)) == 0;
 }
 
-static inline bool is_rt(const struct thread *t) { return t->policy == POLICY_FIFO || t->policy == POLICY_RR; }
+static inline u8 prio_of(const struct thread *t) { return MAX(t->rt_prio, t->boost); } /* 0: fair */
+static inline bool is_rt(const struct thread *t) { return prio_of(t) != 0; }
+void thread_set_boost(struct thread *t, u8 prio);
+void pi_priority_changed(struct thread *t); /* its own: its place among waiters and what it lends */
 
 /* Lock the run queue of t->cpu; returns it. Events are disabled; *ret_flags as before. */
 struct runqueue *thread_rq_lock(struct thread *t, u64 *ret_flags);

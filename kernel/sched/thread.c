@@ -125,6 +125,7 @@ static void init_thread(struct thread *t, const char *name)
     str_copy(t->name, name, sizeof t->name);
     list_init(&t->rt_node);
     list_init(&t->all_node);
+    list_init(&t->pi_waiters);
 }
 
 void thread_set_up_idle(struct thread *t, unsigned cpu)

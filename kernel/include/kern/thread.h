@@ -66,7 +66,8 @@ struct thread {
     const char *wait_reason;      /* o: for ps and top */
     u64 calls;                    /* o, read without: system calls so far */
 
-    u8 policy, rt_prio;           /* q */
+    u8 policy, rt_prio;           /* q: its own */
+    u8 boost;                     /* q: a real-time priority lent to it (futex_pi.c), or 0 */
     s8 nice;                      /* q */
     u32 weight;                   /* q: from nice */
     u64 affinity;                 /* q: CPU mask */
@@ -79,6 +80,10 @@ struct thread {
     struct ktimer block_timer;    /* o */
     void (*fn)(void *);           /* c */
     void *arg;                    /* c */
+
+    struct pi_waiter *pi_blocked; /* futex_pi.c's lock, as the next two */
+    struct list pi_waiters;
+    bool pi_ended;
 
     struct refcount refs;
     u32 id;                       /* c: kernel-wide, unique */

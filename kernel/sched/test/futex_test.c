@@ -232,3 +232,136 @@ static void run_lock_users(void)
 
 TEST(mutex_on_one_cpu) { run_lock_users(); }
 TEST_CPUS(mutex_on_three_cpus, 3) { run_lock_users(); }
+
+/* --- priority inheritance; the number of a thread is its place in `numbered` ---------------------- */
+
+static struct thread *numbered[8];
+
+static struct thread *by_number(u32 tid) { return tid < ARRAY_SIZE(numbered) && numbered[tid] != NULL ? thread_get(numbered[tid]) : NULL; }
+
+struct pi_args {
+    uaddr_t holds, wants; /* 0 = none */
+    u32 tid;
+    u64 timeout_ns;
+    int result;
+};
+
+static void pi_user(void *arg)
+{
+    struct pi_args *a = arg;
+    thread_switch_as(&as);
+    numbered[a->tid] = current_thread();
+    if (a->holds != 0)
+        CHECK_EQ(futex_lock_pi(a->holds, a->tid, false, NEVER_NS, false), 0);
+    a->result = futex_lock_pi(a->wants, a->tid, false, a->timeout_ns != 0 ? now_ns() + a->timeout_ns : NEVER_NS, false);
+    order[order_len++] = a->tid;
+    if (a->result == 0)
+        CHECK_EQ(futex_unlock_pi(a->wants, a->tid, false), 0);
+    if (a->holds != 0)
+        CHECK_EQ(futex_unlock_pi(a->holds, a->tid, false), 0);
+    futex_pi_exit(true);
+    numbered[a->tid] = NULL;
+    thread_switch_as(NULL);
+}
+
+static struct thread *start_pi(struct pi_args *a, u8 prio)
+{
+    struct thread *t = test_thread("pi", pi_user, a);
+    CHECK_EQ(thread_set_policy(t, prio != 0 ? POLICY_FIFO : POLICY_OTHER, prio), 0);
+    thread_sleep_until(now_ns() + 5000, false);
+    return t;
+}
+
+TEST_CPUS(priority_is_lent_along_a_chain, 1)
+{
+    struct thread *self = current_thread();
+    set_up();
+    futex_find_thread = by_number;
+    numbered[1] = self;
+    CHECK_EQ(futex_lock_pi(A, 1, false, NEVER_NS, false), 0);
+    CHECK_EQ(word(A), 1);
+    struct pi_args low = {.wants = A, .tid = 2}, high = {.holds = B, .wants = A, .tid = 3}, top = {.wants = B, .tid = 4},
+                   timed = {.wants = A, .tid = 5, .timeout_ns = 20000};
+    struct thread *t[4];
+    t[0] = start_pi(&low, 0);
+    CHECK_EQ(self->boost, 0);
+    t[1] = start_pi(&high, 20);
+    CHECK_EQ(self->boost, 20);
+    CHECK_EQ(word(A), 1 | FUTEX_WAITERS);
+    t[2] = start_pi(&top, 40); /* waits for the one that waits for us */
+    CHECK_EQ(t[1]->boost, 40);
+    CHECK_EQ(self->boost, 40);
+    CHECK_EQ(futex_lock_pi(B, 1, false, NEVER_NS, false), -EDEADLK);
+    t[3] = start_pi(&timed, 50);
+    CHECK_EQ(self->boost, 50);
+    thread_sleep_until(now_ns() + 50000, false);
+    CHECK_EQ(timed.result, -ETIMEDOUT);
+    CHECK_EQ(self->boost, 40);
+    CHECK_EQ(thread_set_policy(t[2], POLICY_FIFO, 30), 0);
+    CHECK_EQ(self->boost, 30);
+    CHECK_EQ(self->policy, POLICY_OTHER);
+    CHECK_EQ(futex_unlock_pi(A, 1, false), 0);
+    CHECK_EQ(self->boost, 0);
+    for (int i = 0; i < 4; i++)
+        test_join(t[i]);
+    CHECK_EQ(order[1], 3); /* by priority: the chain's first, what waited for it, then who came first */
+    CHECK_EQ(order[2], 4);
+    CHECK_EQ(order[3], 2);
+    CHECK_EQ(word(A) & FUTEX_TID_MASK, 0);
+}
+
+TEST(owner_that_ends)
+{
+    set_up();
+    futex_find_thread = by_number;
+    numbered[1] = current_thread();
+    struct pi_args w = {.wants = A, .tid = 2};
+    CHECK_EQ(futex_lock_pi(A, 1, false, NEVER_NS, false), 0);
+    struct thread *t = start_pi(&w, 10);
+    CHECK_EQ(current_thread()->boost, 10);
+    drop_page(0);
+    futex_pi_exit(false);
+    CHECK_EQ(current_thread()->boost, 0);
+    numbered[1] = NULL;
+    test_join(t);
+    CHECK_EQ(w.result, 0);
+    CHECK_EQ(word(A), 0); /* unlocked again */
+}
+
+static void pi_lock_user(void *arg)
+{
+    u32 tid = (u32)(uintptr_t)arg;
+    thread_switch_as(&as);
+    numbered[tid] = current_thread();
+    for (int i = 0; i < 40; i++) {
+        CHECK_EQ(futex_lock_pi(A, tid, false, NEVER_NS, false), 0);
+        CHECK(!busy);
+        busy = true;
+        unsigned n = shared_count;
+        if (sim_chance(2))
+            sim_compute(20000);
+        if (sim_chance(8))
+            thread_sleep_until(now_ns() + 100, false);
+        shared_count = n + 1;
+        busy = false;
+        CHECK_EQ(futex_unlock_pi(A, tid, false), 0);
+        cond_resched();
+    }
+    futex_pi_exit(true);
+    thread_switch_as(NULL);
+}
+
+TEST_CPUS(pi_lock_on_three_cpus, 3)
+{
+    struct thread *t[5];
+    set_up();
+    futex_find_thread = by_number;
+    for (uintptr_t i = 0; i < 5; i++) {
+        t[i] = test_thread("user", pi_lock_user, (void *)(i + 1));
+        thread_set_policy(t[i], i % 2 != 0 ? POLICY_FIFO : POLICY_OTHER, i % 2 != 0 ? (u8)(10 * i) : 0);
+    }
+    for (int i = 0; i < 5; i++)
+        test_join(t[i]);
+    CHECK_EQ(shared_count, 200);
+    CHECK_EQ(word(A) & FUTEX_TID_MASK, 0);
+}
