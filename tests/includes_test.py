@@ -23,6 +23,8 @@ CASES = [  # file, include line, must be refused
     ('kernel/plat/pc/x.c', '#include <linux/seccomp.h>', True),
     ('kernel/plat/host/x.c', '#include "kern/vfs.h"', True),
     ('host/cli/x.c', '#include "abi/control.h"', False),
+    ('kernel/fs/x.c', '#include "abi/p9.h"', False),
+    ('kernel/fs/x.c', '#include "abi/control.h"', True),
 ]
 
 

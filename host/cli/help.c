@@ -55,6 +55,7 @@ void help_run(void)
           "  --ip A/LEN[,GW]     address, prefix length and gateway, with --net tap\n"
           "  --dns A[,A]...      name servers, with --net\n"
           "Image:\n"
+          "  -v SRC:DST[:ro]     a directory or file of the host, as it is, at DST\n"
           "  --add PATH[:DST]    put a file or directory of the host into the image\n"
           "  --no-package        leave out what the program's Debian package would bring\n"
           "  --gconv             put the C library's character set converters into the image\n"

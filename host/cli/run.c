@@ -84,6 +84,7 @@ struct run {
     struct qemu_options qemu;
     struct process_options process;
     struct port ports[MAX_PORTS];
+    struct volume volumes[P9_MAX_VOLUMES];
     const char *on, *machine, *ip, *dns, *entrypoint;
     bool interactive, no_patch, detach, remove;
     struct logs logs;
@@ -143,7 +144,7 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
     case OPT_LOG_OPT:
         return parse_log_option(&r->logs, optarg, err);
     case 'v':
-        return err_set(err, EXIT_DRUPE, "-v %s: volumes are not there yet; --add puts a copy into the image", optarg);
+        return volume_add(r->volumes, &r->instance.nvolumes, optarg, err);
     case 'm':
         if (parse_size(optarg, 1, &r->instance.memory_bytes) < 0 || r->instance.memory_bytes < MIN_MEMORY ||
             r->instance.memory_bytes > (u64)1 << 40)
@@ -317,6 +318,27 @@ static int apply_network(const struct run *r, struct config *c, struct error *er
     return 0;
 }
 
+/* An ordinary user's files are the program's own inside, and the other way round. */
+static void apply_volumes(const struct run *r, struct config *c)
+{
+    u32 uid, gid;
+    config_user(c, &uid, &gid);
+    for (size_t i = 0; i < r->instance.nvolumes; i++) {
+        const struct volume *v = &r->volumes[i];
+        struct strv how = {0};
+        AUTO_FREE char *port = str_format(P9_PORT "%zu", i);
+        strv_add(&how, v->read_only ? "ro" : "rw");
+        if (v->is_file)
+            strv_add(&how, "file");
+        if (geteuid() != 0) {
+            strv_addf(&how, "uid=%u:%u", (unsigned)geteuid(), uid);
+            strv_addf(&how, "gid=%u:%u", (unsigned)getegid(), gid);
+        }
+        config_add_mount(c, "9p", port, v->target, &how);
+        strv_done(&how);
+    }
+}
+
 static int apply_terminal(const struct run *r, struct config *c)
 {
     config_set_terminal(c, r->instance.terminal);
@@ -376,6 +398,7 @@ static int make_config(const struct run *r, const struct source *s, const char *
     buf_done(&group);
     if (result < 0 || apply_network(r, c, err) < 0)
         return -1;
+    apply_volumes(r, c);
     config_set_annotation(c, ANN_VERBOSE, verbose ? "1" : NULL);
     config_set_annotation(c, ANN_NO_PATCH, r->no_patch ? "1" : NULL);
     return apply_terminal(r, c);
@@ -558,11 +581,15 @@ static int start(struct run *r, const struct source *s, const char *source_name,
     struct instance *i = &r->instance;
     AUTO_FREE char *kernel = i->backend == &process_backend ? find_process_kernel(err) : find_machine_kernel(err);
     AUTO_FREE char *slirp = i->net == NET_MODE_USER ? find_part(slirp_places, ARRAY_SIZE(slirp_places)) : NULL;
+    static const char *const server_places[] = {"drupe-9p", "host/drupe-9p", "../lib/drupe/drupe-9p"};
+    AUTO_FREE char *server = i->nvolumes ? find_part(server_places, ARRAY_SIZE(server_places)) : NULL;
     AUTO_CLOSE int image = kernel ? image_open(s, &r->image, err) : -1;
     if (image < 0)
         return -1;
     if (i->net == NET_MODE_USER && !slirp)
         return err_set(err, EXIT_DRUPE, "drupe-slirp is not beside drupe; build it, or use --net tap or --net none");
+    if (i->nvolumes && !server)
+        return err_set(err, EXIT_DRUPE, "drupe-9p, which serves volumes, is not beside drupe; build it");
     struct config config = {0};
     if (make_config(r, s, source_name, image, nargs, args, &config, err) < 0) {
         config_done(&config);
@@ -572,6 +599,7 @@ static int start(struct run *r, const struct source *s, const char *source_name,
     AUTO_FREE char *kernel_args = kernel_arguments();
     i->kernel = kernel;
     i->slirp = slirp;
+    i->volume_server = server;
     i->image_fd = image;
     i->config = text;
     i->kernel_args = kernel_args;
@@ -668,6 +696,7 @@ int command_run(int argc, char **argv, struct error *err)
                     .logs = {.max_bytes = DEFAULT_LOG_BYTES, .max_files = DEFAULT_LOG_FILES, .fd = -1}, .report_fd = -1};
     int status = 0;
     r.instance.ports = r.ports;
+    r.instance.volumes = r.volumes;
     int result = parse(&r, argc, argv, err);
     if (result > 0)
         return 0;
@@ -677,6 +706,8 @@ int command_run(int argc, char **argv, struct error *err)
         split_words(&r.qemu.args, getenv("DRUPE_QEMU_ARGS"));
         result = run(&r, argc - optind, argv + optind, &status, err);
     }
+    for (size_t i = 0; i < r.instance.nvolumes; i++)
+        volume_done(&r.volumes[i]);
     strv_done(&r.qemu.args);
     strv_done(&r.program.env);
     strv_done(&r.image.add);

@@ -171,6 +171,26 @@ void config_set_user(struct config *c, u32 uid, u32 gid, const u32 *groups, size
     json_object_object_add(process(c), "user", user);
 }
 
+void config_user(const struct config *c, u32 *ret_uid, u32 *ret_gid)
+{
+    json *user = child(process(c), "user", json_type_object), *n = NULL;
+    *ret_uid = json_object_object_get_ex(user, "uid", &n) ? (u32)json_object_get_int64(n) : 0;
+    *ret_gid = json_object_object_get_ex(user, "gid", &n) ? (u32)json_object_get_int64(n) : 0;
+}
+
+void config_add_mount(struct config *c, const char *type, const char *source, const char *destination,
+                      const struct strv *options)
+{
+    json *m = json_object_new_object(), *list = json_object_new_array();
+    json_object_object_add(m, "destination", json_object_new_string(destination));
+    json_object_object_add(m, "type", json_object_new_string(type));
+    json_object_object_add(m, "source", json_object_new_string(source));
+    for (size_t i = 0; i < options->count; i++)
+        json_object_array_add(list, json_object_new_string(options->items[i]));
+    json_object_object_add(m, "options", list);
+    json_object_array_add(child(c->root, "mounts", json_type_array), m);
+}
+
 void config_set_hostname(struct config *c, const char *name)
 {
     json_object_object_add(c->root, "hostname", json_object_new_string(name));

@@ -31,6 +31,11 @@ void config_set_env(struct config *c, const char *assignment);
 const char *config_env(const struct config *c, const char *name); /* NULL when unset */
 void config_set_cwd(struct config *c, const char *cwd);
 void config_set_user(struct config *c, u32 uid, u32 gid, const u32 *groups, size_t count);
+/* process.user's numbers; 0 when they are not there. */
+void config_user(const struct config *c, u32 *ret_uid, u32 *ret_gid);
+/* One more mount; options are copied. */
+void config_add_mount(struct config *c, const char *type, const char *source, const char *destination,
+                      const struct strv *options);
 void config_set_hostname(struct config *c, const char *name);
 void config_set_terminal(struct config *c, bool terminal);
 void config_set_annotation(struct config *c, const char *key, const char *value); /* NULL removes */

@@ -49,6 +49,10 @@ static void add_ports(struct setup *s, const struct instance *i, const struct in
     for (unsigned k = 0; k < ARRAY_SIZE(streams); k++)
         if (e->ports[k] >= 0)
             add(s, HOST_PORT, i->terminal ? PORT_TTY : streams[k], e->ports[k]);
+    for (size_t k = 0; k < i->nvolumes; k++) {
+        AUTO_FREE char *name = str_format(P9_PORT "%zu", k);
+        add(s, HOST_PORT, name, e->volumes[k]);
+    }
 }
 
 /* A locally administered address of its own for each instance. */

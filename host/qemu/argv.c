@@ -38,7 +38,9 @@ static void add_port(struct strv *v, const char *id, int fd, const char *name, u
 
 static void add_serial(const struct instance *m, struct strv *v)
 {
-    add_device(m, v, "virtio-serial-device", "virtio-serial-pci", m->terminal ? "max_ports=3" : "max_ports=5");
+    unsigned first = m->terminal ? 3 : 5;
+    AUTO_FREE char *ports = str_format("max_ports=%u", first + (unsigned)m->nvolumes);
+    add_device(m, v, "virtio-serial-device", "virtio-serial-pci", ports);
     add_port(v, "control", QFD_CONTROL, PORT_CONTROL, 1);
     if (m->terminal) {
         add_port(v, "tty", QFD_STDIN, PORT_TTY, 2);
@@ -46,6 +48,10 @@ static void add_serial(const struct instance *m, struct strv *v)
         add_port(v, "in", QFD_STDIN, PORT_STDIN, 2);
         add_port(v, "out", QFD_STDOUT, PORT_STDOUT, 3);
         add_port(v, "err", QFD_STDERR, PORT_STDERR, 4);
+    }
+    for (unsigned k = 0; k < m->nvolumes; k++) {
+        AUTO_FREE char *id = str_format("volume%u", k), *name = str_format(P9_PORT "%u", k);
+        add_port(v, id, QFD_VOLUMES + (int)k, name, first + k);
     }
 }
 

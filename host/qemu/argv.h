@@ -15,6 +15,7 @@ enum {
     QFD_STDOUT,
     QFD_STDERR,
     QFD_FRAMES,
+    QFD_VOLUMES, /* and the following */
 };
 
 void qemu_argv(const struct instance *m, struct strv *ret);

@@ -27,8 +27,10 @@ static pid_t qemu_start(const struct instance *i, const struct instance_ends *e,
     const struct child_fd all[] = {{i->image_fd, QFD_IMAGE}, {config, QFD_CONFIG}, {e->console, QFD_CONSOLE},
                                    {e->control, QFD_CONTROL}, {e->ports[0], QFD_STDIN}, {e->ports[1], QFD_STDOUT},
                                    {e->ports[2], QFD_STDERR}, {e->frames, QFD_FRAMES}, {e->messages, 1}, {e->messages, 2}};
-    struct child_fd fds[ARRAY_SIZE(all)];
+    struct child_fd fds[ARRAY_SIZE(all) + P9_MAX_VOLUMES];
     size_t n = 0;
+    for (size_t k = 0; k < i->nvolumes; k++)
+        fds[n++] = (struct child_fd){e->volumes[k], QFD_VOLUMES + (int)k};
     for (size_t k = 0; k < ARRAY_SIZE(all); k++)
         if (all[k].from >= 0)
             fds[n++] = all[k];

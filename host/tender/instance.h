@@ -8,7 +8,8 @@
  *
  *   drupe ── control, stdin, stdout, stderr (or control, tty) ───────────────────┐
  *         ── console (kept, printed when the instance dies) ─────────────────────┤ instance
- *         ── frames ─ drupe-slirp, started at the first frame ───────────────────┘
+ *         ── frames ─ drupe-slirp, started at the first frame ───────────────────┤
+ *             drupe-9p for each volume ──────────────────────────────────────────┘
  *
  * What the instance is, a machine in QEMU (host/qemu) or a sandboxed process
  * (host/process), is the backend's affair: it starts one process that holds the other
@@ -19,6 +20,7 @@
 
 #include <sys/types.h>
 
+#include "host/9p/volume.h"
 #include "host/lib/error.h"
 #include "host/lib/util.h"
 #include "host/net/ports.h"
@@ -32,6 +34,7 @@ struct instance_ends {
     int control;         /* PORT_CONTROL */
     int ports[3];        /* PORT_STDIN, PORT_STDOUT, PORT_STDERR; or PORT_TTY alone */
     int frames;          /* Ethernet frames behind their length (NET_MODE_USER) */
+    int volumes[P9_MAX_VOLUMES]; /* ports P9_PORT 0, 1, ...: 9P (abi/p9.h) */
 };
 
 struct instance;
@@ -62,6 +65,9 @@ struct instance {
     const char *tap;         /* interface of NET_MODE_TAP */
     struct port *ports;
     size_t nports;
+    const char *volume_server; /* path of drupe-9p */
+    struct volume *volumes;
+    size_t nvolumes;
     bool terminal;           /* -t: one port instead of three */
     bool use_stdin;          /* else it ends at once */
     u64 start_ns;            /* when the user asked for it (now_ns()) */

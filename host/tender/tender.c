@@ -54,6 +54,14 @@ static int make_ends(struct tender *t, struct instance_ends *e, struct error *er
             return -1;
     if (i->net == NET_MODE_USER && socket_pair(&t->frames_fd, &e->frames, SOCK_NONBLOCK, err) < 0)
         return -1;
+    for (size_t k = 0; k < i->nvolumes; k++) {
+        AUTO_CLOSE int server = -1;
+        if (socket_pair(&server, &e->volumes[k], SOCK_NONBLOCK, err) < 0)
+            return -1;
+        t->servers[k] = volume_serve(&i->volumes[k], i->volume_server, server, err);
+        if (t->servers[k] < 0)
+            return -1;
+    }
     int messages[2];
     if (i->backend->has_messages) {
         if (pipe2(messages, O_CLOEXEC) < 0)
@@ -72,13 +80,17 @@ static void set_deadline(struct tender *t, enum waiting what, u64 patience_ns)
 
 static int start(struct tender *t, struct error *err)
 {
-    struct instance_ends e = {-1, -1, -1, {-1, -1, -1}, -1};
+    struct instance_ends e = {-1, -1, -1, {-1, -1, -1}, -1, {0}};
+    memset(e.volumes, -1, sizeof(e.volumes));
     if (make_ends(t, &e, err) == 0)
         t->pid = t->i->backend->start(t->i, &e, err);
     const int theirs[] = {e.console, e.messages, e.control, e.ports[0], e.ports[1], e.ports[2], e.frames};
     for (size_t k = 0; k < ARRAY_SIZE(theirs); k++)
         if (theirs[k] >= 0)
             close(theirs[k]);
+    for (size_t k = 0; k < ARRAY_SIZE(e.volumes); k++)
+        if (e.volumes[k] >= 0)
+            close(e.volumes[k]);
     if (t->pid < 0)
         return -1;
     if (t->i->backend->boot_patience_ns)
@@ -300,6 +312,18 @@ void tender_stop(struct tender *t, u64 patience_ns)
         set_deadline(t, WAITING_FOR_STOP, patience_ns);
 }
 
+/* What it was serving answers EIO from now on. */
+static void server_ended(struct tender *t, pid_t pid)
+{
+    for (size_t k = 0; k < t->i->nvolumes; k++) {
+        if (t->servers[k] != pid)
+            continue;
+        t->servers[k] = -1;
+        if (!t->gone && !t->ended)
+            warn("the server of volume %s ended; the program gets errors from it now", t->i->volumes[k].source);
+    }
+}
+
 static void reap(struct tender *t)
 {
     int status;
@@ -317,6 +341,8 @@ static void reap(struct tender *t)
             if (!t->gone && !t->ended && (WIFSIGNALED(status) || WEXITSTATUS(status)))
                 warn("user networking ended (%s %d); the instance has no network any more",
                      WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        } else {
+            server_ended(t, pid);
         }
     }
 }
@@ -552,6 +578,12 @@ static void finish(struct tender *t)
     if (t->slirp > 0) { /* it ends by itself with the frames, at once */
         kill(t->slirp, SIGTERM);
         waitpid(t->slirp, NULL, 0);
+    }
+    for (size_t k = 0; k < t->i->nvolumes; k++) {
+        if (t->servers[k] > 0) {
+            kill(t->servers[k], SIGTERM);
+            waitpid(t->servers[k], NULL, 0);
+        }
     }
     if (t->in) {
         stream_done(t->out);

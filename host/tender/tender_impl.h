@@ -15,7 +15,7 @@ enum waiting { WAITING_FOR_NOTHING, WAITING_FOR_HELLO, WAITING_FOR_STOP, WAITING
 
 struct tender {
     const struct instance *i;
-    pid_t pid, slirp;
+    pid_t pid, slirp, servers[P9_MAX_VOLUMES];
     int wait_status;
     bool gone, killed, stuck; /* the process has ended; we did it; it never came up */
     int control_fd, console_fd, messages_fd, frames_fd; /* our ends; -1 when closed */

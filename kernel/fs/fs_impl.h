@@ -153,7 +153,7 @@ void tty_devices_init(void); /* console.c */
 void pty_init(void);
 int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *a); /* i->lock not held */
 int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *a); /* the same, told */
-extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type, devpts_type;
+extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type, devpts_type, p9_type;
 void procfs_init(void);
 /* Find by path below the root without any credentials' limits (init's own use). */
 int fs_mkdir_path(const char *path, u32 mode);

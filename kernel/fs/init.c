@@ -19,4 +19,5 @@ void vfs_init(void)
     fs_register(&devfs_type);
     fs_register(&procfs_type);
     fs_register(&devpts_type);
+    fs_register(&p9_type);
 }

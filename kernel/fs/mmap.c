@@ -4,7 +4,15 @@
 #include "kern/addrspace.h"
 
 static void vma_open(struct vma *vma) { file_get(vma->object); }
-static void vma_close(struct vma *vma) { file_put(vma->object); }
+
+/* What a shared area has changed is with whoever stores it when the area goes. */
+static void vma_close(struct vma *vma)
+{
+    struct file *f = vma->object;
+    if ((vma->flags & VMA_SHARED) != 0)
+        mapping_sync(f->inode->data);
+    file_put(f);
+}
 
 static void vma_describe(struct vma *vma, char *ret_name, size_t size, u64 *ret_dev, u64 *ret_ino)
 {

@@ -177,7 +177,7 @@ static int mount_new(const char *type, const char *source, const struct path *at
     int err = super_mount(type, source, flags, data, &sb);
     if (err != 0)
         return err;
-    if (!S_ISDIR(at->dentry->inode->mode)) {
+    if (S_ISDIR(at->dentry->inode->mode) != S_ISDIR(sb->root->inode->mode)) {
         super_put(sb);
         return -ENOTDIR;
     }

@@ -172,6 +172,14 @@ static int open_last(struct walk *w, u32 flags, u32 mode, struct path *ret, bool
     } else if (err == 0 && (flags & O_EXCL) != 0) {
         err = -EEXIST;
     }
+    if (err == -EEXIST && (flags & O_EXCL) == 0) { /* made behind the name cache: look again */
+        dentry_unhash(d);
+        dentry_put(d);
+        d = NULL;
+        err = child_lookup(w->pin.dentry, w->last, w->last_len, w->last_hash, &d);
+        if (err == 0 && d->inode == NULL)
+            err = -ENOENT;
+    }
     mutex_unlock(&dir->lock);
     if (err == 0 && S_ISLNK(d->inode->mode) && !*ret_created) {
         err = (flags & O_NOFOLLOW) != 0 ? -ELOOP : walk_through(w, d);

@@ -305,12 +305,24 @@ static bool read_mount_options(struct reader *r, enum json_token t)
     static const char what[] = "mounts[].options must be an array of strings";
     if (t != JSON_ARRAY)
         return fail(r, what);
+    char *options = r->arena;
     while ((t = json_next(&r->json)) != JSON_ARRAY_END) {
-        if (t != JSON_STRING)
-            return fail(r, what);
-        if (json_is(&r->json, "ro"))
+        char *one = keep_string(r, t, what);
+        if (one == NULL)
+            return false;
+        if (strcmp(one, "ro") == 0)
             r->mount.read_only = true;
+        if (strcmp(one, "file") == 0)
+            r->mount.file = true;
+        if (strchr(one, '=') != NULL) {
+            r->mount.options = options; /* what is kept so far, joined by commas */
+            r->arena[-1] = ',';
+        } else {
+            r->arena = one;
+        }
     }
+    if (r->mount.options != NULL)
+        r->arena[-1] = '\0';
     return true;
 }
 

@@ -11,7 +11,9 @@
 
 struct mount_spec {
     const char *destination, *type, *source;
+    const char *options; /* those of the file system ("uid=1000:0,..."), or NULL */
     bool read_only;
+    bool file;           /* a file is mounted, on a file */
 };
 
 struct boot_config {

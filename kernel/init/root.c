@@ -143,6 +143,29 @@ static void mount_at(const char *type, const char *source, const char *target, u
         klog(LOG_WARN, "cannot mount %s on %s: error %d", type, target, -err);
 }
 
+/* An empty file with the directories that lead to it. */
+static int make_file(const char *path)
+{
+    char dir[PATH_MAX];
+    if (str_copy(dir, path, sizeof(dir)) >= sizeof(dir))
+        return -ENAMETOOLONG;
+    char *slash = strrchr(dir, '/');
+    *slash = '\0';
+    int err = slash != dir ? make_dirs(dir, 0755) : 0;
+    return err != 0 ? err : write_file(path, "", 0);
+}
+
+/* A directory or a file of the host. A program that was promised one shall not run without it. */
+static void mount_volume(const struct mount_spec *m)
+{
+    u64 flags = MS_NODEV | (m->read_only ? MS_RDONLY : 0);
+    int err = exists(m->destination) ? 0 : m->file ? make_file(m->destination) : make_dirs(m->destination, 0755);
+    if (err == 0)
+        err = vfs_mount(root_lookup(), m->type, m->source, m->destination, flags, m->options);
+    if (err != 0)
+        boot_fail("cannot mount the volume on %s: error %d", m->destination, -err);
+}
+
 /* From config.json. What is always there already is passed over, as are kinds that only
  * make sense where kernels are shared. */
 static void mount_one(const struct mount_spec *m)
@@ -153,6 +176,10 @@ static void mount_one(const struct mount_spec *m)
             return;
     if (strcmp(m->type, "tmpfs") == 0 || strcmp(m->type, "proc") == 0) {
         mount_at(m->type, m->source, m->destination, m->read_only ? MS_RDONLY : 0, NULL);
+        return;
+    }
+    if (strcmp(m->type, "9p") == 0) {
+        mount_volume(m);
         return;
     }
     char text[200];

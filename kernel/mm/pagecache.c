@@ -448,6 +448,41 @@ s64 mapping_write(struct mapping *m, u64 off, struct uio *u)
     return done;
 }
 
+/* The page at index, once it is valid; NULL = there is none. */
+static struct page *peek_waiting(struct mapping *m, u64 index)
+{
+    for (;;) {
+        spin_lock(&m->lock);
+        struct page *p = tree_lookup(m, index);
+        if (p != NULL)
+            page_get(p);
+        spin_unlock(&m->lock);
+        if (p == NULL || (atomic_load(&p->flags) & PG_UPTODATE))
+            return p;
+        page_wait_unlocked(p);
+        page_put(p);
+    }
+}
+
+void mapping_update(struct mapping *m, u64 off, const void *data, u64 len)
+{
+    u64 end = off + len;
+    for (const u8 *from = data; off < end && atomic_load(&m->page_count) != 0;) {
+        u64 in_page = off & (PAGE_SIZE - 1), n = MIN(PAGE_SIZE - in_page, end - off);
+        struct page *p = peek_waiting(m, off >> PAGE_SHIFT);
+        if (p != NULL) {
+            memcpy((u8 *)page_virt(p) + in_page, from, n);
+            page_put(p);
+        }
+        off += n;
+        from += n;
+    }
+    spin_lock(&m->lock);
+    if (end > m->size_bytes)
+        atomic_store(&m->size_bytes, end);
+    spin_unlock(&m->lock);
+}
+
 void pagecache_init(void)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(page_wq); i++)

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a guest test on the host's Linux and inside Drupe; the lines must be the same.
 
-    run.py DRUPE PROGRAM [--on qemu|host] [--machine TYPE] [-m SIZE]
+    run.py DRUPE PROGRAM [--on qemu|host] [--machine TYPE] [-m SIZE] [--volume]
 
-Prints TAP: one line for each line of the program's output.
+With --volume, /tmp inside is a directory of the host's own /tmp. Prints TAP: one line for each line of the program's output.
 """
 import argparse
 import difflib
 import subprocess
 import sys
+import tempfile
 
 TIMEOUT_S = 120
 
@@ -29,10 +30,13 @@ def main():
     p.add_argument('--on', default='qemu')
     p.add_argument('--machine')
     p.add_argument('-m', dest='memory', default='256M')
+    p.add_argument('--volume', action='store_true')
     a = p.parse_args()
     want, want_status, _ = run([a.program])
     machine = ['--machine', a.machine] if a.machine else []
-    got, status, err = run([a.drupe, 'run', '--on', a.on, *machine, '-m', a.memory, a.program])
+    with tempfile.TemporaryDirectory() as directory:
+        volume = ['-v', directory + ':/tmp'] if a.volume else []
+        got, status, err = run([a.drupe, 'run', '--on', a.on, *machine, *volume, '-m', a.memory, a.program])
     n = failed = 0
     section = ''
 

@@ -70,6 +70,10 @@ void mapping_truncate(struct mapping *m, u64 new_size);
 void mapping_punch(struct mapping *m, u64 start, u64 end);
 int mapping_sync(struct mapping *m);
 
+/* The device holds these bytes by now: the pages that are there take them, and the size grows to their end. For
+ * file systems that write through; the caller holds the inode's lock. */
+void mapping_update(struct mapping *m, u64 off, const void *data, u64 len);
+
 /* Generic read and write through the cache. Return bytes moved (short at the end
  * of the object) or -errno. The write extends size_bytes; the caller holds the inode's lock. */
 s64 mapping_read(struct mapping *m, u64 off, struct uio *u);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server of one volume: 9P2000.L in the dialect of abi/p9.h. The client is hostile.
+ *
+ * A fid is a descriptor, opened by O_PATH until Tlopen; so it stays with its file whatever becomes of names, and a
+ * walk is openat(fid, NAME, O_PATH | O_NOFOLLOW) with a NAME without slash that is not "..": no symbolic link is
+ * followed, and nothing leads up. What needs a path is asked of the working directory, /proc/self/fd, where a
+ * fid's number names its file and nothing else.
+ *
+ * Only regular files and directories are ever opened; device nodes are not made; of extended attributes there are those
+ * of "user." alone.
+ *
+ *   server.c   messages in, replies out      names.c   what changes directories
+ *   fid.c      fids, qids                    data.c    reading, writing, attributes
+ */
+#ifndef HOST_9P_SERVER_H
+#define HOST_9P_SERVER_H
+
+#include <sys/stat.h>
+
+#include "abi/p9.h"
+#include "host/9p/wire.h"
+
+#define SERVER_MAX_FIDS (1u << 20)
+#define SERVER_MAX_DEVICES 64
+#define SERVER_XATTR_MAX 65536u
+
+struct fid {
+    int fd;        /* O_PATH, or opened */
+    bool opened;
+    u32 mode;      /* kind of file: S_IFMT */
+    /* A fid made by Txattrwalk or Txattrcreate has a value instead of a file. */
+    u8 *value;     /* NULL = it is a file */
+    u32 size, filled;
+    bool setting;  /* Tclunk sets it */
+    int set_flags;
+    char name[256];
+};
+
+struct server {
+    int root;          /* descriptor of the directory or file, O_PATH */
+    bool read_only;
+    u32 msize;         /* 0 before Tversion */
+    struct fid **fids; /* by number */
+    u32 capacity;
+    u64 devices[SERVER_MAX_DEVICES]; /* st_dev of what lies below, in the order of their first use */
+    unsigned ndevices;
+};
+
+struct stat;
+
+/* Handle one whole message, of which the size field was checked. The reply goes to *out, which has room for P9_MSIZE bytes. */
+void server_message(struct server *s, const u8 *message, u32 size, struct p9_out *out);
+void server_done(struct server *s);
+
+/* Handlers: 0 or errno. */
+struct fid *fid_get(struct server *s, u32 number); /* NULL = there is none */
+int fid_make(struct server *s, u32 number, int fd, u32 mode, struct fid **ret); /* takes fd over, also on failure */
+void fid_drop(struct server *s, u32 number);
+/* The file's name in the working directory. */
+struct fid_path {
+    char text[16];
+};
+struct fid_path fid_path(const struct fid *f);
+int put_qid(struct server *s, const struct stat *st, struct p9_out *out);
+/* A file's name inside a directory: EINVAL, EACCES (".."), ENAMETOOLONG. */
+int get_name(struct p9_in *in, char name[256]);
+/* The fid that a request begins with: EBADF; and of a file. */
+int get_fid(struct server *s, struct p9_in *in, struct fid **ret);
+
+typedef int server_fn(struct server *s, struct p9_in *in, struct p9_out *out);
+server_fn do_walk, do_clunk, do_attach;                                               /* fid.c */
+server_fn do_lcreate, do_symlink, do_mknod, do_mkdir, do_link, do_rename, do_unlinkat, do_tmpfile; /* names.c */
+server_fn do_lopen, do_read, do_write, do_readdir, do_fsync, do_statfs, do_getattr, do_setattr, do_readlink, do_xattrwalk,
+    do_xattrcreate, do_allocate;                                                                   /* data.c */
+int xattr_set(const struct fid *f); /* at Tclunk */
+
+#endif

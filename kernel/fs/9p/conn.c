@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests and replies of one connection: see p9_impl.h.
+ *
+ * A request takes a tag, is sent, and waits on its tag's queue. The reader, a thread, takes replies off the stream and puts
+ * them into the requests whose tags they bear. A reply that breaks a rule ends the connection: every request that
+ * waits and every later one gets -EIO. A clunk waits for nobody; its tag is free when its reply comes.
+ *
+ * Invariants: a tag is free or has one request in flight; a slot with `req` set keeps the maker of that request waiting, so
+ * that its memory stays; the reader alone clears a slot.
+ *
+ * Locks: send_lock (sleeping; whole messages; nothing is allocated under it); lock (tags, fids, dead) is a leaf.
+ */
+#include "kern/chardev.h"
+#include "kern/thread.h"
+#include "p9_impl.h"
+
+#define SEND_BYTES 8192u /* gathered, so that what belongs together is one write */
+
+struct slot {
+    struct p9_req *req; /* NULL = a clunk, or free */
+    u8 type;
+    struct waitqueue wq;
+};
+
+struct p9_conn {
+    struct p9_stream stream;
+    struct mutex send_lock;
+    u8 *send_buf;          /* send_lock */
+    u32 send_len;          /* send_lock */
+    u32 msize;
+    struct spinlock lock;
+    u64 free_tags;         /* lock */
+    unsigned nfree_tags;   /* lock */
+    struct waitqueue tag_wq;
+    struct slot slots[P9_TAGS];
+    bool dead;             /* lock; read without */
+    struct refcount refs;  /* the file system and the reader */
+    u32 next_fid;          /* lock */
+    u32 *free_fids;        /* lock */
+    u32 nfree, free_cap;   /* lock */
+};
+
+u32 p9_io_bytes(const struct p9_conn *c) { return c->msize - P9_IO_HEADER; }
+
+/* --- fields ------------------------------------------------------------------------------ */
+
+void p9_start(struct p9_req *r, u8 type)
+{
+    r->out = r->out_own;
+    r->out_cap = P9_OUT_BYTES;
+    r->in = r->in_own;
+    r->in_cap = P9_IN_BYTES;
+    r->send_data = NULL;
+    r->send_len = r->data_cap = r->data_len = 0;
+    r->takes_data = false;
+    r->data = NULL;
+    r->pages = NULL;
+    r->out[4] = type;
+    r->out_len = P9_HEADER;
+}
+
+static u8 *grow(struct p9_req *r, u32 n)
+{
+    ASSERT(n <= r->out_cap - r->out_len);
+    u8 *p = r->out + r->out_len;
+    r->out_len += n;
+    return p;
+}
+
+void p9_put8(struct p9_req *r, u8 v) { *grow(r, 1) = v; }
+void p9_put16(struct p9_req *r, u16 v) { put_u16(grow(r, 2), v); }
+void p9_put32(struct p9_req *r, u32 v) { put_u32(grow(r, 4), v); }
+void p9_put64(struct p9_req *r, u64 v) { put_u64(grow(r, 8), v); }
+void p9_put_bytes(struct p9_req *r, const char *s, u32 n)
+{
+    p9_put16(r, (u16)n);
+    memcpy(grow(r, n), s, n);
+}
+
+static const u8 *take(struct p9_req *r, u32 n)
+{
+    static const u8 zeros[8];
+    if (n > r->in_len - r->in_pos) {
+        r->in_bad = true;
+        return zeros;
+    }
+    const u8 *p = r->in + r->in_pos;
+    r->in_pos += n;
+    return p;
+}
+
+u8 p9_get8(struct p9_req *r) { return *take(r, 1); }
+u16 p9_get16(struct p9_req *r) { return get_u16(take(r, 2)); }
+u32 p9_get32(struct p9_req *r) { return get_u32(take(r, 4)); }
+u64 p9_get64(struct p9_req *r) { return get_u64(take(r, 8)); }
+int p9_ended(const struct p9_req *r) { return r->in_bad ? -EIO : 0; }
+
+/* --- tags -------------------------------------------------------------------------------- */
+
+static bool try_tags(struct p9_conn *c, unsigned n, u16 *ret)
+{
+    spin_lock(&c->lock);
+    bool enough = c->nfree_tags >= n;
+    for (unsigned k = 0; k < n && enough; k++) {
+        ret[k] = (u16)__builtin_ctzll(c->free_tags);
+        c->free_tags &= c->free_tags - 1;
+        c->nfree_tags--;
+    }
+    spin_unlock(&c->lock);
+    return enough;
+}
+
+static void free_tag(struct p9_conn *c, u16 tag)
+{
+    spin_lock(&c->lock);
+    c->free_tags |= 1ull << tag;
+    c->nfree_tags++;
+    spin_unlock(&c->lock);
+    wake_waiters(&c->tag_wq, 0);
+}
+
+static void finish(struct p9_conn *c, struct slot *s, struct p9_req *r, int err)
+{
+    s->req = NULL;
+    r->err = err;
+    atomic_store(&r->done, true); /* from here on r may be gone */
+    wake_waiters(&s->wq, 0);
+}
+
+/* --- the reader ---------------------------------------------------------------------------- */
+
+static int receive_data(struct p9_conn *c, struct p9_req *r, u32 len)
+{
+    if (r->pages == NULL)
+        return p9_stream_receive(&c->stream, r->data, len);
+    for (u32 k = 0; len > 0; k++) {
+        u32 n = MIN(len, (u32)PAGE_SIZE);
+        int err = p9_stream_receive(&c->stream, page_virt(r->pages[k]), n);
+        if (err != 0)
+            return err;
+        len -= n;
+    }
+    return 0;
+}
+
+/* The reply's rest of `size` bytes into r. */
+static int receive_reply(struct p9_conn *c, struct p9_req *r, bool is_error, u32 size)
+{
+    u32 fields = r->takes_data && !is_error ? 4 : size;
+    if (fields > size || fields > r->in_cap)
+        return -EIO;
+    r->in_len = fields;
+    r->in_pos = 0;
+    r->in_bad = false;
+    int err = p9_stream_receive(&c->stream, r->in, fields);
+    if (err != 0 || fields == size || is_error)
+        return err == 0 && r->takes_data && !is_error && get_u32(r->in) != 0 ? -EIO : err;
+    r->data_len = get_u32(r->in);
+    if (r->data_len != size - fields || r->data_len > r->data_cap)
+        return -EIO;
+    return receive_data(c, r, r->data_len);
+}
+
+/* One reply. -EIO = the host is gone, or broke the rules. */
+static int receive(struct p9_conn *c)
+{
+    u8 head[P9_HEADER];
+    int err = p9_stream_receive(&c->stream, head, sizeof(head));
+    if (err != 0)
+        return err;
+    u32 size = get_u32(head);
+    u16 tag = get_u16(head + 5);
+    if (size < P9_HEADER || size > c->msize || tag >= P9_TAGS)
+        return -EIO;
+    spin_lock(&c->lock);
+    bool idle = (c->free_tags & 1ull << tag) != 0;
+    spin_unlock(&c->lock);
+    struct slot *s = &c->slots[tag];
+    struct p9_req *r = s->req;
+    bool is_error = head[4] == P9_RLERROR;
+    if (idle || s->type == 0 || (!is_error && head[4] != s->type + 1))
+        return -EIO;
+    s->type = 0;
+    size -= P9_HEADER;
+    if (r == NULL) {
+        err = size <= sizeof(head) ? p9_stream_receive(&c->stream, head, size) : -EIO;
+        free_tag(c, tag);
+        return err;
+    }
+    err = receive_reply(c, r, is_error, size);
+    if (err != 0)
+        return err;
+    u32 code = is_error ? p9_get32(r) : 0;
+    finish(c, s, r, !is_error ? 0 : code > 0 && code < 512 ? -(int)code : -EIO);
+    return 0;
+}
+
+static void conn_put(struct p9_conn *c)
+{
+    if (!ref_put(&c->refs))
+        return;
+    kfree(c->free_fids);
+    kfree(c->send_buf);
+    kfree(c->stream.buf);
+    kfree(c);
+}
+
+static void reader(void *arg)
+{
+    struct p9_conn *c = arg;
+    while (receive(c) == 0)
+        ;
+    spin_lock(&c->lock);
+    c->dead = true;
+    spin_unlock(&c->lock);
+    mutex_lock(&c->send_lock); /* who sends at this moment has its slots filled in */
+    for (unsigned k = 0; k < P9_TAGS; k++) {
+        struct p9_req *r = c->slots[k].req;
+        if (r != NULL)
+            finish(c, &c->slots[k], r, -EIO);
+    }
+    mutex_unlock(&c->send_lock);
+    wq_wake_all(&c->tag_wq, 0);
+    conn_put(c);
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+static int flush(struct p9_conn *c)
+{
+    u32 n = c->send_len;
+    c->send_len = 0;
+    return p9_stream_send(&c->stream, c->send_buf, n);
+}
+
+static int gather(struct p9_conn *c, const void *data, u32 len)
+{
+    if (len > SEND_BYTES - c->send_len) {
+        int err = flush(c);
+        if (err != 0)
+            return err;
+        if (len > SEND_BYTES)
+            return p9_stream_send(&c->stream, data, len);
+    }
+    memcpy(c->send_buf + c->send_len, data, len);
+    c->send_len += len;
+    return 0;
+}
+
+static int send_one(struct p9_conn *c, struct p9_req *r)
+{
+    put_u32(r->out, r->out_len + r->send_len);
+    put_u16(r->out + 5, r->tag);
+    int err = gather(c, r->out, r->out_len);
+    if (err == 0 && r->send_len > 0)
+        err = gather(c, r->send_data, r->send_len);
+    return err;
+}
+
+/* A failure to send ends the connection by way of the reader, which sees the same end of the stream. */
+static void send_all(struct p9_conn *c, struct p9_req *const *reqs, unsigned n)
+{
+    int err = 0;
+    mutex_lock(&c->send_lock);
+    bool dead = atomic_load(&c->dead);
+    for (unsigned k = 0; k < n; k++) {
+        struct p9_req *r = reqs[k];
+        struct slot *s = &c->slots[r->tag];
+        s->type = r->out[4];
+        atomic_store(&s->req, r);
+        if (dead)
+            finish(c, s, r, -EIO);
+        else if (err == 0)
+            err = send_one(c, r);
+    }
+    if (!dead && err == 0)
+        flush(c);
+    c->send_len = 0;
+    mutex_unlock(&c->send_lock);
+}
+
+int p9_call(struct p9_conn *c, struct p9_req *const *reqs, unsigned n)
+{
+    u16 tags[8];
+    int ret = 0;
+    ASSERT(n <= ARRAY_SIZE(tags));
+    wait_event(&c->tag_wq, atomic_load(&c->dead) || try_tags(c, n, tags));
+    if (atomic_load(&c->dead)) { /* tags do not matter any more */
+        for (unsigned k = 0; k < n; k++)
+            reqs[k]->err = -EIO;
+        return -EIO;
+    }
+    for (unsigned k = 0; k < n; k++) {
+        reqs[k]->tag = tags[k];
+        reqs[k]->done = false;
+    }
+    send_all(c, reqs, n);
+    for (unsigned k = 0; k < n; k++) {
+        struct p9_req *r = reqs[k];
+        wait_event(&c->slots[r->tag].wq, atomic_load(&r->done));
+        free_tag(c, r->tag);
+        if (ret == 0)
+            ret = r->err;
+    }
+    return ret;
+}
+
+/* --- fids ------------------------------------------------------------------------------------- */
+
+u32 p9_fid_new(struct p9_conn *c)
+{
+    spin_lock(&c->lock);
+    u32 fid = c->nfree > 0 ? c->free_fids[--c->nfree] : c->next_fid++;
+    spin_unlock(&c->lock);
+    return fid;
+}
+
+void p9_fid_free(struct p9_conn *c, u32 fid)
+{
+    spin_lock(&c->lock);
+    if (c->nfree == c->free_cap) {
+        u32 cap = c->free_cap != 0 ? c->free_cap * 2 : 64;
+        u32 *list = kmalloc(cap * sizeof(*list), ALLOC_ATOMIC);
+        if (list != NULL) {
+            if (c->nfree > 0)
+                memcpy(list, c->free_fids, c->nfree * sizeof(*list));
+            kfree(c->free_fids);
+            c->free_fids = list;
+            c->free_cap = cap;
+        }
+    }
+    if (c->nfree < c->free_cap) /* else the number is not used again */
+        c->free_fids[c->nfree++] = fid;
+    spin_unlock(&c->lock);
+}
+
+void p9_clunk(struct p9_conn *c, u32 fid)
+{
+    struct p9_req r;
+    u16 tag;
+    wait_event(&c->tag_wq, atomic_load(&c->dead) || try_tags(c, 1, &tag));
+    if (!atomic_load(&c->dead)) {
+        p9_start(&r, P9_TCLUNK);
+        p9_put32(&r, fid);
+        r.tag = tag;
+        mutex_lock(&c->send_lock);
+        c->slots[tag].type = P9_TCLUNK;
+        if (send_one(c, &r) == 0)
+            flush(c);
+        c->send_len = 0;
+        mutex_unlock(&c->send_lock);
+    }
+    p9_fid_free(c, fid); /* requests are served in order, so it is free before it is used again */
+}
+
+/* --- beginning and end --------------------------------------------------------------------------- */
+
+static int negotiate(struct p9_conn *c)
+{
+    struct p9_req r;
+    p9_start(&r, P9_TVERSION);
+    p9_put32(&r, P9_MSIZE);
+    p9_put_bytes(&r, P9_DIALECT, sizeof(P9_DIALECT) - 1);
+    int err = p9_call_one(c, &r);
+    if (err != 0)
+        return err;
+    u32 msize = p9_get32(&r);
+    u16 len = p9_get16(&r);
+    if (p9_ended(&r) != 0 || msize < P9_MIN_MSIZE || msize > P9_MSIZE || len != sizeof(P9_DIALECT) - 1 ||
+        len > r.in_len - r.in_pos || memcmp(r.in + r.in_pos, P9_DIALECT, len) != 0)
+        return -EPROTONOSUPPORT;
+    c->msize = msize;
+    return 0;
+}
+
+int p9_connect(struct chardev *port, struct p9_conn **ret)
+{
+    struct thread *t;
+    struct p9_conn *c = kzalloc(sizeof(*c));
+    if (c == NULL)
+        return -ENOMEM;
+    ref_init(&c->refs);
+    c->stream.port = port;
+    c->msize = P9_MIN_MSIZE;
+    c->free_tags = ~0ull;
+    c->nfree_tags = P9_TAGS;
+    c->send_buf = kmalloc(SEND_BYTES, 0);
+    c->stream.buf = kmalloc(PAGE_SIZE, 0);
+    mutex_init(&c->send_lock, "p9_send");
+    spin_init(&c->lock, "p9");
+    wq_init(&c->tag_wq, "p9_tag");
+    for (unsigned k = 0; k < P9_TAGS; k++)
+        wq_init(&c->slots[k].wq, "p9_reply");
+    int err = c->send_buf == NULL || c->stream.buf == NULL ? -ENOMEM : thread_create("9p", reader, c, false, &t);
+    if (err != 0) {
+        conn_put(c);
+        return err;
+    }
+    ref_get(&c->refs);
+    thread_start(t);
+    thread_put(t);
+    err = negotiate(c);
+    if (err != 0)
+        p9_disconnect(c);
+    else
+        *ret = c;
+    return err;
+}
+
+/* The port's end of the conversation; so the reader ends, too. */
+void p9_disconnect(struct p9_conn *c)
+{
+    chardev_set_eof(c->stream.port, 0);
+    conn_put(c);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Directories of the host by 9P2000.L (abi/p9.h). Everything that the server sends is hostile.
+ *
+ *   super.c   mounting; inodes by their qids       conn.c    requests, tags, fids
+ *   inode.c   names and attributes                 stream.c  the transport: a host port
+ *   file.c    open files, data, directories
+ *
+ * What is believed, and for how long. The host may change everything behind our back:
+ *
+ *   C1  Names (also those that are not there) and attributes are believed for P9_VALID_NS. open() asks anew.
+ *   C2  Data is cached by page. When attributes come that show a change which was not ours (time of change or size),
+ *       all pages of the file go. So what a file holds at open() is what is read, as with NFS. A program that reads a
+ *       file while the host writes it sees the change when C1's time is over.
+ *   C3  write() goes through: what it returned has reached the host, and its errors are the host's. Pages that are cached
+ *       take the new bytes, too. O_APPEND appends on the host.
+ *   C4  Dirty pages come from shared mappings alone. They are written at msync(), fsync(), munmap(), the end of the
+ *       process, and when memory is short.
+ *   C5  O_DIRECT does not look at cached pages.
+ *
+ * An inode keeps one fid for its life, never opened, for names and attributes; each open file has one of its own. Two names
+ * of one file are one inode, found by qid.path.
+ *
+ * Locks: inode->lock > p9_inode.lock (a leaf); conn's are in conn.c. Nothing allocates memory between taking a tag and
+ * the reply, so writeback works while memory is short.
+ */
+#ifndef FS_9P_IMPL_H
+#define FS_9P_IMPL_H
+
+#include "../fs_impl.h"
+#include "abi/p9.h"
+#include "base/bytes.h"
+
+#define P9_VALID_NS (100 * NSEC_PER_MSEC)
+#define P9_OUT_BYTES 576u /* two names */
+#define P9_IN_BYTES 192u  /* Rgetattr */
+#define P9_TAGS 64u
+
+/*
+ * One request, on its maker's stack. Fields are put, it is sent, the reply's are got. Data is what stands behind the
+ * fields: of Twrite to be sent, of Rread and Rreaddir to be received, without a copy.
+ */
+struct p9_req {
+    u8 *out;
+    u32 out_len, out_cap;
+    const void *send_data;
+    u32 send_len;
+    u8 *in;
+    u32 in_cap, in_len, in_pos;
+    bool in_bad;
+    bool takes_data;           /* count[4] and then data */
+    void *data;                /* where to: memory, or pages */
+    struct page **pages;
+    u32 data_cap, data_len;
+    bool done;                 /* release/acquire: the reply is in */
+    int err;                   /* 0, or the server's, or -EIO */
+    u16 tag;
+    u8 out_own[P9_OUT_BYTES], in_own[P9_IN_BYTES];
+};
+
+struct p9_conn;
+
+/* conn.c */
+int p9_connect(struct chardev *port, struct p9_conn **ret);
+void p9_disconnect(struct p9_conn *c);
+u32 p9_io_bytes(const struct p9_conn *c); /* the most data of one message */
+void p9_start(struct p9_req *r, u8 type);
+void p9_put8(struct p9_req *r, u8 v);
+void p9_put16(struct p9_req *r, u16 v);
+void p9_put32(struct p9_req *r, u32 v);
+void p9_put64(struct p9_req *r, u64 v);
+void p9_put_bytes(struct p9_req *r, const char *s, u32 n); /* a string */
+/* Fields that the reply does not have are 0 and make p9_ended() say -EIO. */
+u8 p9_get8(struct p9_req *r);
+u16 p9_get16(struct p9_req *r);
+u32 p9_get32(struct p9_req *r);
+u64 p9_get64(struct p9_req *r);
+int p9_ended(const struct p9_req *r);
+/* Send all, in order, and wait for all. Each has its own r->err; returns the first. */
+int p9_call(struct p9_conn *c, struct p9_req *const *reqs, unsigned n);
+static inline int p9_call_one(struct p9_conn *c, struct p9_req *r) { return p9_call(c, &r, 1); }
+u32 p9_fid_new(struct p9_conn *c);               /* a number that is free */
+void p9_fid_free(struct p9_conn *c, u32 fid);    /* the server does not know it */
+void p9_clunk(struct p9_conn *c, u32 fid);       /* the server does; no waiting for the reply */
+
+/* stream.c: bytes to and from the port; called by conn.c alone */
+struct p9_stream {
+    struct chardev *port;
+    u8 *buf; /* what was read ahead */
+    u32 start, end;
+};
+int p9_stream_send(struct p9_stream *s, const void *data, u32 len); /* -EIO: the host is gone */
+int p9_stream_receive(struct p9_stream *s, void *data, u32 len);    /* all of it, or -EIO */
+
+/* --- the file system ----------------------------------------------------------------- */
+
+struct p9_map { /* a host's number and the guest's that stand for each other */
+    u32 host, guest;
+};
+static inline u32 p9_swap(const struct p9_map *m, u32 id)
+{
+    return id == m->host ? m->guest : id == m->guest ? m->host : id;
+}
+
+#define P9_BUCKETS 256u
+struct p9_fs {
+    struct p9_conn *conn;
+    struct p9_map uid, gid;
+    struct spinlock lock;            /* inodes */
+    struct list inodes[P9_BUCKETS];  /* struct p9_inode, by path */
+};
+
+struct p9_open { /* an open file: file->private */
+    struct list node;  /* p9_inode.opens */
+    struct refcount refs;
+    struct p9_conn *conn;
+    u32 fid;
+    bool can_read, can_write;
+};
+
+struct p9_inode {
+    struct list node;        /* p9_fs.inodes; fs->lock */
+    struct inode *inode;
+    u32 fid;
+    u64 path;
+    u64 checked_ns;          /* when attributes came; 0 = not to be believed. inode->lock, read without */
+    u64 host_mtime_ns, host_size; /* as they came; inode->lock */
+    u64 blocks_512;
+    u32 block_size;
+    bool changed;            /* by us since attributes came; inode->lock */
+    struct spinlock lock;    /* opens, spare_fid, link */
+    struct list opens;       /* struct p9_open */
+    u32 spare_fid;           /* opened for both by create(), for the open() that follows; P9_NOFID */
+    char *link;              /* a symbolic link's text, once read */
+};
+
+struct p9_attr {
+    u8 qid_type;
+    u64 path;
+    u32 mode, uid, gid, nlink, block_size;
+    u64 rdev, size, blocks_512, atime_ns, mtime_ns, ctime_ns, btime_ns;
+};
+
+static inline struct p9_inode *p9_i(const struct inode *i) { return i->private; }
+static inline struct p9_fs *p9_fs(const struct inode *i) { return i->sb->private; }
+static inline struct p9_conn *p9_c(const struct inode *i) { return p9_fs(i)->conn; }
+static inline bool p9_fresh(u64 checked_ns, u64 now_ns) { return checked_ns != 0 && now_ns - checked_ns < P9_VALID_NS; }
+
+/* super.c */
+/* The inode of a fid (which moves in, also on failure) and its attributes: the one that is there or a new one. */
+int p9_inode_of(struct superblock *sb, u32 fid, const struct p9_attr *a, struct inode **ret);
+
+/* inode.c */
+extern const struct inode_ops p9_dir_ops, p9_file_inode_ops;
+void p9_ask_attr(struct p9_req *r, u32 fid);
+int p9_got_attr(struct p9_req *r, struct p9_attr *ret);
+void p9_apply(struct inode *i, const struct p9_attr *a, u64 asked_ns); /* i->lock held, or nobody knows i yet */
+int p9_refresh(struct inode *i);        /* attributes from the host; i->lock held */
+int p9_refresh_if_old(struct inode *i); /* i->lock not held */
+bool p9_revalidate(struct dentry *d);
+
+/* file.c */
+extern const struct file_ops p9_file_ops, p9_dir_file_ops;
+extern const struct mapping_ops p9_mapping_ops;
+struct p9_open *p9_open_of(struct inode *i, bool for_writing); /* any; referenced, or NULL */
+void p9_open_put(struct p9_open *o);
+void p9_set_size(struct inode *i, u64 size); /* the host has cut or extended it; i->lock held */
+/* Dirty pages to the host, then all pages away. i->lock held. */
+void p9_forget_pages(struct inode *i);
+
+/* xattr.c */
+s64 p9_getxattr(struct inode *i, const char *name, void *buf, size_t size);
+int p9_setxattr(struct inode *i, const char *name, const void *val, size_t size, int flags);
+s64 p9_listxattr(struct inode *i, char *buf, size_t size);
+int p9_removexattr(struct inode *i, const char *name);
+
+#endif
