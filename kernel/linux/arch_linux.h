@@ -23,8 +23,6 @@ void arch_set_clone_frame(struct trap_frame *f, u64 stack);
 bool arch_frame_in_syscall(const struct trap_frame *f);
 /* From here on the frame counts as no system call any more: no restart. */
 void arch_frame_leave_syscall(struct trap_frame *f);
-/* XCR0: the components of the extended FPU state in use. */
-u64 arch_xfeatures(void);
 /* Of FPU state from outside, keep what the CPU takes: these components, no unknown bits. */
 void arch_fpu_clean(u8 *area, u64 components);
 /* Registers as lines of text; returns the length needed. */

@@ -6,7 +6,7 @@
 #include "base/str.h"
 
 #define FXSAVE_SIZE 512u
-#define SW_OFFSET 464u /* XCR0, for debuggers, in bytes that the CPU leaves to software */
+#define SW_OFFSET 464u /* the components, for debuggers, in bytes that the CPU leaves to software */
 #define RFLAGS_USER 0x50dd5UL
 #define RFLAGS_FIXED 0x202UL
 #define RFLAGS_TF 0x100UL
@@ -82,7 +82,7 @@ s64 ptrace_get_regset(struct task *t, u32 type, void *buf, size_t size)
     memcpy(buf, t->thread->fpu, n);
     memset((u8 *)buf + SW_OFFSET, 0, FXSAVE_SIZE - SW_OFFSET);
     if (type == NT_X86_XSTATE)
-        put_u64((u8 *)buf + SW_OFFSET, arch_xfeatures());
+        put_u64((u8 *)buf + SW_OFFSET, arch_fpu_components());
     return (s64)n;
 }
 

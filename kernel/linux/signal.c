@@ -8,6 +8,7 @@
  * one as often as sent; (2) SIGKILL and SIGSTOP are never blocked, ignored or
  * caught; (3) EXIT_SIGNAL is set whenever a task has a deliverable signal.
  */
+#include "core.h"
 #include "ptrace.h"
 #include "arch_linux.h"
 #include "base/str.h"
@@ -383,6 +384,8 @@ static void default_action(struct task *t, struct trap_frame *f, const struct ks
         spin_unlock_bh(&p->lock);
         kfree(report);
     }
+    if ((bit & DEFAULT_CORE) && !core_dump(t, info))
+        return; /* another task does: all end with it */
     process_exit(0, info->signo);
 }
 
@@ -461,6 +464,10 @@ void linux_exit_work(struct trap_frame *f)
         struct ksigaction act;
         if (task_must_end(p))
             task_exit();
+        if (unlikely(atomic_load_relaxed(&p->frozen) != 0)) {
+            process_parks(t);
+            continue;
+        }
         if (task_traced(t) && ptrace_stop_wanted(t))
             continue;
         if (atomic_load_relaxed(&p->stopped) && !(task_traced(t) && ptrace_runs_on(t))) {

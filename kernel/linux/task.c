@@ -293,6 +293,8 @@ void task_start(struct task *t)
     spin_unlock_bh(&p->lock);
     if (dying)
         thread_interrupt(t->thread, EXIT_KILL);
+    if (atomic_load(&p->frozen) != 0)
+        thread_interrupt(t->thread, EXIT_TRACE);
     thread_start(t->thread);
 }
 

@@ -103,6 +103,8 @@ struct process {
     struct waitqueue signal_wq;   /* signalfd */
     bool group_exit;              /* p, read without: every task must end */
     bool exec_pending;            /* p: one task ends the others to replace the program */
+    bool dumping, core_dumped;    /* p: core.h */
+    u32 frozen;                   /* p, read without: freeze.c */
     bool stopped;                 /* p and g, read without */
     u8 stop_signal;               /* p */
     bool stop_unseen, continue_unseen; /* p: wait() has not told yet */
@@ -137,6 +139,7 @@ struct task {
     struct list hash_node;        /* l */
     struct tracee *tracee;        /* l, read without: ptrace.h */
     u8 resume_signal;             /* l: what the tracer lets a stop go on with */
+    bool parked;                  /* a: freeze.c */
     bool ended;                   /* l: past the point where it could be traced */
     struct fs_ctx *fs;            /* o */
     struct fdtable *files;        /* o; others read it under p */
@@ -327,6 +330,12 @@ char *crash_report(const struct trap_frame *f, const struct ksiginfo *info);
 
 /* signal.c: must the current task, one of p, end? */
 bool task_must_end(struct process *p);
+
+/* freeze.c: keep the tasks of p, but not the current one, out of their program until process_thaw(). False: one was
+ * still running after seconds; thaw all the same. May sleep. */
+bool process_freeze(struct process *p);
+void process_thaw(struct process *p);
+void process_parks(struct task *t); /* the current task, while its process is frozen */
 
 /* syscall.c: somebody more, or less, wants to see system calls (ptrace_syscall()). l held. */
 void syscall_watch(bool on);

@@ -39,6 +39,11 @@ struct ksigaction process_sigchld_action(struct process *parent)
     return a;
 }
 
+static int end_code(const struct process *p)
+{
+    return p->core_dumped ? CLD_DUMPED : p->exit_signal != 0 ? CLD_KILLED : CLD_EXITED;
+}
+
 /* p is a zombie: tell the parent. True: nobody will collect it. l held. */
 static bool tell_end(struct process *p)
 {
@@ -50,7 +55,7 @@ static bool tell_end(struct process *p)
         quiet = a.handler == SIG_IGN;
     }
     if (!quiet && !machine_ends)
-        tell(p, p->exit_signal != 0 ? CLD_KILLED : CLD_EXITED, p->exit_signal != 0 ? p->exit_signal : p->exit_code);
+        tell(p, end_code(p), p->exit_signal != 0 ? p->exit_signal : p->exit_code);
     wq_wake_all(&parent->child_wq, 0);
     return alone;
 }
@@ -235,7 +240,7 @@ static bool look_at(struct process *self, struct process *c, const struct wanted
     ret->code = 0;
     bool traced = ptrace_traced_by_locked(c, self); /* its stops are told as the tracee's */
     if (c->state == PROC_ZOMBIE && (w->options & WEXITED)) {
-        ret->code = c->exit_signal != 0 ? CLD_KILLED : CLD_EXITED;
+        ret->code = end_code(c);
         ret->status = c->exit_signal != 0 ? c->exit_signal : c->exit_code;
         ret->usage = c->dead;
         usage_add(&ret->usage, &c->waited);
@@ -249,7 +254,7 @@ static bool look_at(struct process *self, struct process *c, const struct wanted
         c->continue_unseen = keep;
     }
     spin_unlock(&c->lock);
-    if (ret->code == CLD_EXITED || ret->code == CLD_KILLED) {
+    if (ret->code >= CLD_EXITED && ret->code <= CLD_DUMPED) {
         if (!keep) {
             process_unlist_locked(c);
             ret->gone = c;
@@ -375,6 +380,7 @@ static u32 wait_status(const struct found *f)
     case CLD_TRAPPED:
     case CLD_STOPPED: return (u32)f->status << 8 | 0x7f;
     case CLD_CONTINUED: return 0xffff;
+    case CLD_DUMPED: return (u32)f->status | 0x80;
     default: return (u32)f->status;
     }
 }

@@ -61,15 +61,6 @@ struct sw_bytes {
 };
 _Static_assert(sizeof(struct sw_bytes) == 48, "struct _fpx_sw_bytes");
 
-u64 arch_xfeatures(void)
-{
-    u32 lo, hi;
-    if (arch_fpu_size() <= FXSAVE_SIZE)
-        return 3;
-    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    return (u64)hi << 32 | lo;
-}
-
 static size_t fpu_frame_size(void)
 {
     size_t n = arch_fpu_size();
@@ -93,7 +84,7 @@ static int put_fpu(uaddr_t at)
     if (n > FXSAVE_SIZE) {
         sw.magic1 = FP_XSTATE_MAGIC1;
         sw.extended_size = (u32)n + 4;
-        sw.xfeatures = arch_xfeatures();
+        sw.xfeatures = arch_fpu_components();
         sw.xstate_size = (u32)n;
         if (put_user_u32(at + n, FP_XSTATE_MAGIC2) < 0)
             return -EFAULT;
@@ -114,7 +105,7 @@ void arch_fpu_clean(u8 *area, u64 components)
     put_u32(area + 24, get_u32(area + 24) & 0xffff); /* MXCSR */
     if (arch_fpu_size() > FXSAVE_SIZE) {
         u8 *header = area + FXSAVE_SIZE;
-        components &= arch_xfeatures();
+        components &= arch_fpu_components();
         memset(header, 0, XSAVE_HEADER);
         put_u64(header, components);
     }

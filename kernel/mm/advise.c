@@ -255,6 +255,20 @@ int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec)
     return err;
 }
 
+bool vma_has_private_pages(struct vma *v)
+{
+    struct addrspace *as = v->as;
+    bool found = false;
+    for (uaddr_t va = v->start; va < v->end && !found; va += PAGE_SIZE) {
+        paddr_t pa;
+        spin_lock_bh(&as->pt_lock);
+        const struct page *p = plat_lookup(&as->plat, va, &pa, NULL) ? counted_page(pa) : NULL;
+        found = p != NULL && p->kind == PAGE_ANON && !(p->flags & PG_PATCHED);
+        spin_unlock_bh(&as->pt_lock);
+    }
+    return found;
+}
+
 /* --- mlock and populate ---------------------------------------------------------------------------------- */
 
 /* Pages of [start, end) that are locked already. */

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 from lib import BUILD, check, done, drupe, same
 
@@ -38,4 +39,17 @@ status, out, err = drupe(*ADD, '-m', '1G', '-e', 'HOME=/tmp', '-e', 'LC_ALL=C.UT
                          '-ex', 'bt 1', '-ex', 'detach', '-ex', 'python p.terminate(); print("status", p.wait())', timeout=180)
 text = out.decode(errors='replace')
 check(re.search(r'#0 .*(clock_nanosleep|nanosleep|0x)', text) and 'status -15' in text, 'gdb -p: attach, look, detach', text + err)
+# A core file that the program leaves, opened by the host's gdb.
+die = os.path.abspath(os.path.join(BUILD, 'tests', 'die'))
+status, core, err = drupe(*ADD, '--add', die, '--add', '/bin/cat', '/bin/sh', '-c',
+                          f'ulimit -c unlimited; cd /tmp; {die} thread-segv >&2; echo status $? >&2; cat core; ulimit -c 0; cd /; {die} segv; ls core')
+check('core dumped' in err and 'status 139' in err and 'No such file' in err, 'a core file, and none without leave', err)
+with tempfile.NamedTemporaryFile() as f:
+    f.write(core)
+    f.flush()
+    text = subprocess.run([*gdb[:3], '-ex', 'thread apply all bt', '-ex', 'p $_siginfo.si_signo', '-ex', 'p $_siginfo._sifields._sigfault.si_addr',
+                           die, f.name], capture_output=True, text=True).stdout
+check(re.search(r'#0 .* write_to_nowhere', text) and 'wait_for_ever' in text and re.search(r'^#\d+ .* main .*\n' , text, re.M),
+      'gdb on the host: both threads with their callers', text)
+check('= 11' in text and '0x10' in text and 'warning' not in text, 'and what ended it', text)
 done()

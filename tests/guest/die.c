@@ -10,6 +10,13 @@
 
 __attribute__((noinline)) static void write_to_nowhere(void) { *(volatile int *)16 = 1; }
 
+static void *wait_for_ever(void *arg)
+{
+    for (;;)
+        pause();
+    return arg;
+}
+
 static void *exit_from_thread(void *arg)
 {
     exit(7);
@@ -20,6 +27,12 @@ int main(int argc, char **argv)
     const char *how = argc > 1 ? argv[1] : "";
     if (strcmp(how, "segv") == 0)
         write_to_nowhere();
+    if (strcmp(how, "thread-segv") == 0) {
+        pthread_t t;
+        pthread_create(&t, NULL, wait_for_ever, NULL);
+        usleep(100000);
+        write_to_nowhere();
+    }
     if (strcmp(how, "abort") == 0)
         abort();
     if (strcmp(how, "term") == 0)

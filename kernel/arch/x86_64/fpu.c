@@ -48,6 +48,7 @@ void arch_fpu_init_cpu(void)
 }
 
 size_t arch_fpu_size(void) { return area_size; }
+u64 arch_fpu_components(void) { return xsave_mask != 0 ? xsave_mask : 3; }
 
 void arch_fpu_reset(void *area)
 {

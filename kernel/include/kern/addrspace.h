@@ -119,6 +119,8 @@ int as_protect(struct addrspace *as, uaddr_t addr, u64 len_bytes, u32 prot); /* 
 int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsigned mremap_flags, uaddr_t new_addr, uaddr_t *ret_addr);
 int as_advise(struct addrspace *as, uaddr_t addr, u64 len_bytes, int advice);
 int as_sync(struct addrspace *as, uaddr_t addr, u64 len_bytes, int flags);
+/* Is a page of v the process' own, as one is behind a write to a private file area? as->lock held. */
+bool vma_has_private_pages(struct vma *v);
 int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec);
 int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock); /* mlock, munlock */
 int as_set_brk(struct addrspace *as, uaddr_t brk, uaddr_t *ret_brk);
