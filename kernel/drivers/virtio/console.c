@@ -14,12 +14,12 @@
  *   OPEN       out     yes     somebody used it
  *   OPEN+rx    in+out  yes     somebody asked for input
  *
- * Output: bytes are copied into a ring of TX_BYTES, one descriptor for each
+ * Output: bytes are copied into a ring of TX_BYTES (TX_BULK_BYTES once somebody writes more at a time), one descriptor for each
  * write, and the doorbell rings at once; finished ones are taken back by the next
  * writer. Interrupts are asked for only by a writer that found no room (half the
  * ring gone before one comes) and by drain.
  *
- * Input: RX_BUFS buffers; filled ones queue up and are given back to the device
+ * Input: RX_BUFS buffers (RX_QUEUE big ones where the first to read wants many bytes); filled ones queue up and are given back to the device
  * once read, which is the flow control.
  *
  * Locks: port->lock (bottom halves) guards the port's queues and buffers; control
@@ -60,8 +60,11 @@ struct control_msg {
 
 #define TX_QUEUE 16
 #define TX_BYTES 4096u
+#define TX_BULK_BYTES 65536u
+#define RX_QUEUE 16
 #define RX_BUFS 4
 #define RX_BYTES 1024u
+#define RX_BULK_BYTES 4096u /* QEMU moves so much at a time */
 #define DRAIN_STALL_NS (10 * NSEC_PER_SEC)
 #define SYNC_WAIT_NS NSEC_PER_SEC
 
@@ -85,6 +88,7 @@ struct port {
     bool told_open;        /* lock */
     /* tx_head - tx_tail bytes of tx_ring are with the device; both only grow. */
     u8 *tx_ring;
+    u32 tx_ring_bytes;     /* a power of two */
     u32 tx_head, tx_tail;
     u32 tx_len[TX_QUEUE];  /* by running number of the write: bytes; bit 31 = finished */
     u32 tx_posted, tx_finished;
@@ -92,6 +96,7 @@ struct port {
     bool draining;         /* somebody waits until all is gone */
     struct list filled;    /* struct rx_buf with unread bytes */
     struct rx_buf *rx_bufs;
+    u32 rx_bytes;          /* of each */
 };
 
 struct console {
@@ -161,7 +166,7 @@ static void port_callback(struct virtq *vq)
 static void make_queues(struct console *con)
 {
     for (u32 id = 0; id < con->max_ports; id++) {
-        (void)virtio_queue(con->vd, rx_index(id), RX_BUFS, RX_BUFS, port_callback, NULL, &con->rx[id]);
+        (void)virtio_queue(con->vd, rx_index(id), RX_BUFS, RX_QUEUE, port_callback, NULL, &con->rx[id]);
         (void)virtio_queue(con->vd, rx_index(id) + 1, 2, TX_QUEUE, port_callback, NULL, &con->tx[id]);
     }
 }
@@ -189,6 +194,7 @@ static bool make_tx_locked(struct port *p)
         return false;
     }
     p->tx = vq;
+    p->tx_ring_bytes = TX_BYTES;
     atomic_store(&vq->driver, p);
     virtq_quiet(vq);
     tell_open_locked(p);
@@ -197,20 +203,24 @@ static bool make_tx_locked(struct port *p)
 
 static void give_rx_locked(struct port *p, struct rx_buf *b)
 {
-    struct vq_seg seg = { virt_to_phys(b->data), RX_BYTES };
+    struct vq_seg seg = { virt_to_phys(b->data), p->rx_bytes };
     b->off = b->len = 0;
     virtq_add(p->rx, &seg, 0, 1, b);
 }
 
-static bool make_rx_locked(struct port *p)
+/* `wanted` bytes at a time decide about the buffers; without memory for big ones they are small. */
+static bool make_rx_locked(struct port *p, size_t wanted)
 {
     if (p->rx != NULL)
         return true;
     if (p->dead)
         return false;
     struct virtq *vq = p->con->rx[p->id];
-    struct rx_buf *bufs = kmalloc(RX_BUFS * sizeof(*bufs), ALLOC_ATOMIC);
-    u8 *data = kmalloc(RX_BUFS * RX_BYTES, ALLOC_ATOMIC);
+    bool bulk = wanted >= RX_BULK_BYTES && vq != NULL && !page_scarce();
+    unsigned n = bulk ? vq->size : RX_BUFS;
+    p->rx_bytes = bulk ? RX_BULK_BYTES : RX_BYTES;
+    struct rx_buf *bufs = kmalloc(n * sizeof(*bufs), ALLOC_ATOMIC);
+    u8 *data = kmalloc(n * p->rx_bytes, ALLOC_ATOMIC);
     if (bufs == NULL || data == NULL || vq == NULL) {
         kfree(bufs);
         kfree(data);
@@ -221,8 +231,8 @@ static bool make_rx_locked(struct port *p)
     p->rx = vq;
     atomic_store(&vq->driver, p);
     p->rx_bufs = bufs;
-    for (unsigned i = 0; i < RX_BUFS; i++) {
-        bufs[i].data = data + i * RX_BYTES;
+    for (unsigned i = 0; i < n; i++) {
+        bufs[i].data = data + i * p->rx_bytes;
         give_rx_locked(p, &bufs[i]);
     }
     virtio_kick(p->rx);
@@ -247,16 +257,27 @@ static void take_written_locked(struct port *p)
     virtio_check(p->tx);
 }
 
+/* Somebody writes much at a time: a bigger ring, if the present one is empty and there is memory. */
+static void grow_tx_locked(struct port *p)
+{
+    u8 *ring = page_scarce() ? NULL : kmalloc(TX_BULK_BYTES, ALLOC_ATOMIC);
+    if (ring == NULL)
+        return;
+    kfree(p->tx_ring);
+    p->tx_ring = ring;
+    p->tx_ring_bytes = TX_BULK_BYTES;
+}
+
 static u32 tx_room(const struct port *p)
 {
-    return p->tx_posted - p->tx_finished >= p->tx->size ? 0 : TX_BYTES - (p->tx_head - p->tx_tail);
+    return p->tx_posted - p->tx_finished >= p->tx->size ? 0 : p->tx_ring_bytes - (p->tx_head - p->tx_tail);
 }
 
 /* Copy and post one piece. Bytes taken. */
 static u32 post_locked(struct port *p, const u8 *buf, size_t len)
 {
-    u32 at = p->tx_head % TX_BYTES;
-    u32 n = (u32)MIN(MIN((size_t)tx_room(p), len), (size_t)(TX_BYTES - at));
+    u32 at = p->tx_head % p->tx_ring_bytes;
+    u32 n = (u32)MIN(MIN((size_t)tx_room(p), len), (size_t)(p->tx_ring_bytes - at));
     if (n == 0)
         return 0;
     memcpy(p->tx_ring + at, buf, n);
@@ -278,6 +299,8 @@ static size_t port_write_locked(struct port *p, const void *buf, size_t len)
     take_written_locked(p);
     if (unlikely(p->tx->broken != NULL))
         return len;
+    if (len > p->tx_ring_bytes && p->tx_ring_bytes == TX_BYTES && p->tx_head == p->tx_tail)
+        grow_tx_locked(p);
     const u8 *b = buf;
     size_t done = 0;
     u32 n;
@@ -407,7 +430,7 @@ static size_t port_read(struct chardev *c, void *buf, size_t len)
     size_t done = 0;
     bool returned = false;
     spin_lock_bh(&p->lock);
-    if (make_rx_locked(p)) {
+    if (make_rx_locked(p, len)) {
         take_received_locked(p);
         while (done < len && !list_empty(&p->filled)) {
             struct rx_buf *b = list_first(&p->filled, struct rx_buf, node);
@@ -435,7 +458,7 @@ static bool port_can_read(struct chardev *c)
     struct port *p = c->driver;
     bool ok = false;
     spin_lock_bh(&p->lock);
-    if (make_rx_locked(p)) {
+    if (make_rx_locked(p, 0)) {
         do
             take_received_locked(p);
         while (list_empty(&p->filled) && !virtq_listen(p->rx, 1) && p->rx->broken == NULL);

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The server of a volume against a client that lies: volume_test.py DRUPE (drupe-9p lies beside it)."""
+import errno
+import os
+import random
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+
+from lib import DRUPE, check, done, work
+
+SERVER = os.path.join(os.path.dirname(os.path.realpath(DRUPE)), 'drupe-9p')
+TOP = os.path.dirname(work('secret', b'secret\n'))
+SRC = os.path.join(TOP, 'src')
+os.makedirs(SRC + '/dir')
+with open(SRC + '/file', 'w') as f:
+    f.write('text\n')
+os.symlink('../secret', SRC + '/link')
+os.mkfifo(SRC + '/fifo')
+
+ERROR, LOPEN, LCREATE, SYMLINK, MKNOD, SETATTR, READDIR, LINK, MKDIR, UNLINK, VERSION, ATTACH, WALK, READ, WRITE, CLUNK, RENAME = \
+    7, 12, 14, 16, 18, 26, 40, 70, 72, 76, 100, 104, 110, 116, 118, 120, 204
+NOFID = 0xffffffff
+
+
+def text(s):
+    s = s if isinstance(s, bytes) else s.encode()
+    return struct.pack('<H', len(s)) + s
+
+
+class Client:
+    def __init__(self, mode='rw'):
+        self.socket, theirs = socket.socketpair()
+        self.socket.settimeout(20)
+        root = os.open(SRC, os.O_PATH)
+        self.process = subprocess.Popen(['bash', '-c', f'exec 3<&{theirs.fileno()} 4<&{root}; exec "$0" "$1"', SERVER, mode],
+                                        pass_fds=(theirs.fileno(), root))
+        theirs.close()
+        os.close(root)
+
+    def raw(self, data):
+        self.socket.sendall(data)
+
+    def exact(self, n):
+        data = b''
+        while len(data) < n:
+            part = self.socket.recv(n - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return data
+
+    def reply(self):
+        size, kind, tag = struct.unpack('<IBH', self.exact(7))
+        return kind, tag, self.exact(size - 7)
+
+    def call(self, kind, body):
+        """The reply's body, or the errno's name."""
+        self.raw(struct.pack('<IBH', 7 + len(body), kind, 5) + body)
+        got, tag, body = self.reply()
+        return errno.errorcode.get(struct.unpack('<I', body)[0], 'a number') if got == ERROR else body
+
+    def begin(self):
+        self.call(VERSION, struct.pack('<I', 65536) + text('9P2000.L.drupe'))
+        return self.call(ATTACH, struct.pack('<II', 0, NOFID) + text('') + text('') + struct.pack('<I', 0))
+
+    def walk(self, new, *names, fid=0):
+        return self.call(WALK, struct.pack('<IIH', fid, new, len(names)) + b''.join(map(text, names)))
+
+    def end(self):
+        self.socket.close()
+        return self.process.wait(20)
+
+
+c = Client()
+check(c.walk(1, 'file') == 'EPROTO', 'nothing before the version')
+check(len(c.begin()) == 13, 'attach')
+for names in (['..'], ['dir', '..', '..'], ['/etc'], ['dir/../../secret'], [''], ['.'], [b'a\0b'], ['link', 'x'], ['x' * 256], ['a'] * 17):
+    check(isinstance(c.walk(1, *names), str), f'walk to {names[:3]!r} is refused')
+check(len(c.walk(1, 'link')) == 15 and c.call(LOPEN, struct.pack('<II', 1, 0)) == 'EACCES', 'a symbolic link is not followed')
+check(len(c.walk(2, 'fifo')) == 15 and c.call(LOPEN, struct.pack('<II', 2, 0)) == 'EACCES', 'a pipe is not opened')
+for kind, body in ((MKDIR, struct.pack('<I', 0) + text('../x') + struct.pack('<II', 0o777, 0)),
+                   (SYMLINK, struct.pack('<I', 0) + text('..') + text('x') + struct.pack('<I', 0)),
+                   (UNLINK, struct.pack('<I', 0) + text('../secret') + struct.pack('<I', 0)),
+                   (RENAME, struct.pack('<I', 0) + text('file') + struct.pack('<I', 0) + text('../file') + struct.pack('<I', 0)),
+                   (LINK, struct.pack('<II', 0, 1) + text('../x')),
+                   (LCREATE, struct.pack('<I', 0) + text('a/b') + struct.pack('<III', 2, 0o600, 0))):
+    check(isinstance(c.call(kind, body), str), f'request {kind} with a name that leads elsewhere is refused')
+check(c.call(MKNOD, struct.pack('<I', 0) + text('sda') + struct.pack('<IIII', 0o60666, 8, 0, 0)) == 'EPERM', 'no device nodes')
+check({c.call(99, b''), c.call(255, b'')} <= {'EOPNOTSUPP', 'ENOTSUP'}, 'unknown requests')
+check(c.walk(1 << 30, 'file') == 'EMFILE' and c.walk(NOFID, 'file') == 'EMFILE', 'fids have a limit')
+check(c.walk(1, 'file') == 'EBADF' and c.walk(3, 'file', fid=77) == 'EBADF', 'fids in use, and unknown ones')
+check(len(c.walk(3, 'file')) == 15 and isinstance(c.call(LOPEN, struct.pack('<II', 3, 2)), bytes), 'a file is opened')
+check(len(c.call(READ, struct.pack('<IQI', 3, 0, NOFID))) == 9, 'a read of 4 GiB gets what there is')
+check(c.call(READ, struct.pack('<IQI', 3, 1 << 63, 10)) == 'EINVAL', 'a read at a negative place')
+check(c.call(WRITE, struct.pack('<IQI', 3, 0, 1000) + b'short') == 'EINVAL', 'a write that says more than it has')
+check(c.call(READDIR, struct.pack('<IQI', 3, 0, 100)) == 'EBADF', 'a file is no directory')
+os.rename(SRC + '/dir', TOP + '/moved')
+check(c.walk(9, 'dir') == 'ENOENT', 'a directory that the host has moved away')
+os.rename(TOP + '/moved', SRC + '/dir')
+check(c.end() == 0, 'the server ends with its client')
+
+c = Client('ro')
+c.begin()
+c.walk(1, 'file')
+check(c.call(LOPEN, struct.pack('<II', 1, 2)) == 'EROFS' and c.call(UNLINK, struct.pack('<I', 0) + text('file') + struct.pack('<I', 0)) == 'EROFS'
+      and c.call(SETATTR, struct.pack('<IIIIIQQQQQ', 1, 1, 0, 0, 0, 0, 0, 0, 0, 0)) == 'EROFS', 'ro')
+check(isinstance(c.call(LOPEN, struct.pack('<II', 1, 0o1000)), bytes) and os.path.getsize(SRC + '/file') == 5, 'a reader cannot truncate')
+c.end()
+
+for junk in (b'\0' * 7, b'\xff' * 7, struct.pack('<IBH', 6, VERSION, 0)):
+    c = Client()
+    c.raw(junk)
+    check(c.process.wait(20) == 1, f'a message of an impossible size ends the conversation: {junk[:4].hex()}')
+    c.socket.close()
+
+# Requests with fields of random bytes: each gets one answer, and nothing happens outside.
+seed = random.randrange(1 << 32)
+rng = random.Random(seed)
+kinds = [8, 12, 14, 16, 18, 22, 24, 26, 30, 32, 40, 50, 70, 72, 76, 108, 110, 116, 118, 120, 200, 202, 204]
+c = Client()
+c.begin()
+names = ['file', 'dir', '..', 'link', 'new', 'fifo', '/', 'user.x']
+answered = 0
+for n in range(3000):
+    body = struct.pack('<I', rng.randrange(4))
+    for _ in range(rng.randrange(6)):
+        body += rng.choice([lambda: struct.pack('<I', rng.choice([0, 1, 2, 3, NOFID, rng.getrandbits(32)])), lambda: text(rng.choice(names)),
+                            lambda: struct.pack('<Q', rng.choice([0, 1, rng.getrandbits(16)])), lambda: rng.randbytes(rng.randrange(9))])()
+    c.raw(struct.pack('<IBH', 7 + len(body), rng.choice(kinds), n) + body)
+    kind, tag, _ = c.reply()
+    answered += tag == n
+check(answered == 3000 and c.end() == 0, f'3000 random requests are answered (seed {seed})')
+with open(TOP + '/secret') as f:
+    check(f.read() == 'secret\n' and sorted(set(os.listdir(TOP)) & {'new', 'file', 'x', 'link', 'sda'}) == [], 'nothing happened outside')
+shutil.rmtree(SRC)
+done()
