@@ -19,7 +19,7 @@
  *   C5  O_DIRECT does not look at cached pages.
  *
  * An inode keeps one fid for its life, never opened, for names and attributes; each open file has one of its own. Two names
- * of one file are one inode, found by qid.path.
+ * of one file (not of a directory) are one inode, found by qid.path.
  *
  * Locks: inode->lock > p9_inode.lock (a leaf); conn's are in conn.c. Nothing allocates memory between taking a tag and
  * the reply, so writeback works while memory is short.

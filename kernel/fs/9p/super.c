@@ -21,8 +21,12 @@ static struct inode *find_locked(struct p9_fs *fs, const struct p9_attr *a)
     return NULL;
 }
 
+/* Directories are not found: each name has an inode of its own, so that no server can make one its own ancestor
+ * and the order of locks a circle. They have no pages that two inodes could disagree about. */
 static struct inode *find_or_add(struct p9_fs *fs, struct p9_inode *new, const struct p9_attr *a)
 {
+    if (S_ISDIR(a->mode))
+        return NULL;
     spin_lock(&fs->lock);
     struct inode *i = find_locked(fs, a);
     if (i == NULL && new != NULL)
