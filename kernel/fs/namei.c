@@ -166,6 +166,8 @@ int vfs_link(const struct lookup *from, const char *from_name, const struct look
             mutex_lock(&i->lock);
             /* linkat(2): a file with no name left cannot come back, unless it is an O_TMPFILE one */
             err = i->nlink == 0 && old.dentry->private == NULL ? -ENOENT : dir->ops->link(dir, d, i);
+            if (err == 0 && i->nlink == 1)
+                old.dentry->private = NULL; /* once */
             mutex_unlock(&i->lock);
         }
         if (err == 0)

@@ -29,7 +29,15 @@ struct lock {
 static struct spinlock locks_lock = SPINLOCK_INIT("file locks");
 static struct list all_locks = LIST_INIT(all_locks);
 static struct waitqueue locks_wq = {SPINLOCK_INIT("file lock waiters"), LIST_INIT(locks_wq.waiters)};
+static struct list blocked_posix = LIST_INIT(blocked_posix); /* struct blocked */
 u32 posix_lock_count;
+
+/* A thread that waits for a POSIX lock; locks_lock. */
+struct blocked {
+    struct list node;
+    const struct lock *want;
+};
+#define CHAIN_MAX 10 /* longer chains of waiting processes are not followed, as on Linux */
 
 static bool overlap(const struct lock *a, const struct lock *b) { return a->start <= b->end && b->start <= a->end; }
 
@@ -41,6 +49,31 @@ static struct lock *conflict(const struct lock *want)
             (l->write || want->write) && overlap(l, want))
             return l;
     return NULL;
+}
+
+static const struct lock *wanted_by(const void *owner)
+{
+    list_for_each(b, &blocked_posix, struct blocked, node)
+        if (b->want->owner == owner)
+            return b->want;
+    return NULL;
+}
+
+/* Would waiting close a circle of processes that wait for each other? locks_lock held. */
+static bool deadlocks(const struct lock *want)
+{
+    const struct lock *l = want;
+    for (int i = 0; i < CHAIN_MAX; i++) {
+        const struct lock *held = conflict(l);
+        if (held == NULL || held->kind != KIND_POSIX)
+            return false;
+        if (held->owner == want->owner)
+            return true;
+        l = wanted_by(held->owner);
+        if (l == NULL)
+            return false;
+    }
+    return false;
 }
 
 static void insert(struct lock *l)
@@ -98,7 +131,36 @@ static bool cut(const struct lock *range, struct lock *spare)
     return used;
 }
 
-/* Take or release on f. 0, -EAGAIN (would wait), -ENOMEM, -ERESTARTSYS. */
+static bool still_blocked(const struct lock *want)
+{
+    spin_lock(&locks_lock);
+    bool still = conflict(want) != NULL;
+    spin_unlock(&locks_lock);
+    return still;
+}
+
+/* Until nothing is in the way. 0, -EDEADLK, -ERESTARTSYS. */
+static s64 wait_for(const struct lock *want)
+{
+    struct blocked b = {.want = want};
+    bool posix = want->kind == KIND_POSIX;
+    spin_lock(&locks_lock);
+    bool circle = posix && deadlocks(want);
+    if (posix && !circle)
+        list_push_back(&blocked_posix, &b.node);
+    spin_unlock(&locks_lock);
+    if (circle)
+        return -EDEADLK;
+    int r = wait_event_interruptible(&locks_wq, !still_blocked(want));
+    if (posix) {
+        spin_lock(&locks_lock);
+        list_remove(&b.node);
+        spin_unlock(&locks_lock);
+    }
+    return r < 0 ? -ERESTARTSYS : 0;
+}
+
+/* Take or release on f. 0, -EAGAIN (would wait), -EDEADLK, -ENOLCK, -ERESTARTSYS. */
 static s64 apply(struct file *f, const struct lock *want, bool release, bool wait)
 {
     if (want->owner == f)
@@ -130,15 +192,9 @@ static s64 apply(struct file *f, const struct lock *want, bool release, bool wai
         }
         if (!wait)
             return -EAGAIN;
-        bool still;
-        int r = wait_event_interruptible(&locks_wq, ({
-            spin_lock(&locks_lock);
-            still = conflict(want) != NULL;
-            spin_unlock(&locks_lock);
-            !still;
-        }));
+        s64 r = wait_for(want);
         if (r < 0)
-            return -ERESTARTSYS;
+            return r;
     }
 }
 

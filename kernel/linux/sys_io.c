@@ -2,6 +2,7 @@
 /* Moving data: read, write and their vectored, positioned and file-to-file relatives. */
 #include "task.h"
 #include "base/str.h"
+#include "kern/poll.h"
 
 #define RWF_HIPRI 1u
 #define RWF_DSYNC 2u
@@ -113,18 +114,27 @@ static void vec_put(struct vec *v)
         kfree(v->segs);
 }
 
+/* RWF_NOWAIT. Files of the page cache may have to read a page first, and a write may find room for a part only: they cannot
+ * promise it. */
+static s64 may_not_wait(struct file *f, bool write)
+{
+    if (write || f->ops->poll == NULL || f->ops->seek != NULL)
+        return -EOPNOTSUPP;
+    return vfs_poll(f, NULL) & (POLLIN | POLLHUP | POLLERR) ? 0 : -EAGAIN;
+}
+
 static s64 do_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 flags, bool write)
 {
     struct vec v;
     u64 pos = (u64)off;
     if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
         return -EOPNOTSUPP;
-    if (flags & RWF_NOWAIT)
-        return -EOPNOTSUPP;
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = positioned && off < 0 ? -EINVAL : positioned && f->ops->seek == NULL ? -ESPIPE : 0;
+    s64 r = flags & RWF_NOWAIT ? may_not_wait(f, write) : 0;
+    if (r == 0)
+        r = positioned && off < 0 ? -EINVAL : positioned && f->ops->seek == NULL ? -ESPIPE : 0;
     if (r == 0)
         r = vec_get(&v, iov, count);
     if (r < 0) {
@@ -140,6 +150,8 @@ static s64 do_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 
             at = &pos;
         }
         r = vfs_write(f, &v.u, at);
+        if (r > 0 && !positioned && at != NULL)
+            f->pos = pos; /* the end, where the data went */
         if (r > 0 && (flags & (RWF_DSYNC | RWF_SYNC))) {
             int s = vfs_fsync(f, !(flags & RWF_SYNC));
             r = s < 0 ? s : r;
@@ -289,8 +301,9 @@ static s64 copy_with_offsets(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_
 
 s64 sys_copy_file_range(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_off, u64 len, u32 flags)
 {
+    struct fdtable *t = current_files();
     if (flags != 0)
-        return -EINVAL;
+        return fd_get_cloexec(t, in_fd) < 0 || fd_get_cloexec(t, out_fd) < 0 ? -EBADF : -EINVAL;
     return write_result(copy_with_offsets(in_fd, in_off, out_fd, out_off, len, true));
 }
 

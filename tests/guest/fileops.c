@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flags and edges of calls on files and memory that few programs use: they must work or be refused as on Linux. */
+#include "t.h"
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+static void whole(const char *name, const char *text)
+{
+    int f = open(name, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+    write(f, text, strlen(text));
+    close(f);
+}
+
+static void tmpfile_link(void)
+{
+    section("O_TMPFILE");
+    char path[64];
+    SHOW(open(".", O_TMPFILE | O_RDONLY, 0600));
+    SHOW(open(".", O_TMPFILE | O_RDWR | O_CREAT, 0600));
+    whole("plain", "x");
+    SHOW(open("plain", O_TMPFILE | O_RDWR, 0600));
+    SHOW(open("missing", O_TMPFILE | O_RDWR, 0600));
+    int f = open(".", O_TMPFILE | O_RDWR, 0640), x = open(".", O_TMPFILE | O_WRONLY | O_EXCL, 0600);
+    struct stat st;
+    fstat(f, &st);
+    printf("mode %o nlink %lu\n", st.st_mode, (unsigned long)st.st_nlink);
+    SHOW(write(f, "hello", 5));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", f);
+    SHOW(linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW));
+    SHOW(linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW));
+    SHOW(linkat(f, "", AT_FDCWD, "second", AT_EMPTY_PATH));
+    fstat(f, &st);
+    printf("nlink %lu\n", (unsigned long)st.st_nlink);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", x);
+    SHOW(linkat(AT_FDCWD, path, AT_FDCWD, "never", AT_SYMLINK_FOLLOW));
+    unlink("named");
+    unlink("second");
+    SHOW(linkat(f, "", AT_FDCWD, "third", AT_EMPTY_PATH));
+    SHOW(unlink("third"));
+    close(f);
+    close(x);
+    unlink("plain");
+}
+
+static void renames(void)
+{
+    section("renameat2");
+    struct stat st;
+    whole("a", "a");
+    whole("b", "b");
+    mkdir("d", 0755);
+    SHOW(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_NOREPLACE));
+    SHOW(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_NOREPLACE | RENAME_EXCHANGE));
+    SHOW(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_EXCHANGE | RENAME_WHITEOUT));
+    SHOW(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", 8));
+    SHOW(renameat2(AT_FDCWD, "a", AT_FDCWD, "d", RENAME_EXCHANGE));
+    SHOW(stat("a", &st) == 0 && S_ISDIR(st.st_mode));
+    SHOW(renameat2(AT_FDCWD, "a", AT_FDCWD, "missing", RENAME_EXCHANGE));
+    SHOW(renameat2(AT_FDCWD, "missing", AT_FDCWD, "a", RENAME_EXCHANGE));
+    SHOW(renameat2(AT_FDCWD, "d", AT_FDCWD, "a", 0));
+    SHOW(renameat2(AT_FDCWD, "a", AT_FDCWD, "d", 0));
+    rmdir("a");
+    unlink("b");
+    unlink("d");
+}
+
+static long how(const char *name, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+    struct open_how h = {flags, mode, resolve};
+    long fd = syscall(SYS_openat2, AT_FDCWD, name, &h, sizeof h);
+    if (fd >= 0)
+        close((int)fd);
+    return fd < 0 ? -1 : 0;
+}
+
+static void opens(void)
+{
+    section("openat2");
+    mkdir("o", 0755);
+    mkdir("o/in", 0755);
+    whole("o/file", "x");
+    symlink("file", "o/link");
+    symlink("../o/file", "o/up");
+    symlink("/etc/passwd", "o/abs");
+    SHOW(how("o/file", O_RDONLY, 0, 0));
+    SHOW(how("o/file", O_RDONLY, 0600, 0));
+    SHOW(how("o/file", O_RDONLY | (1ULL << 40), 0, 0));
+    SHOW(how("o/file", O_RDONLY, 0, 0x40));
+    SHOW(how("o/file", O_CREAT | O_RDWR, 010000, 0));
+    SHOW(how("o/link", O_RDONLY, 0, RESOLVE_NO_SYMLINKS));
+    SHOW(how("o/link", O_RDONLY, 0, RESOLVE_BENEATH));
+    SHOW(how("o/up", O_RDONLY, 0, RESOLVE_BENEATH));
+    SHOW(how("o/abs", O_RDONLY, 0, RESOLVE_BENEATH));
+    SHOW(how("o/../o/file", O_RDONLY, 0, RESOLVE_BENEATH));
+    SHOW(how("../o", O_RDONLY, 0, RESOLVE_BENEATH));
+    SHOW(how("/etc", O_RDONLY, 0, RESOLVE_BENEATH));
+    SHOW(how("/o/file", O_RDONLY, 0, RESOLVE_IN_ROOT));
+    SHOW(how("../../../o/file", O_RDONLY, 0, RESOLVE_IN_ROOT));
+    SHOW(how("o/abs", O_RDONLY, 0, RESOLVE_IN_ROOT));
+    SHOW(how("o", O_RDONLY, 0, RESOLVE_IN_ROOT | RESOLVE_BENEATH));
+    SHOW(how("/proc/self/exe", O_RDONLY, 0, RESOLVE_NO_MAGICLINKS));
+    SHOW(how("/proc/self/fd/0", O_RDONLY, 0, RESOLVE_NO_MAGICLINKS));
+    SHOW(how("/proc", O_RDONLY, 0, RESOLVE_NO_XDEV));
+    SHOW(how("o/file", O_RDONLY, 0, RESOLVE_NO_XDEV));
+    unlink("o/file");
+    unlink("o/link");
+    unlink("o/up");
+    unlink("o/abs");
+    rmdir("o/in");
+    rmdir("o");
+}
+
+static void vectors(void)
+{
+    section("preadv2, pwritev2");
+    char buf[8] = "abcd";
+    struct iovec v = {buf, 4};
+    int f = open("v", O_CREAT | O_RDWR, 0600), p[2];
+    pipe(p);
+    SHOW(pwritev2(f, &v, 1, 0, RWF_SYNC));
+    SHOW(pwritev2(f, &v, 1, 0, RWF_DSYNC));
+    SHOW(pwritev2(f, &v, 1, 0, RWF_APPEND));
+    SHOW(lseek(f, 0, SEEK_END));
+    SHOW(pwritev2(f, &v, 1, -1, RWF_APPEND));
+    SHOW(lseek(f, 0, SEEK_CUR));
+    SHOW(pwritev2(f, &v, 1, -2, 0));
+    SHOW(pwritev2(f, &v, 1, 0, 0x10000));
+    SHOW(preadv2(f, &v, 1, 0, RWF_HIPRI));
+    SHOW(preadv2(f, &v, 1, 0, 0));
+    SHOW(preadv2(p[0], &v, 1, -1, RWF_NOWAIT));
+    SHOW(preadv2(p[0], &v, 1, 0, 0));
+    SHOW(write(p[1], "xy", 2));
+    SHOW(preadv2(p[0], &v, 1, -1, RWF_NOWAIT));
+    SHOW(preadv2(f, &v, -1, 0, 0));
+    SHOW(preadv2(f, &v, 1025, 0, 0));
+    SHOW(preadv2(f, NULL, 0, 0, 0));
+    close(f);
+    close(p[0]);
+    close(p[1]);
+    unlink("v");
+}
+
+static long lock(int fd, int cmd, short type, long start, long len)
+{
+    struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
+    return fcntl(fd, cmd, &l);
+}
+
+static void locks(void)
+{
+    section("locks and leases");
+    int f = open("l", O_CREAT | O_RDWR, 0600), g = open("l", O_RDWR), p[2];
+    pipe(p);
+    SHOW(lock(f, F_OFD_SETLK, F_WRLCK, 0, 10));
+    SHOW(lock(g, F_OFD_SETLK, F_WRLCK, 5, 10));
+    SHOW(lock(g, F_OFD_SETLK, F_RDLCK, 10, 10));
+    SHOW(lock(g, F_SETLK, F_WRLCK, 5, 1));
+    SHOW(lock(f, F_OFD_SETLK, F_UNLCK, 0, 0));
+    SHOW(lock(g, F_SETLK, F_WRLCK, 0, 1));
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_pid = 7};
+    SHOW(fcntl(f, F_OFD_GETLK, &l));
+    SHOW(lock(f, F_SETLK, 9, 0, 1));
+    SHOW(lock(f, F_SETLK, F_WRLCK, -5, 1));
+    fflush(stdout);
+    pid_t pid = fork();
+    char c;
+    if (pid == 0) {
+        close(p[0]);
+        lock(f, F_SETLKW, F_WRLCK, 100, 1);
+        write(p[1], "x", 1);
+        lock(f, F_SETLKW, F_WRLCK, 0, 1); /* the parent has it */
+        _exit(0);
+    }
+    read(p[0], &c, 1);
+    usleep(50000);
+    SHOW(lock(f, F_SETLKW, F_WRLCK, 100, 1));
+    lock(f, F_SETLK, F_UNLCK, 0, 0);
+    waitpid(pid, NULL, 0);
+    SHOW(fcntl(f, F_GETLEASE));
+    SHOW(fcntl(p[0], F_SETLEASE, F_RDLCK));
+    SHOW(fcntl(f, F_SETLEASE, 99));
+    SHOW(fcntl(f, 77777));
+    close(f);
+    close(g);
+    close(p[0]);
+    close(p[1]);
+    unlink("l");
+}
+
+static void refused(void)
+{
+    section("refused");
+    SHOW(mount("none", "/nowhere", "tmpfs", 0, NULL) == -1 && errno == ENOENT);
+    SHOW(syscall(SYS_umount2, "/nowhere", 0));
+    SHOW(syscall(SYS_copy_file_range, -1, NULL, -1, NULL, 1, 1));
+    SHOW(syscall(SYS_sync_file_range, -1, 0, 0, 0));
+    SHOW(syscall(SYS_membarrier, 3, 0, 0));
+    SHOW(syscall(SYS_membarrier, 8, 1, 0));
+    SHOW(syscall(SYS_membarrier, 8, 0, 0));
+    SHOW(syscall(SYS_membarrier, 16, 0, 0));
+    SHOW(syscall(SYS_membarrier, 8, 0, 0));
+    SHOW(syscall(SYS_membarrier, 2, 0, 0));
+    SHOW(syscall(SYS_membarrier, 4, 0, 0));
+    SHOW(syscall(SYS_membarrier, 32, 0, 0));
+    SHOW(syscall(SYS_membarrier, 64, 0, 0));
+    SHOW(syscall(SYS_membarrier, 32, 0, 0));
+}
+
+static void memory(void)
+{
+    section("memory");
+    long page = 4096;
+    char *p = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char vec[8];
+    memset(p, 1, 8 * page);
+    for (int a = 0; a < 25; a++)
+        if (a != 12 && a != 13) { /* merging pages: not on every Linux */
+            char text[32];
+            snprintf(text, sizeof text, "madvise %d", a);
+            errno = 0;
+            show(text, madvise(p + 4 * page, page, a));
+        }
+    SHOW(madvise(p + 1, page, MADV_DONTNEED));
+    SHOW(madvise(p, 0, MADV_DONTNEED));
+    SHOW(madvise(p, -1, MADV_DONTNEED));
+    SHOW(mincore(p, 4 * page, vec));
+    SHOW(vec[0] & 1);
+    SHOW(mincore(p + 1, page, vec));
+    SHOW(mincore(p, page, (void *)8));
+    SHOW(mlock(p, page));
+    SHOW(syscall(SYS_mlock2, p, page, 1));
+    SHOW(syscall(SYS_mlock2, p, page, 2));
+    SHOW(munlock(p, page));
+    SHOW(mlockall(0));
+    SHOW(mlockall(8));
+    SHOW(mlockall(4));
+    SHOW_TRUE(mmap(p, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED && errno == EEXIST);
+    SHOW_TRUE(mmap(NULL, page, PROT_READ, MAP_PRIVATE, -1, 0) == MAP_FAILED && errno == EBADF);
+    SHOW_TRUE(mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EINVAL);
+    SHOW_TRUE(mmap(NULL, page, PROT_READ, MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EINVAL);
+    int f = open("m", O_CREAT | O_RDWR, 0600);
+    ftruncate(f, page);
+    SHOW_TRUE(mmap(NULL, page, PROT_READ, MAP_SHARED_VALIDATE | 0x80000, f, 0) == MAP_FAILED && errno == EOPNOTSUPP);
+    close(f);
+    unlink("m");
+    SHOW_TRUE(mremap(p, page, page, 4) == MAP_FAILED && errno == EINVAL);
+    SHOW_TRUE(mremap(p, page, 2 * page, 0) == MAP_FAILED && errno == ENOMEM);
+    SHOW_TRUE(mremap(p, page, page, 8) == MAP_FAILED && errno == EINVAL);
+    SHOW_TRUE(mremap(p + 1, page, page, 0) == MAP_FAILED && errno == EINVAL);
+    SHOW_TRUE(mremap(p, page, 0, 0) == MAP_FAILED && errno == EINVAL);
+    SHOW_TRUE(mremap(p, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED, p + page) == MAP_FAILED && errno == EINVAL);
+    char *q = mremap(p, page, page, MREMAP_MAYMOVE | 4, NULL); /* MREMAP_DONTUNMAP */
+    SHOW_TRUE(q != MAP_FAILED && q != p && q[0] == 1 && p[0] == 0);
+    SHOW_TRUE(mremap(q, page, 3 * page, MREMAP_MAYMOVE) != MAP_FAILED);
+    SHOW(mprotect(p, page, 0x40));
+    SHOW(mprotect(p + 1, page, PROT_READ));
+    SHOW(msync(p, page, MS_SYNC | MS_ASYNC));
+    SHOW(munmap(p, 0));
+    SHOW(munmap(p, 8 * page));
+}
+
+int main(void)
+{
+    char dir[] = "/tmp/fileops-XXXXXX";
+    if (mkdtemp(dir) == NULL || chdir(dir) != 0)
+        return 1;
+    tmpfile_link();
+    renames();
+    opens();
+    vectors();
+    locks();
+    refused();
+    memory();
+    chdir("/");
+    return rmdir(dir) != 0;
+}
