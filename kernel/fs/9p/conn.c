@@ -134,9 +134,13 @@ static int receive_data(struct p9_conn *c, struct p9_req *r, u32 len)
 {
     if (r->pages == NULL)
         return p9_stream_receive(&c->stream, r->data, len);
-    for (u32 k = 0; len > 0; k++) {
-        u32 n = MIN(len, (u32)PAGE_SIZE);
-        int err = p9_stream_receive(&c->stream, page_virt(r->pages[k]), n);
+    for (u32 k = 0; len > 0;) {
+        u8 *to = page_virt(r->pages[k++]);
+        u32 n = PAGE_SIZE;
+        for (; n < len && page_virt(r->pages[k]) == to + n; k++) /* pages side by side take one read */
+            n += PAGE_SIZE;
+        n = MIN(n, len);
+        int err = p9_stream_receive(&c->stream, to, n);
         if (err != 0)
             return err;
         len -= n;
