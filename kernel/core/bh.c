@@ -19,7 +19,7 @@ void bh_init(struct bh *bh, void (*fn)(struct bh *bh))
 {
     list_init(&bh->node);
     bh->fn = fn;
-    bh->pending = 0;
+    bh->raised = 0;
 }
 
 /* Events disabled, bottom halves neither running nor disabled. Enables events while they run. */
@@ -34,17 +34,21 @@ static void run(struct percpu *cpu)
             timer_set_slice(plat_now_ns() + BH_HOLD_NS);
             break;
         }
-        struct list batch;
+        struct list batch, again;
         list_init(&batch);
+        list_init(&again);
         list_splice_back(&batch, &cpu->bh_pending);
         plat_events_enable();
         struct list *n;
         while ((n = list_pop_front(&batch)) != NULL) {
             struct bh *bh = list_entry(n, struct bh, node);
-            atomic_store(&bh->pending, 0u); /* from here on it may be raised again */
+            u32 seen = atomic_load(&bh->raised);
             bh->fn(bh);
+            if (atomic_sub(&bh->raised, seen) != 0) /* meanwhile: once more */
+                list_push_back(&again, &bh->node);
         }
         plat_events_disable();
+        list_splice_back(&cpu->bh_pending, &again);
     }
     cpu->bh_running = false;
     cpu->bh_disabled--;
@@ -52,7 +56,7 @@ static void run(struct percpu *cpu)
 
 void bh_raise(struct bh *bh)
 {
-    if (atomic_xchg(&bh->pending, 1u) != 0)
+    if (atomic_add(&bh->raised, 1u) != 1)
         return;
     u64 flags = plat_events_save();
     struct percpu *cpu = this_cpu();

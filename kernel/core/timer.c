@@ -139,12 +139,30 @@ static bool dequeue(struct ktimer *t)
     return was_queued;
 }
 
+/* Off its old base, another CPU's. True: its callback is running there, so it is armed there anew (run_timers() comes to that behind the
+ * callback), or else ktimer_cancel_sync() could not see that it runs. Events disabled. */
+static bool leave_base(struct timer_base *old, struct ktimer *t, u64 deadline_ns)
+{
+    spin_lock(&old->lock);
+    if (t->queued)
+        tree_remove(old, t);
+    bool running = old->running == t;
+    if (running) {
+        t->deadline_ns = deadline_ns;
+        tree_insert(old, t);
+    }
+    spin_unlock(&old->lock);
+    return running;
+}
+
 void ktimer_start(struct ktimer *t, u64 deadline_ns)
 {
     u64 flags = plat_events_save();
     struct timer_base *base = this_cpu()->timers;
-    if (t->base != base)
-        dequeue(t);
+    if (t->base != base && t->base != NULL && leave_base(t->base, t, deadline_ns)) {
+        plat_events_restore(flags);
+        return;
+    }
     spin_lock(&base->lock);
     if (t->queued)
         tree_remove(base, t);

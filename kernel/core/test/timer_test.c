@@ -170,6 +170,80 @@ TEST(busy_bh_lets_threads_run)
     CHECK_EQ(bh_runs, 1001);
 }
 
+/* --- several CPUs ---------------------------------------------------------------------- */
+
+static bool inside, gone;
+static unsigned written, seen;
+
+static void count_alone(struct bh *b)
+{
+    CHECK(!inside);
+    inside = true;
+    seen = written;
+    for (int i = 0; i < 20; i++)
+        plat_relax();
+    inside = false;
+}
+
+static void raise_often(void *arg)
+{
+    thread_set_affinity(current_thread(), 1ULL << (uintptr_t)arg);
+    sched_resched();
+    for (int i = 0; i < 50; i++) {
+        atomic_add(&written, 1u);
+        bh_raise(&bh);
+        thread_sleep_until(now_ns() + 10 + (sim_random() >> 56), false);
+    }
+}
+
+TEST_CPUS(a_bottom_half_runs_on_one_cpu_at_a_time, 2)
+{
+    struct thread *t[2];
+    bh_init(&bh, count_alone);
+    written = seen = 0;
+    for (uintptr_t i = 0; i < 2; i++) {
+        CHECK_EQ(thread_create("raise", raise_often, (void *)i, false, &t[i]), 0);
+        thread_start(t[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        test_join(t[i]);
+    thread_sleep_until(now_ns() + NSEC_PER_MSEC, false);
+    CHECK_EQ(written, 100);
+    CHECK_EQ(seen, 100); /* no raise was lost */
+}
+
+static void linger(struct ktimer *t)
+{
+    inside = true;
+    for (int i = 0; i < 100; i++)
+        plat_relax();
+    CHECK(!gone);
+    inside = false;
+}
+
+TEST_CPUS(cancel_waits_for_a_callback_on_another_cpu, 2)
+{
+    for (int i = 0; i < 50; i++) {
+        struct ktimer t;
+        ktimer_init(&t, linger);
+        inside = gone = false;
+        CHECK_EQ(thread_set_affinity(current_thread(), 1), 0);
+        sched_resched();
+        thread_sleep_until(now_ns() + 100, false);
+        u64 then = now_ns() + 2000;
+        ktimer_start(&t, then);
+        CHECK_EQ(thread_set_affinity(current_thread(), 2), 0);
+        thread_sleep_until(now_ns() + 100, false);
+        thread_sleep_until(then, false); /* by a timer of this CPU */
+        for (int k = 0; k < 50 && !inside; k++)
+            plat_relax();
+        ktimer_start(&t, now_ns() + NSEC_PER_SEC); /* here, while it may be running there */
+        ktimer_cancel_sync(&t);
+        gone = true;
+        CHECK(!inside && !ktimer_armed(&t));
+    }
+}
+
 /* --- work ----------------------------------------------------------------------------- */
 
 struct job {

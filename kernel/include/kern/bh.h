@@ -19,11 +19,12 @@
 struct bh {
     struct list node;
     void (*fn)(struct bh *bh);
-    u32 pending; /* atomic: 0 idle, 1 queued */
+    u32 raised; /* atomic: how often since it was last seen idle; not 0 = queued or running, on one CPU */
 };
 
 void bh_init(struct bh *bh, void (*fn)(struct bh *bh));
-/* Queue for this CPU; harmless when already queued. Any context. A bh may raise itself. */
+/* Queue for this CPU; harmless when already queued. Any context. A bh may raise itself. While it runs, here or elsewhere, it is queued
+ * again behind that: a bh never runs on two CPUs at once. */
 void bh_raise(struct bh *bh);
 void bh_disable(void);
 void bh_enable(void); /* runs what is pending when the count reaches zero */
