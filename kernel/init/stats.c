@@ -118,8 +118,8 @@ static void add_values(struct text *t, const struct sample *s)
 
 static void add_cpus(struct text *t, u64 now)
 {
-    for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++) {
-        u64 idle = MIN(percpu_table[i]->stats[STAT_IDLE_NS], now);
+    for (unsigned i = 0; i < plat_cpu_count(); i++) {
+        u64 idle = MIN(cpu_idle_ns(i), now);
         add(t, "cpu_seconds_total{cpu=\"%u\",mode=\"idle\"}", i);
         add_seconds(t, idle);
         add(t, "cpu_seconds_total{cpu=\"%u\",mode=\"busy\"}", i);

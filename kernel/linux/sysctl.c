@@ -142,15 +142,16 @@ static size_t show_stat(void *arg, char *buf, size_t size)
     struct text x = {buf, size, 0};
     u64 tick = NSEC_PER_SEC / USER_HZ, now = now_ns(), idle = 0, irqs = 0, switches = 0;
     unsigned n = plat_cpu_count();
+    for (unsigned i = 0; i < n; i++)
+        idle += cpu_idle_ns(i);
     for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++) {
-        idle += percpu_table[i]->stats[STAT_IDLE_NS];
         irqs += percpu_table[i]->stats[STAT_IRQS];
         switches += percpu_table[i]->stats[STAT_SWITCHES];
     }
     u64 busy = now * n > idle ? now * n - idle : 0;
     add(&x, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", (unsigned long)(busy / tick), (unsigned long)(idle / tick));
     for (unsigned i = 0; i < n; i++) {
-        u64 one = percpu_table[i] != NULL ? percpu_table[i]->stats[STAT_IDLE_NS] : now;
+        u64 one = cpu_idle_ns(i);
         add(&x, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", i, (unsigned long)((now > one ? now - one : 0) / tick), (unsigned long)(one / tick));
     }
     add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
@@ -160,7 +161,10 @@ static size_t show_stat(void *arg, char *buf, size_t size)
 
 static size_t show_uptime(void *arg, char *buf, size_t size)
 {
-    u64 up = now_ns() / (NSEC_PER_SEC / 100), idle = this_cpu()->stats[STAT_IDLE_NS] / (NSEC_PER_SEC / 100);
+    u64 up = now_ns() / (NSEC_PER_SEC / 100), idle = 0;
+    for (unsigned i = 0; i < plat_cpu_count(); i++)
+        idle += cpu_idle_ns(i);
+    idle /= NSEC_PER_SEC / 100;
     return (size_t)fmt_snprintf(buf, size, "%lu.%02lu %lu.%02lu\n", (unsigned long)(up / 100), (unsigned long)(up % 100),
                                 (unsigned long)(idle / 100), (unsigned long)(idle % 100));
 }
@@ -191,20 +195,19 @@ static size_t show_text(void *arg, char *buf, size_t size) { return (size_t)fmt_
 
 static size_t show_uuid(void *arg, char *buf, size_t size)
 {
-    static u8 boot[16];
-    static bool have_boot;
+    static struct spinlock boot_lock = SPINLOCK_INIT("boot id");
+    static u8 boot[16]; /* boot_lock; all zero = not made yet */
     u8 u[16];
-    if (arg == NULL || !have_boot) {
-        random_bytes(u, sizeof u);
-        u[6] = (u[6] & 0x0f) | 0x40;
-        u[8] = (u[8] & 0x3f) | 0x80;
-        if (arg != NULL) {
+    random_bytes(u, sizeof u);
+    u[6] = (u[6] & 0x0f) | 0x40;
+    u[8] = (u[8] & 0x3f) | 0x80;
+    if (arg != NULL) {
+        spin_lock(&boot_lock);
+        if (boot[8] == 0)
             memcpy(boot, u, sizeof boot);
-            have_boot = true;
-        }
-    }
-    if (arg != NULL)
         memcpy(u, boot, sizeof u);
+        spin_unlock(&boot_lock);
+    }
     struct text x = {buf, size, 0};
     for (unsigned i = 0; i < 16; i++)
         add(&x, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);

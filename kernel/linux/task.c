@@ -375,7 +375,7 @@ void usage_add(struct usage *to, const struct usage *u)
     to->max_rss_pages = MAX(to->max_rss_pages, u->max_rss_pages);
 }
 
-static struct usage thread_usage(const struct thread *th)
+static struct usage thread_usage(struct thread *th)
 {
     return (struct usage){.cpu_ns = thread_cpu_ns(th), .voluntary = th->switches_voluntary, .forced = th->switches_forced};
 }

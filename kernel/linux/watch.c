@@ -24,7 +24,7 @@ static int call_of(const struct task *t, char state)
 
 static size_t show_task(const struct task *t, char *buf, size_t size)
 {
-    const struct thread *th = t->thread;
+    struct thread *th = t->thread;
     const struct addrspace *as = th->as;
     char name[sizeof(th->name)], state = task_state(t);
     unsigned n = 0;

@@ -18,6 +18,7 @@
 #include "kern/trap.h"
 
 u64 cpus_online;
+bool sched_several;
 
 static struct runqueue boot_rq;
 static struct thread boot_idle;
@@ -211,15 +212,32 @@ static bool cpu_is_idle(const struct percpu *cpu)
     return atomic_load_relaxed(&cpu->current) == cpu->idle && cpu->rq->nr_ready == 0;
 }
 
-/* Where a thread that becomes READY should run: where it ran, or else on an idle CPU. */
+static u64 cpus_for(const struct thread *t)
+{
+    u64 online = atomic_load_relaxed(&cpus_online), mask = online & t->affinity;
+    return mask != 0 ? mask : online;
+}
+
+/* The CPU of the mask with the least urgent thread, if that is less urgent than t. */
+static unsigned choose_for_rt(const struct thread *t, u64 mask, unsigned otherwise)
+{
+    unsigned best = otherwise, least = t->rt_prio;
+    for (; mask != 0; mask &= mask - 1) {
+        unsigned cpu = (unsigned)__builtin_ctzll(mask), prio = atomic_load_relaxed(&percpu_table[cpu]->rq->rt_running);
+        if (prio < least) {
+            least = prio;
+            best = cpu;
+        }
+    }
+    return best;
+}
+
+/* Where a thread that becomes READY should run: where it ran, or else on an idle CPU, or in place of a less urgent thread. */
 static unsigned choose_cpu(const struct thread *t)
 {
-    u64 online = atomic_load_relaxed(&cpus_online);
-    if (likely((online & (online - 1)) == 0))
-        return (unsigned)__builtin_ctzll(online);
-    u64 mask = online & t->affinity;
-    if (mask == 0)
-        mask = online;
+    u64 mask = cpus_for(t);
+    if (likely((mask & (mask - 1)) == 0))
+        return (unsigned)__builtin_ctzll(mask);
     if ((mask >> t->cpu & 1) != 0 && cpu_is_idle(percpu_table[t->cpu]))
         return t->cpu;
     for (u64 m = mask; m != 0; m &= m - 1) {
@@ -227,7 +245,38 @@ static unsigned choose_cpu(const struct thread *t)
         if (cpu_is_idle(percpu_table[cpu]))
             return cpu;
     }
-    return (mask >> t->cpu & 1) != 0 ? t->cpu : (unsigned)__builtin_ctzll(mask);
+    unsigned here = (mask >> t->cpu & 1) != 0 ? t->cpu : (unsigned)__builtin_ctzll(mask);
+    return is_rt(t) ? choose_for_rt(t, mask, here) : here;
+}
+
+/* Where the thread that gives up `cpu`, and wants to go on, should do so: a CPU with less to do gets it from time to time, so that three
+ * threads on two CPUs have the same shares. */
+static unsigned choose_next_cpu(struct percpu *cpu, const struct thread *t)
+{
+    struct runqueue *rq = cpu->rq;
+    u64 mask = cpus_for(t);
+    if (unlikely((mask >> cpu->cpu & 1) == 0))
+        return choose_cpu(t);
+    if (rq->nr_ready == 0)
+        return cpu->cpu;
+    if (is_rt(t))
+        return choose_for_rt(t, mask, cpu->cpu);
+    unsigned best = cpu->cpu, least = rq->nr_ready + 1;
+    for (; mask != 0; mask &= mask - 1) {
+        struct percpu *other = percpu_table[__builtin_ctzll(mask)];
+        unsigned load = atomic_load_relaxed(&other->rq->nr_ready) + (atomic_load_relaxed(&other->current) != other->idle);
+        if (other != cpu && load < least) {
+            least = load;
+            best = other->cpu;
+        }
+    }
+    if (best != cpu->cpu && least != 0) {
+        u64 now = t->exec_start_ns; /* charge() has set it */
+        if (now < rq->balance_ns)
+            return cpu->cpu;
+        rq->balance_ns = now + BALANCE_NS;
+    }
+    return best;
 }
 
 static u64 rebase(u64 vruntime, const struct runqueue *from, const struct runqueue *to)
@@ -236,18 +285,25 @@ static u64 rebase(u64 vruntime, const struct runqueue *from, const struct runque
     return to->min_vruntime_ns + lag;
 }
 
-void sched_make_ready(struct thread *t, struct runqueue *rq, u64 flags)
+/* A READY thread that is off every queue goes from rq, whose lock is held, to that of `target`, whose lock is held then. */
+static struct runqueue *carry(struct thread *t, struct runqueue *rq, unsigned target)
+{
+    struct runqueue *to = percpu_table[target]->rq;
+    t->vruntime_ns = rebase(t->vruntime_ns, rq, to);
+    atomic_store(&t->cpu, target); /* from here on the other lock guards it */
+    spin_unlock(&rq->lock);
+    spin_lock(&to->lock);
+    return to;
+}
+
+static void make_ready_on(struct thread *t, struct runqueue *rq, unsigned target, u64 flags)
 {
     t->state = THREAD_READY;
-    unsigned target = choose_cpu(t);
-    struct percpu *cpu = percpu_table[target];
-    if (unlikely(target != t->cpu)) { /* carried: from the store on, the other lock guards it */
-        t->vruntime_ns = rebase(t->vruntime_ns, rq, cpu->rq);
-        atomic_store(&t->cpu, target);
-        spin_unlock(&rq->lock);
-        rq = cpu->rq;
-        spin_lock(&rq->lock);
-    }
+    if (unlikely(target != t->cpu))
+        rq = carry(t, rq, target);
+    while (unlikely((cpus_for(t) >> t->cpu & 1) == 0)) /* thread_set_affinity() came between the locks */
+        rq = carry(t, rq, choose_cpu(t));
+    struct percpu *cpu = percpu_table[t->cpu];
     u64 floor = rq->min_vruntime_ns - SLEEP_CREDIT_NS;
     if (t->vruntime_ns < floor)
         t->vruntime_ns = floor;
@@ -255,6 +311,8 @@ void sched_make_ready(struct thread *t, struct runqueue *rq, u64 flags)
     check_preempt(cpu, t);
     spin_unlock_irqrestore(&rq->lock, flags);
 }
+
+void sched_make_ready(struct thread *t, struct runqueue *rq, u64 flags) { make_ready_on(t, rq, choose_cpu(t), flags); }
 
 /* An idle CPU takes a thread from the longest queue. Its own lock is held and may be dropped meanwhile. */
 static void steal(struct percpu *cpu)
@@ -302,11 +360,11 @@ static void switch_address_space(struct percpu *cpu, const struct thread *next)
 static struct thread *finish_switch(void)
 {
     struct runqueue *rq = this_cpu()->rq;
-    struct thread *dead = rq->dead, *carry = rq->carry;
+    struct thread *dead = rq->dead, *moving = rq->carry;
     rq->dead = rq->carry = NULL;
-    if (unlikely(carry != NULL)) {
+    if (unlikely(moving != NULL)) {
         u64 flags = plat_events_save();
-        sched_make_ready(carry, rq, flags); /* unlocks */
+        make_ready_on(moving, rq, rq->carry_to, flags); /* unlocks */
     } else {
         spin_unlock(&rq->lock);
     }
@@ -331,8 +389,10 @@ static void put_previous(struct percpu *cpu, struct thread *t)
         return;
     }
     t->state = THREAD_READY; /* a BLOCKING one too: it takes that as a wake-up */
-    if (unlikely(!cpu_allowed(t, cpu->cpu)) && (atomic_load_relaxed(&cpus_online) & t->affinity) != 0) {
+    unsigned to = single_cpu() ? cpu->cpu : choose_next_cpu(cpu, t);
+    if (unlikely(to != cpu->cpu)) {
         rq->carry = t;
+        rq->carry_to = to;
         return;
     }
     bool expired = t->policy == POLICY_RR && cpu->timers->slice_ns == NEVER_NS;
@@ -380,6 +440,7 @@ void sched_switch_locked(struct percpu *cpu)
     }
     next->state = THREAD_RUNNING;
     next->exec_start_ns = now;
+    cpu->rq->rt_running = is_rt(next) ? next->rt_prio : 0;
     start_slice(cpu, next, now);
     if (next == prev) {
         spin_unlock(&cpu->rq->lock);
@@ -486,12 +547,12 @@ static void start_cpu(struct percpu *cpu, struct runqueue *rq, struct thread *id
     thread_set_up_idle(idle, cpu->cpu);
     if (cpu->kernel_sp != 0)
         idle->kstack = (void *)(uintptr_t)(cpu->kernel_sp - KSTACK_SIZE);
-    idle->exec_start_ns = plat_now_ns();
+    idle->exec_start_ns = cpu->cpu == 0 ? plat_now_ns() : 0; /* a CPU that was not there was idle */
     if (cpu->timers == NULL)
         timer_init_cpu(cpu, &rq->timers);
     cpu->idle = idle;
     cpu->current = idle;
-    cpu->rq = rq;
+    atomic_store(&cpu->rq, rq);
     atomic_or(&cpus_online, 1ULL << cpu->cpu);
 }
 
@@ -501,8 +562,11 @@ void sched_init(void)
     start_cpu(this_cpu(), &boot_rq, &boot_idle);
 }
 
+void sched_expect_cpus(void) { atomic_store(&sched_several, true); }
+
 void sched_init_cpu(unsigned number)
 {
+    sched_expect_cpus();
     struct percpu *cpu = percpu_table[number];
     struct runqueue *rq = kzalloc(sizeof *rq);
     struct thread *idle = kzalloc(sizeof *idle);
@@ -529,6 +593,8 @@ static void change(struct thread *t, u8 policy, u8 rt_prio, u8 boost, int nice)
     t->boost = boost;
     t->nice = (s8)nice;
     t->weight = weight_of(policy, nice);
+    if (cpu->current == t)
+        rq->rt_running = is_rt(t) ? rt_prio : 0;
     if (!is_rt(t) && t->vruntime_ns < rq->min_vruntime_ns)
         t->vruntime_ns = rq->min_vruntime_ns;
     if (queued) {
@@ -579,11 +645,28 @@ int thread_set_affinity(struct thread *t, u64 mask)
     return 0;
 }
 
-u64 thread_cpu_ns(const struct thread *t)
+u64 thread_cpu_ns(struct thread *t)
 {
+    u64 flags;
+    struct runqueue *rq = thread_rq_lock(t, &flags);
     u64 ns = t->cpu_ns;
     if (percpu_table[t->cpu]->current == t)
         ns += plat_now_ns() - t->exec_start_ns;
+    spin_unlock_irqrestore(&rq->lock, flags);
+    return ns;
+}
+
+u64 cpu_idle_ns(unsigned number)
+{
+    u64 now = plat_now_ns();
+    struct percpu *cpu = atomic_load(&percpu_table[number]);
+    if (cpu == NULL || cpu->rq == NULL)
+        return now;
+    u64 flags = spin_lock_irqsave(&cpu->rq->lock);
+    u64 ns = cpu->stats[STAT_IDLE_NS];
+    if (cpu->current == cpu->idle)
+        ns += plat_now_ns() - cpu->idle->exec_start_ns;
+    spin_unlock_irqrestore(&cpu->rq->lock, flags);
     return ns;
 }
 

@@ -30,6 +30,7 @@
 #define RR_SLICE_NS 100000000ULL /* POLICY_RR, sched_rr_get_interval(2) */
 #define WAKE_LEAD_NS 1000000ULL  /* a woken thread preempts when it is this far behind */
 #define SLEEP_CREDIT_NS 3000000ULL
+#define BALANCE_NS 20000000ULL   /* a busy CPU passes on a thread no more often */
 #define VRUNTIME_START (1ULL << 40) /* so that subtracting a credit cannot go below zero */
 
 struct runqueue {
@@ -40,17 +41,17 @@ struct runqueue {
     u32 nr_ready;              /* in fair and rt */
     u64 min_vruntime_ns;
     bool yielding;             /* the current thread called sched_yield */
-    struct thread *carry;      /* switched-out thread that must move to another CPU */
+    u8 rt_running;             /* rt_prio of the current thread, 0 = not of a real-time class; read without */
+    u64 balance_ns;            /* when a thread may next go to a CPU with less to do */
+    struct thread *carry;      /* switched-out thread that moves to another CPU ... */
+    unsigned carry_to;         /* ... this one */
     struct thread *dead;       /* switched-out thread that has ended */
     struct timer_base timers;
 };
 
-extern u64 cpus_online; /* atomic mask */
-static inline bool single_cpu(void)
-{
-    u64 mask = atomic_load_relaxed(&cpus_online);
-    return (mask & (mask - 1)) == 0;
-}
+extern u64 cpus_online;    /* atomic mask */
+extern bool sched_several; /* const once there is a program thread */
+static inline bool single_cpu(void) { return !sched_several; }
 
 static inline u8 prio_of(const struct thread *t) { return MAX(t->rt_prio, t->boost); } /* 0: fair */
 static inline bool is_rt(const struct thread *t) { return prio_of(t) != 0; }
@@ -59,7 +60,7 @@ void pi_priority_changed(struct thread *t); /* its own: its place among waiters 
 
 /* Lock the run queue of t->cpu; returns it. Events are disabled; *ret_flags as before. */
 struct runqueue *thread_rq_lock(struct thread *t, u64 *ret_flags);
-/* A thread that is off every queue becomes READY. Its run queue's lock is held, and released. */
+/* A thread that is off every queue becomes READY where it should run. Its run queue's lock is held, and released. */
 void sched_make_ready(struct thread *t, struct runqueue *rq, u64 flags);
 /* Give up the CPU: the current thread's state says how. Events disabled, rq lock held; both again on return's
  * side of the switch: unlocked, events still disabled. */

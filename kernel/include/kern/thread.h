@@ -117,6 +117,8 @@ static inline bool thread_interrupted(void)
 int thread_sleep_until(u64 deadline_ns, bool interruptible);
 
 void sched_init(void);                    /* boot CPU; makes the caller its idle thread */
+/* Other CPUs will come. Before there is a program thread: from then on the CPU keeps no state of threads that are switched out. */
+void sched_expect_cpus(void);
 void sched_init_cpu(unsigned cpu);
 void sched_yield_cpu(void);               /* sched_yield(2) */
 void sched_resched(void);                 /* give way if need_resched; thread context, events enabled */
@@ -127,7 +129,9 @@ void cpu_kicked(void);                    /* plat: this CPU got a kick */
 int thread_set_policy(struct thread *t, u8 policy, u8 rt_prio);
 void thread_set_nice(struct thread *t, int nice);
 int thread_set_affinity(struct thread *t, u64 mask);
-u64 thread_cpu_ns(const struct thread *t);
+u64 thread_cpu_ns(struct thread *t);
+/* How long CPU `cpu` has been idle since the machine started. */
+u64 cpu_idle_ns(unsigned cpu);
 /* Load another address space on the current thread (exec, exit). A thread that drops its
  * reference to one switches to NULL first: kernel threads run on what is loaded. */
 void thread_switch_as(struct addrspace *as);

@@ -190,6 +190,20 @@ TEST_CPUS(two_cpus_do_twice_the_work, 2)
     CHECK(sum > 150 * MS && sum < 230 * MS);
 }
 
+TEST_CPUS(three_threads_on_two_cpus_have_equal_shares, 2)
+{
+    struct thread *t[3];
+    deadline = now_ns() + 600 * MS;
+    for (int i = 0; i < 3; i++)
+        t[i] = burner(0, POLICY_OTHER, 0);
+    thread_sleep_until(deadline + MS, false);
+    for (int i = 0; i < 3; i++) {
+        u64 ns = thread_cpu_ns(t[i]);
+        CHECK(ns > 300 * MS && ns < 500 * MS);
+        test_join(t[i]);
+    }
+}
+
 /* --- blocking -------------------------------------------------------------------- */
 
 static void wake_it(void *arg)
