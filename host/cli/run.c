@@ -192,8 +192,7 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
     case OPT_CPUS:
         if (parse_number(optarg, 1, 64, &number) < 0)
             return err_set(err, EXIT_DRUPE, "--cpus %s: a number from 1 is needed", optarg);
-        if (number > 1)
-            return err_set(err, EXIT_DRUPE, "--cpus %s: more than one processor is not there yet", optarg);
+        r->instance.cpus = (unsigned)number;
         break;
     case OPT_NET:
         return parse_net(r, optarg, err);
@@ -465,13 +464,15 @@ static void choose_automatically(struct run *r)
     }
     if (usable)
         why = "QEMU is not installed";
-    AUTO_FREE char *kernel = r->machine ? NULL : find_process_kernel(&ignored);
+    bool machine = r->machine || r->instance.cpus > 1;
+    AUTO_FREE char *kernel = machine ? NULL : find_process_kernel(&ignored);
     if (kernel) {
         use_process(r);
         say("on: a sandboxed process of this host, because %s", why);
     } else {
         use_qemu(r, "tcg");
-        say("on: QEMU's emulation, because %s and %s", why, r->machine ? "--machine asks for a machine" : ignored.text);
+        say("on: QEMU's emulation, because %s and %s", why,
+            r->machine ? "--machine asks for a machine" : machine ? "--cpus asks for several processors" : ignored.text);
     }
 }
 
@@ -484,6 +485,9 @@ static int choose_backend(struct run *r, struct error *err)
     } else if (strcmp(on, "host") == 0) {
         if (r->machine)
             return err_set(err, EXIT_DRUPE, "--machine %s: with --on host there is no machine; use --on qemu", r->machine);
+        if (r->instance.cpus > 1)
+            return err_set(err, EXIT_DRUPE, "--cpus %u: a sandboxed process has one processor so far; use --on qemu or --on kvm",
+                           r->instance.cpus);
         use_process(r);
     } else if (strcmp(on, "qemu") == 0) {
         use_qemu(r, "tcg");

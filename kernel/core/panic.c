@@ -14,8 +14,8 @@
 
 void (*panic_report)(const char *text, size_t len);
 
-static u32 stage;        /* atomic: how far the report got */
-static unsigned panic_cpu;
+static u32 stage;        /* how far the report got */
+static u32 panicked;     /* atomic: 1 + the CPU that reports */
 static char report[2048];
 
 __attribute__((weak)) void arch_print_frame(const struct trap_frame *frame)
@@ -27,15 +27,15 @@ static NORETURN void do_panic(const struct trap_frame *frame, const char *format
 {
     plat_events_disable();
     struct percpu *cpu = this_cpu();
-    u32 before = atomic_add(&stage, 1u) - 1;
-    if (before == 0)
-        panic_cpu = cpu->cpu;
-    else if (panic_cpu != cpu->cpu)
+    u32 none = 0, self = cpu->cpu + 1;
+    if (!atomic_cas(&panicked, &none, self) && none != self)
         for (;;)
             plat_relax();
+    u32 before = stage++;
     if (before == 0) {
         char text[256];
         fmt_vsnprintf(text, sizeof text, format, args);
+        plat_stop_others();
         log_text("\npanic: %s\ncpu %u, thread %s (%u)\n", text, cpu->cpu, cpu->current->name, cpu->current->id);
         if (frame != NULL)
             arch_print_frame(frame);

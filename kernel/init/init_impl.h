@@ -21,6 +21,9 @@ const struct lookup *root_lookup(void);
 /* stats.c: counters and threads for clients (kern/channel.h). */
 void stats_init(void);
 
+/* cpus.c: start all other CPUs; they come up meanwhile. Before there is a program. */
+void cpus_start(void);
+
 /* stdio.c: fill in the three standard streams. */
 void stdio_open(struct boot_config *c);
 

@@ -259,6 +259,7 @@ static void start_program(const struct boot_config *c)
 static void init_thread(void *arg)
 {
     char serial[24] = SERIAL_ROOT;
+    cpus_start();
     probe_devices();
     mark("devices");
     control_open();

@@ -259,6 +259,22 @@ void root_write_network_files(void)
     write_hosts(&n);
 }
 
+/* What tells programs of several CPUs (sysfs(5)); with one they need not look. */
+static void write_cpu_files(bool read_only)
+{
+    static const char names[][12] = { "online", "possible", "present" };
+    char path[48], text[16];
+    size_t len = (size_t)fmt_snprintf(text, sizeof(text), "0-%u\n", plat_cpu_count() - 1);
+    furnish_directory("/sys", 0755, read_only);
+    int err = make_dirs("/sys/devices/system/cpu", 0755);
+    for (unsigned i = 0; i < ARRAY_SIZE(names) && err == 0; i++) {
+        fmt_snprintf(path, sizeof(path), "/sys/devices/system/cpu/%s", names[i]);
+        err = write_file(path, text, len);
+    }
+    if (err != 0)
+        klog(LOG_WARN, "/sys/devices/system/cpu: error %d", -err);
+}
+
 void root_furnish(const struct boot_config *c)
 {
     struct path root;
@@ -270,6 +286,8 @@ void root_furnish(const struct boot_config *c)
     mount_at("proc", "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     furnish_directory("/tmp", 01777, c->root_read_only);
     furnish_directory("/run", 0755, c->root_read_only);
+    if (plat_cpu_count() > 1)
+        write_cpu_files(c->root_read_only);
     for (unsigned i = 0; i < c->nmounts; i++)
         mount_one(&c->mounts[i]);
     if (!c->root_read_only) {

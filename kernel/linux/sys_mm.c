@@ -246,9 +246,8 @@ s64 sys_memfd_create(uaddr_t uname, u32 flags)
 
 #define MEMBARRIER_CMD_QUERY 0
 
-/* Every command's barrier: all other tasks pass through the kernel before it
- * returns. With kernel threads unpreempted, a fence on a single CPU is enough;
- * on several a kick makes each pass. */
+/* Every command's barrier: each CPU that may be running a task concerned has passed a barrier, and synchronized its instruction
+ * stream, when this returns. */
 s64 sys_membarrier(int cmd, u32 flags, int cpu)
 {
     struct process *p = current_process();
@@ -270,9 +269,7 @@ s64 sys_membarrier(int cmd, u32 flags, int cpu)
         return -EINVAL;
     }
     atomic_fence();
-    for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++)
-        if (i != this_cpu()->cpu)
-            plat_cpu_kick(i);
+    plat_barrier(cmd <= 2 ? NULL : &current_thread()->as->plat);
     return 0;
 }
 

@@ -56,7 +56,7 @@ static int make_pages(void)
         memcpy(page_virt(image_pages[i]), vdso_image + i * PAGE_SIZE, MIN(PAGE_SIZE, sizeof vdso_image - i * PAGE_SIZE));
     }
     struct vdso_data *d = page_virt(p);
-    d->one_cpu = plat_cpu_count() == 1;
+    d->cpu_from = plat_cpu_count() == 1 ? CPU_ONLY_ONE : arch_tells_cpu() ? CPU_FROM_RDTSCP : CPU_FROM_CALL;
     d->has_clock = plat_clock_page() != 0 && plat_clock_params(&params);
     vdso_clock_changed();
     made = true;

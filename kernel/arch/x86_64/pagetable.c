@@ -5,9 +5,9 @@
  * the entries in use of a level 1 or 2 table (atomic), which is freed when it falls to zero. Level 3 tables live as
  * long as the address space.
  *
- * What caches translations is the platform's (plat/tlb.h). tlb_removed() is told of an entry that lost its page or changed
- * its rights, and plat_flush() will follow; after tlb_changed(), of an entry that was replaced, the CPU must not use
- * the old one any more; tlb_split(): a large page has become small ones.
+ * What caches translations is the platform's (plat/tlb.h). tlb_removed() is told of an entry that lost its page (new = 0) or
+ * changed its rights, and plat_flush() will follow; after tlb_changed(), of an entry that was replaced, this CPU must not use
+ * the old one any more, others not after plat_flush(); tlb_split(): a large page has become small ones.
  *
  * Locks: the caller's, for everything in its address space. It may be a spinlock, so tables are allocated without
  * sleeping, from the reserve if need be.
@@ -184,7 +184,7 @@ static int map_huge(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 
         }
         if (!is_large(old))
             bury(as, table_at(old));
-        tlb_changed(as, va, HUGE_SIZE, old);
+        tlb_changed(as, va, HUGE_SIZE, old, pa | flags);
     }
     return 0;
 }
@@ -206,7 +206,7 @@ int pt_map_small(struct plat_aspace *as, u64 va, paddr_t pa, size_t len, u64 fla
             if (old == 0)
                 added++;
             else if (old & PTE_PRESENT)
-                tlb_changed(as, va, PAGE_SIZE, old);
+                tlb_changed(as, va, PAGE_SIZE, old, pa | flags);
         }
         if (added != 0)
             count_add(pt, added);
@@ -237,7 +237,7 @@ static void unmap_pages(struct plat_aspace *as, u64 *pt, u64 va, u64 stop, plat_
             continue;
         atomic_store_relaxed(pte, 0);
         removed++;
-        tlb_removed(as, va, PAGE_SIZE, old);
+        tlb_removed(as, va, PAGE_SIZE, old, 0);
         if (fn != NULL)
             fn(ctx, va, old & PTE_ADDR, PAGE_SIZE);
     }
@@ -259,7 +259,7 @@ void pt_unmap_range(struct plat_aspace *as, u64 va, u64 end, plat_unmap_fn *fn, 
             if (is_large(e)) {
                 atomic_store(pde, 0);
                 count_add(pd, -1UL);
-                tlb_removed(as, va, HUGE_SIZE, e);
+                tlb_removed(as, va, HUGE_SIZE, e, 0);
                 if (fn != NULL)
                     fn(ctx, va, e & PTE_ADDR, HUGE_SIZE);
             } else {
@@ -288,8 +288,9 @@ static u64 share_entry(struct plat_aspace *from, u64 *entry, u64 va, size_t len)
 {
     u64 e = *entry;
     if (e & PTE_WRITE) {
-        tlb_removed(from, va, len, e);
+        u64 old = e;
         e &= ~(PTE_WRITE | PTE_DIRTY | PTE_CACHED);
+        tlb_removed(from, va, len, old, e);
         atomic_store_relaxed(entry, e);
     }
     return e & ~PTE_CACHED;
@@ -362,12 +363,12 @@ int plat_protect(struct plat_aspace *as, uaddr_t va, size_t len_bytes, unsigned 
         u64 *pde = &pd[PT_INDEX(va, 2)], e = *pde;
         if ((e & PTE_MAPPED) && is_large(e)) {
             atomic_store(pde, (e & PTE_ADDR) | flags | PTE_LARGE);
-            tlb_removed(as, va, HUGE_SIZE, e);
+            tlb_removed(as, va, HUGE_SIZE, e, (e & PTE_ADDR) | flags);
         } else if (e & PTE_MAPPED) {
             u64 *pte = &table_at(e)[PT_INDEX(va, 1)];
             for (u64 at = va; at < stop; at += PAGE_SIZE, pte++)
                 if (*pte != 0) {
-                    tlb_removed(as, at, PAGE_SIZE, *pte);
+                    tlb_removed(as, at, PAGE_SIZE, *pte, (*pte & PTE_ADDR) | flags);
                     atomic_store_relaxed(pte, (*pte & PTE_ADDR) | flags);
                 }
         }

@@ -86,6 +86,8 @@ uaddr_t arch_thunk_again(const struct call_site *s, uaddr_t thunk);
 uaddr_t arch_thunk_original(const struct call_site *s, uaddr_t thunk, uaddr_t pc);
 
 u64 arch_cycles(void); /* TSC; for tracing, not for time */
+/* Can programs read the number of their CPU? On x86-64 by RDTSCP. */
+bool arch_tells_cpu(void);
 
 /* Hardware capabilities told to programs in the auxiliary vector. */
 u64 arch_hwcap(void);

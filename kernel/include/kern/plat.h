@@ -123,11 +123,17 @@ uaddr_t plat_call_gate(void);
 /* --- CPUs ------------------------------------------------------------------ */
 
 #define MAX_CPUS 64
-unsigned plat_cpu_count(void);
-/* Start CPU `cpu` in fn with the stack top given. 0 or -errno. */
+unsigned plat_cpu_count(void); /* that there are, started or not; constant */
+/* Start CPU `cpu` in fn with the stack top given (KSTACK_SIZE bytes): there this_cpu() works and events are disabled. It begins some
+ * time after the return. 0 or -errno: -ENOSYS where there can be only one, -ENOMEM. From threads. */
 int plat_cpu_start(unsigned cpu, void (*fn)(void), void *stack_top);
 /* Make `cpu` leave idle and run its pending work (kern/sched.h: cpu_kicked()). */
 void plat_cpu_kick(unsigned cpu);
+/* Every other CPU on which `as` (NULL = anything) may be loaded has passed a full memory barrier and a serializing instruction when this
+ * returns: membarrier(2). From threads, without a lock that is taken with events disabled. */
+void plat_barrier(struct plat_aspace *as);
+/* All other CPUs stop for good, wherever they are. Any context; for panics. */
+void plat_stop_others(void);
 /* Called with events disabled: atomically enable them and wait for one;
  * returns with events enabled, after the handlers ran. */
 void plat_idle(void);

@@ -98,10 +98,13 @@ s64 __vdso_time(s64 *t)
 
 int __vdso_getcpu(unsigned *cpu, unsigned *node, void *unused)
 {
-    if (!vdso_data.one_cpu)
+    unsigned number = 0;
+    if (vdso_data.cpu_from == CPU_FROM_CALL)
         return (int)call3(NR_getcpu, (long)cpu, (long)node, 0);
+    if (vdso_data.cpu_from == CPU_FROM_RDTSCP)
+        __asm__ volatile("rdtscp" : "=c"(number)::"rax", "rdx");
     if (cpu != NULL)
-        *cpu = 0;
+        *cpu = number;
     if (node != NULL)
         *node = 0;
     return 0;

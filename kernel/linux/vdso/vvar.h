@@ -13,9 +13,10 @@ struct vdso_clock {
     u32 seq, valid;
     u64 tsc_base, mult, ns_base;
 };
+enum { CPU_FROM_CALL, CPU_ONLY_ONE, CPU_FROM_RDTSCP };
 struct vdso_data {
     u64 wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC; one aligned word, so always whole */
-    u32 one_cpu;        /* getcpu() needs no call */
+    u32 cpu_from;       /* CPU_FROM_*: what getcpu() needs */
     u32 has_clock;      /* the clock page is there */
 };
 

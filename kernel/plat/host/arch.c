@@ -26,6 +26,7 @@ u32 arch_fpu_enable(u32 features)
 
 /* Linux's own thread switch needs the FPU's trap for itself. */
 bool arch_fpu_trap(bool on) { return false; }
+bool arch_tells_cpu(void) { return false; } /* it tells Linux's number */
 
 void arch_tls_save(struct arch_tls *tls)
 {

@@ -304,6 +304,8 @@ const char *plat_name(void) { return "host"; }
 bool plat_fresh_memory_is_zero(void) { return true; }
 unsigned plat_cpu_count(void) { return 1; }
 int plat_cpu_start(unsigned cpu, void (*fn)(void), void *stack_top) { return -ENOSYS; }
+void plat_barrier(struct plat_aspace *as) { atomic_fence(); }
+void plat_stop_others(void) {}
 
 unsigned plat_memory(struct plat_mem_range ret_ranges[PLAT_MAX_RANGES])
 {

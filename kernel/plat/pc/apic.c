@@ -43,14 +43,17 @@ static void apic_write(unsigned reg, u32 v)
 void pc_apic_init_cpu(void)
 {
     u64 base = rdmsr(MSR_APIC_BASE);
-    x2apic = (cpuid(1, 0).ecx >> 21 & 1) != 0;
+    bool boot = this_cpu()->cpu == 0;
+    if (boot)
+        x2apic = (cpuid(1, 0).ecx >> 21 & 1) != 0;
     if (x2apic) {
         wrmsr(MSR_APIC_BASE, base | BASE_ENABLE);
         wrmsr(MSR_APIC_BASE, base | BASE_ENABLE | BASE_X2APIC);
     } else {
         if (!(base & BASE_ENABLE))
             wrmsr(MSR_APIC_BASE, base | BASE_ENABLE);
-        registers = plat_map_device(base & 0x000ffffffffff000ULL, PAGE_SIZE);
+        if (boot)
+            registers = plat_map_device(base & 0x000ffffffffff000ULL, PAGE_SIZE);
     }
     apic_write(APIC_TPR, 0);
     apic_write(APIC_LVT_LINT0, APIC_MASKED); /* the old interrupt controller stays out */
@@ -59,8 +62,11 @@ void pc_apic_init_cpu(void)
     apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
     apic_write(APIC_SVR, APIC_ENABLE | VEC_SPURIOUS);
     this_cpu()->plat.apic_id = pc_apic_id();
+    if (!boot)
+        return;
     outb(0x21, 0xff); /* and masks all its lines */
     outb(0xa1, 0xff);
+    pc_cpu_apic_ids[0] = (u8)this_cpu()->plat.apic_id;
 }
 
 u32 pc_apic_id(void) { return x2apic ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24; }
@@ -75,17 +81,17 @@ void pc_apic_timer_enable(bool tsc_deadline)
         atomic_fence(); /* the mode is set before the first deadline (SDM 10.5.4.1) */
 }
 
-void pc_apic_ipi(u32 apic_id, unsigned vector)
+void pc_apic_ipi(u32 apic_id, unsigned command)
 {
     u64 flags = plat_events_save();
     if (x2apic) {
         atomic_fence();
-        wrmsr(MSR_X2APIC + (APIC_ICR >> 4), (u64)apic_id << 32 | vector);
+        wrmsr(MSR_X2APIC + (APIC_ICR >> 4), (u64)apic_id << 32 | command);
     } else {
         for (unsigned i = 0; i < 100000 && (apic_read(APIC_ICR) & ICR_PENDING); i++)
             plat_relax();
         apic_write(APIC_ICR_HIGH, apic_id << 24);
-        apic_write(APIC_ICR, vector);
+        apic_write(APIC_ICR, command);
     }
     plat_events_restore(flags);
 }

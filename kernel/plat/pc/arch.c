@@ -35,6 +35,8 @@ bool arch_fpu_trap(bool on)
     return true;
 }
 
+bool arch_tells_cpu(void) { return (cpuid(0x80000001, 0).edx >> 27 & 1) != 0; }
+
 void arch_tls_save(struct arch_tls *tls)
 {
     if (likely(arch_has_fsgsbase)) {

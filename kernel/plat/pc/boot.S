@@ -18,7 +18,7 @@
 
     .section .bss..boot_tables, "aw", @nobits
     .balign 4096
-    .globl kernel_pml4, kernel_pdpt, kernel_pd
+    .globl kernel_pml4, kernel_pdpt, kernel_pd, boot_gdt
 kernel_pml4: .skip 4096
 kernel_pdpt: .skip 4096
 kernel_pd:   .skip 4096
@@ -103,9 +103,9 @@ no_long_mode_text:
 
     .balign 8
 boot_gdt:
-    .quad 0, 0x00af9b000000ffff, 0x00cf93000000ffff
+    .quad 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff
 boot_gdt_pointer:
-    .word 23
+    .word 31
     .long PHYS(boot_gdt)
 
     .code64

@@ -181,6 +181,7 @@ __attribute__((no_stack_protector)) void pc_boot(paddr_t start_info)
     __stack_chk_guard &= ~0xffULL; /* a string cannot carry it over its end */
     pc_apic_init_cpu();
     pc_clock_init();
+    pc_tables_parse();
     kernel_main();
 }
 

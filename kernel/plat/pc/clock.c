@@ -51,23 +51,30 @@ static bool have_pvclock, tsc_deadline;
 
 static u64 ticks_per_ns;  /* timer ticks (APIC or TSC), 32.32; 0 until known */
 static bool refining;
-/* The interval being measured: from when the APIC timer was started, with what. */
+/* The interval being measured: from when the boot CPU's APIC timer was started, with what. */
 static u64 span_tsc;
 static u32 span_count;
 static u64 sum_tsc, sum_ns; /* intervals measured so far */
 
-static u64 ns_at(u64 tsc) { return clk.ns_base + mul_shift32(tsc - clk.tsc_base, clk.mult); }
+/* Another CPU's reading may be a little older than the base: no time has passed then. */
+static u64 ns_at(u64 tsc)
+{
+    u64 delta = tsc - clk.tsc_base;
+    return clk.ns_base + (likely((s64)delta >= 0) ? mul_shift32(delta, clk.mult) : 0);
+}
 
-u64 plat_now_ns(void)
+static u64 now_at(u64 tsc)
 {
     for (;;) {
         u32 seq = atomic_load(&clk.seq);
-        u64 now = ns_at(rdtsc());
+        u64 now = ns_at(tsc);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (likely(!(seq & 1) && atomic_load_relaxed(&clk.seq) == seq))
             return now;
     }
 }
+
+u64 plat_now_ns(void) { return now_at(rdtsc()); }
 
 static void set_mult(u64 mult)
 {
@@ -90,9 +97,12 @@ static void set_hz(u64 hz)
 
 bool plat_clock_params(struct plat_clock_params *ret)
 {
-    u64 flags = plat_events_save();
-    *ret = clk;
-    plat_events_restore(flags);
+    u32 seq;
+    do {
+        seq = atomic_load(&clk.seq);
+        *ret = clk;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    } while ((seq & 1) || atomic_load_relaxed(&clk.seq) != seq);
     return ret->valid != 0;
 }
 
@@ -189,8 +199,6 @@ void pc_clock_init(void)
             calibrate_by_pit();
         }
     }
-    struct percpu *cpu = this_cpu();
-    cpu->plat.timer_want_ns = cpu->plat.timer_hw_ns = NEVER_NS;
     if (!tsc_deadline) {
         if (apic_is_1ghz) {
             ticks_per_ns = 1ULL << 32;
@@ -204,9 +212,16 @@ void pc_clock_init(void)
             if (ticks_per_ns == 0)
                 pc_fatal("the local APIC's timer does not count");
         }
-    } else {
-        pc_apic_timer_start(0);
     }
+    pc_clock_init_cpu();
+}
+
+void pc_clock_init_cpu(void)
+{
+    struct percpu *cpu = this_cpu();
+    cpu->plat.timer_want_ns = cpu->plat.timer_hw_ns = NEVER_NS;
+    if (tsc_deadline)
+        pc_apic_timer_start(0);
     pc_apic_timer_enable(tsc_deadline);
 }
 
@@ -226,9 +241,10 @@ static void refine(void)
 
 static void set_hardware(struct percpu *cpu, u64 deadline_ns)
 {
-    if (refining)
+    bool refines = refining && cpu->cpu == 0;
+    if (refines)
         refine();
-    u64 tsc = rdtsc(), now = ns_at(tsc);
+    u64 tsc = rdtsc(), now = now_at(tsc);
     u64 delta = deadline_ns > now ? deadline_ns - now : 0;
     cpu->plat.timer_hw_ns = deadline_ns;
     if (delta > NS_PER_S) { /* far: come back and look again */
@@ -240,10 +256,12 @@ static void set_hardware(struct percpu *cpu, u64 deadline_ns)
         wrmsr(MSR_TSC_DEADLINE, tsc + ticks);
         return;
     }
-    span_count = (u32)MIN(ticks, (u64)APIC_COUNT_MAX);
-    if (refining)
+    u32 count = (u32)MIN(ticks, (u64)APIC_COUNT_MAX);
+    if (refines) {
+        span_count = count;
         span_tsc = rdtsc();
-    pc_apic_timer_start(span_count);
+    }
+    pc_apic_timer_start(count);
 }
 
 void plat_timer_arm(u64 deadline_ns)

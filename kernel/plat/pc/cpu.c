@@ -4,6 +4,8 @@
 #include "arch/x86.h"
 #include "base/fmt.h"
 #include "base/str.h"
+#include "kern/arch.h"
+#include "kern/slab.h"
 #include "pc.h"
 
 /* Leaf 1 and 0x80000001 edx; long mode and no-execute were checked by boot.S. */
@@ -83,10 +85,13 @@ struct table_pointer {
     u64 base;
 } PACKED;
 
+struct cpu_tables *pc_cpu_tables_alloc(void) { return kmalloc(sizeof(struct cpu_tables), 0); }
+
 void pc_cpu_init(struct percpu *cpu)
 {
-    struct cpu_tables *t = &boot_cpu_tables;
-    cpu->plat.tables = t;
+    if (cpu->cpu == 0)
+        cpu->plat.tables = &boot_cpu_tables;
+    struct cpu_tables *t = cpu->plat.tables;
     u64 base = (u64)&t->tss;
     t->gdt[0] = 0;
     t->gdt[SEL_CODE / 8] = 0x00af9b000000ffffULL;
@@ -111,6 +116,8 @@ void pc_cpu_init(struct percpu *cpu)
     wrmsr(MSR_FMASK, RFLAGS_IF | RFLAGS_DF | RFLAGS_TF | RFLAGS_NT | RFLAGS_AC | RFLAGS_RF);
     wrmsr(MSR_KERNEL_GS_BASE, 0);
     wrmsr(MSR_FS_BASE, 0);
+    if (arch_tells_cpu())
+        wrmsr(MSR_TSC_AUX, cpu->cpu);
     arch_init_cpu();
 }
 
@@ -133,20 +140,6 @@ size_t plat_entropy(void *buf, size_t len)
         done += n;
     }
     return done;
-}
-
-/* Only the boot CPU runs for now: others are counted, their start is refused. */
-unsigned pc_cpu_found = 1;
-u8 pc_cpu_apic_ids[MAX_CPUS];
-
-unsigned plat_cpu_count(void) { return pc_cpu_found; }
-int plat_cpu_start(unsigned cpu, void (*fn)(void), void *stack_top) { return -ENOSYS; }
-
-void plat_cpu_kick(unsigned cpu)
-{
-    struct percpu *p = cpu < MAX_CPUS ? percpu_table[cpu] : NULL;
-    if (p != NULL)
-        pc_apic_ipi(p->plat.apic_id, VEC_KICK);
 }
 
 void plat_idle(void) { __asm__ volatile("sti; hlt" ::: "memory"); }

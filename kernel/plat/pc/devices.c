@@ -11,9 +11,12 @@ u8 pc_checksum(const void *p, size_t len)
     return sum;
 }
 
+static bool tables; /* const after boot */
+
+void pc_tables_parse(void) { tables = pc_acpi_parse() || pc_mptable_parse(); }
+
 void plat_discover_devices(void)
 {
-    bool tables = pc_acpi_parse() || pc_mptable_parse();
     unsigned mmio = 0;
     if (pc_option("virtio_mmio.device") != NULL) {
         if (pc_ioapic_count() == 0)

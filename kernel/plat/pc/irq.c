@@ -4,7 +4,7 @@
  * All go to the boot CPU.
  *
  *   VEC_FIRST_IRQ .. VEC_TIMER - 1   devices, given out in order
- *   VEC_TIMER, VEC_KICK, VEC_SPURIOUS
+ *   VEC_TIMER, VEC_KICK, VEC_CALL, VEC_SPURIOUS
  */
 #include "kern/lock.h"
 #include "kern/log.h"
@@ -45,6 +45,9 @@ void pc_irq_dispatch(unsigned vector)
     } else if (vector == VEC_KICK) {
         pc_apic_eoi();
         cpu_kicked();
+    } else if (vector == VEC_CALL) {
+        pc_apic_eoi();
+        pc_answer_calls();
     } else if (vector != VEC_SPURIOUS) {
         struct irq_line *l = vector < VEC_TIMER ? atomic_load(&lines[vector - VEC_FIRST_IRQ]) : NULL;
         for (; l != NULL; l = l->next) {

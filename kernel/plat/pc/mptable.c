@@ -27,10 +27,8 @@ void pc_isa_route(unsigned irq, unsigned gsi)
 
 void pc_cpu_add(u32 apic_id)
 {
-    static unsigned n;
-    if (n < MAX_CPUS && apic_id < 255)
-        pc_cpu_apic_ids[n++] = (u8)apic_id;
-    pc_cpu_found = n;
+    if (pc_cpu_found < MAX_CPUS && apic_id < 255 && apic_id != pc_cpu_apic_ids[0])
+        pc_cpu_apic_ids[pc_cpu_found++] = (u8)apic_id;
 }
 
 /* In [start, start + len) of the first megabyte, on 16-byte boundaries (the direct map has it). */

@@ -3,7 +3,7 @@
  * The kernel's own page tables, made once. W^X from the start:
  *
  *   image      text r-x, rodata r--, data and bss rw-nx; nothing below or above it; a hole under the boot stack
- *   direct map RAM rw-nx in the largest pages there are; the image's text and rodata r--; page 0 and the
+ *   direct map RAM rw-nx in the largest pages there are; the image's text and rodata r--; the
  *              firmware area below 1 MiB r-- (its tables are read there)
  *   devices    one 2 MiB table of small mappings, then large ones, handed out in order
  *
@@ -14,6 +14,7 @@
  */
 #include "arch/cpu.h"
 #include "base/str.h"
+#include "kern/lock.h"
 #include "kern/log.h"
 #include "arch/pagetable.h"
 #include "pc.h"
@@ -54,7 +55,7 @@ static u64 *early_child(u64 *table, unsigned index)
 /* Rights of a 4 KiB page in the direct map. */
 static u64 direct_rights(paddr_t pa)
 {
-    bool constant = pa < PAGE_SIZE || (pa >= 0x9f000 && pa < 0x100000) ||
+    bool constant = (pa >= 0x9f000 && pa < 0x100000) ||
                     (pa >= image_phys(text_start) && pa < image_phys(data_start));
     return constant ? PTE_KERNEL_RO : PTE_KERNEL_RW;
 }
@@ -114,13 +115,20 @@ paddr_t pc_paging_init(paddr_t next)
     return early_next;
 }
 
+/* The image also where it lies physically, for CPUs that begin without paging; in the kernel's own table only. */
+void pc_paging_identity(bool on)
+{
+    atomic_store(&kernel_pdpt[0], on ? image_phys(kernel_pd) | PTE_TABLE : 0);
+    atomic_store(&kernel_pml4[0], on ? image_phys(kernel_pdpt) | PTE_TABLE : 0);
+}
+
 /* --- devices and firmware tables ------------------------------------------------- */
 
-/* Locks: before other CPUs run, or under init's single thread: no lock. */
-static unsigned device_small = 1; /* next entry of device_pt; entry 0 stays a hole */
-static unsigned device_large = 1; /* next entry of device_pd */
+static struct spinlock device_lock = SPINLOCK_INIT("pc device map"); /* irq-safe */
+static unsigned device_small = 1; /* device_lock: next entry of device_pt; entry 0 stays a hole */
+static unsigned device_large = 1; /* device_lock: next entry of device_pd */
 
-static volatile void *map_device(paddr_t pa, size_t len, u64 rights)
+static volatile void *map_locked(paddr_t pa, size_t len, u64 rights)
 {
     u64 offset = pa & (PAGE_SIZE - 1);
     if (len == 0 || len > GIB || pa >= 1ULL << 52 || pa + len > 1ULL << 52)
@@ -147,6 +155,14 @@ static volatile void *map_device(paddr_t pa, size_t len, u64 rights)
     for (unsigned i = 0; i < count; i++)
         device_pd[device_large++] = (pa - offset + i * HUGE_SIZE) | rights | PTE_LARGE;
     return (void *)(va + offset);
+}
+
+static volatile void *map_device(paddr_t pa, size_t len, u64 rights)
+{
+    u64 flags = spin_lock_irqsave(&device_lock);
+    volatile void *at = map_locked(pa, len, rights);
+    spin_unlock_irqrestore(&device_lock, flags);
+    return at;
 }
 
 volatile void *plat_map_device(paddr_t pa, size_t len_bytes)

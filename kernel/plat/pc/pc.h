@@ -34,12 +34,21 @@ bool pc_parse_number(const char **s, u64 *ret);
 extern u64 kernel_pml4[512];
 /* Build the final tables; `next` is the first physical page that boot data may take. Returns its end. */
 paddr_t pc_paging_init(paddr_t next);
+void pc_paging_identity(bool on);
 /* Read-only, cached: firmware tables. NULL when there is no room. */
 const void *pc_map_firmware(paddr_t pa, size_t len_bytes);
 
 /* --- cpu.c --- */
 void pc_check_features(void);
 void pc_cpu_init(struct percpu *cpu);
+struct cpu_tables *pc_cpu_tables_alloc(void); /* for another CPU, or NULL */
+
+/* --- smp.c --- */
+/* Call fn(arg) on each other running CPU of the mask, with events disabled there, and wait until all have. Each passes a full barrier
+ * and a serializing instruction (IRET). fn may be NULL. Not with a lock held that is taken with events disabled. */
+void pc_call_cpus(u64 mask, void (*fn)(void *arg), void *arg);
+void pc_answer_calls(void); /* those that others make to this CPU. Events disabled */
+bool pc_stopping(void);     /* plat_stop_others() wants this CPU to end here */
 
 /* --- apic.c --- */
 void pc_apic_init_cpu(void);
@@ -50,10 +59,15 @@ void pc_apic_timer_start(u32 count);
 /* Let the timer interrupt: one-shot by count, or by MSR_TSC_DEADLINE. */
 void pc_apic_timer_enable(bool tsc_deadline);
 u32 pc_apic_id(void);
-void pc_apic_ipi(u32 apic_id, unsigned vector);
+/* `command`: a vector, or one of the others below. */
+#define PC_IPI_NMI 0x400u
+#define PC_IPI_INIT 0x4500u
+#define PC_IPI_STARTUP 0x600u /* | page number of the code to begin with */
+void pc_apic_ipi(u32 apic_id, unsigned command);
 
 /* --- clock.c --- */
 void pc_clock_init(void);
+void pc_clock_init_cpu(void); /* every other CPU */
 void pc_timer_irq(void);
 
 /* --- irq.c --- */
@@ -70,8 +84,9 @@ unsigned pc_ioapic_count(void);
 
 /* --- tables --- */
 extern unsigned pc_cpu_found;
-extern u8 pc_cpu_apic_ids[MAX_CPUS];
+extern u8 pc_cpu_apic_ids[MAX_CPUS]; /* the boot CPU's first */
 void pc_cpu_add(u32 apic_id);
+void pc_tables_parse(void); /* ACPI or MP: CPUs and interrupt controllers */
 unsigned pc_isa_gsi(unsigned irq); /* the wire that an ISA interrupt number means */
 void pc_isa_route(unsigned irq, unsigned gsi);
 bool pc_mptable_parse(void);              /* false: there is none */

@@ -69,6 +69,9 @@ void pc_paranoid_trap(struct trap_frame *frame)
         frame->rflags &= ~(u64)RFLAGS_TF; /* single step ran into the kernel: it ends here */
         return;
     case VEC_NMI:
+        if (pc_stopping())
+            for (;;)
+                __asm__ volatile("cli; hlt");
         panic_frame(frame, "non-maskable interrupt: the machine asked for a report");
     case VEC_MC:
         panic_frame(frame, "machine check: the hardware reports an error");

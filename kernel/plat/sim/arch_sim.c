@@ -103,6 +103,7 @@ void arch_fpu_save(void *area) { memcpy(area, &fpu_word[sim_cpu->cpu], sizeof(u6
 void arch_fpu_restore(const void *area) { memcpy(&fpu_word[sim_cpu->cpu], area, sizeof(u64)); }
 
 bool arch_fpu_trap(bool on) { return false; }
+bool arch_tells_cpu(void) { return false; }
 
 static struct arch_tls tls_registers[SIM_MAX_CPUS];
 

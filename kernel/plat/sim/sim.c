@@ -240,6 +240,8 @@ static void start_other_cpu(unsigned number)
 }
 
 int plat_cpu_start(unsigned cpu, void (*fn)(void), void *stack_top) { return -ENOSYS; }
+void plat_barrier(struct plat_aspace *as) { atomic_fence(); } /* they take turns in one thread of the host */
+void plat_stop_others(void) {}
 
 static NORETURN void report_deadlock(void);
 static u64 next_event_ns(void);

@@ -12,7 +12,7 @@ void host_tlb_drop(struct plat_aspace *as, u64 va, size_t len); /* out of the pr
 /* May the process have it mapped? */
 static inline bool tlb_has(u64 entry) { return (entry & PTE_CACHED) == host_tlb_generation; }
 
-static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 old)
+static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 old, u64 new)
 {
     if (!tlb_has(old))
         return;
@@ -27,7 +27,7 @@ static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 o
         as->stale_end = va + len;
 }
 
-static inline void tlb_changed(struct plat_aspace *as, u64 va, size_t len, u64 old)
+static inline void tlb_changed(struct plat_aspace *as, u64 va, size_t len, u64 old, u64 new)
 {
     if (tlb_has(old))
         host_tlb_drop(as, va, len);

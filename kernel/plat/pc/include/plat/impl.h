@@ -30,11 +30,13 @@ struct percpu;
 struct thread;
 struct page;
 struct cpu_tables;
+struct pc_call;
 
 /* Locks: the caller of plat_map() and friends holds the address space's. */
 struct plat_aspace {
     u64 *top;          /* level 4 table, in the direct map */
     struct page *dead; /* emptied tables, freed by plat_flush(); linked by page.private */
+    u64 stale_start, stale_end; /* what plat_flush() has to take from other CPUs; empty when start >= end */
     u64 cpus;          /* atomic: CPUs that have it loaded */
 };
 
@@ -44,6 +46,8 @@ struct plat_percpu {
     struct plat_aspace *as;     /* loaded, NULL = kernel only */
     u64 timer_want_ns;          /* deadline asked for */
     u64 timer_hw_ns;            /* deadline that the hardware is set to, <= want */
+    u64 calls;                  /* atomic: CPUs whose pc_call_cpus() this one has to answer */
+    struct pc_call *call;       /* of this CPU, under way */
     u32 apic_id;
 };
 

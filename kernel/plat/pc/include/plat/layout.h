@@ -10,6 +10,8 @@
 #define SEL_CODE 0x08
 #define SEL_DATA 0x10
 #define SEL_TSS 0x18
+#define SEL_CODE32 0x18 /* of boot.S's table */
+#define LAYOUT_MAX_CPUS 64
 
 #define VEC_NMI 2
 #define VEC_DB 1
@@ -19,6 +21,7 @@
 #define VEC_FIRST_IRQ 0x20
 #define VEC_TIMER 0x70
 #define VEC_KICK 0x71
+#define VEC_CALL 0x72
 #define VEC_SPURIOUS 0x7f
 #define NR_VECTORS 0x80
 
