@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a guest test on the host's Linux and inside Drupe; the lines must be the same.
 
-    run.py DRUPE PROGRAM [--on qemu|host] [--machine TYPE] [-m SIZE] [--volume]
+    run.py DRUPE PROGRAM [--on qemu|host] [--machine TYPE] [--cpus N] [-m SIZE] [--volume]
 
 With --volume, /tmp inside is a directory of the host's own /tmp. Prints TAP: one line for each line of the program's output.
 """
@@ -29,6 +29,7 @@ def main():
     p.add_argument('program')
     p.add_argument('--on', default='qemu')
     p.add_argument('--machine')
+    p.add_argument('--cpus', default='1')
     p.add_argument('-m', dest='memory', default='256M')
     p.add_argument('--volume', action='store_true')
     a = p.parse_args()
@@ -36,7 +37,7 @@ def main():
     machine = ['--machine', a.machine] if a.machine else []
     with tempfile.TemporaryDirectory() as directory:
         volume = ['-v', directory + ':/tmp'] if a.volume else []
-        got, status, err = run([a.drupe, 'run', '--on', a.on, *machine, *volume, '-m', a.memory, a.program])
+        got, status, err = run([a.drupe, 'run', '--on', a.on, *machine, *volume, '--cpus', a.cpus, '-m', a.memory, a.program])
     n = failed = 0
     section = ''
 

@@ -1,0 +1,23 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Programs on two CPUs: OpenMP uses both, Debian's sysbench ends without errors, tools see them."""
+import os
+import re
+import shutil
+
+from lib import BUILD, MACHINES, check, done, drupe, same
+
+SYSBENCH = shutil.which('sysbench')
+for machine, options in MACHINES:
+    two = [*options, '--cpus', 2]
+    same(drupe(*two, '-e', 'OMP_WAIT_POLICY=passive', os.path.join(BUILD, 'openmp'))[:2],
+         (0, b'sum 117959700 threads 2 cpus 2\n'), f'{machine}: OpenMP computes on both CPUs')
+    same(drupe(*two, '/usr/bin/nproc')[:2], (0, b'2\n'), f'{machine}: nproc')
+    same(drupe(*two, '/usr/bin/cat', '/sys/devices/system/cpu/online')[:2], (0, b'0-1\n'), f'{machine}: /sys/devices/system/cpu/online')
+    status, out, err = drupe(*two, '/usr/bin/grep', '-c', '^processor', '/proc/cpuinfo')
+    same((status, out), (0, b'2\n'), f'{machine}: /proc/cpuinfo')
+    for kind in ('cpu', 'threads'):
+        status, out, err = drupe(*two, SYSBENCH, kind, '--threads=4', '--time=2', 'run', timeout=120)
+        events = re.search(r'total number of events: +(\d+)', out.decode())
+        check(status == 0 and events and int(events.group(1)) > 0, f'{machine}: sysbench {kind}', out.decode() + err)
+done()
