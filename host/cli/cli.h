@@ -14,12 +14,15 @@ int command_kill(int argc, char **argv, struct error *err);
 int command_wait(int argc, char **argv, struct error *err);
 int command_rm(int argc, char **argv, struct error *err);
 int command_logs(int argc, char **argv, struct error *err);
+int command_dump(int argc, char **argv, struct error *err);
+int command_collect(int argc, char **argv, struct error *err); /* internal */
 int command_stats(int argc, char **argv, struct error *err);
 
 void help_main(void);
 void help_run(void);
 void help_build(void);
 void help_stats(void);
+void help_dump(void);
 void help_instances(void); /* ps, logs, inspect, stop, kill, wait, rm */
 
 #endif

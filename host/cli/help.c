@@ -14,6 +14,7 @@ void help_main(void)
           "  run      run a program, a directory or an image     drupe run -p 6379:6379 redis-server\n"
           "  build    make an image file                         drupe build -o redis.img redis-server\n"
           "  ps, logs, inspect, stop, kill, wait, rm             running instances: drupe help ps\n"
+          "  dump     a core file of a running program          drupe dump redis\n"
           "  stats    what running instances use                 drupe stats redis\n"
           "  version  print the version\n"
           "  help     print this, or help for a command          drupe help run\n"
@@ -63,6 +64,7 @@ void help_run(void)
           "  -d, --detach        print the instance's id when its program runs, and leave it running\n"
           "  --rm                with -d: nothing of the instance stays when it ends (without -d that is so anyway)\n"
           "  --log-opt max-size=SIZE, --log-opt max-file=N   of what a detached program writes (10M, 3)\n"
+          "  --core DIR          a core file in DIR for each process that a signal such as SIGSEGV ends\n"
           "  --no-patch          leave the program's text alone: system calls stay traps instead of\n"
           "                      becoming jumps, for programs that read their own instructions\n"
           "  -V, --verbose       say what was chosen and why, and show the console\n"
@@ -99,6 +101,15 @@ void help_stats(void)
           "  -f, --follow        again every second\n"
           "  --format json       all counters, one JSON object for each instance and round\n"
           "  --prometheus A:P    serve the counters of all instances at http://A:P/metrics until ended\n",
+          stdout);
+}
+
+void help_dump(void)
+{
+    fputs("Usage: drupe dump [-o FILE] [-p PID] INSTANCE\n"
+          "\n"
+          "Writes a core file of a running process, the first one without -p, and prints its path: core.NAME.PID in this\n"
+          "directory, or FILE. The process stands still while its registers are read, not while its memory is written.\n",
           stdout);
 }
 

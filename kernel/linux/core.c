@@ -196,9 +196,19 @@ static void note_files(struct core *c, struct fs_ctx *fs)
     }
 }
 
+static struct fs_ctx *fs_of(struct task *t)
+{
+    spin_lock_bh(&t->proc->lock);
+    struct fs_ctx *fs = t->fs;
+    if (fs != NULL)
+        ref_get(&fs->refs);
+    spin_unlock_bh(&t->proc->lock);
+    return fs;
+}
+
 static void make_notes(struct core *c, struct task *first, const struct ksiginfo *info)
 {
-    struct fs_ctx *fs = current_task()->fs;
+    struct fs_ctx *fs = fs_of(first);
     note_task(c, first, info);
     note_process(c, first);
     if (info != NULL) {
@@ -211,6 +221,7 @@ static void make_notes(struct core *c, struct task *first, const struct ksiginfo
         memcpy(auxv, c->p->auxv, c->p->auxv_words * sizeof(u64));
     if (fs != NULL)
         note_files(c, fs);
+    fs_ctx_put(fs);
 }
 
 /* Registers of tasks that do not run lie in memory already, but for FPU state that is still in the CPU. */
@@ -320,19 +331,40 @@ static int put_headers(struct core *c, struct core_sink *s)
     return err == 0 ? s->skip(s, ALIGN_UP(notes_at + c->size, PAGE_SIZE) - notes_at - c->size) : err;
 }
 
-int core_write(struct process *p, struct task *first, const struct ksiginfo *info, struct core_sink *sink)
+/* From here on the memory is a copy's. */
+static void take_copy(struct core *c)
+{
+    struct addrspace *copy;
+    if (!process_freeze(c->p))
+        c->err = -EBUSY;
+    if (c->err == 0)
+        c->err = addrspace_fork(c->as, &copy);
+    if (c->err != 0)
+        return;
+    addrspace_put(c->as);
+    c->as = copy;
+}
+
+int core_write(struct task *first, const struct ksiginfo *info, bool live, struct core_sink *sink)
 {
     struct core *c = kzalloc(sizeof *c);
     if (c == NULL)
         return -ENOMEM;
-    c->p = p;
+    c->p = first->proc;
     c->as = task_as(first);
-    c->err = c->as == NULL ? -ESRCH : list_areas(c);
+    if (c->as == NULL)
+        c->err = -ESRCH;
+    else if (live)
+        take_copy(c);
+    if (c->err == 0)
+        c->err = list_areas(c);
     if (c->err == 0) {
         settle(first);
         make_notes(c, first, info);
         note_others(c, first);
     }
+    if (live && c->as != NULL)
+        process_thaw(c->p);
     if (c->err == 0)
         c->err = put_headers(c, sink);
     for (u32 i = 0; c->err == 0 && i < c->count; i++)
@@ -402,7 +434,7 @@ static int dump_to_file(struct task *t, const struct ksiginfo *info, u64 limit)
     int r = open_core(t, &f.file);
     if (r < 0)
         return r;
-    r = core_write(t->proc, t, info, &f.sink);
+    r = core_write(t, info, false, &f.sink);
     if (r == 0 || r == -EFBIG)
         r = vfs_ftruncate(f.file, f.pos);
     file_put(f.file);
@@ -415,15 +447,18 @@ bool core_dump(struct task *t, const struct ksiginfo *info)
     u64 limit = rlimit_of(p, RLIMIT_CORE);
     spin_lock_bh(&p->lock);
     bool mine = !p->dumping && !p->group_exit;
-    bool wanted = mine && p->dumpable && limit >= PAGE_SIZE;
-    p->dumping |= wanted;
+    bool file = p->dumpable && limit >= PAGE_SIZE;
+    p->dumping |= mine;
     spin_unlock_bh(&p->lock);
-    if (!wanted)
-        return mine;
+    if (!mine)
+        return false;
+    bool client = core_client();
+    if (!client && !file)
+        return true;
     bool still = process_freeze(p);
-    int r = still ? dump_to_file(t, info, limit) : -EBUSY;
+    bool done = still && ((client && core_to_client(t, info)) || (file && dump_to_file(t, info, limit) == 0));
     spin_lock_bh(&p->lock);
-    p->core_dumped = r == 0;
+    p->core_dumped = done;
     spin_unlock_bh(&p->lock);
     process_kill(p, 0, info->signo); /* before the others go on */
     process_thaw(p);

@@ -4,6 +4,7 @@
  * the control port. The first program is started by its own task through the
  * same code as execve(2).
  */
+#include "core.h"
 #include "ptrace.h"
 #include "arch_linux.h"
 #include "base/fmt.h"
@@ -39,6 +40,7 @@ void linux_init(void)
     inotify_glue_init();
     sysv_ipc_init();
     mqueue_init();
+    core_service_init();
     futex_glue_init();
     proc_pid_init();
     socket_glue_init();
@@ -164,6 +166,7 @@ int linux_start(const struct program_spec *spec, void (*ended)(const struct prog
         return -EINVAL;
     }
     linux_verbose = spec->verbose;
+    cores_expected = spec->cores_expected;
     patch_calls = !spec->no_patch && plat_call_gate() != 0;
     if (spec->hostname != NULL && spec->hostname[0] != '\0')
         str_copy(uts_hostname, spec->hostname, sizeof uts_hostname);

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
-from lib import BUILD, check, done, drupe, same
+from lib import BUILD, DRUPE, ON, check, done, drupe, same
 
 ADD = [a for t in 'sh ls wc sleep'.split() for a in ('--add', shutil.which(t))]
 
@@ -44,12 +44,45 @@ die = os.path.abspath(os.path.join(BUILD, 'tests', 'die'))
 status, core, err = drupe(*ADD, '--add', die, '--add', '/bin/cat', '/bin/sh', '-c',
                           f'ulimit -c unlimited; cd /tmp; {die} thread-segv >&2; echo status $? >&2; cat core; ulimit -c 0; cd /; {die} segv; ls core')
 check('core dumped' in err and 'status 139' in err and 'No such file' in err, 'a core file, and none without leave', err)
+
+
+def look(core_file, program, *commands):
+    """What the host's gdb says of a core file."""
+    r = subprocess.run([*gdb[:3], '-ex', 'thread apply all bt', *(a for c in commands for a in ('-ex', c)), program, core_file],
+                       capture_output=True, text=True)
+    return r.stdout + r.stderr
+
+
+SIGNAL = ('p $_siginfo.si_signo', 'p $_siginfo._sifields._sigfault.si_addr')
 with tempfile.NamedTemporaryFile() as f:
     f.write(core)
     f.flush()
-    text = subprocess.run([*gdb[:3], '-ex', 'thread apply all bt', '-ex', 'p $_siginfo.si_signo', '-ex', 'p $_siginfo._sifields._sigfault.si_addr',
-                           die, f.name], capture_output=True, text=True).stdout
+    text = look(f.name, die, *SIGNAL)
 check(re.search(r'#0 .* write_to_nowhere', text) and 'wait_for_ever' in text and re.search(r'^#\d+ .* main .*\n' , text, re.M),
       'gdb on the host: both threads with their callers', text)
 check('= 11' in text and '0x10' in text and 'warning' not in text, 'and what ended it', text)
+# The same for a user outside: --core DIR, and dump of a program that goes on.
+with tempfile.TemporaryDirectory() as tmp:
+    status, out, err = drupe('--core', tmp, die, 'thread-segv')
+    same((status, os.listdir(tmp)), (139, ['core.die.1']), '--core: one file')
+    text = look(os.path.join(tmp, 'core.die.1'), die, *SIGNAL)
+    check('wait_for_ever' in text and ' main ' in text and '= 11' in text, 'with both threads and the signal', text)
+    status, out, err = drupe('--core', tmp, *ADD, '--add', die, '/bin/sh', '-c', f'{die} segv; {die} abort; {die} term; echo on')
+    same((status, out, len(os.listdir(tmp))), (0, b'on\n', 3), '--core: of other processes too, and only for signals that dump')
+    status, out, err = drupe('--core', tmp + '/missing', die, '0')
+    check(status == 125 and 'missing' in err, '--core: a directory that is not there', err)
+    name = f'dumped-{os.getpid()}'
+    subprocess.run([DRUPE, 'run', '-d', *ON, '--name', name, die, 'wait-threads'], check=True, capture_output=True, timeout=60)
+    core_file = os.path.join(tmp, 'live')
+    for _ in range(2):
+        r = subprocess.run([DRUPE, 'dump', '-o', core_file, name], capture_output=True, text=True, timeout=60)
+        same((r.returncode, r.stdout), (0, core_file + '\n'), 'dump of a running program')
+    text = look(core_file, die)
+    check(text.count('wait_for_ever') == 3 and ' main ' in text and 'warning' not in text, 'three threads and main', text)
+    r = subprocess.run([DRUPE, 'dump', '-p', '77', name], capture_output=True, text=True, timeout=60)
+    check(r.returncode == 125 and 'no such process' in r.stderr, 'dump of a process that is not there', r)
+    r = subprocess.run([DRUPE, 'kill', '-s', 'TERM', name], capture_output=True, text=True, timeout=60)
+    r = subprocess.run([DRUPE, 'wait', name], capture_output=True, text=True, timeout=60)
+    same(r.stdout, '143\n', 'it has gone on, and takes a signal')
+    subprocess.run([DRUPE, 'rm', name], capture_output=True, timeout=60)
 done()

@@ -27,6 +27,12 @@ int main(int argc, char **argv)
     const char *how = argc > 1 ? argv[1] : "";
     if (strcmp(how, "segv") == 0)
         write_to_nowhere();
+    if (strcmp(how, "wait-threads") == 0) {
+        pthread_t t;
+        for (int i = 0; i < 3; i++)
+            pthread_create(&t, NULL, wait_for_ever, NULL);
+        pause();
+    }
     if (strcmp(how, "thread-segv") == 0) {
         pthread_t t;
         pthread_create(&t, NULL, wait_for_ever, NULL);

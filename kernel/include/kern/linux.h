@@ -24,6 +24,7 @@ struct program_spec {
     bool controlling_tty;  /* stdio is a terminal: make it the session's */
     bool verbose;          /* name missing calls in the log once */
     bool no_new_privileges;
+    bool cores_expected;   /* a client will come that takes core files */
     bool no_patch;         /* no system calls as jumps (kern/callsite.h) */
 };
 
