@@ -19,7 +19,7 @@
 
 struct slot {
     struct p9_req *req; /* NULL = a clunk, or free */
-    u8 type;
+    u8 type;            /* of the request in flight, set when req is (release/acquire); 0 = none */
     struct waitqueue wq;
 };
 
@@ -181,9 +181,10 @@ static int receive(struct p9_conn *c)
     bool idle = (c->free_tags & 1ull << tag) != 0;
     spin_unlock(&c->lock);
     struct slot *s = &c->slots[tag];
+    u8 type = atomic_load(&s->type);
     struct p9_req *r = s->req;
     bool is_error = head[4] == P9_RLERROR;
-    if (idle || s->type == 0 || (!is_error && head[4] != s->type + 1))
+    if (idle || type == 0 || (!is_error && head[4] != type + 1))
         return -EIO;
     s->type = 0;
     size -= P9_HEADER;
@@ -271,8 +272,8 @@ static void send_all(struct p9_conn *c, struct p9_req *const *reqs, unsigned n)
     for (unsigned k = 0; k < n; k++) {
         struct p9_req *r = reqs[k];
         struct slot *s = &c->slots[r->tag];
-        s->type = r->out[4];
-        atomic_store(&s->req, r);
+        s->req = r;
+        atomic_store(&s->type, r->out[4]);
         if (dead)
             finish(c, s, r, -EIO);
         else if (err == 0)
@@ -349,7 +350,7 @@ void p9_clunk(struct p9_conn *c, u32 fid)
         p9_put32(&r, fid);
         r.tag = tag;
         mutex_lock(&c->send_lock);
-        c->slots[tag].type = P9_TCLUNK;
+        atomic_store(&c->slots[tag].type, (u8)P9_TCLUNK);
         if (send_one(c, &r) == 0)
             flush(c);
         c->send_len = 0;
