@@ -24,6 +24,7 @@
 #define ANN_NET_DNS "org.drupe.net.dns"         /* up to three, comma-separated */
 #define ANN_NET_DOMAIN "org.drupe.net.domain"
 #define ANN_NET_EAGER "org.drupe.net.eager"     /* "1": open the card at boot */
+#define ANN_NET_CAPTURE "org.drupe.net.capture" /* "1": a client records packets (abi/pcap.h) and will come soon */
 #define ANN_VERBOSE "org.drupe.verbose"         /* "1": name missing calls once, in CTL_LOG */
 #define ANN_CORES "org.drupe.cores"             /* "1": a client takes core files (abi/core.h) and will come soon */
 #define ANN_NO_PATCH "org.drupe.no-patch"       /* "1": system calls stay traps, the program's text as it is */

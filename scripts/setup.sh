@@ -11,7 +11,7 @@ packages() {
                 libslirp-dev libglib2.0-dev libjson-c-dev libmicrohttpd-dev libseccomp-dev libelf-dev ;;
     run) echo qemu-system-x86 erofs-utils redis-server redis-tools ;;
     check) echo clang-14 llvm-14 libclang-rt-14-dev clang-format clang-tidy cppcheck nginx-light memcached wrk curl \
-                iproute2 gdb strace fakeroot procps perl git make prometheus postgresql-15 postgresql-client-15 sysbench \
+                iproute2 gdb strace tcpdump fakeroot procps perl git make prometheus postgresql-15 postgresql-client-15 sysbench \
                 libgomp1 ;;
     bench) echo linux-image-cloud-amd64 busybox-static cpio iperf3 runsc crun ;;
     *) echo "setup.sh: unknown group '$1'" >&2; exit 2 ;;

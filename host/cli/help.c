@@ -15,6 +15,7 @@ void help_main(void)
           "  build    make an image file                         drupe build -o redis.img redis-server\n"
           "  ps, logs, inspect, stop, kill, wait, rm             running instances: drupe help ps\n"
           "  dump     a core file of a running program          drupe dump redis\n"
+          "  pcap     its packets                               drupe pcap web | tcpdump -r -\n"
           "  stats    what running instances use                 drupe stats redis\n"
           "  version  print the version\n"
           "  help     print this, or help for a command          drupe help run\n"
@@ -65,6 +66,7 @@ void help_run(void)
           "  --rm                with -d: nothing of the instance stays when it ends (without -d that is so anyway)\n"
           "  --log-opt max-size=SIZE, --log-opt max-file=N   of what a detached program writes (10M, 3)\n"
           "  --core DIR          a core file in DIR for each process that a signal such as SIGSEGV ends\n"
+          "  --pcap FILE         all packets from the first on, as pcapng (Wireshark, tcpdump)\n"
           "  --no-patch          leave the program's text alone: system calls stay traps instead of\n"
           "                      becoming jumps, for programs that read their own instructions\n"
           "  -V, --verbose       say what was chosen and why, and show the console\n"
@@ -110,6 +112,16 @@ void help_dump(void)
           "\n"
           "Writes a core file of a running process, the first one without -p, and prints its path: core.NAME.PID in this\n"
           "directory, or FILE. The process stands still while its registers are read, not while its memory is written.\n",
+          stdout);
+}
+
+void help_pcap(void)
+{
+    fputs("Usage: drupe pcap [-w FILE] [-s BYTES] INSTANCE\n"
+          "\n"
+          "Writes the packets of a running instance as pcapng to FILE or standard output, until it ends:\n"
+          "  drupe pcap web | tcpdump -r -        drupe pcap web | wireshark -k -i -\n"
+          "A packet that the network stack did not deliver says why in its comment.\n",
           stdout);
 }
 

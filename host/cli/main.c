@@ -16,7 +16,7 @@ static const struct command {
                 {"inspect", command_inspect, help_instances}, {"stop", command_stop, help_instances},
                 {"kill", command_kill, help_instances}, {"wait", command_wait, help_instances},
                 {"rm", command_rm, help_instances}, {"stats", command_stats, help_stats},
-                {"dump", command_dump, help_dump}, {"collect", command_collect, help_dump}};
+                {"dump", command_dump, help_dump}, {"pcap", command_pcap, help_pcap}, {"collect", command_collect, help_dump}};
 
 /* Words of the design that later work fills in. */
 static const char *const later[] = {"top", "attach", "trace", "gdb", "profile", "snapshot", "convert", "serve"};

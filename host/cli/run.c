@@ -11,13 +11,11 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "abi/boot.h"
 #include "host/cli/cli.h"
 #include "host/cli/common.h"
 #include "host/image/erofs.h"
-#include "host/lib/child.h"
 #include "host/lib/fs.h"
 #include "host/process/process.h"
 #include "host/qemu/kvm.h"
@@ -25,7 +23,6 @@
 #include "host/registry/registry.h"
 #include "host/tender/logs.h"
 
-#define COLLECTOR_MS 5000 /* from the end of the instance */
 #define MAX_CONFIG_BYTES (1u << 20)
 #define DEFAULT_MEMORY ((u64)512 << 20)
 #define DEFAULT_LOG_BYTES ((u64)10 << 20)
@@ -50,6 +47,7 @@ enum {
     OPT_LOG_DRIVER,
     OPT_LOG_OPT,
     OPT_CORE,
+    OPT_PCAP,
     OPT_HELP
 };
 
@@ -79,6 +77,7 @@ static const struct option options[] = {{"interactive", no_argument, NULL, 'i'},
                                         {"log-driver", required_argument, NULL, OPT_LOG_DRIVER},
                                         {"log-opt", required_argument, NULL, OPT_LOG_OPT},
                                         {"core", required_argument, NULL, OPT_CORE},
+                                        {"pcap", required_argument, NULL, OPT_PCAP},
                                         {"entrypoint", required_argument, NULL, OPT_ENTRYPOINT},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {0}};
@@ -93,7 +92,7 @@ struct run {
     struct volume volumes[P9_MAX_VOLUMES];
     const char *on, *machine, *ip, *dns, *entrypoint;
     bool interactive, no_patch, detach, remove;
-    const char *core_dir; /* NULL: no core files */
+    const char *core_dir, *pcap_file; /* NULL: none */
     struct logs logs;
     int report_fd; /* detached: who waits for the start */
 };
@@ -172,6 +171,9 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         break;
     case 'V':
         verbose = true;
+        break;
+    case OPT_PCAP:
+        r->pcap_file = optarg;
         break;
     case OPT_CORE:
         r->core_dir = optarg;
@@ -409,6 +411,7 @@ static int make_config(const struct run *r, const struct source *s, const char *
         return -1;
     apply_volumes(r, c);
     config_set_annotation(c, ANN_VERBOSE, verbose ? "1" : NULL);
+    config_set_annotation(c, ANN_NET_CAPTURE, r->pcap_file ? "1" : NULL);
     config_set_annotation(c, ANN_CORES, r->core_dir ? "1" : NULL);
     config_set_annotation(c, ANN_NO_PATCH, r->no_patch ? "1" : NULL);
     return apply_terminal(r, c);
@@ -552,7 +555,7 @@ static int make_entry(struct run *r, const char *source_name, const struct confi
     static const char *const nets[] = {[NET_MODE_NONE] = "none", [NET_MODE_USER] = "user", [NET_MODE_TAP] = "tap"};
     const struct instance *i = &r->instance;
     if (entry_create(e, r->program.name, i->label, i->config, err) < 0) {
-        if (r->program.name || r->detach || r->core_dir)
+        if (r->program.name || r->detach || r->core_dir || r->pcap_file)
             return -1;
         say("not listed by drupe ps: %s", err->text);
         *err = (struct error){0};
@@ -587,23 +590,6 @@ static void report_start(void *ctx)
     if (fd_write_all(r->report_fd, r->instance.entry->id, ID_LEN) < 0)
         kill(getpid(), SIGTERM);
     close(TAKE_FD(r->report_fd));
-}
-
-/* The process that takes core files, beside the instance (host/cli/dump.c). Its pid, or -1. */
-static pid_t start_collector(const struct run *r, const struct entry *e, struct error *err)
-{
-    char *argv[] = {(char *)"/proc/self/exe", (char *)"collect", (char *)e->id, (char *)r->core_dir, NULL};
-    return child_start(argv, NULL, 0, true, err);
-}
-
-/* It ends with its conversation; one that never had any is not waited for. */
-static void end_collector(pid_t pid)
-{
-    for (unsigned ms = 0; waitpid(pid, NULL, WNOHANG) == 0; ms++) {
-        if (ms == COLLECTOR_MS)
-            kill(pid, SIGKILL);
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
 }
 
 static int start(struct run *r, const struct source *s, const char *source_name, int nargs, char **args, int *ret_status,
@@ -647,21 +633,29 @@ static int start(struct run *r, const struct source *s, const char *source_name,
         if (result < 0)
             entry_remove(&entry, &(struct error){0});
     }
-    pid_t collector = result == 0 && r->core_dir ? start_collector(r, &entry, err) : 0;
-    if (collector < 0)
+    pid_t cores = result == 0 && r->core_dir ? collector_start(&entry, "cores", r->core_dir, err) : 0;
+    pid_t packets = result == 0 && cores >= 0 && r->pcap_file ? collector_start(&entry, "pcap", r->pcap_file, err) : 0;
+    if (cores < 0 || packets < 0)
         result = -1;
     if (result == 0)
         result = instance_run(i, ret_status, err);
-    if (collector > 0)
-        end_collector(collector);
+    collector_end(cores);
+    collector_end(packets);
     logs_done(&r->logs);
     entry_done(&entry);
     return result;
 }
 
-static int check_core_dir(struct run *r, struct error *err)
+static int check_outputs(struct run *r, struct error *err)
 {
     struct stat st;
+    if (r->pcap_file) {
+        AUTO_CLOSE int fd = open(r->pcap_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return err_errno(err, EXIT_DRUPE, "--pcap %s", r->pcap_file);
+        if (r->instance.net == NET_MODE_NONE)
+            return err_set(err, EXIT_DRUPE, "--pcap: there are no packets with --net none");
+    }
     if (!r->core_dir)
         return 0;
     if (stat(r->core_dir, &st) < 0)
@@ -690,7 +684,7 @@ static int run(struct run *r, int nargs, char **args, int *ret_status, struct er
 {
     struct source source = {.fd = -1};
     int result = -1;
-    if (check_streams(r, err) == 0 && check_core_dir(r, err) == 0 && choose_backend(r, err) == 0 &&
+    if (check_streams(r, err) == 0 && check_outputs(r, err) == 0 && choose_backend(r, err) == 0 &&
         (r->instance.backend != &process_backend || sandbox_prepare(&r->process.sandbox, err) == 0) &&
         source_resolve(&source, args[0], err) == 0 && check_network(r, err) == 0)
         result = start(r, &source, args[0], nargs - 1, args + 1, ret_status, err);

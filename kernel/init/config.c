@@ -440,6 +440,11 @@ static bool read_no_patch(struct reader *r, enum json_token t)
     return read_flag(r, t, &r->c->program.no_patch, ANN_NO_PATCH " must be \"0\" or \"1\"");
 }
 
+static bool read_capture(struct reader *r, enum json_token t)
+{
+    return read_flag(r, t, &r->c->net.capture, ANN_NET_CAPTURE " must be \"0\" or \"1\"");
+}
+
 static bool read_cores(struct reader *r, enum json_token t)
 {
     return read_flag(r, t, &r->c->program.cores_expected, ANN_CORES " must be \"0\" or \"1\"");
@@ -473,7 +478,7 @@ static bool read_annotations(struct reader *r, enum json_token t)
         { ANN_NET_GATEWAY, read_net_gateway }, { ANN_NET_DNS, read_net_dns },
         { ANN_NET_DOMAIN, read_net_domain },   { ANN_NET_EAGER, read_net_eager },
         { ANN_VERBOSE, read_verbose },         { ANN_NO_PATCH, read_no_patch },
-        { ANN_CORES, read_cores },
+        { ANN_CORES, read_cores },             { ANN_NET_CAPTURE, read_capture },
         { ANN_WINSIZE, read_winsize },
     };
     return read_object(r, t, "annotations must be an object", members, ARRAY_SIZE(members));

@@ -237,6 +237,7 @@ static void program_ended(const struct program_end *end, const char *report)
     }
     vfs_sync_all();
     net_drain(now_ns() + NET_DRAIN_NS);
+    net_capture_drain(now_ns() + NET_DRAIN_NS);
     machine_end(end->not_started ? CTL_EXIT_NOEXEC : CTL_EXIT_NORMAL, end->code, end->signal, report);
 }
 

@@ -263,6 +263,8 @@ int net_configure(const struct net_config *c)
         return 0;
     if (nif == NULL)
         return -ENODEV;
+    if (c->capture)
+        net_capture_expect();
     mutex_lock(&need_lock);
     wanted = *c;
     atomic_store(&need_done, 0u);
@@ -321,6 +323,7 @@ void net_init(void)
     raw_init();
     tcp_init();
     lo_init();
+    net_capture_init();
     netdev_added = device_added;
     netdev_for_each(add_existing, NULL);
 }

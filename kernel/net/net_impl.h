@@ -156,6 +156,11 @@ extern struct net_counters net_counters;
 #define NET_COUNT(name) \
     __atomic_store_n(&net_counters.name, __atomic_load_n(&net_counters.name, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED)
 
+/* --- capture.c: packets for a client outside -------------------------------------- */
+
+void net_capture_init(void);
+void net_capture_expect(void); /* a client will come: keep what it would want */
+
 /* --- interfaces and routes (net.c, route.c) ------------------------------------ */
 
 #define NETIF_MAX 8

@@ -13,6 +13,7 @@ struct net_config {
     u32 dns[3];                    /* big-endian; 0 = none */
     char domain[64];               /* search domain, may be empty */
     bool eager;                    /* open the card at boot (a port is published) */
+    bool capture;                  /* record packets from the beginning: a client will come for them (abi/pcap.h) */
 };
 
 void net_init(void); /* loopback, tables; no device is touched */
@@ -28,6 +29,8 @@ int net_parse_ipv4(const char *s, u32 *ret);
 /* Before the machine goes: wait, at most until the deadline, for what programs have sent and
  * closed to be acknowledged and for the cards to have taken what was given to them. Thread context. */
 void net_drain(u64 deadline_ns);
+/* The same for packets that a client outside records. */
+void net_capture_drain(u64 deadline_ns);
 /* TCP sockets in each state, by Linux's numbers (1 established ... 11 closing). */
 #define NET_TCP_STATES 12
 void net_tcp_states(u32 ret[NET_TCP_STATES]);
