@@ -24,7 +24,7 @@ run: ## Build, start Debian's redis-server as a unikernel, talk to it
 	@scripts/demo.sh $(BUILD)
 
 check: ## All tests; the last line is "N passed, N failed"
-	@$(SETUP) build run check
+	@$(SETUP) build run check languages
 	@$(MAKE) --no-print-directory all
 	@echo "Building the tests"
 	@$(NINJA) meson-test-prereq
@@ -35,9 +35,10 @@ bench: ## Measure against Debian's cloud kernel as guest, side by side
 	@$(MAKE) --no-print-directory all
 	@python3 bench/bench.py $(BUILD) $(BENCH)
 
-soak: ## Long loads: 10 minutes of each, leaks and stalls reported
-	@$(SETUP) build run check bench
+soak: ## Every language, foreign test suites, long loads: 10 minutes of each, leaks and stalls reported
+	@$(SETUP) build run check bench languages soak
 	@$(MAKE) --no-print-directory all
+	@python3 scripts/check.py $(BUILD) soak
 	@python3 bench/soak.py $(BUILD)
 
 fuzz-smoke: ## A minute of every fuzzer, one of which must find its planted bug

@@ -13,6 +13,9 @@ packages() {
     check) echo clang-14 llvm-14 libclang-rt-14-dev clang-format clang-tidy cppcheck nginx-light memcached wrk curl \
                 iproute2 gdb strace tcpdump fakeroot procps perl git make prometheus postgresql-15 postgresql-client-15 sysbench \
                 libgomp1 ;;
+    languages) echo g++ golang-go php-cli luajit lua-socket ;;
+    soak) echo ruby lua5.4 nodejs openjdk-17-jdk-headless rustc erlang-base ocaml-nox ghc libghc-network-dev \
+               libpython3.11-testsuite stress-ng ;;
     bench) echo linux-image-cloud-amd64 busybox-static cpio iperf3 runsc crun ;;
     *) echo "setup.sh: unknown group '$1'" >&2; exit 2 ;;
     esac
