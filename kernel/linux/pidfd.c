@@ -49,14 +49,30 @@ s64 sys_pidfd_open(int pid, u32 flags)
     return r;
 }
 
+/* The process that a signal through fd is for, referenced: fd is a pidfd or an open /proc/PID. */
+static s64 signal_target(int fd, struct process **ret)
+{
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    struct process *p = pidfd_process(f);
+    u32 pid = p == NULL ? proc_pid_of(f) : 0;
+    if (p != NULL)
+        process_get(p);
+    else if (pid != 0)
+        p = process_find(pid);
+    file_put(f);
+    *ret = p;
+    return p != NULL ? 0 : pid != 0 ? -ESRCH : -EBADF;
+}
+
 s64 sys_pidfd_send_signal(int fd, int sig, uaddr_t uinfo, u32 flags)
 {
     struct ksiginfo info;
+    struct process *p = NULL;
     if (flags != 0)
         return -EINVAL;
-    struct file *f = file_of(fd);
-    struct process *p = f != NULL ? pidfd_process(f) : NULL;
-    s64 r = p == NULL ? -EBADF : 0;
+    s64 r = signal_target(fd, &p);
     siginfo_user(&info, sig, SI_USER);
     if (r == 0 && uinfo != 0) {
         r = copy_from_user(&info, uinfo, sizeof info);
@@ -71,7 +87,7 @@ s64 sys_pidfd_send_signal(int fd, int sig, uaddr_t uinfo, u32 flags)
         r = p->state == PROC_GONE ? -ESRCH : !signal_permitted(p, sig) ? -EPERM : 0;
     if (r == 0 && sig != 0)
         r = signal_send_process(p, &info, NULL);
-    file_put(f);
+    process_put(p);
     return r;
 }
 

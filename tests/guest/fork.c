@@ -650,6 +650,38 @@ static pid_t clone_with(int flags, int *fd)
     return clone(clone_fn, stack + sizeof stack, flags, fd);
 }
 
+static volatile sig_atomic_t got_usr1;
+static void on_usr1(int sig) { got_usr1 += sig == SIGUSR1; }
+
+/* A directory of /proc serves as a pidfd for signals. */
+static void signal_by_directory(void)
+{
+    char path[40];
+    signal(SIGUSR1, on_usr1);
+    snprintf(path, sizeof(path), "/proc/%d", getpid());
+    int dir = open(path, O_DIRECTORY), other = open("/proc/self/task", O_DIRECTORY), bare = open(path, O_PATH);
+    got_usr1 = 0;
+    SHOW(syscall(SYS_pidfd_send_signal, dir, SIGUSR1, NULL, 0));
+    printf("got %d\n", got_usr1);
+    SHOW(syscall(SYS_pidfd_send_signal, other, SIGUSR1, NULL, 0));
+    SHOW(syscall(SYS_pidfd_send_signal, bare, SIGUSR1, NULL, 0));
+    close(dir);
+    close(other);
+    close(bare);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(1);
+    }
+    snprintf(path, sizeof(path), "/proc/%d", pid);
+    dir = open(path, O_DIRECTORY);
+    SHOW(syscall(SYS_pidfd_send_signal, dir, SIGKILL, NULL, 0));
+    SHOW_TRUE(waitpid(pid, NULL, 0) == pid);
+    SHOW(syscall(SYS_pidfd_send_signal, dir, 0, NULL, 0));
+    close(dir);
+    signal(SIGUSR1, SIG_DFL);
+}
+
 static void clones(void)
 {
     section("clone");
@@ -710,6 +742,7 @@ static void clones(void)
     SHOW(poll(&p, 1, 0));
     SHOW(syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0));
     close(pidfd);
+    signal_by_directory();
     a.pidfd = 8;
     SHOW(syscall(SYS_clone3, &a, sizeof a));
     a = (struct clone_args){.exit_signal = 65};

@@ -25,6 +25,12 @@ static const struct {
 
 void proc_set_pid_ops(const struct proc_pid_ops *ops) { atomic_store(&proc_pids, ops); }
 
+u32 proc_pid_of(struct file *f)
+{
+    const struct proc_inode *p = f->ops == &proc_dir_ops ? proc_i(f->inode) : NULL;
+    return p != NULL && p->kind == PROC_PID_DIR && p->tid == 0 ? p->pid : 0;
+}
+
 bool proc_parse_number(const char *s, size_t len, u32 *ret)
 {
     u64 n = 0;

@@ -515,6 +515,7 @@ struct proc_pid_ops {
     int (*store)(u32 pid, const char *name, const char *text, size_t len); /* oom_score_adj, comm, ... -EACCES */
 };
 void proc_set_pid_ops(const struct proc_pid_ops *ops);
+u32 proc_pid_of(struct file *f); /* f is an open /proc/PID: its number; 0 when f is anything else */
 
 /* --- terminals and standard streams ------------------------------------------ */
 struct chardev;
