@@ -116,6 +116,8 @@ int base_add(struct tree *t, struct libs *l, bool gconv, struct error *err)
 {
     if (l->wants_nss)
         add_nss(t, l);
+    if (l->wants_unwinder && l->glibc)
+        libs_add_named(l, "libgcc_s.so.1");
     if (l->wants_locale && l->glibc && add_locale(t, err) < 0)
         return -1;
     if ((map_get(&l->by_name, "libtinfo.so.6") || map_get(&l->by_name, "libncursesw.so.6")) && add_terminfo(t, err) < 0)

@@ -84,6 +84,7 @@ static const char *const nss_names[] = {
     "getgrouplist", "initgroups", "getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_r", "gethostbyaddr",
     "getservbyname", "getservbyport", "getprotobyname", "gethostbyname2_r"};
 static const char *const gconv_names[] = {"iconv_open"};
+static const char *const unwinder_names[] = {"pthread_exit", "pthread_cancel", "thrd_exit", "backtrace"};
 
 static int parse_dynamic(struct reader *r, const Elf64_Phdr *dyn, struct elf_info *ret)
 {
@@ -135,6 +136,7 @@ static int parse_dynamic(struct reader *r, const Elf64_Phdr *dyn, struct elf_inf
     ret->wants_locale = has_any(strings, strsz, locale_names, ARRAY_SIZE(locale_names));
     ret->wants_nss = has_any(strings, strsz, nss_names, ARRAY_SIZE(nss_names));
     ret->wants_gconv = has_any(strings, strsz, gconv_names, ARRAY_SIZE(gconv_names));
+    ret->wants_unwinder = has_any(strings, strsz, unwinder_names, ARRAY_SIZE(unwinder_names));
     return 0;
 }
 

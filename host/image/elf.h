@@ -20,6 +20,7 @@ struct elf_info {
     bool wants_locale;      /* names setlocale, newlocale: may ask for C.UTF-8 */
     bool wants_nss;         /* names getpw*, getaddrinfo, ...: may load NSS modules */
     bool wants_gconv;       /* names iconv_open */
+    bool wants_unwinder;    /* names pthread_exit, backtrace, ...: the C library loads libgcc_s for them */
 };
 
 enum elf_kind { ELF_YES, ELF_NOT_ELF };

@@ -223,6 +223,7 @@ static void note_wishes(struct libs *l, const struct elf_info *elf)
     l->wants_locale |= elf->wants_locale;
     l->wants_nss |= elf->wants_nss;
     l->wants_gconv |= elf->wants_gconv;
+    l->wants_unwinder |= elf->wants_unwinder;
 }
 
 static int add_object(struct libs *l, const char *path, const struct object *loader, bool must, struct error *err)
@@ -279,7 +280,7 @@ int libs_add_for(struct libs *l, const char *path, bool must, struct error *err)
 bool libs_add_named(struct libs *l, const char *name)
 {
     struct error err;
-    struct object nobody = {.path = "NSS", .origin = "/"};
+    struct object nobody = {.path = "the C library", .origin = "/"};
     if (map_get(&l->by_name, name))
         return true;
     AUTO_FREE char *path = find_library(l, &nobody, name);

@@ -21,7 +21,7 @@ struct libs {
     struct map done;       /* real paths that were looked into */
     bool musl, glibc;      /* which loaders the image has */
     bool elsewhere;        /* the files of libs_add_for() are in the image under other names */
-    bool wants_locale, wants_nss, wants_gconv;
+    bool wants_locale, wants_nss, wants_gconv, wants_unwinder;
 };
 
 void libs_init(struct libs *l, struct tree *tree);

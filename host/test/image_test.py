@@ -102,6 +102,13 @@ for tags in ('--enable-new-dtags', '--disable-new-dtags'):
               os.path.isfile(f'{root}{WORK}/prog/lib/deep/libdeep.so'), f'{tags}: $ORIGIN, symlink, library of a library')
         check(os.path.exists(f'{root}{main}'), 'the program has its own path')
 
+# What the C library loads by itself
+for name, text in (('exits', '#include <pthread.h>\nint main(void){pthread_exit(0);}'), ('plain', 'int main(void){return 0;}')):
+    root = build('unwinder-' + name, compile_c(name, text))
+    if root:
+        there = inside(root, '/lib/x86_64-linux-gnu/libgcc_s.so.1')
+        check(os.path.isfile(there) == (name == 'exits'), f'{name}: libgcc_s.so.1 where threads may be unwound')
+
 # --add, directories, scripts, dir:
 work('extra/a.txt', 'A')
 work('extra/sub/b.txt', 'B', 0o600)
