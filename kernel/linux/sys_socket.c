@@ -613,22 +613,27 @@ static void drop_fds(void *bundle)
     kfree(b);
 }
 
-static int take_fds(const s32 *fds, u32 n, void **ret)
+static int take_fds(const s32 *fds, u32 n, void **bundle)
 {
-    if (n > SCM_MAX_FD)
+    struct bundle *old = *bundle;
+    u32 had = old != NULL ? old->n : 0;
+    if (n > SCM_MAX_FD - had)
         return -EINVAL;
-    struct bundle *b = kzalloc(sizeof *b + n * sizeof b->files[0]);
+    struct bundle *b = kzalloc(sizeof *b + (had + n) * sizeof b->files[0]);
     if (b == NULL)
         return -ENOMEM;
-    b->n = n;
+    b->n = had + n;
     for (u32 i = 0; i < n; i++) {
-        b->files[i] = file_of(fds[i]);
-        if (b->files[i] == NULL) {
+        b->files[had + i] = file_of(fds[i]);
+        if (b->files[had + i] == NULL) {
             drop_fds(b);
             return -EBADF;
         }
     }
-    *ret = b;
+    if (old != NULL)
+        memcpy(b->files, old->files, had * sizeof b->files[0]);
+    kfree(old);
+    *bundle = b;
     return 0;
 }
 

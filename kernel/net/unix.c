@@ -428,9 +428,7 @@ static int parse_control(const struct sock_msg *m, struct umsg *ret)
         if (len < 16 || len > left)
             return -EINVAL;
         u32 level = get_u32(c + 8), type = get_u32(c + 12), n = (u32)(len - 16);
-        if (level == 1 && type == SCM_RIGHTS && n > 0) {
-            if (n % 4 != 0 || ret->rights != NULL || n / 4 > SCM_MAX_FD)
-                return -EINVAL;
+        if (level == 1 && type == SCM_RIGHTS && n >= 4) {
             err = sock_fd_ops == NULL ? -EOPNOTSUPP : sock_fd_ops->take((const s32 *)(const void *)(c + 16), n / 4, &ret->rights);
         } else if (level == 1 && type == SCM_CREDENTIALS) {
             struct cred3 want, mine;

@@ -563,6 +563,36 @@ static void unix_rights(void)
     close(p[0]), close(p[1]), close(q[0]);
 }
 
+/* Several control messages in one: their descriptors arrive together; bytes too few for a descriptor count for nothing. */
+static void unix_rights_apart(void)
+{
+    section("unix rights apart");
+    int p[2], q[2];
+    SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
+    SHOW(pipe(q));
+    char control[2 * CMSG_SPACE(sizeof(int))] = {0}, got[2 * CMSG_SPACE(2 * sizeof(int))];
+    struct iovec v = {buf, 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *one = CMSG_FIRSTHDR(&m), *two = (struct cmsghdr *)(control + CMSG_SPACE(sizeof(int)));
+    *one = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    *two = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(one), &q[0], sizeof(int));
+    memcpy(CMSG_DATA(two), &q[1], sizeof(int));
+    for (size_t more = 0; more <= sizeof(int); more++) {
+        two->cmsg_len = CMSG_LEN(more);
+        SHOW(sendmsg(p[0], &m, 0));
+        struct msghdr r = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = got, .msg_controllen = sizeof got};
+        SHOW(recvmsg(p[1], &r, 0));
+        struct cmsghdr *h = CMSG_FIRSTHDR(&r);
+        printf("%zu: %zu bytes of descriptors\n", more, h != NULL ? h->cmsg_len - CMSG_LEN(0) : 0);
+        for (size_t k = 0; h != NULL && CMSG_LEN((k + 1) * sizeof(int)) <= h->cmsg_len; k++)
+            close(((int *)(void *)CMSG_DATA(h))[k]);
+    }
+    ((int *)(void *)CMSG_DATA(two))[0] = 999;
+    SHOW(sendmsg(p[0], &m, 0));
+    close(p[0]), close(p[1]), close(q[0]), close(q[1]);
+}
+
 static void unix_sockets(void)
 {
     section("unix pair");
@@ -596,6 +626,7 @@ int main(void)
     ipv6_datagrams();
     unix_sockets();
     unix_rights();
+    unix_rights_apart();
     struct sockaddr_un a = {AF_UNIX, "\0drupe-guest-test"};
     unix_named("unix abstract", &a, offsetof(struct sockaddr_un, sun_path) + 17);
     char dir[] = "/tmp/drupe-sockets.XXXXXX";

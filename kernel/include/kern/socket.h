@@ -98,8 +98,9 @@ extern const struct sock_path_ops *sock_path_ops;
 
 /* Descriptors in flight (SCM_RIGHTS). NULL table = sending them gives -EOPNOTSUPP. */
 struct sock_fd_ops {
-    /* Take references of the files behind fds; *ret_bundle holds them. -EBADF, -ENOMEM, -ETOOMANYREFS. */
-    int (*take)(const s32 *fds, u32 n, void **ret_bundle);
+    /* Take references of the files behind fds; *bundle (NULL at first) then holds them, too, and on failure what it
+     * held. -EBADF, -ENOMEM, -EINVAL when they are too many. */
+    int (*take)(const s32 *fds, u32 n, void **bundle);
     /* Give up to max of them to the current process as new descriptors and drop the bundle; how many. */
     u32 (*give)(void *bundle, s32 *ret_fds, u32 max, bool cloexec, bool *ret_truncated);
     void (*drop)(void *bundle);
