@@ -450,10 +450,17 @@ static char *find_process_kernel(struct error *err)
     return find_kernel("drupe-kernel-host", "DRUPE_HOST_KERNEL", places, ARRAY_SIZE(places), err);
 }
 
+static bool installed(const char *name)
+{
+    AUTO_FREE char *path = find_in_path(name);
+    return path != NULL;
+}
+
 static void use_qemu(struct run *r, const char *accel)
 {
     r->qemu.accel = accel;
     r->qemu.q35 = r->machine && r->machine[0] == 'q';
+    r->qemu.lean = !r->qemu.q35 && strcmp(accel, "kvm") == 0 && installed(QEMU_LEAN);
     r->instance.backend = &qemu_backend;
     r->instance.options = &r->qemu;
 }
@@ -470,8 +477,7 @@ static void choose_automatically(struct run *r)
     const char *why;
     struct error ignored;
     bool usable = kvm_usable(&why);
-    AUTO_FREE char *qemu = usable ? find_in_path("qemu-system-x86_64") : NULL;
-    if (qemu) {
+    if (usable && (installed(QEMU) || (installed(QEMU_LEAN) && !(r->machine && r->machine[0] == 'q')))) {
         use_qemu(r, "kvm");
         say("on: QEMU with KVM, because %s", why);
         return;

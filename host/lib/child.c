@@ -16,7 +16,7 @@
 
 /* In the child. Descriptors are first moved out of the way, then to their places. */
 NORETURN static void run_child(const char *path, char *const *argv, const struct child_fd *fds, size_t nfds,
-                               bool own_group, pid_t parent, int report)
+                               bool own_group, int (*confine)(void), pid_t parent, int report)
 {
     bool have[3] = {false};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -58,7 +58,8 @@ NORETURN static void run_child(const char *path, char *const *argv, const struct
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
-    execv(path, argv);
+    if (confine == NULL || confine() == 0)
+        execv(path, argv);
 fail:;
     int saved = errno;
     ssize_t n = write(report, &saved, sizeof(saved));
@@ -67,6 +68,12 @@ fail:;
 }
 
 pid_t child_start(char *const *argv, const struct child_fd *fds, size_t nfds, bool own_group, struct error *err)
+{
+    return child_start_confined(argv, fds, nfds, own_group, NULL, err);
+}
+
+pid_t child_start_confined(char *const *argv, const struct child_fd *fds, size_t nfds, bool own_group, int (*confine)(void),
+                           struct error *err)
 {
     AUTO_FREE char *path = strchr(argv[0], '/') ? xstrdup(argv[0]) : find_in_path(argv[0]);
     if (!path) {
@@ -80,7 +87,7 @@ pid_t child_start(char *const *argv, const struct child_fd *fds, size_t nfds, bo
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        run_child(path, argv, fds, nfds, own_group, parent, report[1]);
+        run_child(path, argv, fds, nfds, own_group, confine, parent, report[1]);
     close(report[1]);
     int problem = 0;
     ssize_t n = 0;

@@ -7,6 +7,8 @@
  *  - Everything that is a file is handed over open; nothing depends on paths.
  *  - max_ports bounds the queues of virtio-serial: two for each port.
  *  - The sandbox forbids QEMU what this machine never needs (fork, set-uid, ...).
+ *  - QEMU_LEAN has neither isa-debug-exit nor a sandbox: there a reset ends the machine, too (-no-reboot), and qemu_confine()
+ *    comes before it.
  */
 #include "host/qemu/argv.h"
 
@@ -74,13 +76,15 @@ static void add_net(const struct instance *m, struct strv *v)
 
 void qemu_argv(const struct instance *m, struct strv *ret)
 {
-    static const char *const fixed[] = {"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-                                        "-no-reboot", "-name", "drupe"};
+    static const char *const fixed[] = {"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-name", "drupe"};
     struct strv v = {0};
+    strv_add(&v, qemu_of(m)->lean ? QEMU_LEAN : QEMU);
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         strv_add(&v, fixed[i]);
-    strv_add(&v, "-sandbox");
-    strv_add(&v, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    if (!qemu_of(m)->lean) {
+        strv_add(&v, "-sandbox");
+        strv_add(&v, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    }
     strv_add(&v, "-machine");
     strv_add(&v, qemu_of(m)->q35 ? "q35,smm=off,vmport=off,sata=off,smbus=off,i8042=off"
                         : "microvm,acpi=off,x-option-roms=off,isa-serial=on");
@@ -99,13 +103,18 @@ void qemu_argv(const struct instance *m, struct strv *ret)
     strv_add(&v, "-initrd");
     strv_addf(&v, "/dev/fd/%d", QFD_CONFIG);
     strv_add(&v, "-append");
-    strv_addf(&v, "drupe.exit=%x%s%s", DEBUG_EXIT_PORT, *m->kernel_args ? " " : "", m->kernel_args);
+    if (qemu_of(m)->lean)
+        strv_add(&v, m->kernel_args);
+    else
+        strv_addf(&v, "drupe.exit=%x%s%s", DEBUG_EXIT_PORT, *m->kernel_args ? " " : "", m->kernel_args);
     strv_add(&v, "-chardev");
     strv_addf(&v, "socket,id=console,fd=%d", QFD_CONSOLE);
     strv_add(&v, "-serial");
     strv_add(&v, "chardev:console");
-    strv_add(&v, "-device");
-    strv_addf(&v, "isa-debug-exit,iobase=0x%x,iosize=4", DEBUG_EXIT_PORT);
+    if (!qemu_of(m)->lean) {
+        strv_add(&v, "-device");
+        strv_addf(&v, "isa-debug-exit,iobase=0x%x,iosize=4", DEBUG_EXIT_PORT);
+    }
     strv_add(&v, "-add-fd");
     strv_addf(&v, "fd=%d,set=1", QFD_IMAGE);
     strv_add(&v, "-blockdev");

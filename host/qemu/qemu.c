@@ -9,6 +9,7 @@
 #include "host/lib/child.h"
 #include "host/lib/fs.h"
 #include "host/qemu/argv.h"
+#include "host/qemu/confine.h"
 
 static void say_argv(const struct strv *argv)
 {
@@ -21,6 +22,7 @@ static void say_argv(const struct strv *argv)
 
 static pid_t qemu_start(const struct instance *i, const struct instance_ends *e, struct error *err)
 {
+    const struct qemu_options *qemu = i->options;
     AUTO_CLOSE int config = memory_file("drupe-config", i->config, strlen(i->config));
     if (config < 0)
         return err_errno(err, EXIT_DRUPE, "memfd");
@@ -38,11 +40,11 @@ static pid_t qemu_start(const struct instance *i, const struct instance_ends *e,
     qemu_argv(i, &argv);
     if (verbose)
         say_argv(&argv);
-    pid_t pid = child_start(argv.items, fds, n, true, err);
+    pid_t pid = child_start_confined(argv.items, fds, n, true, qemu->lean ? qemu_confine : NULL, err);
     bool missing = pid < 0 && errno == ENOENT;
     strv_done(&argv);
     if (missing)
-        return err_set(err, EXIT_DRUPE, "qemu-system-x86_64 is not installed; install it (Debian: apt install qemu-system-x86)");
+        return err_set(err, EXIT_DRUPE, QEMU " is not installed; install it (Debian: apt install qemu-system-x86)");
     return pid;
 }
 

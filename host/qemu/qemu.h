@@ -5,9 +5,13 @@
 
 #include "host/tender/instance.h"
 
+#define QEMU "qemu-system-x86_64"
+#define QEMU_LEAN QEMU "-microvm" /* as Debian has it: a fifth of the libraries, and so starts sooner */
+
 struct qemu_options {
     const char *accel; /* "tcg", "kvm" */
     bool q35;          /* else microvm */
+    bool lean;         /* by QEMU_LEAN; microvm and KVM only */
     struct strv args;  /* more for QEMU (DRUPE_QEMU_ARGS) */
 };
 
