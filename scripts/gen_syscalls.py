@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the system call dispatch table, prototypes, names and the page for users from syscalls.tbl.
 
-  gen_syscalls.py table TBL OUT     the dispatch table and the names (C)
+  gen_syscalls.py table TBL OUT [SOURCE...]  the dispatch table and the names (C); calls that the sources implement are missing
   gen_syscalls.py protos TBL OUT    prototypes and __NR_ numbers (C header)
   gen_syscalls.py names TBL OUT     all names (C), for the host's tools
   gen_syscalls.py docs TBL OUT      docs/syscalls.md
   gen_syscalls.py check TBL DOC     exit 1 when DOC is not what `docs` would write
 """
+import re
 import sys
 
 TYPES = {'int': 'int', 'u32': 'u32', 's64': 's64', 'u64': 'u64', 'ptr': 'uaddr_t'}
@@ -38,6 +39,11 @@ def read_table(path):
 
 def real(function):
     return function not in ('missing', 'absent')
+
+
+def leave_out(rows, sources):
+    gone = {f for source in sources for f in re.findall(r'^s64 (sys_\w+)\(', open(source).read(), re.M)}
+    return [(nr, name, family, 'missing' if function in gone else function, args) for nr, name, family, function, args in rows]
 
 
 def table(rows):
@@ -100,10 +106,10 @@ def docs(rows):
 
 
 def main():
-    if len(sys.argv) != 4:
+    if len(sys.argv) < 4 or (len(sys.argv) > 4 and sys.argv[1] != 'table'):
         sys.exit(__doc__)
-    what, path, out = sys.argv[1:]
-    rows = read_table(path)
+    what, path, out, *left_out = sys.argv[1:]
+    rows = leave_out(read_table(path), left_out)
     if what == 'check':
         try:
             found = open(out).read()

@@ -127,9 +127,6 @@ static s64 do_clone(const struct clone_args *a)
     return a->flags & CLONE_THREAD ? clone_thread(a) : fork_process(a);
 }
 
-s64 sys_fork(void) { return do_clone(&(struct clone_args){.exit_signal = SIGCHLD}); }
-s64 sys_vfork(void) { return do_clone(&(struct clone_args){.flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD}); }
-
 s64 sys_clone(u64 flags, u64 stack, uaddr_t parent_tid, uaddr_t child_tid, u64 tls)
 {
     struct clone_args a = {

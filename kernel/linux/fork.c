@@ -136,3 +136,6 @@ out:
     process_put(p);
     return r;
 }
+
+s64 sys_fork(void) { return fork_process(&(struct clone_args){.exit_signal = SIGCHLD}); }
+s64 sys_vfork(void) { return fork_process(&(struct clone_args){.flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD}); }

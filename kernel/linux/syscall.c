@@ -40,7 +40,8 @@ static const char *missing_name(u64 nr)
     return NULL;
 }
 
-static void count_missing(u64 nr)
+/* `part`: the call is there, but not with what it was asked for. */
+static void count_missing(u64 nr, bool part)
 {
     bool first = false;
     if (missing_calls == NULL) {
@@ -68,14 +69,15 @@ static void count_missing(u64 nr)
         if (name != NULL)
             fmt_snprintf(text, sizeof text, "system call %s (%u) is missing: ENOSYS", name, (unsigned)nr);
         else
-            fmt_snprintf(text, sizeof text, "system call %u is unknown: ENOSYS", (unsigned)nr);
+            fmt_snprintf(text, sizeof text, "%s %u is %s: ENOSYS", part ? "a part of system call" : "system call", (unsigned)nr,
+                         part ? "missing" : "unknown");
         linux_notice(text);
     }
 }
 
 static s64 syscall_missing(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
-    count_missing(FRAME_SYSCALL_NR(thread_frame(current_thread())));
+    count_missing(FRAME_SYSCALL_NR(thread_frame(current_thread())), false);
     return -ENOSYS;
 }
 
@@ -91,7 +93,7 @@ static s64 syscall_absent(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 
 void syscall_count_missing(void)
 {
-    count_missing(FRAME_SYSCALL_NR(thread_frame(current_thread())));
+    count_missing(FRAME_SYSCALL_NR(thread_frame(current_thread())), true);
 }
 
 size_t linux_missing_calls(char *buf, size_t size)

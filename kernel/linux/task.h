@@ -313,8 +313,12 @@ void signal_timer_detach(struct process *p, struct posix_timer *timer);
 /* posix_timer.c: overrun count of a timer signal being taken. g held. */
 s32 posix_timer_taken(struct posix_timer *t);
 void posix_timers_done(struct process *p);
+/* itimer.c */
 void itimers_init(struct process *p);
 void itimers_done(struct process *p);
+/* When a timer that is due at `deadline` of its clock, CPU time or now_ns(), looks at it next; the second, when it has just fired. */
+u64 timer_deadline(bool cpu_time, u64 deadline, u64 now);
+u64 timer_next_deadline(bool cpu_time, u64 deadline, u64 now);
 
 /* signal_x86_64.c: build the frame of a handler; -EFAULT when the stack has no room. */
 int signal_push_frame(struct trap_frame *f, const struct ksigaction *act, const struct ksiginfo *info, u64 mask);

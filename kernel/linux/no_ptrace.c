@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* In place of ptrace*.c: nobody traces anybody. */
+#include "ptrace.h"
+
+void ptrace_init(void) {}
+int ptrace_signal(struct task *t, struct ksiginfo *info) { return info->signo; }
+bool ptrace_stop_wanted(struct task *t) { return false; }
+bool ptrace_runs_on(struct task *t) { return false; }
+void ptrace_syscall(struct task *t, enum syscall_place place) {}
+void ptrace_show_syscall_entry(struct trap_frame *f) {}
+void ptrace_event(struct task *t, unsigned event, u64 message) {}
+void ptrace_exec(struct task *t, u32 old_tid) {}
+int ptrace_inherit(struct task *t, const struct clone_args *a, unsigned *ret_event) { return 0; }
+void ptrace_forget(struct task *t) {}
+void ptrace_task_ended(struct task *t) {}
+bool ptrace_keeps_locked(struct process *p) { return false; }
+bool ptrace_kept_locked(const struct process *p) { return false; }
+bool ptrace_traced_by_locked(const struct process *p, const struct process *by) { return false; }
+u32 ptrace_tracer_pid(const struct task *t) { return 0; }
+bool ptrace_is_stopped(const struct task *t) { return false; }
+void ptrace_let_go_locked(struct tracee *tr, struct list *gone) {}
+void ptrace_free(struct list *gone) {}
+void ptrace_tracer_ends_locked(struct process *p, struct list *gone, struct list *gone_processes) {}
