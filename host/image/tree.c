@@ -413,7 +413,7 @@ int tree_stage(struct tree *t, const char *root, struct error *err)
     int result = 0;
     list_for_each(n, &t->nodes, struct tree_node, link) {
         if (stage_node(n, root_fd, &links) < 0) {
-            result = err_errno(err, EXIT_DRUPE, "cannot put %s into the image", n->source ? n->source : n->path);
+            result = err_errno(err, EXIT_DRUPE, "cannot put %s into the image, which is made in %s", n->source ? n->source : n->path, root);
             break;
         }
     }

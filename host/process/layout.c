@@ -40,7 +40,7 @@ int layout_memory(struct host_boot *boot, const char *cmdline, const char *confi
                             {(char *)config, boot->config_len}};
     AUTO_CLOSE int fd = open_memory();
     if (fd < 0 || ftruncate(fd, (off_t)boot->memory_bytes) < 0)
-        return err_errno(err, EXIT_DRUPE, "the instance's memory (%llu MiB)", (unsigned long long)boot->memory_bytes >> 20);
+        return err_errno(err, EXIT_DRUPE, "the instance's memory (%llu MiB; see -m, and ulimit -f)", (unsigned long long)boot->memory_bytes >> 20);
     if (pwritev(fd, parts, ARRAY_SIZE(parts), 0) != (ssize_t)total)
         return err_errno(err, EXIT_DRUPE, "writing the instance's boot block");
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)

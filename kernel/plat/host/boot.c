@@ -183,7 +183,7 @@ EARLY void host_boot_early(const u64 *stack)
         .image_phys = end_of_texts(b),
     };
     if (map(m.direct, b->memory_bytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE, 0) == 0)
-        host_fatal("cannot map the memory");
+        host_fatal("cannot map the memory: is there a limit of the address space (ulimit -v) below -m and 200 MiB?");
     map_disk(&m, b);
     u64 *to = (u64 *)(m.direct + m.image_phys);
     for (const u64 *from = (const u64 *)data_start; from < (const u64 *)data_end;)
