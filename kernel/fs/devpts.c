@@ -17,8 +17,6 @@ static struct {
 } options = {.mode = 0600, .ptmxmode = 0, .uid = NO_ID, .gid = NO_ID};
 static struct dentry *ptmx;
 
-void devpts_init(void) { mutex_init(&devpts_mutex, "devpts"); }
-
 static int devpts_lookup(struct inode *dir, struct dentry *d) { return 0; } /* what is not cached is not there */
 
 static const struct inode_ops root_ops = {.lookup = devpts_lookup, .getattr = tmpfs_getattr, .setattr = tmpfs_setattr};
@@ -147,4 +145,10 @@ static int devpts_mount(const char *source, u64 flags, const char *data, struct 
     return err;
 }
 
-const struct fs_type devpts_type = {.name = "devpts", .mount = devpts_mount, .nodev = true};
+static const struct fs_type devpts_type = {.name = "devpts", .mount = devpts_mount, .nodev = true};
+
+void devpts_init(void)
+{
+    mutex_init(&devpts_mutex, "devpts");
+    fs_register(&devpts_type);
+}

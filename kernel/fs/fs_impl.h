@@ -151,9 +151,10 @@ int memfd_may_resize(const struct inode *i, u64 size); /* -EPERM: sealed; i->loc
 void mem_devices_init(void);
 void tty_devices_init(void); /* console.c */
 void pty_init(void);
+void p9_init(void);
 int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *a); /* i->lock not held */
 int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *a); /* the same, told */
-extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type, devpts_type, p9_type;
+extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type;
 void procfs_init(void);
 /* Find by path below the root without any credentials' limits (init's own use). */
 int fs_mkdir_path(const char *path, u32 mode);

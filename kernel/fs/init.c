@@ -12,12 +12,11 @@ void vfs_init(void)
     mem_devices_init();
     tty_devices_init();
     procfs_init();
-    pty_init();
     fs_register(&overlay_type);
     fs_register(&erofs_type);
     fs_register(&tmpfs_type);
     fs_register(&devfs_type);
     fs_register(&procfs_type);
-    fs_register(&devpts_type);
-    fs_register(&p9_type);
+    p9_init();
+    pty_init();
 }

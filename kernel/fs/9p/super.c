@@ -275,4 +275,6 @@ static int p9_mount(const char *source, u64 flags, const char *data, struct supe
     return err;
 }
 
-const struct fs_type p9_type = {"9p", p9_mount, true};
+static const struct fs_type p9_type = {"9p", p9_mount, true};
+
+void p9_init(void) { fs_register(&p9_type); }
