@@ -18,6 +18,7 @@ int command_kill(int argc, char **argv, struct error *err);
 int command_wait(int argc, char **argv, struct error *err);
 int command_rm(int argc, char **argv, struct error *err);
 int command_logs(int argc, char **argv, struct error *err);
+int command_profile(int argc, char **argv, struct error *err);
 int command_pcap(int argc, char **argv, struct error *err);
 int command_dump(int argc, char **argv, struct error *err);
 int command_collect(int argc, char **argv, struct error *err); /* internal */
@@ -33,6 +34,7 @@ void help_build(void);
 void help_stats(void);
 void help_dump(void);
 void help_pcap(void);
+void help_profile(void);
 void help_instances(void); /* ps, logs, inspect, stop, kill, wait, rm */
 
 #endif

@@ -16,6 +16,7 @@ void help_main(void)
           "  ps, logs, inspect, stop, kill, wait, rm             running instances: drupe help ps\n"
           "  dump     a core file of a running program          drupe dump redis\n"
           "  pcap     its packets                               drupe pcap web | tcpdump -r -\n"
+          "  profile  where its time goes                       drupe profile -d 10 --svg web > web.svg\n"
           "  stats    what running instances use                 drupe stats redis\n"
           "  version  print the version\n"
           "  help     print this, or help for a command          drupe help run\n"
@@ -122,6 +123,16 @@ void help_pcap(void)
           "Writes the packets of a running instance as pcapng to FILE or standard output, until it ends:\n"
           "  drupe pcap web | tcpdump -r -        drupe pcap web | wireshark -k -i -\n"
           "A packet that the network stack did not deliver says why in its comment.\n",
+          stdout);
+}
+
+void help_profile(void)
+{
+    fputs("Usage: drupe profile [-F HZ] [-d SECONDS] [--svg] INSTANCE > FILE\n"
+          "\n"
+          "Samples where the CPUs of a running instance are, HZ (99) times a second, for SECONDS (until ^C), and writes counted\n"
+          "stacks, kernel frames marked _[k]: lines for flamegraph.pl and speedscope, or with --svg a flame graph for a browser.\n"
+          "Programs are unwound by their own tables, from this host's files of the same path.\n",
           stdout);
 }
 

@@ -458,6 +458,11 @@ static int link(u32 pid, const char *name, struct path *ret, char *buf, size_t s
     return r;
 }
 
+size_t linux_show_maps(u32 pid, char *buf, size_t size)
+{
+    return show(pid, 0, "maps", buf, size);
+}
+
 static struct fdtable *fdtable_of(u32 pid)
 {
     struct task *t = find(pid, 0);

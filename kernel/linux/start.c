@@ -41,6 +41,7 @@ void linux_init(void)
     sysv_ipc_init();
     mqueue_init();
     core_service_init();
+    profile_init();
     futex_glue_init();
     proc_pid_init();
     socket_glue_init();

@@ -406,6 +406,9 @@ struct sock *file_sock(struct file *f);
 int vdso_map(struct addrspace *as, uaddr_t *ret_base);
 void vdso_clock_changed(void);
 
+void profile_init(void);
+/* /proc/PID/maps; the length needed. */
+size_t linux_show_maps(u32 pid, char *buf, size_t size);
 void sysctl_init(void);
 void sysctl_add(const char *name, u32 *value); /* a number in /proc/sys, read and written atomically */
 void inotify_glue_init(void);

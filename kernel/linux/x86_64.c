@@ -280,6 +280,13 @@ int arch_fpu_code(bool simd)
     return FPE_FLTINV;
 }
 
+void arch_dwarf_registers(const struct trap_frame *f, u64 ret[17])
+{
+    const u64 regs[17] = {f->rax, f->rdx, f->rcx, f->rbx, f->rsi, f->rdi, f->rbp, f->rsp, f->r8, f->r9, f->r10, f->r11,
+                          f->r12, f->r13, f->r14, f->r15, f->rip};
+    memcpy(ret, regs, sizeof regs);
+}
+
 u64 arch_frame_pointer(const struct trap_frame *f)
 {
     return f->rbp;

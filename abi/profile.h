@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Samples of where CPUs are, over a channel (abi/control.h): the service "profile"; arguments: how many a second for each CPU, in
+ * decimal. Little-endian. A message is a PROFILE_* byte and
+ *
+ *   PROFILE_MAPS    u32 process, then text: its /proc/PID/maps, before its first sample and when it has changed
+ *   PROFILE_SAMPLE  struct profile_sample, kernel_len bytes of text: names of the kernel's frames, innermost first, a line each; then
+ *                   stack_len bytes of the program's stack from regs[PROFILE_RSP] on
+ */
+#ifndef ABI_PROFILE_H
+#define ABI_PROFILE_H
+
+#include <stdint.h>
+
+#define PROFILE_MAPS 'M'
+#define PROFILE_SAMPLE 'S'
+#define PROFILE_HZ_MAX 10000u
+#define PROFILE_STACK_MAX 16384u
+#define PROFILE_MAPS_MAX (4u << 20)
+#define PROFILE_KERNEL_MAX 4096u
+
+#define PROFILE_REGS 17 /* by DWARF's numbers for x86-64; 16 is the program counter */
+#define PROFILE_RSP 7
+#define PROFILE_RIP 16
+
+struct profile_sample {
+    uint64_t time_ns;  /* of the instance */
+    uint64_t lost;     /* samples that there was no room for, so far */
+    uint32_t pid, tid; /* 0: a thread of the kernel */
+    uint32_t cpu;
+    uint32_t kernel_len;
+    uint32_t stack_len;
+    uint32_t reserved;
+    uint64_t regs[PROFILE_REGS];
+    char name[16];     /* of the thread; NUL-padded */
+};
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* drupe-profile: samples of a running instance (abi/profile.h) become counted stacks. */
+#ifndef HOST_PROFILE_PROFILE_H
+#define HOST_PROFILE_PROFILE_H
+
+#include <stdio.h>
+
+#include "abi/profile.h"
+#include "host/lib/error.h"
+#include "host/lib/util.h"
+
+/* --- unwind.c: programs' stacks, by the unwind tables of their files (elfutils libdw) --- */
+struct unwinder;
+struct unwinder *unwinder_new(void);
+void unwinder_free(struct unwinder *u);
+/* The areas of a process, as /proc/PID/maps has them; text of len bytes. */
+void unwinder_maps(struct unwinder *u, u32 pid, const char *text, size_t len);
+/* Names of the program's frames, innermost first, each with a '\n', appended. A stack that cannot be followed to its end has
+ * a last line "[truncated]". */
+void unwinder_frames(struct unwinder *u, const struct profile_sample *s, const char *stack, struct buf *ret);
+
+/* --- folded.c: stacks and how often they were seen --- */
+struct folded;
+struct folded *folded_new(void);
+void folded_free(struct folded *f);
+void folded_add(struct folded *f, const char *stack); /* "a;b;c", outermost first */
+/* In the order of their text: so that stacks with a common beginning stand together. */
+void folded_each(struct folded *f, void (*fn)(void *ctx, const char *stack, u64 count), void *ctx);
+u64 folded_total(const struct folded *f);
+
+/* --- svg.c: a flame graph, one file that needs nothing else --- */
+void svg_write(FILE *out, struct folded *f, const char *title);
+
+#endif
