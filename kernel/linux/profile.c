@@ -42,6 +42,7 @@ static struct {
     struct list queue;
     u64 bytes, lost;
     struct channel *client;
+    struct thread *self;   /* the client's: its own samples would grow by what they cost */
     u64 period_ns;         /* constant while client is not NULL */
 } prof = {.lock = SPINLOCK_INIT("profile"), .queue = LIST_INIT(prof.queue)};
 static struct sampler samplers[MAX_CPUS];
@@ -105,7 +106,7 @@ static void take_sample(void)
 static void tick(struct ktimer *timer)
 {
     struct sampler *s = container_of(timer, struct sampler, timer);
-    if (current_thread() != this_cpu()->idle)
+    if (current_thread() != this_cpu()->idle && current_thread() != prof.self)
         take_sample();
     u64 now = now_ns();
     do {
@@ -165,7 +166,7 @@ static int tell_maps(struct channel *c, struct told *told, u32 pid)
 /* Names of the frames that the sample's own making did not add. */
 static size_t name_frames(const struct sample *s, char *buf, size_t size)
 {
-    static const char *const machinery[] = {"take_sample+", "tick+", "run+", "run_timers+", "bh_", "irq_", "timer_", "spin_unlock", "host_", "ktimer_"};
+    static const char *const machinery[] = {"take_sample+", "tick+", "run+", "run_timers+", "bh_", "irq_", "timer_", "spin_unlock", "host_", "ktimer_", "dispatch+", "pc_trap+"};
     size_t n = 0;
     bool inside = true;
     buf[0] = '\0';
@@ -232,6 +233,7 @@ static bool begin(struct channel *c, u64 hz)
     bool free = prof.client == NULL;
     if (free) {
         prof.client = c;
+        prof.self = current_thread();
         prof.period_ns = NSEC_PER_SEC / hz;
         prof.lost = 0;
     }
@@ -244,6 +246,7 @@ static void end(void)
     stop_timers();
     spin_lock_bh(&prof.lock);
     prof.client = NULL;
+    prof.self = NULL;
     spin_unlock_bh(&prof.lock);
     for (struct sample *s; (s = next_sample()) != NULL;)
         kfree(s);

@@ -31,6 +31,8 @@ int main(int argc, char **argv)
         pthread_t t;
         for (int i = 0; i < 3; i++)
             pthread_create(&t, NULL, wait_for_ever, NULL);
+        puts("waiting");
+        fflush(stdout);
         pause();
     }
     if (strcmp(how, "thread-segv") == 0) {
