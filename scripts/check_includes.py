@@ -89,8 +89,9 @@ def check_include(part, header, local):
     if header == 'abi/control.h' and part == 'core':
         return None  # channel.c carries the protocol's channels for services of every part
     if top == 'abi':
-        known = part in ('init', 'linux', 'plat') or (part, header) == ('fs', 'abi/p9.h')  # a wire format, as EROFS is
-        return None if known else 'only init, linux and plat know abi/, and fs its p9.h'
+        formats = (('fs', 'abi/p9.h'), ('net', 'abi/pcap.h'))  # of what goes over a wire, as EROFS is of what lies on a disk
+        known = part in ('init', 'linux', 'plat') or (part, header) in formats
+        return None if known else 'only init, linux and plat know abi/, fs its p9.h, and net its pcap.h'
     if top == 'kern':
         name = header[len('kern/'):].removesuffix('.h')
         owner = PART_OF_HEADER.get(name)

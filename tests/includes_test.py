@@ -24,6 +24,8 @@ CASES = [  # file, include line, must be refused
     ('kernel/plat/host/x.c', '#include "kern/vfs.h"', True),
     ('host/cli/x.c', '#include "abi/control.h"', False),
     ('kernel/fs/x.c', '#include "abi/p9.h"', False),
+    ('kernel/net/x.c', '#include "abi/pcap.h"', False),
+    ('kernel/net/x.c', '#include "abi/p9.h"', True),
     ('kernel/fs/x.c', '#include "abi/control.h"', True),
 ]
 
