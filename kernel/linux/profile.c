@@ -10,10 +10,12 @@
 #include "base/fmt.h"
 #include "base/str.h"
 #include "kern/channel.h"
+#include "kern/page.h"
 #include "kern/timer.h"
 #include "task.h"
 
-#define QUEUE_BYTES (8u << 20)
+#define QUEUE_BYTES (8UL << 20)
+#define QUEUE_SHARE 8 /* and at most this part of free memory */
 #define FRAMES_MAX 32u
 #define PIDS_MAX 64u
 #define MAPS_FIRST (64u << 10)
@@ -79,6 +81,7 @@ static void sample_program(struct sample *s, struct thread *t)
 static void take_sample(void)
 {
     struct thread *t = current_thread();
+    u64 most = MIN(QUEUE_BYTES, page_available() * PAGE_SIZE / QUEUE_SHARE);
     struct sample *s = kmalloc(sizeof *s + PROFILE_STACK_MAX, ALLOC_ATOMIC);
     if (s != NULL) {
         memset(s, 0, sizeof *s);
@@ -90,7 +93,7 @@ static void take_sample(void)
             sample_program(s, t);
     }
     spin_lock(&prof.lock);
-    bool room = s != NULL && prof.client != NULL && prof.bytes + sizeof *s + PROFILE_STACK_MAX <= QUEUE_BYTES;
+    bool room = s != NULL && prof.client != NULL && prof.bytes + sizeof *s + PROFILE_STACK_MAX <= most;
     if (room) {
         list_push_back(&prof.queue, &s->node);
         prof.bytes += sizeof *s + PROFILE_STACK_MAX;

@@ -9,11 +9,13 @@
 #include "abi/pcap.h"
 #include "base/str.h"
 #include "kern/channel.h"
+#include "kern/page.h"
 #include "kern/slab.h"
 #include "kern/timer.h"
 #include "net_impl.h"
 
-#define QUEUE_BYTES (4u << 20)
+#define QUEUE_BYTES (4UL << 20)
+#define QUEUE_SHARE 8 /* and at most this part of free memory */
 #define EXPECT_NS (30 * NSEC_PER_SEC)
 #define SYNC_NS (2 * NSEC_PER_SEC)
 
@@ -86,6 +88,7 @@ static void wake_client(void)
 static struct record *record(struct tap *t, const struct pkt *p, u32 flags)
 {
     u32 n = MIN(p->total_len, atomic_load_relaxed(&snaplen));
+    u64 most = MIN(QUEUE_BYTES, page_available() * PAGE_SIZE / QUEUE_SHARE);
     struct record *r = kmalloc(sizeof *r + n, ALLOC_ATOMIC);
     if (r != NULL) {
         r->head = (struct pcap_record){.time_ns = wall_ns(), .length = p->total_len, .interface = (u32)(t - taps), .flags = flags};
@@ -96,7 +99,7 @@ static struct record *record(struct tap *t, const struct pkt *p, u32 flags)
     spin_lock(&lock);
     if (client == NULL && expected_until_ns != 0 && now_ns() > expected_until_ns)
         on = false; /* nobody came */
-    bool room = r != NULL && on && queued_bytes + sizeof *r + n <= QUEUE_BYTES;
+    bool room = r != NULL && on && queued_bytes + sizeof *r + n <= most;
     if (room) {
         list_push_back(&queue, &r->node);
         queued_bytes += sizeof *r + r->head.captured;
