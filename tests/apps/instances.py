@@ -3,6 +3,7 @@
 """A detached redis: logs, counters by name and unit, Prometheus' own check of them, clients that come and go, stop."""
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -60,6 +61,10 @@ server.wait(5)
 check(b'drupe_up{name="r"} 1\n' in text and b'drupe_syscalls_total{name="r",call="write"}' in text, 'served to Prometheus', text[:500])
 r = subprocess.run(['promtool', 'check', 'metrics'], input=text, capture_output=True)
 check(r.returncode == 0 and r.stdout + r.stderr == b'', 'promtool finds nothing to say', r.stdout + r.stderr)
+with open(os.path.join(os.path.dirname(__file__), '..', '..', 'docs', 'grafana-dashboard.json')) as f:
+    exprs = [t['expr'] for p in json.load(f)['panels'] for t in p['targets']]
+unknown = [m for e in exprs for m in re.findall(r'drupe_\w+', e) if m.encode() not in text]
+check(len(exprs) > 10 and not unknown, "the dashboard's metrics are there", unknown)
 
 for _ in range(300):
     drupe('stats', '--format', 'json', 'r')
