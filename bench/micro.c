@@ -17,6 +17,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -111,6 +112,34 @@ static void bench_mmap_4m(void)
     munmap(p, len);
 }
 
+#define BIG (64 << 20)
+static char *self;
+
+static void wait_for_child(pid_t pid)
+{
+    int status;
+    if (pid > 0)
+        waitpid(pid, &status, 0);
+}
+
+static void bench_fork(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    wait_for_child(pid);
+}
+
+static void bench_exec(void)
+{
+    pid_t pid = vfork();
+    if (pid == 0) {
+        execl(self, self, "nothing", (char *)NULL);
+        _exit(127);
+    }
+    wait_for_child(pid);
+}
+
 static void measure(const char *name, void (*fn)(void), int calls)
 {
     uint64_t best = UINT64_MAX;
@@ -127,6 +156,9 @@ static void measure(const char *name, void (*fn)(void), int calls)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "nothing") == 0)
+        return 0;
+    self = argv[0];
     int is_init = getpid() == 1 && argc > 0 && strcmp(argv[0], "/init") == 0;
     if (is_init) {
         mount("dev", "/dev", "devtmpfs", 0, NULL);
@@ -157,6 +189,12 @@ int main(int argc, char **argv)
     measure("open+close", bench_open, 5000);
     measure("mmap 1 page", bench_mmap, 3000);
     measure("mmap 4 MiB", bench_mmap_4m, 10);
+    measure("vfork+exec+exit+wait", bench_exec, 50);
+    char *big = mmap(NULL, BIG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (big != MAP_FAILED) {
+        memset(big, 1, BIG);
+        measure("fork+exit+wait, 64 MiB", bench_fork, 20);
+    }
     printf("end 0\n");
     fflush(stdout);
     if (is_init)
