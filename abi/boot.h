@@ -21,6 +21,8 @@
 #define ANN_NET_MODE "org.drupe.net.mode"       /* "static", "dhcp", "none" */
 #define ANN_NET_ADDRESS "org.drupe.net.address" /* "10.0.2.15/24" */
 #define ANN_NET_GATEWAY "org.drupe.net.gateway"
+#define ANN_NET_ADDRESS6 "org.drupe.net.address6" /* "fd00::2/64": beside the other, or alone */
+#define ANN_NET_GATEWAY6 "org.drupe.net.gateway6" /* without it routers' advertisements say */
 #define ANN_NET_DNS "org.drupe.net.dns"         /* up to three, comma-separated */
 #define ANN_NET_DOMAIN "org.drupe.net.domain"
 #define ANN_NET_EAGER "org.drupe.net.eager"     /* "1": open the card at boot */
@@ -38,5 +40,9 @@
 #define SLIRP_GUEST "10.0.2.15"
 #define SLIRP_GATEWAY "10.0.2.2"
 #define SLIRP_DNS "10.0.2.3"
+#define SLIRP_NET6 "fec0::"
+#define SLIRP_GUEST6 "fec0::15"
+#define SLIRP_GATEWAY6 "fec0::2"
+#define SLIRP_DNS6 "fec0::3"
 
 #endif

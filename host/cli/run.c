@@ -90,7 +90,7 @@ struct run {
     struct process_options process;
     struct port ports[MAX_PORTS];
     struct volume volumes[P9_MAX_VOLUMES];
-    const char *on, *machine, *ip, *dns, *entrypoint;
+    const char *on, *machine, *ip, *ip6, *dns, *entrypoint;
     bool interactive, no_patch, detach, remove;
     const char *core_dir, *pcap_file; /* NULL: none */
     struct logs logs;
@@ -209,7 +209,7 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
     case OPT_NET:
         return parse_net(r, optarg, err);
     case OPT_IP:
-        r->ip = optarg;
+        *(strchr(optarg, ':') ? &r->ip6 : &r->ip) = optarg;
         break;
     case OPT_DNS:
         r->dns = optarg;
@@ -251,8 +251,8 @@ static int check_network(struct run *r, struct error *err)
     if (m->nports && m->net != NET_MODE_USER)
         return err_set(err, EXIT_DRUPE, "-p works with --net user only; with %s the program's ports are reached at its address",
                        m->net == NET_MODE_TAP ? "--net tap" : "--net none there are none");
-    if (r->ip && m->net != NET_MODE_TAP)
-        return err_set(err, EXIT_DRUPE, "--ip %s: works with --net tap:INTERFACE only", r->ip);
+    if ((r->ip || r->ip6) && m->net != NET_MODE_TAP)
+        return err_set(err, EXIT_DRUPE, "--ip %s: works with --net tap:INTERFACE only", r->ip ? r->ip : r->ip6);
     if (r->dns && m->net == NET_MODE_NONE)
         return err_set(err, EXIT_DRUPE, "--dns %s: there is no network with --net none", r->dns);
     if (m->net == NET_MODE_TAP && if_nametoindex(m->tap) == 0)
@@ -265,23 +265,33 @@ static int check_network(struct run *r, struct error *err)
 }
 
 /* "A/LEN[,GW]" into the annotations. */
-static int apply_ip(struct config *c, const char *text, struct error *err)
+static int apply_ip(struct config *c, const char *text, bool v6, struct error *err)
 {
     AUTO_FREE char *address = xstrdup(text);
     char *gateway = strchr(address, ',');
-    struct in_addr a;
+    struct in6_addr a;
     u64 len;
+    int family = v6 ? AF_INET6 : AF_INET;
     if (gateway)
         *gateway++ = 0;
     AUTO_FREE char *alone = xstrndup(address, strcspn(address, "/"));
     char *slash = strchr(address, '/');
-    if (!slash || inet_pton(AF_INET, alone, &a) != 1 || parse_number(slash + 1, 1, 32, &len) < 0 ||
-        (gateway && inet_pton(AF_INET, gateway, &a) != 1))
-        return err_set(err, EXIT_DRUPE, "--ip %s: say ADDRESS/LENGTH[,GATEWAY], as in 192.0.2.2/24,192.0.2.1", text);
-    config_set_annotation(c, ANN_NET_MODE, "static");
-    config_set_annotation(c, ANN_NET_ADDRESS, address);
-    config_set_annotation(c, ANN_NET_GATEWAY, gateway);
+    if (!slash || inet_pton(family, alone, &a) != 1 || parse_number(slash + 1, 1, v6 ? 128 : 32, &len) < 0 ||
+        (gateway && inet_pton(family, gateway, &a) != 1))
+        return err_set(err, EXIT_DRUPE, "--ip %s: say ADDRESS/LENGTH[,GATEWAY], as in 192.0.2.2/24,192.0.2.1 or 2001:db8::2/64,fe80::1", text);
+    if (!v6)
+        config_set_annotation(c, ANN_NET_MODE, "static");
+    config_set_annotation(c, v6 ? ANN_NET_ADDRESS6 : ANN_NET_ADDRESS, address);
+    config_set_annotation(c, v6 ? ANN_NET_GATEWAY6 : ANN_NET_GATEWAY, gateway);
     return 0;
+}
+
+static bool publishes_ipv6(const struct run *r)
+{
+    for (size_t i = 0; i < r->instance.nports; i++)
+        if (r->ports[i].ipv6)
+            return true;
+    return false;
 }
 
 static int check_dns(const char *text, struct error *err)
@@ -299,7 +309,8 @@ static int check_dns(const char *text, struct error *err)
 
 static int apply_network(const struct run *r, struct config *c, struct error *err)
 {
-    static const char *const all[] = {ANN_NET_MODE, ANN_NET_ADDRESS, ANN_NET_GATEWAY, ANN_NET_DNS, ANN_NET_EAGER};
+    static const char *const all[] = {ANN_NET_MODE, ANN_NET_ADDRESS, ANN_NET_GATEWAY, ANN_NET_ADDRESS6, ANN_NET_GATEWAY6,
+                                      ANN_NET_DNS, ANN_NET_EAGER};
     const struct instance *m = &r->instance;
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
         config_set_annotation(c, all[i], NULL);
@@ -314,10 +325,14 @@ static int apply_network(const struct run *r, struct config *c, struct error *er
         config_set_annotation(c, ANN_NET_ADDRESS, SLIRP_GUEST "/24");
         config_set_annotation(c, ANN_NET_GATEWAY, SLIRP_GATEWAY);
         config_set_annotation(c, ANN_NET_DNS, SLIRP_DNS);
+        if (publishes_ipv6(r)) { /* else routers' advertisements give one */
+            config_set_annotation(c, ANN_NET_ADDRESS6, SLIRP_GUEST6 "/64");
+            config_set_annotation(c, ANN_NET_GATEWAY6, SLIRP_GATEWAY6);
+        }
         break;
     case NET_MODE_TAP:
         config_set_annotation(c, ANN_NET_MODE, "dhcp");
-        if (r->ip && apply_ip(c, r->ip, err) < 0)
+        if ((r->ip && apply_ip(c, r->ip, false, err) < 0) || (r->ip6 && apply_ip(c, r->ip6, true, err) < 0))
             return -1;
         break;
     }

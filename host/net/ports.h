@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Published ports: -p [IP:]HOST:GUEST[/tcp|/udp]. */
+/* Published ports: -p [IP:]HOST:GUEST[/tcp|/udp]; an IPv6 address in brackets. */
 #ifndef HOST_NET_PORTS_H
 #define HOST_NET_PORTS_H
 
@@ -11,6 +11,8 @@
 
 struct port {
     struct in_addr address; /* on the host */
+    struct in6_addr address6;
+    bool ipv6; /* address6 it is */
     u16 host, guest;
     bool udp;
     int fd; /* bound (and listening) socket, or -1 */

@@ -9,7 +9,7 @@
  * the published ports: `drupe` has bound them already (so that a taken port is
  * its message, before anything starts). The process ends when FRAMES_FD does.
  *
- * What the instance sees is abi/boot.h's network 10.0.2.0/24. It reaches the
+ * What the instance sees is abi/boot.h's networks 10.0.2.0/24 and fec0::/64. It reaches the
  * world but not the host's loopback addresses. DNS goes to the servers that
  * /etc/resolv.conf named when this process started.
  *
@@ -279,10 +279,13 @@ static int get_revents(int index, void *opaque)
 /*
  * libslirp hides the host's loopback at the gateway's address, but hands every other one to the host's
  * connect() and sendto() as it stands: 127/8, and 0/8, which Linux takes for "this host". In the guest's
- * network nobody has such an address (RFC 1122 3.2.1.3), so these frames go nowhere.
+ * network nobody has such an address (RFC 1122 3.2.1.3), so these frames go nowhere. The same of IPv6 begins with
+ * eight zero bytes: ::1, ::, and IPv4 addresses mapped into it.
  */
 static bool goes_to_this_host(const char *frame, size_t len)
 {
+    if (len >= 54 && get_be16(frame + 12) == 0x86dd)
+        return memcmp(frame + 38, (const char[8]){0}, 8) == 0;
     return len >= 34 && get_be16(frame + 12) == 0x0800 && ((u8)frame[30] == 127 || frame[30] == 0);
 }
 
@@ -415,18 +418,33 @@ static struct in_addr address(const char *text)
     return a;
 }
 
+static struct in6_addr address6(const char *text)
+{
+    struct in6_addr a = {0};
+    inet_pton(AF_INET6, text, &a);
+    return a;
+}
+
 static void publish(const char *spec)
 {
     int fd;
     unsigned guest;
     bool udp = str_has_prefix(spec, "udp:");
-    struct sockaddr_in sa = {0};
-    socklen_t len = sizeof(sa);
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } host = {0}, inside = {0};
+    socklen_t len = sizeof(host);
     if ((!udp && !str_has_prefix(spec, "tcp:")) || sscanf(spec + 4, "%d:%u", &fd, &guest) != 2 ||
-        getsockname(fd, (struct sockaddr *)&sa, &len) < 0 || sa.sin_family != AF_INET)
+        getsockname(fd, &host.any, &len) < 0)
         fail(spec);
+    if (host.any.sa_family == AF_INET6)
+        inside.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((u16)guest), .sin6_addr = address6(SLIRP_GUEST6)};
+    else
+        inside.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((u16)guest), .sin_addr = address(SLIRP_GUEST)};
     pending_socket = fd;
-    if (slirp_add_hostfwd(self.slirp, udp, sa.sin_addr, ntohs(sa.sin_port), address(SLIRP_GUEST), (int)guest) < 0)
+    if (slirp_add_hostxfwd(self.slirp, &host.any, len, &inside.any, len, udp ? SLIRP_HOSTFWD_UDP : 0) < 0)
         fail("publishing a port");
     if (pending_socket >= 0) {
         errno = EPROTO;
@@ -456,6 +474,8 @@ int main(int argc, char **argv)
     SlirpConfig config = {.version = 1, .in_enabled = true, .vnetwork = address(SLIRP_NET),
                           .vnetmask = address("255.255.255.0"), .vhost = address(SLIRP_GATEWAY),
                           .vdhcp_start = address(SLIRP_GUEST), .vnameserver = address(SLIRP_DNS),
+                          .in6_enabled = true, .vprefix_addr6 = address6(SLIRP_NET6), .vprefix_len = 64,
+                          .vhost6 = address6(SLIRP_GATEWAY6), .vnameserver6 = address6(SLIRP_DNS6),
                           .vhostname = "drupe", .disable_host_loopback = true};
     self.slirp = slirp_new(&config, &callbacks, NULL);
     if (!self.slirp)

@@ -224,7 +224,10 @@ static void test_ports(void)
     check(port_parse(&p, "8080:80", &err) == 0 && p.host == 8080 && p.guest == 80 && !p.udp, "-p 8080:80");
     check(port_parse(&p, "127.0.0.1:53:5353/udp", &err) == 0 && p.host == 53 && p.guest == 5353 && p.udp &&
               p.address.s_addr == htonl(INADDR_LOOPBACK), "-p 127.0.0.1:53:5353/udp");
-    static const char *const bad[] = {"80", "0:80", "80:0", "80:65536", "x:80", "1.2.3:80:80", "80:80/sctp", "[::1]:80:80", ""};
+    check(port_parse(&p, "[::1]:8080:80", &err) == 0 && p.host == 8080 && p.guest == 80 && p.ipv6 && IN6_IS_ADDR_LOOPBACK(&p.address6),
+          "-p [::1]:8080:80");
+    static const char *const bad[] = {"80", "0:80", "80:0", "80:65536", "x:80", "1.2.3:80:80", "80:80/sctp", "[::1]80:80", "[::1]:80", "[1.2.3.4]:80:80",
+                                      "[::1:80:80", "[::1]:1.2.3.4:80:80", ""};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
         check(port_parse(&p, bad[i], &err) < 0, bad[i]);
 }

@@ -398,6 +398,25 @@ static bool read_net_gateway(struct reader *r, enum json_token t)
     return s != NULL && (net_parse_ipv4(s, &r->c->net.gateway) == 0 || fail(r, what));
 }
 
+static bool read_net_address6(struct reader *r, enum json_token t)
+{
+    static const char what[] = ANN_NET_ADDRESS6 " must be an IPv6 address/bits";
+    char *s = keep_string(r, t, what), *slash = s != NULL ? strchr(s, '/') : NULL;
+    u64 bits;
+    if (slash == NULL || str_to_u64(slash + 1, &bits) != 0 || bits < 1 || bits > 128)
+        return fail(r, what);
+    *slash = '\0';
+    r->c->net.prefix6 = (u8)bits;
+    return net_parse_ipv6(s, r->c->net.address6) == 0 || fail(r, what);
+}
+
+static bool read_net_gateway6(struct reader *r, enum json_token t)
+{
+    static const char what[] = ANN_NET_GATEWAY6 " must be an IPv6 address";
+    const char *s = keep_string(r, t, what);
+    return s != NULL && (net_parse_ipv6(s, r->c->net.gateway6) == 0 || fail(r, what));
+}
+
 static bool read_net_dns(struct reader *r, enum json_token t)
 {
     static const char what[] = ANN_NET_DNS " must be up to three IPv4 addresses with commas between";
@@ -476,6 +495,7 @@ static bool read_annotations(struct reader *r, enum json_token t)
     static const struct member members[] = {
         { ANN_NET_MODE, read_net_mode },       { ANN_NET_ADDRESS, read_net_address },
         { ANN_NET_GATEWAY, read_net_gateway }, { ANN_NET_DNS, read_net_dns },
+        { ANN_NET_ADDRESS6, read_net_address6 }, { ANN_NET_GATEWAY6, read_net_gateway6 },
         { ANN_NET_DOMAIN, read_net_domain },   { ANN_NET_EAGER, read_net_eager },
         { ANN_VERBOSE, read_verbose },         { ANN_NO_PATCH, read_no_patch },
         { ANN_CORES, read_cores },             { ANN_NET_CAPTURE, read_capture },
@@ -510,7 +530,7 @@ int config_parse(const char *text, size_t len, struct boot_config *ret, char *re
         fmt_snprintf(ret_why, why_size, "config.json: process.args is missing or empty: there is no program to run");
         return -EINVAL;
     }
-    if (ret->net.mode == NET_STATIC && ret->net.address == 0) {
+    if (ret->net.mode == NET_STATIC && ret->net.address == 0 && ret->net.prefix6 == 0) {
         fmt_snprintf(ret_why, why_size, "config.json: " ANN_NET_MODE " is static, but there is no " ANN_NET_ADDRESS);
         return -EINVAL;
     }

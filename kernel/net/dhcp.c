@@ -102,7 +102,7 @@ static void send(u8 type, u64 now)
     bool unicast = dhcp.state == DHCP_RENEW && dhcp.lease.server != 0;
     struct ip_tx tx = { .src = ip_v4(has_addr ? nif->addr : 0), .dst = ip_v4(unicast ? dhcp.lease.server : IP_BROADCAST),
                         .proto = IPPROTO_UDP, .ttl = 64 };
-    tx.rt = (struct ip_route){ .nif = dhcp.nif, .nexthop = IP_BROADCAST, .mtu = nif->dev->mtu };
+    tx.rt = (struct ip_route){ .nif = dhcp.nif, .nexthop = ip_v4(IP_BROADCAST), .mtu = nif->dev->mtu };
     if (unicast && ip_route_find(tx.dst, tx.src, 0, &tx.rt) != 0) {
         pkt_free(p);
         return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ethernet II framing: hand received frames to ARP and IP, resolve and frame what goes out. */
+/* Ethernet II framing: hand received frames to ARP, IP and IPv6, resolve and frame what goes out. */
 #include "net_impl.h"
 
 const u8 ether_broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
@@ -30,6 +30,10 @@ void ether_input(struct netdev *d, struct pkt *p)
         ip_input(nif, p);
         return;
     }
+    if (p->ethertype == ETH_IPV6) {
+        ip6_input(nif, p);
+        return;
+    }
     if (p->ethertype == ETH_ARP) {
         arp_input(nif, p);
         return;
@@ -40,19 +44,27 @@ drop:
     pkt_free(p);
 }
 
-int ether_output_ip(struct netif *nif, u32 nexthop, struct pkt *p)
+/* The link address of a group: RFC 1112 (the low 23 bits), RFC 2464 7. */
+static void group_mac(struct ip_addr a, u8 ret[6])
+{
+    u32 low = (u32)(a.lo >> 32);
+    ret[0] = ret[1] = 0x33;
+    memcpy(ret + 2, &low, 4);
+    if (ip_is_v4(a))
+        ret[0] = 0x01, ret[1] = 0x00, ret[2] = 0x5e, ret[3] &= 0x7f;
+}
+
+int ether_output_ip(struct netif *nif, struct ip_addr nexthop, struct pkt *p)
 {
     if (nif->loopback)
         return lo_output(p);
     u8 mac[6];
-    if (nexthop == IP_BROADCAST || ip_is_broadcast(nif, nexthop)) {
+    if (ip_addr_is_broadcast(nif, nexthop)) {
         memcpy(mac, ether_broadcast, 6);
-    } else if (ip_is_multicast(nexthop)) { /* RFC 1112: the low 23 bits */
-        u32 a = be32(nexthop);
-        mac[0] = 0x01, mac[1] = 0x00, mac[2] = 0x5e;
-        mac[3] = (u8)(a >> 16 & 0x7f), mac[4] = (u8)(a >> 8), mac[5] = (u8)a;
+    } else if (ip_is_group(nexthop)) {
+        group_mac(nexthop, mac);
     } else {
-        int err = arp_resolve(nif, nexthop, p, mac);
+        int err = neigh_resolve(nif, nexthop, p, mac);
         if (err == -EINPROGRESS)
             return 0;
         if (err != 0) {
@@ -60,5 +72,5 @@ int ether_output_ip(struct netif *nif, u32 nexthop, struct pkt *p)
             return err;
         }
     }
-    return ether_output(nif, mac, ETH_IP, p);
+    return ether_output(nif, mac, ip_is_v4(nexthop) ? ETH_IP : ETH_IPV6, p);
 }

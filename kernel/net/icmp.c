@@ -3,7 +3,7 @@
  * ICMP (RFC 792, 1122 section 3.2.2): answers echo requests, turns errors into socket
  * errors after checking that the quoted packet could be ours, sends port and protocol
  * unreachable. Everything we send on our own account is limited by one token bucket.
- * Of ICMPv6 (RFC 4443) there is port unreachable, both ways.
+ * What both versions share is here, ICMPv6 in icmp6.c.
  */
 #include "net_impl.h"
 
@@ -14,7 +14,7 @@ static struct spinlock limit_lock = SPINLOCK_INIT("net_icmp");
 static u64 tokens_at_ns; /* limit_lock */
 static u32 tokens = ICMP_BURST;
 
-static bool may_send(void)
+bool icmp_may_send(void)
 {
     u64 now = now_ns();
     spin_lock_bh(&limit_lock);
@@ -42,18 +42,19 @@ int icmp_errno(u8 type, u8 code)
     return type == 12 ? EPROTO : EHOSTUNREACH;
 }
 
-static void send(struct pkt *p, struct ip_addr src, struct ip_addr dst, u8 tos)
+void icmp_send(struct pkt *p, struct ip_addr src, struct ip_addr dst, u8 tos)
 {
     u8 proto = ip_is_v4(dst) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    struct icmp_hdr *h = (void *)p->data;
-    h->csum = 0;
-    h->csum = csum_fold(csum_pkt(p, 0, proto == IPPROTO_ICMP ? 0 : csum_pseudo(csum_ip(src), csum_ip(dst), proto, p->total_len)));
-    p->csum = PKT_CSUM_NONE;
-    struct ip_tx tx = { .src = src, .dst = dst, .proto = proto, .ttl = 64, .tos = tos };
-    if (ip_route_find(dst, src, 0, &tx.rt) != 0) {
+    struct ip_tx tx = { .dst = dst, .proto = proto, .ttl = 64, .tos = tos };
+    if (ip_route_find(dst, ip_is_group(src) ? IP6_ANY : src, 0, &tx.rt) != 0) {
         pkt_free(p);
         return;
     }
+    tx.src = tx.rt.src;
+    struct icmp_hdr *h = (void *)p->data;
+    h->csum = 0;
+    h->csum = csum_fold(csum_pkt(p, 0, proto == IPPROTO_ICMP ? 0 : csum_pseudo(csum_ip(tx.src), csum_ip(dst), proto, p->total_len)));
+    p->csum = PKT_CSUM_NONE;
     NET_COUNT(icmp_out);
     ip_output(p, &tx);
 }
@@ -62,7 +63,7 @@ static void send(struct pkt *p, struct ip_addr src, struct ip_addr dst, u8 tos)
 static void echo(struct pkt *p)
 {
     const struct ip_rx *rx = ip_rx(p);
-    if (rx->broadcast || ip_is_any(rx->src) || !may_send())
+    if (rx->broadcast || ip_is_any(rx->src) || !icmp_may_send())
         return;
     struct pkt *r = pkt_alloc(NET_HEADROOM, sizeof(struct icmp_hdr));
     if (r == NULL)
@@ -76,7 +77,7 @@ static void echo(struct pkt *p)
             goto no_memory;
         pkt_append(r, data);
     }
-    send(r, rx->dst, rx->src, rx->tos);
+    icmp_send(r, rx->dst, rx->src, rx->tos);
     return;
 no_memory:
     NET_COUNT(no_memory);
@@ -102,12 +103,13 @@ static void error_input(const struct pkt *p, u8 type, u8 code, u32 mtu)
         if (mtu == 0 || mtu < 68)
             goto bad;
         if (h->proto == IPPROTO_UDP)
-            pmtu_learn(h->dst, mtu);
+            pmtu_learn(ip_v4(h->dst), mtu);
     }
     const u8 *l4 = q + hlen;
     u32 left = n - hlen;
     if (h->proto == IPPROTO_TCP)
-        tcp_icmp_error(ip_v4(h->src), ip_v4(h->dst), l4, left, type, code, mtu);
+        tcp_icmp_error(ip_v4(h->src), ip_v4(h->dst), l4, left, icmp_errno(type, code), type == 3,
+                       type == 3 && code == 4 ? mtu : 0);
     else if (h->proto == IPPROTO_UDP)
         udp_icmp_error(ip_v4(h->src), ip_v4(h->dst), l4, left, icmp_errno(type, code), type == 3 && (code == 2 || code == 3));
     return;
@@ -130,29 +132,14 @@ void icmp_input(struct netif *nif, struct pkt *p)
     pkt_free(p);
 }
 
-void icmp6_input(struct pkt *p)
-{
-    struct {
-        struct icmp_hdr icmp;
-        struct ip6_hdr ip;
-        u8 l4[8];
-    } PACKED q;
-    const struct ip_rx *rx = ip_rx(p);
-    NET_COUNT(icmp_in);
-    if (pkt_copy_out(p, 0, &q, sizeof q) == sizeof q && q.icmp.type == 1 && q.icmp.code == 4 && q.ip.next == IPPROTO_UDP &&
-        csum_ok_l4(p, csum_ip(rx->src), csum_ip(rx->dst), IPPROTO_ICMPV6)) {
-        struct ip_addr src, dst;
-        memcpy(&src, q.ip.src, sizeof src);
-        memcpy(&dst, q.ip.dst, sizeof dst);
-        udp_icmp_error(src, dst, q.l4, sizeof q.l4, ECONNREFUSED, true);
-    }
-    pkt_free(p);
-}
-
 void icmp_error(struct netif *nif, const struct pkt *p, u8 type, u8 code)
 {
     const struct ip_rx *rx = ip_rx(p);
-    if (rx->broadcast || ip_is_any(rx->src) || ip_is_group(rx->src) || p->l3_off == 0 || !may_send())
+    if (!ip_is_v4(rx->src)) {
+        icmp6_error(p, 1, 4, 0); /* a port or protocol that nobody listens to */
+        return;
+    }
+    if (rx->broadcast || ip_is_any(rx->src) || ip_is_group(rx->src) || p->l3_off == 0 || !icmp_may_send())
         return; /* RFC 1122 3.2.2: never about these */
     u32 quoted = rx->hlen + MIN(p->total_len, 512u);
     struct pkt *r = pkt_alloc(NET_HEADROOM, (u32)sizeof(struct icmp_hdr) + quoted);
@@ -161,9 +148,9 @@ void icmp_error(struct netif *nif, const struct pkt *p, u8 type, u8 code)
         return;
     }
     struct icmp_hdr *h = (void *)pkt_put(r, sizeof *h);
-    *h = ip_is_v4(rx->src) ? (struct icmp_hdr){ .type = type, .code = code } : (struct icmp_hdr){ .type = 1, .code = 4 };
+    *h = (struct icmp_hdr){ .type = type, .code = code };
     u8 *q = pkt_put(r, quoted);
     memcpy(q, p->store->start + p->l3_off, rx->hlen);
     pkt_copy_out(p, 0, q + rx->hlen, quoted - rx->hlen);
-    send(r, rx->dst, rx->src, 0);
+    icmp_send(r, rx->dst, rx->src, 0);
 }

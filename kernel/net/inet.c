@@ -67,6 +67,8 @@ void inet_addr_out(struct sock_addr *a, u32 addr, u16 port)
 void inet_name_out(const struct sock *s, struct sock_addr *a, struct ip_addr addr, u16 port)
 {
     struct sockaddr_in6_ in = { .family = AF_INET6, .port = be16(port), .addr = addr };
+    if (ip6_is_link_local(addr)) /* of the one card there is */
+        in.scope = s->bound_if != 0 || netifs[1] == NULL ? s->bound_if : netifs[1]->dev->index;
     if (s->domain == AF_INET) {
         inet_addr_out(a, ip_to_v4(addr), port);
         return;
@@ -95,7 +97,7 @@ static bool bindable(const struct sock *s, struct ip_addr a)
     if (ip_is_any(a) || ip_addr_is_local(a) || s->ip_freebind)
         return true;
     if (s->type == SOCK_STREAM || !ip_is_v4(a))
-        return false;
+        return s->type != SOCK_STREAM && ip_is_group(a);
     if (ip_is_multicast(addr) || addr == IP_BROADCAST)
         return true;
     for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++)
@@ -125,7 +127,8 @@ enum {
     IP_DROP_MEMBERSHIP,
 };
 enum {
-    IPV6_UNICAST_HOPS = 16, IPV6_MULTICAST_IF, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_MTU_DISCOVER = 23, IPV6_MTU,
+    IPV6_UNICAST_HOPS = 16, IPV6_MULTICAST_IF, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP,
+    IPV6_MTU_DISCOVER = 23, IPV6_MTU,
     IPV6_RECVERR, IPV6_V6ONLY, IPV6_RECVPKTINFO = 49, IPV6_PKTINFO, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT, IPV6_RECVTCLASS = 66,
     IPV6_TCLASS, IPV6_FREEBIND = 78,
 };
@@ -178,6 +181,8 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
     static const s32 zero;
     s32 v;
     if (level == IPPROTO_IPV6 && s->domain == AF_INET6) {
+        if (name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP) /* as IP_ADD_MEMBERSHIP below */
+            return len < 20 || *(const u8 *)val != 0xff ? -EINVAL : 0;
         int err = opt_int_in(val, len, &v);
         if (err != 0)
             return err;
@@ -185,6 +190,12 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
             if (s->lport != 0)
                 return -EINVAL;
             s->v6only = v != 0;
+            return 0;
+        }
+        if (name == IPV6_MULTICAST_IF) {
+            if (v != 0 && netif_by_index((unsigned)v) == NULL)
+                return -ENODEV;
+            s->mc_if = (u32)v;
             return 0;
         }
         name = v6_same_as(name);

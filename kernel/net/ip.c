@@ -92,7 +92,9 @@ void ip_input(struct netif *nif, struct pkt *p)
                                 .broadcast = broadcast,
                                 .ifindex = (u16)nif->dev->index };
     if (unlikely((be16(h->frag) & (IP_MF | IP_OFFMASK)) != 0)) {
-        p = ip_frag_input(nif, p, h);
+        const struct frag_key key = { ip_v4(src), ip_v4(dst), h->id, h->proto };
+        u16 f = be16(h->frag);
+        p = frag_input(&key, p, (f & IP_OFFMASK) * 8u, (f & IP_MF) != 0);
         if (p == NULL)
             return;
         h = (const void *)p->data;
@@ -172,6 +174,17 @@ static int output_fragments(struct pkt *p, const struct ip_tx *tx)
     return err;
 }
 
+void csum_complete(struct pkt *p, const struct ip_tx *tx)
+{
+    if (p->csum != PKT_CSUM_PARTIAL)
+        return;
+    u32 field = p->csum_offset;
+    put_u16(p->data + field, 0);
+    u16 sum = csum_fold(csum_pkt(p, 0, csum_pseudo(csum_ip(tx->src), csum_ip(tx->dst), tx->proto, p->total_len)));
+    put_u16(p->data + field, sum == 0 && tx->proto == IPPROTO_UDP ? 0xffff : sum);
+    p->csum = PKT_CSUM_NONE;
+}
+
 int ip_output(struct pkt *p, const struct ip_tx *tx)
 {
     if (unlikely(!ip_is_v4(tx->dst)))
@@ -186,13 +199,7 @@ int ip_output(struct pkt *p, const struct ip_tx *tx)
             pkt_free(p);
             return -EMSGSIZE;
         }
-        if (p->csum == PKT_CSUM_PARTIAL) { /* no device adds up a datagram across fragments */
-            u32 field = p->csum_offset;
-            put_u16(p->data + field, 0);
-            u16 sum = csum_fold(csum_pkt(p, 0, csum_pseudo(csum_ip(tx->src), csum_ip(tx->dst), tx->proto, p->total_len)));
-            put_u16(p->data + field, sum == 0 && tx->proto == IPPROTO_UDP ? 0xffff : sum);
-            p->csum = PKT_CSUM_NONE;
-        }
+        csum_complete(p, tx);
         return output_fragments(p, tx);
     }
     p->l4_off = (u16)pkt_headroom(p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IPv4 reassembly (RFC 791, 815), bounded for hostile senders: FRAG_QUEUES datagrams at a
+ * Reassembly (RFC 791, 815; RFC 8200 4.5), bounded for hostile senders: FRAG_QUEUES datagrams at a
  * time (the oldest gives way), FRAG_PIECES pieces each, FRAG_MEM bytes of storage in all,
  * FRAG_TIMEOUT_NS for a datagram. Pieces that overlap another one kill the whole
  * datagram (RFC 5722's rule), except for exact duplicates, which are ignored.
@@ -13,14 +13,12 @@
 #define FRAG_TIMEOUT_NS (15 * NSEC_PER_SEC)
 
 struct frag_queue {
-    u32 src, dst;
-    u16 id;
-    u8 proto;
+    struct frag_key key;
     bool used;
     u32 count, have, total; /* pieces; payload bytes; payload length or 0 = last piece not seen */
     u32 mem;
     u64 expires_ns;
-    struct list pieces; /* by offset; each at its IP header, cb[5] = offset << 32 | payload length */
+    struct list pieces; /* by offset; each with what ip_rx()->hlen counts in front, cb[5] = offset << 32 | payload length */
 };
 
 static struct spinlock frag_lock = SPINLOCK_INIT("net_frag");
@@ -57,7 +55,12 @@ static void frag_tick(struct ktimer *t)
         ktimer_start(t, next);
 }
 
-static struct frag_queue *queue_for(const struct ip_hdr *h, u64 now)
+static bool key_equal(const struct frag_key *a, const struct frag_key *b)
+{
+    return ip_equal(a->src, b->src) && ip_equal(a->dst, b->dst) && a->id == b->id && a->proto == b->proto;
+}
+
+static struct frag_queue *queue_for(const struct frag_key *key, u64 now)
 {
     if (queues == NULL) {
         queues = kmalloc(FRAG_QUEUES * sizeof *queues, ALLOC_ATOMIC | ALLOC_ZERO);
@@ -69,7 +72,7 @@ static struct frag_queue *queue_for(const struct ip_hdr *h, u64 now)
     struct frag_queue *spare = &queues[0];
     for (unsigned i = 0; i < FRAG_QUEUES; i++) {
         struct frag_queue *q = &queues[i];
-        if (q->used && q->src == h->src && q->dst == h->dst && q->id == h->id && q->proto == h->proto)
+        if (q->used && key_equal(&q->key, key))
             return q;
         if (spare->used && (!q->used || q->expires_ns < spare->expires_ns))
             spare = q;
@@ -79,10 +82,7 @@ static struct frag_queue *queue_for(const struct ip_hdr *h, u64 now)
         queue_clear(spare);
     }
     spare->used = true;
-    spare->src = h->src;
-    spare->dst = h->dst;
-    spare->id = h->id;
-    spare->proto = h->proto;
+    spare->key = *key;
     spare->count = spare->have = spare->total = spare->mem = 0;
     spare->expires_ns = now + FRAG_TIMEOUT_NS;
     if (!ktimer_armed(&frag_timer))
@@ -124,12 +124,10 @@ static struct pkt *join(struct frag_queue *q)
     return first;
 }
 
-struct pkt *ip_frag_input(struct netif *nif, struct pkt *p, const struct ip_hdr *h)
+struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool more)
 {
     NET_COUNT(ip_frag_in);
-    u16 f = be16(h->frag);
-    u32 off = (f & IP_OFFMASK) * 8u, len = p->total_len - ip_rx(p)->hlen;
-    bool more = (f & IP_MF) != 0;
+    u32 len = p->total_len - ip_rx(p)->hlen;
     if (len == 0 || (more && len % 8 != 0) || off + len > 65535 - 60u) {
         NET_COUNT(ip_frag_bad);
         pkt_free(p);
@@ -139,7 +137,7 @@ struct pkt *ip_frag_input(struct netif *nif, struct pkt *p, const struct ip_hdr 
     u32 mem = pkt_truesize(p);
     p->cb[5] = (u64)off << 32 | len;
     spin_lock(&frag_lock);
-    struct frag_queue *q = queue_for(h, now_ns());
+    struct frag_queue *q = queue_for(key, now_ns());
     if (q == NULL || q->count == FRAG_PIECES || frag_mem + mem > FRAG_MEM) {
         NET_COUNT(ip_frag_limit);
         if (q != NULL)

@@ -63,7 +63,7 @@ bool ip_is_local(u32 addr)
     return false;
 }
 
-bool ip_addr_is_local(struct ip_addr a) { return ip_is_v4(a) ? ip_is_local(ip_to_v4(a)) : ip_equal(a, IP6_LOOPBACK); }
+bool ip_addr_is_local(struct ip_addr a) { return ip_is_v4(a) ? ip_is_local(ip_to_v4(a)) : ip6_is_local(a); }
 bool ip_addr_is_loopback(struct ip_addr a) { return ip_is_v4(a) ? ip_is_loopback(ip_to_v4(a)) : ip_equal(a, IP6_LOOPBACK); }
 bool ip_addr_is_broadcast(const struct netif *nif, struct ip_addr a) { return ip_is_v4(a) && ip_is_broadcast(nif, ip_to_v4(a)); }
 
@@ -165,7 +165,7 @@ void netif_set_address(struct netif *nif, u32 addr, u32 mask)
     u32 old = nif->addr;
     if (old != addr) {
         route_remove_netif(nif);
-        arp_flush(nif);
+        neigh_flush(nif);
     }
     nif->mask = mask;
     nif->bcast = addr | ~mask;
@@ -218,13 +218,15 @@ static int open_device(struct netif *nif)
         net_kick();
         bh_enable();
     }
+    ip6_start(nif);
     return 0;
 }
 
 #define DHCP_FIRST_WAIT_NS (10 * NSEC_PER_SEC)
+#define ROUTER_WAIT_NS (300 * NSEC_PER_MSEC) /* who answers a solicitation does it sooner; others come unasked */
 
-/* Open the card and get an address. `wait` = block for DHCP's first answer. need_lock held. */
-static int bring_up(bool wait)
+/* Open the card and get an address. `wait` = block for DHCP's first answer, and with `wait6` for a router's. need_lock held. */
+static int bring_up(bool wait, bool wait6)
 {
     struct netif *nif = first_real();
     if (nif == NULL)
@@ -238,6 +240,8 @@ static int bring_up(bool wait)
         if (wait && !dhcp_wait(now_ns() + DHCP_FIRST_WAIT_NS))
             return -ENETUNREACH;
     }
+    if (wait && wait6)
+        ip6_wait(now_ns() + ROUTER_WAIT_NS);
     return 0;
 }
 
@@ -245,9 +249,10 @@ void net_need(struct ip_addr dst)
 {
     if (likely(atomic_load(&need_done) != 0) || ip_addr_is_loopback(dst) || !atomic_load(&wanted_valid))
         return;
+    bool want6 = !ip_is_v4(dst) && !ip_is_any(dst) && !ip6_is_link_local(dst) && !ip_is_group(dst);
     mutex_lock(&need_lock);
     if (need_done == 0) {
-        int err = bring_up(true);
+        int err = bring_up(true, want6);
         /* A DHCP server that does not answer is not waited for again: the client goes on by itself. */
         if (err == 0 || err == -ENODEV || err == -ENETUNREACH)
             atomic_store(&need_done, 1u);
@@ -271,8 +276,14 @@ int net_configure(const struct net_config *c)
     atomic_store(&wanted_valid, true);
     if (c->mode == NET_STATIC)
         net_apply_config(c, nif);
-    if (c->eager)
-        err = bring_up(false);
+    if (c->prefix6 != 0) {
+        struct ip_addr addr, gateway;
+        memcpy(&addr, c->address6, sizeof addr);
+        memcpy(&gateway, c->gateway6, sizeof gateway);
+        err = ip6_configure(nif, addr, c->prefix6, gateway);
+    }
+    if (err == 0 && c->eager)
+        err = bring_up(false, false);
     mutex_unlock(&need_lock);
     if (c->mode == NET_STATIC && net_config_changed != NULL)
         net_config_changed();
@@ -309,6 +320,61 @@ int net_parse_ipv4(const char *s, u32 *ret)
     return 0;
 }
 
+/* One group of up to four hexadecimal digits: its end, or NULL. */
+static const char *hex_group(const char *s, u32 *ret)
+{
+    u32 v = 0, n = 0;
+    for (;; s++, n++) {
+        u32 c = (u8)*s | 32u;
+        u32 digit = *s >= '0' && *s <= '9' ? (u32)(*s - '0') : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+        if (digit == 16)
+            break;
+        v = v << 4 | digit;
+    }
+    *ret = v;
+    return n >= 1 && n <= 4 ? s : NULL;
+}
+
+int net_parse_ipv6(const char *s, u8 ret[16])
+{
+    u8 out[16] = { 0 };
+    unsigned n = 0, gap = 16; /* gap: where :: stands */
+    if (s[0] == ':' && s[1] != ':')
+        return -EINVAL;
+    while (*s != '\0' || n == 0) {
+        u32 v;
+        if (s[0] == ':' && s[1] == ':') {
+            if (gap != 16 || n == 16)
+                return -EINVAL;
+            gap = n;
+            s += 2;
+            if (*s == '\0')
+                break;
+        } else if (n > 0 && gap != n && *s++ != ':') {
+            return -EINVAL;
+        }
+        if (n == 16)
+            return -EINVAL;
+        if (n <= 12 && net_parse_ipv4(s, &v) == 0) { /* its last four bytes as IPv4 */
+            memcpy(out + n, &v, 4);
+            n += 4;
+            break;
+        }
+        if ((s = hex_group(s, &v)) == NULL)
+            return -EINVAL;
+        put_be16(out + n, (u16)v);
+        n += 2;
+    }
+    if (gap == 16 ? n != 16 : n > 14)
+        return -EINVAL;
+    if (gap != 16) {
+        memmove(out + 16 - (n - gap), out + gap, n - gap);
+        memset(out + gap, 0, 16 - n);
+    }
+    memcpy(ret, out, 16);
+    return 0;
+}
+
 void net_init(void)
 {
     struct mem_stats ms;
@@ -317,8 +383,9 @@ void net_init(void)
     random_bytes(net_secret, sizeof net_secret);
     mutex_init(&need_lock, "net_need");
     pkt_init();
-    arp_init();
+    neigh_init();
     ip_frag_init();
+    ip6_init();
     udp_init();
     raw_init();
     tcp_init();

@@ -6,9 +6,9 @@
  *                              |
  *     tcp_in.c (pure) tcp_out.c tcp_timer.c tcp_listen.c tcp.c (tables)
  *                              |
- *     ip.c  ip_frag.c  ip6.c  route.c  icmp.c     dhcp.c
+ *     ip.c  ip6.c  ip_frag.c  route.c  ip6_addr.c  icmp.c  icmp6.c  dhcp.c
  *                              |
- *     ether.c  arp.c  lo.c  --- struct netdev (dev/)
+ *     ether.c  neigh.c (arp.c, ip6_nd.c)  lo.c  --- struct netdev (dev/)
  *
  * Context: everything below the socket calls runs with bottom halves disabled, either
  * in a device's bottom half or in a thread that holds a socket's lock. Nothing there
@@ -144,7 +144,8 @@ int ip_covers(struct ip_addr own, bool v6only, struct ip_addr a);
     X(tcp_syn_queue_full) X(tcp_cookies_sent) X(tcp_cookies_ok) X(tcp_cookies_bad) X(tcp_accept_full)      \
     X(tcp_timewait) X(tcp_timewait_limit) X(tcp_keepalives) X(tcp_probes) X(tcp_orphan_limit)              \
     X(tcp_memory_limit) X(tcp_mss_lowered) X(tcp_loss_probes) X(tcp_spurious_timeouts)                     \
-    X(tcp_black_holes) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)
+    X(tcp_black_holes) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)                                          \
+    X(nd_in) X(nd_bad) X(nd_requests) X(ip6_duplicates)
 
 struct net_counters {
 #define X(name) u64 name;
@@ -199,7 +200,8 @@ struct route {
 struct ip_route {
     struct netif *nif;
     struct ip_addr src;
-    u32 nexthop, mtu; /* nexthop: IPv4's */
+    struct ip_addr nexthop;
+    u32 mtu;
     u32 gen; /* route_gen when it was made; a cached one is good while equal */
 };
 extern u32 route_gen; /* atomic: changes whenever an answer may be another */
@@ -208,9 +210,9 @@ int ip_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, stru
 int route_add(const struct route *r);
 void route_remove_netif(struct netif *nif);
 unsigned route_list(struct route *ret, unsigned max);
-/* Path MTU learnt from ICMP (RFC 1191), bounded and ageing. */
-u32 pmtu_lookup(u32 dst, u32 link_mtu);
-void pmtu_learn(u32 dst, u32 mtu);
+/* Path MTU learnt from ICMP (RFC 1191, 8201), bounded and ageing. */
+u32 pmtu_lookup(struct ip_addr dst, u32 link_mtu);
+void pmtu_learn(struct ip_addr dst, u32 mtu);
 
 /* Thread context: make sure that traffic to dst can flow: opens the card and waits for
  * an address when that is how it is configured. dst may be a wildcard. Best effort. */
@@ -219,21 +221,29 @@ void net_need(struct ip_addr dst);
 /* --- link layer --------------------------------------------------------------- */
 void ether_input(struct netdev *d, struct pkt *p);
 /* p starts at the IP header; takes it. */
-int ether_output_ip(struct netif *nif, u32 nexthop, struct pkt *p);
+int ether_output_ip(struct netif *nif, struct ip_addr nexthop, struct pkt *p);
 /* p starts at the payload; pushes the Ethernet header and transmits. */
 int ether_output(struct netif *nif, const u8 dst[6], u16 type, struct pkt *p);
 extern const u8 ether_broadcast[6];
 int lo_output(struct pkt *p);
 void lo_init(void);
 
-void arp_init(void);
+/* Neighbours (neigh.c). 0 = mac is known; -EINPROGRESS = p was queued (taken); -errno = unreachable, p not taken. */
+int neigh_resolve(struct netif *nif, struct ip_addr ip, struct pkt *p, u8 ret_mac[6]);
+/* Somebody says that ip is at mac. Entries that are there learn it, others are made with NEIGH_CREATE; a different
+ * address takes the place of a known one with NEIGH_OVERRIDE. Bottom halves. */
+#define NEIGH_CREATE 1u
+#define NEIGH_OVERRIDE 2u
+void neigh_learn(struct netif *nif, struct ip_addr ip, const u8 mac[6], unsigned how);
+void neigh_flush(struct netif *nif);
+void neigh_init(void);
+/* Ask for a neighbour: everybody, or mac alone. Under the neighbours' lock. */
+void arp_solicit(struct netif *nif, u32 target, const u8 *mac);
+void nd_solicit(struct netif *nif, struct ip_addr target, const u8 *mac);
+
 void arp_input(struct netif *nif, struct pkt *p);
-/* 0 = mac is known; -EINPROGRESS = p was queued (taken); -errno = unreachable, p not taken. */
-int arp_resolve(struct netif *nif, u32 ip, struct pkt *p, u8 ret_mac[6]);
 void arp_announce(struct netif *nif);
 void arp_probe_send(struct netif *nif, u32 target);
-void arp_flush(struct netif *nif);
-/* As arp_resolve() without a packet: learn whether a route's first hop is known. */
 size_t arp_show(char *buf, size_t size);
 
 /* --- internet checksum (checksum.c) --------------------------------------------- */
@@ -291,6 +301,8 @@ struct ip_tx {
 int ip_output(struct pkt *p, const struct ip_tx *tx);
 void ip6_input(struct netif *nif, struct pkt *p);
 int ip6_output(struct pkt *p, const struct ip_tx *tx); /* by ip_output() */
+/* Make a checksum that was left to the device: none adds up a datagram across fragments. */
+void csum_complete(struct pkt *p, const struct ip_tx *tx);
 u16 ip_next_id(void);
 /* Facts of a received packet, kept in cb[] between IP and sockets. */
 struct ip_rx {
@@ -303,15 +315,71 @@ struct ip_rx {
 _Static_assert(sizeof(struct ip_rx) <= sizeof(((struct pkt *)0)->cb), "fits");
 static inline struct ip_rx *ip_rx(const struct pkt *p) { return (struct ip_rx *)(void *)(uintptr_t)p->cb; }
 
-/* Reassembly: takes p (at the IP header, ip_rx filled). The whole datagram or NULL. */
-struct pkt *ip_frag_input(struct netif *nif, struct pkt *p, const struct ip_hdr *h);
+/* Reassembly: takes p, which starts ip_rx(p)->hlen bytes in front of the piece's payload, whose place is off. The whole
+ * datagram (the first piece with the payload of all) or NULL. */
+struct frag_key {
+    struct ip_addr src, dst;
+    u32 id;
+    u8 proto;
+};
+struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool more);
 void ip_frag_init(void);
 
 void icmp_input(struct netif *nif, struct pkt *p);
-void icmp6_input(struct pkt *p);
+/* p starts at the ICMP header, whose checksum is made here. Takes p. */
+void icmp_send(struct pkt *p, struct ip_addr src, struct ip_addr dst, u8 tos);
+bool icmp_may_send(void); /* the rate limit; counts when not */
 /* Answer p (data at the transport header, IP header still in front) with an ICMP error. Does not take p. */
 void icmp_error(struct netif *nif, const struct pkt *p, u8 type, u8 code);
 int icmp_errno(u8 type, u8 code);
+
+/* --- IPv6 on the wire: ip6_addr.c, ip6_nd.c, icmp6.c; or no_ip6.c, which has ::1 alone ------------- */
+struct ip6_addr {
+    struct ip_addr addr;
+    u8 plen;
+    bool used;                      /* published last, withdrawn first: read without a lock */
+    bool permanent;                 /* configured, or link-local */
+    u64 dad_ns;                     /* duplicates are looked for until then; NEVER_NS */
+    u64 preferred_ns, valid_ns;     /* until when; NEVER_NS */
+};
+#define IP6_ADDRS 8u
+extern struct ip6_addr ip6_addrs[IP6_ADDRS]; /* of the card; written under the lock of ip6_addr.c */
+
+bool ip6_is_local(struct ip_addr a); /* ::1 or an address of ours */
+/* Is a packet that the card received for dst ours? */
+bool ip6_accepts(struct ip_addr dst);
+int ip6_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret);
+void ip6_init(void);
+/* The card is open: link-local address, routers asked for. Thread context. */
+void ip6_start(struct netif *nif);
+/* Wait until a router has answered or the deadline; thread context. */
+void ip6_wait(u64 deadline_ns);
+/* Fixed address and gateway (or ::) of a configuration: 0, or -EAFNOSUPPORT where the build has no IPv6. */
+int ip6_configure(struct netif *nif, struct ip_addr addr, u8 plen, struct ip_addr gateway);
+size_t ip6_show_addrs(char *buf, size_t size); /* /proc/net/if_inet6 */
+/* A router advertisement that was checked, options from off on; somebody else claims an address of ours. */
+void ip6_router_advert(struct netif *nif, struct ip_addr router, const u8 *msg, u32 len);
+void ip6_duplicate(struct ip_addr addr);
+/* The group that neighbour solicitations for a go to (RFC 4291 2.7.1). */
+static inline struct ip_addr ip6_solicited_node(struct ip_addr a)
+{
+    return (struct ip_addr){ 0x02ffULL, (a.lo & 0xffffff0000000000ULL) | 0xff01000000ULL };
+}
+static inline bool ip6_is_link_local(struct ip_addr a) { return ((u8)a.hi == 0xfe) && ((a.hi >> 8 & 0xc0) == 0x80); }
+
+/* ICMPv6 (RFC 4443). p at the ICMP header; takes it. `plain`: came in one piece. */
+void icmp6_input(struct netif *nif, struct pkt *p, bool plain);
+/* Answer p with an error; does not take it. */
+void icmp6_error(const struct pkt *p, u8 type, u8 code, u32 value);
+/* On the link, hop limit 255; mac NULL = dst is a group or is looked up. p at the ICMP header; takes it. */
+void icmp6_send_link(struct netif *nif, struct ip_addr src, struct ip_addr dst, const u8 *mac, struct pkt *p);
+/* Neighbour discovery (RFC 4861): types 133 to 137. p at the ICMP header; does not take it. */
+void nd_input(struct netif *nif, struct pkt *p, u8 type);
+void nd_probe(struct netif *nif, struct ip_addr target); /* duplicate address detection */
+void nd_router_solicit(struct netif *nif, struct ip_addr src);
+/* MLDv2 (RFC 3810): tell routers and switches which groups we are in. */
+void mld_report(struct netif *nif);
+void mld_query(struct netif *nif, const struct pkt *p);
 
 /* --- sockets --------------------------------------------------------------------- */
 
@@ -456,7 +524,7 @@ int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_
 
 int tcp_sock_create(int domain, struct sock **ret);
 int udp_sock_create(int domain, struct sock **ret);
-int raw_sock_create(int protocol, struct sock **ret);
+int raw_sock_create(int domain, int protocol, struct sock **ret);
 int unix_sock_create(int type, struct sock **ret);
 int unix_sock_pair(int type, struct sock *ret[2]);
 int netlink_sock_create(int type, int protocol, struct sock **ret);
@@ -468,7 +536,7 @@ void raw_init(void);
 bool raw_input(struct netif *nif, const struct pkt *p, u8 proto); /* copies; true = somebody wanted it */
 void tcp_init(void);
 void tcp_rx(struct netif *nif, struct pkt *p);
-void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, u8 type, u8 code, u32 mtu);
+void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool unreachable, u32 mtu);
 void tcp_batch_end(void);
 size_t tcp_show(char *buf, size_t size, int domain);
 size_t udp_show(char *buf, size_t size, int domain);

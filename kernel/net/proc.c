@@ -91,14 +91,6 @@ void text_add_name(struct text *t, int domain, struct ip_addr a, u16 port)
         text_add(t, " %08X%08X%08X%08X:%04X", (u32)a.hi, (u32)(a.hi >> 32), (u32)a.lo, (u32)(a.lo >> 32), port);
 }
 
-/* Address, interface, prefix length, scope, flags. */
-static size_t show_if_inet6(char *buf, size_t size)
-{
-    struct text t = { buf, size, 0 };
-    text_add(&t, "00000000000000000000000000000001 01 80 10 80       lo\n");
-    return t.len;
-}
-
 size_t net_proc_show(const char *name, char *buf, size_t size)
 {
     if (strcmp(name, "tcp") == 0 || strcmp(name, "tcp6") == 0)
@@ -106,7 +98,7 @@ size_t net_proc_show(const char *name, char *buf, size_t size)
     if (strcmp(name, "udp") == 0 || strcmp(name, "udp6") == 0)
         return udp_show(buf, size, name[3] == '6' ? AF_INET6 : AF_INET);
     if (strcmp(name, "if_inet6") == 0)
-        return show_if_inet6(buf, size);
+        return ip6_show_addrs(buf, size);
     if (strcmp(name, "raw") == 0)
         return raw_show(buf, size);
     if (strcmp(name, "unix") == 0)

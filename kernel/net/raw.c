@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Raw IPv4 sockets (raw(7)): a copy of every datagram of one protocol, IP header included. */
+/* Raw sockets (raw(7), RFC 3542): a copy of every datagram of one protocol; the IP header included with IPv4 alone. */
 #include "kern/uio.h"
 #include "net_impl.h"
 
 #define SOL_RAW 255
+#define SOL_ICMPV6 58
+#define IPV6_CHECKSUM 7
 
 struct raw_sock {
     struct sock s;
     struct list node; /* raw_lock */
     bool hdrincl;
-    u32 icmp_filter;
+    s32 csum_at;            /* IPv6: where a checksum is made and checked; -1 */
+    u32 icmp_filter[8];     /* by type, 1 = kept from the program; ICMP has the first word alone */
 };
 
 static struct spinlock raw_lock = SPINLOCK_INIT("net_raw");
@@ -66,6 +69,15 @@ static s64 raw_send(struct sock *s, struct sock_msg *m)
         return err;
     if (tx.rt.nif->loopback)
         p->csum = PKT_CSUM_VALID;
+    s32 at = raw(s)->csum_at;
+    if (at >= 0) {
+        if (pkt_pull_up(p, (u32)at + 2) != 0) {
+            pkt_free(p);
+            return -EINVAL;
+        }
+        put_u16(p->data + at, 0);
+        put_u16(p->data + at, csum_fold(csum_pkt(p, 0, csum_pseudo(csum_ip(tx.src), csum_ip(tx.dst), tx.proto, p->total_len))));
+    }
     bh_disable();
     err = ip_output(p, &tx);
     net_kick();
@@ -77,17 +89,29 @@ static s64 raw_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m
 
 static int raw_setopt(struct sock *s, int level, int name, const void *val, u32 len)
 {
-    if (level == IPPROTO_IP && name == 3) {
+    if (level == SOL_ICMPV6 && name == 1 && s->domain == AF_INET6) { /* ICMP6_FILTER */
+        memcpy(raw(s)->icmp_filter, val, MIN(len, (u32)sizeof raw(s)->icmp_filter));
+        return 0;
+    }
+    if ((level == SOL_RAW || level == IPPROTO_IPV6) && name == IPV6_CHECKSUM && s->domain == AF_INET6) {
+        s32 v;
+        int err = opt_int_in(val, len, &v);
+        if (err != 0 || s->protocol == IPPROTO_ICMPV6 || (v > 0 && v % 2 != 0) || v > 1024)
+            return -EINVAL;
+        raw(s)->csum_at = MAX(v, -1);
+        return 0;
+    }
+    if (level == IPPROTO_IP && name == 3 && s->domain == AF_INET) {
         s32 v;
         int err = opt_int_in(val, len, &v);
         if (err == 0)
             raw(s)->hdrincl = v != 0;
         return err;
     }
-    if (level == SOL_RAW && name == 1) { /* ICMP_FILTER */
+    if (level == SOL_RAW && name == 1 && s->domain == AF_INET) { /* ICMP_FILTER */
         if (len < 4)
             return -EINVAL;
-        raw(s)->icmp_filter = get_u32(val);
+        raw(s)->icmp_filter[0] = get_u32(val);
         return 0;
     }
     return inet_setopt(s, level, name, val, len);
@@ -136,13 +160,14 @@ static const struct sock_ops raw_ops = {
     .destroy = raw_destroy,
 };
 
-int raw_sock_create(int protocol, struct sock **ret)
+int raw_sock_create(int domain, int protocol, struct sock **ret)
 {
     struct raw_sock *r = kzalloc(sizeof *r);
     if (r == NULL)
         return -ENOMEM;
-    sock_setup(&r->s, &raw_ops, AF_INET, SOCK_RAW, protocol);
-    r->hdrincl = protocol == IPPROTO_RAW;
+    sock_setup(&r->s, &raw_ops, domain, SOCK_RAW, protocol);
+    r->hdrincl = protocol == IPPROTO_RAW && domain == AF_INET;
+    r->csum_at = domain == AF_INET6 && protocol == IPPROTO_ICMPV6 ? 2 : -1;
     sock_get(&r->s);
     spin_lock_bh(&raw_lock);
     list_push_back(&socks, &r->node);
@@ -155,11 +180,14 @@ int raw_sock_create(int protocol, struct sock **ret)
 static bool matches(const struct raw_sock *r, const struct ip_rx *rx, const struct pkt *p, u8 proto)
 {
     const struct sock *s = &r->s;
-    if (s->protocol != proto || ip_covers(s->laddr, false, rx->dst) < 0)
+    if (s->protocol != proto || (s->domain == AF_INET) != ip_is_v4(rx->src) || ip_covers(s->laddr, false, rx->dst) < 0)
         return false;
     if (!ip_is_unspec(s->faddr) && !ip_equal(s->faddr, rx->src))
         return false;
-    if (proto == IPPROTO_ICMP && p->len > 0 && p->data[0] < 32 && (r->icmp_filter >> p->data[0] & 1))
+    if (proto == (s->domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6) && p->len > 0 &&
+        (r->icmp_filter[p->data[0] / 32] >> p->data[0] % 32 & 1))
+        return false;
+    if (r->csum_at >= 0 && !csum_ok_l4(p, csum_ip(rx->src), csum_ip(rx->dst), proto))
         return false;
     return s->bound_if == 0 || s->bound_if == rx->ifindex;
 }
@@ -180,11 +208,12 @@ bool raw_input(struct netif *nif, const struct pkt *p, u8 proto)
     spin_unlock(&raw_lock);
     for (unsigned i = 0; i < n; i++) {
         /* p's data stands behind its IP header, which is still in front of it. */
-        struct pkt *q = p->l3_off != 0 ? pkt_alloc(0, rx->hlen + p->total_len) : NULL;
+        u32 front = found[i]->domain == AF_INET ? rx->hlen : 0;
+        struct pkt *q = p->l3_off != 0 || front == 0 ? pkt_alloc(0, front + p->total_len) : NULL;
         if (q == NULL) {
             NET_COUNT(no_memory);
         } else {
-            memcpy(pkt_put(q, rx->hlen), p->store->start + p->l3_off, rx->hlen);
+            memcpy(pkt_put(q, front), p->store->start + p->l3_off, front);
             pkt_copy_out(p, 0, pkt_put(q, p->total_len), p->total_len);
             memcpy(q->cb, p->cb, sizeof q->cb);
             q->time_ns = wall_ns();
@@ -204,7 +233,8 @@ size_t raw_show(char *buf, size_t size)
     unsigned n = 0;
     spin_lock_bh(&raw_lock);
     list_for_each(r, &socks, struct raw_sock, node)
-        text_add(&t, "%4u: %08X:%04X %08X:0000 07 00000000:%08X 00:00000000 00000000     0        0 0 2 0 0\n", n++,
+        if (r->s.domain == AF_INET)
+            text_add(&t, "%4u: %08X:%04X %08X:0000 07 00000000:%08X 00:00000000 00000000     0        0 0 2 0 0\n", n++,
                  ip_to_v4(r->s.laddr), r->s.protocol, ip_to_v4(r->s.faddr), r->s.rcv_mem);
     spin_unlock_bh(&raw_lock);
     return t.len;

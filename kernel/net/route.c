@@ -4,8 +4,8 @@
  * one program has a handful), longest prefix first. Whoever caches an answer keeps
  * route_gen with it and asks again when that has moved on.
  *
- * The path MTU cache (RFC 1191) is a fixed, direct-mapped table: a hostile sender of
- * ICMP can at worst displace entries, and nothing goes below PMTU_MIN.
+ * The path MTU cache (RFC 1191, 8201) is a fixed, direct-mapped table: a hostile sender of
+ * ICMP can at worst displace entries, and nothing goes below PMTU_MIN. IPv6 beyond the loopback interface has its routes in ip6_addr.c.
  */
 #include "net_impl.h"
 
@@ -65,7 +65,7 @@ static int find_v4(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret)
 {
     if (ip_is_local(dst)) {
         ret->nif = &lo_if;
-        ret->nexthop = dst;
+        ret->nexthop = ip_v4(dst);
         ret->src = ip_v4(src != 0 ? src : dst);
         ret->mtu = lo_if.dev->mtu;
         return 0;
@@ -87,10 +87,10 @@ static int find_v4(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret)
     }
     ret->nif = best->nif;
     bool direct = best->gateway == 0 || dst == IP_BROADCAST || ip_is_multicast(dst);
-    ret->nexthop = direct ? dst : best->gateway;
+    ret->nexthop = ip_v4(direct ? dst : best->gateway);
     ret->src = ip_v4(src != 0 ? src : best->src != 0 ? best->src : best->nif->addr);
     spin_unlock_bh(&route_lock);
-    ret->mtu = pmtu_lookup(dst, ret->nif->dev->mtu);
+    ret->mtu = pmtu_lookup(ip_v4(dst), ret->nif->dev->mtu);
     return 0;
 }
 
@@ -100,52 +100,50 @@ int ip_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, stru
     ret->gen = atomic_load(&route_gen);
     if (likely(v4 && (ip_is_v4(src) || ip_is_unspec(src))))
         return find_v4(ip_to_v4(dst), ip_to_v4(src), ifindex, ret);
-    if (v4 || !ip_equal(dst, IP6_LOOPBACK) || (!ip_is_any(src) && !ip_equal(src, dst))) {
+    if (v4 || (ip_is_v4(src) && !ip_is_any(src))) {
         NET_COUNT(ip_no_route);
         return -ENETUNREACH;
     }
-    ret->nif = &lo_if;
-    ret->src = dst;
-    ret->nexthop = 0;
-    ret->mtu = lo_if.dev->mtu;
-    return 0;
+    return ip6_route_find(dst, src, ifindex, ret);
 }
 
 /* --- path MTU -------------------------------------------------------------------- */
 
 #define PMTU_SLOTS 32
 #define PMTU_MIN 552u
+#define PMTU_MIN6 1280u
 #define PMTU_AGE_NS (600 * NSEC_PER_SEC)
 
 static struct spinlock pmtu_lock = SPINLOCK_INIT("net_pmtu");
 static struct {
-    u32 dst, mtu;
+    struct ip_addr dst;
+    u32 mtu;
     u64 expires_ns;
 } pmtu[PMTU_SLOTS]; /* pmtu_lock */
 static u32 pmtu_known; /* atomic: entries ever made; 0 = the usual case, no lock */
 
-static unsigned pmtu_slot(u32 dst) { return (unsigned)(net_siphash(net_secret, dst, 1) % PMTU_SLOTS); }
+static unsigned pmtu_slot(struct ip_addr dst) { return (unsigned)(net_siphash(net_secret, dst.lo, dst.hi) % PMTU_SLOTS); }
 
-u32 pmtu_lookup(u32 dst, u32 link_mtu)
+u32 pmtu_lookup(struct ip_addr dst, u32 link_mtu)
 {
     if (likely(atomic_load_relaxed(&pmtu_known) == 0))
         return link_mtu;
     unsigned i = pmtu_slot(dst);
     u32 mtu = link_mtu;
     spin_lock_bh(&pmtu_lock);
-    if (pmtu[i].dst == dst && pmtu[i].mtu < mtu && now_ns() < pmtu[i].expires_ns)
+    if (ip_equal(pmtu[i].dst, dst) && pmtu[i].mtu < mtu && now_ns() < pmtu[i].expires_ns)
         mtu = pmtu[i].mtu;
     spin_unlock_bh(&pmtu_lock);
     return mtu;
 }
 
-void pmtu_learn(u32 dst, u32 mtu)
+void pmtu_learn(struct ip_addr dst, u32 mtu)
 {
     unsigned i = pmtu_slot(dst);
     u64 now = now_ns();
     spin_lock_bh(&pmtu_lock);
-    if (pmtu[i].dst != dst || mtu < pmtu[i].mtu || now >= pmtu[i].expires_ns)
-        pmtu[i].mtu = MAX(mtu, PMTU_MIN);
+    if (!ip_equal(pmtu[i].dst, dst) || mtu < pmtu[i].mtu || now >= pmtu[i].expires_ns)
+        pmtu[i].mtu = MAX(mtu, ip_is_v4(dst) ? PMTU_MIN : PMTU_MIN6);
     pmtu[i].dst = dst;
     pmtu[i].expires_ns = now + PMTU_AGE_NS;
     spin_unlock_bh(&pmtu_lock);

@@ -98,12 +98,12 @@ int sock_create(int domain, int type, int protocol, struct sock **ret)
             return protocol == 0 || protocol == IPPROTO_TCP ? tcp_sock_create(domain, ret) : -EPROTONOSUPPORT;
         if (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP))
             return udp_sock_create(domain, ret);
-        if (type == SOCK_DGRAM && protocol == IPPROTO_ICMP)
+        if (type == SOCK_DGRAM && protocol == (domain == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
             return -EACCES; /* as where net.ipv4.ping_group_range admits nobody */
-        if (type == SOCK_RAW && domain == AF_INET) {
+        if (type == SOCK_RAW) {
             if (!sock_may(CAP_NET_RAW))
                 return -EPERM;
-            return protocol == 0 ? -EPROTONOSUPPORT : raw_sock_create(protocol, ret);
+            return protocol == 0 ? -EPROTONOSUPPORT : raw_sock_create(domain, protocol, ret);
         }
         return type == SOCK_DGRAM ? -EPROTONOSUPPORT : -ESOCKTNOSUPPORT;
     case AF_UNIX:

@@ -663,7 +663,7 @@ bad:
 }
 
 /* An ICMP error about a segment of ours, checked against the connection (RFC 5927). */
-void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, u8 type, u8 code, u32 mtu)
+void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool unreachable, u32 mtu)
 {
     u16 sport = get_be16(l4), dport = get_be16(l4 + 2);
     u32 seq = get_be32(l4 + 4), events = 0;
@@ -677,8 +677,8 @@ void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 le
         return;
     spin_lock(&t->s.lock);
     bool ours = SEQ_GE(seq, t->snd_una) && SEQ_LT(seq, t->snd_max) && t->state != TCP_CLOSED;
-    if (ours && type == 3 && code == 4) {
-        pmtu_learn(ip_to_v4(dst), mtu);
+    if (ours && mtu != 0) {
+        pmtu_learn(dst, mtu);
         u32 old = t->mss;
         if (tcp_route(t) == 0)
             tcp_set_mss(t);
@@ -690,8 +690,7 @@ void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 le
             tcp_timer_set(t);
         }
     } else if (ours) {
-        int err = icmp_errno(type, code);
-        if (IN_STATES(t, ST(SYN_SENT)) && type == 3) {
+        if (IN_STATES(t, ST(SYN_SENT)) && unreachable) {
             tcp_drop(t, err);
             events = POLLIN | POLLOUT | POLLERR | POLLHUP;
         } else {

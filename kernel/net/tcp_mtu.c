@@ -13,7 +13,7 @@ static void timeout(struct tcp *t)
     if (t->mss_before != 0) {
         t->mss = t->mss_before;
         t->mss_before = 0;
-    } else if (t->retransmits >= TRIES && t->mss > BASE_MSS && t->snd_max - t->snd_una > BASE_MSS && ip_is_v4(t->s.faddr)) {
+    } else if (t->retransmits >= TRIES && t->mss > BASE_MSS && t->snd_max - t->snd_una > BASE_MSS) {
         t->mss_before = t->mss;
         t->mss = BASE_MSS;
     }
@@ -23,7 +23,7 @@ static void acked(struct tcp *t)
 {
     t->mss_before = 0;
     NET_COUNT(tcp_black_holes);
-    pmtu_learn(ip_to_v4(t->s.faddr), t->mss + IP_HLEN + (u32)sizeof(struct tcp_hdr) + (t->ts_ok ? 12 : 0));
+    pmtu_learn(t->s.faddr, t->mss + IP_HLEN + (u32)sizeof(struct tcp_hdr) + (t->ts_ok ? 12 : 0));
 }
 
 const struct tcp_mtu_ops tcp_mtu = { .timeout = timeout, .acked = acked };

@@ -106,9 +106,10 @@ static int transmit(struct tcp *t, struct pkt *p, u32 seq, u8 flags, const u8 *o
     };
     p->gso = PKT_GSO_NONE;
     if (payload > t->mss && (flags & TH_SYN) == 0 && !t->rt.nif->loopback) {
-        p->gso = PKT_GSO_TCP4;
+        bool v4 = ip_is_v4(tx.dst);
+        p->gso = v4 ? PKT_GSO_TCP4 : PKT_GSO_TCP6;
         p->gso_size = t->mss;
-        p->gso_hdr_len = (u16)(ETH_HLEN + IP_HLEN + hlen);
+        p->gso_hdr_len = (u16)(ETH_HLEN + (v4 ? IP_HLEN : IP6_HLEN) + hlen);
     }
     csum_finish_l4(p, t->rt.nif, csum_ip(tx.src), csum_ip(tx.dst), IPPROTO_TCP, offsetof(struct tcp_hdr, csum));
     NET_COUNT(tcp_out);
@@ -370,7 +371,7 @@ void tcp_send_rst(struct tcp *t, u64 now)
 static u32 gso_limit(const struct tcp *t)
 {
     const struct netif *nif = t->rt.nif;
-    const u32 need = NETDEV_TX_TSO4 | NETDEV_TX_CSUM;
+    const u32 need = (ip_is_v4(t->node.faddr) ? NETDEV_TX_TSO4 : NETDEV_TX_TSO6) | NETDEV_TX_CSUM;
     if (nif == NULL || nif->loopback || (nif->dev->features & need) != need)
         return t->mss;
     u32 max = TCP_GSO_MAX - TCP_GSO_MAX % t->mss;

@@ -299,6 +299,8 @@ void udp_input(struct netif *nif, struct pkt *p)
     if (len < sizeof h || len > p->total_len || h.dport == 0)
         goto bad;
     pkt_trim(p, len);
+    if (h.csum == 0 && p->csum == PKT_CSUM_NONE && !ip_is_v4(rx->src)) /* RFC 8200 8.1: IPv6 has no other */
+        goto bad;
     if (h.csum != 0 && !csum_ok_l4(p, csum_ip(rx->src), csum_ip(rx->dst), IPPROTO_UDP))
         goto bad;
     rx->port = be16(h.sport);

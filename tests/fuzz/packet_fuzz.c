@@ -6,7 +6,8 @@
  *   0..99     a whole frame, length in the next two bytes
  *   100..199  a TCP segment for the connection, near its window: flags, offsets and options from the input,
  *             lengths and checksums put right so that it gets in
- *   200..229  a UDP datagram or an IP fragment with a right header
+ *   200..219  a UDP datagram or an IP fragment with a right header
+ *   220..229  IPv6: any next header (extension headers, fragments), or ICMPv6 with hop limit and checksum put right
  *   230..255  time passes; the program reads, writes, accepts or shuts down
  *
  * Whatever comes, memory stays bounded and everything is given back at the end.
@@ -86,6 +87,30 @@ static void tcp_in(u16 sport, u32 seq, u32 ack, u8 flags, u16 wnd, const u8 *res
     u32 n = 20 + optlen + len;
     h->csum = csum_fold(csum_add(b, n, csum_pseudo(PEER, OUR, IPPROTO_TCP, n)));
     ip_in(IPPROTO_TCP, 0, b, n);
+}
+
+#define OUR6 ((struct ip_addr){ 0xfdULL, 2ULL << 56 })
+#define PEER6 ((struct ip_addr){ 0x80feULL, 1ULL << 56 })
+
+static void ip6_in(u8 next, bool group, const u8 *data, u32 len)
+{
+    static u8 f[ETH_HLEN + IP6_HLEN + 256];
+    struct eth_hdr *e = (void *)f;
+    struct ip6_hdr *h = (void *)(e + 1);
+    struct ip_addr src = PEER6, dst = group ? ip6_solicited_node(OUR6) : OUR6;
+    memcpy(e->dst, dev.mac, 6);
+    memcpy(e->src, peer_mac, 6);
+    e->type = be16(ETH_IPV6);
+    *h = (struct ip6_hdr){ .vtf = be32(6u << 28), .len = be16((u16)len), .next = next, .hops = 255 };
+    memcpy(h->src, &src, 16);
+    memcpy(h->dst, &dst, 16);
+    u8 *b = (u8 *)(h + 1);
+    memcpy(b, data, len);
+    if (next == IPPROTO_ICMPV6 && len >= 4) {
+        put_u16(b + 2, 0);
+        put_u16(b + 2, csum_fold(csum_add(b, len, csum_pseudo(csum_ip(src), csum_ip(dst), next, len))));
+    }
+    frame_in(f, ETH_HLEN + IP6_HLEN + len);
 }
 
 struct input {
@@ -195,6 +220,14 @@ static void run(void *arg)
             tcp_in(kind < 190 ? 7 : kind, seq, ack, flags, wnd, in->p, optlen, len);
             in->p += optlen + len;
             in->left -= optlen + len;
+        } else if (kind >= 220 && kind < 230) {
+            u32 len = take(in, 1);
+            u8 next = kind < 225 ? IPPROTO_ICMPV6 : (u8)take(in, 1);
+            if (len > in->left)
+                break;
+            ip6_in(next, kind % 2, in->p, len);
+            in->p += len;
+            in->left -= len;
         } else if (kind < 230) {
             u32 len = take(in, 1);
             u16 frag = (u16)take(in, 2);
@@ -223,7 +256,8 @@ static void boot(void *arg)
 {
     net_init();
     netdev_register(&dev);
-    const struct net_config c = { .mode = NET_STATIC, .address = OUR, .netmask = IP4(255, 255, 255, 0), .gateway = PEER, .eager = true };
+    const struct net_config c = { .mode = NET_STATIC, .address = OUR, .netmask = IP4(255, 255, 255, 0), .gateway = PEER, .eager = true,
+                                  .address6 = { 0xfd, [15] = 2 }, .prefix6 = 64 };
     MUST(net_configure(&c) == 0);
 }
 

@@ -52,20 +52,22 @@ def transfer(r, name, prefix, way, address, streams, size):
 
 
 def scenarios(r):
-    drupe = [*r.site, DRUPE, 'run', *ON, '--net', f'tap:{rig.DEVICE}', '--ip', f'{rig.DRUPE4}/24', PATTERN]
+    drupe = [*r.site, DRUPE, 'run', *ON, '--net', f'tap:{rig.DEVICE}', '--ip', f'{rig.DRUPE4}/24', '--ip', f'{rig.DRUPE6}/64', PATTERN]
     with r.process([*drupe, 'serve', PORT]):
         for i, (name, settings, streams, size) in enumerate(choice()):
             r.set(**settings, seed=i + 1)
-            transfer(r, f'{name}: to Drupe', [*r.peer, PATTERN], 'up', rig.DRUPE4, streams, size)
-            transfer(r, f'{name}: from Drupe', [*r.peer, PATTERN], 'down', rig.DRUPE4, streams, size)
+            for way, said in (('up', 'to'), ('down', 'from')):
+                transfer(r, f'{name}: {said} Drupe', [*r.peer, PATTERN], way, rig.DRUPE4, streams, size)
+                if i in (0, 3) or ALL:
+                    transfer(r, f'{name}: {said} Drupe over IPv6', [*r.peer, PATTERN], way, rig.DRUPE6, streams, size)
             counts = r.set()
             missing = [k for k, what in (('loss', 'lost'), ('dup', 'doubled'), ('corrupt', 'corrupted'), ('reorder', 'reordered'))
                        if settings.get(k, 0) >= PERCENT and counts[what] == 0]
             check(not missing, f'{name}: the path did it', f'{missing}: {counts}')
     r.set(**DAMAGE[-1][1], delay_us=MS, seed=99)
     with r.process([*r.peer, PATTERN, 'serve', PORT]):
-        for way in ('up', 'down'):
-            transfer(r, f'Drupe dials, all at once: {way}', drupe, way, rig.PEER4, 2, 500_000)
+        for way, peer in (('up', rig.PEER4), ('down', rig.PEER4), ('up', rig.PEER6), ('down', rig.PEER6)):
+            transfer(r, f'Drupe dials {peer}, all at once: {way}', drupe, way, peer, 2, 500_000)
 
 
 def main():

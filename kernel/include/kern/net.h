@@ -12,6 +12,8 @@ struct net_config {
     u32 address, netmask, gateway; /* big-endian; gateway 0 = none */
     u32 dns[3];                    /* big-endian; 0 = none */
     char domain[64];               /* search domain, may be empty */
+    u8 address6[16], gateway6[16]; /* IPv6; gateway :: = none (routers say) */
+    u8 prefix6;                    /* length; 0 = no fixed address */
     bool eager;                    /* open the card at boot (a port is published) */
     bool capture;                  /* record packets from the beginning: a client will come for them (abi/pcap.h) */
 };
@@ -26,6 +28,8 @@ bool net_current_config(struct net_config *ret);
 extern void (*net_config_changed)(void);
 /* "a.b.c.d" -> big-endian address. 0 or -EINVAL. */
 int net_parse_ipv4(const char *s, u32 *ret);
+/* The text of an IPv6 address (RFC 4291 2.2, without a zone). 0 or -EINVAL. */
+int net_parse_ipv6(const char *s, u8 ret[16]);
 /* Before the machine goes: wait, at most until the deadline, for what programs have sent and
  * closed to be acknowledged and for the cards to have taken what was given to them. Thread context. */
 void net_drain(u64 deadline_ns);

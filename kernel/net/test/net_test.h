@@ -26,6 +26,7 @@ struct wire {
     u32 loss, dup, reorder;     /* one in so many; 0 = never */
     u64 delay_ns;
     bool answer_arp;
+    bool ipv6;                  /* keep what is sent as IPv6; else it goes nowhere */
     bool drop_all;
     u64 frames, bytes, lost;    /* statistics */
 };

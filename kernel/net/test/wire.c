@@ -227,7 +227,7 @@ static int dev_transmit(struct netdev *d, struct pkt *p)
     CHECK_EQ(pkt_copy_out(p, 0, flat, len), len);
     if (get_be16(flat + 12) == ETH_ARP)
         arp_out(flat);
-    else
+    else if (get_be16(flat + 12) != ETH_IPV6 || wire.ipv6)
         card_out(flat, len, p);
     kfree(flat);
     pkt_free(p);
