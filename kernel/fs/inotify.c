@@ -33,10 +33,10 @@ struct inotify {
     struct list node;      /* instances */
     struct rb_root watches; /* by number */
     struct list events;
-    struct event overflow; /* N3 */
     u32 nwatches, nevents, queue_limit, uid;
     u64 bytes;             /* what read() could take */
     s32 last_wd;
+    struct event overflow; /* N3; at the end, for its name */
 };
 
 struct inotify_watch {
