@@ -196,19 +196,9 @@ static void note_files(struct core *c, struct fs_ctx *fs)
     }
 }
 
-static struct fs_ctx *fs_of(struct task *t)
-{
-    spin_lock_bh(&t->proc->lock);
-    struct fs_ctx *fs = t->fs;
-    if (fs != NULL)
-        ref_get(&fs->refs);
-    spin_unlock_bh(&t->proc->lock);
-    return fs;
-}
-
 static void make_notes(struct core *c, struct task *first, const struct ksiginfo *info)
 {
-    struct fs_ctx *fs = fs_of(first);
+    struct fs_ctx *fs = task_fs(first);
     note_task(c, first, info);
     note_process(c, first);
     if (info != NULL) {

@@ -116,19 +116,9 @@ char task_state(const struct task *t)
     }
 }
 
-static struct fs_ctx *fs_of(struct task *t)
-{
-    spin_lock_bh(&t->proc->lock);
-    struct fs_ctx *fs = t->fs;
-    if (fs != NULL)
-        ref_get(&fs->refs);
-    spin_unlock_bh(&t->proc->lock);
-    return fs;
-}
-
 static u32 umask_of(struct task *t)
 {
-    struct fs_ctx *fs = fs_of(t);
+    struct fs_ctx *fs = task_fs(t);
     u32 mask = fs != NULL ? fs->umask : 0;
     fs_ctx_put(fs);
     return mask;
@@ -381,7 +371,7 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         break;
     case E_MOUNTS:
     case E_MOUNTINFO: {
-        struct fs_ctx *fs = fs_of(t);
+        struct fs_ctx *fs = task_fs(t);
         if (fs != NULL)
             x.n = vfs_show_mounts(fs, entry_of(name) == E_MOUNTINFO, buf, size);
         fs_ctx_put(fs);
@@ -429,7 +419,7 @@ static int link(u32 pid, const char *name, struct path *ret, char *buf, size_t s
         task_put(t);
         return -EACCES;
     }
-    struct fs_ctx *fs = fs_of(t);
+    struct fs_ctx *fs = task_fs(t);
     spin_lock_bh(&t->proc->lock);
     struct file *exe = t->proc->exe;
     if (exe != NULL && t->thread->as != NULL)

@@ -405,6 +405,16 @@ void process_usage(struct process *p, struct usage *ret)
 
 /* --- memory and what else a program has ----------------------------------------------- */
 
+struct fs_ctx *task_fs(struct task *t)
+{
+    spin_lock_bh(&t->proc->lock);
+    struct fs_ctx *fs = t->fs;
+    if (fs != NULL)
+        ref_get(&fs->refs);
+    spin_unlock_bh(&t->proc->lock);
+    return fs;
+}
+
 struct addrspace *task_as(struct task *t)
 {
     spin_lock_bh(&t->proc->lock);
