@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import bulk
 import guests
 import host
+import tracing
 import trimmed
 from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, first_line_ms, parse_micro, redis_rates, row, run_drupe, \
     wrk_rate
@@ -268,7 +269,7 @@ def nginx():
     row('  p99 latency', d[1], f'Linux {l[1]}')
 
 
-SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | host.SECTIONS
+SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | host.SECTIONS | tracing.SECTIONS
 
 
 def main():

@@ -32,7 +32,7 @@ LOW = {'core', 'trace', 'mm', 'sched', 'dev'}  # kern/plat.h and friends are bel
 ALLOWED = {
     'base': set(),
     'core': {'core', 'trace', 'sched', 'mm'},
-    'trace': {'core', 'trace'},
+    'trace': {'core', 'trace', 'mm'},
     'mm': {'core', 'trace', 'mm', 'sched'},
     'sched': {'core', 'trace', 'mm', 'sched'},
     'dev': {'core', 'trace', 'mm', 'sched', 'dev'},
@@ -47,7 +47,7 @@ ALLOWED = {
 # core names two things of its neighbours: the thread it stops and the memory it needs.
 # Everything else that goes upward is a table of operations.
 
-GENERATED = {'linux/syscall_table.inc', 'linux/syscalls_gen.h', 'linux/vdso_image.inc'}  # from kernel/linux/syscalls.tbl
+GENERATED = {'linux/syscall_table.inc', 'linux/syscall_captures.inc', 'linux/syscalls_gen.h', 'linux/vdso_image.inc'}  # from kernel/linux/syscalls.tbl
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]')
 
 
@@ -89,9 +89,9 @@ def check_include(part, header, local):
     if header == 'abi/control.h' and part == 'core':
         return None  # channel.c carries the protocol's channels for services of every part
     if top == 'abi':
-        formats = (('fs', 'abi/p9.h'), ('net', 'abi/pcap.h'))  # of what goes over a wire, as EROFS is of what lies on a disk
+        formats = (('fs', 'abi/p9.h'), ('net', 'abi/pcap.h'), ('trace', 'abi/trace.h'))  # of what goes over a wire, as EROFS is of what lies on a disk
         known = part in ('init', 'linux', 'plat') or (part, header) in formats
-        return None if known else 'only init, linux and plat know abi/, fs its p9.h, and net its pcap.h'
+        return None if known else 'only init, linux and plat know abi/, others their wire format there'
     if top == 'kern':
         name = header[len('kern/'):].removesuffix('.h')
         owner = PART_OF_HEADER.get(name)

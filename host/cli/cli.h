@@ -23,6 +23,11 @@ int command_pcap(int argc, char **argv, struct error *err);
 int command_dump(int argc, char **argv, struct error *err);
 int command_collect(int argc, char **argv, struct error *err); /* internal */
 int command_stats(int argc, char **argv, struct error *err);
+int command_strace(int argc, char **argv, struct error *err);
+int command_trace(int argc, char **argv, struct error *err);
+int command_top(int argc, char **argv, struct error *err);
+/* ps INSTANCE */
+int show_threads(const char *name, struct error *err);
 
 /* collect.c: a process beside instance e that takes its "cores" or "pcap" to a directory or file. Its pid, or -1. */
 pid_t collector_start(const struct entry *e, const char *what, const char *where, struct error *err);
@@ -35,6 +40,9 @@ void help_stats(void);
 void help_dump(void);
 void help_pcap(void);
 void help_profile(void);
+void help_strace(void);
+void help_trace(void);
+void help_top(void);
 void help_instances(void); /* ps, logs, inspect, stop, kill, wait, rm */
 
 #endif

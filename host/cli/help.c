@@ -18,6 +18,9 @@ void help_main(void)
           "  pcap     its packets                               drupe pcap web | tcpdump -r -\n"
           "  profile  where its time goes                       drupe profile -d 10 --svg web > web.svg\n"
           "  stats    what running instances use                 drupe stats redis\n"
+          "  top      its processes and threads                  drupe top redis\n"
+          "  strace   its system calls                           drupe strace -c redis\n"
+          "  trace    the kernel's tracepoints                   drupe trace -e 'net:*' redis\n"
           "  version  print the version\n"
           "  help     print this, or help for a command          drupe help run\n"
           "\n"
@@ -70,6 +73,8 @@ void help_run(void)
           "  --log-opt max-size=SIZE, --log-opt max-file=N   of what a detached program writes (10M, 3)\n"
           "  --core DIR          a core file in DIR for each process that a signal such as SIGSEGV ends\n"
           "  --pcap FILE         all packets from the first on, as pcapng (Wireshark, tcpdump)\n"
+          "  --strace            show the program's system calls on standard error, from the first (drupe strace)\n"
+          "  --summary           count them, and say which were missing, at its end\n"
           "  --no-patch          leave the program's text alone: system calls stay traps instead of\n"
           "                      becoming jumps, for programs that read their own instructions\n"
           "  -V, --verbose       say what was chosen and why, and show the console\n"
@@ -141,6 +146,7 @@ void help_profile(void)
 void help_instances(void)
 {
     fputs("Usage: drupe ps [-a] [--format json]       instances that run (-a: and that have ended)\n"
+          "       drupe ps INSTANCE                   its processes and threads, as drupe top shows them\n"
           "       drupe logs [-f] [-n N] [-t] INSTANCE  what a detached program has written\n"
           "       drupe inspect INSTANCE...           all that is known, as JSON\n"
           "       drupe stop [-t SECONDS] INSTANCE... SIGTERM; killed after SECONDS (10)\n"

@@ -139,8 +139,10 @@ int command_ps(int argc, char **argv, struct error *err)
     int result = parse(argc, argv, "aF", &o, err);
     if (result != 0)
         return result < 0 ? -1 : 0;
+    if (optind < argc && (o.all || o.json || optind + 1 < argc))
+        return err_set(err, EXIT_DRUPE, "ps %s: one INSTANCE, without options", argv[optind]);
     if (optind < argc)
-        return err_set(err, EXIT_DRUPE, "ps %s: threads of an instance are not there yet", argv[optind]);
+        return show_threads(argv[optind], err);
     if (entries_list(&all, &n, err) < 0)
         return -1;
     if (!o.json)

@@ -15,6 +15,7 @@
 #include "abi/boot.h"
 #include "host/cli/cli.h"
 #include "host/cli/common.h"
+#include "host/cli/trace.h"
 #include "host/image/erofs.h"
 #include "host/lib/fs.h"
 #include "host/process/process.h"
@@ -48,6 +49,8 @@ enum {
     OPT_LOG_OPT,
     OPT_CORE,
     OPT_PCAP,
+    OPT_STRACE,
+    OPT_SUMMARY,
     OPT_HELP
 };
 
@@ -79,6 +82,8 @@ static const struct option options[] = {{"interactive", no_argument, NULL, 'i'},
                                         {"core", required_argument, NULL, OPT_CORE},
                                         {"pcap", required_argument, NULL, OPT_PCAP},
                                         {"entrypoint", required_argument, NULL, OPT_ENTRYPOINT},
+                                        {"strace", no_argument, NULL, OPT_STRACE},
+                                        {"summary", no_argument, NULL, OPT_SUMMARY},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {0}};
 
@@ -91,8 +96,9 @@ struct run {
     struct port ports[MAX_PORTS];
     struct volume volumes[P9_MAX_VOLUMES];
     const char *on, *machine, *ip, *ip6, *dns, *entrypoint;
-    bool interactive, no_patch, detach, remove;
+    bool interactive, no_patch, detach, remove, trace;
     const char *core_dir, *pcap_file; /* NULL: none */
+    struct strace_options strace;
     struct logs logs;
     int report_fd; /* detached: who waits for the start */
 };
@@ -219,6 +225,11 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         break;
     case OPT_RM:
         r->remove = true;
+        break;
+    case OPT_STRACE:
+    case OPT_SUMMARY:
+        r->trace = true;
+        r->strace.summary = c == OPT_SUMMARY;
         break;
     case ':':
         return err_set(err, EXIT_DRUPE, "run: option %s needs a value", argv[optind - 1]);
@@ -546,10 +557,16 @@ static void split_words(struct strv *v, const char *text)
         strv_add(v, word);
 }
 
-static char *kernel_arguments(void)
+static char *kernel_arguments(const struct run *r)
 {
     const char *more = getenv("DRUPE_KERNEL_ARGS");
-    return str_format("%s%s%s", verbose ? "drupe.log=info" : "", verbose && more ? " " : "", more ? more : "");
+    const char *const words[] = {verbose ? "drupe.log=info" : NULL, r->trace ? "drupe.trace=wait" : NULL, more};
+    struct buf text = {0};
+    buf_add(&text, "", 0);
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (words[i])
+            buf_addf(&text, "%s%s", text.len ? " " : "", words[i]);
+    return text.data;
 }
 
 static struct json_object *list_ports(const struct instance *i)
@@ -635,7 +652,7 @@ static int start(struct run *r, const struct source *s, const char *source_name,
         return -1;
     }
     AUTO_FREE char *text = config_text(&config);
-    AUTO_FREE char *kernel_args = kernel_arguments();
+    AUTO_FREE char *kernel_args = kernel_arguments(r);
     i->kernel = kernel;
     i->slirp = slirp;
     i->volume_server = server;
@@ -658,10 +675,15 @@ static int start(struct run *r, const struct source *s, const char *source_name,
     pid_t packets = result == 0 && cores >= 0 && r->pcap_file ? collector_start(&entry, "pcap", r->pcap_file, err) : 0;
     if (cores < 0 || packets < 0)
         result = -1;
+    pid_t tracer = result == 0 && r->trace ? strace_attend(&r->strace, &entry, err) : 0;
+    if (tracer < 0)
+        result = -1;
     if (result == 0)
         result = instance_run(i, ret_status, err);
     collector_end(cores);
     collector_end(packets);
+    if (tracer > 0)
+        waitpid(tracer, NULL, 0);
     logs_done(&r->logs);
     entry_done(&entry);
     return result;
@@ -759,6 +781,7 @@ int command_run(int argc, char **argv, struct error *err)
     struct run r = {.instance = {.memory_bytes = DEFAULT_MEMORY, .cpus = 1, .net = NET_MODE_USER, .start_ns = now_ns()},
                     .logs = {.max_bytes = DEFAULT_LOG_BYTES, .max_files = DEFAULT_LOG_FILES, .fd = -1}, .report_fd = -1};
     int status = 0;
+    strace_defaults(&r.strace);
     r.instance.ports = r.ports;
     r.instance.volumes = r.volumes;
     int result = parse(&r, argc, argv, err);

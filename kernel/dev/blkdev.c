@@ -7,6 +7,7 @@
 #include "kern/page.h"
 #include "kern/slab.h"
 #include "kern/thread.h"
+#include "kern/trace.h"
 
 static struct spinlock blkdevs_lock = SPINLOCK_INIT("blkdevs");
 static struct list blkdevs = LIST_INIT(blkdevs); /* blkdevs_lock; entries stay for good */
@@ -69,6 +70,7 @@ int blk_submit(struct blkdev *b, struct blk_req *r)
         __atomic_add_fetch(&b->bytes_read, len, __ATOMIC_RELAXED);
     }
     r->status = 0;
+    TRACE(BLOCK_ISSUE, (u64)b->name, r->op, r->off_bytes / 512, len);
     return b->ops->submit(b, r);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* open(2), openat2(2): flags, creation, and what an inode's kind does when opened. */
 #include "fs_impl.h"
+#include "kern/trace.h"
 
 #define O_TMPFILE_BIT 020000000u
 #define O_PATH_FLAGS (O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)
@@ -253,7 +254,7 @@ static int open_tmpfile(const struct lookup *l, const char *name, u32 flags, u32
     return err;
 }
 
-int vfs_open(const struct lookup *l, const char *name, u32 flags, u32 mode, u32 lookup_flags, struct file **ret)
+static int open_by_name(const struct lookup *l, const char *name, u32 flags, u32 mode, u32 lookup_flags, struct file **ret)
 {
     struct path p;
     if ((flags & O_PATH) != 0)
@@ -281,5 +282,12 @@ int vfs_open(const struct lookup *l, const char *name, u32 flags, u32 mode, u32 
     int err = open_at(&p, flags, l->cred, false, ret);
     if (err != 0)
         path_put(&p);
+    return err;
+}
+
+int vfs_open(const struct lookup *l, const char *name, u32 flags, u32 mode, u32 lookup_flags, struct file **ret)
+{
+    int err = open_by_name(l, name, flags, mode, lookup_flags, ret);
+    TRACE(FS_OPEN, (u64)name, flags, (u64)(s64)err);
     return err;
 }

@@ -25,6 +25,7 @@
 #include "kern/random.h"
 #include "kern/slab.h"
 #include "kern/thread.h"
+#include "kern/trace.h"
 #include "kern/vfs.h"
 
 /* A port's announcement takes the host no time to speak of; one that never comes must not hang the boot. */
@@ -32,6 +33,12 @@
 
 /* How long a peer may take to acknowledge what the program sent before it ended. */
 #define NET_DRAIN_NS (5 * NSEC_PER_SEC)
+
+/* And a client that traces for what it has not got yet. */
+#define TRACE_DRAIN_NS (2 * NSEC_PER_SEC)
+
+/* With drupe.trace=wait the program starts when somebody traces it, or after so long. */
+#define TRACE_WAIT_NS (10 * NSEC_PER_SEC)
 
 /* --- the command line --------------------------------------------------------------- */
 
@@ -235,6 +242,7 @@ static void program_ended(const struct program_end *end, const char *report)
         control_notice(text);
         tell_calls();
     }
+    trace_finish(now_ns() + TRACE_DRAIN_NS);
     vfs_sync_all();
     net_drain(now_ns() + NET_DRAIN_NS);
     net_capture_drain(now_ns() + NET_DRAIN_NS);
@@ -257,14 +265,31 @@ static void start_program(const struct boot_config *c)
     machine_end(CTL_EXIT_NOEXEC, err == -ENOENT || err == -ENOTDIR ? 127 : 126, 0, text);
 }
 
+static void start_traced(void *config)
+{
+    trace_wait_session(now_ns() + TRACE_WAIT_NS);
+    start_program(config);
+}
+
+/* Where the control port is to be heard meanwhile. */
+static void start_waiting(struct boot_config *c)
+{
+    struct thread *t;
+    if (thread_create("start", start_traced, c, false, &t) != 0)
+        boot_fail("out of memory");
+    thread_start(t);
+    thread_put(t);
+}
+
 static void init_thread(void *arg)
 {
-    char serial[24] = SERIAL_ROOT;
+    char serial[24] = SERIAL_ROOT, wait[8];
     cpus_start();
     probe_devices();
     mark("devices");
     control_open();
     stats_init();
+    trace_service_init();
     mark("control");
     cmdline_value("drupe.root", serial, sizeof(serial));
     root_mount_image(serial);
@@ -279,7 +304,10 @@ static void init_thread(void *arg)
     configure_net(c);
     stdio_open(c);
     mark("streams");
-    start_program(c);
+    if (cmdline_value("drupe.trace", wait, sizeof(wait)) && strcmp(wait, "wait") == 0)
+        start_waiting(c);
+    else
+        start_program(c);
     mark("program");
     control_serve();
 }

@@ -14,6 +14,7 @@
 #include "base/fmt.h"
 #include "base/str.h"
 #include "kern/random.h"
+#include "kern/trace.h"
 
 #define MAX_INTERPRETERS 5
 #define SCRIPT_LINE_MAX 256
@@ -567,6 +568,7 @@ static s64 do_execve(const struct path *at, const char *name, bool empty_path, u
     free_string_array(ev);
     if (r < 0)
         return r;
+    TRACE(PROCESS_EXEC, (u64)name);
     *thread_frame(current_thread()) = frame;
     if (task_traced(current_task()))
         ptrace_exec(current_task(), tid);

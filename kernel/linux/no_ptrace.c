@@ -17,7 +17,7 @@ bool ptrace_keeps_locked(struct process *p) { return false; }
 bool ptrace_kept_locked(const struct process *p) { return false; }
 bool ptrace_traced_by_locked(const struct process *p, const struct process *by) { return false; }
 u32 ptrace_tracer_pid(const struct task *t) { return 0; }
-bool ptrace_is_stopped(const struct task *t) { return false; }
+bool ptrace_is_stopped_locked(const struct task *t) { return false; }
 void ptrace_let_go_locked(struct tracee *tr, struct list *gone) {}
 void ptrace_free(struct list *gone) {}
 void ptrace_tracer_ends_locked(struct process *p, struct list *gone, struct list *gone_processes) {}

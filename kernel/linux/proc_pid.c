@@ -100,9 +100,17 @@ static void owner(u32 pid, u32 *ret_uid, u32 *ret_gid)
 
 char task_state(const struct task *t)
 {
+    spin_lock_bh(&process_list_lock);
+    char state = task_state_locked(t);
+    spin_unlock_bh(&process_list_lock);
+    return state;
+}
+
+char task_state_locked(const struct task *t)
+{
     if (t->proc->state != PROC_LIVE || t->thread->state == THREAD_DEAD)
         return 'Z';
-    if (ptrace_is_stopped(t))
+    if (ptrace_is_stopped_locked(t))
         return 't';
     if (t->proc->stopped)
         return 'T';

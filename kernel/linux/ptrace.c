@@ -156,13 +156,7 @@ u32 ptrace_tracer_pid(const struct task *t)
     return pid;
 }
 
-bool ptrace_is_stopped(const struct task *t)
-{
-    spin_lock_bh(&process_list_lock);
-    bool stopped = t->tracee != NULL && t->tracee->stopped;
-    spin_unlock_bh(&process_list_lock);
-    return stopped;
-}
+bool ptrace_is_stopped_locked(const struct task *t) { return t->tracee != NULL && t->tracee->stopped; }
 
 /* --- stops ------------------------------------------------------------------------------------------ */
 

@@ -82,7 +82,7 @@ bool ptrace_kept_locked(const struct process *p);
 /* l held: is p's first task traced by `by`? */
 bool ptrace_traced_by_locked(const struct process *p, const struct process *by);
 u32 ptrace_tracer_pid(const struct task *t);
-bool ptrace_is_stopped(const struct task *t);
+bool ptrace_is_stopped_locked(const struct task *t); /* l */
 
 /* What the current process traces under this number, alive. l held. */
 struct tracee *ptrace_find_locked(u32 tid);

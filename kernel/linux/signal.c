@@ -12,6 +12,7 @@
 #include "ptrace.h"
 #include "arch_linux.h"
 #include "base/str.h"
+#include "kern/trace.h"
 
 #define UNMASKABLE (SIGMASK(SIGKILL) | SIGMASK(SIGSTOP))
 #define DEFAULT_IGNORE (SIGMASK(SIGCHLD) | SIGMASK(SIGURG) | SIGMASK(SIGWINCH) | SIGMASK(SIGCONT))
@@ -494,6 +495,7 @@ void linux_exit_work(struct trap_frame *f)
         spin_unlock_bh(&h->lock);
         if (sig == 0)
             break;
+        TRACE(SIGNAL_DELIVER, (u32)sig, (u64)(s64)info.code, act.handler, (u64)info.child.pid, info.child.uid, (u32)info.child.status);
         if (act.handler == SIG_IGN)
             continue;
         if (act.handler == SIG_DFL) {

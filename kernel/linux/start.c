@@ -36,6 +36,7 @@ void linux_init(void)
     vfs_fsize_limit = fsize_limit;
     tty_hooks = &linux_tty_hooks;
     ptrace_init();
+    trace_calls_init();
     sysctl_init();
     inotify_glue_init();
     sysv_ipc_init();

@@ -154,6 +154,8 @@ static void watched_syscall(struct trap_frame *f)
         if (task_must_end(t->proc))
             return;
     }
+    if (atomic_load_relaxed(&trace_calls_watched) != 0)
+        trace_call_entry(t, f);
     if ((s64)FRAME_SYSCALL_NR(f) >= 0) /* the tracer may have taken the call away */
         linux_syscall(f);
     syscall_done();
@@ -162,6 +164,8 @@ static void watched_syscall(struct trap_frame *f)
 void syscall_done(void)
 {
     struct task *t = current_task();
+    if (t->call_began_ns != 0)
+        trace_call_exit(t, thread_frame(t->thread));
     if (task_traced(t))
         ptrace_syscall(t, PLACE_EXIT);
 }

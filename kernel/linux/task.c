@@ -2,6 +2,7 @@
 /* Processes, tasks and their numbers; see task.h. What makes new ones is in clone.c and fork.c. */
 #include "ptrace.h"
 #include "base/str.h"
+#include "kern/trace.h"
 #include "kern/futex.h"
 
 #define TID_BUCKETS 64
@@ -295,6 +296,7 @@ void task_start(struct task *t)
         thread_interrupt(t->thread, EXIT_KILL);
     if (atomic_load(&p->frozen) != 0)
         thread_interrupt(t->thread, EXIT_TRACE);
+    TRACE(PROCESS_FORK, p->pid, t->tid);
     thread_start(t->thread);
 }
 
@@ -524,6 +526,7 @@ void task_exit(void)
     p->group_exit |= last; /* the result stands */
     struct usage u = thread_usage(th);
     usage_add(&p->dead, &u);
+    TRACE(PROCESS_EXIT, (u32)p->exit_code, (u32)p->exit_signal, last);
     /* Signals to the process that this task was to take go to the others. */
     spin_lock(&p->sighand->lock);
     if (p->pending.set != 0)

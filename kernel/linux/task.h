@@ -164,6 +164,8 @@ struct task {
         u32 value, bitset;
         bool shared;
     } restart;
+    u64 call_began_ns;            /* o: trace_calls.c, of a call that is looked at; else 0 */
+    u32 call_nr;                  /* o: its number */
     struct first *first;          /* o: start.c, until the first program runs */
     struct trap_frame start_frame; /* c: registers a new thread begins with */
 };
@@ -224,6 +226,7 @@ void usage_add(struct usage *to, const struct usage *u);
 /* Of the process itself: tasks that ended and that run. */
 void process_usage(struct process *p, struct usage *ret);
 char task_state(const struct task *t); /* a letter of proc(5); proc_pid.c */
+char task_state_locked(const struct task *t);   /* l held */
 void vfork_done(struct process *p);
 /* Have handlers and descriptors of its own for a new program. -ENOMEM */
 int process_unshare(struct task *t);
@@ -346,6 +349,11 @@ void process_parks(struct task *t); /* the current task, while its process is fr
 void syscall_watch(bool on);
 /* A call that does not return to where it came from (exec, sigreturn) is done. */
 void syscall_done(void);
+/* trace_calls.c: before and after a call of the current task, while trace_calls_watched != 0. */
+extern u32 trace_calls_watched; /* l, read without */
+void trace_call_entry(struct task *t, const struct trap_frame *f);
+void trace_call_exit(struct task *t, const struct trap_frame *f);
+void trace_calls_init(void);
 /* syscall.c: count the call being made as missing (a part of it that is). */
 void syscall_count_missing(void);
 void linux_syscall(struct trap_frame *f);

@@ -26,7 +26,7 @@ static size_t show_task(const struct task *t, char *buf, size_t size)
 {
     struct thread *th = t->thread;
     const struct addrspace *as = th->as;
-    char name[sizeof(th->name)], state = task_state(t);
+    char name[sizeof(th->name)], state = task_state_locked(t);
     unsigned n = 0;
     for (; n < sizeof(name) - 1 && th->name[n] != '\0'; n++)
         name[n] = (u8)th->name[n] < ' ' ? '?' : th->name[n];

@@ -19,6 +19,7 @@
 #include "kern/log.h"
 #include "kern/pagecache.h"
 #include "kern/thread.h"
+#include "kern/trace.h"
 #include "kern/trap.h"
 #include "kern/uaccess.h"
 #include "pagecache_impl.h"
@@ -520,5 +521,7 @@ int as_fault_current(u64 addr, unsigned access)
     cpu_stat_inc(STAT_FAULTS);
     if (unlikely((access & TRAP_WRITE) && as->flip_count > FLIP_SUSPECT) && writes_itself(as, t, addr))
         return -EFAULT;
-    return as_fault(as, addr, access);
+    int err = as_fault(as, addr, access);
+    TRACE(MM_FAULT, addr, access, (u64)(s64)err);
+    return err;
 }

@@ -28,6 +28,7 @@
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/thread.h"
+#include "kern/trace.h"
 #include "kern/work.h"
 #include "mm_impl.h"
 #include "poison.h"
@@ -509,8 +510,10 @@ struct page *page_alloc(unsigned order, unsigned flags)
     struct page *p = take(order, flags & ALLOC_ATOMIC ? 0 : zone.reserve);
     if (unlikely(p == NULL)) {
         p = take_slow(order, flags);
-        if (p == NULL)
+        if (p == NULL) {
+            TRACE(MM_OOM, 1u << order);
             return NULL;
+        }
     }
     if (unlikely(atomic_load_relaxed(&zone.low)))
         wake_reclaimer();

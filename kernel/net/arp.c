@@ -40,7 +40,7 @@ void arp_input(struct netif *nif, struct pkt *p)
     NET_COUNT(arp_in);
     if (pkt_copy_out(p, 0, &a, sizeof a) != sizeof a || a.htype != be16(1) || a.ptype != be16(ETH_IP) || a.hlen != 6 ||
         a.plen != 4 || (a.sha[0] & 1) != 0 || ip_is_multicast(a.spa) || ip_is_loopback(a.spa) || a.spa == IP_BROADCAST) {
-        NET_COUNT(arp_bad);
+        NET_DROP(arp_bad);
         pkt_free(p);
         return;
     }

@@ -114,7 +114,7 @@ static void error_input(const struct pkt *p, u8 type, u8 code, u32 mtu)
         udp_icmp_error(ip_v4(h->src), ip_v4(h->dst), l4, left, icmp_errno(type, code), type == 3 && (code == 2 || code == 3));
     return;
 bad:
-    NET_COUNT(icmp_bad);
+    NET_DROP(icmp_bad);
 }
 
 void icmp_input(struct netif *nif, struct pkt *p)
@@ -122,7 +122,7 @@ void icmp_input(struct netif *nif, struct pkt *p)
     struct icmp_hdr h;
     NET_COUNT(icmp_in);
     if (pkt_copy_out(p, 0, &h, sizeof h) != sizeof h || (p->csum == PKT_CSUM_NONE && csum_fold(csum_pkt(p, 0, 0)) != 0)) {
-        NET_COUNT(icmp_bad);
+        NET_DROP(icmp_bad);
     } else if (h.type == 8 && h.code == 0) {
         echo(p);
     } else if (h.type == 3 || h.type == 11 || h.type == 12) {

@@ -51,7 +51,7 @@ static void error_input(const struct pkt *p, u8 type, u8 code, u32 mtu)
         udp_icmp_error(src, dst, q + off, n - off, error_errno(type, code), type == 1 && code == 4);
     return;
 bad:
-    NET_COUNT(icmp_bad);
+    NET_DROP(icmp_bad);
 }
 
 static void echo(struct pkt *p)
@@ -82,7 +82,7 @@ void icmp6_input(struct netif *nif, struct pkt *p, bool plain)
     const struct ip_rx *rx = ip_rx(p);
     NET_COUNT(icmp_in);
     if (pkt_copy_out(p, 0, &h, sizeof h) != sizeof h || !csum_ok_l4(p, csum_ip(rx->src), csum_ip(rx->dst), IPPROTO_ICMPV6))
-        NET_COUNT(icmp_bad);
+        NET_DROP(icmp_bad);
     else if (h.type == 128 && h.code == 0)
         echo(p);
     else if (h.type >= 1 && h.type <= 4)

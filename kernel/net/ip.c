@@ -60,17 +60,17 @@ void ip_input(struct netif *nif, struct pkt *p)
             goto bad;
         h = (const void *)p->data;
         if (!options_ok(p->data + IP_HLEN, hlen - IP_HLEN)) {
-            NET_COUNT(ip_bad_options);
+            NET_DROP(ip_bad_options);
             goto drop;
         }
     }
     if (likely(!nif->loopback) && (hlen == IP_HLEN ? csum_ip_header(h) : csum_fold(csum_add(h, hlen, 0))) != 0) {
-        NET_COUNT(ip_bad_checksum);
+        NET_DROP(ip_bad_checksum);
         goto drop;
     }
     u32 src = h->src, dst = h->dst;
     if (unlikely(!addresses_ok(nif, src, dst))) {
-        NET_COUNT(ip_bad_address);
+        NET_DROP(ip_bad_address);
         goto drop;
     }
     bool broadcast = false;
@@ -127,7 +127,7 @@ drop:
     pkt_free(p);
     return;
 bad:
-    NET_COUNT(ip_bad_header);
+    NET_DROP(ip_bad_header);
     pkt_free(p);
 }
 

@@ -56,7 +56,7 @@ static bool options_ok(const struct pkt *p, u32 at, u32 end)
         if (o[0] != 1 && o[0] != 5 && (o[0] >> 6) != 0) { /* PadN, router alert, what may be skipped */
             if (o[0] >> 6 == 2 || (o[0] >> 6 == 3 && !ip_rx(p)->broadcast))
                 icmp6_error(p, 4, 2, at);
-            NET_COUNT(ip_bad_options);
+            NET_DROP(ip_bad_options);
             return false;
         }
         at += 2u + o[1];
@@ -69,7 +69,7 @@ static bool routing_ok(const struct pkt *p, const struct walk *w)
     u8 segments = 0;
     if (pkt_copy_out(p, w->off + 3, &segments, 1) == 1 && segments == 0)
         return true;
-    NET_COUNT(ip_bad_options);
+    NET_DROP(ip_bad_options);
     icmp6_error(p, 4, 0, w->off + 2);
     return false;
 }
@@ -119,7 +119,7 @@ static struct pkt *take_fragment(struct pkt *p, struct walk *w)
     }
     return p;
 bad:
-    NET_COUNT(ip_frag_bad);
+    NET_DROP(ip_frag_bad);
     pkt_free(p);
     return NULL;
 }
@@ -152,7 +152,7 @@ static struct pkt *walk_headers(struct pkt *p, struct walk *w)
     }
     return p;
 bad:
-    NET_COUNT(ip_bad_header);
+    NET_DROP(ip_bad_header);
 drop:
     pkt_free(p);
     return NULL;
@@ -209,7 +209,7 @@ void ip6_input(struct netif *nif, struct pkt *p)
     memcpy(&rx->dst, h->dst, sizeof rx->dst);
     rx->broadcast = ip_is_group(rx->dst);
     if (!addresses_ok(nif, rx)) {
-        NET_COUNT(ip_bad_address);
+        NET_DROP(ip_bad_address);
         goto drop;
     }
     if (!nif->loopback && !ip6_accepts(rx->dst)) {
@@ -232,7 +232,7 @@ void ip6_input(struct netif *nif, struct pkt *p)
     deliver(nif, p, &w);
     return;
 bad:
-    NET_COUNT(ip_bad_header);
+    NET_DROP(ip_bad_header);
 drop:
     pkt_free(p);
 }

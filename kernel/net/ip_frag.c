@@ -129,7 +129,7 @@ struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool 
     NET_COUNT(ip_frag_in);
     u32 len = p->total_len - ip_rx(p)->hlen;
     if (len == 0 || (more && len % 8 != 0) || off + len > 65535 - 60u) {
-        NET_COUNT(ip_frag_bad);
+        NET_DROP(ip_frag_bad);
         pkt_free(p);
         return NULL;
     }
@@ -155,7 +155,7 @@ struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool 
     }
     int did = beyond || second_end ? -1 : insert(q, p);
     if (did < 0) {
-        NET_COUNT(ip_frag_bad);
+        NET_DROP(ip_frag_bad);
         queue_clear(q);
         goto drop;
     }

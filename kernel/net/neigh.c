@@ -78,7 +78,7 @@ static struct neigh *make(struct netif *nif, struct ip_addr ip)
             best = e;
     }
     if (best == NULL) {
-        NET_COUNT(arp_full);
+        NET_DROP(arp_full);
         return NULL;
     }
     entry_clear(best);
@@ -169,7 +169,7 @@ int neigh_resolve(struct netif *nif, struct ip_addr ip, struct pkt *p, u8 ret_ma
         break;
     case NEIGH_INCOMPLETE:
         if (e->queued == NEIGH_QUEUE) { /* the oldest makes room */
-            NET_COUNT(arp_queue_drop);
+            NET_DROP(arp_queue_drop);
             pkt_free(list_entry(list_pop_front(&e->queue), struct pkt, node));
             e->queued--;
         }

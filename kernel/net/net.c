@@ -11,6 +11,8 @@
 #include "net_impl.h"
 
 struct net_counters net_counters;
+
+void net_dropped(const char *reason) { TRACE(NET_DROP, (u64)reason); }
 struct netif *netifs[NETIF_MAX];
 u64 net_mem_limit, net_mem_used;
 void (*net_config_changed)(void);

@@ -36,6 +36,7 @@
 #include "kern/slab.h"
 #include "kern/socket.h"
 #include "kern/timer.h"
+#include "kern/trace.h"
 #include "kern/wait.h"
 
 /* --- wire formats ------------------------------------------------------------ */
@@ -156,6 +157,15 @@ extern struct net_counters net_counters;
 /* Plain load and store: with several CPUs a count may be lost now and then, never torn. */
 #define NET_COUNT(name) \
     __atomic_store_n(&net_counters.name, __atomic_load_n(&net_counters.name, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED)
+
+/* The same for a packet that is thrown away. */
+#define NET_DROP(name)                                \
+    do {                                              \
+        NET_COUNT(name);                              \
+        if (unlikely(trace_on[TP_NET_DROP] != 0))     \
+            net_dropped(#name);                       \
+    } while (0)
+void net_dropped(const char *reason); /* net.c: the tracepoint */
 
 /* --- capture.c: packets for a client outside -------------------------------------- */
 

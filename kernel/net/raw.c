@@ -218,7 +218,7 @@ bool raw_input(struct netif *nif, const struct pkt *p, u8 proto)
             memcpy(q->cb, p->cb, sizeof q->cb);
             q->time_ns = wall_ns();
             if (!dgram_queue(found[i], q))
-                NET_COUNT(raw_queue_full);
+                NET_DROP(raw_queue_full);
         }
         sock_put(found[i]);
     }

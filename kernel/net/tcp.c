@@ -331,6 +331,12 @@ u32 tcp_ts_offset(struct ip_addr laddr, struct ip_addr faddr)
 
 /* --- connections -------------------------------------------------------------------------- */
 
+void tcp_set_state(struct tcp *t, u8 state)
+{
+    TRACE(NET_TCP_STATE, t->s.lport, t->s.fport, t->state, state);
+    t->state = state;
+}
+
 struct tcp *tcp_create(int domain)
 {
     if (tables_make() != 0)
@@ -407,7 +413,7 @@ void tcp_done(struct tcp *t)
 {
     if (t->state == TCP_CLOSED)
         return;
-    t->state = TCP_CLOSED;
+    tcp_set_state(t, TCP_CLOSED);
     t->s.shut = SHUT_RD_BIT | SHUT_WR_BIT;
     tcp_timer_stop(t);
     tcp_send_purge(t);
@@ -586,7 +592,7 @@ void tcp_rx(struct netif *nif, struct pkt *p)
     if (unlikely(hlen < sizeof *h || hlen > p->total_len || (p->len < hlen && pkt_pull_up(p, hlen) != 0)))
         goto bad;
     if (unlikely(!csum_ok_l4(p, csum_ip(rx.src), csum_ip(rx.dst), IPPROTO_TCP))) {
-        NET_COUNT(tcp_bad_checksum);
+        NET_DROP(tcp_bad_checksum);
         pkt_free(p);
         return;
     }
@@ -658,7 +664,7 @@ void tcp_rx(struct netif *nif, struct pkt *p)
     pkt_free(g.p);
     return;
 bad:
-    NET_COUNT(tcp_bad);
+    NET_DROP(tcp_bad);
     pkt_free(p);
 }
 

@@ -421,6 +421,7 @@ void tcp_send_purge(struct tcp *t);
 void tcp_recv_purge(struct tcp *t);
 bool tcp_orphan_count(int delta);             /* false = too many */
 void tcp_batch_add(struct tcp *t);
+void tcp_set_state(struct tcp *t, u8 state); /* tcp.c: every change goes through it */
 static inline struct tcp *tcp_of(struct sock *s) { return container_of(s, struct tcp, s); }
 
 /* --- tcp_listen.c ------------------------------------------------------------------------------ */

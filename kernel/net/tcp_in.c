@@ -116,7 +116,7 @@ static u32 fin_acked(struct tcp *t, u64 now)
 {
     switch (t->state) {
     case TCP_FIN_WAIT1:
-        t->state = TCP_FIN_WAIT2;
+        tcp_set_state(t, TCP_FIN_WAIT2);
         t->t_keep = t->s.closed ? now + tcp_fin_timeout_ns(t) : t->t_keep;
         return ACT_WRITE;
     case TCP_CLOSING:
@@ -406,10 +406,10 @@ static u32 receive_fin(struct tcp *t)
     switch (t->state) {
     case TCP_SYN_RCVD:
     case TCP_ESTABLISHED:
-        t->state = TCP_CLOSE_WAIT;
+        tcp_set_state(t, TCP_CLOSE_WAIT);
         break;
     case TCP_FIN_WAIT1:
-        t->state = TCP_CLOSING;
+        tcp_set_state(t, TCP_CLOSING);
         break;
     case TCP_FIN_WAIT2:
         acts |= ACT_TIMEWAIT;
@@ -554,7 +554,7 @@ static u32 syn_sent(struct tcp *t, struct tcp_seg *g, u64 now)
     t->snd_wl1 = g->seq;
     tcp_set_mss(t);
     if (!acked) { /* both sides opened at once */
-        t->state = TCP_SYN_RCVD;
+        tcp_set_state(t, TCP_SYN_RCVD);
         t->snd_nxt = t->iss;
         t->syn_tries = 0;
         return ACT_REXMIT;
@@ -562,7 +562,7 @@ static u32 syn_sent(struct tcp *t, struct tcp_seg *g, u64 now)
     t->snd_wl2 = g->ack;
     t->snd_una = g->ack;
     handshake_done(t, g, t->syn_tries > 1, now);
-    t->state = TCP_ESTABLISHED;
+    tcp_set_state(t, TCP_ESTABLISHED);
     return ACT_ACK | ACT_ESTABLISHED | ACT_WRITE | ACT_OUTPUT;
 }
 
@@ -656,7 +656,7 @@ u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now)
             NET_COUNT(tcp_bad_ack);
             return ACT_RST;
         }
-        t->state = t->fin_queued ? TCP_FIN_WAIT1 : TCP_ESTABLISHED;
+        tcp_set_state(t, t->fin_queued ? TCP_FIN_WAIT1 : TCP_ESTABLISHED);
         t->snd_wnd = t->max_wnd = (u32)g->wnd << t->snd_wscale;
         t->snd_wl1 = g->seq;
         t->snd_wl2 = g->ack;

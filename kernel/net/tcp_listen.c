@@ -167,7 +167,7 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
     t->linger2_s = l->linger2_s;
     t->window_clamp = l->window_clamp;
     t->notsent_lowat = l->notsent_lowat;
-    t->state = TCP_SYN_RCVD;
+    tcp_set_state(t, TCP_SYN_RCVD);
     t->ts_ok = r->ts_ok;
     t->sack_ok = r->sack_ok;
     t->ecn_ok = r->ecn_ok;
@@ -213,7 +213,7 @@ static bool establish(struct tcp *l, struct tcp_req *r, bool made, struct tcp_se
         req_free(l, r);
     } else if (tcp_table_insert(&t->node) != 0) {
         spin_unlock(&t->s.lock);
-        t->state = TCP_CLOSED;
+        tcp_set_state(t, TCP_CLOSED);
         sock_put(&t->s);
         sock_put(&t->s);
         return false;
@@ -231,7 +231,7 @@ static bool accept_full(const struct tcp *l)
 {
     if (l->l->naccept <= l->l->backlog)
         return false;
-    NET_COUNT(tcp_accept_full);
+    NET_DROP(tcp_accept_full);
     return true;
 }
 
@@ -364,7 +364,7 @@ void tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fp
         if (accept_full(l))
             ;
         else if (l->l->nreqs >= MIN(MAX(l->l->backlog, 8u), REQ_MAX) || net_mem_full()) {
-            NET_COUNT(tcp_syn_queue_full);
+            NET_DROP(tcp_syn_queue_full);
             send_cookie(l, rx, lport, fport, g, now);
         } else {
             req_create(l, rx, lport, fport, g, min_isn, now);
@@ -395,7 +395,7 @@ int tcp_listen_start(struct tcp *t, int backlog)
     l->backlog = n;
     t->s.lock.name = "sock_listen"; /* its own class: taken before the children's */
     t->l = l;
-    t->state = TCP_LISTEN;
+    tcp_set_state(t, TCP_LISTEN);
     tcp_listen_insert(l);
     return 0;
 }
@@ -414,7 +414,7 @@ void tcp_listen_stop(struct tcp *t)
     struct tcp_listen *l = t->l;
     struct tcp *c;
     u64 now = now_ns();
-    t->state = TCP_CLOSED;
+    tcp_set_state(t, TCP_CLOSED);
     tcp_timer_stop(t);
     tcp_unbind(t);
     list_for_each_safe(r, &l->reqs, struct tcp_req, list)

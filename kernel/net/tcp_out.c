@@ -238,6 +238,7 @@ static u32 send_data(struct tcp *t, u32 seq, u32 len, bool fin, u64 now)
     t->prr_out += len; /* means something in recovery only */
     if (SEQ_LT(seq, t->snd_max)) {
         NET_COUNT(tcp_retransmits);
+        TRACE(NET_TCP_RETRANSMIT, t->s.lport, t->s.fport, seq, len);
         t->total_retrans++;
         t->timing = false;
     } else if (!t->timing) {

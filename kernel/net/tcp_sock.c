@@ -172,7 +172,7 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port)
     t->first_unacked_ns = now;
     s->soft_err = 0;
     s->shut = 0;
-    t->state = TCP_SYN_SENT;
+    tcp_set_state(t, TCP_SYN_SENT);
     t->connecting = true;
     NET_COUNT(tcp_active_opens);
     tcp_send_syn(t, now);
@@ -582,10 +582,10 @@ static void queue_fin(struct tcp *t, u64 now)
     switch (t->state) {
     case TCP_SYN_RCVD:
     case TCP_ESTABLISHED:
-        t->state = TCP_FIN_WAIT1;
+        tcp_set_state(t, TCP_FIN_WAIT1);
         break;
     case TCP_CLOSE_WAIT:
-        t->state = TCP_LAST_ACK;
+        tcp_set_state(t, TCP_LAST_ACK);
         break;
     default:
         return;

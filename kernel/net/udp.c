@@ -332,12 +332,12 @@ void udp_input(struct netif *nif, struct pkt *p)
             }
         }
         if (q == NULL || !dgram_queue(found[i], q))
-            NET_COUNT(udp_queue_full);
+            NET_DROP(udp_queue_full);
         sock_put(found[i]);
     }
     return;
 bad:
-    NET_COUNT(udp_bad);
+    NET_DROP(udp_bad);
     pkt_free(p);
 }
 

@@ -8,6 +8,7 @@
 #include "sched_impl.h"
 
 #include "kern/trap.h"
+#include "kern/trace.h"
 
 void thread_prepare_block(bool interruptible)
 {
@@ -34,6 +35,7 @@ static void wake(struct thread *t, bool timeout, u32 exit_bits)
     if ((blocked || state == THREAD_BLOCKING) && (exit_bits == 0 || (t->interruptible & exit_bits) != 0)) {
         if (timeout)
             t->timed_out = true;
+        TRACE(SCHED_WAKEUP, t->id, (u64)t->name);
         if (blocked) {
             sched_make_ready(t, rq, flags);
             return;

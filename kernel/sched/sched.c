@@ -15,6 +15,7 @@
 #include "kern/addrspace.h"
 #include "kern/bh.h"
 #include "kern/slab.h"
+#include "kern/trace.h"
 #include "kern/trap.h"
 
 u64 cpus_online;
@@ -447,6 +448,7 @@ void sched_switch_locked(struct percpu *cpu)
         return;
     }
     cpu->stats[STAT_SWITCHES]++;
+    TRACE(SCHED_SWITCH, prev->id, prev->state, (u64)prev->name, next->id, next->rt_prio, (u64)next->name);
     if (prev->state == THREAD_READY)
         prev->switches_forced++;
     if (prev->user) {

@@ -66,6 +66,20 @@ with open(os.path.join(os.path.dirname(__file__), '..', '..', 'docs', 'grafana-d
 unknown = [m for e in exprs for m in re.findall(r'drupe_\w+', e) if m.encode() not in text]
 check(len(exprs) > 10 and not unknown, "the dashboard's metrics are there", unknown)
 
+status, out, err = drupe('ps', 'r')
+rows = [l.split(None, 9) for l in out.splitlines()]
+check(status == 0 and rows[0][:3] == ['PID', 'TID', 'PPID'] and ['1', '1', '0'] in [r[:3] for r in rows], 'ps r: its threads', (out, err))
+check(any('epoll_wait' in l and l.endswith('redis-server') for l in out.splitlines()), 'the call that a thread sleeps in', out)
+pinger = subprocess.Popen(['redis-benchmark', '-p', str(port), '-t', 'ping_mbulk', '-n', '1000000', '-q'], stdout=subprocess.DEVNULL)
+status, out, err = drupe('top', '-b', '-d', '0.5', '-n', '3', 'r')
+pinger.terminate()
+pinger.wait(10)
+rounds = out.split('r: ')[1:]
+first = rounds[-1].splitlines()[3].split()
+check(status == 0 and len(rounds) == 3 and rounds[0].startswith('1 processes, '), 'top -n 3', (status, out, err))
+check(first[:2] == ['1', '1'] and float(first[5]) > 1 and float(first[8]) > 100, 'the busiest thread is first, with CPU and calls', rounds[-1])
+check(drupe('top', '-n', '1', 'nobody')[0] == 1 and drupe('top', '-d', '0', 'r')[0] == 125 and drupe('top')[0] == 125, 'top refuses what is none')
+
 for _ in range(300):
     drupe('stats', '--format', 'json', 'r')
 later = counters()

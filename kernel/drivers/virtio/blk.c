@@ -19,6 +19,7 @@
 #include "kern/log.h"
 #include "kern/slab.h"
 #include "kern/thread.h"
+#include "kern/trace.h"
 #include "virtio.h"
 
 #define F_SIZE_MAX (1ULL << 1)
@@ -161,6 +162,7 @@ static void call_back(struct vblk *v, struct list *done)
         struct blk_req *r = list_entry(n, struct blk_req, node);
         if (r->status != 0)
             atomic_inc_relaxed(&v->blk.errors);
+        TRACE(BLOCK_COMPLETE, (u64)v->blk.name, r->op, r->off_bytes / 512, (u64)(s64)r->status);
         r->done(r);
     }
 }

@@ -11,6 +11,7 @@
 #include "kern/blkdev.h"
 #include "kern/page.h"
 #include "kern/slab.h"
+#include "kern/trace.h"
 
 struct host_blk {
     struct blkdev blk;
@@ -64,6 +65,7 @@ static int host_blk_submit(struct blkdev *d, struct blk_req *r)
     r->status = blk_op_run(b, r);
     if (r->status != 0)
         atomic_inc_relaxed(&d->errors);
+    TRACE(BLOCK_COMPLETE, (u64)d->name, r->op, r->off_bytes / 512, (u64)(s64)r->status);
     bh_disable();
     r->done(r);
     bh_enable();

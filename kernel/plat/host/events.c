@@ -19,6 +19,7 @@
 #include "host.h"
 #include "kern/log.h"
 #include "kern/timer.h"
+#include "kern/trace.h"
 #include "plat/layout.h"
 #include "tlb.h"
 
@@ -64,8 +65,10 @@ static bool poll_sources(u64 timeout_ns)
         return false;
     irq_enter();
     for (unsigned i = 0; i < n; i++)
-        if (fds[i].revents != 0 && asked[i]->events != 0)
+        if (fds[i].revents != 0 && asked[i]->events != 0) {
+            TRACE(IRQ_HANDLER, (u64)asked[i]->fn);
             asked[i]->fn(asked[i]->arg);
+        }
     irq_exit();
     return true;
 }

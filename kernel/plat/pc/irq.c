@@ -10,6 +10,7 @@
 #include "kern/log.h"
 #include "kern/slab.h"
 #include "kern/thread.h"
+#include "kern/trace.h"
 #include "pc.h"
 
 #define NR_DEVICE_VECTORS (VEC_TIMER - VEC_FIRST_IRQ)
@@ -52,6 +53,7 @@ void pc_irq_dispatch(unsigned vector)
         struct irq_line *l = vector < VEC_TIMER ? atomic_load(&lines[vector - VEC_FIRST_IRQ]) : NULL;
         for (; l != NULL; l = l->next) {
             l->action.count++;
+            TRACE(IRQ_HANDLER, (u64)l->action.fn);
             l->action.fn(l->action.arg);
         }
         pc_apic_eoi(); /* after the device was read: a level-triggered wire is low again */

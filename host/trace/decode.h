@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System calls as strace(1) prints them, from records of abi/trace.h. What comes from the instance is checked: a piece
+ * is never read beyond its bytes, and what it lacks is printed as an address.
+ */
+#ifndef HOST_TRACE_DECODE_H
+#define HOST_TRACE_DECODE_H
+
+#include "abi/trace.h"
+#include "host/lib/util.h"
+
+struct pieces {
+    const u8 *data;
+    size_t len;
+};
+struct call {
+    u32 nr;
+    u64 args[6];
+    struct pieces entry, exit;
+    bool has_exited;
+    s64 result;
+    u32 string_max; /* what was asked for */
+};
+
+/* The call's name, made of its number if it has none. */
+void add_call_name(struct buf *out, u32 nr);
+/* Arguments from index `from` on, with commas, up to the first that the call is still to write. The index of the next. */
+unsigned add_args(struct buf *out, const struct call *c, unsigned from);
+bool call_is_missing(u32 nr); /* the kernel of this version does not have it */
+unsigned call_arg_count(u32 nr);
+/* " = 3", with the error's name and text, or what else the call tells by it. */
+void add_result(struct buf *out, const struct call *c);
+bool result_is_error(s64 result);
+/* A path, for filters; NULL. Its bytes end with a 0. */
+bool call_has_path(const struct call *c, const char *path);
+bool call_has_fd(const struct call *c, int fd);
+
+/* decode_types.c: a structure of type_id; false: it is not whole. */
+bool add_struct(struct buf *out, unsigned type, const u8 *data, size_t len, const struct call *c, bool after);
+void add_quoted(struct buf *out, const u8 *data, size_t len, bool cut, bool hex);
+void add_sockaddr(struct buf *out, const u8 *data, size_t len);
+void add_mode(struct buf *out, u32 mode);
+void add_sigset(struct buf *out, u64 set);
+void add_pointer(struct buf *out, u64 p);
+void add_wait_status(struct buf *out, u32 status);
+void add_siginfo(struct buf *out, const u8 *data, size_t len);
+
+#endif

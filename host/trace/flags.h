@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of numbers in arguments of system calls, as strace(1) writes them. */
+#ifndef HOST_TRACE_FLAGS_H
+#define HOST_TRACE_FLAGS_H
+
+#include "host/lib/util.h"
+#include "syscall_args.inc"
+
+/* Or-ed flags: "O_RDONLY|O_CLOEXEC", a number with a comment when none is known. */
+void add_flags(struct buf *out, enum set_id set, u64 value);
+/* One of a set. */
+void add_enum(struct buf *out, enum set_id set, u64 value);
+/* "SIGTERM", "SIGRT_2", or the number. */
+void add_signal(struct buf *out, u64 signal);
+/* "ENOENT", or NULL. */
+const char *errno_name(int number);
+
+#endif

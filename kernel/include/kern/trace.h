@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking at the kernel while it runs: tracepoints, and records of system calls, for clients outside (abi/trace.h).
+ *
+ *   TRACE(SCHED_SWITCH, prev->id, next->id, (u64)prev->name);
+ *
+ * costs one test of a byte that is never written while nobody looks. A record goes to the rings of the sessions
+ * that want it, one ring for each CPU; a full ring loses its oldest records and counts them. So whoever traces waits for
+ * nobody, and no client can make the program wait. A thread of each session carries its rings to the client.
+ *
+ *   X1  A CPU's trace lock guards its rings in all sessions: writers hold it for one record, readers for the copy of one.
+ *   X2  A session is taken off `sessions` first, then each trace lock is held once; after that no writer knows it.
+ *   X3  Trace locks are taken last, with events disabled; nothing is woken, allocated or read from a program under one. So a
+ *       tracepoint may be anywhere.
+ */
+#ifndef KERN_TRACE_H
+#define KERN_TRACE_H
+
+#include "abi/trace.h"
+#include "kern/types.h"
+
+/* name, "group:event", a letter for each field (u s64 d, unsigned u, hex x, string s), names of the fields */
+#define TRACE_POINT_LIST(X)                                                                        \
+    X(SCHED_SWITCH, "sched:switch", "uusuus", "prev_id,prev_state,prev,next_id,next_prio,next")    \
+    X(SCHED_WAKEUP, "sched:wakeup", "us", "id,name")                                               \
+    X(IRQ_HANDLER, "irq:handler", "x", "handler")                                                  \
+    X(MM_FAULT, "mm:fault", "xud", "address,access,result")                                        \
+    X(MM_OOM, "mm:oom", "u", "pages")                                                              \
+    X(FS_OPEN, "fs:open", "sxd", "path,flags,result")                                              \
+    X(BLOCK_ISSUE, "block:issue", "suuu", "device,op,sector,bytes")                                \
+    X(BLOCK_COMPLETE, "block:complete", "suud", "device,op,sector,result")                         \
+    X(NET_TCP_RETRANSMIT, "net:tcp_retransmit", "uuuu", "local_port,remote_port,sequence,bytes")   \
+    X(NET_TCP_STATE, "net:tcp_state", "uuuu", "local_port,remote_port,old,new")                    \
+    X(NET_DROP, "net:drop", "s", "reason")                                                         \
+    X(SIGNAL_DELIVER, "signal:deliver", "udxduu", "signal,code,handler,sender,uid,status")                 \
+    X(PROCESS_FORK, "process:fork", "uu", "child_pid,child_tid")                                   \
+    X(PROCESS_EXEC, "process:exec", "s", "program")                                                \
+    X(PROCESS_EXIT, "process:exit", "uuu", "code,signal,last")
+
+enum trace_point {
+#define X(id, name, types, fields) TP_##id,
+    TRACE_POINT_LIST(X)
+#undef X
+    TP_COUNT
+};
+
+extern u8 trace_on[TP_COUNT]; /* sessions that want it */
+
+/* Values become u64; strings are given as their address. Any context. */
+#define TRACE(point, ...)                                                                              \
+    do {                                                                                               \
+        if (unlikely(trace_on[TP_##point] != 0))                                                       \
+            trace_emit(TP_##point, (const u64[TRACE_FIELDS_MAX]){ __VA_ARGS__ });                      \
+    } while (0)
+void trace_emit(enum trace_point point, const u64 *fields);
+
+/* --- records of system calls: linux/trace_calls.c --- */
+
+/* Does anybody want calls with that number of that thread? ret_string_max: as many bytes of a string as the greediest one does.
+ * Thread context. */
+bool trace_wants_call(u32 nr, u32 pid, u32 tid, bool *ret_records, u32 *ret_string_max);
+/* A record, complete but for time and CPU, to whoever wants its call. Thread context. */
+void trace_publish(struct trace_record *r);
+/* A call has returned: for sums. */
+void trace_sum(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns);
+/* Set by linux: somebody more, or less, wants system calls; process and thread of the caller, 0 for others'. */
+extern void (*trace_watch_calls)(bool on);
+extern void (*trace_who)(u32 *ret_pid, u32 *ret_tid);
+
+/* --- for init --- */
+void trace_service_init(void);
+/* The machine ends: let sessions send what they have, at most until then. */
+void trace_finish(u64 deadline_ns);
+/* Wait for the first session that wants calls, at most until then. */
+void trace_wait_session(u64 deadline_ns);
+
+#endif

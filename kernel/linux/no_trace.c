@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* In place of trace_calls.c: no records of system calls. */
+#include "task.h"
+
+u32 trace_calls_watched;
+
+void trace_call_entry(struct task *t, const struct trap_frame *f) {}
+void trace_call_exit(struct task *t, const struct trap_frame *f) {}
+void trace_calls_init(void) {}

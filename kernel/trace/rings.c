@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions, rings, and what writes to them: kern/trace.h. */
+#include "trace_impl.h"
+
+#include "base/str.h"
+#include "kern/log.h"
+#include "kern/percpu.h"
+#include "kern/slab.h"
+#include "kern/timer.h"
+
+#define SESSIONS_MAX 8
+#define RING_BYTES (1u << 20)
+#define RING_BYTES_SMALL (64u << 10) /* where there is little memory */
+
+static const struct {
+    const char *types;
+} points[TP_COUNT] = {
+#define X(id, name, types, fields) { types },
+    TRACE_POINT_LIST(X)
+#undef X
+};
+
+u8 trace_on[TP_COUNT];
+void (*trace_who)(u32 *ret_pid, u32 *ret_tid);
+
+static struct trace_session *sessions[SESSIONS_MAX]; /* slots: set and cleared atomically, X2 */
+static struct spinlock locks[MAX_CPUS] = { [0 ... MAX_CPUS - 1] = SPINLOCK_INIT("trace") };
+static struct spinlock slots_lock = SPINLOCK_INIT("trace sessions"); /* changes of sessions and trace_on */
+
+/* --- rings ------------------------------------------------------------------------------- */
+
+static void copy_in(const struct trace_session *s, struct ring *r, const void *data, u32 len)
+{
+    u32 at = (u32)r->end & (s->size - 1), first = MIN(len, s->size - at);
+    memcpy(r->bytes + at, data, first);
+    memcpy(r->bytes, (const u8 *)data + first, len - first);
+    r->end += len;
+}
+
+static void copy_out(const struct trace_session *s, const struct ring *r, void *data, u32 len)
+{
+    u32 at = (u32)r->begin & (s->size - 1), first = MIN(len, s->size - at);
+    memcpy(data, r->bytes + at, first);
+    memcpy((u8 *)data + first, r->bytes, len - first);
+}
+
+/* X held. The oldest records make room. */
+static void put(struct trace_session *s, struct ring *r, const struct trace_record *rec)
+{
+    while (r->end - r->begin + rec->len > s->size) {
+        struct trace_record old;
+        copy_out(s, r, &old, sizeof(old));
+        r->begin += old.len;
+        r->lost++;
+    }
+    copy_in(s, r, rec, rec->len);
+}
+
+static bool of_thread(const struct trace_session *s, u32 pid, u32 tid)
+{
+    return s->want.pid == 0 || s->want.pid == pid || s->want.pid == tid;
+}
+
+static bool wants(const struct trace_session *s, const struct trace_record *r)
+{
+    if (r->kind == TRACE_POINT)
+        return (s->want.points & 1ull << r->id) != 0 && of_thread(s, r->pid, r->tid);
+    return (s->want.calls[r->id / 64] & 1ull << r->id % 64) != 0 && (s->want.flags & TRACE_SUMMARY) == 0 && of_thread(s, r->pid, r->tid);
+}
+
+void trace_publish(struct trace_record *rec)
+{
+    u64 flags = plat_events_save();
+    unsigned cpu = this_cpu()->cpu;
+    spin_lock(&locks[cpu]);
+    rec->cpu = (u8)cpu;
+    rec->time_ns = now_ns();
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+        struct trace_session *s = atomic_load(&sessions[i]);
+        if (s != NULL && s->rings[cpu].bytes != NULL && wants(s, rec))
+            put(s, &s->rings[cpu], rec);
+    }
+    spin_unlock(&locks[cpu]);
+    plat_events_restore(flags);
+}
+
+/* --- tracepoints ---------------------------------------------------------------------------- */
+
+#define POINT_STRING_MAX 96u
+
+static u32 add_string(u8 *to, const char *text)
+{
+    u64 len = text != NULL ? strnlen(text, POINT_STRING_MAX) : 0;
+    u32 padded = (u32)ALIGN_UP(len, 8);
+    memcpy(to, &len, 8);
+    memset(to + 8, 0, padded);
+    memcpy(to + 8, text != NULL ? text : "", len);
+    return 8 + padded;
+}
+
+void trace_emit(enum trace_point point, const u64 *fields)
+{
+    struct {
+        struct trace_record head;
+        u8 bytes[TRACE_FIELDS_MAX * (8 + POINT_STRING_MAX)] ALIGNED(8);
+    } r;
+    u32 n = 0;
+    for (unsigned i = 0; points[point].types[i] != '\0'; i++) {
+        if (points[point].types[i] == 's') {
+            n += add_string(r.bytes + n, (const char *)(uintptr_t)fields[i]);
+        } else {
+            memcpy(r.bytes + n, &fields[i], 8);
+            n += 8;
+        }
+    }
+    r.head = (struct trace_record){ .len = sizeof(r.head) + n, .kind = TRACE_POINT, .id = (u16)point };
+    if (trace_who != NULL)
+        trace_who(&r.head.pid, &r.head.tid);
+    trace_publish(&r.head);
+}
+
+/* --- calls ------------------------------------------------------------------------------------- */
+
+bool trace_wants_call(u32 nr, u32 pid, u32 tid, bool *ret_records, u32 *ret_string_max)
+{
+    bool any = false;
+    u64 flags = plat_events_save();
+    struct spinlock *lock = &locks[this_cpu()->cpu];
+    spin_lock(lock);
+    *ret_records = false;
+    *ret_string_max = 0;
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+        const struct trace_session *s = atomic_load(&sessions[i]);
+        if (s == NULL || nr >= TRACE_CALLS || (s->want.calls[nr / 64] & 1ull << nr % 64) == 0 || !of_thread(s, pid, tid))
+            continue;
+        any = true;
+        if ((s->want.flags & TRACE_SUMMARY) == 0) {
+            *ret_records = true;
+            *ret_string_max = MAX(*ret_string_max, s->want.string_max);
+        }
+    }
+    spin_unlock(lock);
+    plat_events_restore(flags);
+    return any;
+}
+
+void trace_sum(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns)
+{
+    u64 flags = plat_events_save();
+    unsigned cpu = this_cpu()->cpu;
+    spin_lock(&locks[cpu]);
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+        struct trace_session *s = atomic_load(&sessions[i]);
+        if (s == NULL || s->rings[cpu].sums == NULL || (s->want.calls[nr / 64] & 1ull << nr % 64) == 0 || !of_thread(s, pid, tid))
+            continue;
+        struct trace_sum *sum = &s->rings[cpu].sums[nr];
+        sum->calls++;
+        sum->errors += result < 0 && result >= -4095;
+        sum->time_ns += time_ns;
+    }
+    spin_unlock(&locks[cpu]);
+    plat_events_restore(flags);
+}
+
+/* --- sessions ------------------------------------------------------------------------------------ */
+
+static void free_rings(struct trace_session *s)
+{
+    for (unsigned i = 0; i < MAX_CPUS; i++) {
+        if (s->rings[i].bytes != NULL)
+            vmap_free(s->rings[i].bytes, s->size);
+        kfree(s->rings[i].sums);
+    }
+    kfree(s);
+}
+
+static bool add_rings(struct trace_session *s)
+{
+    for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++) {
+        struct ring *r = &s->rings[i];
+        r->bytes = vmap_alloc(s->size);
+        if ((s->want.flags & TRACE_SUMMARY) != 0)
+            r->sums = kzalloc(TRACE_CALLS * sizeof(*r->sums));
+        if (r->bytes == NULL || ((s->want.flags & TRACE_SUMMARY) != 0 && r->sums == NULL))
+            return false;
+    }
+    return true;
+}
+
+/* slots_lock held. */
+static void count_points(u64 set, int by)
+{
+    for (unsigned i = 0; i < TP_COUNT; i++)
+        if ((set & 1ull << i) != 0)
+            atomic_store(&trace_on[i], (u8)(trace_on[i] + by));
+}
+
+static int find_slot_locked(const struct trace_session *s)
+{
+    for (int i = 0; i < SESSIONS_MAX; i++)
+        if (sessions[i] == s)
+            return i;
+    return -EBUSY;
+}
+
+int session_create(const struct trace_open *want, struct trace_session **ret)
+{
+    struct mem_stats m;
+    struct trace_session *s = kzalloc(sizeof(*s));
+    if (s == NULL)
+        return -ENOMEM;
+    page_stats(&m);
+    s->want = *want;
+    s->size = (want->flags & TRACE_SUMMARY) != 0 || m.free_pages * PAGE_SIZE < 16 * RING_BYTES ? RING_BYTES_SMALL : RING_BYTES;
+    if (!add_rings(s)) {
+        free_rings(s);
+        return -ENOMEM;
+    }
+    spin_lock(&slots_lock);
+    int slot = find_slot_locked(NULL);
+    if (slot >= 0) {
+        atomic_store(&sessions[slot], s);
+        count_points(want->points, 1);
+    }
+    spin_unlock(&slots_lock);
+    if (slot < 0) {
+        free_rings(s);
+        return slot;
+    }
+    *ret = s;
+    return 0;
+}
+
+void session_destroy(struct trace_session *s)
+{
+    spin_lock(&slots_lock);
+    int slot = find_slot_locked(s);
+    ASSERT(slot >= 0);
+    atomic_store(&sessions[slot], NULL);
+    count_points(s->want.points, -1);
+    spin_unlock(&slots_lock);
+    for (unsigned i = 0; i < MAX_CPUS; i++) { /* X2 */
+        u64 flags = spin_lock_irqsave(&locks[i]);
+        spin_unlock_irqrestore(&locks[i], flags);
+    }
+    free_rings(s);
+}
+
+/* The CPU whose oldest record is the oldest; -1: all rings are empty. */
+static int oldest(struct trace_session *s)
+{
+    int best = -1;
+    u64 best_ns = 0;
+    for (unsigned i = 0; i < MAX_CPUS && s->rings[i].bytes != NULL; i++) {
+        struct ring *r = &s->rings[i];
+        struct trace_record head = { 0 };
+        u64 flags = spin_lock_irqsave(&locks[i]);
+        bool any = r->begin != r->end;
+        if (any)
+            copy_out(s, r, &head, sizeof(head));
+        spin_unlock_irqrestore(&locks[i], flags);
+        if (any && (best < 0 || head.time_ns < best_ns)) {
+            best = (int)i;
+            best_ns = head.time_ns;
+        }
+    }
+    return best;
+}
+
+/* The oldest record, and before it how many were lost there. Bytes, 0: there is no room. */
+static size_t take(struct trace_session *s, unsigned cpu, u8 *buf, size_t size)
+{
+    struct {
+        struct trace_record head;
+        u64 count;
+    } lost = { .head = { .len = sizeof(lost), .kind = TRACE_LOST, .cpu = (u8)cpu } };
+    struct ring *r = &s->rings[cpu];
+    size_t n = 0;
+    u64 flags = spin_lock_irqsave(&locks[cpu]);
+    struct trace_record head;
+    copy_out(s, r, &head, sizeof(head));
+    if (size >= head.len + sizeof(lost)) {
+        if (r->lost != 0) {
+            lost.count = r->lost;
+            lost.head.time_ns = head.time_ns;
+            r->lost = 0;
+            memcpy(buf, &lost, sizeof(lost));
+            n = sizeof(lost);
+        }
+        copy_out(s, r, buf + n, head.len);
+        r->begin += head.len;
+        n += head.len;
+    }
+    spin_unlock_irqrestore(&locks[cpu], flags);
+    return n;
+}
+
+size_t session_drain(struct trace_session *s, u8 *buf, size_t size)
+{
+    size_t n = 0;
+    for (int cpu; (cpu = oldest(s)) >= 0;) {
+        size_t more = take(s, (unsigned)cpu, buf + n, size - n);
+        if (more == 0)
+            break;
+        n += more;
+    }
+    return n;
+}
+
+void session_sums(struct trace_session *s, struct trace_sum *ret)
+{
+    memset(ret, 0, TRACE_CALLS * sizeof(*ret));
+    for (unsigned i = 0; i < MAX_CPUS && s->rings[i].sums != NULL; i++) {
+        u64 flags = spin_lock_irqsave(&locks[i]);
+        for (u32 nr = 0; nr < TRACE_CALLS; nr++) {
+            const struct trace_sum *one = &s->rings[i].sums[nr];
+            ret[nr].nr = nr;
+            ret[nr].calls += one->calls;
+            ret[nr].errors += one->errors;
+            ret[nr].time_ns += one->time_ns;
+        }
+        spin_unlock_irqrestore(&locks[i], flags);
+    }
+}

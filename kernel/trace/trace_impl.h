@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions and their rings: rings.c. Locks as in kern/trace.h: X the trace lock of the ring's CPU. */
+#ifndef TRACE_TRACE_IMPL_H
+#define TRACE_TRACE_IMPL_H
+
+#include "kern/lock.h"
+#include "kern/trace.h"
+
+struct ring {
+    u8 *bytes;        /* NULL: not this CPU's; constant while the session is on the list */
+    u64 begin, end;   /* X: counts of bytes since the start */
+    u64 lost;         /* X */
+    struct trace_sum *sums; /* X: TRACE_CALLS of them, with TRACE_SUMMARY instead of bytes */
+};
+
+struct trace_session {
+    struct trace_open want; /* constant */
+    u32 size;               /* bytes of each ring, a power of two */
+    struct ring rings[MAX_CPUS];
+};
+
+/* 0, -ENOMEM, or -EBUSY: too many are open. */
+int session_create(const struct trace_open *want, struct trace_session **ret);
+void session_destroy(struct trace_session *s);
+/* Move records to buf, as many as there are and fit. Bytes. */
+size_t session_drain(struct trace_session *s, u8 *buf, size_t size);
+/* Sums of all CPUs, TRACE_CALLS of them. */
+void session_sums(struct trace_session *s, struct trace_sum *ret);
+
+#endif

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""drupe strace beside Debian's strace of the same programs on this host: the lines that both print of a call, but for what differs between two
+right systems (addresses, numbers of processes, times), must be the same. Then attaching, filters, sums, and many clients under load."""
+import collections
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from lib import DRUPE, ON, build_file, check, done, drupe, free_port, same, talk
+
+work = tempfile.TemporaryDirectory(prefix='drupe-strace-')
+ENV = dict(os.environ, DRUPE_RUN=work.name + '/run')
+
+
+def command(*args, timeout=60):
+    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
+    return r.returncode, r.stdout.decode(errors='replace'), r.stderr.decode(errors='replace')
+
+
+# --- the same program here and there ------------------------------------------------------------
+
+def plain(line):
+    line = re.sub(r'^\[pid +\d+\] ', '', line)
+    line = re.sub(r'\) += ', ') = ', line)
+    line = re.sub(r'0x[0-9a-f]{6,}', 'ADDRESS', line)
+    line = re.sub(r'^kill\(\d+', 'kill(PID', line)
+    line = re.sub(r'st_size=\d+|st_rdev=[^,]*, [^,]*\)|/\* \d+ vars \*/|si_uid=\d+|stx_attributes=\w+|stx_mask=[\w|]+', 'N', line)
+    return line
+
+
+def lines(text, calls):
+    return [plain(l) for l in text.splitlines() if l.split('(')[0].split('] ')[-1] in calls and 'unfinished' not in l and 'resumed' not in l]
+
+
+EXE = build_file('traced')
+CALLS = ('openat open read write pread64 pwrite64 readv writev close newfstatat lseek mkdir rmdir unlink rename symlink readlink chmod ftruncate '
+         'access fcntl dup dup2 dup3 pipe pipe2 socketpair socket bind listen getsockname connect accept4 sendto recvfrom sendmsg recvmsg shutdown '
+         'setsockopt getsockopt poll ppoll epoll_create1 epoll_ctl epoll_wait eventfd2 timerfd_create timerfd_settime rt_sigprocmask rt_sigaction kill '
+         'nanosleep clock_nanosleep clock_gettime getrlimit prlimit64 umask getcwd chdir ioctl select pselect6 futex mmap munmap mprotect madvise '
+         'memfd_create getrandom utimensat statx prctl flock').split()
+host = subprocess.run(['strace', '-f', '-o', work.name + '/host', EXE], capture_output=True, cwd='/tmp', timeout=60)
+status, out, err = drupe('--net', 'none', '-w', '/tmp', '--strace', EXE, timeout=120)
+check(host.returncode == 0 and status == 0, 'the program runs', (host, status, err[-2000:]))
+
+
+def after_mark(text):
+    """What it does behind its own beginning: access("/begin")."""
+    found = text.split('access("/begin"', 1)
+    return found[1].split('\n', 1)[1] if len(found) == 2 else ''
+
+
+want = lines(after_mark(re.sub(r'^\d+ +', '', open(work.name + '/host').read(), flags=re.M)), CALLS)
+got = lines(after_mark(err), CALLS)
+different = [f'strace: {w}\ndrupe:  {g}' for w, g in zip(want, got) if w != g]
+check(len(want) > 60 and len(want) == len(got), f'the same {len(want)} calls', '\n'.join([str((len(want), len(got)))] + different[:3]))
+check(not different, 'printed as strace prints them', '\n'.join(different[:8]))
+check('+++ exited with 0 +++' in err and re.search(r'exit_group\(0\) += \?', err), 'its end', err[-500:])
+check('--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=' in err, 'its signal', [l for l in err.splitlines() if l.startswith('---')])
+
+status, out, err = drupe('--net', 'none', '--summary', EXE, timeout=120)
+rows = {l.split()[-1]: l.split() for l in err.splitlines() if re.match(r' *\d+\.\d\d ', l)}
+check(status == 0 and int(rows['write'][3]) >= 3 and rows['total'][-1] == 'total', 'run --summary', err[-1500:])
+check('not there (ENOSYS): rseq 1' in err, 'names what was missing', err[-300:])
+
+# --- a server -----------------------------------------------------------------------------------------
+
+port = free_port()
+status, out, err = command('run', *ON, '-d', '--name', 's', '-p', f'127.0.0.1:{port}:6379', 'redis-server', '--save', '', '--protected-mode', 'no')
+end = time.monotonic() + 30
+while time.monotonic() < end:
+    try:
+        talk(port, b'PING\r\n')
+        break
+    except OSError:
+        time.sleep(0.1)
+
+
+class Trace:
+    """drupe strace in the background."""
+
+    def __init__(self, *args):
+        self.file = tempfile.TemporaryFile()
+        self.p = subprocess.Popen([DRUPE, 'strace', *args], env=ENV, stderr=self.file, stdout=self.file)
+        time.sleep(1)
+
+    def end(self):
+        self.p.send_signal(signal.SIGINT)
+        status = self.p.wait(20)
+        self.file.seek(0)
+        return status, self.file.read().decode(errors='replace')
+
+
+t = Trace('s')
+for _ in range(20):
+    talk(port, b'PING\r\n')
+status, text = t.end()
+check(status == 0 and len(re.findall(r'"PING\\r\\n", \d+\) += 6\n', text)) == 20 and len(re.findall(r'"\+PONG\\r\\n", 7\) += 7\n', text)) == 20, 'attached: requests and answers', text[-1500:])
+check(re.search(r'accept4?\(\d+, \{sa_family=AF_INET, sin_port=htons\(\d+\), sin_addr=inet_addr\("[\d.]+"\)\}, \[\d+( => \d+)?\]', text), 'addresses', text[-1500:])
+t = Trace('-e', 'trace=write,%network', 's')
+for _ in range(5):
+    talk(port, b'PING\r\n')
+status, text = t.end()
+names = {re.sub(r'^\[pid +\d+\] ', '', l).split('(')[0] for l in text.splitlines() if '(' in l}
+check('write' in names and not names & {'read', 'epoll_wait', 'close'}, '-e trace=', names)
+t = Trace('-Z', 's')
+for _ in range(5):
+    talk(port, b'PING\r\n')
+status, text = t.end()
+check(text and all(' = -1 E' in l or l.startswith(('---', '+++')) or ' = ? ' in l for l in text.splitlines()), '-Z', text[-500:])
+t = Trace('-c', 's')
+for _ in range(30):
+    talk(port, b'PING\r\n')
+status, text = t.end()
+rows = {l.split()[-1]: l.split() for l in text.splitlines() if re.match(r' *\d+\.\d\d ', l)}
+check(status == 0 and 30 <= int(rows.get('write', [0] * 4)[3]) < 40, '-c counts', text)
+for words in (('-e', 'trace=nonsense', 's'), ('-p', 'x', 's'), ('-s', '100000', 's'), ('--nonsense', 's'), ()):
+    check(command('strace', *words)[0] == 125, 'refused: ' + ' '.join(words))
+check(command('strace', 'nobody')[0] == 1, 'refused: nobody')
+
+# --- many clients under load -----------------------------------------------------------------------------
+
+
+def memory():
+    status, out, err = command('stats', '--format', 'json', 's')
+    import json
+    return sum(m['value'] for m in json.loads(out)['Metrics'] if m['name'] == 'memory_bytes' and m['labels']['use'] in ('kernel', 'slab'))
+
+
+load = subprocess.Popen(['redis-benchmark', '-p', str(port), '-t', 'ping_mbulk', '-n', '100000000', '-q', '-c', '4'], stdout=subprocess.DEVNULL)
+before = memory()
+counts = collections.Counter()
+
+
+def attach():
+    for i in range(25):
+        p = subprocess.Popen([DRUPE, 'strace', *(['-c'] if i % 3 == 0 else []), 's'], env=ENV, stderr=subprocess.DEVNULL)
+        time.sleep(0.05)
+        p.send_signal(signal.SIGKILL if i % 2 else signal.SIGINT)
+        try:
+            counts[p.wait(20) in (0, -2, -9)] += 1
+        except subprocess.TimeoutExpired:
+            p.kill()
+            counts['stuck'] += 1
+
+
+threads = [threading.Thread(target=attach) for _ in range(4)]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+load.terminate()
+load.wait(10)
+same(counts, collections.Counter({True: 100}), '100 clients come and go under load')
+same(talk(port, b'PING\r\n'), b'+PONG\r\n', 'it answers as before')
+time.sleep(0.5)
+grown = memory() - before
+check(grown < 256 << 10, 'they leave nothing in the kernel', grown)
+command('stop', 's')
+command('rm', '-f', 's')
+done()
