@@ -12,8 +12,6 @@
 #include "kern/thread.h"
 #include "net_impl.h"
 
-#define IP6_PREFIXES 8u
-#define IP6_ROUTERS 4u
 #define SOLICITS 3u
 #define SOLICIT_NS (4 * NSEC_PER_SEC)
 #define DAD_NS (1 * NSEC_PER_SEC)
@@ -382,6 +380,35 @@ int ip6_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, str
     else
         NET_COUNT(ip_no_route);
     return err;
+}
+
+unsigned ip6_addr_list(struct ip6_addr ret[IP6_ADDRS], struct netif **ret_nif)
+{
+    unsigned n = 0;
+    spin_lock_bh(&six.lock);
+    *ret_nif = six.nif;
+    for (unsigned i = 0; i < IP6_ADDRS; i++)
+        if (ip6_addrs[i].used)
+            ret[n++] = ip6_addrs[i];
+    spin_unlock_bh(&six.lock);
+    return n;
+}
+
+unsigned ip6_route_list(struct ip6_route ret[IP6_ROUTES], struct netif **ret_nif)
+{
+    unsigned n = 0;
+    spin_lock_bh(&six.lock);
+    *ret_nif = six.nif;
+    for (unsigned i = 0; i < IP6_PREFIXES; i++)
+        if (six.prefix[i].plen != 0)
+            ret[n++] = (struct ip6_route){ .dst = six.prefix[i].addr, .plen = six.prefix[i].plen };
+    if (!ip_is_unspec(link_local_locked()))
+        ret[n++] = (struct ip6_route){ .dst = { 0x80feULL, 0 }, .plen = 64 };
+    for (unsigned i = 0; i < IP6_ROUTERS; i++)
+        if (!ip_is_unspec(six.router[i].addr))
+            ret[n++] = (struct ip6_route){ .gateway = six.router[i].addr };
+    spin_unlock_bh(&six.lock);
+    return n;
 }
 
 /* --- texts ------------------------------------------------------------------------------------------- */

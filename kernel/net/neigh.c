@@ -18,7 +18,6 @@
  */
 #include "net_impl.h"
 
-#define NEIGH_ENTRIES 64u
 #define NEIGH_QUEUE 8u
 #define NEIGH_TRIES 3u
 #define NEIGH_RETRY_NS (1 * NSEC_PER_SEC)
@@ -220,6 +219,27 @@ void neigh_flush(struct netif *nif)
         if (table[i].nif == nif)
             entry_clear(&table[i]);
     spin_unlock_bh(&neigh_lock);
+}
+
+unsigned neigh_list(struct neigh_info ret[NEIGH_ENTRIES])
+{
+    static const u8 nud[] = { [NEIGH_INCOMPLETE] = 0x01, [NEIGH_REACHABLE] = 0x02, [NEIGH_PROBE] = 0x10, [NEIGH_FAILED] = 0x20 };
+    unsigned n = 0;
+    u64 now = now_ns();
+    spin_lock_bh(&neigh_lock);
+    for (unsigned i = 0; i < NEIGH_ENTRIES && table != NULL; i++) {
+        const struct neigh *e = &table[i];
+        if (e->state == NEIGH_FREE)
+            continue;
+        struct neigh_info *r = &ret[n++];
+        *r = (struct neigh_info){ .nif = e->nif, .ip = e->ip, .state = nud[e->state] };
+        r->known = e->state == NEIGH_REACHABLE || e->state == NEIGH_PROBE;
+        if (e->state == NEIGH_REACHABLE && now >= e->until_ns)
+            r->state = 0x04; /* stale: asked for again at its next use */
+        memcpy(r->mac, e->mac, sizeof r->mac);
+    }
+    spin_unlock_bh(&neigh_lock);
+    return n;
 }
 
 size_t arp_show(char *buf, size_t size)

@@ -188,6 +188,12 @@ extern struct netif lo_if;
 static inline struct netif *netif_of(struct netdev *d) { return d->stack; }
 struct netif *netif_by_index(unsigned index);
 struct netif *netif_by_name(const char *name);
+/* IFF_*: UP, RUNNING, LOOPBACK or BROADCAST | MULTICAST */
+static inline u32 netif_flags(const struct netif *nif)
+{
+    return 0x1u | (nif->dev->link_up ? 0x40u : 0) | (nif->loopback ? 0x8u : 0x1002u);
+}
+#define NETIF_TXQLEN 1000u /* as Linux names it: no queue is that long */
 void netif_set_address(struct netif *nif, u32 addr, u32 mask);
 /* Ours on any interface? Loopback addresses included. */
 bool ip_is_local(u32 addr);
@@ -246,6 +252,15 @@ int neigh_resolve(struct netif *nif, struct ip_addr ip, struct pkt *p, u8 ret_ma
 #define NEIGH_OVERRIDE 2u
 void neigh_learn(struct netif *nif, struct ip_addr ip, const u8 mac[6], unsigned how);
 void neigh_flush(struct netif *nif);
+#define NEIGH_ENTRIES 64u
+struct neigh_info {
+    const struct netif *nif;
+    struct ip_addr ip;
+    u16 state; /* NUD_* of Linux */
+    bool known;
+    u8 mac[6];
+};
+unsigned neigh_list(struct neigh_info ret[NEIGH_ENTRIES]);
 void neigh_init(void);
 /* Ask for a neighbour: everybody, or mac alone. Under the neighbours' lock. */
 void arp_solicit(struct netif *nif, u32 target, const u8 *mac);
@@ -366,6 +381,16 @@ void ip6_start(struct netif *nif);
 void ip6_wait(u64 deadline_ns);
 /* Fixed address and gateway (or ::) of a configuration: 0, or -EAFNOSUPPORT where the build has no IPv6. */
 int ip6_configure(struct netif *nif, struct ip_addr addr, u8 plen, struct ip_addr gateway);
+/* What there is now, of the card *ret_nif; how many. */
+unsigned ip6_addr_list(struct ip6_addr ret[IP6_ADDRS], struct netif **ret_nif);
+struct ip6_route {
+    struct ip_addr dst, gateway; /* gateway :: = on the link */
+    u8 plen;
+};
+#define IP6_PREFIXES 8u
+#define IP6_ROUTERS 4u
+#define IP6_ROUTES (1 + IP6_PREFIXES + IP6_ROUTERS)
+unsigned ip6_route_list(struct ip6_route ret[IP6_ROUTES], struct netif **ret_nif);
 size_t ip6_show_addrs(char *buf, size_t size); /* /proc/net/if_inet6 */
 /* A router advertisement that was checked, options from off on; somebody else claims an address of ours. */
 void ip6_router_advert(struct netif *nif, struct ip_addr router, const u8 *msg, u32 len);

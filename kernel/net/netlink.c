@@ -1,5 +1,266 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AF_NETLINK is not built in; the C library takes the refusal and asks by ioctl instead. */
-#include "net_impl.h"
+/*
+ * AF_NETLINK sockets (netlink(7)) of NETLINK_ROUTE. Every answer is made whole while the request is sent (rtnetlink.c;
+ * its tables are small) and queued in datagrams that fit a page, the buffer of most readers. There are no groups: who
+ * wants to be told of changes is refused.
+ */
+#include "kern/uio.h"
+#include "netlink_impl.h"
 
-int netlink_sock_create(int type, int protocol, struct sock **ret) { return -EAFNOSUPPORT; }
+#define REQUESTS_MAX 32768u /* bytes of one send */
+#define DATAGRAM 3968u
+#define NETLINK_BUF 212992u
+#define NETLINK_ROUTE 0
+
+static struct spinlock nl_lock = SPINLOCK_INIT("netlink");
+static struct list socks = LIST_INIT(socks); /* nl_lock */
+
+struct nl_sock {
+    struct sock s;
+    struct list node; /* nl_lock */
+    u32 port;         /* nl_lock; set once, 0 = not yet */
+};
+
+static struct nl_sock *nl(struct sock *s) { return container_of(s, struct nl_sock, s); }
+
+/* --- answers ------------------------------------------------------------------------------- */
+
+static void queue(struct nl_answer *a)
+{
+    if (a->p != NULL && !dgram_queue(a->to, a->p))
+        sock_set_err(a->to, ENOBUFS);
+    a->p = NULL;
+}
+
+void nl_begin(struct nl_answer *a, u16 type, u16 flags, const void *fixed, u32 len)
+{
+    a->len = 16 + len;
+    ASSERT(a->len <= sizeof a->msg);
+    put_u16(a->msg + 4, type);
+    put_u16(a->msg + 6, flags);
+    put_u32(a->msg + 8, a->seq);
+    put_u32(a->msg + 12, a->port);
+    memcpy(a->msg + 16, fixed, len);
+}
+
+void nl_attr(struct nl_answer *a, u16 type, const void *data, u32 len)
+{
+    u32 at = ALIGN_UP(a->len, 4u);
+    ASSERT(at + 4 + len <= sizeof a->msg);
+    memset(a->msg + a->len, 0, at - a->len);
+    put_u16(a->msg + at, (u16)(4 + len));
+    put_u16(a->msg + at + 2, type);
+    memcpy(a->msg + at + 4, data, len);
+    a->len = at + 4 + len;
+}
+
+void nl_attr_u32(struct nl_answer *a, u16 type, u32 v) { nl_attr(a, type, &v, sizeof v); }
+
+void nl_end(struct nl_answer *a)
+{
+    u32 len = a->len, size = ALIGN_UP(len, 4u);
+    put_u32(a->msg, len);
+    memset(a->msg + len, 0, size - len);
+    if (a->p != NULL && a->p->len + size > DATAGRAM)
+        queue(a);
+    if (a->p == NULL && (a->p = pkt_alloc(0, DATAGRAM)) == NULL) {
+        sock_set_err(a->to, ENOBUFS);
+        return;
+    }
+    memcpy(pkt_put(a->p, size), a->msg, size);
+    a->p->time_ns = wall_ns();
+}
+
+static void answer(struct nl_answer *a, const struct nl_request *r)
+{
+    u8 report[4 + 16];
+    int err = rtnl_handle(a, r);
+    bool dump = err == 0 && (r->flags & NLM_F_DUMP) == NLM_F_DUMP;
+    put_u32(report, (u32)err);
+    if (dump) {
+        nl_begin(a, NLMSG_DONE, NLM_F_MULTI, report, 4);
+        nl_end(a);
+    } else if (err != 0 || (r->flags & NLM_F_ACK)) {
+        memcpy(report + 4, r->header, 16);
+        nl_begin(a, NLMSG_ERROR, 0, report, sizeof report);
+        u32 size = err != 0 ? MIN(r->len, (u32)sizeof a->msg - a->len) : 0; /* what failed comes back */
+        memcpy(a->msg + a->len, r->body, size);
+        a->len += size;
+        nl_end(a);
+    }
+    queue(a);
+}
+
+/* Every message of what was sent, up to the first that is none. */
+static void handle_all(struct nl_sock *s, const u8 *b, u32 left)
+{
+    while (left >= 16) {
+        u32 len = get_u32(b), step = ALIGN_UP(len, 4u);
+        if (len < 16 || len > left)
+            break;
+        struct nl_request r = { .header = b, .type = get_u16(b + 4), .flags = get_u16(b + 6), .body = b + 16, .len = len - 16 };
+        struct nl_answer a = { .to = &s->s, .seq = get_u32(b + 8), .port = s->port };
+        if ((r.flags & NLM_F_REQUEST) && (r.type >= NLMSG_MIN_TYPE || (r.flags & NLM_F_ACK)))
+            answer(&a, &r);
+        b += MIN(step, left);
+        left -= MIN(step, left);
+    }
+}
+
+/* --- sockets ------------------------------------------------------------------------------- */
+
+static bool port_taken(u32 port)
+{
+    list_for_each(o, &socks, struct nl_sock, node)
+        if (o->port == port)
+            return true;
+    return false;
+}
+
+/* port 0: the process' number, or one that no process has. -EINVAL when s has another, -EADDRINUSE. */
+static int set_port(struct nl_sock *s, u32 port)
+{
+    u32 pid = 1, uid, gid;
+    int err = 0;
+    if (sock_who != NULL)
+        sock_who(&pid, &uid, &gid);
+    spin_lock_bh(&nl_lock);
+    if (s->port != 0) {
+        err = port == 0 || port == s->port ? 0 : -EINVAL;
+    } else if (port != 0) {
+        err = port_taken(port) ? -EADDRINUSE : 0;
+    } else {
+        for (port = pid; port_taken(port); port = port == pid ? UINT32_MAX : port - 1)
+            ;
+    }
+    if (err == 0 && s->port == 0)
+        s->port = port;
+    spin_unlock_bh(&nl_lock);
+    return err;
+}
+
+static int address_in(const struct sock_addr *a, u32 *ret_port)
+{
+    if (a->len < 12 || a->family != AF_NETLINK)
+        return -EINVAL;
+    *ret_port = get_u32(a->data + 4);
+    return get_u32(a->data + 8) != 0 ? -EOPNOTSUPP : 0; /* groups */
+}
+
+static void name_out(struct sock_addr *a, u32 port)
+{
+    memset(a->data, 0, 12);
+    a->family = AF_NETLINK;
+    put_u32(a->data + 4, port);
+    a->len = 12;
+}
+
+static int nl_bind(struct sock *s, const struct sock_addr *a)
+{
+    u32 port;
+    int err = address_in(a, &port);
+    return err != 0 ? err : set_port(nl(s), port);
+}
+
+static int nl_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
+{
+    u32 port;
+    if (a->family == AF_UNSPEC)
+        return 0;
+    int err = address_in(a, &port);
+    if (err == 0 && port != 0)
+        err = -ECONNREFUSED; /* nobody but the kernel listens */
+    return err != 0 ? err : set_port(nl(s), 0);
+}
+
+static s64 nl_send(struct sock *s, struct sock_msg *m)
+{
+    u32 port = 0, want = (u32)MIN(m->uio->remaining, (u64)REQUESTS_MAX + 1);
+    int err = m->to != NULL && m->to->len != 0 ? address_in(m->to, &port) : 0;
+    if (err == 0 && port != 0)
+        err = -ECONNREFUSED;
+    if (err == 0 && want > REQUESTS_MAX)
+        err = -EMSGSIZE;
+    if (err == 0)
+        err = set_port(nl(s), 0);
+    if (err != 0)
+        return err;
+    u8 *b = kmalloc(MAX(want, 16u), 0);
+    if (b == NULL)
+        return -ENOBUFS;
+    s64 n = uio_copy_in(m->uio, b, want);
+    if (n == (s64)want)
+        handle_all(nl(s), b, want);
+    kfree(b);
+    return n >= 0 && n < (s64)want ? -EFAULT : n;
+}
+
+static s64 nl_recv(struct sock *s, struct sock_msg *m)
+{
+    struct sock_addr *from = m->from;
+    m->from = NULL;
+    s64 n = dgram_recv(s, m, false);
+    m->from = from;
+    if (n >= 0 && from != NULL)
+        name_out(from, 0);
+    return n;
+}
+
+static int nl_getname(struct sock *s, bool peer, struct sock_addr *ret)
+{
+    name_out(ret, peer ? 0 : atomic_load_relaxed(&nl(s)->port));
+    return 0;
+}
+
+static int nl_setopt(struct sock *s, int level, int name, const void *val, u32 len) { return -ENOPROTOOPT; }
+static int nl_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len) { return -ENOPROTOOPT; }
+static s64 nl_pending(struct sock *s, bool output) { return output ? 0 : s->rcvq_bytes; }
+
+static void nl_release(struct sock *s)
+{
+    spin_lock_bh(&nl_lock);
+    list_remove(&nl(s)->node);
+    spin_unlock_bh(&nl_lock);
+    sock_lock(s);
+    s->closed = 1;
+    sock_unlock(s);
+    sock_put(s);
+}
+
+static void nl_destroy(struct sock *s)
+{
+    dgram_purge(s);
+    kfree(nl(s));
+}
+
+static const struct sock_ops nl_ops = {
+    .bind = nl_bind,
+    .connect = nl_connect,
+    .send = nl_send,
+    .recv = nl_recv,
+    .getname = nl_getname,
+    .setopt = nl_setopt,
+    .getopt = nl_getopt,
+    .poll = dgram_poll,
+    .pending = nl_pending,
+    .release = nl_release,
+    .destroy = nl_destroy,
+};
+
+int netlink_sock_create(int type, int protocol, struct sock **ret)
+{
+    if (type != SOCK_RAW && type != SOCK_DGRAM)
+        return -ESOCKTNOSUPPORT;
+    if (protocol != NETLINK_ROUTE)
+        return -EPROTONOSUPPORT;
+    struct nl_sock *n = kzalloc(sizeof *n);
+    if (n == NULL)
+        return -ENOMEM;
+    sock_setup(&n->s, &nl_ops, AF_NETLINK, type, protocol);
+    n->s.rcvbuf = n->s.sndbuf = NETLINK_BUF;
+    spin_lock_bh(&nl_lock);
+    list_push_back(&socks, &n->node);
+    spin_unlock_bh(&nl_lock);
+    *ret = &n->s;
+    return 0;
+}

@@ -22,6 +22,9 @@ void nd_solicit(struct netif *nif, struct ip_addr target, const u8 *mac) {}
 void nd_input(struct netif *nif, struct pkt *p, u8 type) {}
 void mld_query(struct netif *nif, const struct pkt *p) {}
 
+unsigned ip6_addr_list(struct ip6_addr ret[IP6_ADDRS], struct netif **ret_nif) { return 0; }
+unsigned ip6_route_list(struct ip6_route ret[IP6_ROUTES], struct netif **ret_nif) { return 0; }
+
 int ip6_configure(struct netif *nif, struct ip_addr addr, u8 plen, struct ip_addr gateway) { return -EAFNOSUPPORT; }
 
 size_t ip6_show_addrs(char *buf, size_t size)

@@ -75,8 +75,8 @@ static int if_ioctl(u32 cmd, uaddr_t arg)
         memcpy(r.name, d->name, sizeof r.name);
         r.number = (s32)d->index;
         break;
-    case SIOCGIFFLAGS: /* UP, RUNNING, LOOPBACK or BROADCAST | MULTICAST */
-        r.flags = (u16)(0x1 | (d->link_up ? 0x40 : 0) | (nif->loopback ? 0x8 : 0x1002));
+    case SIOCGIFFLAGS:
+        r.flags = (u16)netif_flags(nif);
         break;
     case SIOCGIFADDR:
     case SIOCGIFDSTADDR:
@@ -102,7 +102,7 @@ static int if_ioctl(u32 cmd, uaddr_t arg)
         r.number = (s32)d->index;
         break;
     case SIOCGIFTXQLEN:
-        r.number = 1000;
+        r.number = NETIF_TXQLEN;
         break;
     }
     return copy_to_user(arg, &r, sizeof r);
