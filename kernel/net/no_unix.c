@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A kernel without sockets of AF_UNIX (-Dwithout=unix). */
+#include "net_impl.h"
+
+int unix_sock_create(int type, struct sock **ret) { return -EAFNOSUPPORT; }
+int unix_sock_pair(int type, struct sock *ret[2]) { return -EAFNOSUPPORT; }
+size_t unix_show(char *buf, size_t size) { return 0; }
