@@ -7,6 +7,8 @@ u64 (*vfs_fsize_limit)(void);
 
 void files_init(void) { file_cache = kmem_cache_create("file", sizeof(struct file), 0); }
 
+size_t vfs_open_files(void) { return kmem_cache_in_use(file_cache); }
+
 struct file *file_alloc(u32 flags, const struct cred *c)
 {
     struct file *f = kmem_alloc(file_cache, ALLOC_ZERO);

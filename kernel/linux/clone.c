@@ -119,11 +119,25 @@ static s64 clone_thread(const struct clone_args *a)
     return tid;
 }
 
+/* RLIMIT_NPROC counts the user's tasks; root and the like may pass it. */
+static bool too_many(const struct task *self)
+{
+    u64 limit = rlimit_of(self->proc, RLIMIT_NPROC);
+    if (limit == RLIM_INFINITY || self->cred->uid == 0 || capable(CAP_SYS_RESOURCE) || capable(CAP_SYS_ADMIN))
+        return false;
+    spin_lock_bh(&process_list_lock);
+    u32 n = task_count_locked(&self->cred->uid);
+    spin_unlock_bh(&process_list_lock);
+    return n >= limit;
+}
+
 static s64 do_clone(const struct clone_args *a)
 {
     int r = check_flags(a);
     if (r < 0)
         return r;
+    if (too_many(current_task()))
+        return -EAGAIN;
     return a->flags & CLONE_THREAD ? clone_thread(a) : fork_process(a);
 }
 

@@ -8,18 +8,6 @@
 #include "ptrace.h"
 #include "base/str.h"
 
-/* RLIMIT_NPROC counts the user's tasks; root and the like may pass it. */
-static bool too_many(const struct task *self)
-{
-    u64 limit = rlimit_of(self->proc, RLIMIT_NPROC);
-    if (limit == RLIM_INFINITY || self->cred->uid == 0 || capable(CAP_SYS_RESOURCE) || capable(CAP_SYS_ADMIN))
-        return false;
-    spin_lock_bh(&process_list_lock);
-    u32 n = task_count_locked(&self->cred->uid);
-    spin_unlock_bh(&process_list_lock);
-    return n >= limit;
-}
-
 /* What the new process has from the old one at first. */
 static void inherit(struct process *p, struct process *from, const struct clone_args *a)
 {
@@ -86,8 +74,6 @@ s64 fork_process(const struct clone_args *a)
     struct process *p;
     struct file *pidfd = NULL;
     int fd = -1;
-    if (too_many(self))
-        return -EAGAIN;
     int r = process_create(a->flags & CLONE_SIGHAND ? self->proc : NULL, &p);
     if (r < 0)
         return r;

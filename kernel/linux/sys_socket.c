@@ -4,7 +4,7 @@
  * and options are copied here; what a socket does is net's. The hooks at the end give
  * net what it must not know itself: who calls, names in the tree, descriptors.
  */
-#include "task.h"
+#include "scm.h"
 #include "base/str.h"
 #include "kern/socket.h"
 
@@ -41,7 +41,11 @@ static s64 socket_write(struct file *f, struct uio *u, u64 *pos)
 
 static u32 socket_poll(struct file *f, struct poll_table *pt) { return sock_poll(f->private, pt); }
 static s64 socket_ioctl(struct file *f, u32 cmd, uaddr_t arg) { return sock_ioctl(f->private, cmd, arg); }
-static void socket_release(struct file *f) { sock_release(f->private); }
+static void socket_release(struct file *f)
+{
+    sock_release(f->private);
+    scm_collect();
+}
 
 static const struct file_ops socket_ops = {
     .read = socket_read, .write = socket_write, .poll = socket_poll, .ioctl = socket_ioctl, .release = socket_release,
@@ -598,68 +602,10 @@ static void put_socket_name(void *key) { inode_put(key); }
 
 static const struct sock_path_ops path_ops = {.make = make_socket_name, .find = find_socket_name, .put = put_socket_name};
 
-#define SCM_MAX_FD 253u
-struct bundle {
-    u32 n;
-    struct file *files[];
-};
-
-static void drop_fds(void *bundle)
-{
-    struct bundle *b = bundle;
-    for (u32 i = 0; b != NULL && i < b->n; i++)
-        if (b->files[i] != NULL)
-            file_put(b->files[i]);
-    kfree(b);
-}
-
-static int take_fds(const s32 *fds, u32 n, void **bundle)
-{
-    struct bundle *old = *bundle;
-    u32 had = old != NULL ? old->n : 0;
-    if (n > SCM_MAX_FD - had)
-        return -EINVAL;
-    struct bundle *b = kzalloc(sizeof *b + (had + n) * sizeof b->files[0]);
-    if (b == NULL)
-        return -ENOMEM;
-    b->n = had + n;
-    for (u32 i = 0; i < n; i++) {
-        b->files[had + i] = file_of(fds[i]);
-        if (b->files[had + i] == NULL) {
-            drop_fds(b);
-            return -EBADF;
-        }
-    }
-    if (old != NULL)
-        memcpy(b->files, old->files, had * sizeof b->files[0]);
-    kfree(old);
-    *bundle = b;
-    return 0;
-}
-
-static u32 give_fds(void *bundle, s32 *ret_fds, u32 max, bool cloexec, bool *ret_truncated)
-{
-    struct bundle *b = bundle;
-    u32 n = 0;
-    for (; n < b->n && n < max; n++) {
-        int fd = fd_install(current_files(), b->files[n], 0, cloexec);
-        if (fd < 0)
-            break;
-        b->files[n] = NULL;
-        ret_fds[n] = fd;
-    }
-    if (ret_truncated != NULL)
-        *ret_truncated = n < b->n;
-    drop_fds(b);
-    return n;
-}
-
-static const struct sock_fd_ops fd_ops = {.take = take_fds, .give = give_fds, .drop = drop_fds};
-
 void socket_glue_init(void)
 {
     sock_who = who;
     sock_capable = has_capability;
     sock_path_ops = &path_ops;
-    sock_fd_ops = &fd_ops;
+    sock_fd_ops = &scm_fd_ops;
 }

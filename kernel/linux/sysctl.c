@@ -187,6 +187,23 @@ static size_t show_cmdline(void *arg, char *buf, size_t size)
     return (size_t)fmt_snprintf(buf, size, "%s\n", plat_boot_info()->cmdline);
 }
 
+static void add_cache(const char *name, size_t size, size_t in_use, size_t pages, void *text)
+{
+    size_t total = MAX(pages * PAGE_SIZE / size, in_use);
+    add(text, "%-17s %6lu %6lu %6lu %4lu %4u : tunables 0 0 0 : slabdata %6lu %6lu 0\n", name, (unsigned long)in_use, (unsigned long)total,
+        (unsigned long)size, (unsigned long)MAX(PAGE_SIZE / size, 1u), 1, (unsigned long)pages, (unsigned long)pages);
+}
+
+/* Slabs are counted in pages, whatever a cache makes them of. */
+static size_t show_slabinfo(void *arg, char *buf, size_t size)
+{
+    struct text x = {buf, size, 0};
+    add(&x, "slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> "
+            "<batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
+    slab_for_each_cache(add_cache, &x);
+    return x.n;
+}
+
 static size_t show_filesystems(void *arg, char *buf, size_t size) { return vfs_show_filesystems(buf, size); }
 
 /* --- /proc/sys --------------------------------------------------------------------------- */
@@ -235,7 +252,7 @@ struct setting {
     u32 value;
 };
 static struct setting settings[] = {
-    {"kernel/threads-max", 32768},        {"kernel/randomize_va_space", 2},     {"kernel/kptr_restrict", 1},
+    {"kernel/randomize_va_space", 2},     {"kernel/kptr_restrict", 1},
     {"kernel/perf_event_paranoid", 4},    {"kernel/yama/ptrace_scope", 1},      {"kernel/panic", 0},
     {"kernel/sched_child_runs_first", 0}, {"kernel/ngroups_max", CRED_MAX_GROUPS}, {"kernel/cap_last_cap", CAP_LAST},
     {"kernel/core_uses_pid", 0},
@@ -259,7 +276,7 @@ static size_t show_setting(void *arg, char *buf, size_t size)
     return (size_t)fmt_snprintf(buf, size, "%u\n", atomic_load_relaxed((u32 *)arg));
 }
 
-static int store_setting(void *arg, const char *text, size_t len)
+static int store_number(u32 *value, const char *text, size_t len, u32 min, u32 max)
 {
     char word[24];
     u64 v;
@@ -272,14 +289,46 @@ static int store_setting(void *arg, const char *text, size_t len)
     int r = str_to_u64(word, &v);
     if (r < 0)
         return r;
-    if (v > UINT32_MAX)
+    if (v < min || v > max)
         return -EINVAL;
-    atomic_store((u32 *)arg, (u32)v);
+    atomic_store(value, (u32)v);
     return 0;
 }
 
-static size_t show_pid_max(void *arg, char *buf, size_t size) { return (size_t)fmt_snprintf(buf, size, "%u\n", pid_max); }
-static size_t show_file_nr(void *arg, char *buf, size_t size) { return (size_t)fmt_snprintf(buf, size, "0\t0\t1048576\n"); }
+static int store_setting(void *arg, const char *text, size_t len) { return store_number(arg, text, len, 0, UINT32_MAX); }
+
+/* Numbers of others that have bounds. */
+static const struct range {
+    const char *name;
+    u32 *value, min, max;
+} ranges[] = {
+    {"kernel/pid_max", &pid_max, 301, 4194304},
+    {"kernel/threads-max", &threads_max, 20, 4194304},
+};
+
+static size_t show_range(void *arg, char *buf, size_t size) { return show_setting(((const struct range *)arg)->value, buf, size); }
+static int store_range(void *arg, const char *text, size_t len)
+{
+    const struct range *r = arg;
+    return store_number(r->value, text, len, r->min, r->max);
+}
+
+static size_t show_nothing(void *arg, char *buf, size_t size) { return 0; }
+
+/* What memory could be had for the asking is had; the number says of what in Linux, here it is always of all. */
+static int store_drop_caches(void *arg, const char *text, size_t len)
+{
+    u32 what;
+    int r = store_number(&what, text, len, 1, 4);
+    if (r == 0)
+        (void)page_reclaim(SIZE_MAX);
+    return r;
+}
+
+static size_t show_file_nr(void *arg, char *buf, size_t size)
+{
+    return (size_t)fmt_snprintf(buf, size, "%lu\t0\t1048576\n", (unsigned long)vfs_open_files());
+}
 
 void sysctl_add(const char *name, u32 *value)
 {
@@ -309,10 +358,10 @@ void sysctl_init(void)
         {"filesystems", show_filesystems, NULL}, {"sys/kernel/ostype", show_text, "Linux"},
         {"sys/kernel/osrelease", show_text, LINUX_RELEASE}, {"sys/kernel/version", show_text, "#1 SMP Drupe " DRUPE_VERSION},
         {"sys/kernel/core_pattern", show_text, "core"}, {"sys/kernel/sem", show_text, "32000\t1024000000\t500\t32000"}, {"sys/kernel/tainted", show_text, "0"},
-        {"sys/kernel/pid_max", show_pid_max, NULL}, {"sys/kernel/random/uuid", show_uuid, NULL},
+        {"sys/kernel/random/uuid", show_uuid, NULL},
         {"sys/kernel/random/boot_id", show_uuid, ""}, {"sys/kernel/random/entropy_avail", show_text, "256"},
         {"sys/kernel/random/poolsize", show_text, "256"}, {"sys/fs/file-nr", show_file_nr, NULL},
-        {"tty/drivers", show_text, TTY_DRIVERS},
+        {"tty/drivers", show_text, TTY_DRIVERS}, {"slabinfo", show_slabinfo, NULL},
         {"sys/net/ipv4/ip_local_port_range", show_text, "32768\t60999"}, {"sys/net/ipv4/tcp_rmem", show_text, "4096\t131072\t4194304"},
         {"sys/net/ipv4/tcp_wmem", show_text, "4096\t16384\t4194304"}, {"sys/net/ipv4/tcp_congestion_control", show_text, "cubic"},
         {"sys/net/ipv4/tcp_available_congestion_control", show_text, "cubic"},
@@ -321,6 +370,15 @@ void sysctl_init(void)
         proc_add(entries[i].name, 0444, entries[i].show, (void *)(uintptr_t)entries[i].arg);
     for (unsigned i = 0; i < ARRAY_SIZE(settings); i++)
         sysctl_add(settings[i].name, &settings[i].value);
+    struct mem_stats m;
+    page_stats(&m);
+    threads_max = (u32)MIN(MAX(m.total_pages / 32, 20u), 32768u); /* an eighth of memory in kernel stacks, as Linux does */
+    for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {
+        char path[64];
+        fmt_snprintf(path, sizeof path, "sys/%s", ranges[i].name);
+        proc_add_writable(path, 0644, show_range, store_range, (void *)(uintptr_t)&ranges[i]);
+    }
+    proc_add_writable("sys/vm/drop_caches", 0200, show_nothing, store_drop_caches, NULL);
     proc_add_writable("sys/kernel/hostname", 0644, show_text, store_name, uts_hostname);
     proc_add_writable("sys/kernel/domainname", 0644, show_text, store_name, uts_domainname);
 }

@@ -12,7 +12,8 @@ struct spinlock process_list_lock = SPINLOCK_INIT("process list");
 struct list process_list = LIST_INIT(process_list);
 static struct list tid_hash[TID_BUCKETS]; /* l */
 static u32 last_tid;                      /* l */
-u32 pid_max = 32768;
+static u32 numbered;                      /* l: tasks that have a number, also those that ended */
+u32 pid_max = 32768, threads_max = 32768; /* the second: see sysctl_init() */
 struct process *first_process;
 void (*process_ended)(const struct program_end *end, const char *report);
 
@@ -204,12 +205,21 @@ int task_create(struct process *p, const char *name, void (*fn)(void *), struct 
 
 static int number_locked(struct task *t)
 {
-    u32 n = alloc_tid_locked();
+    u32 n = numbered < atomic_load_relaxed(&threads_max) ? alloc_tid_locked() : 0;
     if (n == 0)
         return -EAGAIN;
+    numbered++;
     t->tid = n;
     list_push_back(&tid_hash[n % TID_BUCKETS], &t->hash_node);
     return 0;
+}
+
+void task_unnumber_locked(struct task *t)
+{
+    if (list_empty(&t->hash_node))
+        return;
+    list_remove_init(&t->hash_node);
+    numbered--;
 }
 
 int task_publish(struct task *t)
@@ -305,7 +315,7 @@ void task_put(struct task *t)
     if (t == NULL || !ref_put(&t->refs))
         return;
     spin_lock_bh(&process_list_lock);
-    list_remove_init(&t->hash_node);
+    task_unnumber_locked(t);
     spin_unlock_bh(&process_list_lock);
     signal_flush(t->proc, &t->pending);
     cred_put(t->cred);
@@ -545,7 +555,7 @@ void task_exit(void)
 
     spin_lock_bh(&process_list_lock);
     if (t != p->leader)
-        list_remove_init(&t->hash_node);
+        task_unnumber_locked(t);
     spin_unlock_bh(&process_list_lock);
     th->task = NULL;
     task_put(t);
@@ -589,7 +599,7 @@ static void take_lead(struct task *t)
     spin_lock(&p->lock);
     struct task *old = p->leader;
     p->leader = task_get(t);
-    list_remove_init(&old->hash_node);
+    task_unnumber_locked(old);
     list_remove_init(&t->hash_node);
     t->tid = p->pid;
     list_push_back(&tid_hash[t->tid % TID_BUCKETS], &t->hash_node);

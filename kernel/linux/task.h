@@ -186,12 +186,13 @@ extern struct list process_list;
 extern bool linux_verbose;
 extern bool patch_calls; /* kern/callsite.h */
 extern char uts_hostname[65], uts_domainname[65]; /* process_list_lock; read without */
-extern u32 pid_max;
+extern u32 pid_max, threads_max; /* atomic: numbers are below the one, and so many tasks have one at most */
 
 /* With `shared`, that process' signal handlers. */
 int process_create(struct process *shared, struct process **ret);
 static inline struct process *process_get(struct process *p) { ref_get(&p->refs); return p; }
 void process_put(struct process *p);
+void task_unnumber_locked(struct task *t); /* its number is free again. l held */
 int task_create(struct process *p, const char *name, void (*fn)(void *), struct task **ret);
 /* Give a complete task of a running process its number. 0 or -EAGAIN. */
 int task_publish(struct task *t);

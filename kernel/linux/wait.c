@@ -79,7 +79,7 @@ void process_unlist_locked(struct process *p)
     p->state = PROC_GONE;
     list_remove_init(&p->all_node);
     list_remove_init(&p->sibling);
-    list_remove_init(&p->leader->hash_node);
+    task_unnumber_locked(p->leader);
     group_leave_locked(p);
     if (machine_ends)
         wq_wake_all(&first_process->child_wq, 0);

@@ -23,7 +23,7 @@
 #define SCM_RIGHTS 1
 #define SCM_CREDENTIALS 2
 #define SCM_MAX_FD 253u
-#define NAME_BUCKETS 16u
+#define NAME_BUCKETS 256u
 
 struct unix_name {
     struct refcount refs;
@@ -532,6 +532,8 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
             break;
         memset(p->cb, 0, sizeof p->cb);
         *umsg(p) = *first;
+        if (first->rights != NULL)
+            sock_fd_ops->hold(first->rights, &to->s);
         first->rights = NULL; /* descriptors go with the first byte */
         if (umsg(p)->from != NULL)
             ref_get(&umsg(p)->from->refs);

@@ -104,6 +104,8 @@ struct sock_fd_ops {
     /* Give up to max of them to the current process as new descriptors and drop the bundle; how many. */
     u32 (*give)(void *bundle, s32 *ret_fds, u32 max, bool cloexec, bool *ret_truncated);
     void (*drop)(void *bundle);
+    /* It goes into the queue of `holder` now: how ends that only hold each other are found. */
+    void (*hold)(void *bundle, struct sock *holder);
 };
 extern const struct sock_fd_ops *sock_fd_ops;
 

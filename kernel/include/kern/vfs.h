@@ -394,6 +394,7 @@ int file_create_anon(const char *name, const struct file_ops *ops, void *private
 int file_create_inode(const char *name, const struct file_ops *ops, void *private, u32 mode, u32 flags, struct file **ret);
 static inline struct file *file_get(struct file *f) { ref_get(&f->refs); return f; }
 void file_put(struct file *f);
+size_t vfs_open_files(void); /* of the whole machine */
 
 /* pos == NULL uses and advances the file's own position. */
 s64 vfs_read(struct file *f, struct uio *u, u64 *pos);

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Guests that take all there is, and guests killed at every system call (abuse.c): an errno, a clean end, nothing leaks."""
+from lib import build_file, check, done, drupe, same
+
+abuse = build_file('abuse')
+
+
+def run(how, memory='256M', timeout=300):
+    """Its lines; what went wrong is one that begins with "leak"."""
+    status, out, err = drupe('-m', memory, abuse, how, timeout=timeout)
+    lines = out.decode(errors='replace').splitlines()
+    check(status == 0 and lines[-1:] == ['went on'], f'{how}: the first process goes on', (status, lines[-5:], err[-1000:]))
+    counted = [n for n in lines if n.startswith('counted ')]
+    leaks = [n for n in lines if n.startswith('leak ')]
+    if counted:
+        check(not leaks and int(counted[0].split()[1]) > 20, f'{how}: counters are where they were', leaks or counted)
+    return [n for n in lines[:-1] if not n.startswith(('leak ', 'counted '))]
+
+
+same(run('kills'), [f'part {n} killed at all stops' for n in range(6)], 'killed at every system call in turn')
+lines = run('bomb', '128M')
+check(lines in (['processes: many, then ENOMEM'], ['processes: many, then EAGAIN']), 'a fork bomb finds its end', lines)
+same(run('bomb-limit'), ['with RLIMIT_NPROC 20: 19, then EAGAIN', 'threads: 19, then EAGAIN'], 'RLIMIT_NPROC')
+same(run('pids'), ['pid_max of 1: EINVAL', 'pid_max of 400: taken', 'numbers: all, then EAGAIN', 'again: all, then EAGAIN',
+                   'threads-max of 30: as many, then EAGAIN'], 'numbers of processes')
+lines = run('fds')
+check(len(lines) == 17 and all(n.endswith(': EMFILE') for n in lines), 'descriptors of every kind: EMFILE', lines)
+run('fds-memory', '128M')
+same(run('sockets'), ['the end of a chain of sockets: 0', 'the end of a ring of sockets: 0', 'the end of a chain of sockets: 0']
+     + 20 * ['the end of a ring of sockets: 0'], 'sockets in the queues of sockets')
+same(run('maps'), 2 * ['areas: all, then ENOMEM', 'a hole: 0 0', 'another mmap: made', 'munmap of all: 0'], 'areas without end')
+same(run('storm'), ['ends by SIGALRM: 12'], 'signals from all to all')
+done()
