@@ -26,7 +26,7 @@ same((status, out), (0, want.stdout), 'strace -f of a pipeline: its output')
 same(calls(err), calls(want.stderr.decode()), 'and the calls of all its processes')
 check('+++ exited with 3 +++' in err, 'exit statuses', err)
 
-hello = os.path.abspath(os.path.join(BUILD, 'tests', 'hello'))
+hello = os.path.abspath(os.path.join(BUILD, 'hello'))
 gdb = ['/usr/bin/gdb', '-nx', '-batch', '-ex', 'set startup-with-shell off']
 status, out, err = drupe('--add', hello, '-m', '1G', '-e', 'HOME=/tmp', '-e', 'LC_ALL=C.UTF-8', *gdb, '-ex', 'break main', '-ex', 'run', '-ex', 'bt',
                          '-ex', 'stepi', '-ex', 'p $_siginfo.si_signo', '-ex', 'p (int)getppid() > 0', '-ex', 'delete', '-ex', 'continue', hello, timeout=180)
@@ -41,7 +41,7 @@ status, out, err = drupe(*ADD, '-m', '1G', '-e', 'HOME=/tmp', '-e', 'LC_ALL=C.UT
 text = out.decode(errors='replace')
 check(re.search(r'#0 .*(clock_nanosleep|nanosleep|0x)', text) and 'status -15' in text, 'gdb -p: attach, look, detach', text + err)
 # A core file that the program leaves, opened by the host's gdb.
-die = os.path.abspath(os.path.join(BUILD, 'tests', 'die'))
+die = os.path.abspath(os.path.join(BUILD, 'die'))
 status, core, err = drupe(*ADD, '--add', die, '--add', '/bin/cat', '/bin/sh', '-c',
                           f'ulimit -c unlimited; cd /tmp; {die} thread-segv >&2; echo status $? >&2; cat core; ulimit -c 0; cd /; {die} segv; ls core')
 check('core dumped' in err and 'status 139' in err and 'No such file' in err, 'a core file, and none without leave', err)

@@ -10,7 +10,7 @@ import xml.dom.minidom
 
 from lib import BUILD, DRUPE, ON, check, done, same
 
-spin = os.path.abspath(os.path.join(BUILD, 'tests', 'spin'))
+spin = os.path.abspath(os.path.join(BUILD, 'spin'))
 name = f'profile-{os.getpid()}'
 
 
