@@ -162,7 +162,8 @@ static void others(void)
     sigaction(SIGUSR2, NULL, &a);
     sigprocmask(SIG_BLOCK, &set, NULL);
     sigfillset(&set);
-    sigprocmask(SIG_UNBLOCK, &set, &set);
+    sigset_t old;
+    sigprocmask(SIG_UNBLOCK, &set, &old);
     syscall(SYS_kill, getpid(), SIGUSR1);
     syscall(SYS_getrlimit, RLIMIT_NICE, &r);
     char *p = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
