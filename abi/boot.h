@@ -30,6 +30,7 @@
 #define ANN_VERBOSE "org.drupe.verbose"         /* "1": name missing calls once, in CTL_LOG */
 #define ANN_CORES "org.drupe.cores"             /* "1": a client takes core files (abi/core.h) and will come soon */
 #define ANN_NO_PATCH "org.drupe.no-patch"       /* "1": system calls stay traps, the program's text as it is */
+#define ANN_WAIT_DEBUGGER "org.drupe.wait-debugger" /* "1": the first program begins when a debugger has come (abi/debug.h) */
 #define ANN_WINSIZE "org.drupe.winsize"         /* "ROWSxCOLS" with process.terminal */
 
 /* virtio-blk serial numbers */

@@ -28,6 +28,10 @@ int command_trace(int argc, char **argv, struct error *err);
 int command_top(int argc, char **argv, struct error *err);
 /* ps INSTANCE */
 int show_threads(const char *name, struct error *err);
+int command_gdb(int argc, char **argv, struct error *err);
+int command_stack(int argc, char **argv, struct error *err);
+/* run --gdb: gdb for an instance whose program waits for it, as the terminal's foreground job. It is nobody's child. */
+void gdb_for_new(const char *id);
 
 /* collect.c: a process beside instance e that takes its "cores" or "pcap" to a directory or file. Its pid, or -1. */
 pid_t collector_start(const struct entry *e, const char *what, const char *where, struct error *err);
@@ -43,6 +47,7 @@ void help_profile(void);
 void help_strace(void);
 void help_trace(void);
 void help_top(void);
+void help_gdb(void);
 void help_instances(void); /* ps, logs, inspect, stop, kill, wait, rm */
 
 #endif

@@ -21,6 +21,8 @@ void help_main(void)
           "  top      its processes and threads                  drupe top redis\n"
           "  strace   its system calls                           drupe strace -c redis\n"
           "  trace    the kernel's tracepoints                   drupe trace -e 'net:*' redis\n"
+          "  gdb      gdb for a running instance                 drupe gdb redis\n"
+          "  stack    what its threads are doing                 drupe stack redis\n"
           "  version  print the version\n"
           "  help     print this, or help for a command          drupe help run\n"
           "\n"
@@ -75,6 +77,7 @@ void help_run(void)
           "  --pcap FILE         all packets from the first on, as pcapng (Wireshark, tcpdump)\n"
           "  --strace            show the program's system calls on standard error, from the first (drupe strace)\n"
           "  --summary           count them, and say which were missing, at its end\n"
+          "  --gdb               gdb before the program's first instruction (drupe help gdb)\n"
           "  --no-patch          leave the program's text alone: system calls stay traps instead of\n"
           "                      becoming jumps, for programs that read their own instructions\n"
           "  -V, --verbose       say what was chosen and why, and show the console\n"
@@ -140,6 +143,20 @@ void help_profile(void)
           "Samples where the CPUs of a running instance are, HZ (99) times a second, for SECONDS (until ^C), and writes counted\n"
           "stacks, kernel frames marked _[k]: lines for flamegraph.pl and speedscope, or with --svg a flame graph for a browser.\n"
           "Programs are unwound by their own tables, from this host's files of the same path.\n",
+          stdout);
+}
+
+void help_gdb(void)
+{
+    fputs("Usage: drupe gdb [-p PID] INSTANCE [GDB-OPTION]...   gdb, attached to the program\n"
+          "       drupe gdb --server [-p PID] INSTANCE           gdb's remote protocol on standard input and output:\n"
+          "                                                      (gdb) target remote | drupe gdb --server INSTANCE\n"
+          "       drupe stack [-p PID] INSTANCE                  the backtraces of all threads\n"
+          "\n"
+          "The instance needs no preparation and goes on when gdb detaches or ends, however that happens.\n"
+          "drupe run --gdb starts one that waits for gdb with its first instruction.\n"
+          "\n"
+          "  -p PID   another process of the instance than its first\n",
           stdout);
 }
 

@@ -17,10 +17,11 @@ static const struct command {
                 {"kill", command_kill, help_instances}, {"wait", command_wait, help_instances},
                 {"rm", command_rm, help_instances}, {"stats", command_stats, help_stats},
                 {"top", command_top, help_top}, {"strace", command_strace, help_strace}, {"trace", command_trace, help_trace},
-                {"profile", command_profile, help_profile}, {"dump", command_dump, help_dump}, {"pcap", command_pcap, help_pcap}, {"collect", command_collect, help_dump}};
+                {"profile", command_profile, help_profile}, {"dump", command_dump, help_dump}, {"pcap", command_pcap, help_pcap}, {"collect", command_collect, help_dump},
+                {"gdb", command_gdb, help_gdb}, {"stack", command_stack, help_gdb}};
 
 /* Words of the design that later work fills in. */
-static const char *const later[] = {"attach", "gdb", "snapshot", "convert", "serve"};
+static const char *const later[] = {"attach", "snapshot", "convert", "serve"};
 
 static const struct command *find(const char *name)
 {

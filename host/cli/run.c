@@ -34,6 +34,7 @@ enum {
     OPT_ADD = 256,
     OPT_NO_PACKAGE,
     OPT_NO_PATCH,
+    OPT_GDB,
     OPT_GCONV,
     OPT_NAME,
     OPT_ON,
@@ -65,6 +66,7 @@ static const struct option options[] = {{"interactive", no_argument, NULL, 'i'},
                                         {"user", required_argument, NULL, 'u'},
                                         {"verbose", no_argument, NULL, 'V'},
                                         {"no-patch", no_argument, NULL, OPT_NO_PATCH},
+                                        {"gdb", no_argument, NULL, OPT_GDB},
                                         {"add", required_argument, NULL, OPT_ADD},
                                         {"no-package", no_argument, NULL, OPT_NO_PACKAGE},
                                         {"gconv", no_argument, NULL, OPT_GCONV},
@@ -96,7 +98,7 @@ struct run {
     struct port ports[MAX_PORTS];
     struct volume volumes[P9_MAX_VOLUMES];
     const char *on, *machine, *ip, *ip6, *dns, *entrypoint;
-    bool interactive, no_patch, detach, remove, trace;
+    bool interactive, no_patch, gdb, detach, remove, trace;
     const char *core_dir, *pcap_file; /* NULL: none */
     struct strace_options strace;
     struct logs logs;
@@ -186,6 +188,9 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         break;
     case OPT_NO_PATCH:
         r->no_patch = true;
+        break;
+    case OPT_GDB:
+        r->gdb = true;
         break;
     case OPT_ADD:
         strv_add(&r->image.add, optarg);
@@ -439,6 +444,7 @@ static int make_config(const struct run *r, const struct source *s, const char *
     config_set_annotation(c, ANN_VERBOSE, verbose ? "1" : NULL);
     config_set_annotation(c, ANN_NET_CAPTURE, r->pcap_file ? "1" : NULL);
     config_set_annotation(c, ANN_CORES, r->core_dir ? "1" : NULL);
+    config_set_annotation(c, ANN_WAIT_DEBUGGER, r->gdb ? "1" : NULL);
     config_set_annotation(c, ANN_NO_PATCH, r->no_patch ? "1" : NULL);
     return apply_terminal(r, c);
 }
@@ -593,7 +599,7 @@ static int make_entry(struct run *r, const char *source_name, const struct confi
     static const char *const nets[] = {[NET_MODE_NONE] = "none", [NET_MODE_USER] = "user", [NET_MODE_TAP] = "tap"};
     const struct instance *i = &r->instance;
     if (entry_create(e, r->program.name, i->label, i->config, err) < 0) {
-        if (r->program.name || r->detach || r->core_dir || r->pcap_file)
+        if (r->program.name || r->detach || r->gdb || r->core_dir || r->pcap_file)
             return -1;
         say("not listed by drupe ps: %s", err->text);
         *err = (struct error){0};
@@ -628,6 +634,12 @@ static void report_start(void *ctx)
     if (fd_write_all(r->report_fd, r->instance.entry->id, ID_LEN) < 0)
         kill(getpid(), SIGTERM);
     close(TAKE_FD(r->report_fd));
+}
+
+static void start_gdb(void *ctx)
+{
+    const struct run *r = ctx;
+    gdb_for_new(r->instance.entry->id);
 }
 
 static int start(struct run *r, const struct source *s, const char *source_name, int nargs, char **args, int *ret_status,
@@ -678,6 +690,10 @@ static int start(struct run *r, const struct source *s, const char *source_name,
     pid_t tracer = result == 0 && r->trace ? strace_attend(&r->strace, &entry, err) : 0;
     if (tracer < 0)
         result = -1;
+    if (result == 0 && r->gdb && !r->detach) {
+        i->started = start_gdb;
+        i->started_ctx = r;
+    }
     if (result == 0)
         result = instance_run(i, ret_status, err);
     collector_end(cores);
@@ -712,7 +728,9 @@ static int check_streams(struct run *r, struct error *err)
 {
     if (r->detach && (r->interactive || r->instance.terminal))
         return err_set(err, EXIT_DRUPE, "-d: a detached instance has no standard input and no terminal yet; leave -i and -t out");
-    if (r->detach)
+    if (r->gdb && (r->interactive || r->instance.terminal))
+        return err_set(err, EXIT_DRUPE, "--gdb: standard input and the terminal are gdb's; leave -i and -t out");
+    if (r->detach || r->gdb)
         return 0;
     if (r->instance.terminal && !isatty(STDIN_FILENO))
         return err_set(err, EXIT_DRUPE, "-t: standard input is not a terminal; leave -t out");

@@ -469,6 +469,11 @@ static bool read_cores(struct reader *r, enum json_token t)
     return read_flag(r, t, &r->c->program.cores_expected, ANN_CORES " must be \"0\" or \"1\"");
 }
 
+static bool read_wait_debugger(struct reader *r, enum json_token t)
+{
+    return read_flag(r, t, &r->c->program.wait_debugger, ANN_WAIT_DEBUGGER " must be \"0\" or \"1\"");
+}
+
 static bool read_verbose(struct reader *r, enum json_token t)
 {
     return read_flag(r, t, &r->c->program.verbose, ANN_VERBOSE " must be \"0\" or \"1\"");
@@ -499,7 +504,7 @@ static bool read_annotations(struct reader *r, enum json_token t)
         { ANN_NET_DOMAIN, read_net_domain },   { ANN_NET_EAGER, read_net_eager },
         { ANN_VERBOSE, read_verbose },         { ANN_NO_PATCH, read_no_patch },
         { ANN_CORES, read_cores },             { ANN_NET_CAPTURE, read_capture },
-        { ANN_WINSIZE, read_winsize },
+        { ANN_WINSIZE, read_winsize },         { ANN_WAIT_DEBUGGER, read_wait_debugger },
     };
     return read_object(r, t, "annotations must be an object", members, ARRAY_SIZE(members));
 }

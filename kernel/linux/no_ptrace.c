@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of ptrace*.c: nobody traces anybody. */
+/* In place of ptrace*.c and debug_service.c: nobody traces anybody. */
 #include "ptrace.h"
 
 void ptrace_init(void) {}
+bool debug_service_init(void) { return false; }
 int ptrace_signal(struct task *t, struct ksiginfo *info) { return info->signo; }
 bool ptrace_stop_wanted(struct task *t) { return false; }
 bool ptrace_runs_on(struct task *t) { return false; }
@@ -20,4 +21,5 @@ u32 ptrace_tracer_pid(const struct task *t) { return 0; }
 bool ptrace_is_stopped_locked(const struct task *t) { return false; }
 void ptrace_let_go_locked(struct tracee *tr, struct list *gone) {}
 void ptrace_free(struct list *gone) {}
+void ptrace_told_end_locked(struct tracee *tr, struct list *gone, struct list *gone_processes) {}
 void ptrace_tracer_ends_locked(struct process *p, struct list *gone, struct list *gone_processes) {}

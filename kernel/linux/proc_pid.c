@@ -485,9 +485,9 @@ static s64 mem(u32 pid, u64 addr, void *buf, size_t len, bool write)
     return r;
 }
 
-static int store(u32 pid, const char *name, const char *text, size_t len)
+static int store(u32 pid, u32 tid, const char *name, const char *text, size_t len)
 {
-    struct task *t = find(pid, 0);
+    struct task *t = find(pid, tid);
     int r = -EACCES;
     char word[32];
     if (t == NULL)

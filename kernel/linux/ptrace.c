@@ -70,16 +70,21 @@ void ptrace_forget(struct task *t)
     ptrace_free(&gone);
 }
 
+void ptrace_told_end_locked(struct tracee *tr, struct list *gone, struct list *gone_processes)
+{
+    struct process *p = tr->task->proc;
+    bool kept = ptrace_kept_locked(p) && tr->task == p->leader;
+    ptrace_let_go_locked(tr, gone);
+    if (kept)
+        process_tell_end_locked(p, gone_processes);
+}
+
 void ptrace_tracer_ends_locked(struct process *p, struct list *gone, struct list *gone_processes)
 {
     list_for_each_safe(tr, &p->tracees, struct tracee, node) {
-        struct process *of = tr->task->proc;
-        bool kept = ptrace_kept_locked(of);
         if ((tr->options & PTRACE_O_EXITKILL) && !tr->ended)
-            process_kill(of, 0, SIGKILL);
-        ptrace_let_go_locked(tr, gone);
-        if (kept)
-            process_tell_end_locked(of, gone_processes);
+            process_kill(tr->task->proc, 0, SIGKILL);
+        ptrace_told_end_locked(tr, gone, gone_processes);
     }
 }
 
@@ -333,18 +338,18 @@ int ptrace_inherit(struct task *t, const struct clone_args *a, unsigned *ret_eve
 
 /* --- for the tracer ------------------------------------------------------------------------------------ */
 
-struct tracee *ptrace_find_locked(u32 tid)
+struct tracee *ptrace_find_locked(const struct process *tracer, u32 tid)
 {
-    list_for_each(tr, &current_process()->tracees, struct tracee, node)
+    list_for_each(tr, &tracer->tracees, struct tracee, node)
         if (tr->task->tid == tid && !tr->ended)
             return tr;
     return NULL;
 }
 
-struct tracee *ptrace_hold(u32 tid)
+struct tracee *ptrace_hold(const struct process *tracer, u32 tid)
 {
     spin_lock_bh(&process_list_lock);
-    struct tracee *found = ptrace_find_locked(tid);
+    struct tracee *found = ptrace_find_locked(tracer, tid);
     if (found != NULL && (!found->stopped || found->listening))
         found = NULL;
     if (found != NULL)
@@ -359,6 +364,15 @@ void ptrace_release(struct tracee *tr)
     tr->held = false;
     wq_wake_all(&tr->task->proc->stop_wq, 0);
     spin_unlock_bh(&process_list_lock);
+}
+
+void ptrace_interrupt_locked(struct tracee *tr)
+{
+    tr->interrupt |= !tr->stopped || tr->listening;
+    if (tr->listening) /* it stops anew, at once */
+        tr->listening = tr->ran_on = tr->stopped = false;
+    thread_interrupt(tr->task->thread, EXIT_SIGNAL);
+    wq_wake_all(&tr->task->proc->stop_wq, 0);
 }
 
 void ptrace_resume(struct tracee *tr, enum resume_how how, int sig)

@@ -84,10 +84,10 @@ bool ptrace_traced_by_locked(const struct process *p, const struct process *by);
 u32 ptrace_tracer_pid(const struct task *t);
 bool ptrace_is_stopped_locked(const struct task *t); /* l */
 
-/* What the current process traces under this number, alive. l held. */
-struct tracee *ptrace_find_locked(u32 tid);
+/* What it traces under this number, alive. l held. */
+struct tracee *ptrace_find_locked(const struct process *tracer, u32 tid);
 /* The same if it is stopped, for as long as it is held (P2). One caller at a time. NULL: -ESRCH. */
-struct tracee *ptrace_hold(u32 tid);
+struct tracee *ptrace_hold(const struct process *tracer, u32 tid);
 void ptrace_release(struct tracee *tr);
 
 /* l held: take it from its tracer; ptrace_free() later, without l. */
@@ -96,6 +96,9 @@ void ptrace_free(struct list *gone);
 void ptrace_tracer_ends_locked(struct process *p, struct list *gone, struct list *gone_processes);
 /* t gets a tracer. -ENOMEM, -EPERM: it has one, or ends. */
 int ptrace_attach(struct task *t, struct process *tracer, bool seize, u32 options);
+void ptrace_interrupt_locked(struct tracee *tr); /* PTRACE_INTERRUPT, l held */
+/* l held: its end has been told; as let_go. A process that was kept (P4) is shown to its parent, or goes to gone_processes. */
+void ptrace_told_end_locked(struct tracee *tr, struct list *gone, struct list *gone_processes);
 void ptrace_watch_locked(struct tracee *tr, bool on); /* its system calls, for ptrace_syscall() */
 void ptrace_resume(struct tracee *tr, enum resume_how how, int sig); /* held and stopped */
 

@@ -176,15 +176,10 @@ static s64 resume(struct tracee *tr, enum resume_how how, u64 sig)
 static s64 interrupt(u32 tid)
 {
     spin_lock_bh(&process_list_lock);
-    struct tracee *tr = ptrace_find_locked(tid);
+    struct tracee *tr = ptrace_find_locked(current_process(), tid);
     s64 r = tr == NULL ? -ESRCH : tr->seized ? 0 : -EIO;
-    if (r == 0) {
-        tr->interrupt |= !tr->stopped || tr->listening;
-        if (tr->listening) /* it stops anew, at once */
-            tr->listening = tr->ran_on = tr->stopped = false;
-        thread_interrupt(tr->task->thread, EXIT_SIGNAL);
-        wq_wake_all(&tr->task->proc->stop_wq, 0);
-    }
+    if (r == 0)
+        ptrace_interrupt_locked(tr);
     spin_unlock_bh(&process_list_lock);
     return r;
 }
@@ -192,7 +187,7 @@ static s64 interrupt(u32 tid)
 static s64 end(u32 tid)
 {
     spin_lock_bh(&process_list_lock);
-    struct tracee *tr = ptrace_find_locked(tid);
+    struct tracee *tr = ptrace_find_locked(current_process(), tid);
     if (tr != NULL)
         process_kill(tr->task->proc, 0, SIGKILL);
     spin_unlock_bh(&process_list_lock);
@@ -290,7 +285,7 @@ s64 sys_ptrace(u64 request, u32 tid, u64 addr, u64 data)
     if (request == PTRACE_KILL)
         return end(tid);
     mutex_lock(&requests);
-    struct tracee *tr = ptrace_hold(tid);
+    struct tracee *tr = ptrace_hold(current_process(), tid);
     s64 r = -ESRCH;
     if (tr != NULL && request == PTRACE_DETACH) {
         r = detach(tr, data);

@@ -13,6 +13,8 @@
 bool linux_verbose, patch_calls;
 char uts_hostname[65] = "drupe", uts_domainname[65] = "(none)";
 
+static bool debuggable, waits_for_debugger; /* the latter: atomic */
+
 struct first {
     const struct program_spec *spec;
     struct waitqueue wq;
@@ -37,6 +39,7 @@ void linux_init(void)
     tty_hooks = &linux_tty_hooks;
     ptrace_init();
     trace_calls_init();
+    debuggable = debug_service_init();
     sysctl_init();
     inotify_glue_init();
     sysv_ipc_init();
@@ -122,22 +125,41 @@ static int set_up(struct task *t, const struct program_spec *spec, const char **
     return 0;
 }
 
+static void hold_program(struct process *p)
+{
+    spin_lock_bh(&p->lock);
+    p->frozen++;
+    spin_unlock_bh(&p->lock);
+    atomic_store(&waits_for_debugger, true);
+}
+
+void program_release(void)
+{
+    if (atomic_xchg(&waits_for_debugger, false))
+        process_thaw(first_process);
+}
+
 static void first_main(void *arg)
 {
     struct task *t = arg;
     struct first *s = t->first;
     struct trap_frame frame;
+    bool hold = s->spec->wait_debugger && debuggable;
     int r = set_up(t, s->spec, &s->why);
     if (r == 0)
         r = run_from_path(s->spec, &frame, &s->why);
     t->first = NULL;
     s->result = r;
+    if (r == 0 && hold)
+        hold_program(t->proc);
     atomic_store(&s->done, true);
     wq_wake_all(&s->wq, 0);
     if (r < 0) {
         process_ended = NULL;
         task_exit();
     }
+    if (hold)
+        process_parks(t);
     arch_enter_program(&frame);
 }
 

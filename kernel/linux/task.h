@@ -346,6 +346,10 @@ bool process_freeze(struct process *p);
 void process_thaw(struct process *p);
 void process_parks(struct task *t); /* the current task, while its process is frozen */
 
+/* start.c: a first program that waits for a debugger (program_spec.wait_debugger) begins. */
+void program_release(void);
+bool debug_service_init(void); /* false: it was left out */
+
 /* syscall.c: somebody more, or less, wants to see system calls (ptrace_syscall()). l held. */
 void syscall_watch(bool on);
 /* A call that does not return to where it came from (exec, sigreturn) is done. */

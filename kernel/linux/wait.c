@@ -278,14 +278,11 @@ static bool look_at_tracee(struct tracee *tr, const struct wanted *w, struct fou
         ret->code = tr->exit_signal != 0 ? CLD_KILLED : CLD_EXITED;
         ret->status = tr->exit_signal != 0 ? tr->exit_signal : tr->exit_code;
         if (!keep) {
-            bool kept = ptrace_kept_locked(t->proc) && t == t->proc->leader;
             struct list freed; /* by hand, behind l */
             list_init(&freed);
-            ptrace_let_go_locked(tr, &freed);
+            ptrace_told_end_locked(tr, &freed, gone);
             list_remove(&tr->node);
             ret->told = tr;
-            if (kept)
-                process_tell_end_locked(t->proc, gone);
         }
     } else if (tr->stopped && tr->unseen) {
         ret->code = CLD_TRAPPED;

@@ -278,8 +278,8 @@ void callsite_restore(struct addrspace *as, uaddr_t start, uaddr_t end)
 
 /*
  * Show at va the page `copy`, in which s has become a jump to thunk, instead of `old` (which is `copy` when it was patched
- * before). Where there are other CPUs nothing is mapped meanwhile, so that none reads one half of an instruction before and the
- * other after the change. -EAGAIN when something else is mapped by now.
+ * before). Meanwhile nothing is mapped, so that no CPU reads one half of an instruction before and the other
+ * after the change. -EAGAIN when something else is mapped by now.
  */
 static int exchange(struct vma *v, uaddr_t va, struct page *old, struct page *copy, const struct call_site *s, uaddr_t thunk)
 {
@@ -287,18 +287,13 @@ static int exchange(struct vma *v, uaddr_t va, struct page *old, struct page *co
     struct list freed;
     list_init(&freed);
     spin_lock_bh(&as->pt_lock);
-    bool alone = plat_cpu_count() == 1;
     int err = page_mapped(as, va) == old ? 0 : -EAGAIN;
     if (err == 0) {
-        if (!alone) {
-            plat_unmap(&as->plat, va, PAGE_SIZE, NULL, NULL);
-            plat_flush(&as->plat, va, PAGE_SIZE);
-        }
+        plat_unmap(&as->plat, va, PAGE_SIZE, NULL, NULL);
+        plat_flush(&as->plat, va, PAGE_SIZE);
         arch_call_site_patch((u8 *)page_virt(copy) + (s->start - va), s, thunk);
-        if (!alone || old != copy)
-            err = plat_map(&as->plat, va, page_phys(copy), PAGE_SIZE, hw_rights(v, 0, false));
-        plat_flush(&as->plat, va, PAGE_SIZE); /* of the page before; the way back to the program serializes */
-        if (err == 0 ? old != copy : !alone)
+        err = plat_map(&as->plat, va, page_phys(copy), PAGE_SIZE, hw_rights(v, 0, false));
+        if (old != copy || err != 0)
             page_unmapped(as, old, &freed);
         as->rss_anon += old != copy && err == 0;
     }

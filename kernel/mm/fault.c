@@ -10,7 +10,7 @@
  * A fault costs far more than the page it brings (above all under emulation), so neighbours come along:
  * anonymous runs double while a program walks upwards, to RUN_MAX pages and then
  * large pages, but never more than a share of what is free; file areas map what the
- * cache has in an aligned window, and small writable ones are copied whole.
+ * cache has in an aligned window.
  *
  * Locks: as->lock held for reading at least; pt_lock around every look at and change of the mappings.
  * Pages are allocated and read without pt_lock, so what was seen is checked again.
@@ -26,8 +26,7 @@
 
 #define RUN_MAX 64u      /* pages: 256 KiB */
 #define RUN_SHARE 64u    /* a run takes at most this part of free memory */
-#define AROUND 16u       /* pages: window for file areas ... */
-#define COPY_MAX 8u      /* pages: areas up to this are copied whole */
+#define AROUND 16u       /* pages: window for file areas */
 #define HUGE_PAGES (HUGE_SIZE / PAGE_SIZE)
 #define HUGE_SHARE 16u   /* a large page only while at least so many of them are free */
 #define FLIP_SUSPECT 64u /* changes between write and execute on one page, nothing else between */
@@ -305,62 +304,14 @@ static int map_copy(struct vma *v, uaddr_t va, struct page *p, unsigned access)
     return err;
 }
 
-/* May all of v be copied before it is written? Nobody can tell, where the file cannot change; it is a library's data, which
- * will be written nearly everywhere. */
-static bool copies_whole(const struct vma *v)
-{
-    return vma_pages(v) <= COPY_MAX && (v->flags & VMA_SHARED) == 0 && (v->prot & (MAP_WRITE | MAP_EXEC)) == MAP_WRITE &&
-           v->mapping != NULL && v->mapping->ops->read != NULL && v->mapping->ops->write == NULL && !page_scarce();
-}
-
-/* Fill the n new pages from p on with what v shows. */
-static int copy_pages(struct vma *v, struct page *p, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        struct page *from;
-        int err = mapping_get_around(v->mapping, v->pgoff + i, &from);
-        if (err != 0)
-            return err;
-        page_copy(page_virt(p + i), page_virt(from));
-        page_put(from);
-    }
-    return 0;
-}
-
-/* Private copies for all of v, where nothing is mapped yet. AGAIN: it has to be done page by page. */
-static int map_copies(struct vma *v, unsigned access)
-{
-    struct addrspace *as = v->as;
-    unsigned n = (unsigned)vma_pages(v), order = 0, used = 0;
-    while (1u << order < n)
-        order++;
-    spin_lock_bh(&as->pt_lock);
-    bool absent = all_absent(as, v->start, n);
-    spin_unlock_bh(&as->pt_lock);
-    struct page *p = absent ? page_alloc(order, ALLOC_NORETRY) : NULL;
-    if (p == NULL)
-        return AGAIN;
-    page_set_kind(p, PAGE_ANON);
-    page_split(p);
-    int err = copy_pages(v, p, n);
-    spin_lock_bh(&as->pt_lock);
-    if (err == 0 && all_absent(as, v->start, n) && plat_map(&as->plat, v->start, page_phys(p), n * PAGE_SIZE, hw_rights(v, access, true)) == 0)
-        used = n;
-    as->rss_anon += used;
-    spin_unlock_bh(&as->pt_lock);
-    for (unsigned i = used; i < 1u << order; i++)
-        page_put(p + i);
-    return used != 0 ? 0 : AGAIN;
-}
-
 /* Map what the cache has around va; p is the page for va itself, referenced. */
 static int map_around(struct vma *v, uaddr_t va, struct page *p, unsigned access)
 {
     struct addrspace *as = v->as;
     struct mapping *m = v->mapping;
-    struct page *pages[DIRECT_WINDOW];
-    u64 window = (m->ops->direct != NULL ? DIRECT_WINDOW : AROUND) * PAGE_SIZE;
-    uaddr_t low = MAX(ALIGN_DOWN(va, window), v->start), high = MIN(ALIGN_DOWN(va, window) + window, v->end);
+    struct page *pages[AROUND];
+    uaddr_t low = MAX(ALIGN_DOWN(va, AROUND * PAGE_SIZE), v->start);
+    uaddr_t high = MIN(ALIGN_DOWN(va, AROUND * PAGE_SIZE) + AROUND * PAGE_SIZE, v->end);
     unsigned n = (unsigned)((high - low) >> PAGE_SHIFT), at = (unsigned)((va - low) >> PAGE_SHIFT);
     bool shared = v->flags & VMA_SHARED, tracked = tracks_writes(v);
     int err = AGAIN;
@@ -396,8 +347,6 @@ static int fault_object(struct vma *v, uaddr_t va, unsigned access)
     u64 index = vma_index(v, va);
     bool special = v->ops != NULL && v->ops->fault != NULL, shared = v->flags & VMA_SHARED;
     int err;
-    if (!special && copies_whole(v) && map_copies(v, access) == 0)
-        return 0;
     if (special) {
         err = v->ops->fault(v, index, &p);
     } else {

@@ -251,8 +251,8 @@ static int get(struct mapping *m, u64 index, bool create, bool around, struct pa
             continue;
         }
         u64 end = size_in_pages(m), first = index;
-        /* But for faults nothing is gained by bringing direct pages in early, and a neighbour may be another mapping's. */
-        unsigned n = m->ops->direct != NULL ? (around ? DIRECT_WINDOW : 1) : around ? FAULT_WINDOW : window_sequential(m, index);
+        /* Nothing is gained by bringing direct pages in early, and a neighbour may be another mapping's. */
+        unsigned n = around ? FAULT_WINDOW : m->ops->direct != NULL ? 1 : window_sequential(m, index);
         spin_unlock(&m->lock);
         if (index >= end && !create)
             return -ENXIO;

@@ -22,8 +22,6 @@ void page_wait_unlocked(struct page *p);
 /* Take a page out of tree and list. mapping->lock held; the mapping's reference stays with the caller. */
 void cache_remove_locked(struct mapping *m, struct page *p);
 
-/* Pages around a fault that are taken and mapped where nothing has to be read for them (mapping_ops.direct). */
-#define DIRECT_WINDOW 64u
 /* The page at index, read with its neighbours: for faults. As mapping_get(). */
 int mapping_get_around(struct mapping *m, u64 index, struct page **ret_page);
 /* Those of n pages from index that are valid, referenced; NULL for the others. */

@@ -129,9 +129,17 @@ def ring():
     yield bytes([3 | 8]) + bytes([0, 21, 0, 0]) * 5 + bytes([4, 2, 0, 0]) + (bytes([5, 1, 0xff, 0xff]) + bytes([1, 0, 0, 0])) * 3
 
 
+def rsp():
+    def packet(text):
+        return b'$' + text + b'#%02x' % (sum(text) % 256)
+    yield b'+' + packet(b'qSupported:multiprocess+;swbreak+') + packet(b'QStartNoAckMode') + packet(b'g') + b'\x03'
+    yield packet(b'm7fff12345678,40') + packet(b'X400000,3:a}]c') + packet(b'P10=0011223344556677')
+    yield packet(b'vCont;s:1;c') + packet(b'Z0,401000,1') + packet(b'vFile:open:2f6574632f706173737764,0,0')
+
+
 def main():
     name, out = sys.argv[1:]
-    make = {'erofs': erofs, 'elf': elf, 'config': config, 'json': json_, 'control': control, 'packet': packet, 'ring': ring}.get(name)
+    make = {'erofs': erofs, 'elf': elf, 'config': config, 'json': json_, 'control': control, 'packet': packet, 'ring': ring, 'rsp': rsp}.get(name)
     os.makedirs(out, exist_ok=True)
     for n, data in enumerate(make() if make else []):
         pathlib.Path(out, f'seed-{n}').write_bytes(data)

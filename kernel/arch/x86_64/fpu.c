@@ -48,6 +48,7 @@ void arch_fpu_init_cpu(void)
 }
 
 size_t arch_fpu_size(void) { return area_size; }
+u32 arch_fpu_offset(unsigned component) { return component >= 2 && (xsave_mask >> component & 1) ? cpuid(0xd, component).ebx : 0; }
 u64 arch_fpu_components(void) { return xsave_mask != 0 ? xsave_mask : 3; }
 
 void arch_fpu_reset(void *area)

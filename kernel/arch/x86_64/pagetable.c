@@ -6,8 +6,8 @@
  * long as the address space.
  *
  * What caches translations is the platform's (plat/tlb.h). tlb_removed() is told of an entry that lost its page (new = 0) or
- * changed its rights, tlb_changed() of one that was replaced, and plat_flush() will follow; tlb_split(): a large page has become
- * small ones.
+ * changed its rights, and plat_flush() will follow; after tlb_changed(), of an entry that was replaced, this CPU must not use
+ * the old one any more, others not after plat_flush(); tlb_split(): a large page has become small ones.
  *
  * Locks: the caller's, for everything in its address space. It may be a spinlock, so tables are allocated without
  * sleeping, from the reserve if need be.

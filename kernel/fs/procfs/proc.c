@@ -273,7 +273,7 @@ static s64 proc_write(struct file *f, struct uio *u, u64 *pos)
     if (n == (s64)len) {
         text[len] = 0;
         int err = p->kind == PROC_NODE ? p->node->store(p->node->arg, text, len)
-                                       : proc_pids->store(p->pid, proc_pids->names[p->index], text, len);
+                                       : proc_pids->store(p->pid, p->tid, proc_pids->names[p->index], text, len);
         if (err != 0)
             n = err;
         else

@@ -26,6 +26,7 @@ void arch_switch(struct arch_context *from, struct arch_context *to);
  * so program state stays live in the CPU until another program thread runs. */
 size_t arch_fpu_size(void);          /* bytes, 64-aligned; after arch_fpu_init_cpu() */
 u64 arch_fpu_components(void);       /* of it: bits as in XCR0; the CPU may have more, which programs are not told of */
+u32 arch_fpu_offset(unsigned component); /* in it; 0: there is none */
 void arch_fpu_init_cpu(void);        /* once on each CPU, before programs run */
 void arch_fpu_reset(void *area);     /* the state a program starts with */
 void arch_fpu_save(void *area);

@@ -25,6 +25,7 @@ struct program_spec {
     bool verbose;          /* name missing calls in the log once */
     bool no_new_privileges;
     bool cores_expected;   /* a client will come that takes core files */
+    bool wait_debugger;    /* its first instruction is made when one has come */
     bool no_patch;         /* no system calls as jumps (kern/callsite.h) */
 };
 

@@ -60,7 +60,7 @@ void plat_aspace_done(struct plat_aspace *as); /* all user mappings already remo
 void plat_aspace_switch(struct plat_aspace *as);
 /* Map `len_bytes` at va to contiguous physical memory. Replaces what is there
  * (only ever the same page with other rights, or a page the caller has
- * already accounted for), and then plat_flush() follows. 0 or -ENOMEM (page table), nothing mapped then. */
+ * already accounted for). 0 or -ENOMEM (page table), nothing mapped then. */
 int plat_map(struct plat_aspace *as, uaddr_t va, paddr_t pa, size_t len_bytes, unsigned prot);
 /* Remove all mappings in the range, calling fn for each one found (may be
  * NULL). The pages must not be reused before plat_flush(). -ENOMEM only when a

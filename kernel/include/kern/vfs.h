@@ -513,7 +513,7 @@ struct proc_pid_ops {
     int (*link)(u32 pid, const char *name, struct path *ret, char *buf, size_t size); /* "exe" "cwd" "root": path, or text */
     struct fdtable *(*fdtable)(u32 pid);   /* referenced, or NULL */
     s64 (*mem)(u32 pid, u64 addr, void *buf, size_t len, bool write); /* /proc/PID/mem */
-    int (*store)(u32 pid, const char *name, const char *text, size_t len); /* oom_score_adj, comm, ... -EACCES */
+    int (*store)(u32 pid, u32 tid, const char *name, const char *text, size_t len); /* oom_score_adj, comm, ... -EACCES */
 };
 void proc_set_pid_ops(const struct proc_pid_ops *ops);
 u32 proc_pid_of(struct file *f); /* f is an open /proc/PID: its number; 0 when f is anything else */

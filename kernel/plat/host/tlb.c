@@ -10,7 +10,7 @@
  *
  *   T1  at most RUNS_MAX runs are mapped: `runs` holds them in order of age, and the oldest goes first. One that
  *       has gone already otherwise is dropped again, which does no harm.
- *   T2  an munmap() inside a run leaves two, and so does mapping over its middle: some SPLITS_MAX of these, then everything is dropped.
+ *   T2  an munmap() inside a run leaves two: SPLITS_MAX of these, then everything is dropped.
  *
  * The rest is for kernel mappings, of which thread stacks are the most. When ten thousands of these leave too little, and
  * Linux refuses, everything is dropped, too.
@@ -27,8 +27,6 @@
 
 #define RUNS_MAX 24576u
 #define SPLITS_MAX 12288u
-#define RENEW_MAX (16 * PAGE_SIZE) /* stale ranges up to this are looked through for what is still there */
-#define POPULATE_MAX (16 * PAGE_SIZE) /* of the image: Linux brings as much around a fault */
 #define HUGE_PAGES (HUGE_SIZE / PAGE_SIZE)
 #define GENERATION (PTE_CACHED & -PTE_CACHED) /* the first */
 
@@ -90,15 +88,14 @@ static u64 extend(const u64 *pte, s64 step, u64 max)
     return n;
 }
 
-/* The memory's pages are brought along: a fault on each would cost more than the memory, which the kernel has given away already. */
+/* The file's pages are brought along: a fault on each would cost more than the memory, which the kernel has given away already. */
 static void map_run(u64 va, paddr_t pa, u64 len, int prot)
 {
     bool disk = pa >= host_map.disk_phys && pa < host_map.disk_end;
     long fd = disk ? host_map.disk_fd : HOST_FD_MEMORY;
     u64 offset = disk ? pa - host_map.disk_phys : pa;
-    long flags = MAP_SHARED | MAP_FIXED | (disk && len > POPULATE_MAX ? 0 : MAP_POPULATE);
     for (unsigned tries = 0; tries < 2; tries++) {
-        long r = host_call(__NR_mmap, va, len, (long)prot, flags, fd, offset);
+        long r = host_call(__NR_mmap, va, len, (long)prot, (long)(MAP_SHARED | MAP_FIXED | MAP_POPULATE), fd, offset);
         if (r == (long)va)
             return;
         if (r != -ENOMEM)
@@ -108,9 +105,14 @@ static void map_run(u64 va, paddr_t pa, u64 len, int prot)
     panic("Linux has no room for a mapping of %llu bytes", (unsigned long long)len);
 }
 
-/* Map the run that the present entry of va is part of; returns where it ends. */
-static u64 fill(u64 va, u64 *pte)
+bool host_tlb_fill(u64 va, unsigned access)
 {
+    struct plat_aspace *as = this_cpu()->plat.as;
+    if (as == NULL || va < PLAT_USER_MIN || va >= PLAT_USER_MAX)
+        return false;
+    u64 *pte = pt_entry(as, va);
+    if (pte == NULL || !(*pte & PTE_PRESENT) || (pt_prot(*pte) & access) != access)
+        return false;
     bool large = *pte & PTE_LARGE;
     u64 n = HUGE_PAGES;
     if (large) {
@@ -127,69 +129,24 @@ static u64 fill(u64 va, u64 *pte)
     for (u64 i = 0; i < (large ? 1 : n); i++) /* behind map_run(), which may begin a generation */
         pte[i] = (pte[i] & ~PTE_CACHED) | host_tlb_generation;
     remember_run(va, n * PAGE_SIZE);
-    return va + n * PAGE_SIZE;
-}
-
-bool host_tlb_fill(u64 va, unsigned access)
-{
-    struct plat_aspace *as = this_cpu()->plat.as;
-    if (as == NULL || va < PLAT_USER_MIN || va >= PLAT_USER_MAX)
-        return false;
-    u64 *pte = pt_entry(as, va);
-    if (pte == NULL || !(*pte & PTE_PRESENT) || (pt_prot(*pte) & access) != access)
-        return false;
-    fill(va, pte);
     return true;
 }
 
-bool host_tlb_mapped(u64 va)
+void host_tlb_drop(struct plat_aspace *as, u64 va, size_t len)
 {
-    struct plat_aspace *as = this_cpu()->plat.as;
-    const u64 *pte = as != NULL && va < PLAT_USER_MAX ? pt_entry(as, va) : NULL;
-    return pte != NULL && tlb_has(*pte);
-}
-
-/* Where the next entry is that the process should or may have mapped. */
-static u64 next_present(struct plat_aspace *as, u64 va, u64 end)
-{
-    const u64 *pte;
-    while (va < end && ((pte = pt_entry(as, va)) == NULL || !(*pte & PTE_PRESENT)))
-        va += PAGE_SIZE;
-    return va;
-}
-
-/* What is still there is mapped over what was: who changed it is about to use it, and that costs less than an munmap(), a fault
- * and an mmap(). */
-static void renew(struct plat_aspace *as, u64 va, u64 end)
-{
-    while (va < end) {
-        u64 *pte = pt_entry(as, va), next = next_present(as, va, end);
-        if (next != va)
-            unmap(va, next - va);
-        else if (tlb_has(*pte))
-            next = va + PAGE_SIZE;
-        else
-            next = fill(va, pte);
-        splits++;
-        va = next;
-    }
+    if (this_cpu()->plat.as != as)
+        return;
+    unmap(va, len);
+    if (++splits == SPLITS_MAX)
+        drop_all();
 }
 
 /* Whatever the range: what was removed tells better. */
 void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
 {
-    u64 start = as->stale_start, end = as->stale_end;
+    if (as->stale_start < as->stale_end)
+        host_tlb_drop(as, as->stale_start, as->stale_end - as->stale_start);
     as->stale_start = as->stale_end = 0;
-    if (start < end && this_cpu()->plat.as == as) {
-        if (end - start <= RENEW_MAX) {
-            renew(as, start, end);
-        } else {
-            unmap(start, end - start);
-            splits++;
-        }
-        if (splits >= SPLITS_MAX)
-            drop_all();
-    }
     pt_free_dead(as);
 }
 

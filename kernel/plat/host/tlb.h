@@ -8,8 +8,6 @@
 /* Map what the current address space's tables say about va, with its neighbours, if they allow `access`
  * (TRAP_*). False: they do not. Events disabled. */
 bool host_tlb_fill(u64 va, unsigned access);
-/* Does the current address space have va mapped in the process, as far as is known? */
-bool host_tlb_mapped(u64 va);
 /* Take what the kernel itself has looked at of the mapped root image out of the process: Linux maps much around each page, and it
  * would count as ours. It comes back when it is looked at again. */
 void host_disk_trim(void);

@@ -228,8 +228,7 @@ static void exception(struct trap_frame *frame, bool from_program)
     if (host_tlb_fill(info.addr, info.access))
         return;
     trap_exception(frame, &info, from_program);
-    if (!host_tlb_mapped(info.addr))
-        host_tlb_fill(info.addr, info.access); /* spares the second fault */
+    host_tlb_fill(info.addr, info.access); /* spares the second fault */
 }
 
 /* On the thread's kernel stack. Events disabled on entry and return. */

@@ -7,6 +7,8 @@
 
 extern u64 host_tlb_generation; /* in the place of PTE_CACHED, never 0; a new one when everything is dropped */
 
+void host_tlb_drop(struct plat_aspace *as, u64 va, size_t len); /* out of the process, at once */
+
 /* May the process have it mapped? */
 static inline bool tlb_has(u64 entry) { return (entry & PTE_CACHED) == host_tlb_generation; }
 
@@ -27,7 +29,8 @@ static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 o
 
 static inline void tlb_changed(struct plat_aspace *as, u64 va, size_t len, u64 old, u64 new)
 {
-    tlb_removed(as, va, len, old, new);
+    if (tlb_has(old))
+        host_tlb_drop(as, va, len);
 }
 
 /* The small entries say what the large one said, and so does the process's mapping. */

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gdb's remote serial protocol for a process in a running instance. */
+#ifndef HOST_DEBUG_SERVER_H
+#define HOST_DEBUG_SERVER_H
+
+#include "host/registry/registry.h"
+
+/* Serve gdb at these descriptors until it detaches, kills, or hangs up; then the process goes on as if nothing had been.
+ * owned: gdb shall think that it started the process, and end it when it quits. 0 or -1. */
+int debug_serve(const struct entry *e, u32 pid, bool owned, int in, int out, struct error *err);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's parts: threads.c (who runs, who stops and why), files.c (files of the instance for gdb), tls.c, server.c (packets). All-stop:
+ * gdb has its say while every thread is stopped; after vCont some run until one has something to tell, then all stop again.
+ */
+#ifndef HOST_DEBUG_SERVER_IMPL_H
+#define HOST_DEBUG_SERVER_IMPL_H
+
+#include "host/debug/regs.h"
+#include "host/debug/rsp.h"
+#include "host/debug/target.h"
+
+#define SERVER_FILES_MAX DBG_FILES_MAX
+
+/* Why a thread stands still, as long as gdb has not been told. */
+enum pending { PENDING_NOTHING, PENDING_SIGNAL, PENDING_BREAK, PENDING_STEP, PENDING_EXEC };
+
+struct sthread {
+    u32 tid;
+    bool stopped;
+    bool stepping;
+    u8 pending; /* enum pending */
+    u8 signal;  /* Linux' number */
+    u8 siginfo[128];
+    bool has_siginfo;
+};
+
+struct server_file {
+    bool used;
+    int local; /* the same file of this host; -1: the instance's is read */
+    u32 number;
+    struct dbg_stat stat;
+};
+
+struct server {
+    struct target target;
+    struct regs_layout layout;
+    struct sthread *threads;
+    size_t nthreads, capacity;
+    bool running;        /* gdb waits for a stop */
+    bool rest_runs;      /* threads that are new go on */
+    bool interrupted;    /* gdb wants it to stop */
+    bool ended;          /* the process has, or the instance */
+    bool told_end, owned;
+    u64 status;          /* as wait(2) has it; of the last thread that said it would end */
+    bool has_status;
+    u64 pass_signals;    /* bit n-1: not worth stopping for */
+    u32 general, cont;   /* tid of Hg; of Hc, 0 = any */
+    u32 current;         /* of the last stop */
+    struct regs regs;    /* of regs_tid; 0 = nobody's */
+    u32 regs_tid;
+    u64 tls_symbol;      /* tls.c */
+    bool exec_events, no_resumed, quit;
+    struct server_file files[SERVER_FILES_MAX];
+    struct rsp rsp;
+    struct buf reply;    /* content of the packet to send */
+    int out;
+};
+
+/* threads.c */
+struct sthread *thread_find(struct server *s, u32 tid);
+/* Take in what happened. False: the conversation is over. */
+bool threads_take(struct server *s, const struct dbg_event *e);
+/* All are to stop; waits until they have. */
+void threads_stop_all(struct server *s);
+/* Somebody has something to tell; NULL: nobody. */
+struct sthread *threads_news(struct server *s);
+bool threads_any_runs(const struct server *s);
+/* signal: Linux' number or 0. */
+void thread_resume(struct server *s, struct sthread *t, bool step, u8 signal);
+/* Names and numbers anew; with *ret, as gdb's <threads> document. */
+void threads_list(struct server *s, struct buf *ret);
+int gdb_signal(int linux_signal);
+int linux_signal(int gdb_signal); /* 0: there is none */
+
+/* tls.c: packets behind "qSymbol:", and behind "qGetTLSAddr:THREAD,". */
+void tls_symbol(struct server *s, const char *p);
+int tls_address(struct server *s, const char *p, u64 fs_base, u64 *ret);
+
+/* files.c: packets vFile:... behind the colon. */
+void files_packet(struct server *s, const char *p);
+void files_done(struct server *s);
+
+#endif

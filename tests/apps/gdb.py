@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's gdb for instances that nothing was done to: drupe gdb, drupe stack, drupe run --gdb."""
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+
+from lib import DRUPE, ON, build_file, check, done, same
+
+work = tempfile.TemporaryDirectory(prefix='drupe-gdb-')
+ENV = dict(os.environ, DRUPE_RUN=work.name + '/run', LC_ALL='C.UTF-8', HOME=work.name)
+PROGRAM = os.path.abspath(build_file('debuggee'))
+BATCH = ['-nx', '-batch', '-ex', 'set pagination off', '-ex', 'set width 0']
+
+
+def drupe(*args, timeout=120, stdin=subprocess.DEVNULL):
+    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=stdin, capture_output=True, timeout=timeout, start_new_session=True)
+    return r.returncode, r.stdout.decode(errors='replace'), r.stderr.decode(errors='replace')
+
+
+def start(name, *args):
+    status, out, err = drupe('run', *ON, '-d', '--rm', '--name', name, PROGRAM, *args)
+    check(status == 0, f'{name} runs', err)
+
+
+def gdb(name, *commands, options=(), timeout=180):
+    status, out, err = drupe('gdb', name, *BATCH, *options, *[a for c in commands for a in ('-ex', c)], timeout=timeout)
+    return out + err
+
+
+def has(text, wanted, what):
+    missing = [w for w in wanted if not re.search(w, text, re.M)]
+    check(not missing, what, f'{text}\nmissing: {missing}')
+
+
+def rounds(name):
+    found = re.search(r'^\$1 = (\d+)', gdb(name, 'p rounds', 'detach'), re.M)
+    return int(found.group(1)) if found else -1
+
+
+def goes_on(name, what):
+    first = rounds(name)
+    time.sleep(0.2)
+    check(0 <= first < rounds(name), what)
+
+
+start('one')
+text = gdb('one', 'info threads', 'thread apply all bt', 'p $mxcsr', 'detach')
+has(text, [r'^\* 1 +Thread 1 "', r'^  3 +Thread 3 "', r'^#\d+ .* wait_for_ever \(', r'^#\d+ .* work \(',
+           r'^#\d+ .* main \(argc=1', r'clone3 ?\(\)', r'^\$1 = \[.* IM .*PM'], 'threads by name, their backtraces through system calls to the start')
+goes_on('one', 'it goes on when gdb has let go of it')
+
+text = gdb('one', 'break add_points', 'continue', 'bt 2', 'info args', 'step', 'p sum > 0', 'finish', 'info breakpoints',
+           'delete', 'break getenv', 'continue', 'bt 2', 'delete', 'detach')
+has(text, [r'hit Breakpoint 1, add_points', r'^#1 .* work \(', r'^b = \{x = 2, y = 3\}', r'^\$1 = 1', r'^Value returned is', r'breakpoint already hit 1 time',
+           r'hit Breakpoint 2, .*getenv \(name='], 'breakpoints in the program and in a library, step, finish')
+text = gdb('one', 'break scale', 'continue', 'p by', 'p $xmm0.v2_double[0]', 'p half = 2.5', 'p $xmm0.v2_double[0] = 4', 'finish', 'p half = 0.5',
+           'p $_exitcode', 'p (int)getpid()', 'p add_points((struct point){1, 2}, (struct point){3, 4})', 'delete', 'detach')
+has(text, [r'^\$2 = 3$', r'^Value returned is \$\d+ = 10$', r' = 1$', r' = 10$'], 'memory and registers are changed; functions called')
+text = gdb('one', 'thread 2', 'p own', 'thread 1', 'p own', 'frame function main', 'p own', 'detach')
+has(text, [r'^\$1 = 77', r'^\$\d = 3$'], "threads' own variables")
+text = gdb('one', 'thread 3', 'break add_points', 'continue', 'delete', 'set scheduler-locking on', 'watch watched', 'set watched = 7', 'next', 'next', 'next',
+           'delete', 'set scheduler-locking off', 'detach', timeout=300)
+has(text, [r'atchpoint \d+: watched'], 'a watchpoint')
+text = gdb('one', 'break add_points if a.x % 20 == 0', 'continue', 'p a.x % 20', 'stepi', 'nexti', 'p $_siginfo.si_signo', 'detach')
+has(text, [r'^\$1 = 0', r'^\$2 = 5'], 'a condition, stepi')
+goes_on('one', 'and goes on')
+
+# Who is killed leaves nothing behind.
+p = subprocess.Popen([DRUPE, 'gdb', 'one', '-nx', '-ex', 'set pagination off', '-ex', 'break add_points', '-ex', 'continue'], env=ENV,
+                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+seen = b''
+while b'hit Breakpoint 1' not in seen:
+    part = os.read(p.stdout.fileno(), 4096)
+    if not part:
+        break
+    seen += part
+check(b'hit Breakpoint 1' in seen, 'a breakpoint is hit', seen)
+p.kill()
+p.wait()
+time.sleep(0.3)
+goes_on('one', 'gdb killed: the program goes on')
+text = gdb('one', 'x/2bx add_points', 'disassemble add_points', 'detach')
+check('int3' not in text, 'and has no breakpoint', text)
+
+p = subprocess.Popen([DRUPE, 'gdb', 'one', '-nx', '-batch', '-ex', 'continue', '-ex', 'bt', '-ex', 'detach'], env=ENV, stdin=subprocess.DEVNULL,
+                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+time.sleep(10) # until it runs
+p.send_signal(signal.SIGINT)
+text = p.communicate(timeout=60)[0].decode()
+has(text, [r'received signal SIGINT', r'^#\d+ .* main \('], '^C stops it')
+second = subprocess.Popen([DRUPE, 'gdb', '--server', 'one'], env=ENV, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+second.stdin.write(b'$?#3f')
+second.stdin.flush()
+check(second.stdout.read(3) == b'+$T', 'the remote protocol by itself')
+status, out, err = drupe('gdb', '--server', 'one')
+check(status == 125 and 'debugged already' in err, 'one debugger at a time', (status, out, err))
+second.stdin.write(b'garbage')
+second.stdin.close()
+same(second.wait(10), 0, 'garbage ends the conversation')
+second.stdout.close()
+goes_on('one', 'and nothing else')
+status, out, err = drupe('stack', 'one')
+has(out, [r'^#\d+ .* wait_for_ever', r'^#\d+ .* main ', r'"worker bee"'], 'drupe stack')
+text = gdb('one', 'break add_points', 'continue', 'p stop_now = 1', 'p exit_code = 7', 'delete', 'continue', timeout=120)
+has(text, [r'exited with code 07'], 'gdb is told of the end')
+
+start('two', 'children')
+text = gdb('two', 'break add_points', 'ignore 1 100', 'continue', 'p $bpnum', 'delete', 'tbreak make_children', 'continue', 'finish',
+           'p children > 0', 'p children % 2', 'detach', timeout=300)
+has(text, [r'hit Breakpoint 1', r'^\$2 = 1', r'^\$3 = 0'], 'breakpoints, which children never see')
+text = gdb('two', 'break add_points', 'continue', 'p stop_now = 1', 'delete', 'continue')
+has(text, [r'exited normally'], 'its end')
+
+# From the first instruction.
+r = subprocess.run([DRUPE, 'run', *ON, '--gdb', '--name', 'three', PROGRAM], env=dict(ENV, PAGER='cat'), capture_output=True, timeout=180, start_new_session=True,
+                   input=b'set pagination off\nset confirm off\nx/i $pc\nbreak main\ncontinue\np argc\np stop_now = 1\np exit_code = 3\ncontinue\nquit\n')
+text = r.stdout.decode(errors='replace') + r.stderr.decode(errors='replace')
+has(text, [r'<_start>', r'hit Breakpoint 1, main', r'^(\(gdb\) )*\$1 = 1', r'exited with code 03'], 'run --gdb: from the first instruction')
+same(r.returncode, 3, 'its status is drupe\'s')
+check('ready' in text and 'rounds' in text, 'what it wrote', text)
+done()
