@@ -304,12 +304,19 @@ static void go_on(struct server *s, const struct action *all, unsigned n)
     bool news = false;
     s->running = true;
     s->rest_runs = action_of(all, n, UINT32_MAX) != NULL;
-    for (size_t i = 0; i < s->nthreads; i++)
-        news |= s->threads[i].pending && action_of(all, n, s->threads[i].tid);
+    for (size_t i = 0; i < s->nthreads; i++) {
+        struct sthread *t = &s->threads[i];
+        t->wanted = action_of(all, n, t->tid) != NULL;
+        news |= t->wanted && t->pending && !thread_passes(s, t);
+    }
     for (size_t i = s->nthreads; i-- > 0 && !news;) { /* one that is gone is replaced by the last */
         const struct action *a = action_of(all, n, s->threads[i].tid);
-        if (a && s->threads[i].stopped)
-            thread_resume(s, &s->threads[i], a->step, a->signal);
+        struct sthread *t = &s->threads[i];
+        if (!a || !t->stopped)
+            continue;
+        u8 signal = thread_passes(s, t) ? t->signal : a->signal;
+        t->pending = PENDING_NOTHING;
+        thread_resume(s, t, a->step, signal);
     }
 }
 

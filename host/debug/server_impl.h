@@ -18,6 +18,7 @@ enum pending { PENDING_NOTHING, PENDING_SIGNAL, PENDING_BREAK, PENDING_STEP, PEN
 struct sthread {
     u32 tid;
     bool stopped;
+    bool wanted;  /* gdb has let it go on: what it has to tell is told */
     bool stepping;
     u8 pending; /* enum pending */
     u8 signal;  /* Linux' number */
@@ -71,6 +72,8 @@ void thread_resume(struct server *s, struct sthread *t, bool step, u8 signal);
 /* Names and numbers anew; with *ret, as gdb's <threads> document. */
 void threads_list(struct server *s, struct buf *ret);
 int gdb_signal(int linux_signal);
+/* It stopped for a signal that gdb does not want to hear of. */
+bool thread_passes(const struct server *s, const struct sthread *t);
 int linux_signal(int gdb_signal); /* 0: there is none */
 
 /* tls.c: packets behind "qSymbol:", and behind "qGetTLSAddr:THREAD,". */

@@ -53,7 +53,7 @@ static struct sthread *thread_add(struct server *s, u32 tid)
         s->threads = xrealloc(s->threads, s->capacity * sizeof(*s->threads));
     }
     t = &s->threads[s->nthreads++];
-    *t = (struct sthread){.tid = tid};
+    *t = (struct sthread){.tid = tid, .wanted = s->rest_runs};
     return t;
 }
 
@@ -119,6 +119,11 @@ static bool is_step(const struct dbg_event *e)
     return e->signal == SIGTRAP && code == TRAP_TRACE;
 }
 
+bool thread_passes(const struct server *s, const struct sthread *t)
+{
+    return t->pending == PENDING_SIGNAL && t->signal > 0 && t->signal <= 64 && (s->pass_signals >> (t->signal - 1) & 1);
+}
+
 static void take_stop(struct server *s, struct sthread *t, const struct dbg_event *e)
 {
     t->stopped = true;
@@ -126,8 +131,7 @@ static void take_stop(struct server *s, struct sthread *t, const struct dbg_even
     t->has_siginfo = e->kind == DBG_STOPPED;
     memcpy(t->siginfo, e->siginfo, sizeof(t->siginfo));
     t->pending = e->kind == DBG_BREAKPOINT ? PENDING_BREAK : e->kind == DBG_EXEC ? PENDING_EXEC : is_step(e) ? PENDING_STEP : PENDING_SIGNAL;
-    if (t->pending == PENDING_SIGNAL && t->signal > 0 && t->signal <= 64 && (s->pass_signals >> (t->signal - 1) & 1) && s->running &&
-        !s->interrupted) {
+    if (thread_passes(s, t) && s->running && !s->interrupted) {
         t->pending = PENDING_NOTHING;
         thread_resume(s, t, t->stepping, t->signal);
     }
@@ -185,7 +189,7 @@ bool threads_any_runs(const struct server *s)
 struct sthread *threads_news(struct server *s)
 {
     for (size_t i = 0; i < s->nthreads; i++)
-        if (s->threads[i].stopped && s->threads[i].pending)
+        if (s->threads[i].stopped && s->threads[i].wanted && s->threads[i].pending)
             return &s->threads[i];
     return NULL;
 }

@@ -49,7 +49,7 @@ def goes_on(name, what):
 
 start('one')
 text = gdb('one', 'info threads', 'thread apply all bt', 'p $mxcsr', 'detach')
-has(text, [r'^\* 1 +Thread 1 "', r'^  3 +Thread 3 "', r'^#\d+ .* wait_for_ever \(', r'^#\d+ .* work \(',
+has(text, [r'^\* 1 +Thread 1 "debuggee"', r'^  3 +Thread 3 "worker bee"', r'^#\d+ .* wait_for_ever \(', r'^#\d+ .* work \(',
            r'^#\d+ .* main \(argc=1', r'clone3 ?\(\)', r'^\$1 = \[.* IM .*PM'], 'threads by name, their backtraces through system calls to the start')
 goes_on('one', 'it goes on when gdb has let go of it')
 
@@ -119,7 +119,7 @@ has(text, [r'exited normally'], 'its end')
 r = subprocess.run([DRUPE, 'run', *ON, '--gdb', '--name', 'three', PROGRAM], env=dict(ENV, PAGER='cat'), capture_output=True, timeout=180, start_new_session=True,
                    input=b'set pagination off\nset confirm off\nx/i $pc\nbreak main\ncontinue\np argc\np stop_now = 1\np exit_code = 3\ncontinue\nquit\n')
 text = r.stdout.decode(errors='replace') + r.stderr.decode(errors='replace')
-has(text, [r'<_start>', r'hit Breakpoint 1, main', r'^(\(gdb\) )*\$1 = 1', r'exited with code 03'], 'run --gdb: from the first instruction')
+has(text, [r'<_start>', r'Breakpoint 1, main', r'^(\(gdb\) )*\$1 = 1', r'exited with code 03'], 'run --gdb: from the first instruction')
 same(r.returncode, 3, 'its status is drupe\'s')
 check('ready' in text and 'rounds' in text, 'what it wrote', text)
 done()
