@@ -22,7 +22,7 @@ HELLO = compile_c('hello', 'int main(void){return 0;}')
 
 refused(125, ['command is missing'])
 refused(125, ['unknown command "nonsense"'], 'nonsense')
-refused(125, ['top', 'not there yet'], 'top')
+refused(125, ['attach', 'not there yet'], 'attach')
 refused(125, ['SOURCE is missing'], 'run')
 refused(125, ['unknown option', '--nonsense'], 'run', '--nonsense', HELLO)
 refused(125, ['unknown option -x'], 'run', '-ix', HELLO)

@@ -5,6 +5,7 @@ terminal, no leftovers. The same for both: tender_test.py DRUPE qemu|host FAKE_H
 import fcntl
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -21,6 +22,7 @@ shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fake_qemu.
 ON = sys.argv[2]
 ENV = environment(PATH=WORK + '/bin:' + os.environ['PATH'], DRUPE_KERNEL=work('kernel', b'x'), DRUPE_HOST_KERNEL=sys.argv[3])
 HELLO = compile_c('hello', 'int main(void){return 0;}')
+there_before = set(os.listdir('/tmp'))
 
 
 def start(what, *options, **more):
@@ -185,5 +187,6 @@ check(wait_for(b'got 3'), '-t: ^C is a byte for the program', seen)
 check(p.wait(5) == 5 and termios.tcgetattr(sub) == before, '-t: restored at the end')
 os.close(main)
 os.close(sub)
-check(not [f for f in os.listdir('/tmp') if f.startswith('drupe-') and not f.startswith('drupe-test-')], 'no files left in /tmp')
+left = sorted(f for f in os.listdir('/tmp') if re.match(r'drupe-(?!test-|gdb-|instances-|\d+$)', f) and f not in there_before)
+check(not left, 'no files left in /tmp', left)
 done()

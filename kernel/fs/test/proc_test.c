@@ -96,7 +96,7 @@ TEST(registered_entries)
     CHECK_EQ(f_read(f, buf, 16), 0);
     CHECK_EQ(f_write(f, "x", 1), -EINVAL);
     file_put(f);
-    CHECK(text_is("/proc/filesystems", "nodev\toverlay\n\terofs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\t9p\n"));
+    CHECK(text_is("/proc/filesystems", "nodev\toverlay\n\terofs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\t9p\nnodev\tdevpts\n"));
     CHECK_EQ(try_open(&as_root, "/proc/none", O_RDONLY), -ENOENT);
     CHECK_EQ(proc_add("none", 0444, show_value, &value), 0);
     CHECK_EQ(try_open(&as_root, "/proc/none", O_RDONLY), 0); /* it was not remembered as missing */
