@@ -29,7 +29,7 @@ const struct vma_ops file_vma_ops = {
     .describe = vma_describe,
 };
 
-/* mmap(2)'s errors for files. req->object is f: the caller's reference moves in when as_map() succeeds. */
+/* mmap(2)'s errors for files. */
 int generic_file_mmap(struct file *f, struct map_request *req)
 {
     bool shared = (req->flags & VMA_SHARED) != 0;

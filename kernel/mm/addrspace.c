@@ -53,7 +53,6 @@ int anon_shared_create(u64 len_bytes, struct map_request *req)
     req->object = o;
     req->mapping = &o->mapping;
     req->ops = &anon_shared_ops;
-    req->flags |= VMA_MAYWRITE;
     req->pgoff = 0;
     return 0;
 }

@@ -159,6 +159,34 @@ int main(void)
     unlink(name);
     SHOW(s[0]);
 
+    section("/dev/zero");
+    int zero = SHOW_OK(open("/dev/zero", O_RDWR));
+    s = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, zero, 0);
+    c = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, zero, PAGE);
+    SHOW(s[PAGE] + c[0]);
+    SHOW(mmap(s, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, zero, 0));
+    s[PAGE] = c[0] = 7;
+    char same = 1;
+    SHOW(read(zero, &same, 1));
+    SHOW(same);
+    SHOW(munmap(s, 2 * PAGE));
+    SHOW(fcntl(zero, F_GETFL) & O_ACCMODE);
+    SHOW(close(zero));
+    zero = SHOW_OK(open("/dev/zero", O_RDONLY));
+    SHOW(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, zero, 0));
+    s = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, zero, 0);
+    SHOW(s[0]);
+    SHOW(mprotect(s, PAGE, PROT_READ | PROT_WRITE));
+    SHOW(close(zero));
+    zero = open("/dev/zero", O_RDWR);
+    SHOW_OK(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, zero, 0));
+    int null = open("/dev/null", O_RDONLY);
+    SHOW(read(zero, &same, 1));
+    SHOW(read(null, &same, 1));
+    SHOW(close(zero));
+    SHOW(read(null, &same, 1));
+    SHOW(close(null));
+
     section("shared anonymous and memfd");
     s = map(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
     s[0] = 3;

@@ -47,27 +47,10 @@ static s64 null_seek(struct file *f, s64 off, int whence)
     return 0;
 }
 
-/* Private mappings of /dev/zero are anonymous memory; shared ones an object of their own. */
+/* Anonymous memory: without operations and a mapping, as_map() makes what a shared area needs. */
 static int zero_mmap(struct file *f, struct map_request *req)
 {
-    if ((req->flags & VMA_SHARED) != 0) {
-        struct file *m;
-        int err = memfd_open("zero", 0, &m);
-        if (err != 0)
-            return err;
-        err = vfs_ftruncate(m, req->len_bytes + (req->pgoff << PAGE_SHIFT));
-        if (err == 0)
-            err = generic_file_mmap(m, req);
-        if (err != 0) {
-            file_put(m);
-            return err;
-        }
-        file_put(f); /* the caller's reference moves in: to m instead */
-        return 0;
-    }
-    req->flags |= VMA_MAYWRITE;
-    req->ops = NULL;
-    req->mapping = NULL;
+    req->pgoff = 0;
     return 0;
 }
 

@@ -476,6 +476,24 @@ TEST(memfd_seals)
     file_put(f);
 }
 
+/* --- memory devices --- */
+
+TEST(zero_mapped)
+{
+    boot_tmpfs();
+    CHECK_EQ(vfs_mknod(&as_root, "/zero", S_IFCHR | 0666, MKDEV(1, 5)), 0);
+    struct file *f = must_open("/zero", O_RDWR);
+    static const u32 kinds[] = {VMA_MAYWRITE, VMA_SHARED, VMA_SHARED | VMA_MAYWRITE};
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        struct map_request r = {.len_bytes = PAGE_SIZE, .prot = MAP_READ, .flags = kinds[k]};
+        CHECK_EQ(f->ops->mmap(f, &r), 0);
+        CHECK_EQ(r.flags, kinds[k]);
+        CHECK(r.object == NULL && r.mapping == NULL && r.ops == NULL);
+        CHECK_EQ(ref_count(&f->refs), 1);
+    }
+    file_put(f);
+}
+
 /* --- descriptor tables --- */
 
 static struct file *event(void)

@@ -211,7 +211,8 @@ struct file_ops {
     int (*iterate)(struct file *f, u64 *pos, struct dir_emit *e);
     u32 (*poll)(struct file *f, struct poll_table *pt); /* NULL = always readable and writable, epoll gives EPERM */
     s64 (*ioctl)(struct file *f, u32 cmd, uaddr_t arg); /* NULL = -ENOTTY */
-    /* Fill in req->mapping / ops / object for an mmap of this file. NULL = -ENODEV. */
+    /* Fill in req->mapping / ops / object for an mmap of this file. No reference moves: the caller takes the area's when
+     * object is f. All three left NULL: anonymous memory. NULL = -ENODEV. */
     int (*mmap)(struct file *f, struct map_request *req);
     int (*fsync)(struct file *f, bool data_only);       /* NULL = -EINVAL */
     int (*fallocate)(struct file *f, int mode, u64 off, u64 len);

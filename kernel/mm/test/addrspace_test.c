@@ -50,7 +50,7 @@ static void do_map(struct addrspace *as)
     unsigned first, n;
     uaddr_t got = 0;
     random_range(&first, &n);
-    u32 prot = random_prot(), flags = pick(4) == 0 ? VMA_NORESERVE : pick(6) == 0 ? VMA_SHARED : 0;
+    u32 prot = random_prot(), flags = pick(4) == 0 ? VMA_NORESERVE : pick(6) == 0 ? VMA_SHARED | VMA_MAYWRITE : 0;
     struct map_request r = { .addr = at(first), .len_bytes = n * PAGE_SIZE - pick(PAGE_SIZE), .prot = prot, .flags = flags,
                              .fixed = true, .noreplace = pick(4) == 0 };
     bool busy = false;
