@@ -37,7 +37,7 @@ static int p_link(u32 pid, const char *name, struct path *ret, char *buf, size_t
 
 static struct fdtable *p_fds(u32 pid) { return pid == 1 ? fdtable_get(table) : NULL; }
 
-static int p_store(u32 pid, const char *name, const char *text, size_t len)
+static int p_store(u32 pid, u32 tid, const char *name, const char *text, size_t len)
 {
     str_copy(stored, text, sizeof(stored));
     return 0;
