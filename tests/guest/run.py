@@ -8,6 +8,7 @@ With --volume, /tmp inside is a directory of the host's own /tmp. Prints TAP: on
 """
 import argparse
 import difflib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,9 +36,12 @@ def main():
     a = p.parse_args()
     want, want_status, _ = run([a.program])
     machine = ['--machine', a.machine] if a.machine else []
-    with tempfile.TemporaryDirectory() as directory:
+    program = a.program
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory(dir='/var/tmp') as elsewhere:
         volume = ['-v', directory + ':/tmp'] if a.volume else []
-        got, status, err = run([a.drupe, 'run', '--on', a.on, *machine, *volume, '--cpus', a.cpus, '-m', a.memory, a.program])
+        if a.volume: # which would hide a program that was built below /tmp
+            program = shutil.copy(program, elsewhere)
+        got, status, err = run([a.drupe, 'run', '--on', a.on, *machine, *volume, '--cpus', a.cpus, '-m', a.memory, program])
     n = failed = 0
     section = ''
 
