@@ -31,7 +31,7 @@ static void put_text(FILE *out, const char *s, size_t len)
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)s[i];
         if (c == '<' || c == '>' || c == '&' || c == '"' || c < ' ')
-            fprintf(out, "&#%u;", c < ' ' ? '?' : c);
+            fprintf(out, "&#%d;", c < ' ' ? '?' : c);
         else
             fputc(c, out);
     }
