@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -157,6 +158,11 @@ static void crowd(void)
     pthread_attr_t attr;
     pthread_t t;
     int bad = 0, n = 0;
+    int fd = open("/proc/sys/kernel/threads-max", O_WRONLY);
+    setrlimit(RLIMIT_NPROC, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
+    if (fd < 0 || write(fd, "30000\n", 6) != 6)
+        printf("threads-max stays\n");
+    close(fd);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 16384);
     while (n < 24000 && pthread_create(&t, &attr, sleeper, NULL) == 0)
