@@ -8,7 +8,7 @@
  *     name{label="value"} number
  *
  * Names end in their unit and, where they only grow, in _total; seconds have decimals. What a
- * value is, is written in a table here; help texts are the client's affair (host/cli/metrics.c), which takes names it does
+ * value is, is written in a table here; help texts are the client's affair (host/client/metrics_help.c), which takes names it does
  * not know, too. "tasks": kern/linux.h.
  */
 #include "base/fmt.h"
