@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
             rsp_hex(&q, bytes, sizeof(bytes));
             while (rsp_number_to(&p, ',', &number))
                 ;
-            check(p <= content.data + content.len || !content.data);
+            check(!content.data || p <= content.data + content.len);
         }
     }
     if (size <= 1000)
