@@ -82,12 +82,29 @@ static long processes(void)
     return n;
 }
 
+/* What System V keeps when its maker is killed between making and removing it. */
+static void remove_ipc(void)
+{
+    struct shmid_ds shm;
+    struct semid_ds sem;
+    struct seminfo info;
+    int last = shmctl(0, SHM_INFO, (struct shmid_ds *)&(struct shm_info){0});
+    for (int i = 0, id; i <= last; i++)
+        if ((id = shmctl(i, SHM_STAT, &shm)) >= 0 && shm.shm_perm.__key == IPC_PRIVATE)
+            shmctl(id, IPC_RMID, NULL);
+    last = semctl(0, 0, SEM_INFO, &info);
+    for (int i = 0, id; i <= last; i++)
+        if ((id = semctl(i, 0, SEM_STAT, &sem)) >= 0 && sem.sem_perm.__key == IPC_PRIVATE)
+            semctl(id, 0, IPC_RMID);
+}
+
 static void take(struct counts *s)
 {
     char line[256], name[64];
     long value;
     s->n = 0;
     usleep(300000); /* what ends is put away behind our back */
+    remove_ipc();
     for (int i = 0; i < 4; i++) /* directories after what is in them */
         write_text("/proc/sys/vm/drop_caches", "3");
     add_count(s, "processes", processes());
