@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Samples of where CPUs are, over a channel (abi/control.h): the service "profile"; arguments: how many a second for each CPU, in
- * decimal. Little-endian. A message is a PROFILE_* byte and
+ * decimal. With " off-cpu" behind it: of where program threads sleep, one when a sleep ends for so many in a second of sleep, all threads'
+ * together on each CPU, and at the end of those that still sleep. The client's message, whatever is in it, ends it: what there is is sent
+ * before. Little-endian. A message of the service is a PROFILE_* byte and
  *
  *   PROFILE_MAPS    u32 process, then text: its /proc/PID/maps, before its first sample and when it has changed
  *   PROFILE_SAMPLE  struct profile_sample, kernel_len bytes of text: names of the kernel's frames, innermost first, a line each; then
@@ -31,6 +33,7 @@ struct profile_sample {
     uint32_t kernel_len;
     uint32_t stack_len;
     uint32_t reserved;
+    uint64_t weight_ns; /* the time that it stands for */
     uint64_t regs[PROFILE_REGS];
     char name[16];     /* of the thread; NUL-padded */
 };

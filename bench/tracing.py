@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it costs to look: redis under redis-benchmark -P 1 with and without drupe strace, beside Debian's strace of the native process."""
+"""What it costs to look: redis under redis-benchmark -P 1 with and without drupe strace, beside Debian's strace of the native process;
+guest instructions of a program with and without drupe profile."""
 import contextlib
 import os
 import signal
@@ -10,7 +11,7 @@ import time
 
 import guests
 import host
-from common import DRUPE, REDIS, redis_rates, row
+from common import BUILD, DRUPE, PLUGIN, REDIS, redis_rates, row
 
 RUNS, REQUESTS = 3, 30000
 
@@ -59,4 +60,34 @@ def strace():
     row('  strace -f of the native process', f'{native_full:,.0f}', f'of {native:,.0f}', f'ratio {native_full / native:.2f}')
 
 
-SECTIONS = {'strace': strace}
+def spin_instructions(tmp, rounds, hz=None):
+    """Guest instructions of so many rounds, and the samples taken meanwhile. The virtual clock counts a nanosecond for each instruction."""
+    out, samples = os.path.join(tmp, 'count'), 0
+    with guests.qemu_with('-plugin', f'{PLUGIN},out={out}', '-icount', 'shift=0,sleep=off', '-seed', '1') as env:
+        p = subprocess.Popen([DRUPE, 'run', '--on', 'qemu', '--name', 'bench', os.path.join(BUILD, 'tests/spin'), str(rounds)], env=env)
+        if hz:
+            for _ in range(100):
+                r = subprocess.run([DRUPE, 'profile', '-F', str(hz), 'bench'], capture_output=True, text=True)
+                if r.returncode == 0:
+                    break
+                time.sleep(0.02)
+            samples = sum(int(line.rsplit(' ', 1)[1]) for line in r.stdout.splitlines())
+        if p.wait(300) != 0 or (hz and not samples):
+            raise RuntimeError(f'spin: {p.returncode}, {samples} samples')
+    with open(out) as f:
+        return int(f.read().split()[-1]), samples
+
+
+def profile():
+    print('\nProfiling at 99 Hz, guest instructions (the virtual CPU makes 1e9 in a second)')
+    with tempfile.TemporaryDirectory() as tmp:
+        os.environ['DRUPE_RUN'] = os.path.join(tmp, 'run')
+        plain, _ = spin_instructions(tmp, 4000)
+        looked, samples = spin_instructions(tmp, 4000, 990)
+        del os.environ['DRUPE_RUN']
+    each = (looked - plain) / samples
+    row('  a sample', f'{each:,.0f}', 'instructions', f'of {samples}, {plain:,} without them')
+    row('  at 99 Hz', f'{each * 99 / 1e7:.2f}', '%', 'at most 1 %', each * 99 / 1e7 <= 1)
+
+
+SECTIONS = {'strace': strace, 'profile': profile}

@@ -138,10 +138,12 @@ void help_pcap(void)
 
 void help_profile(void)
 {
-    fputs("Usage: drupe profile [-F HZ] [-d SECONDS] [--svg] INSTANCE > FILE\n"
+    fputs("Usage: drupe profile [-F HZ] [-d SECONDS] [--off-cpu] [--format folded|svg|pprof] INSTANCE > FILE\n"
           "\n"
           "Samples where the CPUs of a running instance are, HZ (99) times a second, for SECONDS (until ^C), and writes counted\n"
-          "stacks, kernel frames marked _[k]: lines for flamegraph.pl and speedscope, or with --svg a flame graph for a browser.\n"
+          "stacks, kernel frames marked _[k]: lines for flamegraph.pl and speedscope (folded), a flame graph for a browser (svg, or\n"
+          "--svg), or a file for pprof. With --off-cpu: where its threads slept, weighted by how long (folded: microseconds); a\n"
+          "sample for so many in a second of sleep.\n"
           "Programs are unwound by their own tables, from this host's files of the same path.\n",
           stdout);
 }

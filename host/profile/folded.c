@@ -4,16 +4,11 @@
 
 #include "host/profile/profile.h"
 
-struct row {
-    char *stack;
-    u64 count;
-};
 struct folded {
-    void *tree; /* struct row, tsearch(3) */
-    u64 total;
+    void *tree; /* struct folded_row, tsearch(3) */
 };
 
-static int compare(const void *a, const void *b) { return strcmp(((const struct row *)a)->stack, ((const struct row *)b)->stack); }
+static int compare(const void *a, const void *b) { return strcmp(((const struct folded_row *)a)->stack, ((const struct folded_row *)b)->stack); }
 
 struct folded *folded_new(void)
 {
@@ -24,7 +19,7 @@ struct folded *folded_new(void)
 
 static void free_row(void *row)
 {
-    free(((struct row *)row)->stack);
+    free(((struct folded_row *)row)->stack);
     free(row);
 }
 
@@ -35,37 +30,35 @@ void folded_free(struct folded *f)
     free(f);
 }
 
-void folded_add(struct folded *f, const char *stack)
+void folded_add(struct folded *f, const char *stack, u64 ns)
 {
-    struct row key = {.stack = (char *)stack};
-    struct row **at = tfind(&key, &f->tree, compare);
-    f->total++;
+    struct folded_row key = {.stack = (char *)stack};
+    struct folded_row **at = tfind(&key, &f->tree, compare);
     if (at) {
-        (*at)->count++;
+        (*at)->samples++;
+        (*at)->ns += ns;
         return;
     }
-    struct row *row = xalloc(sizeof(*row));
-    *row = (struct row){.stack = xstrdup(stack), .count = 1};
+    struct folded_row *row = xalloc(sizeof(*row));
+    *row = (struct folded_row){.stack = xstrdup(stack), .samples = 1, .ns = ns};
     if (!tsearch(row, &f->tree, compare))
         abort(); /* as xalloc() without memory */
 }
 
-u64 folded_total(const struct folded *f) { return f->total; }
-
 struct walk {
-    void (*fn)(void *ctx, const char *stack, u64 count);
+    void (*fn)(void *ctx, const struct folded_row *row);
     void *ctx;
 };
 
 static void visit(const void *node, VISIT which, void *closure)
 {
     const struct walk *w = closure;
-    const struct row *row = *(const struct row *const *)node;
+    const struct folded_row *row = *(const struct folded_row *const *)node;
     if (which == postorder || which == leaf)
-        w->fn(w->ctx, row->stack, row->count);
+        w->fn(w->ctx, row);
 }
 
-void folded_each(struct folded *f, void (*fn)(void *ctx, const char *stack, u64 count), void *ctx)
+void folded_each(struct folded *f, void (*fn)(void *ctx, const struct folded_row *row), void *ctx)
 {
     twalk_r(f->tree, visit, &(struct walk){fn, ctx});
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * drupe-profile HZ SECONDS FORMAT INSTANCE, started by `drupe profile`: takes samples for so many seconds (0: until ^C, or the
- * instance's end) and writes counted stacks to standard output: "folded" for flamegraph.pl, speedscope and their like, or "svg".
+ * drupe-profile HZ SECONDS FORMAT WHAT INSTANCE, started by `drupe profile`: takes samples for so many seconds (0: until ^C, or the
+ * instance's end) and writes counted stacks to standard output: "folded" for flamegraph.pl, speedscope and their like, "svg" or "pprof".
+ * WHAT is "cpu", or "off-cpu": stacks that slept, whose folded counts are microseconds.
  */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/client/client.h"
@@ -63,7 +65,7 @@ static int take_sample(struct session *s, const char *data, size_t len, struct e
             }
             prepend(&stack, kernel, p.kernel_len, "_[k]");
             buf_add(&stack, "", 1);
-            folded_add(s->folded, stack.data);
+            folded_add(s->folded, stack.data, p.weight_ns);
             buf_done(&stack);
             buf_done(&program);
             s->samples++;
@@ -87,14 +89,20 @@ static int take_message(struct session *s, const struct buf *m, struct error *er
     return err_set(err, EXIT_DRUPE, "the instance sends samples that make no sense");
 }
 
-/* Until the deadline, ^C, or the end. */
+/* Until the instance has sent all it had at the deadline, or ^C; or until its end. A second ^C does not wait for that. */
 static int collect(struct session *s, struct conversation *c, const struct entry *e, u64 deadline_ns, struct error *err)
 {
     int result = 1;
-    while (result > 0 && !interrupted) {
+    bool asked = false;
+    while (result > 0 && !(asked && interrupted)) {
         u64 now = now_ns();
-        if (deadline_ns && now >= deadline_ns)
-            return 0;
+        if (!asked && (interrupted || (deadline_ns && now >= deadline_ns))) {
+            asked = true;
+            interrupted = 0;
+            deadline_ns = 0;
+            if (conversation_send(c, "", 0) < 0)
+                break;
+        }
         struct pollfd p = {.fd = c->fd, .events = POLLIN};
         int ready = poll(&p, 1, deadline_ns ? (int)((deadline_ns - now) / 1000000 + 1) : -1);
         if (ready < 0 && errno != EINTR)
@@ -110,30 +118,53 @@ static int collect(struct session *s, struct conversation *c, const struct entry
     return result == 0 && c->error != 0 && c->error != EPIPE ? conversation_failed(c, e, err) : result < 0 ? -1 : 0;
 }
 
-static void print_row(void *ctx, const char *stack, u64 count) { fprintf(ctx, "%s %llu\n", stack, (unsigned long long)count); }
+static void print_samples(void *out, const struct folded_row *row) { fprintf(out, "%s %llu\n", row->stack, (unsigned long long)row->samples); }
+static void print_times(void *out, const struct folded_row *row) { fprintf(out, "%s %llu\n", row->stack, (unsigned long long)row->ns / 1000); }
+
+static int write_out(const struct session *s, char **argv, const struct pprof_about *about, struct error *err)
+{
+    bool off = strcmp(argv[4], "off-cpu") == 0;
+    AUTO_FREE char *title = str_format("%s: %s, %llu samples at %s Hz", argv[5], off ? "off CPU" : "on CPU", (unsigned long long)s->samples, argv[1]);
+    int result = 0;
+    if (strcmp(argv[3], "svg") == 0)
+        svg_write(stdout, s->folded, title, off);
+    else if (strcmp(argv[3], "pprof") == 0)
+        result = pprof_write(stdout, s->folded, about);
+    else
+        folded_each(s->folded, off ? print_times : print_samples, stdout);
+    if (fflush(stdout) != 0 || result < 0)
+        return err_errno(err, EXIT_DRUPE, "standard output");
+    return 0;
+}
+
+static u64 realtime_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
+}
 
 static int profile(char **argv, struct error *err)
 {
     struct session s = {0};
     struct entry e = {.dir_fd = -1, .lock_fd = -1};
     struct conversation c = {.fd = -1};
-    u64 seconds = strtoull(argv[2], NULL, 10);
-    int result = entry_find(argv[4], &e, err);
+    u64 seconds = strtoull(argv[2], NULL, 10), start = now_ns();
+    bool off = strcmp(argv[4], "off-cpu") == 0;
+    struct pprof_about about = {.what = off ? "off_cpu" : "cpu", .start_ns = realtime_ns(), .period_ns = 1000000000 / strtoull(argv[1], NULL, 10)};
+    AUTO_FREE char *wanted = str_format("%s%s", argv[1], off ? " off-cpu" : "");
+    int result = entry_find(argv[5], &e, err);
     if (result == 0)
-        result = conversation_open(&c, &e, "profile", argv[1], strlen(argv[1]), err);
+        result = conversation_open(&c, &e, "profile", wanted, strlen(wanted), err);
     if (result == 0) {
         s.unwinder = unwinder_new();
         s.folded = folded_new();
         result = collect(&s, &c, &e, seconds ? now_ns() + seconds * 1000000000 : 0, err);
-        AUTO_FREE char *title = str_format("%s: %llu samples at %s Hz", argv[4], (unsigned long long)s.samples, argv[1]);
-        if (result == 0 && strcmp(argv[3], "svg") == 0)
-            svg_write(stdout, s.folded, title);
-        else if (result == 0)
-            folded_each(s.folded, print_row, stdout);
+        about.duration_ns = now_ns() - start;
+        if (result == 0)
+            result = write_out(&s, argv, &about, err);
         if (s.lost)
             fprintf(stderr, "drupe: %llu samples were lost\n", (unsigned long long)s.lost);
-        if (result == 0 && fflush(stdout) != 0)
-            result = err_errno(err, EXIT_DRUPE, "standard output");
         folded_free(s.folded);
         unwinder_free(s.unwinder);
     }
@@ -145,7 +176,7 @@ static int profile(char **argv, struct error *err)
 int main(int argc, char **argv)
 {
     struct error err = {0};
-    if (argc != 5)
+    if (argc != 6)
         return EXIT_DRUPE;
     sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_interrupt}, NULL);

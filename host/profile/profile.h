@@ -23,12 +23,23 @@ void unwinder_frames(struct unwinder *u, const struct profile_sample *s, const c
 struct folded;
 struct folded *folded_new(void);
 void folded_free(struct folded *f);
-void folded_add(struct folded *f, const char *stack); /* "a;b;c", outermost first */
+struct folded_row {
+    char *stack; /* "a;b;c", outermost first; the first is the thread */
+    u64 samples, ns;
+};
+void folded_add(struct folded *f, const char *stack, u64 ns);
 /* In the order of their text: so that stacks with a common beginning stand together. */
-void folded_each(struct folded *f, void (*fn)(void *ctx, const char *stack, u64 count), void *ctx);
-u64 folded_total(const struct folded *f);
+void folded_each(struct folded *f, void (*fn)(void *ctx, const struct folded_row *row), void *ctx);
 
 /* --- svg.c: a flame graph, one file that needs nothing else --- */
-void svg_write(FILE *out, struct folded *f, const char *title);
+/* Widths are times, or counts of samples. */
+void svg_write(FILE *out, struct folded *f, const char *title, bool times);
+
+/* --- pprof.c: for pprof and what reads its files --- */
+struct pprof_about {
+    const char *what; /* "cpu" */
+    u64 start_ns, duration_ns, period_ns; /* start_ns: since 1970 */
+};
+int pprof_write(FILE *out, struct folded *f, const struct pprof_about *about); /* 0 or -1 */
 
 #endif

@@ -20,7 +20,8 @@ struct frame {
 };
 struct graph {
     FILE *out;
-    u64 total, at;
+    bool times;
+    u64 total, at; /* samples, or us */
     struct frame open[DEPTH_MAX];
     unsigned depth, deepest;
     char *last; /* the stack whose frames are open */
@@ -54,7 +55,7 @@ static void put_box(struct graph *g, unsigned level)
     fprintf(g->out, "<g class=\"f\" data-x=\"%.4f\" data-w=\"%.4f\" data-d=\"%u\"><title>", (double)f->start / (double)g->total,
             (double)samples / (double)g->total, level);
     put_text(g->out, f->name, f->len);
-    fprintf(g->out, " (%llu samples, %.2f%%)</title><rect fill=\"rgb(%u,%u,%u)\"/><text>", (unsigned long long)samples,
+    fprintf(g->out, " (%llu %s, %.2f%%)</title><rect fill=\"rgb(%u,%u,%u)\"/><text>", (unsigned long long)samples, g->times ? "us" : "samples",
             100.0 * (double)samples / (double)g->total, kernel ? 90 + h % 40 : 205 + h % 50, kernel ? 130 + h % 60 : 60 + h / 50 % 150, kernel ? 220 : 40 + h % 30);
     put_text(g->out, f->name, f->len);
     fputs("</text></g>\n", g->out);
@@ -67,10 +68,12 @@ static void close_from(struct graph *g, unsigned level)
         put_box(g, --g->depth);
 }
 
-static void on_stack(void *ctx, const char *stack, u64 count)
+static u64 width_of(const struct graph *g, const struct folded_row *row) { return g->times ? row->ns / 1000 : row->samples; }
+
+static void on_stack(void *ctx, const struct folded_row *row)
 {
     struct graph *g = ctx;
-    char *copy = xstrdup(stack);
+    char *copy = xstrdup(row->stack);
     unsigned level = 0, same = 0;
     bool equal = true;
     struct frame next[DEPTH_MAX];
@@ -90,19 +93,19 @@ static void on_stack(void *ctx, const char *stack, u64 count)
         next[i].start = g->open[i].start;
     memcpy(g->open, next, level * sizeof(next[0]));
     g->depth = level;
-    g->deepest = MAX(g->deepest, level);
     free(g->last);
     g->last = copy;
-    g->at += count;
+    g->at += width_of(g, row);
 }
 
-static void measure(void *ctx, const char *stack, u64 count)
+static void measure(void *ctx, const struct folded_row *row)
 {
-    unsigned *deepest = ctx, levels = 1;
-    (void)count;
-    for (; *stack; stack++)
-        levels += *stack == ';';
-    *deepest = MAX(*deepest, MIN(levels, (unsigned)DEPTH_MAX));
+    struct graph *g = ctx;
+    unsigned levels = 1;
+    for (const char *c = row->stack; *c; c++)
+        levels += *c == ';';
+    g->deepest = MAX(g->deepest, MIN(levels, (unsigned)DEPTH_MAX));
+    g->total += width_of(g, row);
 }
 
 static const char script[] =
@@ -123,11 +126,12 @@ static const char script[] =
     " document.getElementById('hits').textContent=q?'matched: '+(100*s).toFixed(1)+'%%':''};\n"
     "draw();\n]]></script>\n";
 
-void svg_write(FILE *out, struct folded *f, const char *title)
+void svg_write(FILE *out, struct folded *f, const char *title, bool times)
 {
-    unsigned deepest = 1;
-    folded_each(f, measure, &deepest);
-    unsigned height = TOP + deepest * ROW + 10;
+    struct graph g = {.out = out, .times = times, .deepest = 1};
+    folded_each(f, measure, &g);
+    g.total = MAX(g.total, (u64)1);
+    unsigned height = TOP + g.deepest * ROW + 10;
     fprintf(out,
             "<?xml version=\"1.0\" standalone=\"no\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%u\" viewBox=\"0 0 %d %u\" "
             "font-family=\"monospace\" font-size=\"12\">\n<style>.f{cursor:pointer}.f rect{stroke:#fff;stroke-width:.3}.f:hover rect{stroke:#000;"
@@ -138,7 +142,6 @@ void svg_write(FILE *out, struct folded *f, const char *title)
     fputs("</text><text class=\"b\" id=\"reset\" x=\"10\" y=\"42\">all</text><text class=\"b\" id=\"find\" x=\"50\" y=\"42\">search</text>"
           "<text id=\"hits\" x=\"120\" y=\"42\"></text>\n",
           out);
-    struct graph g = {.out = out, .total = MAX(folded_total(f), (u64)1)};
     folded_each(f, on_stack, &g);
     close_from(&g, 0);
     free(g.last);

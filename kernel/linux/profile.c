@@ -45,54 +45,44 @@ static struct {
     u64 bytes, lost;
     struct channel *client;
     struct thread *self;   /* the client's: its own samples would grow by what they cost */
-    u64 period_ns;         /* constant while client is not NULL */
+    u64 period_ns, start_ns; /* constant while client is not NULL */
+    u64 slept_ns[MAX_CPUS];  /* behind the last multiple of the period */
 } prof = {.lock = SPINLOCK_INIT("profile"), .queue = LIST_INIT(prof.queue)};
 static struct sampler samplers[MAX_CPUS];
 
 /* --- taking one ------------------------------------------------------------------------------ */
 
-static u32 kernel_frames(const struct thread *t, u64 *ret)
+static struct sample *new_sample(const struct thread *t, u64 weight_ns)
 {
-    const u64 *fp = __builtin_frame_address(0);
-    u64 low = (u64)t->kstack, high = low + KSTACK_SIZE - sizeof(struct trap_frame);
-    u32 n = 0;
-    while (n < FRAMES_MAX && (u64)fp >= low && (u64)fp + 16 <= high && IS_ALIGNED((u64)fp, 8)) {
-        ret[n++] = fp[1];
-        if (fp[0] <= (u64)fp)
-            break;
-        fp = (const u64 *)fp[0];
+    struct sample *s = kmalloc(sizeof *s + PROFILE_STACK_MAX, ALLOC_ATOMIC);
+    if (s != NULL) {
+        memset(s, 0, sizeof *s);
+        s->head.time_ns = now_ns();
+        s->head.weight_ns = weight_ns;
+        s->head.cpu = t->cpu;
+        str_copy(s->head.name, t->name, sizeof s->head.name);
     }
-    return n;
+    return s;
 }
 
-static void sample_program(struct sample *s, struct thread *t)
+/* What the program was at; returns where its stack is and, in *ret_len, how much of it is wanted. */
+static uaddr_t program_of(struct sample *s, struct thread *t, u64 *ret_len)
 {
     const struct task *task = t->task;
     const struct trap_frame *f = thread_frame(t);
     s->head.pid = task->proc->pid;
     s->head.tid = task->tid;
     arch_dwarf_registers(f, s->head.regs);
-    u64 sp = FRAME_SP(f), n = sp < PLAT_USER_MAX ? MIN(PLAT_USER_MAX - sp, (u64)PROFILE_STACK_MAX) : 0;
-    uaccess_nofault_begin();
-    s->head.stack_len = (u32)copy_from_user_partial(s->stack, sp, n);
-    uaccess_nofault_end();
+    u64 sp = FRAME_SP(f);
+    *ret_len = sp < PLAT_USER_MAX ? MIN(PLAT_USER_MAX - sp, (u64)PROFILE_STACK_MAX) : 0;
+    return sp;
 }
 
-static void take_sample(void)
+/* Takes s, or counts it as lost; NULL: there was no memory for it. */
+static void queue_sample(struct sample *s)
 {
-    struct thread *t = current_thread();
     u64 most = MIN(QUEUE_BYTES, page_available() * PAGE_SIZE / QUEUE_SHARE);
-    struct sample *s = kmalloc(sizeof *s + PROFILE_STACK_MAX, ALLOC_ATOMIC);
-    if (s != NULL) {
-        memset(s, 0, sizeof *s);
-        s->head.time_ns = now_ns();
-        s->head.cpu = this_cpu()->cpu;
-        s->nframes = kernel_frames(t, s->frames);
-        str_copy(s->head.name, t->name, sizeof s->head.name);
-        if (t->user && t->task != NULL && t->as != NULL)
-            sample_program(s, t);
-    }
-    spin_lock(&prof.lock);
+    spin_lock_bh(&prof.lock);
     bool room = s != NULL && prof.client != NULL && prof.bytes + sizeof *s + PROFILE_STACK_MAX <= most;
     if (room) {
         list_push_back(&prof.queue, &s->node);
@@ -101,21 +91,110 @@ static void take_sample(void)
     } else {
         prof.lost++;
     }
-    spin_unlock(&prof.lock);
+    spin_unlock_bh(&prof.lock);
     if (!room)
         kfree(s);
+}
+
+/* Of the current thread, whose frames begin at fp. */
+static void take_sample(const u64 *fp, u64 weight_ns)
+{
+    struct thread *t = current_thread();
+    struct sample *s = new_sample(t, weight_ns);
+    if (s != NULL) {
+        s->nframes = thread_frames(t, fp, s->frames, FRAMES_MAX);
+        if (t->user && t->task != NULL && t->as != NULL) {
+            u64 len;
+            uaddr_t sp = program_of(s, t, &len);
+            uaccess_nofault_begin();
+            s->head.stack_len = (u32)copy_from_user_partial(s->stack, sp, len);
+            uaccess_nofault_end();
+        }
+    }
+    queue_sample(s);
 }
 
 static void tick(struct ktimer *timer)
 {
     struct sampler *s = container_of(timer, struct sampler, timer);
     if (current_thread() != this_cpu()->idle && current_thread() != prof.self)
-        take_sample();
+        take_sample(__builtin_frame_address(0), prof.period_ns);
     u64 now = now_ns();
     do {
         s->next_ns += prof.period_ns;
     } while (s->next_ns <= now);
     ktimer_start(timer, s->next_ns);
+}
+
+/* thread_slept(): the theory is above. */
+static void slept(u64 since_ns)
+{
+    const struct thread *t = current_thread();
+    u64 now = now_ns(), weight = 0;
+    if (!t->user || t->task == NULL)
+        return;
+    spin_lock_bh(&prof.lock);
+    if (prof.client != NULL) {
+        u64 *acc = &prof.slept_ns[this_cpu()->cpu], sum = *acc + now - MIN(now, MAX(since_ns, prof.start_ns));
+        *acc = sum % prof.period_ns;
+        weight = sum - *acc;
+    }
+    spin_unlock_bh(&prof.lock);
+    if (weight != 0)
+        take_sample(__builtin_frame_address(0), weight);
+}
+
+/* Of a thread that sleeps, with all the time since then. If it goes on meanwhile it has been told by slept(). */
+static void take_sleeper(struct thread *t)
+{
+    u64 since, again, len, none;
+    struct sample *s = new_sample(t, 0);
+    struct task *task = t->task;
+    struct addrspace *as = task_as(task);
+    if (s != NULL && as != NULL && (s->nframes = thread_sleeping_frames(t, s->frames, FRAMES_MAX, &since)) != 0) {
+        uaddr_t sp = program_of(s, t, &len);
+        s64 got = as_copy(as, sp, s->stack, len, false);
+        s->head.stack_len = got > 0 ? (u32)got : 0;
+        s->head.weight_ns = s->head.time_ns - MIN(s->head.time_ns, MAX(since, prof.start_ns));
+        if (thread_sleeping_frames(t, &none, 1, &again) != 0 && again == since) {
+            queue_sample(s);
+            s = NULL;
+        }
+    }
+    kfree(s);
+    addrspace_put(as);
+}
+
+/* Numbers of the tasks that there are; how many, which may be more than max. */
+static u32 list_tasks(u32 *ret_tids, u32 max)
+{
+    u32 n = 0;
+    spin_lock_bh(&process_list_lock);
+    list_for_each(p, &process_list, struct process, all_node) {
+        spin_lock(&p->lock);
+        list_for_each(t, &p->tasks, struct task, proc_node) {
+            if (n < max)
+                ret_tids[n] = t->tid;
+            n++;
+        }
+        spin_unlock(&p->lock);
+    }
+    spin_unlock_bh(&process_list_lock);
+    return n;
+}
+
+static void take_sleepers(void)
+{
+    u32 max = list_tasks(NULL, 0) + 64;
+    u32 *tids = kmalloc(max * sizeof *tids, 0);
+    u32 n = tids != NULL ? MIN(list_tasks(tids, max), max) : 0;
+    for (u32 i = 0; i < n; i++) {
+        struct task *t = task_find(tids[i]);
+        if (t != NULL && t->thread->user)
+            take_sleeper(t->thread);
+        task_put(t);
+    }
+    kfree(tids);
 }
 
 /* --- telling ------------------------------------------------------------------------------------ */
@@ -169,7 +248,7 @@ static int tell_maps(struct channel *c, struct told *told, u32 pid)
 /* Names of the frames that the sample's own making did not add. */
 static size_t name_frames(const struct sample *s, char *buf, size_t size)
 {
-    static const char *const machinery[] = {"take_sample+", "tick+", "run+", "run_timers+", "bh_", "irq_", "timer_", "spin_unlock", "host_", "ktimer_", "dispatch+", "pc_trap+"};
+    static const char *const machinery[] = {"take_sample+", "tick+", "slept+", "tell_sleep+", "thread_block+", "run+", "run_timers+", "bh_", "irq_", "timer_", "spin_unlock", "host_", "ktimer_", "dispatch+", "pc_trap+"};
     size_t n = 0;
     bool inside = true;
     buf[0] = '\0';
@@ -230,6 +309,12 @@ static void stop_timers(void)
             ktimer_cancel_sync(&samplers[cpu].timer);
 }
 
+static void stop(void)
+{
+    atomic_store(&thread_slept, NULL);
+    stop_timers();
+}
+
 static bool begin(struct channel *c, u64 hz)
 {
     spin_lock_bh(&prof.lock);
@@ -238,7 +323,9 @@ static bool begin(struct channel *c, u64 hz)
         prof.client = c;
         prof.self = current_thread();
         prof.period_ns = NSEC_PER_SEC / hz;
+        prof.start_ns = now_ns();
         prof.lost = 0;
+        memset(prof.slept_ns, 0, sizeof prof.slept_ns);
     }
     spin_unlock_bh(&prof.lock);
     return free;
@@ -246,7 +333,7 @@ static bool begin(struct channel *c, u64 hz)
 
 static void end(void)
 {
-    stop_timers();
+    stop();
     spin_lock_bh(&prof.lock);
     prof.client = NULL;
     prof.self = NULL;
@@ -255,11 +342,32 @@ static void end(void)
         kfree(s);
 }
 
+/* Samples as they come, until the client goes, or (asked) there are none left. */
+static void carry(struct channel *c, struct told *told, bool asked)
+{
+    for (int err = 0; err == 0 && !channel_closed(c);) {
+        struct sample *s = NULL;
+        wait_event(channel_wq(c), channel_closed(c) || (s = next_sample()) != NULL || asked || channel_readable(c));
+        if (s == NULL)
+            return;
+        err = s->head.pid != 0 ? tell_maps(c, told, s->head.pid) : 0;
+        if (err == 0)
+            err = send_sample(c, s);
+        kfree(s);
+    }
+}
+
 static void run(struct channel *c, const char *args, size_t len)
 {
     u64 hz;
-    if (str_to_u64(args, &hz) < 0 || hz == 0 || hz > PROFILE_HZ_MAX) {
-        channel_fail(c, EINVAL, "samples a second: 1 to 10000");
+    const char *more = strchr(args, ' ');
+    char number[24] = "";
+    if (more == NULL)
+        more = args + len;
+    str_copy(number, args, MIN(sizeof number, (size_t)(more - args) + 1));
+    bool off_cpu = strcmp(more, " off-cpu") == 0;
+    if (str_to_u64(number, &hz) < 0 || hz == 0 || hz > PROFILE_HZ_MAX || (*more != '\0' && !off_cpu)) {
+        channel_fail(c, EINVAL, "samples a second: 1 to 10000, then nothing or off-cpu");
         return;
     }
     struct told *told = kzalloc(PIDS_MAX * sizeof *told);
@@ -268,17 +376,15 @@ static void run(struct channel *c, const char *args, size_t len)
         kfree(told);
         return;
     }
-    start_timers();
-    for (int err = 0; err == 0 && !channel_closed(c);) {
-        struct sample *s = NULL;
-        wait_event(channel_wq(c), channel_closed(c) || (s = next_sample()) != NULL);
-        if (s == NULL)
-            continue;
-        err = s->head.pid != 0 ? tell_maps(c, told, s->head.pid) : 0;
-        if (err == 0)
-            err = send_sample(c, s);
-        kfree(s);
-    }
+    if (off_cpu)
+        atomic_store(&thread_slept, slept);
+    else
+        start_timers();
+    carry(c, told, false);
+    if (off_cpu && !channel_closed(c))
+        take_sleepers();
+    stop();
+    carry(c, told, true);
     end();
     kfree(told);
 }

@@ -10,6 +10,8 @@
 #include "kern/trap.h"
 #include "kern/trace.h"
 
+void (*thread_slept)(u64 since_ns);
+
 void thread_prepare_block(bool interruptible)
 {
     struct thread *t = current_thread();
@@ -68,6 +70,15 @@ void thread_interrupt(struct thread *t, u32 exit_bits)
 
 static bool interrupted(const struct thread *t) { return (t->interruptible & atomic_load_relaxed(&t->exit_work)) != 0; }
 
+static u64 watch_sleep(void) { return unlikely(atomic_load_relaxed(&thread_slept) != NULL) ? now_ns() : 0; }
+
+static void tell_sleep(u64 since_ns)
+{
+    void (*told)(u64) = atomic_load_relaxed(&thread_slept);
+    if (unlikely(told != NULL))
+        told(since_ns);
+}
+
 int thread_block(u64 deadline_ns)
 {
     struct thread *t = current_thread();
@@ -92,12 +103,15 @@ int thread_block(u64 deadline_ns)
     ASSERT(t != cpu->idle);
     spin_lock(&cpu->rq->lock);
     if (t->state == THREAD_BLOCKING) {
+        u64 since = watch_sleep();
         t->state = THREAD_BLOCKED;
         sched_switch_locked(cpu);
+        plat_events_restore(flags);
+        tell_sleep(since);
     } else {
         spin_unlock(&cpu->rq->lock);
+        plat_events_restore(flags);
     }
-    plat_events_restore(flags);
     if (timed) {
         ktimer_cancel_sync(&t->block_timer);
         if (t->timed_out)

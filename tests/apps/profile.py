@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""drupe profile: shares of functions, stacks through libraries, the flame graph, and clients that are wrong or go away."""
+"""drupe profile: shares of functions, stacks through libraries, the flame graph, pprof, sleeps, and clients that are wrong or go away."""
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import xml.dom.minidom
 
@@ -14,20 +16,38 @@ spin = os.path.abspath(os.path.join(BUILD, 'spin'))
 name = f'profile-{os.getpid()}'
 
 
-def profile(*args, timeout=60):
-    r = subprocess.run([DRUPE, 'profile', *args, name], capture_output=True, text=True, timeout=timeout)
+def profile(*args, of=name, timeout=60):
+    r = subprocess.run([DRUPE, 'profile', *args, of], capture_output=True, text=True, timeout=timeout)
     return r.returncode, r.stdout, r.stderr
+
+
+def folded(out):
+    return [(line.rsplit(' ', 1)[0].split(';'), int(line.rsplit(' ', 1)[1])) for line in out.splitlines()]
+
+
+def share_of(rows, function):
+    return sum(n for stack, n in rows if any(re.match(function, f) for f in stack)) / max(sum(n for _, n in rows), 1)
+
+
+def pprof(of, *args):
+    """What Go's pprof makes of it: lines of functions with their flat and cumulated percentages."""
+    with tempfile.NamedTemporaryFile(suffix='.pb.gz') as f:
+        r = subprocess.run([DRUPE, 'profile', *args, '--format', 'pprof', of], stdout=f, stderr=subprocess.PIPE, timeout=60)
+        if r.returncode:
+            return r.stderr.decode()
+        go = subprocess.run(['go', 'tool', 'pprof', '-top', '-nodecount=50', f.name], capture_output=True, text=True, timeout=60)
+        return go.stdout + go.stderr
 
 
 subprocess.run([DRUPE, 'run', '-d', *ON, '--name', name, spin], check=True, capture_output=True, timeout=60)
 try:
     time.sleep(1)
     status, out, err = profile('-F', '250', '-d', '4')
-    rows = [(line.rsplit(' ', 1)[0].split(';'), int(line.rsplit(' ', 1)[1])) for line in out.splitlines()]
+    rows = folded(out)
     total = sum(n for _, n in rows)
 
     def share(function):
-        return sum(n for stack, n in rows if any(re.match(function, f) for f in stack)) / max(total, 1)
+        return share_of(rows, function)
 
     check(status == 0 and total > 200, 'samples', (status, total, err))
     check(0.55 < share(r'hot\b') < 0.9 and 0.1 < share(r'cool\b') < 0.4, 'shares of two functions', out)
@@ -37,7 +57,11 @@ try:
     status, out, err = profile('-d', '1', '--svg')
     boxes = xml.dom.minidom.parseString(out).getElementsByTagName('title')
     check(status == 0 and any(b.firstChild.data.startswith('main ') for b in boxes) and 'href' not in out, 'a flame graph by itself', out[:500])
-    for bad in (['-F', '0'], ['-F', '20000'], ['-d', 'x']):
+    top = pprof(name, '-d', '2') if shutil.which('go') else None
+    if top is not None:
+        hot = re.search(r'([\d.]+)% +\S+ +[\d.]+% +hot$', top, re.M)
+        check(hot and 50 < float(hot[1]) < 95 and 'Type: cpu' in top, "pprof's own words", top)
+    for bad in (['--format', 'x'], ['-F', '0'], ['-F', '20000'], ['-d', 'x']):
         same(profile(*bad)[0], 125, 'refused: ' + ' '.join(bad))
     p = subprocess.Popen([DRUPE, 'profile', name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(1)
@@ -57,6 +81,22 @@ try:
             break
         time.sleep(0.1)
     check(status == 0 and 'main' in out, 'after twenty that were killed', (status, out, err))
+    naps = name + '-naps'
+    subprocess.run([DRUPE, 'run', '-d', *ON, '--name', naps, os.path.abspath(os.path.join(BUILD, 'naps'))], check=True, capture_output=True, timeout=60)
+    time.sleep(0.5)
+    status, out, err = profile('-F', '50', '-d', '5', '--off-cpu', of=naps)
+    rows = folded(out)
+    ended = [r for r in rows if 'main' in r[0]]
+    check(status == 0 and 4e6 < sum(n for _, n in ended) < 5.5e6, 'off the CPU: the time of five seconds, in microseconds', (status, out, err))
+    check(0.6 < share_of(ended, 'long_nap') < 0.9 and 0.1 < share_of(ended, 'short_nap') < 0.4, 'shares of long and short sleeps', out)
+    check(4e6 < sum(n for s, n in rows if 'wait_for_ever' in s) < 5.5e6, 'and one that never woke', out)
+    check(all(s[-1].endswith('_[k]') for s, _ in rows) and share_of(ended, r'.*nanosleep.*_\[k\]') > 0.9, "kernel's frames on top", out)
+    status, out, err = profile('-d', '1', '--off-cpu', '--svg', of=naps)
+    check(status == 0 and re.search(r'long_nap \(\d+ us', out), 'drawn', out[:500])
+    if top is not None:
+        top = pprof(naps, '-d', '1', '--off-cpu')
+        check('Type: off_cpu' in top and 'long_nap' in top, 'for pprof', top)
 finally:
+    subprocess.run([DRUPE, 'rm', '-f', name + '-naps'], capture_output=True, timeout=60)
     subprocess.run([DRUPE, 'rm', '-f', name], capture_output=True, timeout=60)
 done()

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Three quarters of its time in one function, a quarter in another, through a library (qsort): for profilers. */
+/* spin [ROUNDS]: three quarters of its time in one function, a quarter in another, through a library (qsort): for profilers. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,9 +23,9 @@ static int compare(const void *a, const void *b)
     return *(const int *)a - *(const int *)b;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    for (;;) {
+    for (long left = argc > 1 ? atol(argv[1]) : -1; left != 0; left--) {
         int v[2] = {2, 1};
         hot(60000);
         qsort(v, 2, sizeof(v[0]), compare);

@@ -21,4 +21,6 @@ void arch_context_init(struct arch_context *ctx, void *stack, size_t size_bytes,
     ctx->sp = sp;
 }
 
+const u64 *arch_context_frame(const struct arch_context *ctx) { return (const u64 *)ctx->sp + 5; } /* as arch_switch() left it */
+
 u64 arch_cycles(void) { return rdtsc(); }

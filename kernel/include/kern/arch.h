@@ -19,6 +19,8 @@ struct arch_context {
 /* Prepare `ctx` so that the first switch to it calls fn(arg) on the stack
  * [stack, stack + size). fn never returns. */
 void arch_context_init(struct arch_context *ctx, void *stack, size_t size_bytes, void (*fn)(void *), void *arg);
+/* The frame that a switched-out thread went to sleep in: the saved frame pointer, then the return address. */
+const u64 *arch_context_frame(const struct arch_context *ctx);
 /* Save the caller in `from`, continue `to`. Events disabled. */
 void arch_switch(struct arch_context *from, struct arch_context *to);
 

@@ -113,6 +113,9 @@ static inline bool thread_interrupted(void)
 {
     return (atomic_load_relaxed(&current_thread()->exit_work) & (EXIT_SIGNAL | EXIT_KILL)) != 0;
 }
+/* Called on the thread's own stack, events enabled, after each block that gave up the CPU, with the time at which it did; 0: that
+ * was before this was set. NULL: nobody wants to know. Atomic. */
+extern void (*thread_slept)(u64 since_ns);
 /* 0 at the deadline, -ERESTARTSYS when interruptible and interrupted. */
 int thread_sleep_until(u64 deadline_ns, bool interruptible);
 
@@ -143,6 +146,11 @@ void thread_fpu_reload(struct thread *t);
 void thread_fpu_before_program(void);
 /* A program used the FPU and it trapped. False = not because of us. Events disabled. */
 bool thread_fpu_trapped(void);
+
+/* Return addresses from frame pointer fp on, innermost first, as far as they lie on t's kernel stack. Count. */
+unsigned thread_frames(const struct thread *t, const u64 *fp, u64 *ret_pcs, unsigned max);
+/* Those of a thread that sleeps, and since when. 0: it does not. Any context. */
+unsigned thread_sleeping_frames(struct thread *t, u64 *ret_pcs, unsigned max, u64 *ret_since_ns);
 
 /* Walk all threads under the list lock (no sleeping in fn). */
 void thread_for_each(void (*fn)(struct thread *t, void *ctx), void *ctx);
