@@ -26,6 +26,11 @@
 #define ANN_NET_DNS "org.drupe.net.dns"         /* up to three, comma-separated */
 #define ANN_NET_DOMAIN "org.drupe.net.domain"
 #define ANN_NET_EAGER "org.drupe.net.eager"     /* "1": open the card at boot */
+/* The packet filter: what may begin to speak, words "PROTOCOL[:FIRST[-LAST]][@ADDRESS/BITS]" with single blanks between, PROTOCOL
+ * tcp, udp or any. Without the annotation that way is open, with "" it is closed. The address is the other side's, the port
+ * the program's for what comes in and the other side's for what goes out. */
+#define ANN_NET_INGRESS "org.drupe.net.ingress"
+#define ANN_NET_EGRESS "org.drupe.net.egress"
 #define ANN_NET_CAPTURE "org.drupe.net.capture" /* "1": a client records packets (abi/pcap.h) and will come soon */
 #define ANN_VERBOSE "org.drupe.verbose"         /* "1": name missing calls once, in CTL_LOG */
 #define ANN_CORES "org.drupe.cores"             /* "1": a client takes core files (abi/core.h) and will come soon */

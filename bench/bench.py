@@ -220,7 +220,7 @@ class Server:
 
     def drupe(self, argv):
         return guests.process([*self.inside, DRUPE, 'run', '--on', 'qemu', '--net', f'tap:{TAP}', '--ip',
-                               f'{GUEST_IP}/24', *argv], os.path.join(self.tmp, 'drupe.log'))
+                               f'{GUEST_IP}/24', '--allow', 'tcp:1-65535', *argv], os.path.join(self.tmp, 'drupe.log'))
 
     def linux(self, name, programs, script, **more):
         linux = guests.LinuxGuest(self.tmp)

@@ -46,7 +46,7 @@ def guest_server(linux):
             guest = guests.LinuxGuest(tmp)
             argv = guest.argv(guest.initramfs('iperf', programs=[which], script=' '.join([which, *IPERF[1:]])), net=True)
         else:
-            argv = [DRUPE, 'run', '--on', 'qemu', '--net', f'tap:{guests.TAP}', '--ip', f'{GUEST_IP}/24', *IPERF]
+            argv = [DRUPE, 'run', '--on', 'qemu', '--net', f'tap:{guests.TAP}', '--ip', f'{GUEST_IP}/24', '--allow', 'tcp:5201', *IPERF]
         with guests.process([*inside, *argv], os.path.join(tmp, 'log')) as p:
             guests.wait_port(inside, 5201)
             yield inside, p
@@ -84,7 +84,7 @@ def path_rate(r, argv, address, settings, seed):
 
 def path():
     print('\n16 streams over a bad path to Linux, Mbit/s that arrived (median of 3): from Drupe as a process, from Linux (CUBIC)')
-    ours = [DRUPE, 'run', '--on', 'host', '--net', f'tap:{rig.DEVICE}', '--ip', f'{rig.DRUPE4}/24']
+    ours = [DRUPE, 'run', '--on', 'host', '--net', f'tap:{rig.DEVICE}', '--ip', f'{rig.DRUPE4}/24', '--allow', 'tcp:7001']
     with rig.Rig(os.path.join(BUILD, 'tests', 'path')) as r:
         for name, settings, target in PATHS:
             d = statistics.median(path_rate(r, ours, rig.DRUPE4, settings, seed) for seed in (1, 2, 3))

@@ -57,7 +57,7 @@ def calls():
 @contextlib.contextmanager
 def drupe_server(argv, port):
     with guests.network() as inside, tempfile.TemporaryDirectory() as tmp:
-        command = [*inside, DRUPE, 'run', *ON, '--net', f'tap:{TAP}', '--ip', f'{GUEST_IP}/24', *argv]
+        command = [*inside, DRUPE, 'run', *ON, '--net', f'tap:{TAP}', '--ip', f'{GUEST_IP}/24', '--allow', f'tcp:{port}', *argv]
         with guests.process(command, os.path.join(tmp, 'log')) as p:
             guests.wait_port(inside, port, 20)
             yield inside, p

@@ -52,7 +52,7 @@ def machine(inside, extra, seconds):
     """One machine under one load: (KiB before, KiB behind, requests, batches)."""
     with tempfile.TemporaryDirectory() as tmp:
         log = os.path.join(tmp, 'log')
-        argv = [*inside, DRUPE, 'run', '-V', '--on', 'qemu', '-m', '64M', '--net', f'tap:{TAP}', '--ip', f'{GUEST_IP}/24',
+        argv = [*inside, DRUPE, 'run', '-V', '--on', 'qemu', '-m', '64M', '--net', f'tap:{TAP}', '--ip', f'{GUEST_IP}/24', '--allow', 'tcp:6379',
                 'redis-server', '--save', '', '--protected-mode', 'no']
         with guests.process(argv, log) as p:
             guests.wait_port(inside, 6379)

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drupe run: options, then image, configuration, instance. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +13,7 @@
 #include "abi/boot.h"
 #include "host/cli/cli.h"
 #include "host/cli/common.h"
+#include "host/cli/network.h"
 #include "host/cli/trace.h"
 #include "host/image/erofs.h"
 #include "host/lib/fs.h"
@@ -42,6 +41,9 @@ enum {
     OPT_CPUS,
     OPT_NET,
     OPT_IP,
+    OPT_ALLOW,
+    OPT_ALLOW_FROM,
+    OPT_EGRESS,
     OPT_DNS,
     OPT_RM,
     OPT_ENTRYPOINT,
@@ -77,6 +79,9 @@ static const struct option options[] = {{"interactive", no_argument, NULL, 'i'},
                                         {"net", required_argument, NULL, OPT_NET},
                                         {"ip", required_argument, NULL, OPT_IP},
                                         {"dns", required_argument, NULL, OPT_DNS},
+                                        {"allow", required_argument, NULL, OPT_ALLOW},
+                                        {"allow-from", required_argument, NULL, OPT_ALLOW_FROM},
+                                        {"egress", required_argument, NULL, OPT_EGRESS},
                                         {"rm", no_argument, NULL, OPT_RM},
                                         {"restart", required_argument, NULL, OPT_RESTART},
                                         {"log-driver", required_argument, NULL, OPT_LOG_DRIVER},
@@ -95,32 +100,15 @@ struct run {
     struct instance instance;
     struct qemu_options qemu;
     struct process_options process;
-    struct port ports[MAX_PORTS];
+    struct network_options network;
     struct volume volumes[P9_MAX_VOLUMES];
-    const char *on, *machine, *ip, *ip6, *dns, *entrypoint;
+    const char *on, *machine, *entrypoint;
     bool interactive, no_patch, gdb, detach, remove, trace;
     const char *core_dir, *pcap_file; /* NULL: none */
     struct strace_options strace;
     struct logs logs;
     int report_fd; /* detached: who waits for the start */
 };
-
-static int parse_net(struct run *r, const char *text, struct error *err)
-{
-    if (strcmp(text, "user") == 0) {
-        r->instance.net = NET_MODE_USER;
-    } else if (strcmp(text, "none") == 0) {
-        r->instance.net = NET_MODE_NONE;
-    } else if (str_has_prefix(text, "tap:") && text[4]) {
-        r->instance.net = NET_MODE_TAP;
-        r->instance.tap = text + 4;
-        if (strlen(r->instance.tap) >= IFNAMSIZ || strpbrk(r->instance.tap, "/, "))
-            return err_set(err, EXIT_DRUPE, "--net %s: that is no interface name", text);
-    } else {
-        return err_set(err, EXIT_DRUPE, "--net %s: say user, tap:INTERFACE or none", text);
-    }
-    return 0;
-}
 
 static int parse_log_option(struct logs *l, const char *text, struct error *err)
 {
@@ -167,7 +155,7 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
     case 'p':
         if (r->instance.nports == MAX_PORTS)
             return err_set(err, EXIT_DRUPE, "-p: at most %d ports", MAX_PORTS);
-        return port_parse(&r->ports[r->instance.nports++], optarg, err);
+        return port_parse(&r->network.ports[r->instance.nports++], optarg, err);
     case 'e':
         strv_add(&r->program.env, optarg);
         break;
@@ -218,13 +206,19 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         r->instance.cpus = (unsigned)number;
         break;
     case OPT_NET:
-        return parse_net(r, optarg, err);
+        return network_parse(&r->instance, optarg, err);
     case OPT_IP:
-        *(strchr(optarg, ':') ? &r->ip6 : &r->ip) = optarg;
+        *(strchr(optarg, ':') ? &r->network.ip6 : &r->network.ip) = optarg;
         break;
     case OPT_DNS:
-        r->dns = optarg;
+        r->network.dns = optarg;
         break;
+    case OPT_ALLOW:
+        return policy_allow(&r->network.policy, optarg, err);
+    case OPT_ALLOW_FROM:
+        return policy_allow_from(&r->network.policy, optarg, err);
+    case OPT_EGRESS:
+        return policy_egress(&r->network.policy, optarg, err);
     case OPT_ENTRYPOINT:
         r->entrypoint = optarg;
         break;
@@ -258,105 +252,6 @@ static int parse(struct run *r, int argc, char **argv, struct error *err)
     }
     if (optind == argc)
         return err_set(err, EXIT_DRUPE, "run: SOURCE is missing; see drupe run --help");
-    return 0;
-}
-
-static int check_network(struct run *r, struct error *err)
-{
-    struct instance *m = &r->instance;
-    if (m->nports && m->net != NET_MODE_USER)
-        return err_set(err, EXIT_DRUPE, "-p works with --net user only; with %s the program's ports are reached at its address",
-                       m->net == NET_MODE_TAP ? "--net tap" : "--net none there are none");
-    if ((r->ip || r->ip6) && m->net != NET_MODE_TAP)
-        return err_set(err, EXIT_DRUPE, "--ip %s: works with --net tap:INTERFACE only", r->ip ? r->ip : r->ip6);
-    if (r->dns && m->net == NET_MODE_NONE)
-        return err_set(err, EXIT_DRUPE, "--dns %s: there is no network with --net none", r->dns);
-    if (m->net == NET_MODE_TAP && if_nametoindex(m->tap) == 0)
-        return err_set(err, EXIT_DRUPE, "--net tap:%s: there is no interface %s; make it: ip tuntap add %s mode tap && ip link set %s up",
-                       m->tap, m->tap, m->tap, m->tap);
-    for (size_t i = 0; i < m->nports; i++)
-        if (port_bind(&r->ports[i], err) < 0)
-            return -1;
-    return 0;
-}
-
-/* "A/LEN[,GW]" into the annotations. */
-static int apply_ip(struct config *c, const char *text, bool v6, struct error *err)
-{
-    AUTO_FREE char *address = xstrdup(text);
-    char *gateway = strchr(address, ',');
-    struct in6_addr a;
-    u64 len;
-    int family = v6 ? AF_INET6 : AF_INET;
-    if (gateway)
-        *gateway++ = 0;
-    AUTO_FREE char *alone = xstrndup(address, strcspn(address, "/"));
-    char *slash = strchr(address, '/');
-    if (!slash || inet_pton(family, alone, &a) != 1 || parse_number(slash + 1, 1, v6 ? 128 : 32, &len) < 0 ||
-        (gateway && inet_pton(family, gateway, &a) != 1))
-        return err_set(err, EXIT_DRUPE, "--ip %s: say ADDRESS/LENGTH[,GATEWAY], as in 192.0.2.2/24,192.0.2.1 or 2001:db8::2/64,fe80::1", text);
-    if (!v6)
-        config_set_annotation(c, ANN_NET_MODE, "static");
-    config_set_annotation(c, v6 ? ANN_NET_ADDRESS6 : ANN_NET_ADDRESS, address);
-    config_set_annotation(c, v6 ? ANN_NET_GATEWAY6 : ANN_NET_GATEWAY, gateway);
-    return 0;
-}
-
-static bool publishes_ipv6(const struct run *r)
-{
-    for (size_t i = 0; i < r->instance.nports; i++)
-        if (r->ports[i].ipv6)
-            return true;
-    return false;
-}
-
-static int check_dns(const char *text, struct error *err)
-{
-    AUTO_FREE char *list = xstrdup(text);
-    char *p = list;
-    unsigned n = 0;
-    for (char *one; (one = strsep(&p, ","));) {
-        struct in_addr a;
-        if (inet_pton(AF_INET, one, &a) != 1 || ++n > 3)
-            return err_set(err, EXIT_DRUPE, "--dns %s: say one to three IPv4 addresses, separated by commas", text);
-    }
-    return 0;
-}
-
-static int apply_network(const struct run *r, struct config *c, struct error *err)
-{
-    static const char *const all[] = {ANN_NET_MODE, ANN_NET_ADDRESS, ANN_NET_GATEWAY, ANN_NET_ADDRESS6, ANN_NET_GATEWAY6,
-                                      ANN_NET_DNS, ANN_NET_EAGER};
-    const struct instance *m = &r->instance;
-    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-        config_set_annotation(c, all[i], NULL);
-    if (r->dns && check_dns(r->dns, err) < 0)
-        return -1;
-    switch (m->net) {
-    case NET_MODE_NONE:
-        config_set_annotation(c, ANN_NET_MODE, "none");
-        return 0;
-    case NET_MODE_USER:
-        config_set_annotation(c, ANN_NET_MODE, "static");
-        config_set_annotation(c, ANN_NET_ADDRESS, SLIRP_GUEST "/24");
-        config_set_annotation(c, ANN_NET_GATEWAY, SLIRP_GATEWAY);
-        config_set_annotation(c, ANN_NET_DNS, SLIRP_DNS);
-        if (publishes_ipv6(r)) { /* else routers' advertisements give one */
-            config_set_annotation(c, ANN_NET_ADDRESS6, SLIRP_GUEST6 "/64");
-            config_set_annotation(c, ANN_NET_GATEWAY6, SLIRP_GATEWAY6);
-        }
-        break;
-    case NET_MODE_TAP:
-        config_set_annotation(c, ANN_NET_MODE, "dhcp");
-        if ((r->ip && apply_ip(c, r->ip, false, err) < 0) || (r->ip6 && apply_ip(c, r->ip6, true, err) < 0))
-            return -1;
-        break;
-    }
-    if (r->dns)
-        config_set_annotation(c, ANN_NET_DNS, r->dns);
-    /* Who calls from outside shall not find a sleeping card. */
-    if (m->nports || m->net == NET_MODE_TAP)
-        config_set_annotation(c, ANN_NET_EAGER, "1");
     return 0;
 }
 
@@ -438,7 +333,7 @@ static int make_config(const struct run *r, const struct source *s, const char *
         result = program_options_apply(&r->program, c, &passwd, &group, err);
     buf_done(&passwd);
     buf_done(&group);
-    if (result < 0 || apply_network(r, c, err) < 0)
+    if (result < 0 || network_apply(&r->network, &r->instance, c, err) < 0)
         return -1;
     apply_volumes(r, c);
     config_set_annotation(c, ANN_VERBOSE, verbose ? "1" : NULL);
@@ -575,16 +470,6 @@ static char *kernel_arguments(const struct run *r)
     return text.data;
 }
 
-static struct json_object *list_ports(const struct instance *i)
-{
-    struct json_object *all = json_object_new_array();
-    for (size_t k = 0; k < i->nports; k++) {
-        AUTO_FREE char *text = port_text(&i->ports[k]);
-        json_object_array_add(all, json_object_new_string(text));
-    }
-    return all;
-}
-
 static struct json_object *list_command(const struct config *c)
 {
     struct json_object *all = json_object_new_array();
@@ -611,7 +496,7 @@ static int make_entry(struct run *r, const char *source_name, const struct confi
     entry_set_number(e, "MemoryBytes", (s64)i->memory_bytes);
     entry_set_number(e, "Cpus", i->cpus);
     entry_set_text(e, "Net", nets[i->net]);
-    json_object_object_add(e->state, "Ports", list_ports(i));
+    network_describe(&r->network, i, e->state);
     entry_set_flag(e, "Tty", i->terminal);
     entry_set_flag(e, "Detached", r->detach);
     entry_set_flag(e, "AutoRemove", r->remove || !r->detach);
@@ -747,7 +632,7 @@ static int run(struct run *r, int nargs, char **args, int *ret_status, struct er
     int result = -1;
     if (check_streams(r, err) == 0 && check_outputs(r, err) == 0 && choose_backend(r, err) == 0 &&
         (r->instance.backend != &process_backend || sandbox_prepare(&r->process.sandbox, err) == 0) &&
-        source_resolve(&source, args[0], err) == 0 && check_network(r, err) == 0)
+        source_resolve(&source, args[0], err) == 0 && network_check(&r->network, &r->instance, err) == 0)
         result = start(r, &source, args[0], nargs - 1, args + 1, ret_status, err);
     source_done(&source);
     sandbox_done(&r->process.sandbox);
@@ -800,7 +685,8 @@ int command_run(int argc, char **argv, struct error *err)
                     .logs = {.max_bytes = DEFAULT_LOG_BYTES, .max_files = DEFAULT_LOG_FILES, .fd = -1}, .report_fd = -1};
     int status = 0;
     strace_defaults(&r.strace);
-    r.instance.ports = r.ports;
+    r.instance.ports = r.network.ports;
+    r.instance.policy = &r.network.policy;
     r.instance.volumes = r.volumes;
     int result = parse(&r, argc, argv, err);
     if (result > 0)

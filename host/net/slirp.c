@@ -2,12 +2,13 @@
 /*
  * drupe-slirp: user networking for one instance, a process around libslirp.
  *
- *   drupe-slirp FRAMES_FD [tcp|udp:SOCKET_FD:GUEST_PORT]...
+ *   drupe-slirp FRAMES_FD [tcp|udp:SOCKET_FD:GUEST_PORT]... [egress] [egress|from:WORD]...
  *
  * FRAMES_FD is a stream socket that carries Ethernet frames, each behind its
  * length (32 bits, big-endian), as QEMU's `-netdev stream` does. SOCKET_FDs are
  * the published ports: `drupe` has bound them already (so that a taken port is
- * its message, before anything starts). The process ends when FRAMES_FD does.
+ * its message, before anything starts). WORDs (abi/boot.h) say where the instance may go, if "egress" is said at all, and from
+ * where published ports may be called (slirp_policy.c). The process ends when FRAMES_FD does.
  *
  * What the instance sees is abi/boot.h's networks 10.0.2.0/24 and fec0::/64. It reaches the
  * world but not the host's loopback addresses. DNS goes to the servers that
@@ -43,6 +44,7 @@
 #include "host/lib/fs.h"
 #include "host/lib/trim.h"
 #include "host/net/ports.h"
+#include "host/net/slirp_policy.h"
 
 #define MAX_FRAME 65550u          /* what we accept from the other side */
 #define MAX_QUEUE_BYTES (8u << 20) /* towards it; beyond that frames are dropped */
@@ -70,7 +72,11 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     if (pending_socket >= 0) {
         int result = dup3(pending_socket, fd, O_CLOEXEC);
+        int type = 0;
+        socklen_t size = sizeof(type);
         pending_socket = -1;
+        if (result >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM)
+            slirp_policy_published_udp(fd);
         return result < 0 ? -1 : 0;
     }
     return (int)syscall(SYS_bind, fd, addr, len);
@@ -263,7 +269,7 @@ static int get_revents(int index, void *opaque)
     (void)opaque;
     short got = self.polls[index].revents;
     int events = 0;
-    if (got & POLLIN)
+    if (got & POLLIN && slirp_policy_readable(self.polls[index].fd))
         events |= SLIRP_POLL_IN;
     if (got & POLLOUT)
         events |= SLIRP_POLL_OUT;
@@ -277,7 +283,7 @@ static int get_revents(int index, void *opaque)
 }
 
 /*
- * libslirp hides the host's loopback at the gateway's address, but hands every other one to the host's
+ * The host's loopback at the gateway's address is hidden in slirp_policy.c, but libslirp hands every other one to the host's
  * connect() and sendto() as it stands: 127/8, and 0/8, which Linux takes for "this host". In the guest's
  * network nobody has such an address (RFC 1122 3.2.1.3), so these frames go nowhere. The same of IPv6 begins with
  * eight zero bytes: ::1, ::, and IPv4 addresses mapped into it.
@@ -409,6 +415,7 @@ static void remember_resolv_conf(void)
 {
     AUTO_CLOSE int fd = open(RESOLV_CONF, O_RDONLY | O_CLOEXEC);
     have_resolv = fd >= 0 && fstat(fd, &resolv_stat) == 0 && file_read_fd(fd, 65536, &resolv_text) == 0;
+    slirp_policy_nameservers(resolv_text.data);
 }
 
 static struct in_addr address(const char *text)
@@ -476,12 +483,13 @@ int main(int argc, char **argv)
                           .vdhcp_start = address(SLIRP_GUEST), .vnameserver = address(SLIRP_DNS),
                           .in6_enabled = true, .vprefix_addr6 = address6(SLIRP_NET6), .vprefix_len = 64,
                           .vhost6 = address6(SLIRP_GATEWAY6), .vnameserver6 = address6(SLIRP_DNS6),
-                          .vhostname = "drupe", .disable_host_loopback = true};
+                          .vhostname = "drupe"};
     self.slirp = slirp_new(&config, &callbacks, NULL);
     if (!self.slirp)
         fail("libslirp");
     for (int i = 2; i < argc; i++)
-        publish(argv[i]);
+        if (!slirp_policy_argument(argv[i]))
+            publish(argv[i]);
     drop_privileges();
     close_doors();
     trim_memory();

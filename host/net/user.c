@@ -6,7 +6,15 @@
 
 #include "host/lib/child.h"
 
-pid_t user_net_start(const char *slirp, int *frames_fd, struct port *ports, size_t nports, bool quiet,
+static void add_rules(struct strv *argv, const char *what, const struct rules *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        AUTO_FREE char *word = rule_text(&l->list[i]);
+        strv_addf(argv, "%s:%s", what, word);
+    }
+}
+
+pid_t user_net_start(const char *slirp, int *frames_fd, struct port *ports, size_t nports, const struct policy *policy, bool quiet,
                      struct error *err)
 {
     struct strv argv = {0};
@@ -19,6 +27,10 @@ pid_t user_net_start(const char *slirp, int *frames_fd, struct port *ports, size
         fds[i + 1] = (struct child_fd){ports[i].fd, 4 + (int)i};
         strv_addf(&argv, "%s:%d:%u", ports[i].udp ? "udp" : "tcp", 4 + (int)i, ports[i].guest);
     }
+    if (policy->egress.given)
+        strv_add(&argv, "egress");
+    add_rules(&argv, "egress", &policy->egress);
+    add_rules(&argv, "from", &policy->from);
     for (int fd = 1; fd <= 2 && null >= 0; fd++)
         fds[n++] = (struct child_fd){null, fd};
     pid_t pid = child_start(argv.items, fds, n, true, err);

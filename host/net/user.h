@@ -5,11 +5,12 @@
 
 #include <sys/types.h>
 
+#include "host/net/policy.h"
 #include "host/net/ports.h"
 
-/* Start it on its end of the frames' socket with the published ports. On success these descriptors are its own
+/* Start it on its end of the frames' socket with the published ports and what `policy` says of callers and egress. On success these descriptors are its own
  * alone: they are closed here. Its pid, or -1. */
-pid_t user_net_start(const char *slirp, int *frames_fd, struct port *ports, size_t nports, bool quiet,
+pid_t user_net_start(const char *slirp, int *frames_fd, struct port *ports, size_t nports, const struct policy *policy, bool quiet,
                      struct error *err);
 
 #endif

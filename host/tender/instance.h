@@ -38,6 +38,7 @@ struct instance_ends {
 };
 
 struct instance;
+struct policy;
 
 struct backend {
     const char *name; /* in messages: what died */
@@ -65,6 +66,7 @@ struct instance {
     const char *tap;         /* interface of NET_MODE_TAP */
     struct port *ports;
     size_t nports;
+    const struct policy *policy; /* what may pass the network (host/net/policy.h) */
     const char *volume_server; /* path of drupe-9p */
     struct volume *volumes;
     size_t nvolumes;

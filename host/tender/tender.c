@@ -38,7 +38,7 @@ static int socket_pair(int *ret_ours, int *ret_theirs, int flags, struct error *
 static int start_slirp(struct tender *t, struct error *err)
 {
     const struct instance *i = t->i;
-    t->slirp = user_net_start(i->slirp, &t->frames_fd, i->ports, i->nports, i->logs != NULL, err);
+    t->slirp = user_net_start(i->slirp, &t->frames_fd, i->ports, i->nports, i->policy, i->logs != NULL, err);
     return t->slirp < 0 ? -1 : 0;
 }
 

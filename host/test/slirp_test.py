@@ -25,13 +25,13 @@ def checksum(data):
 
 
 class Net:
-    def __init__(self, *ports):
+    def __init__(self, *ports, policy=()):
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         fds, args = [theirs.fileno()], []
         for sock, proto, guest in ports:
             fds.append(sock.fileno())
             args.append(f'{proto}:{sock.fileno()}:{guest}')
-        self.process = subprocess.Popen([SLIRP, str(theirs.fileno()), *args], pass_fds=fds)
+        self.process = subprocess.Popen([SLIRP, str(theirs.fileno()), *args, *policy], pass_fds=fds)
         theirs.close()
         self.data, self.gateway_mac = b'', None
 
@@ -149,6 +149,13 @@ for frame in net.frames(2):
         got = frame[42:50], struct.unpack('!H', frame[36:38])[0]
         break
 check(got == (b'question', 53), 'a datagram arrives', got)
+s.settimeout(2)
+net.ip(17, GATEWAY, struct.pack('!HHHH', 53, s.getsockname()[1], 14, 0) + b'answer')
+try:
+    got = s.recv(99)
+except OSError as e:
+    got = e
+check(got == b'answer', 'and is answered', got)
 s.close()
 
 # From inside: the world, but not the host's loopback.
@@ -182,6 +189,36 @@ if address and '.' in address[0]:
     ok = any(f[5] & 0x12 == 0x12 for f in net.segments(2))
     check(ok, 'other addresses can be reached')
     outside.close()
+
+# Where it may go.
+def reached(proto, *policy):
+    """Can the guest reach an open port under this policy? None where this machine has no address."""
+    if not address or '.' not in address[0]:
+        return None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if proto == 17 else socket.SOCK_STREAM) as target:
+        target.bind((address[0], 0))
+        target.settimeout(1)
+        if proto == 6:
+            target.listen()
+        there = Net(policy=[p.format(address[0], target.getsockname()[1]) for p in policy])
+        there.resolve_gateway()
+        try:
+            if proto == 17:
+                there.ip(17, socket.inet_aton(address[0]), struct.pack('!HHHH', 42000, target.getsockname()[1], 9, 0) + b'x')
+                return target.recv(9) == b'x'
+            there.tcp(socket.inet_aton(address[0]), 40001, target.getsockname()[1], 1, 0, 2)
+            flags = [f[5] for f in there.segments(0.5)]
+            return True if any(f & 0x12 == 0x12 for f in flags) else 'reset' if any(f & 4 for f in flags) else False
+        except OSError:
+            return False
+        finally:
+            there.end()
+
+
+for proto, policy, want in ((6, ['egress', 'egress:tcp:{1}@{0}/32'], True), (6, ['egress'], 'reset'), (6, ['egress', 'egress:udp:{1}@{0}/32'], 'reset'),
+                            (17, ['egress', 'egress:any@{0}/32'], True), (17, ['egress', 'egress:any:1@{0}/32'], False)):
+    got = reached(proto, *policy)
+    check(got in (want, None), f'protocol {proto} under {policy}', got)
 
 # What the process may do.
 status = open(f'/proc/{net.process.pid}/status').read()

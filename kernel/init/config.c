@@ -454,6 +454,18 @@ static bool read_net_eager(struct reader *r, enum json_token t)
     return read_flag(r, t, &r->c->net.eager, ANN_NET_EAGER " must be \"0\" or \"1\"");
 }
 
+static bool read_ingress(struct reader *r, enum json_token t)
+{
+    r->c->net.ingress = keep_string(r, t, ANN_NET_INGRESS " must be a string");
+    return r->c->net.ingress != NULL;
+}
+
+static bool read_egress(struct reader *r, enum json_token t)
+{
+    r->c->net.egress = keep_string(r, t, ANN_NET_EGRESS " must be a string");
+    return r->c->net.egress != NULL;
+}
+
 static bool read_no_patch(struct reader *r, enum json_token t)
 {
     return read_flag(r, t, &r->c->program.no_patch, ANN_NO_PATCH " must be \"0\" or \"1\"");
@@ -504,6 +516,7 @@ static bool read_annotations(struct reader *r, enum json_token t)
         { ANN_NET_DOMAIN, read_net_domain },   { ANN_NET_EAGER, read_net_eager },
         { ANN_VERBOSE, read_verbose },         { ANN_NO_PATCH, read_no_patch },
         { ANN_CORES, read_cores },             { ANN_NET_CAPTURE, read_capture },
+        { ANN_NET_INGRESS, read_ingress },     { ANN_NET_EGRESS, read_egress },
         { ANN_WINSIZE, read_winsize },         { ANN_WAIT_DEBUGGER, read_wait_debugger },
     };
     return read_object(r, t, "annotations must be an object", members, ARRAY_SIZE(members));

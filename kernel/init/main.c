@@ -201,7 +201,12 @@ static void configure_net(const struct boot_config *c)
     if (c->net.mode == NET_NONE)
         return;
     net_config_changed = net_changed;
-    int err = net_configure(&c->net);
+    int err = net_filter_set(c->net.ingress, c->net.egress);
+    if (err != 0) /* nothing runs unprotected that was to be protected */
+        boot_fail("%s", err == -EOPNOTSUPP ? "this kernel has no packet filter (-Dwithout=filter); --allow all asks for none"
+                        : err == -ENOMEM   ? "out of memory for the packet filter"
+                                           : "config.json: " ANN_NET_INGRESS " or " ANN_NET_EGRESS ": not the words of a filter");
+    err = net_configure(&c->net);
     if (err == -ENODEV)
         control_notice("the configuration has a network, but the machine has no network card");
     else if (err != 0)

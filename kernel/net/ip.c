@@ -110,6 +110,8 @@ void ip_input(struct netif *nif, struct pkt *p)
         tcp_rx(nif, p);
         return;
     }
+    if (unlikely(filter_on != 0) && !nif->loopback && !filter_dgram_in(nif, p, proto))
+        goto drop;
     bool wanted = raw_input(nif, p, proto);
     if (proto == IPPROTO_UDP) {
         udp_input(nif, p);

@@ -177,6 +177,10 @@ static void deliver(struct netif *nif, struct pkt *p, const struct walk *w)
             tcp_rx(nif, p);
         return;
     }
+    if (unlikely(filter_on != 0) && !nif->loopback && !filter_dgram_in(nif, p, w->next)) {
+        pkt_free(p);
+        return;
+    }
     bool wanted = raw_input(nif, p, w->next);
     if (w->next == IPPROTO_UDP) {
         udp_input(nif, p);

@@ -6,6 +6,7 @@
  *                              |
  *     tcp_in.c (pure) tcp_out.c tcp_timer.c tcp_listen.c tcp.c (tables)
  *                              |
+ *     filter.c
  *     ip.c  ip6.c  ip_frag.c  route.c  ip6_addr.c  icmp.c  icmp6.c  dhcp.c
  *                              |
  *     ether.c  neigh.c (arp.c, ip6_nd.c)  lo.c  --- struct netdev (dev/)
@@ -146,7 +147,8 @@ int ip_covers(struct ip_addr own, bool v6only, struct ip_addr a);
     X(tcp_timewait) X(tcp_timewait_limit) X(tcp_keepalives) X(tcp_probes) X(tcp_orphan_limit)              \
     X(tcp_memory_limit) X(tcp_mss_lowered) X(tcp_loss_probes) X(tcp_spurious_timeouts)                     \
     X(tcp_black_holes) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)                                          \
-    X(nd_in) X(nd_bad) X(nd_requests) X(ip6_duplicates)
+    X(nd_in) X(nd_bad) X(nd_requests) X(ip6_duplicates)                                                    \
+    X(filter_in_tcp) X(filter_in_udp) X(filter_in_other) X(filter_out)
 
 struct net_counters {
 #define X(name) u64 name;
@@ -171,6 +173,25 @@ void net_dropped(const char *reason); /* net.c: the tracepoint */
 
 void net_capture_init(void);
 void net_capture_expect(void); /* a client will come: keep what it would want */
+
+/* --- filter.c: who may begin to speak ---------------------------------------------- */
+
+struct ip_rx;
+struct netif;
+#define FILTER_IN 1u
+#define FILTER_OUT 2u
+extern u8 filter_on; /* FILTER_*: for which way there is a policy; constant once a card is open */
+
+/* Of a card's packets, those that belong to nothing that there is. Bottom halves. True = let it in; else it was counted. */
+bool filter_tcp_in(const struct ip_rx *rx, u16 lport);
+/* p at the header behind IP, whatever but TCP it is. */
+bool filter_dgram_in(struct netif *nif, const struct pkt *p, u8 proto);
+/* May a program begin to speak to dst? Ports are 0 where the protocol has none. 0 or -EPERM. */
+int filter_out(const struct netif *nif, u8 proto, struct ip_addr dst, u16 lport, u16 port);
+static inline int filter_egress(const struct netif *nif, u8 proto, struct ip_addr dst, u16 lport, u16 port)
+{
+    return likely(filter_on == 0) ? 0 : filter_out(nif, proto, dst, lport, port);
+}
 
 /* --- interfaces and routes (net.c, route.c) ------------------------------------ */
 
@@ -566,6 +587,8 @@ int netlink_sock_create(int type, int protocol, struct sock **ret);
 
 void udp_init(void);
 void udp_input(struct netif *nif, struct pkt *p);
+/* Is there a socket that is connected to the sender? */
+bool udp_connected(const struct ip_rx *rx, u16 sport, u16 dport);
 void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool fatal);
 void raw_init(void);
 bool raw_input(struct netif *nif, const struct pkt *p, u8 proto); /* copies; true = somebody wanted it */

@@ -639,6 +639,9 @@ void tcp_rx(struct netif *nif, struct pkt *p)
         }
     }
     spin_unlock(&tcp_table_lock);
+    if (unlikely(filter_on & FILTER_IN) && (found == FOUND_NONE || found == FOUND_LISTEN) && !nif->loopback &&
+        !filter_tcp_in(&rx, dport))
+        goto out;
 
     switch (found) {
     case FOUND_CONN:
@@ -659,6 +662,7 @@ void tcp_rx(struct netif *nif, struct pkt *p)
         tcp_reply_rst(&rx, dport, sport, &g);
         break;
     }
+out:
     if (t != NULL)
         sock_put(&t->s);
     pkt_free(g.p);

@@ -144,6 +144,9 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port)
         return err;
     if (ip_is_group(addr) || ip_addr_is_broadcast(t->rt.nif, addr))
         return -ENETUNREACH;
+    err = filter_egress(t->rt.nif, IPPROTO_TCP, addr, 0, port);
+    if (err != 0)
+        return err;
     s->faddr = addr;
     s->fport = port;
     s->laddr = t->rt.src;

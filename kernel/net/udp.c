@@ -288,6 +288,16 @@ static unsigned lookup(struct ip_addr src, u16 sport, struct ip_addr dst, u16 dp
     return n;
 }
 
+bool udp_connected(const struct ip_rx *rx, u16 sport, u16 dport)
+{
+    struct sock *s;
+    if (lookup(rx->src, sport, rx->dst, dport, rx->ifindex, false, &s) == 0)
+        return false;
+    bool connected = !ip_is_unspec(s->faddr);
+    sock_put(s);
+    return connected;
+}
+
 void udp_input(struct netif *nif, struct pkt *p)
 {
     NET_COUNT(udp_in);

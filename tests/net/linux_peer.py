@@ -52,7 +52,8 @@ def transfer(r, name, prefix, way, address, streams, size):
 
 
 def scenarios(r):
-    drupe = [*r.site, DRUPE, 'run', *ON, '--net', f'tap:{rig.DEVICE}', '--ip', f'{rig.DRUPE4}/24', '--ip', f'{rig.DRUPE6}/64', PATTERN]
+    drupe = [*r.site, DRUPE, 'run', *ON, '--net', f'tap:{rig.DEVICE}', '--ip', f'{rig.DRUPE4}/24', '--ip', f'{rig.DRUPE6}/64',
+             '--allow', f'tcp:{PORT}', PATTERN]
     with r.process([*drupe, 'serve', PORT]):
         for i, (name, settings, streams, size) in enumerate(choice()):
             r.set(**settings, seed=i + 1)

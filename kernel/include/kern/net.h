@@ -15,10 +15,14 @@ struct net_config {
     u8 address6[16], gateway6[16]; /* IPv6; gateway :: = none (routers say) */
     u8 prefix6;                    /* length; 0 = no fixed address */
     bool eager;                    /* open the card at boot (a port is published) */
+    const char *ingress, *egress;  /* rules of the packet filter (abi/boot.h); NULL = that way is open */
     bool capture;                  /* record packets from the beginning: a client will come for them (abi/pcap.h) */
 };
 
 void net_init(void); /* loopback, tables; no device is touched */
+/* The packet filter's rules, before net_configure() and once; NULL = that way is open. 0, -EINVAL for a text that is none,
+ * -ENOMEM, -EOPNOTSUPP when this kernel has no filter. */
+int net_filter_set(const char *ingress, const char *egress);
 /* Configure the first real device. With NET_DHCP and !eager the exchange happens
  * at first use. Returns 0 or -ENODEV. */
 int net_configure(const struct net_config *c);
