@@ -17,6 +17,8 @@ same(drupe(BUILD + '/hello')[:2], (0, b'hello, world\n'), 'hello')
 status, _, err = drupe('-V', '/bin/sh', '-c', '(exit 3)')
 check(status == 2 and 'Cannot fork' in err, 'no fork', (status, err))
 check('a part of system call 56 is missing' in err, 'and -V says so', err)
+status, _, err = drupe('--egress', 'none', BUILD + '/hello')
+check(status == 125 and 'no packet filter' in err, 'rules without a filter are refused', (status, err))
 port = free_port()
 with server('-p', f'{port}:6379', 'redis-server', '--save', '', '--protected-mode', 'no',
             ready=lambda: talk(port, b'PING\r\n')) as p:
