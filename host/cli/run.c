@@ -25,8 +25,6 @@
 
 #define MAX_CONFIG_BYTES (1u << 20)
 #define DEFAULT_MEMORY ((u64)512 << 20)
-#define DEFAULT_LOG_BYTES ((u64)10 << 20)
-#define DEFAULT_LOG_FILES 3
 #define MIN_MEMORY ((u64)4 << 20)
 
 enum {
@@ -107,20 +105,9 @@ struct run {
     const char *core_dir, *pcap_file; /* NULL: none */
     struct strace_options strace;
     struct logs logs;
+    const char *log_option; /* one that was given, or NULL */
     int report_fd; /* detached: who waits for the start */
 };
-
-static int parse_log_option(struct logs *l, const char *text, struct error *err)
-{
-    u64 number;
-    if (str_has_prefix(text, "max-size=") && parse_size(text + 9, 1, &number) == 0 && number >= LOGS_MIN_BYTES)
-        l->max_bytes = number;
-    else if (str_has_prefix(text, "max-file=") && parse_number(text + 9, 1, LOGS_MAX_FILES, &number) == 0)
-        l->max_files = (unsigned)number;
-    else
-        return err_set(err, EXIT_DRUPE, "--log-opt %s: say max-size=SIZE (from 4K) or max-file=N (1 to %u)", text, LOGS_MAX_FILES);
-    return 0;
-}
 
 static int parse_option(struct run *r, int c, char **argv, struct error *err)
 {
@@ -140,11 +127,11 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
             return err_set(err, EXIT_DRUPE, "--restart %s: nothing restarts instances yet; leave it to systemd or the like", optarg);
         break;
     case OPT_LOG_DRIVER:
-        if (strcmp(optarg, "file") != 0 && strcmp(optarg, "json-file") != 0)
-            return err_set(err, EXIT_DRUPE, "--log-driver %s: only file is there yet", optarg);
-        break;
+        r->log_option = "--log-driver";
+        return logs_driver(&r->logs, optarg, err);
     case OPT_LOG_OPT:
-        return parse_log_option(&r->logs, optarg, err);
+        r->log_option = "--log-opt";
+        return logs_option(&r->logs, optarg, err);
     case 'v':
         return volume_add(r->volumes, &r->instance.nvolumes, optarg, err);
     case 'm':
@@ -499,6 +486,7 @@ static int make_entry(struct run *r, const char *source_name, const struct confi
     network_describe(&r->network, i, e->state);
     entry_set_flag(e, "Tty", i->terminal);
     entry_set_flag(e, "Detached", r->detach);
+    entry_set_text(e, "LogDriver", r->detach ? r->logs.driver->name : "none");
     entry_set_flag(e, "AutoRemove", r->remove || !r->detach);
     AUTO_FREE char *dir = entry_path(e, "");
     entry_set_text(e, "Dir", dir);
@@ -615,6 +603,8 @@ static int check_streams(struct run *r, struct error *err)
         return err_set(err, EXIT_DRUPE, "-d: a detached instance has no standard input and no terminal yet; leave -i and -t out");
     if (r->gdb && (r->interactive || r->instance.terminal))
         return err_set(err, EXIT_DRUPE, "--gdb: standard input and the terminal are gdb's; leave -i and -t out");
+    if (r->log_option && !r->detach)
+        return err_set(err, EXIT_DRUPE, "%s: without -d the program's output goes to where drupe was started", r->log_option);
     if (r->detach || r->gdb)
         return 0;
     if (r->instance.terminal && !isatty(STDIN_FILENO))
@@ -682,7 +672,7 @@ static int detach(struct run *r, int *ret_status, struct error *err)
 int command_run(int argc, char **argv, struct error *err)
 {
     struct run r = {.instance = {.memory_bytes = DEFAULT_MEMORY, .cpus = 1, .net = NET_MODE_USER, .start_ns = now_ns()},
-                    .logs = {.max_bytes = DEFAULT_LOG_BYTES, .max_files = DEFAULT_LOG_FILES, .fd = -1}, .report_fd = -1};
+                    .logs = {.driver = &log_file, .fd = -1}, .report_fd = -1};
     int status = 0;
     strace_defaults(&r.strace);
     r.instance.ports = r.network.ports;

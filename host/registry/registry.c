@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "host/lib/fs.h"
+#include "host/lib/time.h"
 
 #define STATE_MAX (1u << 20)
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
@@ -139,14 +140,9 @@ void entry_set_flag(struct entry *e, const char *key, bool value)
 
 void entry_set_now(struct entry *e, const char *key)
 {
-    struct timespec t;
-    struct tm tm;
-    char text[40];
-    clock_gettime(CLOCK_REALTIME, &t);
-    gmtime_r(&t.tv_sec, &tm);
-    size_t n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-    AUTO_FREE char *whole = str_format("%.*s.%09ldZ", (int)n, text, t.tv_nsec);
-    entry_set_text(e, key, whole);
+    char text[TIME_TEXT_MAX];
+    time_text_now(9, text);
+    entry_set_text(e, key, text);
 }
 
 enum entry_state entry_state(const struct entry *e)

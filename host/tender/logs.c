@@ -2,108 +2,58 @@
 /* Logs of detached programs: see logs.h. */
 #include "host/tender/logs.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-
-#include "host/lib/fs.h"
 
 #define PIECE_BYTES 16384u
 
-static int open_newest(struct logs *l, int flags)
+static const struct log_driver *const drivers[] = {&log_file, &log_journald, &log_syslog, &log_none};
+
+int logs_driver(struct logs *l, const char *name, struct error *err)
 {
-    struct stat st;
-    l->fd = openat(l->dir_fd, LOGS_FILE, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
-    if (l->fd < 0 || fstat(l->fd, &st) < 0)
-        return -1;
-    l->size_bytes = (u64)st.st_size;
+    if (strcmp(name, "json-file") == 0)
+        name = "file";
+    for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+        if (strcmp(drivers[i]->name, name) == 0) {
+            l->driver = drivers[i];
+            return 0;
+        }
+    return err_set(err, EXIT_DRUPE, "--log-driver %s: say file, journald, syslog or none", name);
+}
+
+int logs_option(struct logs *l, const char *text, struct error *err)
+{
+    u64 number;
+    if (str_has_prefix(text, "max-size=") && parse_size(text + 9, 1, &number) == 0 && number >= LOGS_MIN_BYTES)
+        l->max_bytes = number;
+    else if (str_has_prefix(text, "max-file=") && parse_number(text + 9, 1, LOGS_MAX_FILES, &number) == 0)
+        l->max_files = (unsigned)number;
+    else if (str_has_prefix(text, "tag=") && text[4] && !strstr(text, "{{"))
+        l->tag = text + 4;
+    else if (str_has_prefix(text, "syslog-address="))
+        l->address = text + 15;
+    else if (str_has_prefix(text, "syslog-facility=") && log_socket_facility(text + 16) >= 0)
+        l->facility = text + 16;
+    else
+        return err_set(err, EXIT_DRUPE, "--log-opt %s: say max-size=SIZE (from 4K), max-file=N (1 to %u), tag=TEXT (no template), "
+                                        "syslog-address=udp://IP[:PORT] or unixgram://PATH, or syslog-facility=NAME", text, LOGS_MAX_FILES);
     return 0;
 }
 
 int logs_open(struct logs *l, const struct entry *e, struct error *err)
 {
-    l->dir_fd = e->dir_fd;
-    return open_newest(l, 0) < 0 ? err_errno(err, EXIT_DRUPE, "the instance's " LOGS_FILE) : 0;
-}
-
-static void rotate(struct logs *l)
-{
-    char from[32], to[32];
-    close(TAKE_FD(l->fd));
-    for (unsigned i = l->max_files - 1; i > 0; i--) {
-        snprintf(to, sizeof(to), LOGS_FILE ".%u", i);
-        if (i > 1)
-            snprintf(from, sizeof(from), LOGS_FILE ".%u", i - 1);
-        renameat(l->dir_fd, i > 1 ? from : LOGS_FILE, l->dir_fd, to);
-    }
-    open_newest(l, l->max_files == 1 ? O_TRUNC : 0);
-}
-
-/* Length of the UTF-8 character at p, at most n bytes; 0: it is none (RFC 3629). */
-static size_t utf8_len(const u8 *p, size_t n)
-{
-    size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
-    if (!len || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
-static void add_escaped(struct buf *out, const char *data, size_t len)
-{
-    for (size_t i = 0; i < len;) {
-        u8 c = (u8)data[i];
-        size_t n = utf8_len((const u8 *)data + i, len - i);
-        if (!n)
-            buf_addf(out, "\\ufffd");
-        else if (c == '"' || c == '\\')
-            buf_addf(out, "\\%c", c);
-        else if (c == '\n')
-            buf_add(out, "\\n", 2);
-        else if (c < ' ' || c == 127)
-            buf_addf(out, "\\u%04x", c);
-        else
-            buf_add(out, data + i, n);
-        i += n ? n : 1;
-    }
-}
-
-static void write_piece(struct logs *l, unsigned stream, const char *data, size_t len)
-{
-    struct timespec t;
-    struct tm tm;
-    char when[32];
-    struct buf out = {0};
-    clock_gettime(CLOCK_REALTIME, &t);
-    gmtime_r(&t.tv_sec, &tm);
-    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-    buf_addf(&out, "{\"log\":\"");
-    add_escaped(&out, data, len);
-    buf_addf(&out, "\",\"stream\":\"%s\",\"time\":\"%s.%09ldZ\"}\n", stream ? "stderr" : "stdout", when, t.tv_nsec);
-    if (l->fd >= 0 && l->size_bytes && l->size_bytes + out.len > l->max_bytes)
-        rotate(l);
-    if (l->fd >= 0 && fd_write_all(l->fd, out.data, out.len) == 0) {
-        l->size_bytes += out.len;
-    } else {
-        l->lost_bytes += len;
-        if (l->fd >= 0 && ftruncate(l->fd, (off_t)l->size_bytes) < 0) /* no half lines */
-            close(TAKE_FD(l->fd));
-    }
-    buf_done(&out);
+    bool file = l->driver == &log_file, syslog = l->driver == &log_syslog, journald = l->driver == &log_journald;
+    if ((!file && (l->max_bytes || l->max_files)) || (!syslog && (l->address || l->facility)) || (!syslog && !journald && l->tag))
+        return err_set(err, EXIT_DRUPE, "--log-opt: one of them is none of --log-driver %s", l->driver->name);
+    return l->driver->open(l, e, err);
 }
 
 static size_t take(struct logs *l, unsigned stream, const char *data, size_t len)
 {
     struct buf *line = &l->line[stream];
+    if (l->waiting.len >= LOGS_WAITING_MAX && len)
+        return 0;
     if (!len && line->len) /* the end of the stream: what is begun is all there will be */
-        write_piece(l, stream, line->data, line->len);
+        l->driver->put(l, stream, line->data, line->len);
     if (!len)
         buf_done(line);
     for (size_t left = len; left;) {
@@ -113,7 +63,7 @@ static size_t take(struct logs *l, unsigned stream, const char *data, size_t len
         data += n;
         left -= n;
         if (line->len == PIECE_BYTES || line->data[line->len - 1] == '\n') {
-            write_piece(l, stream, line->data, line->len);
+            l->driver->put(l, stream, line->data, line->len);
             line->len = 0;
         }
     }
@@ -123,10 +73,37 @@ static size_t take(struct logs *l, unsigned stream, const char *data, size_t len
 size_t logs_stdout(void *ctx, const char *data, size_t len) { return take(ctx, 0, data, len); }
 size_t logs_stderr(void *ctx, const char *data, size_t len) { return take(ctx, 1, data, len); }
 
+size_t logs_poll(struct logs *l, struct pollfd *fds, u64 *deadline_ns)
+{
+    if (!logs_pending(l))
+        return 0;
+    if (l->retry_ns) {
+        *deadline_ns = MIN(*deadline_ns, l->retry_ns);
+        return 0;
+    }
+    *fds = (struct pollfd){.fd = l->fd, .events = POLLOUT};
+    return 1;
+}
+
+void logs_serve(struct logs *l)
+{
+    if (logs_pending(l))
+        log_socket_serve(l);
+}
+
+void logs_give_up(struct logs *l)
+{
+    l->lost_bytes += l->waiting.len;
+    buf_done(&l->waiting);
+}
+
 void logs_done(struct logs *l)
 {
     if (l->fd >= 0)
         close(TAKE_FD(l->fd));
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 2; i++) {
         buf_done(&l->line[i]);
+        free(TAKE_PTR(l->header[i]));
+    }
+    buf_done(&l->waiting);
 }

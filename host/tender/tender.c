@@ -21,6 +21,7 @@
 
 #define STOP_PATIENCE_NS 10000000000ull /* after the first SIGINT or SIGTERM */
 #define END_PATIENCE_NS 2000000000ull   /* after CTL_EXIT */
+#define LOGS_PATIENCE_NS 5000000000ull  /* after the end of the process */
 #define MAX_REPORT 65536u
 
 /* --- starting ---------------------------------------------------------------------- */
@@ -381,7 +382,7 @@ static void tell_stdin_end(struct tender *t)
 static bool all_over(const struct tender *t)
 {
     bool streams = t->out->from < 0 && t->err->from < 0 && stream_finished(t->out) && stream_finished(t->err);
-    return t->gone && streams && t->control_fd < 0 && t->messages_fd < 0 && t->console_fd < 0;
+    return t->gone && streams && !logs_pending(t->i->logs) && t->control_fd < 0 && t->messages_fd < 0 && t->console_fd < 0;
 }
 
 static bool is_silent(int fd)
@@ -402,6 +403,20 @@ static void leave_silent(struct tender *t)
         t->out->from = -1;
     if (is_silent(t->err->from))
         t->err->from = -1;
+}
+
+/* Lines that wait for their reader. */
+static void serve_logs(struct tender *t)
+{
+    if (!t->i->logs)
+        return;
+    logs_serve(t->i->logs);
+    if (!t->gone || !logs_pending(t->i->logs))
+        return;
+    if (!t->logs_deadline_ns)
+        t->logs_deadline_ns = now_ns() + LOGS_PATIENCE_NS;
+    else if (t->logs_deadline_ns <= now_ns())
+        logs_give_up(t->i->logs);
 }
 
 static void on_deadline(struct tender *t)
@@ -456,6 +471,10 @@ static int watch(struct tender *t, struct error *err)
         n += stream_poll(t->err, fds + n);
         u64 deadline_ns = t->deadline_ns;
         n += clients_poll(&t->clients, fds + n, &deadline_ns);
+        if (t->i->logs)
+            n += logs_poll(t->i->logs, fds + n, &deadline_ns);
+        if (t->logs_deadline_ns)
+            deadline_ns = MIN(deadline_ns, t->logs_deadline_ns);
         int timeout_ms = -1;
         if (deadline_ns != UINT64_MAX) {
             u64 now = now_ns();
@@ -478,6 +497,7 @@ static int watch(struct tender *t, struct error *err)
             return -1;
         if (!t->gone && !t->ended && stream_copy(t->in))
             kick(t);
+        serve_logs(t);
         copy_output(t->out, "standard output");
         copy_output(t->err, "standard error");
         tell_stdin_end(t);

@@ -32,6 +32,7 @@ struct tender {
     unsigned stop_requests;
     enum waiting waiting;
     u64 deadline_ns; /* kill then; UINT64_MAX = never */
+    u64 logs_deadline_ns; /* the instance has ended: what the logs' reader did not take by then is lost; 0 = it lives */
 };
 
 /* Signal number for the first process of the program. */

@@ -361,6 +361,11 @@ static void behave(const char *what)
         write_all(out, "to stdout\0\xff\n", 12);
         print(error, "to stderr\n");
         end(3, 0, 0);
+    } else if (same(what, "longline")) {
+        for (int i = 0; i < 4000; i++)
+            write_all(out, "0123456789", 10);
+        print(out, "\nafter\n");
+        end(0, 0, 0);
     } else if (same(what, "lines")) {
         for (int i = 0; i < 5000; i++) {
             char line[16] = "line ";
