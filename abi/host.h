@@ -11,7 +11,10 @@
  *
  * What the kernel says before it has a control port goes to HOST_FD_CONSOLE.
  *
- * The tender may send SIGURG after it has written to a port, so that a program that computes without
+ * The image may make more processes like itself, one for each address space of the program's; they are in its process group, and
+ * the end of one is the end of all: the first ends with the other's exit status, or with 128 + the signal that ended it.
+ *
+ * The tender may send SIGURG to the group after it has written to a port, so that a program that computes without
  * system calls is interrupted. Nothing depends on it: ports are looked at when the CPU idles, and often enough else.
  */
 #ifndef ABI_HOST_H

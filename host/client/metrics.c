@@ -2,6 +2,7 @@
 /* Counters: see metrics.h. */
 #include "host/client/metrics.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -112,33 +113,54 @@ static void name_calls(struct metrics *m)
     }
 }
 
-/* What a process of the host costs: field 14 and 15 of its stat are ticks, 24 is pages. */
-static void add_process(struct metrics *m, const char *which, s64 pid)
+/* What processes of the host cost together. */
+struct cost {
+    u64 ticks;
+    u64 own_pages, shared_pages; /* what they share is counted once: the most that one of them has */
+};
+
+/* Of /proc/PID/stat 14 and 15 are ticks; of statm 2 and 3 are resident and shared pages. */
+static bool add_cost(struct cost *c, u64 pid)
 {
-    struct buf text = {0};
-    AUTO_FREE char *path = str_format("/proc/%lld/stat", (long long)pid);
-    if (pid <= 0 || file_read(path, 4096, &text) < 0)
+    struct buf stat = {0}, statm = {0};
+    AUTO_FREE char *stat_path = str_format("/proc/%llu/stat", (unsigned long long)pid);
+    AUTO_FREE char *statm_path = str_format("/proc/%llu/statm", (unsigned long long)pid);
+    unsigned long long user, system, resident, shared;
+    bool read = file_read(stat_path, 4096, &stat) == 0 && file_read(statm_path, 4096, &statm) == 0;
+    const char *p = read ? strrchr(stat.data, ')') : NULL;
+    read = p && sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) == 2 &&
+           sscanf(statm.data, "%*u %llu %llu", &resident, &shared) == 2;
+    buf_done(&stat);
+    buf_done(&statm);
+    if (!read)
+        return false;
+    c->ticks += user + system;
+    c->own_pages += resident - MIN(shared, resident);
+    c->shared_pages = MAX(c->shared_pages, shared);
+    return true;
+}
+
+/* An instance's first process is the parent of its others. */
+static void add_process(struct metrics *m, const char *which, s64 pid, bool children)
+{
+    struct cost c = {0};
+    struct buf list = {0};
+    if (pid <= 0 || !add_cost(&c, (u64)pid))
         return;
-    unsigned long long user = 0, system = 0;
-    long long rss = 0;
-    const char *p = strrchr(text.data, ')');
-    for (unsigned field = 2; p && field < 24; field++) {
-        p = strchr(p + 1, ' ');
-        if (p && field + 1 == 14)
-            user = strtoull(p, NULL, 10);
-        else if (p && field + 1 == 15)
-            system = strtoull(p, NULL, 10);
-        else if (p && field + 1 == 24)
-            rss = strtoll(p, NULL, 10);
-    }
-    buf_done(&text);
-    if (!p)
-        return;
-    unsigned long long ticks = user + system, hz = (unsigned long long)sysconf(_SC_CLK_TCK);
+    AUTO_FREE char *path = str_format("/proc/%lld/task/%lld/children", (long long)pid, (long long)pid);
+    if (children && file_read(path, 65536, &list) == 0)
+        for (char *p = list.data, *end; p && *p; p = end + (*end == ' ')) {
+            u64 child = strtoull(p, &end, 10);
+            if (end == p)
+                break;
+            add_cost(&c, child);
+        }
+    buf_done(&list);
+    unsigned long long hz = (unsigned long long)sysconf(_SC_CLK_TCK), ticks = c.ticks;
     add_row(m, xstrdup("host_cpu_seconds_total"), str_format("process=\"%s\"", which),
             str_format("%llu.%02llu", ticks / hz, ticks % hz * 100 / hz));
     add_row(m, xstrdup("host_resident_memory_bytes"), str_format("process=\"%s\"", which),
-            str_format("%llu", (unsigned long long)rss * (unsigned long long)sysconf(_SC_PAGESIZE)));
+            str_format("%llu", (unsigned long long)(c.own_pages + c.shared_pages) * (unsigned long long)sysconf(_SC_PAGESIZE)));
 }
 
 int metrics_open(struct conversation *c, const struct entry *e, struct error *err)
@@ -164,8 +186,8 @@ int metrics_read(struct conversation *c, const struct entry *e, struct metrics *
     if (result < 0)
         return -1;
     name_calls(ret);
-    add_process(ret, "instance", entry_number(e, "InstancePid"));
-    add_process(ret, "tender", entry_number(e, "Pid"));
+    add_process(ret, "instance", entry_number(e, "InstancePid"), true);
+    add_process(ret, "tender", entry_number(e, "Pid"), false);
     return 0;
 }
 

@@ -41,8 +41,8 @@ static const struct {
     {"block_read_bytes_total", "Bytes read, by block device."},
     {"block_written_bytes_total", "Bytes written, by block device."},
     {"block_errors_total", "Requests that failed, by block device."},
-    {"host_cpu_seconds_total", "Processor time on the host of the instance's process and of the one that looks after it."},
-    {"host_resident_memory_bytes", "Memory on the host of the instance's process and of the one that looks after it."},
+    {"host_cpu_seconds_total", "Processor time on the host of the instance's processes and of the one that looks after it."},
+    {"host_resident_memory_bytes", "Memory on the host of the instance's processes and of the one that looks after it."},
 };
 
 const char *metrics_help(const char *name)

@@ -121,12 +121,13 @@ static pid_t process_start(const struct instance *i, const struct instance_ends 
 
 static void process_explain(int status, struct buf *ret)
 {
-    if (!WIFSIGNALED(status))
+    int number = instance_signal(status);
+    if (number == 0)
         buf_addf(ret, "exit status %d", WEXITSTATUS(status));
-    else if (WTERMSIG(status) == SIGSYS)
+    else if (number == SIGSYS)
         buf_addf(ret, "the sandbox ended it: a system call that is not on its list");
     else
-        buf_addf(ret, "signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        buf_addf(ret, "signal %d, %s", number, strsignal(number));
 }
 
 const struct backend process_backend = {.name = "instance", .kick_signal = SIGURG, .boot_patience_ns = BOOT_PATIENCE_NS,

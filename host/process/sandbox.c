@@ -180,7 +180,8 @@ static void leave_privileges(bool root)
         leave_root();
     if (!(report.refused & STEP_USER_NS)) {
         drop_bounding_set();
-        set_limit(RLIMIT_NPROC, "RLIMIT_NPROC", MAX_TASKS);
+        if (!root || !(report.refused & STEP_NOBODY)) /* Linux does not hold its first user to it */
+            set_limit(RLIMIT_NPROC, "RLIMIT_NPROC", MAX_TASKS);
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail("PR_SET_NO_NEW_PRIVS");

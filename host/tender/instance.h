@@ -19,6 +19,7 @@
 #define HOST_TENDER_INSTANCE_H
 
 #include <sys/types.h>
+#include <sys/wait.h>
 
 #include "host/9p/volume.h"
 #include "host/lib/error.h"
@@ -50,6 +51,12 @@ struct backend {
     /* What a wait status of that process means, in a few words. */
     void (*explain)(int wait_status, struct buf *ret);
 };
+
+/* The signal that ended the instance's process, or another one of the instance's with it (abi/host.h); 0 = none. */
+static inline int instance_signal(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : MAX(WEXITSTATUS(wait_status) - 128, 0);
+}
 
 struct instance {
     const struct backend *backend;

@@ -99,11 +99,11 @@ static int start(struct tender *t, struct error *err)
     return t->i->nports ? start_slirp(t, err) : 0;
 }
 
-/* Something has been written to a port: abi/host.h. */
+/* Something has been written to a port: abi/host.h. The group, since nobody here knows which of its processes runs. */
 static void kick(const struct tender *t)
 {
     if (t->i->backend->kick_signal && !t->gone)
-        kill(t->pid, t->i->backend->kick_signal);
+        kill(-t->pid, t->i->backend->kick_signal);
 }
 
 static void flush_control(struct tender *t)
@@ -535,9 +535,9 @@ static int instance_died(struct tender *t, struct error *err)
     }
     struct buf how = {0};
     backend->explain(t->wait_status, &how);
-    if (WIFSIGNALED(t->wait_status) && WTERMSIG(t->wait_status) == SIGKILL && !t->killed)
+    if (instance_signal(t->wait_status) == SIGKILL && !t->killed)
         memory_note(&how);
-    err_set(err, EXIT_DRUPE, "the %s died%s %s (%s)", backend->name, WIFSIGNALED(t->wait_status) ? "" : " without a word",
+    err_set(err, EXIT_DRUPE, "the %s died%s %s (%s)", backend->name, instance_signal(t->wait_status) ? "" : " without a word",
             t->started ? "while the program ran" : "before the program started", how.data);
     buf_done(&how);
     return -1;

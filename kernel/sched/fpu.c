@@ -100,6 +100,16 @@ void thread_fpu_sync(struct thread *t)
     plat_events_restore(flags);
 }
 
+void thread_fpu_leave(void)
+{
+    struct percpu *cpu = this_cpu();
+    struct thread *owner = cpu->fpu_owner;
+    if (owner != NULL) {
+        arch_fpu_save(owner->fpu);
+        fpu_forget(cpu, owner);
+    }
+}
+
 void thread_fpu_reload(struct thread *t)
 {
     u64 flags = plat_events_save();

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static sigjmp_buf back;
@@ -237,12 +238,45 @@ static host_call_fn *find_stub(void)
             return (host_call_fn *)p;
 }
 
+/* Processes of the host until there are no more. All share our memory, stacks and all, and a fault in one would be taken as ours: each
+ * gets a stack of its own, and what it touches is there before. So would events be: they are blocked from then on. */
+static host_call_fn *the_stub;
+static int never;
+static void sleep_for_ever(void)
+{
+    for (;;)
+        the_stub(SYS_futex, &never, 0L /* FUTEX_WAIT */, 0L, 0L);
+}
+
+static void bomb(void)
+{
+    enum { STACK = 512 };
+    static void (*stacks[1000][STACK])(void);
+    int n = 0;
+    long r = *(volatile unsigned char *)sleep_for_ever + (never = 0);
+    uint64_t events = 1ul << (SIGALRM - 1) | 1ul << (SIGURG - 1);
+    the_stub(SYS_rt_sigprocmask, (long)SIG_SETMASK, &events, 0L, 8L);
+    for (; n < 1000; n++) {
+        stacks[n][STACK - 9] = sleep_for_ever;
+        r = the_stub(SYS_clone, 17L /* SIGCHLD */, &stacks[n][STACK - 9], 0L, 0L, 0L);
+        if (r < 0)
+            break;
+    }
+    printf("survived %s processes, then %s\n", n < 128 ? "few" : "many", r == -EAGAIN ? "EAGAIN" : "another error");
+}
+
 static void stub(const char *which)
 {
-    host_call_fn *call = find_stub();
+    host_call_fn *call = the_stub = find_stub();
     printf("found the stub\n");
     fflush(stdout);
-    if (strcmp(which, "open") == 0)
+    if (strcmp(which, "bomb") == 0) {
+        bomb();
+        return;
+    }
+    if (strcmp(which, "child") == 0 && fork() != 0) /* another process of the host does it */
+        wait(NULL);
+    if (strcmp(which, "open") == 0 || strcmp(which, "child") == 0)
         call(SYS_openat, (long)AT_FDCWD, "/tmp/drupe-escape", (long)(O_CREAT | O_RDWR), 0666L);
     else if (strcmp(which, "socket") == 0)
         call(SYS_socket, 2L, 1L, 0L);

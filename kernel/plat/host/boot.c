@@ -7,7 +7,7 @@
  *   2  map the memory whole (the direct map), check the boot block
  *   3  copy data into the memory and map it, with the bss, over itself: from here on it is memory
  *   4  leave Linux's stack and unmap everything that is not ours: stack, vDSO
- *   5  signals, timer, clock
+ *   5  signals, clock
  *   6  the sandbox, then kernel_main()
  */
 #include <asm/auxvec.h>
@@ -22,6 +22,7 @@
 #include "arch/cpu.h"
 #include "arch/x86.h"
 #include "base/str.h"
+#include "carrier.h"
 #include "host.h"
 #include "kern/core.h"
 #include "kern/log.h"
@@ -238,16 +239,11 @@ static void set_signal(int sig, void (*handler)(void), u64 blocked)
 
 static void init_signals(struct percpu *cpu)
 {
-    static const u8 faults[] = { SIGSEGV, SIGBUS, SIGSYS, SIGILL, SIGFPE, SIGTRAP };
+    static const u8 faults[] = { SIGSEGV, SIGBUS, SIGSYS, SIGILL, SIGFPE, SIGTRAP, SIGCHLD };
     static const u8 ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH };
-    u8 *signal_stack = phys_to_virt(first_free);
-    first_free += SIGSTACK_SIZE;
-    cpu->plat.signal_stack = signal_stack;
-    *(struct percpu **)signal_stack = cpu;
-    stack_t stack = { .ss_sp = signal_stack, .ss_size = SIGSTACK_SIZE };
     const u64 none = 0, events = 1UL << (SIGALRM - 1) | 1UL << (SIGURG - 1);
-    if (host_call(__NR_sigaltstack, &stack, 0L) != 0)
-        host_fatal("cannot set the signal stack");
+    host_carrier_init(cpu, phys_to_virt(first_free));
+    first_free += SIGSTACK_SIZE;
     for (unsigned i = 0; i < ARRAY_SIZE(faults); i++)
         set_signal(faults[i], host_signal_entry, 0);
     set_signal(SIGALRM, host_signal_entry, events);
@@ -255,15 +251,6 @@ static void init_signals(struct percpu *cpu)
     for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
         set_signal(ignored[i], (void (*)(void))1 /* SIG_IGN */, 0);
     host_call(__NR_rt_sigprocmask, (long)SIG_SETMASK, &none, 0L, 8L);
-}
-
-static void init_timer(struct percpu *cpu)
-{
-    struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
-    event._sigev_un._tid = (int)host_call(__NR_gettid);
-    if (host_call(__NR_timer_create, 1L /* CLOCK_MONOTONIC */, &event, &cpu->plat.timer) != 0)
-        host_fatal("cannot make a timer");
-    host_call(__NR_prctl, (long)PR_SET_TIMERSLACK, 1L, 0L, 0L, 0L);
 }
 
 static void late_boot(void)
@@ -279,7 +266,7 @@ static void late_boot(void)
     host_gate_target = host_gate_fast;
     unmap_rest();
     init_signals(cpu);
-    init_timer(cpu);
+    host_call(__NR_prctl, (long)PR_SET_TIMERSLACK, 1L, 0L, 0L, 0L);
     host_clock_init();
     boot_info = (struct plat_boot_info){
         .cmdline = phys_to_virt(host_boot->cmdline_offset),

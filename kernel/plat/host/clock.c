@@ -3,14 +3,15 @@
  * Time. The monotonic clock is the TSC, its rate measured against Linux's CLOCK_MONOTONIC: shortly at the start, better and
  * better afterwards, whenever the timer comes or the CPU idles. Where the TSC is no clock, Linux is asked.
  *
- * Linux's own timer (SIGALRM) matters only while a program or the kernel computes: idling waits with a timeout. It is lazy:
- * a later deadline than the one set is only remembered, and the early signal sets it then.
+ * Linux's own timer (SIGALRM), of which each carrier has one, matters only while a program or the kernel computes: idling waits with a
+ * timeout. It is lazy: a later deadline than the one set is only remembered, and the early signal sets it then.
  */
 #include <asm/signal.h>
 #include <asm/unistd.h>
 #include <linux/time.h>
 
 #include "arch/cpu.h"
+#include "carrier.h"
 #include "host.h"
 #include "kern/log.h"
 #include "kern/timer.h"
@@ -120,26 +121,27 @@ void host_clock_init(void)
         next_step_ns = 2 * NSEC_PER_MSEC;
     }
     wall_offset = linux_ns(CLOCK_REALTIME) - plat_now_ns();
-    cpu->plat.timer_want_ns = cpu->plat.timer_hw_ns = NEVER_NS;
+    cpu->plat.timer_want_ns = NEVER_NS;
 }
 
 /* --- timers ------------------------------------------------------------------------- */
 
-static void set_timer(struct percpu *cpu, u64 deadline_ns)
+static void set_timer(u64 deadline_ns)
 {
     u64 now = plat_now_ns();
     u64 delta = deadline_ns > now ? MIN(deadline_ns - now, 3600 * NS_PER_S) : 1;
-    struct itimerspec spec = { .it_value = { (long)(delta / NS_PER_S), (long)(delta % NS_PER_S) } };
-    host_call(__NR_timer_settime, (long)cpu->plat.timer, 0L, &spec, 0L);
-    cpu->plat.timer_hw_ns = deadline_ns;
+    u64 us = (delta + 999) / 1000;
+    struct itimerval value = { .it_value = { (long)(us / 1000000), (long)(us % 1000000) } };
+    host_call(__NR_setitimer, (long)ITIMER_REAL, &value, 0L);
+    host_carrier()->timer_ns = deadline_ns;
 }
 
 void plat_timer_arm(u64 deadline_ns)
 {
     struct percpu *cpu = this_cpu();
     cpu->plat.timer_want_ns = deadline_ns;
-    if (deadline_ns < cpu->plat.timer_hw_ns && !cpu->plat.in_idle)
-        set_timer(cpu, deadline_ns);
+    if (deadline_ns < host_carrier()->timer_ns && !cpu->plat.in_idle)
+        set_timer(deadline_ns);
 }
 
 void host_timer_due(void)
@@ -152,12 +154,11 @@ void host_timer_due(void)
 
 void host_timer_start(u64 tick_ns)
 {
-    struct percpu *cpu = this_cpu();
-    u64 deadline = cpu->plat.timer_want_ns;
+    u64 deadline = this_cpu()->plat.timer_want_ns;
     if (tick_ns != NEVER_NS)
         deadline = MIN(deadline, plat_now_ns() + tick_ns);
-    if (deadline < cpu->plat.timer_hw_ns)
-        set_timer(cpu, deadline);
+    if (deadline < host_carrier()->timer_ns)
+        set_timer(deadline);
 }
 
 void host_timer_expired(void)
@@ -165,7 +166,7 @@ void host_timer_expired(void)
     struct percpu *cpu = this_cpu();
     u64 now = plat_now_ns();
     host_clock_refine(now);
-    cpu->plat.timer_hw_ns = NEVER_NS;
+    host_carrier()->timer_ns = NEVER_NS;
     if (cpu->plat.timer_want_ns <= now)
         host_timer_due();
 }

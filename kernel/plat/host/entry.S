@@ -73,6 +73,16 @@ host_wait_skip:
     movq $-EINTR, %rax
     ret
 
+/* A new process, on the stack that clone() was told of, in a carrier's block. */
+    .globl host_clone_start
+host_clone_start:
+    xorl %ebp, %ebp
+    movq %rsp, %rdi
+    andq $-SIGSTACK_SIZE, %rdi
+    andq $-16, %rsp
+    call host_clone_main
+    ud2
+
 /* --- signals ------------------------------------------------------------------------- */
 
     .globl host_signal_entry
@@ -80,11 +90,11 @@ host_signal_entry: /* edi signal, rsi siginfo, rdx ucontext; the restorer's addr
     pushq $2 /* Linux leaves AC and NT as the program had them: alignment faults, and an IRET that faults */
     popfq
     movq %rsp, %rcx
-    andq $-SIGSTACK_SIZE, %rcx
-    movq (%rcx), %rcx
+    andq $-SIGSTACK_SIZE, %rcx /* this process's carrier */
     cmpb $0, host_gs_shared(%rip)
     je 1f
-    wrgsbase %rcx
+    movq (%rcx), %rax
+    wrgsbase %rax
 1:  xorl %ebp, %ebp
     subq $8, %rsp
     call host_signal /* rax = frame or 0, rdx = from a program? */

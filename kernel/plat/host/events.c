@@ -80,6 +80,8 @@ static void start_timer_if_busy(struct percpu *cpu)
         host_timer_start(feeding ? TICK_NS : NEVER_NS);
 }
 
+void host_timer_resume(void) { host_timer_start(feeding ? TICK_NS : NEVER_NS); }
+
 /* Events disabled. */
 void host_take_pending(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to plat/host: the kernel as one sandboxed process of Linux.
+ * Private to plat/host: the kernel as a sandboxed process of Linux, or a few that take turns (carrier.h).
  *
  * Rules of the folder:
  *   H1  Every call to Linux goes through host_call() (entry.S): one `syscall` instruction, at an
@@ -43,6 +43,8 @@ struct host_source {
 };
 /* `s` stays the caller's, for good. 0 or -ENOSPC. */
 int host_source_add(struct host_source *s);
+/* The CPU goes on in another process, whose timer is not set, or was for something else. Events disabled. */
+void host_timer_resume(void);
 /* Act on what signals left in plat.pending. Events disabled. */
 void host_take_pending(void);
 struct pollfd;

@@ -7,18 +7,21 @@
  *                back as SIGSYS (TRAP), for the guest kernel to serve.
  *   what?        From there, the calls of `allowed` with the arguments pinned as they say; everything else ends the process.
  *
- * No allowed set of arguments may do the host harm: they touch this process's own memory, time and descriptors, and nothing
- * makes new descriptors, processes or rights. docs/SANDBOX.md has the table with the reasons. The position is for telling
+ * No allowed set of arguments may do the host harm: they touch the instance's own memory, time and descriptors, and nothing
+ * makes new descriptors or rights; processes only where their number has a limit (carrier.c). docs/SANDBOX.md has the table with the reasons. The position is for telling
  * programs' calls from ours, not for safety.
  */
 #include <asm/unistd.h>
 #include <linux/audit.h>
 #include <linux/falloc.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 
+#include "carrier.h"
 #include "host.h"
 #include "kern/log.h"
 
@@ -33,6 +36,7 @@ struct check {
 struct allowed_call {
     u16 nr;
     bool of_memory; /* mmap: when argument 4 is the memory file; else the next entry is asked */
+    bool carriers;  /* only where there may be more than one process */
     struct check checks[MAX_CHECKS + 1];
 };
 
@@ -58,7 +62,8 @@ static const struct allowed_call allowed[] = {
                   { FD_DISK, 0, 0 },
                   END } },
     { __NR_munmap, .checks = { END } },
-    { __NR_timer_settime, .checks = { { 0, ~0u, 0 }, { 1, ~0u, 0 }, END } },
+    { __NR_futex, .carriers = true, .checks = { { 1, ~(u32)FUTEX_WAKE, FUTEX_WAIT }, END } },
+    { __NR_setitimer, .checks = { { 0, ~0u, 0 }, END } }, /* ITIMER_REAL */
     { __NR_clock_gettime, .checks = { { 0, ~1u, 0 }, END } }, /* CLOCK_REALTIME, CLOCK_MONOTONIC */
     { __NR_preadv, .checks = { { FD_DEVICES, 0, 0 }, END } },
     { __NR_pwritev, .checks = { { FD_DEVICES, 0, 0 }, END } },
@@ -69,6 +74,9 @@ static const struct allowed_call allowed[] = {
     { __NR_getrandom, .checks = { { 2, ~0u, 0 }, END } },
     { __NR_rt_sigreturn, .checks = { END } },
     { __NR_exit_group, .checks = { END } },
+    { __NR_clone, .carriers = true, .checks = { { 0, ~(u32)CLONE_PARENT, CARRIER_SIGNAL }, END } },
+    { __NR_sigaltstack, .carriers = true, .checks = { END } },
+    { __NR_rt_sigprocmask, .carriers = true, .checks = { END } },
 };
 
 #define MAX_PROGRAM 256
@@ -163,7 +171,8 @@ static void build(void)
     want_equal(AUDIT_ARCH_X86_64);
     load((u32)offsetof(struct seccomp_data, nr));
     for (unsigned i = 0; i < ARRAY_SIZE(allowed); i++)
-        emit_allowed(&allowed[i]);
+        if (!allowed[i].carriers || host_carriers_max > 1)
+            emit_allowed(&allowed[i]);
     answer(SECCOMP_RET_KILL_PROCESS);
 }
 

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process's mappings below PLAT_USER_MAX are a cache of the page tables of one address space (plat.as), as a TLB is: filled
+ * A carrier's mappings below PLAT_USER_MAX are a cache of the page tables of one address space (carrier->as), as a TLB is: filled
  * by faults (host_tlb_fill()), emptied by plat_flush(), and nothing is lost when an entry goes. An entry of a
  * page table carries in PTE_CACHED the generation in which it was mapped; when everything is dropped, a new one begins. That it
  * is mapped no more costs a needless munmap().
  *
- * A fill maps a whole run: neighbours whose physical pages are neighbours, too, with the same rights. Linux keeps a
- * record for each (a VMA), of which a process may have 65,530 (vm.max_map_count), so
- *
- *   T1  at most RUNS_MAX runs are mapped: `runs` holds them in order of age, and the oldest goes first. One that
- *       has gone already otherwise is dropped again, which does no harm.
- *   T2  an munmap() inside a run leaves two: SPLITS_MAX of these, then everything is dropped.
+ *   T1  Mappings are made and taken out by the process that has them: at once when the address space is loaded (plat.as), else when it
+ *       is loaded next: as->stale_* is what is to go.
+ *   T2  Linux keeps a record of each mapping (a VMA), of which a process may have 65,530 (vm.max_map_count). A fill maps a
+ *       whole run, neighbours whose physical pages are neighbours, too, with the same rights: one record more; an munmap() inside
+ *       a run leaves two. After MAPS_MAX of either, everything is dropped.
  *
  * The rest is for kernel mappings, of which thread stacks are the most. When ten thousands of these leave too little, and
  * Linux refuses, everything is dropped, too.
@@ -21,22 +20,15 @@
 #include <linux/mman.h>
 
 #include "arch/pagetable.h"
+#include "carrier.h"
 #include "host.h"
 #include "kern/log.h"
 #include "plat/tlb.h"
 
-#define RUNS_MAX 24576u
-#define SPLITS_MAX 12288u
+#define MAPS_MAX 36864u
 #define HUGE_PAGES (HUGE_SIZE / PAGE_SIZE)
 #define GENERATION (PTE_CACHED & -PTE_CACHED) /* the first */
-
-struct run {
-    u64 va;
-    u64 len_bytes;
-};
-static struct run runs[RUNS_MAX];
-static unsigned runs_next, runs_used, splits;
-u64 host_tlb_generation = GENERATION;
+#define MOST_OF_ALL (1UL << 30) /* what spans more is dropped with everything: runs stay whole */
 
 static int protection(u64 entry)
 {
@@ -44,44 +36,55 @@ static int protection(u64 entry)
     return PROT_READ | (prot & MAP_WRITE ? PROT_WRITE : 0) | (prot & MAP_EXEC ? PROT_EXEC : 0);
 }
 
-static void drop_all(void);
-
-/* Cutting a mapping in two may be refused when there are too many already; what spans all of them cuts none. */
-static void unmap(u64 va, u64 len)
+/* None of as's entries is mapped any more. */
+static void new_generation(struct plat_aspace *as)
 {
-    long err = host_call(__NR_munmap, va, len);
-    if (err == -ENOMEM && va < PLAT_USER_MAX && va != PLAT_USER_MIN)
-        drop_all();
-    else if (err != 0)
-        panic("munmap of %#llx, %llu bytes: Linux says %ld", (unsigned long long)va, (unsigned long long)len, err);
+    as->generation = (as->generation + GENERATION) & PTE_CACHED;
+    if (as->generation == 0)
+        as->generation = GENERATION;
+    as->stale_start = as->stale_end = 0;
 }
 
 static void drop_all(void)
 {
-    unmap(PLAT_USER_MIN, PLAT_USER_MAX - PLAT_USER_MIN);
-    runs_next = runs_used = splits = 0;
-    host_tlb_generation = (host_tlb_generation + GENERATION) & PTE_CACHED;
-    if (host_tlb_generation == 0)
-        host_tlb_generation = GENERATION;
+    struct host_carrier *c = host_carrier();
+    host_unmap(PLAT_USER_MIN, PLAT_USER_MAX - PLAT_USER_MIN);
+    c->maps = 0;
+    if (c->as != NULL)
+        new_generation(c->as);
 }
 
-static void remember_run(u64 va, u64 len)
+bool host_tlb_make_room(void)
 {
-    if (runs_used == RUNS_MAX)
-        unmap(runs[runs_next].va, runs[runs_next].len_bytes);
-    runs_used = MIN(runs_used + 1, RUNS_MAX);
-    runs[runs_next] = (struct run){ va, len };
-    runs_next = (runs_next + 1) % RUNS_MAX;
+    bool any = host_carrier()->maps != 0;
+    drop_all();
+    return any;
+}
+
+/* Cutting a mapping in two may be refused when there are too many already; what spans all of them cuts none. */
+void host_unmap(u64 va, u64 len)
+{
+    long err = host_call(__NR_munmap, va, len);
+    if (err == -ENOMEM && va != PLAT_USER_MIN && host_tlb_make_room())
+        err = va < PLAT_USER_MAX ? 0 : host_call(__NR_munmap, va, len);
+    if (err != 0)
+        panic("munmap of %#llx, %llu bytes: Linux says %ld", (unsigned long long)va, (unsigned long long)len, err);
+}
+
+static void count_map(void)
+{
+    if (++host_carrier()->maps >= MAPS_MAX)
+        drop_all();
 }
 
 /* How many entries from pte on (towards `step`) continue it, at most `max`. */
-static u64 extend(const u64 *pte, s64 step, u64 max)
+static u64 extend(const struct plat_aspace *as, const u64 *pte, s64 step, u64 max)
 {
     u64 n = 0, want = *pte & ~PTE_CACHED;
     while (n < max) {
         want += (u64)(step * (s64)PAGE_SIZE);
         pte += step;
-        if ((*pte & ~PTE_CACHED) != want || tlb_has(*pte)) /* another page or other rights, or mapped already */
+        if ((*pte & ~PTE_CACHED) != want || tlb_has(as, *pte)) /* another page or other rights, or mapped already */
             break;
         n++;
     }
@@ -120,33 +123,42 @@ bool host_tlb_fill(u64 va, unsigned access)
     } else {
         va = ALIGN_DOWN(va, PAGE_SIZE);
         u64 index = PT_INDEX(va, 1);
-        u64 before = extend(pte, -1, index), after = extend(pte, 1, HUGE_PAGES - 1 - index);
+        u64 before = extend(as, pte, -1, index), after = extend(as, pte, 1, HUGE_PAGES - 1 - index);
         pte -= before;
         va -= before * PAGE_SIZE;
         n = before + 1 + after;
     }
+    count_map();
     map_run(va, *pte & PTE_ADDR, n * PAGE_SIZE, protection(*pte));
     for (u64 i = 0; i < (large ? 1 : n); i++) /* behind map_run(), which may begin a generation */
-        pte[i] = (pte[i] & ~PTE_CACHED) | host_tlb_generation;
-    remember_run(va, n * PAGE_SIZE);
+        pte[i] = (pte[i] & ~PTE_CACHED) | as->generation;
     return true;
 }
 
-void host_tlb_drop(struct plat_aspace *as, u64 va, size_t len)
+static void drop_stale(struct plat_aspace *as)
 {
-    if (this_cpu()->plat.as != as)
+    u64 len = as->stale_end - as->stale_start;
+    if (as->stale_start >= as->stale_end)
         return;
-    unmap(va, len);
-    if (++splits == SPLITS_MAX)
+    if (len >= MOST_OF_ALL) {
         drop_all();
+        return;
+    }
+    host_unmap(as->stale_start, len);
+    as->stale_start = as->stale_end = 0;
+    count_map();
+}
+
+void host_tlb_drop(struct plat_aspace *as)
+{
+    if (this_cpu()->plat.as == as)
+        drop_stale(as);
 }
 
 /* Whatever the range: what was removed tells better. */
 void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
 {
-    if (as->stale_start < as->stale_end)
-        host_tlb_drop(as, as->stale_start, as->stale_end - as->stale_start);
-    as->stale_start = as->stale_end = 0;
+    host_tlb_drop(as);
     pt_free_dead(as);
 }
 
@@ -154,8 +166,11 @@ void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
 
 int plat_aspace_init(struct plat_aspace *as)
 {
-    *as = (struct plat_aspace){ 0 };
-    return pt_init(as);
+    *as = (struct plat_aspace){ .generation = GENERATION };
+    int err = pt_init(as);
+    if (err == 0)
+        host_carrier_want();
+    return err;
 }
 
 void plat_aspace_done(struct plat_aspace *as)
@@ -163,36 +178,25 @@ void plat_aspace_done(struct plat_aspace *as)
     if (as->top == NULL)
         return;
     u64 flags = plat_events_save();
-    if (this_cpu()->plat.as == as) {
-        drop_all();
+    if (this_cpu()->plat.as == as)
         this_cpu()->plat.as = NULL;
-    }
     plat_events_restore(flags);
+    host_carrier_release(as);
     pt_done(as);
 }
 
-/* Another address space in the same process: everything of the old one goes. */
 void plat_aspace_switch(struct plat_aspace *as)
 {
     struct percpu *cpu = this_cpu();
-    if (as == NULL || cpu->plat.as == as)
+    if (cpu->plat.as == as)
         return;
-    if (cpu->plat.as != NULL)
-        drop_all();
+    bool fresh = as != NULL && host_carrier_enter(as);
     cpu->plat.as = as;
+    if (fresh)
+        drop_all();
+    else if (as != NULL)
+        drop_stale(as);
 }
-
-/* --- the kernel's range ------------------------------------------------------------------ */
-
-int plat_kmap(void *kva, paddr_t pa, size_t len_bytes, unsigned prot)
-{
-    ASSERT((u64)kva >= PLAT_KVMAP_START && (u64)kva < PLAT_KVMAP_END && len_bytes <= PLAT_KVMAP_END - (u64)kva);
-    long r = host_call(__NR_mmap, kva, len_bytes, (long)(PROT_READ | (prot & MAP_WRITE ? PROT_WRITE : 0)),
-                       (long)(MAP_SHARED | MAP_FIXED | MAP_POPULATE), (long)HOST_FD_MEMORY, pa);
-    return r == (long)kva ? 0 : -ENOMEM;
-}
-
-void plat_kunmap(void *kva, size_t len_bytes) { unmap((u64)kva, len_bytes); }
 
 void host_disk_trim(void)
 {

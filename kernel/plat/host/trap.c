@@ -14,6 +14,7 @@
 #include "arch/cpu.h"
 #include "arch/x86.h"
 #include "base/str.h"
+#include "carrier.h"
 #include "host.h"
 #include "kern/log.h"
 #include "kern/thread.h"
@@ -37,7 +38,7 @@ struct taken {
     struct trap_frame *frame;
     u64 from_program;
 };
-struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct percpu *cpu);
+struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct host_carrier *carrier);
 void host_trap(struct trap_frame *frame, u64 from_program);
 void host_before_program(struct trap_frame *frame);
 NORETURN void host_enter_program(struct trap_frame *frame);
@@ -49,13 +50,13 @@ enum origin { FROM_PROGRAM, FROM_LEAVE, FROM_KERNEL, FROM_STUB };
 
 static bool inside(u64 pc, const u8 *start, const u8 *end) { return pc - (u64)start < (u64)(end - start); }
 
-static enum origin origin_of(u64 pc, u64 sp, const struct percpu *cpu)
+static enum origin origin_of(u64 pc, u64 sp, const struct host_carrier *carrier)
 {
     if (likely(pc < PLAT_USER_MAX) || !inside(pc, text_start, text_end))
         return FROM_PROGRAM;
     if (pc == (u64)host_gate || pc == (u64)host_gate_trap) /* every register is the program's still */
         return FROM_PROGRAM;
-    if (ALIGN_DOWN(sp, (u64)SIGSTACK_SIZE) == (u64)cpu->plat.signal_stack)
+    if (ALIGN_DOWN(sp, (u64)SIGSTACK_SIZE) == (u64)carrier)
         return FROM_STUB;
     if (inside(pc, leave_start, leave_end))
         return FROM_LEAVE;
@@ -169,15 +170,24 @@ static struct taken take_by_return(struct taken t, struct sigcontext *sc)
     return (struct taken){ NULL, 0 };
 }
 
-struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct percpu *cpu)
+struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct host_carrier *carrier)
 {
     struct sigcontext *sc = &uc->uc_mcontext;
+    struct percpu *cpu = carrier->cpu;
     struct taken t = { NULL, 0 };
+    if (sig == SIGCHLD && info->si_code > 0)
+        host_carrier_ended(info->si_status, info->si_code != CLD_EXITED);
     if (event_bit(sig) == 0 && info->si_code <= 0)
         sig = SIGURG; /* somebody outside sent what only the CPU raises: an event like others, since GS may be the program's */
+    if (event_bit(sig) != 0 && atomic_load(&cpu->plat.carrier) != carrier) {
+        carrier->noted |= (u8)event_bit(sig);
+        return t;
+    }
+    if (sig == SIGSEGV && sc->trapno == TRAPNO_PF && host_kmap_fill(sc->cr2))
+        return t;
     if (sig == SIGBUS && sc->trapno == TRAPNO_PF)
         bad_entry(cpu, sig, info, sc, "Linux has no memory left for a page of this machine");
-    switch (origin_of(sc->rip, sc->rsp, cpu)) {
+    switch (origin_of(sc->rip, sc->rsp, carrier)) {
     case FROM_STUB:
         return in_stub(sig, info, sc, cpu);
     case FROM_LEAVE: /* nothing of the frame has been given up yet */

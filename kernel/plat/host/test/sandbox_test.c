@@ -24,6 +24,7 @@
 static struct host_boot block = { .ndevices = 2 };
 const struct host_boot *host_boot = &block;
 struct host_map host_map = { .disk_phys = 1, .disk_fd = 5 };
+unsigned host_carriers_max = 2;
 
 __asm__(".globl host_call, host_call_end, host_wait_end\n"
         "host_call:\n"
@@ -183,8 +184,13 @@ static void arguments(void)
             expect(what, fds[k].want, (struct attempt){ moving[i], { fds[k].fd, b, 0 } });
         }
     }
-    expect("another timer", KILLED, (struct attempt){ __NR_timer_settime, { 1, 0, b, 0 } });
-    expect("an absolute time", KILLED, (struct attempt){ __NR_timer_settime, { 0, 1, b, 0 } });
+    expect("the timer", PASSED, (struct attempt){ __NR_setitimer, { 0, b, 0 } });
+    expect("another timer", KILLED, (struct attempt){ __NR_setitimer, { 1, b, 0 } });
+    expect("waiting on a word of memory", PASSED, (struct attempt){ __NR_futex, { b, FUTEX_WAIT, 1 } });
+    expect("waking who waits there", PASSED, (struct attempt){ __NR_futex, { b, FUTEX_WAKE, 1 } });
+    expect("moving who waits", KILLED, (struct attempt){ __NR_futex, { b, FUTEX_REQUEUE, 1, 1, b } });
+    expect("inheriting priority", KILLED, (struct attempt){ __NR_futex, { b, FUTEX_LOCK_PI } });
+    expect("waiting as only threads can", KILLED, (struct attempt){ __NR_futex, { b, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 1 } });
     expect("the monotonic clock", PASSED, (struct attempt){ __NR_clock_gettime, { 1, b, 0 } });
     expect("another process's CPU time", KILLED, (struct attempt){ __NR_clock_gettime, { -14, b, 0 } });
     expect("giving memory back", PASSED, (struct attempt){ __NR_fallocate, { HOST_FD_MEMORY, 3, 0, 4096 } });
@@ -194,11 +200,36 @@ static void arguments(void)
     expect("random bytes, waiting for entropy", KILLED, (struct attempt){ __NR_getrandom, { b, 8, 2 } });
 }
 
+/* New processes: copies of this one, nothing else, and only where there may be more than one. */
+static void processes(void)
+{
+    static const struct { const char *what; long flags; enum outcome want; } tries[] = {
+        { "a process", SIGCHLD, PASSED },
+        { "a sibling", SIGCHLD | CLONE_PARENT, PASSED },
+        { "a process without a signal at its end", 0, KILLED },
+        { "a process with another signal", SIGKILL, KILLED },
+        { "a thread", CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, KILLED },
+        { "a process in the same memory", SIGCHLD | CLONE_VM, KILLED },
+        { "a process that is traced", SIGCHLD | CLONE_PTRACE, KILLED },
+        { "a user namespace", SIGCHLD | CLONE_NEWUSER, KILLED },
+        { "a PID namespace", SIGCHLD | CLONE_NEWPID, KILLED },
+        { "a descriptor of a process", SIGCHLD | CLONE_PIDFD, KILLED },
+        { "a flag in the high half", SIGCHLD | HIGH, KILLED },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(tries); i++)
+        expect(tries[i].what, tries[i].want, (struct attempt){ __NR_clone, { tries[i].flags } });
+    host_carriers_max = 1;
+    static const long more[] = { __NR_clone, __NR_futex, __NR_sigaltstack, __NR_rt_sigprocmask };
+    for (unsigned i = 0; i < ARRAY_SIZE(more); i++)
+        expect("a call for many processes, where there may be one only", KILLED, (struct attempt){ more[i], { i == 0 ? SIGCHLD : 0 } });
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     every_number();
     arguments();
+    processes();
     printf("1..%u\n", count);
     return failed != 0;
 }

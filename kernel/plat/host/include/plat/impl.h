@@ -40,12 +40,15 @@ extern struct host_map host_map;
 struct percpu;
 struct thread;
 struct page;
+struct host_carrier;
 
 /* Locks: the caller of plat_map() and friends holds the address space's. */
 struct plat_aspace {
     u64 *top;          /* level 4 table */
     struct page *dead; /* emptied tables, freed by plat_flush(); linked by page.private */
-    u64 stale_start, stale_end; /* what plat_flush() is to take out of the process; empty when start >= end */
+    u64 stale_start, stale_end; /* what is to go out of its process; empty when start >= end */
+    u64 generation;    /* in the place of PTE_CACHED, never 0: entries that its process may have mapped carry it */
+    struct host_carrier *carrier; /* events disabled; its process; NULL = it has none now (carrier.h) */
 };
 
 /* Written by its own CPU, with events disabled or on its signal stack; the two flags at places that entry.S knows. */
@@ -54,12 +57,10 @@ struct plat_percpu {
     u8 pending;             /* PENDING_*: came while events were off */
     u8 in_idle;             /* the CPU waits with a timeout: Linux's timer need not be set */
     u64 fault_addr;         /* of the signal that is being taken in */
-    struct plat_aspace *as; /* whose mappings the process has */
+    struct plat_aspace *as; /* loaded: the carrier's, or NULL */
     u64 program_gs;         /* GS base of the current program thread, when host_gs_shared */
     u64 timer_want_ns;      /* deadline asked for */
-    u64 timer_hw_ns;        /* when the host's timer will come, <= want */
-    u8 *signal_stack;       /* SIGSTACK_SIZE bytes, aligned to that */
-    int timer;              /* Linux's timer of this CPU */
+    struct host_carrier *carrier; /* the process that the CPU runs in (carrier.h) */
 };
 
 static inline struct percpu *this_cpu(void)

@@ -7,7 +7,7 @@
 #define CS_USER 0x33 /* Linux's selectors of 64-bit programs */
 #define SS_USER 0x2b
 #define KSTACK_ROOM 1536 /* an event in the kernel needs at least this much stack */
-#define SIGSTACK_SIZE 65536 /* aligned to its size; its lowest word is the struct percpu * */
+#define SIGSTACK_SIZE 65536 /* aligned to its size; at its bottom a struct host_carrier, which begins with the struct percpu * */
 
 /* struct plat_percpu, inside struct percpu */
 #define P_EVENTS_OFF 128

@@ -5,16 +5,14 @@
 
 #include "arch/pagetable.h"
 
-extern u64 host_tlb_generation; /* in the place of PTE_CACHED, never 0; a new one when everything is dropped */
+void host_tlb_drop(struct plat_aspace *as); /* what is stale, out of the process that runs, at once */
 
-void host_tlb_drop(struct plat_aspace *as, u64 va, size_t len); /* out of the process, at once */
-
-/* May the process have it mapped? */
-static inline bool tlb_has(u64 entry) { return (entry & PTE_CACHED) == host_tlb_generation; }
+/* May as's process have it mapped? */
+static inline bool tlb_has(const struct plat_aspace *as, u64 entry) { return (entry & PTE_CACHED) == as->generation; }
 
 static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 old, u64 new)
 {
-    if (!tlb_has(old))
+    if (!tlb_has(as, old))
         return;
     if (as->stale_start >= as->stale_end) {
         as->stale_start = va;
@@ -29,8 +27,8 @@ static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 o
 
 static inline void tlb_changed(struct plat_aspace *as, u64 va, size_t len, u64 old, u64 new)
 {
-    if (tlb_has(old))
-        host_tlb_drop(as, va, len);
+    tlb_removed(as, va, len, old, new);
+    host_tlb_drop(as);
 }
 
 /* The small entries say what the large one said, and so does the process's mapping. */

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's range: thread stacks and what else lies in pieces (kern/vmap.h). Tables like those of programs are the record; what a
+ * carrier lacks it gets by a fault, which is taken on the signal stack and may hit anything, entry code and the handler of another
+ * signal included. What is unmapped goes at once from the process that runs, and from the others when they are unparked: `gone` has
+ * the latest ranges, and who has slept through more drops all of the range.
+ *
+ * Locks: the caller's (vmap_lock); a fault only reads, and finds what it interrupts complete enough.
+ */
+#include <asm/unistd.h>
+#include <linux/mman.h>
+
+#include "arch/pagetable.h"
+#include "carrier.h"
+#include "host.h"
+#include "kern/log.h"
+#include "tlb.h"
+
+#define GONE_MAX 16u
+
+static struct plat_aspace kernel_space;
+static struct {
+    u64 va, len;
+} gone[GONE_MAX];
+static u64 ngone; /* ever */
+
+static bool map(u64 va, u64 pa, size_t len, long prot)
+{
+    return host_call(__NR_mmap, va, len, prot, (long)(MAP_SHARED | MAP_FIXED | MAP_POPULATE), (long)HOST_FD_MEMORY, pa) == (long)va;
+}
+
+int plat_kmap(void *kva, paddr_t pa, size_t len_bytes, unsigned prot)
+{
+    u64 va = (u64)kva;
+    ASSERT(va >= PLAT_KVMAP_START && va < PLAT_KVMAP_END && len_bytes <= PLAT_KVMAP_END - va);
+    if (kernel_space.top == NULL && pt_init(&kernel_space) != 0)
+        return -ENOMEM;
+    if (pt_map_small(&kernel_space, va, pa, len_bytes, pt_flags(prot)) != 0)
+        return -ENOMEM;
+    if (map(va, pa, len_bytes, PROT_READ | (prot & MAP_WRITE ? PROT_WRITE : 0)))
+        return 0;
+    pt_unmap_range(&kernel_space, va, va + len_bytes, NULL, NULL);
+    pt_free_dead(&kernel_space);
+    return -ENOMEM;
+}
+
+void plat_kunmap(void *kva, size_t len_bytes)
+{
+    u64 va = (u64)kva;
+    pt_unmap_range(&kernel_space, va, va + len_bytes, NULL, NULL);
+    pt_free_dead(&kernel_space);
+    u64 flags = plat_events_save();
+    gone[ngone % GONE_MAX].va = va;
+    gone[ngone % GONE_MAX].len = len_bytes;
+    ngone++;
+    host_kmap_refresh(host_carrier());
+    plat_events_restore(flags);
+}
+
+void host_kmap_refresh(struct host_carrier *c)
+{
+    if (ngone - c->kmap_seen > GONE_MAX)
+        host_unmap(PLAT_KVMAP_START, PLAT_KVMAP_SIZE);
+    else
+        for (u64 i = c->kmap_seen; i < ngone; i++)
+            host_unmap(gone[i % GONE_MAX].va, gone[i % GONE_MAX].len);
+    c->kmap_seen = ngone;
+}
+
+static u64 *entry(u64 va)
+{
+    u64 *pte = pt_entry(&kernel_space, va);
+    return pte != NULL && (*pte & PTE_PRESENT) ? pte : NULL;
+}
+
+/* The whole stack: where signals are blocked nothing of it may be missing. */
+bool host_kmap_fill(u64 va)
+{
+    if (va < PLAT_KVMAP_START || va >= PLAT_KVMAP_END || kernel_space.top == NULL)
+        return false;
+    va = ALIGN_DOWN(va, PAGE_SIZE);
+    if (entry(va) == NULL)
+        return false;
+    while (entry(va - PAGE_SIZE) != NULL)
+        va -= PAGE_SIZE;
+    for (u64 *pte; (pte = entry(va)) != NULL;) {
+        u64 pa = *pte & PTE_ADDR, len = PAGE_SIZE;
+        while ((pte = entry(va + len)) != NULL && (*pte & PTE_ADDR) == pa + len)
+            len += PAGE_SIZE;
+        if (!map(va, pa, len, PROT_READ | PROT_WRITE) && !(host_tlb_make_room() && map(va, pa, len, PROT_READ | PROT_WRITE)))
+            panic("Linux has no room for a mapping of the kernel, %llu bytes", (unsigned long long)len);
+        va += len;
+    }
+    return true;
+}

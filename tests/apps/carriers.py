@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Address spaces and their processes of the host: more than there may be, none but the first, one that is killed, signals to all."""
+import contextlib
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+
+from lib import DRUPE, ON, build_file, check, done, drupe, same
+
+carriers = build_file('carriers')
+CROWD = 300 # no multiple of 7: carriers.c
+
+
+def processes_of(p):
+    """The processes of the instance that this drupe has, the first one first."""
+    def children(pid):
+        with open(f'/proc/{pid}/task/{pid}/children') as f:
+            return [int(c) for c in f.read().split()]
+    first = [c for c in children(p.pid) if 'drupe-kernel' in open(f'/proc/{c}/comm').read()]
+    return first + [c for f in first for c in children(f)]
+
+
+def start(*argv):
+    p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', carriers, *map(str, argv)], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    same(p.stdout.readline(), b'ready\n', f'{argv}: runs')
+    return p
+
+
+def gone(pids):
+    end = time.monotonic() + 10
+    while any(os.path.exists(f'/proc/{pid}') for pid in pids) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not any(os.path.exists(f'/proc/{pid}') for pid in pids)
+
+
+def crowd(what, n, before=None, options=()):
+    r = subprocess.run([DRUPE, 'run', *ON, '--net', 'none', *options, carriers, 'crowd', str(n)], stdin=subprocess.DEVNULL, capture_output=True,
+                       text=True, timeout=120, preexec_fn=before)
+    same((r.returncode, r.stdout), (0, f'crowd of {n}: 0 wrong, {n} ended well\n'), what)
+
+
+# Root alone is not held to this limit itself, only the instance is.
+LIMITED = os.geteuid() == 0
+crowd('more address spaces than there may be processes', CROWD)
+crowd('in little memory', 40, options=('-m', '48M'))
+for limit in (1, 2, 9):
+    if LIMITED:
+        crowd(f'with {limit} at most', 40, lambda limit=limit: resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit)))
+    else:
+        check(True, 'not root # SKIP')
+same(drupe(carriers, 'asleep')[:2], (0, b'asleep: file z, own page 77, copy ac\nasleep: SIGBUS behind the file\'s end\n'
+                                        b'awake: own page 40, poked 1, cut 0, ended 0\n'), 'what is done to one that sleeps')
+
+p = start('stay', 20)
+found = processes_of(p)
+check(2 <= len(found) <= 21, 'a process for each address space, or fewer', found)
+for pid in random.sample(found, len(found)):
+    os.kill(pid, signal.SIGURG)
+out, _ = p.communicate(b'q', timeout=30)
+same((p.returncode, out), (0, b'went on\n'), 'input reaches the one that runs')
+check(gone(found), 'nothing is left of it', found)
+
+for number in (signal.SIGKILL, signal.SIGTERM):
+    p = start('stay', 5)
+    found = processes_of(p)
+    check(len(found) > 1, 'has more than one process', found)
+    os.kill(found[-1], number)
+    out, err = p.communicate(timeout=30)
+    check(p.returncode == 125 and f'signal {int(number)}'.encode() in err, f'{number.name} to any of them ends all, and it is said', (p.returncode, err))
+    check(gone(found), 'nothing is left of it', found)
+
+# Events to all at random, as fast as can be, while they take turns.
+p = start('ticking', 4)
+found = processes_of(p)
+end = time.monotonic() + 2
+with contextlib.suppress(ProcessLookupError):
+    while time.monotonic() < end:
+        for pid in found:
+            os.kill(pid, random.choice((signal.SIGURG, signal.SIGALRM, signal.SIGCHLD)))
+out, _ = p.communicate(timeout=30)
+same((p.returncode, out), (0, b'0 of 4 lost a tick\n'), 'no tick is lost among events from outside')
+done()
