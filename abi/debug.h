@@ -36,8 +36,15 @@ enum dbg_op {
     DBG_PREAD,       /* how = number, addr = offset, value = bytes -> data; none: the end */
     DBG_CLOSE,       /* how = number */
     DBG_KILL,        /* end the process */
+    DBG_POINT,       /* addr, value = bytes (1, 2, 4, 8), how = DBG_POINT_*: in the CPU's debug registers; -ENOSYS: there are none, -ENOSPC */
+    DBG_UNPOINT,
+    DBG_KERNEL_STACK, /* tid (stopped) -> text: where in the kernel it slept when DBG_INTERRUPT or the opening woke it, innermost first */
     DBG_EVENT = 64,  /* never asked: struct dbg_event */
 };
+
+#define DBG_POINT_EXEC 0u /* before the instruction; value = 1 */
+#define DBG_POINT_WRITE 1u
+#define DBG_POINT_ACCESS 2u
 
 struct dbg_request {
     uint32_t op, tid;
@@ -74,6 +81,7 @@ enum dbg_event_kind {
     DBG_EXITING,     /* does not stop: the status that the thread or process is about to end with, as wait(2) has it */
     DBG_THREAD_GONE,
     DBG_PROCESS_GONE, /* the last event; the first process' end is the machine's and is told so */
+    DBG_POINT_HIT,    /* status = the point's address, signal = its DBG_POINT_* */
 };
 struct dbg_event {
     uint32_t op, kind; /* DBG_EVENT */

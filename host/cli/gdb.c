@@ -6,11 +6,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/common.h"
 #include "host/debug/server.h"
+#include "host/lib/fs.h"
 
 enum { OPT_SERVER = 256, OPT_OWNED, OPT_HELP };
 
@@ -85,6 +87,22 @@ static char *target_command(const struct gdb *g, struct error *err)
     return str_format("target remote | exec %s gdb --server%s -p %u %s", path, g->owned ? " --owned" : "", (unsigned)g->pid, g->entry.id);
 }
 
+/* What gdb is told first: `backtrace` begins with the kernel's frames; where there are no debug registers it need not try them. */
+static int script(const struct gdb *g, struct error *err)
+{
+    static const char text[] = "define hook-backtrace\n"
+                               "python\n"
+                               "t = gdb.selected_thread()\n"
+                               "print(gdb.execute('monitor kernel-stack %d' % t.ptid[1], to_string=True) if t else '', end='')\n"
+                               "end\n"
+                               "end\n";
+    int fd = memfd_create("drupe-gdb", 0);
+    if (fd < 0 || fd_write_all(fd, text, strlen(text)) < 0 ||
+        (strcmp(entry_text(&g->entry, "Platform"), "host") == 0 && fd_write_all(fd, "set can-use-hw-watchpoints 0\n", 29) < 0))
+        return err_errno(err, EXIT_DRUPE, "a script for gdb");
+    return fd;
+}
+
 static int exec_gdb(const struct gdb *g, const char *const *before, const char *const *behind, char **more, struct error *err)
 {
     struct strv argv = {0};
@@ -94,6 +112,11 @@ static int exec_gdb(const struct gdb *g, const char *const *before, const char *
     strv_add(&argv, "gdb");
     for (; *before; before++)
         strv_add(&argv, *before);
+    int fd = script(g, err);
+    if (fd < 0)
+        return -1;
+    strv_add(&argv, "-ex");
+    strv_addf(&argv, "source /dev/fd/%d", fd);
     strv_add(&argv, "-ex");
     strv_add(&argv, target);
     for (; *behind; behind++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gdb's remote serial protocol, server's side (gdb's manual, "Remote Protocol"). What is not there is answered by an empty packet,
- * which gdb knows to do without: hardware break- and watchpoints (gdb steps instead), non-stop, memory maps.
+ * which gdb knows to do without: hardware break- and watchpoints where the platform has none (gdb steps instead), non-stop, memory maps.
  */
 #include "host/debug/server.h"
 
@@ -152,14 +152,45 @@ static void write_memory(struct server *s, const char *p, const char *end, bool 
     ok_or_fail(s, r);
 }
 
-/* Z0,addr,kind and z0; others are not there. */
+/* Debug registers watch aligned pieces of 8, 4, 2 or 1 byte. What cannot be set as a whole is not set at all. 0 or -errno */
+static int watch(struct server *s, u32 how, u64 addr, u64 len, bool set)
+{
+    u64 done = 0, size;
+    int r = 0;
+    for (; r == 0 && done < len; done += size) {
+        for (size = 8; size > len - done || (addr + done) % size; size /= 2)
+            ;
+        struct dbg_request q = {.op = set ? DBG_POINT : DBG_UNPOINT, .how = how, .addr = addr + done, .value = size};
+        r = target_ask(&s->target, &q, NULL, 0, NULL, NULL);
+        if (r < 0)
+            break;
+    }
+    if (r < 0 && set)
+        watch(s, how, addr, done, false);
+    return r;
+}
+
+/* Ztype,addr,kind and z: 0 in memory, 1 by the CPU's registers, 2 data written, 4 data touched. Reading alone (3) is nothing that an x86 knows. */
 static void breakpoint(struct server *s, const char *p, bool set)
 {
+    static const u32 hows[] = {['1'] = DBG_POINT_EXEC, ['2'] = DBG_POINT_WRITE, ['4'] = DBG_POINT_ACCESS};
     struct dbg_request q = {.op = set ? DBG_BREAK : DBG_UNBREAK};
-    if (p[0] != '0' || p[1] != ',')
+    char type = p[0];
+    u64 len;
+    if (!type || !strchr("0124", type) || p[1] != ',')
         return;
     p += 2;
-    ok_or_fail(s, rsp_number_to(&p, ',', &q.addr) ? target_ask(&s->target, &q, NULL, 0, NULL, NULL) : -EINVAL);
+    if (!rsp_number_to(&p, ',', &q.addr) || !rsp_number(&p, &len)) {
+        fail(s, -EINVAL);
+        return;
+    }
+    int r = 0;
+    if (type != '0')
+        r = watch(s, hows[(u8)type], q.addr, type == '1' ? 1 : len, set);
+    if (type == '0' || (type == '1' && r == -ENOSYS)) /* one in memory does the same */
+        r = target_ask(&s->target, &q, NULL, 0, NULL, NULL);
+    if (r != -ENOSYS)
+        ok_or_fail(s, r);
 }
 
 /* --- stops ------------------------------------------------------------------------------------------------------ */
@@ -203,6 +234,11 @@ static void report_end(struct server *s)
     s->told_end = true;
 }
 
+static bool runs_into_again(const struct sthread *t)
+{
+    return t->pending == PENDING_BREAK || t->pending == PENDING_STEP || (t->pending == PENDING_POINT && t->point == DBG_POINT_EXEC);
+}
+
 /* All are stopped: tell why, of t, or of nobody in particular. */
 static void report_stop(struct server *s, struct sthread *t, int signal)
 {
@@ -218,6 +254,10 @@ static void report_stop(struct server *s, struct sthread *t, int signal)
     buf_addf(&s->reply, "T%02xthread:%x;", (unsigned)(signal ? gdb_signal(signal) : 0), s->current);
     if (why == PENDING_BREAK)
         buf_addf(&s->reply, "swbreak:;");
+    if (why == PENDING_POINT && t->point == DBG_POINT_EXEC)
+        buf_addf(&s->reply, "hwbreak:;");
+    else if (why == PENDING_POINT)
+        buf_addf(&s->reply, "%s:%llx;", t->point == DBG_POINT_WRITE ? "watch" : "awatch", (unsigned long long)t->point_addr);
     if (why == PENDING_EXEC)
         add_exec(s);
     add_registers(s);
@@ -225,7 +265,7 @@ static void report_stop(struct server *s, struct sthread *t, int signal)
         t->pending = PENDING_NOTHING;
     /* Others that ran into breakpoints do so again, if these are still there when they go on. */
     for (size_t i = 0; i < s->nthreads; i++)
-        if (s->threads[i].pending == PENDING_BREAK || s->threads[i].pending == PENDING_STEP)
+        if (runs_into_again(&s->threads[i]))
             s->threads[i].pending = PENDING_NOTHING;
 }
 
@@ -398,7 +438,7 @@ static void supported(struct server *s, const char *p)
     s->exec_events = strstr(p, "exec-events+") != NULL;
     s->no_resumed = strstr(p, "no-resumed+") != NULL;
     buf_addf(&s->reply, "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;qXfer:auxv:read+;qXfer:threads:read+;qXfer:exec-file:read+;"
-                        "qXfer:siginfo:read+;QPassSignals+;vContSupported+;swbreak+%s%s",
+                        "qXfer:siginfo:read+;QPassSignals+;vContSupported+;swbreak+;hwbreak+%s%s",
              RSP_PACKET_MAX, s->exec_events ? ";exec-events+" : "", s->no_resumed ? ";no-resumed+" : "");
 }
 
@@ -437,6 +477,48 @@ static void first_threads(struct server *s)
         buf_addf(&s->reply, "%s%x", i ? "," : "m", s->threads[i].tid);
 }
 
+static void add_output(struct server *s, const char *text) { rsp_add_hex(&s->reply, text, strlen(text)); }
+
+/* gdb's `monitor kernel-stack [TID]`: frames as gdb's own would look, "k" where these have numbers. */
+static void kernel_stack(struct server *s, const char *p)
+{
+    u64 tid = s->general;
+    struct buf answer = {0}, text = {0};
+    bool good = !*p || parse_number(p, 1, UINT32_MAX, &tid) == 0;
+    int r = good ? target_ask(&s->target, &(struct dbg_request){.op = DBG_KERNEL_STACK, .tid = (u32)tid}, NULL, 0, &answer, NULL) : -ESRCH;
+    char *save = NULL;
+    for (char *line = answer.len ? strtok_r(answer.data, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
+        line[strcspn(line, "+")] = 0;
+        if (strcmp(line, "gate_end") == 0) /* a symbol behind the code of the gate */
+            continue;
+        buf_addf(&text, "k   %s () in the kernel\n", line);
+    }
+    if (r < 0)
+        add_output(s, "kernel-stack: there is no such thread that is stopped\n");
+    else if (text.len)
+        add_output(s, text.data);
+    else
+        ok(s);
+    buf_done(&answer);
+    buf_done(&text);
+}
+
+static void monitor(struct server *s, const char *p)
+{
+    static const char name[] = "kernel-stack";
+    char command[64];
+    size_t n = strlen(p) / 2;
+    if (n >= sizeof(command) || !rsp_hex(&p, command, n)) {
+        fail(s, -EINVAL);
+        return;
+    }
+    command[n] = 0;
+    if (strcmp(command, name) == 0 || str_has_prefix(command, "kernel-stack "))
+        kernel_stack(s, command + strlen(name) + (command[strlen(name)] == ' '));
+    else
+        add_output(s, "monitor kernel-stack [TID]: where in the kernel a thread slept when it was stopped\n");
+}
+
 static void question(struct server *s, const char *p)
 {
     if (str_has_prefix(p, "qSupported"))
@@ -447,6 +529,8 @@ static void question(struct server *s, const char *p)
         ok(s); /* from the next packet on */
     else if (str_has_prefix(p, "QPassSignals:"))
         pass_signals(s, p + 13);
+    else if (str_has_prefix(p, "qRcmd,"))
+        monitor(s, p + 6);
     else if (strcmp(p, "qC") == 0)
         buf_addf(&s->reply, "QC%x", s->current);
     else if (str_has_prefix(p, "qSymbol:"))

@@ -13,7 +13,7 @@
 #define SERVER_FILES_MAX DBG_FILES_MAX
 
 /* Why a thread stands still, as long as gdb has not been told. */
-enum pending { PENDING_NOTHING, PENDING_SIGNAL, PENDING_BREAK, PENDING_STEP, PENDING_EXEC };
+enum pending { PENDING_NOTHING, PENDING_SIGNAL, PENDING_BREAK, PENDING_STEP, PENDING_EXEC, PENDING_POINT };
 
 struct sthread {
     u32 tid;
@@ -24,6 +24,8 @@ struct sthread {
     u8 signal;  /* Linux' number */
     u8 siginfo[128];
     bool has_siginfo;
+    u8 point;        /* PENDING_POINT: DBG_POINT_* */
+    u64 point_addr;
 };
 
 struct server_file {

@@ -130,7 +130,9 @@ static void take_stop(struct server *s, struct sthread *t, const struct dbg_even
     t->signal = (u8)(e->signal & 127);
     t->has_siginfo = e->kind == DBG_STOPPED;
     memcpy(t->siginfo, e->siginfo, sizeof(t->siginfo));
-    t->pending = e->kind == DBG_BREAKPOINT ? PENDING_BREAK : e->kind == DBG_EXEC ? PENDING_EXEC : is_step(e) ? PENDING_STEP : PENDING_SIGNAL;
+    t->point = (u8)e->signal;
+    t->point_addr = e->status;
+    t->pending = e->kind == DBG_POINT_HIT ? PENDING_POINT : e->kind == DBG_BREAKPOINT ? PENDING_BREAK : e->kind == DBG_EXEC ? PENDING_EXEC : is_step(e) ? PENDING_STEP : PENDING_SIGNAL;
     if (thread_passes(s, t) && s->running && !s->interrupted) {
         t->pending = PENDING_NOTHING;
         thread_resume(s, t, t->stepping, t->signal);
@@ -160,6 +162,10 @@ bool threads_take(struct server *s, const struct dbg_event *e)
     case DBG_INTERRUPTED:
     case DBG_STOPPED:
     case DBG_BREAKPOINT:
+        break;
+    case DBG_POINT_HIT:
+        if (e->signal > DBG_POINT_ACCESS)
+            return false;
         break;
     default:
         return false;

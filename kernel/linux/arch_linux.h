@@ -23,6 +23,7 @@ void arch_set_clone_frame(struct trap_frame *f, u64 stack);
 bool arch_frame_in_syscall(const struct trap_frame *f);
 /* From here on the frame counts as no system call any more: no restart. */
 void arch_frame_leave_syscall(struct trap_frame *f);
+void arch_frame_pass_point(struct trap_frame *f); /* the instruction there is executed even if a debug register names it */
 /* Of FPU state from outside, keep what the CPU takes: these components, no unknown bits. */
 void arch_fpu_clean(u8 *area, u64 components);
 /* Registers as lines of text; returns the length needed. */

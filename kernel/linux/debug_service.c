@@ -10,6 +10,8 @@
 #include "arch_linux.h"
 #include "base/fmt.h"
 #include "base/str.h"
+#include "debug_points.h"
+#include "kern/callsite.h"
 #include "kern/channel.h"
 #include "ptrace.h"
 
@@ -130,6 +132,27 @@ static s64 write_memory(struct debug *d, struct addrspace *as, uaddr_t addr, u8 
     return as_copy(as, addr, data, len, true) == (s64)len ? 0 : -EIO;
 }
 
+static const unsigned point_access[] = {[DBG_POINT_EXEC] = TRAP_EXEC, [DBG_POINT_WRITE] = TRAP_WRITE, [DBG_POINT_ACCESS] = TRAP_READ | TRAP_WRITE};
+
+static u32 point_kind(const struct trap_point *p)
+{
+    u32 kind = 0;
+    while (point_access[kind] != p->access)
+        kind++;
+    return kind;
+}
+
+static s64 set_point(struct debug *d, const struct dbg_request *q, struct addrspace *as)
+{
+    struct trap_point p = {.addr = q->addr, .len = (u8)q->value};
+    if (q->how >= ARRAY_SIZE(point_access) || q->value > 8)
+        return -EINVAL;
+    p.access = point_access[q->how];
+    if (p.access == TRAP_EXEC && q->op == DBG_POINT)
+        callsite_undo(as, p.addr); /* inside a jump nobody would get there */
+    return debug_point(d->proc, &p, q->op == DBG_POINT);
+}
+
 /* A process that d->proc has just made, before its first instruction. */
 static void clean_child(struct debug *d, struct process *child)
 {
@@ -168,6 +191,15 @@ static int attach_tasks(struct debug *d)
     return r;
 }
 
+/* l held. */
+static void interrupt_locked(struct tracee *tr)
+{
+    u64 since;
+    if (tr->nframes == 0) /* else it is on its way */
+        tr->nframes = thread_sleeping_frames(tr->task->thread, tr->frames, ARRAY_SIZE(tr->frames), &since);
+    ptrace_interrupt_locked(tr);
+}
+
 static bool all_stopped(struct debug *d, bool interrupt)
 {
     bool all = true;
@@ -177,7 +209,7 @@ static bool all_stopped(struct debug *d, bool interrupt)
             continue;
         all = false;
         if (interrupt)
-            ptrace_interrupt_locked(tr);
+            interrupt_locked(tr);
     }
     spin_unlock_bh(&process_list_lock);
     return all;
@@ -237,6 +269,7 @@ static void let_go(struct tracee *tr)
 static int on_stop(struct debug *d, struct tracee *tr)
 {
     u32 signal = tr->code & 0x7f, tid = tr->task->tid;
+    struct trap_point point;
     switch (tr->code >> 8) {
     case PTRACE_EVENT_VFORK_DONE:
         d->vforks -= d->vforks > 0;
@@ -249,12 +282,15 @@ static int on_stop(struct debug *d, struct tracee *tr)
         break;
     case PTRACE_EVENT_EXEC:
         d->nbreaks = d->vforks = 0;
+        debug_points_drop(d->proc);
         return tell(d, DBG_EXEC, tid, signal, 0, NULL);
     case PTRACE_EVENT_STOP:
         return tell(d, signal == SIGTRAP ? DBG_INTERRUPTED : DBG_STOPPED, tid, signal, 0, NULL);
     case 0:
         if (back_onto_break(d, tr))
             return tell(d, DBG_BREAKPOINT, tid, signal, 0, NULL);
+        if (debug_point_of(d->proc, tr->info, &point))
+            return tell(d, DBG_POINT_HIT, tid, point_kind(&point), point.addr, NULL);
         return tell(d, DBG_STOPPED, tid, signal, 0, tr->info);
     default: /* made something */
         break;
@@ -347,11 +383,21 @@ static s64 interrupt(struct debug *d, u32 tid)
     spin_lock_bh(&process_list_lock);
     list_for_each(tr, &d->tracer->tracees, struct tracee, node)
         if (!tr->ended && !tr->stopped && (tid == 0 || tr->task->tid == tid)) {
-            ptrace_interrupt_locked(tr);
+            interrupt_locked(tr);
             r = 0;
         }
     spin_unlock_bh(&process_list_lock);
     return r;
+}
+
+/* Names and offsets, a line each, innermost first. */
+static s64 kernel_stack(struct debug *d, const struct tracee *tr)
+{
+    s64 n = 0;
+    char name[80];
+    for (u32 i = 0; i < tr->nframes; i++) /* a return address belongs to the instruction before it */
+        n += fmt_snprintf((char *)d->out.data + n, (size_t)(DBG_DATA_MAX - n), "%s\n", symbol_name(tr->frames[i] - 1, name, sizeof name));
+    return n;
 }
 
 static s64 of_stopped(struct debug *d, const struct dbg_request *q, const u8 *data, size_t len)
@@ -364,14 +410,16 @@ static s64 of_stopped(struct debug *d, const struct dbg_request *q, const u8 *da
         r = -EAGAIN;
     } else if (q->op == DBG_GET_REGS) {
         r = ptrace_get_regset(tr->task, q->how, d->out.data, DBG_DATA_MAX);
+    } else if (q->op == DBG_KERNEL_STACK) {
+        r = kernel_stack(d, tr);
     } else if (q->op == DBG_SET_REGS) {
-        r = ptrace_set_regset(tr->task, q->how, data, len);
+        r = MIN(ptrace_set_regset(tr->task, q->how, data, len), 0);
     } else if (q->how <= 1 && q->value <= NSIG) {
         ptrace_resume(tr, q->how == 1 ? RESUME_STEP : RESUME_CONT, (int)q->value);
         r = 0;
     }
     ptrace_release(tr);
-    return q->op == DBG_GET_REGS || r < 0 ? r : 0;
+    return r;
 }
 
 static s64 of_memory(struct debug *d, const struct dbg_request *q, u8 *data, size_t len)
@@ -384,6 +432,8 @@ static s64 of_memory(struct debug *d, const struct dbg_request *q, u8 *data, siz
     case DBG_READ: r = read_memory(d, as, q->addr, q->value); break;
     case DBG_WRITE: r = write_memory(d, as, q->addr, data, len); break;
     case DBG_BREAK: r = add_break(d, as, q->addr); break;
+    case DBG_POINT:
+    case DBG_UNPOINT: r = set_point(d, q, as); break;
     default: r = remove_break(d, as, q->addr); break;
     }
     addrspace_put(as);
@@ -476,11 +526,14 @@ static s64 serve(struct debug *d, const struct dbg_request *q, u8 *data, size_t 
     case DBG_INTERRUPT: return interrupt(d, q->tid);
     case DBG_RESUME:
     case DBG_GET_REGS:
+    case DBG_KERNEL_STACK:
     case DBG_SET_REGS: return of_stopped(d, q, data, len);
     case DBG_READ:
     case DBG_WRITE:
     case DBG_BREAK:
-    case DBG_UNBREAK: return of_memory(d, q, data, len);
+    case DBG_UNBREAK:
+    case DBG_POINT:
+    case DBG_UNPOINT: return of_memory(d, q, data, len);
     case DBG_AUXV: memcpy(d->out.data, d->proc->auxv, d->proc->auxv_words * sizeof(u64)); return d->proc->auxv_words * (s64)sizeof(u64);
     case DBG_EXE: return exe_name(d);
     case DBG_OPEN: return open_for(d, data, len);
@@ -551,6 +604,7 @@ static void undo(struct debug *d)
             tr->task->resume_signal = (u8)tr->code; /* nobody has been told of it */
     }
     put_breaks(d, false);
+    debug_points_drop(d->proc);
     while ((l = d->tracer->tracees.next) != &d->tracer->tracees)
         let_go(list_entry(l, struct tracee, node));
     for (u32 i = 0; i < DBG_FILES_MAX; i++)

@@ -6,6 +6,7 @@ void ptrace_init(void) {}
 bool debug_service_init(void) { return false; }
 int ptrace_signal(struct task *t, struct ksiginfo *info) { return info->signo; }
 bool ptrace_stop_wanted(struct task *t) { return false; }
+bool debug_points_hit(const struct task *t, u32 hits, struct ksiginfo *ret) { return false; }
 bool ptrace_runs_on(struct task *t) { return false; }
 void ptrace_syscall(struct task *t, enum syscall_place place) {}
 void ptrace_show_syscall_entry(struct trap_frame *f) {}

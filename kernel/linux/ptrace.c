@@ -237,6 +237,7 @@ int ptrace_signal(struct task *t, struct ksiginfo *info)
 bool ptrace_stop_wanted(struct task *t)
 {
     struct process *p = t->proc;
+    debug_points_deliver(t);
     spin_lock_bh(&process_list_lock);
     struct tracee *tr = t->tracee;
     bool stopped = atomic_load_relaxed(&p->stopped);
@@ -386,6 +387,7 @@ void ptrace_resume(struct tracee *tr, enum resume_how how, int sig)
         tr->listening = true;
     } else {
         tr->how = (u8)how;
+        tr->nframes = 0;
         ptrace_watch_locked(tr, how == RESUME_SYSCALL);
         tr->stopped = false;
     }

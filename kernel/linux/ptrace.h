@@ -52,6 +52,8 @@ struct tracee {
     u64 message;             /* PTRACE_GETEVENTMSG */
     struct ksiginfo *info;   /* of the stop: the task's own, NULL for group stops */
     int exit_code, exit_signal;
+    u32 nframes;             /* where in the kernel it slept when debug_service.c interrupted it: return addresses */
+    u64 frames[24];
 };
 
 static inline bool task_traced(const struct task *t) { return unlikely(atomic_load_relaxed(&t->tracee) != NULL); }
@@ -61,6 +63,10 @@ void ptrace_init(void);
 int ptrace_signal(struct task *t, struct ksiginfo *info);
 /* Stops of other causes that the current task is to make; true if it made one. */
 bool ptrace_stop_wanted(struct task *t);
+/* debug_points.c: points that are hit (bit n for the n-th) concern t: *ret says so. */
+bool debug_points_hit(const struct task *t, u32 hits, struct ksiginfo *ret);
+/* Those that the kernel got to on behalf of t, the current task, become its signals. */
+void debug_points_deliver(struct task *t);
 /* Its process is stopped, but the tracer wants the task to run. */
 bool ptrace_runs_on(struct task *t);
 /* Before and after the current task's system call. */

@@ -579,6 +579,12 @@ void linux_program_trap(struct trap_frame *f, const struct trap_info *info, int 
         i.signo = SIGTRAP;
         break;
     case TRAP_DEBUG:
+        if (debug_points_hit(t, (u32)info->error, &i))
+            break;
+        if (info->error != 0 && !FRAME_STEPPING(f)) { /* another process' */
+            arch_frame_pass_point(f);
+            return;
+        }
         i.signo = SIGTRAP;
         i.code = TRAP_TRACE;
         i.fault.addr = FRAME_PC(f);

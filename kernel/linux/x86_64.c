@@ -256,6 +256,8 @@ bool arch_frame_in_syscall(const struct trap_frame *f)
     return (s64)f->orig_rax >= 0;
 }
 
+void arch_frame_pass_point(struct trap_frame *f) { f->rflags |= RFLAGS_RF; }
+
 void arch_frame_leave_syscall(struct trap_frame *f)
 {
     f->orig_rax = (u64)-1;

@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 struct point {
     int x, y;
 };
-volatile int stop_now, exit_code, watched, children;
+volatile int stop_now, exit_code, watched, children, filled;
 volatile unsigned long rounds;
 volatile double half = 0.5;
 static pthread_mutex_t never = PTHREAD_MUTEX_INITIALIZER;
@@ -60,7 +61,7 @@ static void *work(void *arg)
     while (!stop_now) {
         int sum = add_points((struct point){(int)rounds, 1}, (struct point){2, 3});
         snprintf(text, sizeof(text), "%d %g", sum, scale(3));
-        if (getenv(text) != NULL)
+        if (getenv(text) != NULL || getrandom((void *)&filled, sizeof(filled), 0) != sizeof(filled))
             abort();
         rounds++;
         usleep(2000);

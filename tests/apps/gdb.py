@@ -51,6 +51,8 @@ start('one')
 text = gdb('one', 'info threads', 'thread apply all bt', 'p $mxcsr', 'detach')
 has(text, [r'^\* 1 +Thread 1 "debuggee"', r'^  3 +Thread 3 "worker bee"', r'^#\d+ .* wait_for_ever \(', r'^#\d+ .* work \(',
            r'^#\d+ .* main \(argc=1', r'clone3 ?\(\)', r'^\$1 = \[.* IM .*PM'], 'threads by name, their backtraces through system calls to the start')
+check(len(re.findall(r'^k +sys_futex \(\) in the kernel\nk .*\n(?:k .*\n)*#0 ', text, re.M)) == 1 and
+      len(re.findall(r'^k +sys_clock_nanosleep \(\) in the kernel$', text, re.M)) >= 1, "with the kernel's frames of those that slept there", text)
 goes_on('one', 'it goes on when gdb has let go of it')
 
 text = gdb('one', 'break add_points', 'continue', 'bt 2', 'info args', 'step', 'p sum > 0', 'finish', 'info breakpoints',
@@ -62,9 +64,11 @@ text = gdb('one', 'break scale', 'continue', 'p by', 'p $xmm0.v2_double[0]', 'p 
 has(text, [r'^\$2 = 3$', r'^Value returned is \$\d+ = 10$', r' = 1$', r' = 10$'], 'memory and registers are changed; functions called')
 text = gdb('one', 'thread 2', 'p own', 'thread 1', 'p own', 'frame function main', 'p own', 'detach')
 has(text, [r'^\$1 = 77', r'^\$\d = 3$'], "threads' own variables")
-text = gdb('one', 'thread 3', 'break add_points', 'continue', 'delete', 'set scheduler-locking on', 'watch watched', 'set watched = 7', 'next', 'next', 'next',
+text = gdb('one', 'thread 3', 'break add_points', 'continue', 'delete', 'set scheduler-locking on', 'set can-use-hw-watchpoints 0', 'watch watched', 'set watched = 7', 'next', 'next', 'next',
            'delete', 'set scheduler-locking off', 'detach', timeout=300)
-has(text, [r'atchpoint \d+: watched'], 'a watchpoint')
+has(text, [r'atchpoint \d+: watched'], 'a watchpoint by single steps')
+text = gdb('one', 'hbreak add_points', 'continue', 'bt 2', 'continue', 'info breakpoints', 'delete', 'detach')
+has(text, [r'^Hardware assisted breakpoint 1', r'hit Breakpoint 1, add_points', r'^#1 .* work \(', r'already hit 2 times'], 'hbreak')
 text = gdb('one', 'break add_points if a.x % 20 == 0', 'continue', 'p a.x % 20', 'stepi', 'nexti', 'p $_siginfo.si_signo', 'detach')
 has(text, [r'^\$1 = 0', r'^\$2 = 5'], 'a condition, stepi')
 goes_on('one', 'and goes on')
@@ -114,6 +118,29 @@ text = gdb('two', 'break add_points', 'ignore 1 100', 'continue', 'p $bpnum', 'd
 has(text, [r'hit Breakpoint 1', r'^\$2 = 1', r'^\$3 = 0'], 'breakpoints, which children never see')
 text = gdb('two', 'break add_points', 'continue', 'p stop_now = 1', 'delete', 'continue')
 has(text, [r'exited normally'], 'its end')
+
+# Debug registers: of both CPUs, and not of children.
+if ON[1] == 'qemu':
+    status, out, err = drupe('run', *ON, '-d', '--rm', '--cpus', '2', '--name', 'four', PROGRAM, 'children')
+    text = gdb('four', 'watch watched', 'continue', 'continue', 'bt 1', 'delete', 'watch filled', 'continue', 'bt 4', 'continue', 'delete',
+               'awatch half', 'continue', 'delete', 'hbreak scale', 'tbreak make_children', 'continue', 'continue', 'delete', 'p children % 2', 'detach')
+    has(text, [r'hit Hardware watchpoint 1: watched\n\nOld value = (\d+)\nNew value = (?!\1)\d+', r'^#0 .*add_points',
+               r'hit Hardware watchpoint 2: filled(.|\n)*^#\d .* work \((.|\n)*hit Hardware watchpoint 2: filled',
+               r'hit Hardware access \(read/write\) watchpoint 3: half\n\nValue = 0.5', r'hit Breakpoint 4, scale'],
+        'watchpoints: what the program writes, what the kernel writes for it, what is read')
+    text = gdb('four', 'watch half', 'watch stop_now', 'watch exit_code', 'watch children', 'watch watched', 'continue', 'detach')
+    has(text, [r'Could not insert hardware watchpoint \d'], 'there are four')
+    p = subprocess.Popen([DRUPE, 'gdb', 'four', '-nx', '-ex', 'set pagination off', '-ex', 'watch watched', '-ex', 'continue'], env=ENV,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    seen = b''
+    while b'hit Hardware' not in seen and (part := os.read(p.stdout.fileno(), 4096)):
+        seen += part
+    p.kill()
+    p.wait()
+    time.sleep(0.3)
+    goes_on('four', 'gdb killed at a watchpoint: the program goes on')
+    text = gdb('four', 'p stop_now = 1', 'continue', timeout=120)
+    has(text, [r'exited normally'], 'to its end')
 
 # From the first instruction.
 r = subprocess.run([DRUPE, 'run', *ON, '--gdb', '--name', 'three', PROGRAM], env=dict(ENV, PAGER='cat'), capture_output=True, timeout=180, start_new_session=True,

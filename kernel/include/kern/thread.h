@@ -60,6 +60,7 @@ struct thread {
     void *fpu;                    /* c: arch_fpu_size() bytes, user threads only */
     u32 fpu_cpu;                  /* o: the CPU whose registers hold the state, or FPU_NOWHERE */
     u8 fpu_eager;                 /* o: so many more times its state is loaded before it is used */
+    u32 debug_hits;               /* a: points (kern/trap.h) that the kernel got to on its behalf: bit n for the n-th */
     struct arch_tls tls;          /* o */
     struct addrspace *as;         /* o: NULL for kernel threads */
     void *task;                   /* o: the personality's (struct task) */

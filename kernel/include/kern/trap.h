@@ -33,7 +33,7 @@ struct trap_info {
     enum trap_kind kind;
     u64 addr;        /* TRAP_PAGE: the address accessed */
     unsigned access; /* TRAP_PAGE: TRAP_READ, WRITE or EXEC */
-    u64 error;       /* the platform's own code, for reports */
+    u64 error;       /* the platform's own code, for reports; TRAP_DEBUG: points hit, bit n for the n-th */
 };
 
 struct trap_handlers {
@@ -52,6 +52,16 @@ struct trap_handlers {
     void (*syscall_trapped)(struct trap_frame *frame);
 };
 extern struct trap_handlers trap_handlers; /* unset ones panic with a name */
+
+/* Instructions and data of programs that raise TRAP_DEBUG: before the instruction, behind the access. */
+#define TRAP_POINTS 4u
+struct trap_point {
+    u64 addr;        /* a multiple of len */
+    u8 len;          /* bytes: 1, 2, 4 or 8; 0: not in use */
+    unsigned access; /* TRAP_EXEC (len 1), TRAP_WRITE, or TRAP_READ | TRAP_WRITE */
+};
+/* Load these on all CPUs, in every address space. Absent where the platform has none. Thread context, one caller at a time. */
+void trap_set_points(const struct trap_point new[TRAP_POINTS]) __attribute__((weak));
 
 /* For platforms, events disabled at call and return. trap_exception() returns when the frame may be resumed (it may
  * have been changed: a fixup, a signal handler); panics on a kernel fault that

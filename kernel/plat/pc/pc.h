@@ -43,6 +43,10 @@ void pc_check_features(void);
 void pc_cpu_init(struct percpu *cpu);
 struct cpu_tables *pc_cpu_tables_alloc(void); /* for another CPU, or NULL */
 
+/* --- debug.c --- */
+void pc_debug_init_cpu(void);
+u32 pc_debug_hits(void); /* since it was last asked, on this CPU: bit n for the n-th point. After a #DB */
+
 /* --- smp.c --- */
 /* Call fn(arg) on each other running CPU of the mask, with events disabled there, and wait until all have. Each passes a full barrier
  * and a serializing instruction (IRET). fn may be NULL. Not with a lock held that is taken with events disabled. */

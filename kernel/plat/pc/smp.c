@@ -118,6 +118,7 @@ __attribute__((no_stack_protector)) void pc_cpu_main(struct percpu *cpu)
     pc_apic_init_cpu();
     pc_clock_init_cpu();
     atomic_or(&pc_online, 1UL << cpu->cpu);
+    pc_debug_init_cpu();
     spin_lock(&start_lock);
     if (--coming == 0)
         pc_paging_identity(false);

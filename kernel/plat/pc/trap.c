@@ -34,6 +34,8 @@ void pc_trap(struct trap_frame *frame, u64 from_program)
         if (info.kind == TRAP_PAGE) {
             info.addr = read_cr2();
             info.access = frame->error & 16 ? TRAP_EXEC : frame->error & 2 ? TRAP_WRITE : TRAP_READ;
+        } else if (info.kind == TRAP_DEBUG) {
+            info.error = pc_debug_hits();
         }
         trap_exception(frame, &info, from_program);
     }
@@ -65,8 +67,11 @@ void pc_check_program_frame(struct trap_frame *frame)
 void pc_paranoid_trap(struct trap_frame *frame)
 {
     switch (frame->vector) {
-    case VEC_DB:
-        frame->rflags &= ~(u64)RFLAGS_TF; /* single step ran into the kernel: it ends here */
+    case VEC_DB: /* the kernel works on watched memory of the program, which learns of it on its way out */
+        atomic_or(&current_thread()->debug_hits, pc_debug_hits());
+        if (current_thread()->debug_hits != 0)
+            atomic_or(&current_thread()->exit_work, EXIT_TRACE);
+        frame->rflags &= ~(u64)RFLAGS_TF; /* or a single step ran into the kernel: it ends here */
         return;
     case VEC_NMI:
         if (pc_stopping())
