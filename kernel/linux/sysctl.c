@@ -7,6 +7,7 @@
 #include "base/fmt.h"
 #include "base/str.h"
 #include "kern/blkdev.h"
+#include "kern/net.h"
 #include "kern/random.h"
 
 struct text {
@@ -267,7 +268,7 @@ static struct setting settings[] = {
     {"net/ipv4/ip_forward", 0},           {"net/ipv4/tcp_keepalive_time", 7200}, {"net/ipv4/tcp_keepalive_intvl", 75},
     {"net/ipv4/tcp_keepalive_probes", 9}, {"net/ipv4/tcp_max_syn_backlog", 1024}, {"net/ipv4/tcp_fin_timeout", 60},
     {"net/ipv4/tcp_syncookies", 1},       {"net/ipv4/tcp_timestamps", 1},       {"net/ipv4/tcp_window_scaling", 1},
-    {"net/ipv4/tcp_sack", 1},             {"net/ipv4/tcp_tw_reuse", 2},         {"net/ipv4/tcp_fastopen", 1},
+    {"net/ipv4/tcp_sack", 1},             {"net/ipv4/tcp_tw_reuse", 2},        
     {"net/ipv4/ip_unprivileged_port_start", 1024}, {"net/ipv4/ip_default_ttl", 64}, {"net/ipv4/tcp_ecn", 2},
 };
 
@@ -370,6 +371,7 @@ void sysctl_init(void)
         proc_add(entries[i].name, 0444, entries[i].show, (void *)(uintptr_t)entries[i].arg);
     for (unsigned i = 0; i < ARRAY_SIZE(settings); i++)
         sysctl_add(settings[i].name, &settings[i].value);
+    sysctl_add("net/ipv4/tcp_fastopen", &net_tcp_fastopen);
     struct mem_stats m;
     page_stats(&m);
     threads_max = (u32)MIN(MAX(m.total_pages / 32, 20u), 32768u); /* an eighth of memory in kernel stacks, as Linux does */

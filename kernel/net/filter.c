@@ -194,9 +194,9 @@ static bool flow(struct policy *y, const struct flow *f, bool enter)
 
 /* --- the two ways ------------------------------------------------------------------------ */
 
-bool filter_tcp_in(const struct ip_rx *rx, u16 lport)
+bool filter_tcp_in(const struct netif *nif, const struct ip_rx *rx, u16 lport)
 {
-    if (allows(&policies[0], IPPROTO_TCP, rx->src, lport))
+    if (nif->loopback || allows(&policies[0], IPPROTO_TCP, rx->src, lport))
         return true;
     NET_DROP(filter_in_tcp);
     return false;

@@ -148,7 +148,8 @@ int ip_covers(struct ip_addr own, bool v6only, struct ip_addr a);
     X(tcp_memory_limit) X(tcp_mss_lowered) X(tcp_loss_probes) X(tcp_spurious_timeouts)                     \
     X(tcp_black_holes) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)                                          \
     X(nd_in) X(nd_bad) X(nd_requests) X(ip6_duplicates)                                                    \
-    X(filter_in_tcp) X(filter_in_udp) X(filter_in_other) X(filter_out)
+    X(filter_in_tcp) X(filter_in_udp) X(filter_in_other) X(filter_out)                   \
+    X(tcp_fast_opens) X(tcp_fast_accepts)
 
 struct net_counters {
 #define X(name) u64 name;
@@ -183,7 +184,7 @@ struct netif;
 extern u8 filter_on; /* FILTER_*: for which way there is a policy; constant once a card is open */
 
 /* Of a card's packets, those that belong to nothing that there is. Bottom halves. True = let it in; else it was counted. */
-bool filter_tcp_in(const struct ip_rx *rx, u16 lport);
+bool filter_tcp_in(const struct netif *nif, const struct ip_rx *rx, u16 lport);
 /* p at the header behind IP, whatever but TCP it is. */
 bool filter_dgram_in(struct netif *nif, const struct pkt *p, u8 proto);
 /* May a program begin to speak to dst? Ports are 0 where the protocol has none. 0 or -EPERM. */

@@ -373,6 +373,7 @@ void tcp_destroy(struct sock *s)
     tcp_recv_purge(t);
     tcp_scores_drop(t);
     tcp_rack_drop(t);
+    tcp_tfo_drop(t);
     kfree(t->l);
     atomic_sub(&tcp_alive, 1u);
     kmem_free(tcp_cache, t);
@@ -414,6 +415,8 @@ void tcp_done(struct tcp *t)
     if (t->state == TCP_CLOSED)
         return;
     tcp_set_state(t, TCP_CLOSED);
+    tcp_tfo_end(t);
+    t->deferred = false;
     t->s.shut = SHUT_RD_BIT | SHUT_WR_BIT;
     tcp_timer_stop(t);
     tcp_send_purge(t);
@@ -639,10 +642,8 @@ void tcp_rx(struct netif *nif, struct pkt *p)
         }
     }
     spin_unlock(&tcp_table_lock);
-    if (unlikely(filter_on & FILTER_IN) && (found == FOUND_NONE || found == FOUND_LISTEN) && !nif->loopback &&
-        !filter_tcp_in(&rx, dport))
+    if (unlikely(filter_on & FILTER_IN) && (found == FOUND_NONE || found == FOUND_LISTEN) && !filter_tcp_in(nif, &rx, dport))
         goto out;
-
     switch (found) {
     case FOUND_CONN:
         conn_segment(t, &g);
@@ -660,7 +661,6 @@ void tcp_rx(struct netif *nif, struct pkt *p)
     default:
         NET_COUNT(tcp_no_connection);
         tcp_reply_rst(&rx, dport, sport, &g);
-        break;
     }
 out:
     if (t != NULL)

@@ -2,4 +2,5 @@
 /* -Dtcp=basic: NewReno, SACK as RFC 6675 has it, and nothing that can be left out. */
 #include "tcp_impl.h"
 
+u32 net_tcp_fastopen;
 const struct tcp_parts tcp_parts = { .cc = { &tcp_reno } };

@@ -12,7 +12,7 @@
  *   tcp_listen.c  half-open connections, SYN cookies, accept queues
  *   tcp_sock.c    the socket calls;  tcp_sockopt.c  options of sockets, TCP_INFO
  *   tcp_full.c or tcp_basic.c   which of the parts that can be left out there are: tcp_cubic.c, tcp_rack.c
- *                 (loss detection by time, tail probes), tcp_prr.c (recovery's rate), tcp_ecn.c, tcp_frto.c (needless timeouts), tcp_mtu.c (black holes)
+ *                 (loss detection by time, tail probes), tcp_fastopen.c, tcp_prr.c (recovery's rate), tcp_ecn.c, tcp_frto.c (needless timeouts), tcp_mtu.c (black holes)
  *
  * Sequence space of the sender:
  *
@@ -103,13 +103,17 @@ struct tcp_scores {
     struct sack_range r[SACK_SCORES]; /* ascending, disjoint */
 };
 
+#define TCP_OPT_FASTOPEN 34
+#define TCP_COOKIE_MAX 16u
 struct tcp_options {
     bool has_ts, sack_perm;
     s8 wscale;   /* -1 = absent */
     u16 mss;     /* 0 = absent */
     u32 ts_val, ts_ecr;
     u8 nsack;
+    s8 tfo_len;  /* of a SYN's cookie; 0 = asks for one, -1 = absent */
     struct sack_range sack[4];
+    u8 tfo[TCP_COOKIE_MAX];
 };
 
 struct tcp_seg {
@@ -154,6 +158,8 @@ struct tcp {
     bool tcp_fin_orphan;
     bool in_table_bound;  /* in the bound-ports table */
     bool connecting;      /* connect(2) has not told the program yet how it went */
+    bool fast_open;       /* SYN_RCVD, but the program has it already (tcp_fastopen.c) */
+    bool deferred;        /* SYN_SENT, but the SYN waits for data to carry */
     u8 quickacks;         /* acks left to send at once */
     u8 keep_cnt, keep_probes, defer_accept_s, syn_cnt;
     s8 linger2_s;         /* TCP_LINGER2: 0 = the default, -1 = no FIN_WAIT2 for orphans */
@@ -163,6 +169,7 @@ struct tcp {
     u32 iss, snd_una, snd_nxt, snd_max, write_seq;
     u32 snd_wnd, snd_wl1, snd_wl2, max_wnd;
     u32 snd_sml;          /* end of the last small segment sent (Nagle, as Minshall) */
+    u32 total_retrans;
     struct list sendq;    /* struct pkt; cb[0] = sequence number of its data */
     struct pkt *append;   /* w mutex + s: last packet of sendq, being filled outside the lock: not to be freed */
     struct pkt *send_hint; /* packet of sendq that holds snd_nxt, or NULL = search */
@@ -176,14 +183,14 @@ struct tcp {
     struct tcp_scores *scores;
     u32 rexmit_high;      /* recovery: retransmitted up to here */
 
-    u32 ts_recent, ts_offset;
+    u32 ts_recent, cwnd, ssthresh, cwnd_acc, recover;
     u64 ts_recent_ns;
-    u32 cwnd, ssthresh, cwnd_acc, recover;
-    u32 prr_flight, prr_delivered, prr_out;
+    u32 ts_offset, prr_flight, prr_delivered, prr_out;
     const struct tcp_cc_ops *cc_ops;
     union {
         struct cubic cubic;
     } cc;
+    struct tcp_tfo *tfo;    /* made where fast open is asked for */
     struct tcp_rack *rack;  /* made with a flight of more than one segment, where SACK is in use */
     u32 ack_rtt_us;         /* of the latest ack, for the next; 0 = none */
     u32 reo_round;          /* RACK: where the next needless retransmission counts */
@@ -206,7 +213,7 @@ struct tcp {
     u64 last_rx_ns, last_tx_ns, first_unacked_ns, oow_ack_ns;
     u32 keep_idle_s, keep_intvl_s, user_timeout_ms;
     u32 window_clamp, notsent_lowat; /* 0 = none */
-    u32 retransmits, total_retrans;
+    u32 retransmits;
     struct ip_route rt;
 
     struct list bound_node;  /* table lock; of a child not yet accepted: its listener's s.lock */
@@ -232,7 +239,7 @@ struct tcp_req {
     u32 iss, irs, ts_recent, ts_offset, rcv_wnd;
     u16 peer_mss;
     u8 snd_wscale, tries;
-    bool ts_ok, sack_ok, wscale_ok, ecn_ok, acked;
+    bool ts_ok, sack_ok, wscale_ok, ecn_ok, acked, cookie; /* cookie: tell the client one */
     u64 deadline_ns, made_ns;
 };
 
@@ -259,6 +266,8 @@ struct tcp_tw {
 u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now);
 /* Carry the actions out. t locked; what needs waking comes back as poll bits. */
 u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now);
+/* The SYN that made t (SYN_RCVD): its window and its data. Takes the packet when it has some. */
+void tcp_receive_syn(struct tcp *t, struct tcp_seg *g);
 bool tcp_fits_window(const struct tcp *t, const struct tcp_seg *g);
 /* May a challenge ack go now? Takes note that it does. */
 bool tcp_may_challenge(struct tcp *t, u64 now);
@@ -339,6 +348,23 @@ struct tcp_mtu_ops {
     void (*timeout)(struct tcp *t);   /* before the retransmission */
     void (*acked)(struct tcp *t);     /* mss_before is set */
 };
+enum tfo_verdict { TFO_NO, TFO_COOKIE, TFO_OPEN, TFO_OPEN_RENEW };
+struct tcp_tfo_ops {
+    /* A SYN for listener l (locked): is it a connection at once, is its sender to be told a cookie? */
+    enum tfo_verdict (*judge)(struct tcp *l, const struct ip_rx *rx, const struct tcp_seg *g);
+    u32 (*put_cookie)(const struct tcp *l, struct ip_addr laddr, struct ip_addr faddr, u8 *o);
+    bool (*begin)(struct tcp *l, struct tcp *t, bool renew); /* t->fast_open; false = no memory */
+    void (*end)(struct tcp *t);                   /* t->fast_open no more */
+    bool (*defer)(struct tcp *t);                 /* connect(): may the SYN wait for data? */
+    u32 (*with_syn)(struct tcp *t, u8 *o, u32 *ret_data); /* t's SYN or SYN-ACK: option bytes; bytes of data */
+    void (*answered)(struct tcp *t, const struct tcp_seg *g); /* t->tfo is set, the SYN-ACK came */
+    int (*send_first)(struct tcp *t, struct sock_msg *m, u64 *ret_done); /* MSG_FASTOPEN, or t->deferred; holds wr */
+    int (*setopt)(struct tcp *t, int name, const void *val, u32 len);    /* locked */
+    int (*getopt)(const struct tcp *t, int name, void *ret_val, u32 *len);
+    bool (*took_data)(const struct tcp *t);       /* a SYN's */
+    void (*drop)(struct tcp *t);
+};
+extern const struct tcp_tfo_ops tcp_tfo;
 extern const struct tcp_rack_ops tcp_rack;
 extern const struct tcp_prr_ops tcp_prr;
 extern const struct tcp_ecn_ops tcp_ecn;
@@ -351,15 +377,33 @@ extern const struct tcp_parts {
     const struct tcp_ecn_ops *ecn;
     const struct tcp_frto_ops *frto;
     const struct tcp_mtu_ops *mtu;
+    const struct tcp_tfo_ops *tfo;
 } tcp_parts;
 /* These say no at compile time where the part is not there. */
 static ALWAYS_INLINE bool tcp_has_rack(const struct tcp *t) { return tcp_parts.rack != NULL && unlikely(t->rack != NULL); }
 static ALWAYS_INLINE bool tcp_has_ecn(const struct tcp *t) { return tcp_parts.ecn != NULL && unlikely(t->ecn_ok); }
 static ALWAYS_INLINE bool tcp_in_frto(const struct tcp *t) { return tcp_parts.frto != NULL && unlikely(t->frto != 0); }
+/* Is the handshake under way, and the program not let in yet? */
+static ALWAYS_INLINE bool tcp_opening(const struct tcp *t)
+{
+    return IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)) && !(tcp_parts.tfo != NULL && t->fast_open);
+}
+static ALWAYS_INLINE bool tcp_deferred(const struct tcp *t) { return tcp_parts.tfo != NULL && unlikely(t->deferred); }
 static inline void tcp_rack_drop(struct tcp *t)
 {
     if (tcp_has_rack(t))
         tcp_parts.rack->drop(t);
+}
+static inline void tcp_tfo_drop(struct tcp *t)
+{
+    if (tcp_parts.tfo != NULL)
+        tcp_parts.tfo->drop(t);
+}
+/* t's handshake is done, or its life. */
+static inline void tcp_tfo_end(struct tcp *t)
+{
+    if (tcp_parts.tfo != NULL && t->fast_open)
+        tcp_parts.tfo->end(t);
 }
 
 /* --- tcp_out.c ------------------------------------------------------------------------ */
@@ -435,6 +479,12 @@ void tcp_listen_stop(struct tcp *t);          /* t locked */
 struct tcp *tcp_accept_pop(struct tcp *t);    /* t locked */
 
 extern const struct sock_ops tcp_ops;
+/* Begin to connect t, which is closed and locked; the SYN is left to the caller or not. 0 or -errno. */
+int tcp_connect_start(struct tcp *t, struct ip_addr addr, u16 port, bool syn);
+/* How it went, or -EINPROGRESS; `again`: it had begun before (-EALREADY). */
+int tcp_connect_wait(struct tcp *t, bool nonblock, bool again);
+int tcp_make_packet(struct uio *u, struct pkt **ret); /* with the next bytes; 0 or -errno */
+void tcp_queue_packet(struct tcp *t, struct pkt *p);  /* behind what is queued. t locked */
 int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len);
 int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len);
 u32 tcp_poll(struct sock *s);

@@ -560,7 +560,11 @@ static u32 syn_sent(struct tcp *t, struct tcp_seg *g, u64 now)
         return ACT_REXMIT;
     }
     t->snd_wl2 = g->ack;
-    t->snd_una = g->ack;
+    t->snd_una = t->snd_nxt = g->ack; /* what of the SYN's data it left goes again */
+    if (tcp_parts.tfo != NULL && t->tfo != NULL) {
+        free_acked(t);
+        tcp_parts.tfo->answered(t, g);
+    }
     handshake_done(t, g, t->syn_tries > 1, now);
     tcp_set_state(t, TCP_ESTABLISHED);
     return ACT_ACK | ACT_ESTABLISHED | ACT_WRITE | ACT_OUTPUT;
@@ -593,7 +597,7 @@ static bool timestamp_fits(const struct tcp *t, const struct tcp_seg *g, u64 now
 static u32 reset_received(struct tcp *t)
 {
     NET_COUNT(tcp_rst_in);
-    t->s.err = t->state == TCP_CLOSE_WAIT ? EPIPE : t->state == TCP_SYN_RCVD ? ECONNREFUSED : ECONNRESET;
+    t->s.err = t->state == TCP_CLOSE_WAIT ? EPIPE : t->state == TCP_SYN_RCVD && tcp_opening(t) ? ECONNREFUSED : ECONNRESET;
     if (IN_STATES(t, ST(CLOSING) | ST(LAST_ACK)))
         t->s.err = 0;
     return ACT_CLOSED;
@@ -607,6 +611,10 @@ static bool check_segment(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
         if (!g->o.has_ts)
             return false;
         *acts = g->len > 0 && !(g->flags & TH_SYN) ? ACT_ACK : challenge(t, now);
+        return false;
+    }
+    if (t->state == TCP_SYN_RCVD && (g->flags & (TH_SYN | TH_ACK)) == TH_SYN && g->seq == t->irs) { /* our SYN-ACK got lost */
+        *acts = tcp_may_challenge(t, now) ? ACT_REXMIT : 0;
         return false;
     }
     /* A crossing SYN|ACK of a simultaneous open carries the SYN's number. */
@@ -632,6 +640,17 @@ static bool check_segment(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
         return false;
     }
     return (g->flags & TH_ACK) != 0;
+}
+
+void tcp_receive_syn(struct tcp *t, struct tcp_seg *g)
+{
+    u32 len = MIN(g->len, t->rcv_adv - t->rcv_nxt);
+    t->snd_wnd = t->max_wnd = g->wnd;
+    if (len == 0)
+        return;
+    pkt_trim(g->p, len);
+    append_rx(t, g->p, len);
+    g->p = NULL;
 }
 
 u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now)
@@ -662,6 +681,8 @@ u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now)
         t->snd_wl2 = g->ack;
         t->snd_una = t->iss + 1;
         handshake_done(t, g, t->syn_tries > 1, now);
+        if (t->snd_una != t->snd_max)
+            t->t_rexmit = now + (u64)t->rto_us * 1000;
         acts |= ACT_ESTABLISHED | ACT_WRITE | ACT_OUTPUT;
     }
     if (!process_ack(t, g, now, &acts))
@@ -697,8 +718,10 @@ u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now)
         tcp_enter_timewait(t, now);
         return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLHUP | POLLRDHUP;
     }
-    if (acts & ACT_ESTABLISHED)
+    if (acts & ACT_ESTABLISHED) {
+        tcp_tfo_end(t);
         tcp_keepalive_start(t, now);
+    }
     if (unlikely(acts & ACT_REXMIT)) {
         if (t->state == TCP_SYN_RCVD)
             tcp_send_syn(t, now);
@@ -713,7 +736,7 @@ u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now)
     if (must_ack)
         t->ack_now = true;
     /* What a batch of acknowledgements sets free goes out in as few super-segments as it can. */
-    if ((acts & ACT_OUTPUT) && t->ca == CA_OPEN && SEQ_LT(t->snd_nxt, t->write_seq))
+    if ((acts & (ACT_OUTPUT | ACT_ESTABLISHED)) == ACT_OUTPUT && t->ca == CA_OPEN && SEQ_LT(t->snd_nxt, t->write_seq))
         t->output_later = true;
     else if (acts & ACT_OUTPUT)
         tcp_output(t, now);

@@ -26,6 +26,7 @@ struct syn_ack {
     u32 iss, ack, ts_val, ts_ecr, wnd;
     bool ts, sack, wscale, ecn;
     u8 tos;
+    bool cookie;
 };
 
 static void send_syn_ack(const struct tcp *l, const struct syn_ack *a)
@@ -34,6 +35,8 @@ static void send_syn_ack(const struct tcp *l, const struct syn_ack *a)
     struct ip_route rt;
     u32 mtu = ip_route_find(a->faddr, a->laddr, 0, &rt) == 0 ? rt.nif->dev->mtu : 1500;
     u32 n = tcp_put_syn_options(o, tcp_adv_mss(l, a->faddr, mtu), a->wscale ? (s8)l->rcv_wscale : -1, a->sack, a->ts, a->ts_val, a->ts_ecr);
+    if (tcp_parts.tfo != NULL && a->cookie)
+        n += tcp_parts.tfo->put_cookie(l, a->laddr, a->faddr, o + n);
     tcp_send_raw(a->laddr, a->faddr, a->lport, a->fport, a->iss, a->ack,
                  (u8)(TH_SYN | TH_ACK | (a->ecn ? TH_ECE : 0)), (u16)MIN(a->wnd, 65535u), o, n, a->tos);
 }
@@ -42,7 +45,7 @@ static void req_syn_ack(const struct tcp *l, struct tcp_req *r, u64 now)
 {
     struct syn_ack a = { r->node.laddr, r->node.faddr, r->node.lport, r->node.fport, r->iss, r->irs + 1,
                          (u32)(now / NSEC_PER_MSEC) + r->ts_offset, r->ts_recent, r->rcv_wnd, r->ts_ok, r->sack_ok,
-                         r->wscale_ok, r->ecn_ok, l->s.tos };
+                         r->wscale_ok, r->ecn_ok, l->s.tos, r->cookie };
     send_syn_ack(l, &a);
     r->deadline_ns = now + (NSEC_PER_SEC << MIN(r->tries, 7));
     r->tries++;
@@ -68,13 +71,9 @@ static void req_free(struct tcp *l, struct tcp_req *r)
 
 static u32 initial_wnd(const struct tcp *l) { return MIN(tcp_window_cap(l), 65535u); }
 
-static void req_create(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g, u32 min_isn, u64 now)
+/* What a SYN says; r is zero. */
+static void req_fill(struct tcp_req *r, struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g, u32 min_isn, u64 now)
 {
-    struct tcp_req *r = kmalloc(sizeof *r, ALLOC_ATOMIC | ALLOC_ZERO);
-    if (r == NULL) {
-        NET_COUNT(no_memory);
-        return;
-    }
     r->node = (struct tcp_node){ .laddr = rx->dst, .faddr = rx->src, .lport = lport, .fport = fport, .kind = NODE_REQ };
     r->listener = l;
     r->iss = min_isn != 0 ? min_isn : tcp_new_isn(rx->dst, rx->src, lport, fport);
@@ -89,6 +88,17 @@ static void req_create(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fpo
     r->peer_mss = g->o.mss;
     r->rcv_wnd = initial_wnd(l);
     r->made_ns = now;
+}
+
+static void req_create(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g, u32 min_isn, bool cookie, u64 now)
+{
+    struct tcp_req *r = kmalloc(sizeof *r, ALLOC_ATOMIC | ALLOC_ZERO);
+    if (r == NULL) {
+        NET_COUNT(no_memory);
+        return;
+    }
+    req_fill(r, l, rx, lport, fport, g, min_isn, now);
+    r->cookie = cookie;
     if (tcp_table_insert(&r->node) != 0) {
         kfree(r);
         return;
@@ -220,6 +230,36 @@ static bool establish(struct tcp *l, struct tcp_req *r, bool made, struct tcp_se
     }
     u32 acts = tcp_segment(t, g, now);
     tcp_apply(t, g, acts, now);
+    spin_unlock(&t->s.lock);
+    NET_COUNT(tcp_passive_opens);
+    list_push_back(&l->l->accepts, &t->bound_node);
+    l->l->naccept++;
+    return true;
+}
+
+/* RFC 7413: a SYN with a good cookie is a connection that the program may have now. l locked. */
+static bool open_fast(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, struct tcp_seg *g, u32 min_isn, bool renew, u64 now)
+{
+    struct tcp_req r = { 0 };
+    req_fill(&r, l, rx, lport, fport, g, min_isn, now);
+    struct tcp *t = child_create(l, &r, now);
+    if (t == NULL) {
+        NET_COUNT(no_memory);
+        return false;
+    }
+    spin_lock(&t->s.lock);
+    sock_get(&t->s); /* the table's (T5) */
+    if (!tcp_parts.tfo->begin(l, t, renew) || tcp_table_insert(&t->node) != 0) {
+        sock_put(&t->s);
+        tcp_done(t);
+        spin_unlock(&t->s.lock);
+        sock_put(&t->s);
+        return false;
+    }
+    t->snd_sml = t->iss; /* for Nagle nothing small is under way */
+    tcp_receive_syn(t, g);
+    tcp_send_syn(t, now);
+    tcp_timer_set(t);
     spin_unlock(&t->s.lock);
     NET_COUNT(tcp_passive_opens);
     list_push_back(&l->l->accepts, &t->bound_node);
@@ -367,7 +407,11 @@ void tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fp
             NET_DROP(tcp_syn_queue_full);
             send_cookie(l, rx, lport, fport, g, now);
         } else {
-            req_create(l, rx, lport, fport, g, min_isn, now);
+            enum tfo_verdict v = tcp_parts.tfo != NULL ? tcp_parts.tfo->judge(l, rx, g) : TFO_NO;
+            if (tcp_parts.tfo != NULL && v >= TFO_OPEN)
+                woken = open_fast(l, rx, lport, fport, g, min_isn, v == TFO_OPEN_RENEW, now);
+            else
+                req_create(l, rx, lport, fport, g, min_isn, v == TFO_COOKIE, now);
         }
     }
     spin_unlock(&l->s.lock);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TCP options: MSS (RFC 9293), window scale and timestamps (RFC 7323), SACK (RFC 2018). */
+/* TCP options: MSS (RFC 9293), window scale and timestamps (RFC 7323), SACK (RFC 2018), fast open (RFC 7413). */
 #include "tcp_impl.h"
 
 enum { OPT_END, OPT_NOP, OPT_MSS, OPT_WSCALE, OPT_SACK_PERM, OPT_SACK, OPT_TS = 8 };
@@ -10,6 +10,7 @@ bool tcp_parse_options(const u8 *o, u32 len, bool syn, struct tcp_options *ret)
     ret->wscale = -1;
     ret->mss = 0;
     ret->nsack = 0;
+    ret->tfo_len = -1;
     /* The layout that everybody sends: NOP NOP TS. */
     if (likely(len == 12 && get_be32(o) == 0x0101080a)) {
         ret->has_ts = true;
@@ -52,6 +53,12 @@ bool tcp_parse_options(const u8 *o, u32 len, bool syn, struct tcp_options *ret)
                 ret->has_ts = true;
                 ret->ts_val = get_be32(o + 2);
                 ret->ts_ecr = get_be32(o + 6);
+            }
+            break;
+        case TCP_OPT_FASTOPEN:
+            if (tcp_parts.tfo != NULL && syn && n <= 2 + TCP_COOKIE_MAX && n % 2 == 0) {
+                ret->tfo_len = (s8)(n - 2);
+                memcpy(ret->tfo, o + 2, n - 2u);
             }
             break;
         }

@@ -303,15 +303,25 @@ void tcp_send_syn(struct tcp *t, u64 now)
     u8 o[40];
     bool syn_ack = t->state == TCP_SYN_RCVD;
     int err = tcp_route(t);
-    struct pkt *p = err == 0 ? pkt_alloc(NET_HEADROOM, 0) : NULL;
-    if (p == NULL)
+    u32 len = 0;
+    struct pkt *p = NULL;
+    if (err != 0)
         goto out; /* the retransmission timer tries again */
     bool all = !syn_ack;
     u32 n = tcp_put_syn_options(o, tcp_adv_mss(t, t->s.faddr, t->rt.nif->dev->mtu), all || t->wscale_ok ? (s8)t->rcv_wscale : -1,
                                 all || t->sack_ok, all || t->ts_ok, tcp_now_ts(t, now), syn_ack ? t->ts_recent : 0);
+    if (tcp_parts.tfo != NULL && t->tfo != NULL)
+        n += tcp_parts.tfo->with_syn(t, o + n, &len);
+    p = len > 0 ? gather(t, t->iss + 1, &len) : pkt_alloc(NET_HEADROOM, 0);
+    if (p == NULL) {
+        len = 0;
+        goto out;
+    }
     u32 wnd = MIN(free_space(t), 65535u);
     if (!syn_ack)
         t->rcv_adv = wnd; /* becomes an edge when the peer's number is known */
+    else if (SEQ_GT(t->rcv_nxt + wnd, t->rcv_adv))
+        t->rcv_adv = t->rcv_nxt + wnd;
     if (!t->timing && t->syn_tries == 0) {
         t->timing = true;
         t->rtt_start_ns = now;
@@ -321,7 +331,10 @@ void tcp_send_syn(struct tcp *t, u64 now)
     }
     transmit(t, p, t->iss, syn_ack ? TH_SYN | TH_ACK : TH_SYN, o, n, (u16)wnd, now);
 out:
-    t->snd_nxt = t->snd_max = t->iss + 1;
+    t->snd_nxt = t->iss + 1 + len;
+    if (SEQ_LT(t->snd_max, t->snd_nxt)) /* data of the first SYN may still be acknowledged */
+        t->snd_max = t->snd_nxt;
+    t->send_hint = NULL;
     t->t_rexmit = now + ((u64)t->rto_us * 1000 << MIN(t->syn_tries, 7));
     if (t->syn_tries < 255)
         t->syn_tries++;
@@ -467,7 +480,8 @@ static u32 resend_len(const struct tcp *t, u32 seq, u32 len)
 
 void tcp_output(struct tcp *t, u64 now)
 {
-    if (!IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT) | ST(FIN_WAIT1) | ST(CLOSING) | ST(LAST_ACK)))
+    if (!IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT) | ST(FIN_WAIT1) | ST(CLOSING) | ST(LAST_ACK)) &&
+        !(tcp_parts.tfo != NULL && t->fast_open))
         return;
     if (t->snd_nxt == t->write_seq && t->snd_nxt == t->snd_max && !t->fin_queued && t->ca == CA_OPEN) {
         t->push_partial = false;

@@ -134,7 +134,7 @@ static int disconnect(struct tcp *t)
     return 0;
 }
 
-static int start_connect(struct tcp *t, struct ip_addr addr, u16 port)
+static int start_connect(struct tcp *t, struct ip_addr addr, u16 port, bool syn)
 {
     struct sock *s = &t->s;
     u64 now = now_ns();
@@ -178,9 +178,51 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port)
     tcp_set_state(t, TCP_SYN_SENT);
     t->connecting = true;
     NET_COUNT(tcp_active_opens);
-    tcp_send_syn(t, now);
-    tcp_timer_set(t);
+    if (tcp_parts.tfo != NULL && syn && tcp_parts.tfo->defer(t)) {
+        t->deferred = true;
+        t->connecting = false;
+    } else if (syn) {
+        tcp_send_syn(t, now);
+        tcp_timer_set(t);
+    }
     return 0;
+}
+
+int tcp_connect_start(struct tcp *t, struct ip_addr addr, u16 port, bool syn)
+{
+    struct sock *s = &t->s;
+    int err = sock_take_err(s);
+    if (t->connecting) { /* how the last attempt went */
+        forget_peer(t);
+        s->shut = 0;
+        err = err != 0 ? err : -ECONNABORTED;
+    }
+    if (err == 0 && !ip_is_unspec(s->faddr))
+        purge_for_reuse(t);
+    return err != 0 ? err : start_connect(t, addr, port, syn);
+}
+
+int tcp_connect_wait(struct tcp *t, bool nonblock, bool again)
+{
+    struct sock *s = &t->s;
+    if (nonblock && !connected(s))
+        return again ? -EALREADY : -EINPROGRESS;
+    int err = sock_wait(s, connected, sock_deadline(s->sndtimeo_ns), false, false);
+    if (err == -EAGAIN)
+        return -EINPROGRESS; /* the time limit passed */
+    if (err != 0)
+        return err;
+    err = sock_take_err(s);
+    sock_lock(s);
+    if (err != 0) {
+        forget_peer(t);
+        s->shut = 0;
+    }
+    t->connecting = false;
+    sock_unlock(s);
+    if (err != 0)
+        return err;
+    return t->state == TCP_CLOSED ? -ECONNABORTED : 0;
 }
 
 static int tcp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
@@ -199,47 +241,21 @@ static int tcp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
     sock_lock(s);
     switch (t->state) {
     case TCP_CLOSED:
-        err = sock_take_err(s);
-        if (t->connecting) { /* how the last attempt went */
-            forget_peer(t);
-            s->shut = 0;
-            err = err != 0 ? err : -ECONNABORTED;
-        }
-        if (err == 0 && !ip_is_unspec(s->faddr))
-            purge_for_reuse(t);
-        if (err == 0)
-            err = start_connect(t, addr, port);
+        err = tcp_connect_start(t, addr, port, true);
         break;
     case TCP_SYN_SENT:
     case TCP_SYN_RCVD:
         in_progress = true;
+        err = tcp_deferred(t) ? -EISCONN : 0;
         break;
     default:
         if (!t->connecting)
             err = -EISCONN;
         break;
     }
+    bool wait = err == 0 && !tcp_deferred(t);
     sock_unlock(s);
-    if (err != 0)
-        return err;
-    if (nonblock && !connected(s))
-        return in_progress ? -EALREADY : -EINPROGRESS;
-    err = sock_wait(s, connected, sock_deadline(s->sndtimeo_ns), false, false);
-    if (err == -EAGAIN)
-        return -EINPROGRESS; /* the time limit passed */
-    if (err != 0)
-        return err;
-    err = sock_take_err(s);
-    sock_lock(s);
-    if (err != 0) {
-        forget_peer(t);
-        s->shut = 0;
-    }
-    t->connecting = false;
-    sock_unlock(s);
-    if (err != 0)
-        return err;
-    return t->state == TCP_CLOSED ? -ECONNABORTED : 0;
+    return wait ? tcp_connect_wait(t, nonblock, in_progress) : err;
 }
 
 /* --- send ---------------------------------------------------------------------------- */
@@ -255,7 +271,7 @@ bool tcp_writable(const struct tcp *t)
 static bool may_send(struct sock *s)
 {
     const struct tcp *t = tcp_of(s);
-    if (IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)) && atomic_load(&s->err) == 0)
+    if (tcp_opening(t) && atomic_load(&s->err) == 0)
         return false;
     return tcp_writable(t) || atomic_load(&s->err) != 0 || (s->shut & SHUT_WR_BIT) != 0 || t->state == TCP_CLOSED;
 }
@@ -269,9 +285,9 @@ static int send_check(struct tcp *t)
         return err;
     if (s->shut & SHUT_WR_BIT)
         return -EPIPE;
-    if (IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)))
+    if (tcp_opening(t))
         return 1;
-    if (!IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT)))
+    if (!IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT) | ST(SYN_RCVD)))
         return -EPIPE; /* as Linux: also without a connection */
     return s->snd_mem >= s->sndbuf;
 }
@@ -296,7 +312,7 @@ static s64 fill_last(struct tcp *t, struct uio *u)
     s64 n = uio_copy_in(u, p->data + p->len, MIN(room, u->remaining));
     sock_lock(s);
     t->append = NULL;
-    if (IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT)) && !(s->shut & SHUT_WR_BIT)) {
+    if (IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT) | ST(SYN_RCVD)) && !(s->shut & SHUT_WR_BIT)) {
         if (n > 0) {
             pkt_put(p, (u32)n);
             t->write_seq += (u32)n;
@@ -309,8 +325,7 @@ static s64 fill_last(struct tcp *t, struct uio *u)
     return n;
 }
 
-/* A new packet with the next bytes; 0 or -errno. */
-static int make_packet(struct uio *u, struct pkt **ret)
+int tcp_make_packet(struct uio *u, struct pkt **ret)
 {
     u32 room = PKT_SMALL_ROOM - NET_HEADROOM, want = (u32)MIN(u->remaining, (u64)SEND_CHUNK);
     struct pkt *p = want > room ? pkt_alloc(NET_HEADROOM, want) : NULL;
@@ -330,6 +345,17 @@ static int make_packet(struct uio *u, struct pkt **ret)
     return 0;
 }
 
+void tcp_queue_packet(struct tcp *t, struct pkt *p)
+{
+    u32 mem = pkt_truesize(p);
+    p->cb[0] = t->write_seq;
+    p->cb[2] = mem;
+    t->s.snd_mem += mem;
+    net_mem_charge(mem);
+    list_push_back(&t->sendq, &p->node);
+    t->write_seq += p->len;
+}
+
 /* Queue p. What follows in the same call is waited for until there is a whole super-segment: *ret_pushed says whether
  * the queue was looked at. 0 or -errno. */
 static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags, bool *ret_pushed)
@@ -343,13 +369,7 @@ static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags, bool 
         pkt_free(p);
         return err;
     }
-    u32 mem = pkt_truesize(p);
-    p->cb[0] = t->write_seq;
-    p->cb[2] = mem;
-    s->snd_mem += mem;
-    net_mem_charge(mem);
-    list_push_back(&t->sendq, &p->node);
-    t->write_seq += p->len;
+    tcp_queue_packet(t, p);
     t->more = !last || (flags & MSG_MORE) != 0;
     bool push = last || t->write_seq - t->snd_nxt >= MIN(TCP_GSO_MAX, t->cwnd);
     if (push) {
@@ -377,10 +397,14 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
     bool nonblock = (m->flags & MSG_DONTWAIT) != 0, fill = true, unpushed = false;
     u64 deadline = 0, done = 0;
     s64 err = 0;
+    if (tcp_parts.tfo == NULL && unlikely(m->flags & MSG_FASTOPEN))
+        return -EOPNOTSUPP;
     mutex_lock(&s->wr);
-    if (u->remaining == 0)
+    if (tcp_parts.tfo != NULL && (unlikely(m->flags & MSG_FASTOPEN) || tcp_deferred(t)))
+        err = tcp_parts.tfo->send_first(t, m, &done);
+    else if (u->remaining == 0)
         err = MIN(send_check(t), 0);
-    while (u->remaining > 0) {
+    for (bool begun = err == 0; begun && u->remaining > 0;) {
         err = send_check(t);
         if (err < 0)
             break;
@@ -410,7 +434,7 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
             }
         }
         struct pkt *p = NULL;
-        err = make_packet(u, &p);
+        err = tcp_make_packet(u, &p);
         if (err != 0)
             break;
         bool pushed;
@@ -552,7 +576,7 @@ static s64 tcp_recv(struct sock *s, struct sock_msg *m)
             err = -ENOTCONN;
             break;
         }
-        if (IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)) && nonblock) {
+        if (tcp_opening(t) && nonblock) {
             err = -EAGAIN;
             break;
         }
@@ -583,7 +607,8 @@ static s64 tcp_recv(struct sock *s, struct sock_msg *m)
 static void queue_fin(struct tcp *t, u64 now)
 {
     switch (t->state) {
-    case TCP_SYN_RCVD:
+    case TCP_SYN_RCVD: /* FIN_WAIT1 with the handshake's end */
+        break;
     case TCP_ESTABLISHED:
         tcp_set_state(t, TCP_FIN_WAIT1);
         break;
@@ -690,7 +715,9 @@ u32 tcp_poll(struct sock *s)
         ev |= POLLHUP;
     if (shut & SHUT_RD_BIT)
         ev |= POLLIN | POLLRDNORM | POLLRDHUP;
-    if (state != TCP_SYN_SENT && state != TCP_SYN_RCVD) {
+    if (tcp_deferred(t)) {
+        ev |= POLLOUT | POLLWRNORM;
+    } else if (!tcp_opening(t)) {
         if (atomic_load(&s->rcvq_bytes) >= MAX(s->rcvlowat, 1u))
             ev |= POLLIN | POLLRDNORM;
         if (shut & SHUT_WR_BIT) {
@@ -715,9 +742,9 @@ static s64 tcp_pending(struct sock *s, bool output)
     if (t->state == TCP_LISTEN)
         return -EINVAL;
     if (!output)
-        return IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)) ? 0 : atomic_load(&s->rcvq_bytes);
+        return tcp_opening(t) ? 0 : atomic_load(&s->rcvq_bytes);
     sock_lock(s);
-    s64 n = IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD) | ST(CLOSED)) ? 0 : t->write_seq + t->fin_queued - t->snd_una;
+    s64 n = tcp_opening(t) || t->state == TCP_CLOSED ? 0 : t->write_seq + t->fin_queued - t->snd_una;
     sock_unlock(s);
     return n;
 }

@@ -5,7 +5,7 @@
 enum {
     TCP_NODELAY = 1, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT, TCP_LINGER2,
     TCP_DEFER_ACCEPT, TCP_WINDOW_CLAMP, TCP_INFO, TCP_QUICKACK, TCP_CONGESTION,
-    TCP_USER_TIMEOUT = 18, TCP_FASTOPEN = 23, TCP_NOTSENT_LOWAT = 25,
+    TCP_USER_TIMEOUT = 18, TCP_FASTOPEN = 23, TCP_NOTSENT_LOWAT = 25, TCP_FASTOPEN_CONNECT = 30, TCP_FASTOPEN_KEY = 33, TCP_FASTOPEN_NO_COOKIE,
 };
 
 #define LINGER2_MAX_S 120
@@ -69,8 +69,6 @@ static int set_int(struct tcp *t, int name, s32 v)
             return -EINVAL;
         t->user_timeout_ms = (u32)v;
         return 0;
-    case TCP_FASTOPEN:
-        return v >= 0 && (t->state == TCP_CLOSED || t->state == TCP_LISTEN) ? 0 : -EINVAL; /* off, as net.ipv4.tcp_fastopen = 0 */
     case TCP_LINGER2:
         t->linger2_s = (s8)(v < 0 ? -1 : MIN(v, LINGER2_MAX_S));
         return 0;
@@ -85,6 +83,11 @@ static int set_int(struct tcp *t, int name, s32 v)
     default:
         return -ENOPROTOOPT;
     }
+}
+
+static bool is_fast_open(int name)
+{
+    return name == TCP_FASTOPEN || name == TCP_FASTOPEN_CONNECT || name == TCP_FASTOPEN_KEY || name == TCP_FASTOPEN_NO_COOKIE;
 }
 
 int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
@@ -108,6 +111,12 @@ int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
         tcp_cc_choose(t, cc);
         sock_unlock(s);
         return 0;
+    }
+    if (tcp_parts.tfo != NULL && is_fast_open(name)) {
+        sock_lock(s);
+        int e = tcp_parts.tfo->setopt(t, name, val, len);
+        sock_unlock(s);
+        return e;
     }
     int err = opt_int_in(val, len, &v);
     if (err != 0)
@@ -140,7 +149,8 @@ static void fill_info(const struct tcp *t, struct tcp_info_ *i)
     i->retransmits = (u8)MIN(t->retransmits, 255u);
     i->probes = t->probes;
     i->backoff = t->backoff;
-    i->options = (u8)((t->ts_ok ? 1 : 0) | (t->sack_ok ? 2 : 0) | (t->wscale_ok ? 4 : 0) | (tcp_has_ecn(t) ? 8 : 0));
+    i->options = (u8)((t->ts_ok ? 1 : 0) | (t->sack_ok ? 2 : 0) | (t->wscale_ok ? 4 : 0) | (tcp_has_ecn(t) ? 8 : 0) |
+                      (tcp_parts.tfo != NULL && tcp_parts.tfo->took_data(t) ? 32 : 0));
     i->wscales = (u8)(t->snd_wscale | t->rcv_wscale << 4);
     i->rto = t->rto_us;
     i->ato = (u32)(TCP_DELACK_NS / 1000);
@@ -175,6 +185,8 @@ int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         return name == 30 ? opt_int_out(ret_val, len, t->state == TCP_LISTEN) : -ENOPROTOOPT;
     if (level != IPPROTO_TCP)
         return inet_getopt(s, level, name, ret_val, len);
+    if (tcp_parts.tfo != NULL && is_fast_open(name))
+        return tcp_parts.tfo->getopt(t, name, ret_val, len);
     switch (name) {
     case TCP_NODELAY:
         v = t->nodelay;
@@ -211,8 +223,6 @@ int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         break;
     case TCP_WINDOW_CLAMP:
         v = (s32)t->window_clamp;
-        break;
-    case TCP_FASTOPEN:
         break;
     case TCP_NOTSENT_LOWAT:
         v = (s32)t->notsent_lowat;

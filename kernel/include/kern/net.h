@@ -19,6 +19,9 @@ struct net_config {
     bool capture;                  /* record packets from the beginning: a client will come for them (abi/pcap.h) */
 };
 
+/* net.ipv4.tcp_fastopen: 1 client, 2 server, ...; without effect in a kernel with -Dtcp=basic. */
+extern u32 net_tcp_fastopen;
+
 void net_init(void); /* loopback, tables; no device is touched */
 /* The packet filter's rules, before net_configure() and once; NULL = that way is open. 0, -EINVAL for a text that is none,
  * -ENOMEM, -EOPNOTSUPP when this kernel has no filter. */

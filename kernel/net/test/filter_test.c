@@ -12,7 +12,7 @@ static struct ip_addr v6(const char *text)
 static bool tcp_from(struct ip_addr src, u16 port)
 {
     struct ip_rx rx = { .src = src, .dst = ip_v4(OUR_IP) };
-    return filter_tcp_in(&rx, port);
+    return filter_tcp_in(netif_of(&test_dev), &rx, port);
 }
 
 static struct netif *card(void) { return netif_of(&test_dev); }

@@ -86,7 +86,7 @@ static const struct {
 } errors[] = {
     { "EAGAIN", 11 }, { "EPIPE", 32 }, { "EINVAL", 22 }, { "ENOENT", 2 }, { "ENOPROTOOPT", 92 }, { "EADDRINUSE", 98 },
     { "ENETUNREACH", 101 }, { "ECONNABORTED", 103 }, { "ECONNRESET", 104 }, { "EISCONN", 106 }, { "ENOTCONN", 107 },
-    { "ETIMEDOUT", 110 }, { "ECONNREFUSED", 111 }, { "EHOSTUNREACH", 113 }, { "EALREADY", 114 }, { "EINPROGRESS", 115 },
+    { "ETIMEDOUT", 110 }, { "EOPNOTSUPP", 95 }, { "ECONNREFUSED", 111 }, { "EHOSTUNREACH", 113 }, { "EALREADY", 114 }, { "EINPROGRESS", 115 },
 };
 
 static s64 expected(s64 otherwise)
@@ -118,6 +118,11 @@ static const struct {
 } letters[] = { { 'S', TH_SYN }, { '.', TH_ACK }, { 'F', TH_FIN }, { 'R', TH_RST }, { 'P', TH_PSH }, { 'U', TH_URG },
                 { 'E', 0x40 }, { 'W', 0x80 }, { '-', 0 } };
 
+#define FO_NONE -2
+#define FO_KNOWN -3
+static u8 known_cookie[TCP_COOKIE_MAX]; /* the last one that the stack told */
+static u32 known_len;
+
 struct what {
     u8 flags, ip_ecn;
     u32 seq, end, ack, win, urg;
@@ -128,6 +133,8 @@ struct what {
     struct sack_range sack[4];
     u8 raw[40];
     u32 nraw;
+    s32 fo; /* length of a fast-open cookie, -1 = not looked at, FO_NONE, FO_KNOWN */
+    u8 cookie[TCP_COOKIE_MAX];
     s64 at_lo, at_hi;
 };
 
@@ -160,11 +167,18 @@ static void parse_raw(struct what *w, const char *hex)
     }
 }
 
+static void parse_fo(struct what *w, const char *text)
+{
+    w->fo = strcmp(text, "none") == 0 ? FO_NONE : strcmp(text, "*") == 0 ? FO_KNOWN : 0;
+    for (; w->fo >= 0 && strcmp(text, "ask") != 0 && text[0] != 0 && text[1] != 0 && w->fo < (s32)TCP_COOKIE_MAX; text += 2)
+        w->cookie[w->fo++] = (u8)strtoul((char[3]){ text[0], text[1], 0 }, NULL, 16);
+}
+
 /* A segment's numbers; those of sequence space may be relative to the next of their side. */
 static void parse_segment(struct what *w, u32 seq_base, u32 ack_base)
 {
     memset(w, 0, sizeof *w);
-    w->mss = w->ws = -1;
+    w->mss = w->ws = w->fo = -1;
     w->at_hi = 1;
     for (const char *f = word(); *f != 0; f++) {
         unsigned i = 0;
@@ -214,6 +228,8 @@ static void parse_segment(struct what *w, u32 seq_base, u32 ack_base)
             w->bad = w->lost = true;
         else if (strcmp(x, "lost") == 0)
             w->lost = true;
+        else if (strcmp(x, "fo") == 0)
+            parse_fo(w, in.words[in.at++]);
         else if (strcmp(x, "raw") == 0)
             parse_raw(w, in.words[in.at++]);
         else if (x[0] == '@')
@@ -252,6 +268,13 @@ static u32 put_options(const struct what *w, u8 *o)
         }
         n += 4 + 8u * w->nsack;
     }
+    if (w->fo >= 0 || w->fo == FO_KNOWN) {
+        u32 len = w->fo >= 0 ? (u32)w->fo : known_len;
+        o[n] = TCP_OPT_FASTOPEN;
+        o[n + 1] = (u8)(2 + len);
+        memcpy(o + n + 2, w->fo >= 0 ? w->cookie : known_cookie, len);
+        n += 2 + len;
+    }
     memcpy(o + n, w->raw, w->nraw);
     n += w->nraw;
     while (n % 4 != 0)
@@ -275,7 +298,7 @@ static void inject(const struct what *w)
                            .ack = w->flags & TH_ACK ? be32(ack) : 0, .off = (u8)(hlen / 4 << 4), .flags = w->flags,
                            .wnd = be16((u16)peer_win), .urg = be16((u16)w->urg) };
     for (u32 i = 0; i < len; i++)
-        b[hlen + i] = stream_byte(seq + i);
+        b[hlen + i] = stream_byte(seq + i + ((w->flags & TH_SYN) != 0));
     h->csum = csum_fold(csum_add(b, hlen + len, csum_pseudo(PEER_IP, OUR_IP, IPPROTO_TCP, hlen + len)));
     if (w->bad)
         h->csum ^= 0x0101;
@@ -299,6 +322,8 @@ static void learn(void)
     }
     if (g.o.has_ts)
         their_ts = g.o.ts_val;
+    if (g.o.tfo_len > 0)
+        memcpy(known_cookie, g.o.tfo, known_len = (u32)g.o.tfo_len);
     u32 seq = g.seq - ours, end = seq + g.len + ((g.flags & TH_SYN) != 0) + ((g.flags & TH_FIN) != 0);
     if (SEQ_LE(seq, next_ack) && SEQ_GT(end, next_ack))
         next_ack = end;
@@ -336,6 +361,9 @@ static void expect(const struct what *w)
         FAIL("there are options");
     if (w->has_ts && (!g.o.has_ts || (!w->any_val && g.o.ts_val != w->ts_val) || (!w->any_ecr && g.o.ts_ecr != w->ts_ecr)))
         FAIL("timestamps %d %u %u", g.o.has_ts, g.o.ts_val, g.o.ts_ecr);
+    if ((w->fo == FO_NONE && g.o.tfo_len >= 0) || (w->fo == FO_KNOWN && g.o.tfo_len < 4) ||
+        (w->fo >= 0 && (g.o.tfo_len != w->fo || memcmp(g.o.tfo, w->cookie, (size_t)w->fo) != 0)))
+        FAIL("cookie of length %d", g.o.tfo_len);
     if (w->nots && g.o.has_ts)
         FAIL("there is a timestamp");
     if ((w->ect && (g.tos & 3) != 2) || (w->noect && (g.tos & 3) != 0))
@@ -346,7 +374,7 @@ static void expect(const struct what *w)
         if (g.o.sack[i].start - PEER_ISN != w->sack[i].start || g.o.sack[i].end - PEER_ISN != w->sack[i].end)
             FAIL("SACK %u is %u:%u", i, g.o.sack[i].start - PEER_ISN, g.o.sack[i].end - PEER_ISN);
     for (u32 i = 0; i < g.len; i++)
-        if (g.data[i] != stream_byte(seq + i))
+        if (g.data[i] != stream_byte(seq + i + ((g.flags & TH_SYN) != 0)))
             FAIL("byte %u differs", seq + i);
 }
 
@@ -372,20 +400,26 @@ static void do_accept(void)
     returned(err, 0);
 }
 
-static void do_connect(void)
+/* The socket at hand, made if there is none. */
+static struct sock *socket_now(void)
 {
-    struct sock_addr a = in_addr(PEER_IP, 7000);
     struct sock *x = s;
     if (x == NULL) {
         CHECK_EQ(sock_create(AF_INET, SOCK_STREAM, 0, &x), 0);
         adopt(x);
     }
-    returned(sock_connect(x, &a, true), -EINPROGRESS);
+    return x;
+}
+
+static void do_connect(void)
+{
+    struct sock_addr a = in_addr(PEER_IP, 7000);
+    returned(sock_connect(socket_now(), &a, true), -EINPROGRESS);
 }
 
 static void do_open(void)
 {
-    struct what syn = { .flags = TH_SYN, .mss = 1460, .ws = 0, .sackok = true }, ack = { .flags = TH_ACK, .mss = -1, .ws = -1 };
+    struct what syn = { .flags = TH_SYN, .mss = 1460, .ws = 0, .fo = -1, .sackok = true }, ack = { .flags = TH_ACK, .mss = -1, .ws = -1, .fo = -1 };
     bool ecn = false;
     u64 rtt_ns = 0;
     while (in.at < in.nwords) {
@@ -435,6 +469,24 @@ static void do_send(void)
     returned(got, n);
 }
 
+/* send, with MSG_FASTOPEN, on a socket that is made for it. */
+static void do_fastsend(void)
+{
+    struct sock_addr a = in_addr(PEER_IP, 7000);
+    s64 n = number();
+    u8 *b = kmalloc((size_t)n + 1, 0);
+    struct uio u;
+    socket_now();
+    stream_fill(b, sent_pos + 1, (u32)n);
+    uio_kernel(&u, b, (u64)n);
+    struct sock_msg m = { .uio = &u, .to = &a, .flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_FASTOPEN };
+    s64 got = sock_send(s, &m);
+    kfree(b);
+    if (got > 0)
+        sent_pos += (u64)got;
+    returned(got, n);
+}
+
 static u64 read_pos;
 
 static void do_recv(void)
@@ -458,6 +510,20 @@ static void do_close(void)
     event_ns = now_ns();
 }
 
+/* Another connection from the beginning; the old socket must be closed. */
+static void again(void)
+{
+    if (s != NULL)
+        FAIL("close the old one");
+    if (t != NULL)
+        sock_put(&t->s);
+    t = NULL;
+    next_seq = next_ack = 0;
+    sent_pos = read_pos = 0;
+    use_ts = false;
+    event_ns = now_ns();
+}
+
 static const struct {
     const char *name;
     int level, option;
@@ -465,7 +531,7 @@ static const struct {
     { "nodelay", IPPROTO_TCP, 1 }, { "maxseg", IPPROTO_TCP, 2 }, { "cork", IPPROTO_TCP, 3 }, { "keepidle", IPPROTO_TCP, 4 },
     { "keepintvl", IPPROTO_TCP, 5 }, { "keepcnt", IPPROTO_TCP, 6 }, { "syncnt", IPPROTO_TCP, 7 }, { "linger2", IPPROTO_TCP, 8 },
     { "defer", IPPROTO_TCP, 9 }, { "clamp", IPPROTO_TCP, 10 }, { "quickack", IPPROTO_TCP, 12 }, { "usertimeout", IPPROTO_TCP, 18 },
-    { "md5", IPPROTO_TCP, 14 }, { "lowat", IPPROTO_TCP, 25 }, { "keepalive", 1, 9 }, { "rcvbuf", 1, 8 }, { "sndbuf", 1, 7 },
+    { "md5", IPPROTO_TCP, 14 }, { "fastopen", IPPROTO_TCP, 23 }, { "fastconnect", IPPROTO_TCP, 30 }, { "nocookie", IPPROTO_TCP, 34 }, { "lowat", IPPROTO_TCP, 25 }, { "keepalive", 1, 9 }, { "rcvbuf", 1, 8 }, { "sndbuf", 1, 7 },
     { "error", 1, 4 },
 };
 
@@ -670,6 +736,14 @@ static void step(const char *verb)
         do_send();
     else if (strcmp(verb, "recv") == 0)
         do_recv();
+    else if (strcmp(verb, "fastsend") == 0)
+        do_fastsend();
+    else if (strcmp(verb, "socket") == 0)
+        socket_now();
+    else if (strcmp(verb, "again") == 0)
+        again();
+    else if (strcmp(verb, "sysctl") == 0)
+        net_tcp_fastopen = (u32)number();
     else if (strcmp(verb, "shutdown") == 0)
         shut();
     else if (strcmp(verb, "close") == 0)
@@ -739,7 +813,7 @@ void script_run(const char *where, const char *const *lines, const int *numbers)
     peer_port = 7000;
     peer_win = 30000;
     tsval = OPEN_TS;
-    inject(&(struct what){ .flags = TH_ACK, .mss = -1, .ws = -1 }); /* reset: by now the neighbour is known */
+    inject(&(struct what){ .flags = TH_ACK, .mss = -1, .ws = -1, .fo = -1 }); /* reset: by now the neighbour is known */
     CHECK(peer_recv(&g, 10 * NSEC_PER_MSEC));
     for (int i = 0; lines[i] != NULL; i++) {
         in.line = numbers[i];
