@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Spinlocks that check: the order of classes (witness.c), double release, and
- * a bound on waiting. Every acquisition is a point where another CPU may come in
- * between (plat_relax(), which plat/sim uses to switch virtual CPUs).
+ * a bound on waiting. Every acquisition and every release is a point where another CPU may come in
+ * between (plat_relax(), which plat/sim uses to switch virtual CPUs): behind a release,
+ * what should have been done under the lock is seen undone.
  */
 #include "kern/bh.h"
 #include "kern/lock.h"
@@ -35,6 +36,7 @@ void spin_unlock(struct spinlock *l)
     ASSERT(spin_is_locked(l));
     witness_spin_release(l);
     atomic_store(&l->locked, 0u);
+    plat_relax();
 }
 
 void spin_lock_bh(struct spinlock *l)

@@ -8,7 +8,8 @@
  *   W2  A woken thread's waiter leaves the queue at once (else a second exclusive
  *       wake could be spent on the same thread). The waker clears w->wq last
  *       and under the lock: who reads w->wq == NULL knows that no waker
- *       will touch `w` again.
+ *       will touch `w` again. Who reads another value without the lock knows nothing: the waker may have taken the
+ *       waiter out and woken the thread, and not have come to that store yet.
  */
 #include "kern/wait.h"
 
@@ -20,14 +21,19 @@ void wq_init(struct waitqueue *wq, const char *name)
     list_init(&wq->waiters);
 }
 
-void wq_add(struct waitqueue *wq, struct waiter *w)
+static void add_locked(struct waitqueue *wq, struct waiter *w)
 {
-    u64 flags = spin_lock_irqsave(&wq->lock);
     if (w->exclusive)
         list_push_back(&wq->waiters, &w->node);
     else
         list_push_front(&wq->waiters, &w->node);
     atomic_store(&w->wq, wq);
+}
+
+void wq_add(struct waitqueue *wq, struct waiter *w)
+{
+    u64 flags = spin_lock_irqsave(&wq->lock);
+    add_locked(wq, w);
     spin_unlock_irqrestore(&wq->lock, flags);
     atomic_fence(); /* W1 */
 }
@@ -92,10 +98,11 @@ void wq_wake_all(struct waitqueue *wq, u32 events)
 void wait_prepare(struct waitqueue *wq, struct waiter *w, bool interruptible)
 {
     thread_prepare_block(interruptible);
-    if (atomic_load(&w->wq) == NULL)
-        wq_add(wq, w);
-    else
-        atomic_fence();
+    u64 flags = spin_lock_irqsave(&wq->lock);
+    if (w->wq == NULL) /* under the lock: W2 */
+        add_locked(wq, w);
+    spin_unlock_irqrestore(&wq->lock, flags);
+    atomic_fence(); /* W1 */
 }
 
 int wait_block(u64 deadline_ns, bool interruptible)

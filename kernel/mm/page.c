@@ -352,6 +352,7 @@ static struct page *block_take(unsigned order)
         half->phys = p->phys + (PAGE_SIZE << o);
         block_link(half, o);
     }
+    p->kind = PAGE_KERNEL; /* under the lock, or a neighbour that is given back merges with it (P3) */
     zone.free_pages -= 1u << order;
     return p;
 }
