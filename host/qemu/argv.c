@@ -5,6 +5,7 @@
  *  - microvm with acpi=off starts qboot instead of SeaBIOS; devices are virtio-mmio,
  *    announced on the kernel's command line. q35: the same devices over PCI, modern only.
  *  - Everything that is a file is handed over open; nothing depends on paths.
+ *  - A TAP interface with several queues gives the card a pair of queues for each processor.
  *  - max_ports bounds the queues of virtio-serial: two for each port.
  *  - The sandbox forbids QEMU what this machine never needs (fork, set-uid, ...).
  *  - QEMU_LEAN has neither isa-debug-exit nor a sandbox: there a reset ends the machine, too (-no-reboot), and qemu_confine()
@@ -16,6 +17,7 @@
 
 #include "abi/boot.h"
 #include "abi/control.h"
+#include "host/qemu/tap.h"
 
 #define DEBUG_EXIT_PORT 0xf4
 
@@ -62,16 +64,19 @@ static void add_net(const struct instance *m, struct strv *v)
     if (m->net == NET_MODE_NONE)
         return;
     u64 mac = 0x123456;
+    unsigned queues = m->net == NET_MODE_TAP && tap_is_multi_queue(m->tap) ? m->cpus : 0;
     strv_add(v, "-netdev");
     if (m->net == NET_MODE_USER) {
         strv_addf(v, "stream,id=net,server=off,addr.type=fd,addr.str=%d", QFD_FRAMES);
     } else {
-        strv_addf(v, "tap,id=net,ifname=%s,script=no,downscript=no,vhost=off", m->tap);
+        strv_addf(v, "tap,id=net,ifname=%s,script=no,downscript=no,vhost=off,queues=%u", m->tap, queues ? MAX(queues, 2u) : 1);
         mac = hash_bytes(m->tap, strlen(m->tap), 0); /* one for each TAP, the same every time */
     }
-    AUTO_FREE char *options = str_format("netdev=net,mac=52:54:00:%02x:%02x:%02x%s", (unsigned)(mac >> 16 & 255),
-                                         (unsigned)(mac >> 8 & 255), (unsigned)(mac & 255), qemu_of(m)->q35 ? ",romfile=" : "");
-    add_device(m, v, "virtio-net-device", "virtio-net-pci", options);
+    AUTO_FREE char *options = str_format("netdev=net,mac=52:54:00:%02x:%02x:%02x%s%s", (unsigned)(mac >> 16 & 255),
+                                         (unsigned)(mac >> 8 & 255), (unsigned)(mac & 255), qemu_of(m)->q35 ? ",romfile=" : "",
+                                         queues > 1 ? ",mq=on" : "");
+    AUTO_FREE char *pci_options = str_format("%s,vectors=%u", options, 2 * MAX(queues, 1u) + 2);
+    add_device(m, v, "virtio-net-device", "virtio-net-pci", qemu_of(m)->q35 ? pci_options : options);
 }
 
 void qemu_argv(const struct instance *m, struct strv *ret)

@@ -6,6 +6,9 @@
  * interrupt on its way out, a bh_enable() to come, the idle loop, or (raised with
  * events disabled and nothing of that ahead) need_resched is set, and
  * the way back to the program or into another thread runs it.
+ *
+ * What other CPUs raise here stands on bh_remote, a stack of links (node.next) that is taken as a whole; a kick is on its way while it is
+ * not empty. Who made `raised` other than 0 is the only one that queues, here or there.
  */
 #include "kern/bh.h"
 
@@ -68,6 +71,34 @@ void bh_raise(struct bh *bh)
             bh_run_pending();
         else
             cpu->need_resched = true; /* B1 */
+    }
+}
+
+void bh_raise_on(struct bh *bh, unsigned number)
+{
+    u64 flags = plat_events_save();
+    struct percpu *cpu = percpu_table[number];
+    if (cpu == this_cpu()) {
+        bh_raise(bh);
+    } else if (atomic_add(&bh->raised, 1u) == 1) {
+        struct list *first = atomic_load_relaxed(&cpu->bh_remote);
+        do
+            bh->node.next = first;
+        while (!atomic_cas(&cpu->bh_remote, &first, &bh->node));
+        if (first == NULL)
+            plat_cpu_kick(number);
+    }
+    plat_events_restore(flags);
+}
+
+void bh_take_remote(void)
+{
+    struct percpu *cpu = this_cpu();
+    struct list *n = atomic_load_relaxed(&cpu->bh_remote) != NULL ? atomic_xchg(&cpu->bh_remote, NULL) : NULL;
+    while (n != NULL) {
+        struct list *next = n->next;
+        list_push_back(&cpu->bh_pending, n);
+        n = next;
     }
 }
 

@@ -24,6 +24,14 @@ void netdev_register(struct netdev *d)
         netdev_added(d);
 }
 
+struct netdev_stats netdev_stats(const struct netdev *d)
+{
+    struct netdev_stats sum = d->stats;
+    if (d->ops->add_stats != NULL)
+        d->ops->add_stats(d, &sum);
+    return sum;
+}
+
 struct netdev *netdev_find(const char *name)
 {
     struct netdev *found = NULL;

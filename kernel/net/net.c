@@ -24,7 +24,12 @@ static struct net_config wanted;  /* need_lock */
 static bool wanted_valid;         /* need_lock, read without */
 static struct mutex need_lock;    /* opening and configuring the device */
 static u32 need_done;             /* atomic: nothing left to do in net_need() */
-static u32 nkicks;                /* atomic: some netif has its kick set */
+
+/* A bit for each queue by which this CPU has transmitted since it last knocked, whatever the card. Its own, with bottom halves disabled:
+ * a word of all CPUs would cost more than doorbells do, and one that looks while another writes must not make it forget. */
+static struct handed {
+    u64 queues;
+} ALIGNED(64) handed[MAX_CPUS];
 
 void text_add(struct text *t, const char *format, ...)
 {
@@ -91,13 +96,14 @@ void net_batch_end(void)
 
 void net_kick(void)
 {
-    if (likely(atomic_load_relaxed(&nkicks) == 0))
-        return;
-    atomic_store_relaxed(&nkicks, 0u);
-    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++) {
-        struct netif *nif = netifs[i];
-        if (atomic_load_relaxed(&nif->kick) && atomic_xchg(&nif->kick, false) && nif->dev->ops->kick != NULL)
-            nif->dev->ops->kick(nif->dev);
+    struct handed *h = &handed[this_cpu()->cpu];
+    for (; unlikely(h->queues != 0); h->queues &= h->queues - 1) {
+        unsigned queue = (unsigned)__builtin_ctzll(h->queues);
+        for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++) {
+            struct netdev *d = netifs[i]->dev;
+            if (queue < MAX(d->queues, 1u) && d->ops->kick != NULL)
+                d->ops->kick(d, queue);
+        }
     }
 }
 
@@ -137,10 +143,10 @@ int ether_output(struct netif *nif, const u8 dst[6], u16 type, struct pkt *p)
     p->l2_off = (u16)pkt_headroom(p);
     if (p->csum == PKT_CSUM_PARTIAL)
         p->csum_start = (u16)(p->l4_off - p->l2_off);
-    int err = d->ops->transmit(d, p);
-    atomic_store_relaxed(&nif->kick, true);
-    atomic_store_relaxed(&nkicks, 1u);
-    return err;
+    unsigned cpu = this_cpu()->cpu, queue = d->queues <= 1 ? 0 : (p->queue != 0 ? p->queue - 1u : cpu) % d->queues;
+    p->queue = (u16)queue;
+    handed[cpu].queues |= 1ULL << queue;
+    return d->ops->transmit(d, p);
 }
 
 static void device_added(struct netdev *d)

@@ -32,6 +32,7 @@
 #include "kern/log.h"
 #include "kern/net.h"
 #include "kern/netdev.h"
+#include "kern/percpu.h"
 #include "kern/pkt.h"
 #include "kern/random.h"
 #include "kern/slab.h"
@@ -201,7 +202,6 @@ struct netif {
     struct netdev *dev;
     bool loopback;
     bool configured;    /* has an address; atomic */
-    bool kick;          /* atomic: something was transmitted since the last knock */
     u32 addr, mask, bcast; /* big-endian; written whole, read without a lock */
 };
 extern struct netif *netifs[NETIF_MAX]; /* filled once, in order; NULL ends */

@@ -9,7 +9,7 @@ static size_t show_dev(char *buf, size_t size)
                  " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls "
                  "carrier compressed\n");
     for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++) {
-        const struct netdev_stats *s = &netifs[i]->dev->stats;
+        const struct netdev_stats sum = netdev_stats(netifs[i]->dev), *s = &sum;
         text_add(&t, "%6s: %7llu %7llu %4llu %4llu    0     0          0         0 %8llu %7llu %4llu %4llu    0     0       0"
                  "          0\n", netifs[i]->dev->name,
                  (unsigned long long)s->rx_bytes, (unsigned long long)s->rx_packets, (unsigned long long)s->rx_errors,

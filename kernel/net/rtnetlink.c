@@ -96,7 +96,8 @@ static void tell_link(struct nl_answer *a, const struct netif *nif, u16 flags)
     nl_attr(a, 6, "noqueue", 8);  /* IFLA_QDISC */
     nl_attr(a, 1, nif->loopback ? none : d->mac, 6);
     nl_attr(a, 2, nif->loopback ? none : ether_broadcast, 6);
-    link_stats(a, &d->stats);
+    struct netdev_stats sum = netdev_stats(d);
+    link_stats(a, &sum);
     nl_end(a);
 }
 

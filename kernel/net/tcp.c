@@ -19,8 +19,10 @@ static u32 tw_count, orphans, tcp_alive;
 static struct ktimer tw_timer;
 static struct kmem_cache *tcp_cache, *tw_cache;
 
-static struct spinlock batch_lock = SPINLOCK_INIT("tcp_batch");
-static struct list batch = LIST_INIT(batch); /* batch lock */
+/* Connections that have something to send at the end of this CPU's receive batch: its own, bottom halves disabled. */
+static struct batch {
+    struct tcp *first;
+} ALIGNED(64) batches[MAX_CPUS];
 
 #define CONNS_FIRST 64u
 #define TW_MAX 8192u
@@ -540,23 +542,20 @@ void tcp_batch_add(struct tcp *t)
 {
     if (t->on_batch)
         return;
+    struct batch *b = &batches[this_cpu()->cpu];
     t->on_batch = true;
     sock_get(&t->s);
-    spin_lock(&batch_lock);
-    list_push_back(&batch, &t->batch_node);
-    spin_unlock(&batch_lock);
+    t->batch_next = b->first;
+    b->first = t;
 }
 
 void tcp_batch_end(void)
 {
-    while (!list_empty(&batch)) {
-        spin_lock_bh(&batch_lock);
-        struct list *n = list_pop_front(&batch);
-        spin_unlock_bh(&batch_lock);
-        if (n == NULL)
-            break;
-        struct tcp *t = list_entry(n, struct tcp, batch_node);
+    struct batch *b = &batches[this_cpu()->cpu];
+    while (b->first != NULL) {
+        struct tcp *t = b->first;
         spin_lock_bh(&t->s.lock);
+        b->first = t->batch_next;
         t->on_batch = false;
         if ((t->ack_now || t->output_later) && t->state != TCP_CLOSED) {
             u64 now = now_ns();

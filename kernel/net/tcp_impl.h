@@ -165,6 +165,7 @@ struct tcp {
     s8 linger2_s;         /* TCP_LINGER2: 0 = the default, -1 = no FIN_WAIT2 for orphans */
     u16 mss;              /* payload of a full segment we send, options taken off */
     u16 peer_mss, user_mss, rcv_mss;
+    u16 tx_cpu;           /* by whose queue segments go (struct pkt.queue): that of the thread that reads and writes */
 
     u32 iss, snd_una, snd_nxt, snd_max, write_seq;
     u32 snd_wnd, snd_wl1, snd_wl2, max_wnd;
@@ -217,7 +218,7 @@ struct tcp {
     struct ip_route rt;
 
     struct list bound_node;  /* table lock; of a child not yet accepted: its listener's s.lock */
-    struct list batch_node;  /* batch lock */
+    struct tcp *batch_next;  /* the CPU's in whose batch it is */
     struct tcp_listen *l;    /* LISTEN only */
 };
 

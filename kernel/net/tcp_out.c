@@ -101,6 +101,7 @@ static int transmit(struct tcp *t, struct pkt *p, u32 seq, u8 flags, const u8 *o
     for (u32 i = 0; i < optlen; i += 4)
         put_u32((u8 *)(h + 1) + i, get_u32(opts + i));
     p->time_ns = now;
+    p->queue = t->tx_cpu;
     struct ip_tx tx = {
         .rt = t->rt, .src = t->node.laddr, .dst = t->node.faddr, .proto = IPPROTO_TCP, .ttl = t->s.ttl, .tos = tos, .df = true
     };

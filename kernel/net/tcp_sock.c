@@ -276,6 +276,14 @@ static bool may_send(struct sock *s)
     return tcp_writable(t) || atomic_load(&s->err) != 0 || (s->shut & SHUT_WR_BIT) != 0 || t->state == TCP_CLOSED;
 }
 
+/* The program reads or writes on this CPU: its queue is the one to transmit by from now on, and cards then bring here what comes back
+ * (net_mq.c). Not while segments are under way by another queue, which new ones could overtake. Locked. */
+static void used_here(struct tcp *t)
+{
+    if (t->snd_una == t->snd_max)
+        t->tx_cpu = (u16)(1 + this_cpu()->cpu);
+}
+
 /* Can a byte be queued at all? 0, 1 = must wait, or -errno. */
 static int send_check(struct tcp *t)
 {
@@ -363,6 +371,7 @@ static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags, bool 
     struct sock *s = &t->s;
     u64 now = now_ns();
     sock_lock(s);
+    used_here(t);
     int err = send_check(t);
     if (err < 0) {
         sock_unlock(s);
@@ -492,6 +501,7 @@ static void consume(struct tcp *t, u32 n)
     list_init(&gone);
     u32 left = n;
     sock_lock(s);
+    used_here(t);
     while (left > 0) {
         struct pkt *p = list_first(&s->rcvq, struct pkt, node);
         if (p->total_len > left) {

@@ -192,6 +192,7 @@ static void check_preempt(struct percpu *cpu, struct thread *t)
 void cpu_kicked(void)
 {
     struct percpu *cpu = this_cpu();
+    bh_take_remote();
     u64 flags = spin_lock_irqsave(&cpu->rq->lock);
     struct thread *t = rt_first(cpu->rq) != NULL ? rt_first(cpu->rq) : fair_first(cpu->rq);
     if (cpu->current == cpu->idle)
@@ -563,6 +564,8 @@ void sched_init(void)
     thread_init_subsystem();
     start_cpu(this_cpu(), &boot_rq, &boot_idle);
 }
+
+bool cpu_online(unsigned number) { return (atomic_load(&cpus_online) >> number & 1) != 0; }
 
 void sched_expect_cpus(void) { atomic_store(&sched_several, true); }
 

@@ -27,7 +27,7 @@
 
 #define VENDOR_VIRTIO 0x1af4
 #define NO_VECTOR 0xffffu
-#define MAX_VECTORS 32
+#define MAX_VECTORS 66 /* virtio-net with 32 pairs of queues */
 
 enum { CFG_COMMON = 1, CFG_NOTIFY = 2, CFG_ISR = 3, CFG_DEVICE = 4 };
 
@@ -166,6 +166,11 @@ static int pci_queue_enable(struct virtio_dev *vd, struct virtq *vq)
     return 0;
 }
 
+static void pci_queue_route(struct virtio_dev *vd, struct virtq *vq, unsigned cpu)
+{
+    vd->dev->pci->msix_route(vd->dev, vq->vector, cpu);
+}
+
 static u32 pci_config_generation(struct virtio_dev *vd) { return c8(vd, COMMON_GENERATION); }
 
 static const struct virtio_transport pci_transport = {
@@ -176,6 +181,7 @@ static const struct virtio_transport pci_transport = {
     .queue_max = pci_queue_max,
     .queue_enable = pci_queue_enable,
     .config_generation = pci_config_generation,
+    .queue_route = pci_queue_route,
 };
 
 /* Capability at `cap` -> the window it describes. False when it lies outside its BAR. */

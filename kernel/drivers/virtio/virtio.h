@@ -56,6 +56,9 @@ struct virtio_transport {
     /* Tell the device where the queue lies, route its interrupt, set vq->doorbell, enable. 0 or -errno. */
     int (*queue_enable)(struct virtio_dev *vd, struct virtq *vq);
     u32 (*config_generation)(struct virtio_dev *vd);
+    /* From now on the queue's interrupts go to that CPU, which is online, and so do those of all that share its vector. NULL where
+     * the whole device has one line. */
+    void (*queue_route)(struct virtio_dev *vd, struct virtq *vq, unsigned cpu);
 };
 
 struct virtio_dev {

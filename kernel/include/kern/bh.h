@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bottom halves: work that an interrupt handler puts off until interrupts are
- * enabled again. They run on the CPU that raised them, one after the other,
+ * enabled again. They run on the CPU that raised them, or for which they were raised, one after the other,
  * never nested, and may not sleep: on the way out of the outermost interrupt, in
  * bh_enable(), before a switch between threads and before idling. When they stay busy
  * for BH_MAX_ROUNDS, they are held for BH_HOLD_NS, or until the CPU is idle, so that
@@ -26,6 +26,10 @@ void bh_init(struct bh *bh, void (*fn)(struct bh *bh));
 /* Queue for this CPU; harmless when already queued. Any context. A bh may raise itself. While it runs, here or elsewhere, it is queued
  * again behind that: a bh never runs on two CPUs at once. */
 void bh_raise(struct bh *bh);
+/* The same on CPU `number`, which is online (cpu_online()): it is interrupted for that if it is another one. */
+void bh_raise_on(struct bh *bh, unsigned number);
+/* Queue what other CPUs have raised here. The kick's interrupt handler, inside irq_enter(). */
+void bh_take_remote(void);
 void bh_disable(void);
 void bh_enable(void); /* runs what is pending when the count reaches zero */
 bool bh_is_disabled(void);

@@ -22,6 +22,8 @@ struct pci_ops {
     volatile void *(*map_bar)(struct device *d, unsigned bar, u64 *ret_len);
     /* Route MSI-X table entry `entry` of the device to handler. 0 or -errno. */
     int (*msix_attach)(struct device *d, unsigned entry, irq_handler_fn *fn, void *arg);
+    /* Let an attached entry interrupt CPU `cpu`, which is online, instead of the first one. Any context. */
+    void (*msix_route)(struct device *d, unsigned entry, unsigned cpu);
 };
 
 struct device {

@@ -16,19 +16,22 @@
 #define NETDEV_RX_GRO 0x20u   /* may deliver packets larger than the MTU */
 
 struct netdev;
+struct netdev_stats;
 
 struct netdev_ops {
     int (*open)(struct netdev *d);   /* allocate rings, start receiving. Lazily by the stack. */
     void (*stop)(struct netdev *d);
-    /* Takes the packet over in every case. Frames start at the Ethernet header.
+    /* Takes the packet over in every case. Frames start at the Ethernet header. It goes by queue p->queue, below d->queues.
      * Bottom-half or thread context with bottom halves disabled. 0 or -ENOBUFS (dropped, counted). */
     int (*transmit)(struct netdev *d, struct pkt *p);
-    void (*kick)(struct netdev *d);  /* doorbell for what transmit queued */
+    void (*kick)(struct netdev *d, unsigned queue); /* doorbell for what transmit queued there; may be NULL */
     /* Receive up to budget packets now, calling d->input for each; returns how many.
      * Bottom-half context. Used by the driver's own bh and by busy polling. */
     unsigned (*poll)(struct netdev *d, unsigned budget);
     void (*set_multicast)(struct netdev *d, const u8 (*macs)[6], unsigned n, bool all);
     bool (*idle)(struct netdev *d); /* has the device taken all that was transmitted? May be NULL. */
+    /* Add what is counted elsewhere than in d->stats. May be NULL. */
+    void (*add_stats)(const struct netdev *d, struct netdev_stats *sum);
 };
 
 struct netdev_stats {
@@ -44,6 +47,7 @@ struct netdev {
     u32 mtu;
     u32 features;                 /* NETDEV_* */
     unsigned index;               /* interface index, 1 = lo */
+    unsigned queues;              /* to transmit by, 0 = 1; more: one for each CPU, which also receives what belongs to it */
     bool link_up;
     bool opened;
     void (*input)(struct netdev *d, struct pkt *p); /* set by net; takes the packet; bottom-half context */
@@ -51,11 +55,12 @@ struct netdev {
     void (*link_changed)(struct netdev *d);         /* set by net; may be NULL */
     void *stack;                  /* net's interface */
     void *driver;
-    struct netdev_stats stats;
+    struct netdev_stats stats;    /* and what add_stats() adds: netdev_stats() */
 };
 
 /* net registers here to be told of devices (boot order independent). */
 extern void (*netdev_added)(struct netdev *d);
+struct netdev_stats netdev_stats(const struct netdev *d);
 void netdev_register(struct netdev *d); /* gives it a name and an index */
 struct netdev *netdev_find(const char *name);
 struct netdev *netdev_by_index(unsigned index);

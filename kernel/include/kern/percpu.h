@@ -46,6 +46,7 @@ struct percpu {
     struct plat_percpu plat;   /* offset 128: the platform's own (plat/impl.h) */
     u64 stats[16];             /* enum cpu_stat */
     struct random_cpu random;  /* core/random.c */
+    struct list *bh_remote;    /* atomic: bottom halves that other CPUs have raised here (core/bh.c) */
 };
 
 /* CALLS_TRAPPED: system calls that came by trap, CALL_SITES: sites made jumps (kern/callsite.h). */

@@ -46,7 +46,7 @@ struct pkt {
     u16 csum_start, csum_offset; /* PARTIAL: csum_start counts from `data` of the packet handed to the driver */
     u16 gso_size;            /* payload bytes per segment */
     u16 gso_hdr_len;
-    u16 queue;               /* device queue it came from / goes to */
+    u16 queue;               /* to be sent: 1 + the CPU whose queue it takes, 0 = the sender's; for the driver: the queue */
     u16 ethertype;           /* host order, set by ethernet input */
     u32 hash;
     u64 time_ns;

@@ -123,6 +123,7 @@ int thread_sleep_until(u64 deadline_ns, bool interruptible);
 void sched_init(void);                    /* boot CPU; makes the caller its idle thread */
 /* Other CPUs will come. Before there is a program thread: from then on the CPU keeps no state of threads that are switched out. */
 void sched_expect_cpus(void);
+bool cpu_online(unsigned number);         /* it runs threads and answers kicks; once true, for good */
 void sched_init_cpu(unsigned cpu);
 void sched_yield_cpu(void);               /* sched_yield(2) */
 void sched_resched(void);                 /* give way if need_resched; thread context, events enabled */

@@ -235,7 +235,7 @@ static int dev_transmit(struct netdev *d, struct pkt *p)
 }
 
 static int dev_open(struct netdev *d) { return 0; }
-static void dev_kick(struct netdev *d) {}
+static void dev_kick(struct netdev *d, unsigned queue) {}
 
 static const struct netdev_ops dev_ops = { .open = dev_open, .transmit = dev_transmit, .kick = dev_kick };
 struct netdev test_dev = { .ops = &dev_ops, .mac = { 2, 0, 0, 0, 0, 2 }, .mtu = 1500, .link_up = true };

@@ -339,7 +339,7 @@ static int card_transmit(struct netdev *d, struct pkt *p)
     return -ENOBUFS;
 }
 
-static void card_kick(struct netdev *d)
+static void card_kick(struct netdev *d, unsigned queue)
 {
     struct card *c = d->driver;
     struct list done = LIST_INIT(done);

@@ -160,7 +160,17 @@ static int msix_attach(struct device *d, unsigned entry, irq_handler_fn *fn, voi
     return 0;
 }
 
-static const struct pci_ops pci_ops = { config_read, config_write, map_bar, msix_attach };
+static void msix_route(struct device *d, unsigned entry, unsigned cpu)
+{
+    struct pci_function *f = function_of(d);
+    ASSERT(f->msix_table != NULL && entry < f->msix_count);
+    volatile u32 *e = f->msix_table + entry * 4;
+    e[3] = 1; /* masked while address and data do not belong together (PCI 3.0, 6.8.3.5); what comes meanwhile stays pending */
+    e[0] = 0xfee00000u | percpu_table[cpu]->plat.apic_id << 12;
+    e[3] = 0;
+}
+
+static const struct pci_ops pci_ops = { config_read, config_write, map_bar, msix_attach, msix_route };
 
 static bool add_function(volatile u8 *config, unsigned bus, unsigned slot, unsigned fn)
 {

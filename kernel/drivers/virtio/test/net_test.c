@@ -176,7 +176,7 @@ TEST(hostile_headers)
     fake_finish(&f, 0, rx[rx_first++ % ARRAY_SIZE(rx)].head, 5); /* shorter than a header */
     fake_sleep(NSEC_PER_MSEC);
     CHECK_EQ(received_count, 0);
-    CHECK(dev->stats.rx_errors >= 6);
+    CHECK(netdev_stats(dev).rx_errors >= 6);
     h = (struct hdr){ 0 };
     deliver(&h, frame, 100);
     pkt_free(take());
@@ -187,7 +187,7 @@ static void send(struct pkt *p)
 {
     bh_disable();
     dev->ops->transmit(dev, p);
-    dev->ops->kick(dev);
+    dev->ops->kick(dev, 0);
     bh_enable();
 }
 
@@ -265,12 +265,12 @@ TEST(a_full_ring_waits)
         if (dev->ops->transmit(dev, p) != 0)
             break;
     }
-    dev->ops->kick(dev);
+    dev->ops->kick(dev, 0);
     bh_enable();
     CHECK(n > 300 && n < 2000); /* the ring and a bounded queue, then drops */
     fake_sleep(100 * NSEC_PER_MSEC);
     CHECK_EQ(sent_frames, n);
-    CHECK_EQ(dev->stats.tx_dropped, 1);
+    CHECK_EQ(netdev_stats(dev).tx_dropped, 1);
     stop();
 }
 

@@ -315,7 +315,7 @@ static int send_packet(struct pkt *p)
 {
     bh_disable();
     int err = dev->ops->transmit(dev, p);
-    dev->ops->kick(dev);
+    dev->ops->kick(dev, 0);
     bh_enable();
     return err;
 }
@@ -469,7 +469,7 @@ TEST(stream_transmit)
         if (dev->ops->transmit(dev, chain(i, len, 1 + i % 5)) == 0)
             want += put_frame(wire + want, len, i);
         if (i % 3 == 0)
-            dev->ops->kick(dev);
+            dev->ops->kick(dev, 0);
         bh_enable();
         if (i % 50 == 0) {
             ssize_t n = read(fd, copy, 3000);
@@ -481,7 +481,7 @@ TEST(stream_transmit)
         }
     }
     CHECK(dev->stats.tx_dropped > 0);
-    dev->ops->kick(dev);
+    dev->ops->kick(dev, 0);
     CHECK_EQ(look(), 0);
     while (got < want) {
         ssize_t n = read(fd, copy, 5000);

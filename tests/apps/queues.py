@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A TAP interface with several queues: a pair of them for each CPU, and every byte comes through on connections that all CPUs serve."""
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+from lib import DRUPE, MACHINES, ON, check, done, same, server
+
+SERVER = '''
+import socket, threading
+def serve():
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("", 8000))
+    s.listen(64)
+    while True:
+        c = s.accept()[0]
+        while (d := c.recv(100)):
+            c.sendall(d * 500)
+        c.close()
+for _ in range(3):
+    threading.Thread(target=serve).start()
+serve()
+'''
+CLIENTS, CONNECTIONS, REQUESTS = 6, 8, 5
+
+
+def one_connection(tag):
+
+    with socket.create_connection(('192.0.2.2', 8000), 20) as c:
+        for k in range(REQUESTS):
+            sent = b'%02d %03d' % (tag, k)
+            c.sendall(sent)
+            got = b''
+            while len(got) < 500 * len(sent):
+                part = c.recv(65536)
+                if not part:
+                    return False
+                got += part
+            if got != sent * 500:
+                return False
+    return True
+
+
+def client(tag, good):
+    for _ in range(CONNECTIONS):
+        good.append(one_connection(tag))
+
+
+def main():
+    for machine, options in MACHINES:
+        for cpus in (2, 1):
+            log = []
+            try:
+                with server('-V', *options, '--cpus', cpus, '--net', 'tap:drupe-t0', '--ip', '192.0.2.2/24', '--allow', 'tcp:8000', '/usr/bin/python3', '-c', SERVER,
+                            ready=lambda: one_connection(0), timeout=90) as p:
+                    reader = threading.Thread(target=lambda: log.append(p.stdout.read().decode(errors='replace')))
+                    reader.start()
+                    good = []
+                    clients = [threading.Thread(target=client, args=(tag, good)) for tag in range(CLIENTS)]
+                    for c in clients:
+                        c.start()
+                    for c in clients:
+                        c.join()
+                    p.kill()
+                    reader.join()
+                same(good, [True] * (CLIENTS * CONNECTIONS), f'{machine}, {cpus} CPUs: every byte of every connection')
+            except RuntimeError as e:
+                check(False, f'{machine}, {cpus} CPUs: serves', e)
+                continue
+            same('2 pairs of queues' in log[0], cpus == 2, f'{machine}, {cpus} CPUs: a pair of queues for each')
+    done()
+
+
+if os.environ.get('DRUPE_QUEUES') == 'inside':
+    main()
+SETUP = '''ip tuntap add dev drupe-t0 mode tap multi_queue && ip addr add 192.0.2.1/24 dev drupe-t0 && ip link set drupe-t0 up || exit 77
+DRUPE_QUEUES=inside exec "$@"'''
+r = subprocess.run(['unshare', '-n', 'sh', '-c', SETUP, 'sh', sys.executable, __file__, DRUPE, sys.argv[2], *ON])
+if r.returncode == 77:
+    check(True, 'no TAP can be made here # SKIP')
+    done()
+sys.exit(r.returncode)
