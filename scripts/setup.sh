@@ -8,11 +8,11 @@ set -eu
 packages() {
     case $1 in
     build) echo gcc libc6-dev binutils meson ninja-build pkg-config python3-minimal libpython3-stdlib \
-                libslirp-dev libglib2.0-dev libjson-c-dev libmicrohttpd-dev libseccomp-dev libelf-dev libdw-dev zlib1g-dev ;;
+                libslirp-dev libglib2.0-dev libjson-c-dev libmicrohttpd-dev libseccomp-dev libelf-dev libdw-dev liburing-dev zlib1g-dev ;;
     run) echo qemu-system-x86 erofs-utils redis-server redis-tools ;;
     check) echo clang-14 llvm-14 libclang-rt-14-dev clang-format clang-tidy cppcheck nginx-light memcached wrk curl \
                 iproute2 gdb strace tcpdump fakeroot procps perl git make prometheus postgresql-15 postgresql-client-15 sysbench \
-                libgomp1 ;;
+                libgomp1 fio ;;
     languages) echo g++ golang-go php-cli luajit lua-socket ;;
     soak) echo ruby lua5.4 nodejs openjdk-17-jdk-headless rustc erlang-base ocaml-nox ghc libghc-network-dev \
                libpython3.11-testsuite stress-ng ;;

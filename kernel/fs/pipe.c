@@ -8,6 +8,7 @@
  * (inode->shared_object, under inode->lock) and lives while a file is open.
  */
 #include "fs_impl.h"
+#include "kern/thread.h"
 #include "kern/uaccess.h"
 #include "kern/wait.h"
 
@@ -344,6 +345,58 @@ int pipe_create(u32 flags, struct file *ret[2])
     ret[0] = reader;
     ret[1] = writer;
     return 0;
+}
+
+#define TEE_MAX 65536UL
+
+/* A copy of the first bytes, which stay. How many; 0 at the end; -EAGAIN: none yet. */
+static s64 pipe_peek(struct pipe *p, u8 *buf, u64 len)
+{
+    u64 n = 0;
+    mutex_lock(&p->lock);
+    for (u32 k = p->tail; k != p->head && n < len; k++) {
+        const struct pipe_slot *s = &p->ring[k & (p->slots - 1)];
+        u64 some = MIN((u64)s->len, len - n);
+        memcpy(buf + n, (char *)page_virt(s->page) + s->off, some);
+        n += some;
+    }
+    bool end = p->writers == 0;
+    mutex_unlock(&p->lock);
+    return n != 0 || end ? (s64)n : -EAGAIN;
+}
+
+s64 pipe_tee(struct file *in, struct file *out, u64 len)
+{
+    if (in->ops != &fifo_file_ops || out->ops != &fifo_file_ops || in->private == out->private)
+        return -EINVAL;
+    struct pipe *from = in->private, *to = out->private;
+    len = MIN(len, TEE_MAX);
+    u8 *buf = kmalloc(len, 0);
+    if (buf == NULL)
+        return -ENOMEM;
+    bool wait = !((in->flags | out->flags) & O_NONBLOCK);
+    for (;;) {
+        s64 r = pipe_peek(from, buf, len);
+        if (r > 0) {
+            struct uio u;
+            uio_kernel(&u, buf, (u64)r);
+            bool began = thread_nowait_begin(); /* as much as there is room for */
+            r = vfs_write(out, &u, NULL);
+            thread_nowait_end(began);
+        }
+        bool full = r == -ERESTARTSYS;
+        if (r != -EAGAIN && !full) {
+            kfree(buf);
+            return r;
+        }
+        r = !wait ? -EAGAIN
+            : full ? wait_event_interruptible(&to->writable, !pipe_full(to) || atomic_load(&to->readers) == 0)
+                   : wait_event_interruptible(&from->readable, !pipe_empty(from) || atomic_load(&from->writers) == 0);
+        if (r < 0) {
+            kfree(buf);
+            return r;
+        }
+    }
 }
 
 int pipe_get_size(struct file *f)

@@ -98,9 +98,10 @@ static int take_fds(const s32 *fds, u32 n, void **bundle)
     list_init(&b->node);
     for (; b->n < n; b->n++) {
         struct file *f = file_of(fds[b->n]);
-        if (f == NULL) {
+        if (f == NULL || file_is_uring(f)) { /* a ring that holds the socket it is in would never end */
+            file_put(f);
             free_bundle(b);
-            return -EBADF;
+            return f == NULL ? -EBADF : -EINVAL;
         }
         b->files[b->n] = f;
         b->sockets += file_sock(f) != NULL;

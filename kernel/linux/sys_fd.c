@@ -57,33 +57,36 @@ s64 sys_openat(int dirfd, uaddr_t name, int flags, u32 mode)
 s64 sys_open(uaddr_t name, int flags, u32 mode) { return sys_openat(AT_FDCWD, name, flags, mode); }
 s64 sys_creat(uaddr_t name, u32 mode) { return sys_openat(AT_FDCWD, name, O_CREAT | O_WRONLY | O_TRUNC, mode); }
 
-s64 sys_openat2(int dirfd, uaddr_t name, uaddr_t uhow, u64 size)
+s64 open_as(int dirfd, uaddr_t name, const struct open_how *how)
 {
-    struct { u64 flags, mode, resolve; } how;
     static const struct { u8 resolve; u8 lookup; } map[] = {
         {0x01, LOOKUP_NO_XDEV}, {0x02, LOOKUP_NO_MAGICLINKS}, {0x04, LOOKUP_NO_SYMLINKS}, {0x08, LOOKUP_BENEATH}, {0x10, LOOKUP_IN_ROOT},
     };
     u32 lookup = 0;
+    if ((how->flags & ~(u64)VALID_OPEN_FLAGS) || (how->mode & ~07777ULL) || (how->resolve & ~0x3fULL) ||
+        (how->resolve & 0x18) == 0x18)
+        return -EINVAL;
+    if (how->mode != 0 && !(how->flags & (O_CREAT | TMPFILE_BIT)))
+        return -EINVAL;
+    if ((how->flags & O_PATH) && (how->flags & ~(u64)(O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)))
+        return -EINVAL;
+    if (how->resolve & 0x20) /* RESOLVE_CACHED */
+        return -EAGAIN;
+    for (unsigned i = 0; i < ARRAY_SIZE(map); i++)
+        if (how->resolve & map[i].resolve)
+            lookup |= map[i].lookup;
+    return do_open(dirfd, name, (u32)how->flags | O_LARGEFILE, (u32)how->mode, lookup);
+}
+
+s64 sys_openat2(int dirfd, uaddr_t name, uaddr_t uhow, u64 size)
+{
+    struct open_how how;
     if (size < sizeof how)
         return -EINVAL;
     if (size > PAGE_SIZE)
         return -E2BIG;
     int r = copy_struct_from_user(&how, sizeof how, uhow, size);
-    if (r < 0)
-        return r;
-    if ((how.flags & ~(u64)VALID_OPEN_FLAGS) || (how.mode & ~07777ULL) || (how.resolve & ~0x3fULL) ||
-        (how.resolve & 0x18) == 0x18)
-        return -EINVAL;
-    if (how.mode != 0 && !(how.flags & (O_CREAT | TMPFILE_BIT)))
-        return -EINVAL;
-    if ((how.flags & O_PATH) && (how.flags & ~(u64)(O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)))
-        return -EINVAL;
-    if (how.resolve & 0x20) /* RESOLVE_CACHED */
-        return -EAGAIN;
-    for (unsigned i = 0; i < ARRAY_SIZE(map); i++)
-        if (how.resolve & map[i].resolve)
-            lookup |= map[i].lookup;
-    return do_open(dirfd, name, (u32)how.flags | O_LARGEFILE, (u32)how.mode, lookup);
+    return r < 0 ? r : open_as(dirfd, name, &how);
 }
 
 s64 sys_close(int fd)

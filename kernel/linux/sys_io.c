@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Moving data: read, write and their vectored, positioned and file-to-file relatives. */
-#include "task.h"
+#include "msg.h"
 #include "base/str.h"
 #include "kern/poll.h"
 
@@ -10,7 +10,7 @@
 #define RWF_NOWAIT 8u
 #define RWF_APPEND 16u
 
-static s64 write_result(s64 r)
+s64 write_result(s64 r)
 {
     if (unlikely(r == -EPIPE))
         signal_send_self(SIGPIPE);
@@ -75,13 +75,7 @@ s64 sys_pwrite64(int fd, uaddr_t buf, u64 count, s64 off)
 
 /* --- vectors ----------------------------------------------------------------------- */
 
-#define FAST_SEGS 8
-struct vec {
-    struct uio_seg fast[FAST_SEGS], *segs;
-    struct uio u;
-};
-
-static int vec_get(struct vec *v, uaddr_t iov, u64 count)
+int vec_get(struct vec *v, uaddr_t iov, u64 count)
 {
     _Static_assert(sizeof(struct uio_seg) == sizeof(struct abi_iovec), "copied as it stands");
     if (count > UIO_MAX_SEGS)
@@ -108,7 +102,7 @@ static int vec_get(struct vec *v, uaddr_t iov, u64 count)
     return r;
 }
 
-static void vec_put(struct vec *v)
+void vec_put(struct vec *v)
 {
     if (v->segs != v->fast)
         kfree(v->segs);
@@ -232,7 +226,8 @@ static s64 copy_files(struct file *in, u64 *in_pos, struct file *out, u64 *out_p
         return -ENOMEM;
     while (len > 0) {
         struct uio u;
-        uio_kernel(&u, buf, MIN(len, size));
+        u64 want = MIN(len, size);
+        uio_kernel(&u, buf, want);
         s64 n = vfs_read(in, &u, in_pos);
         if (n <= 0) {
             r = n;
@@ -257,19 +252,16 @@ static s64 copy_files(struct file *in, u64 *in_pos, struct file *out, u64 *out_p
             break;
         }
         len -= (u64)n;
-        if (thread_interrupted())
+        if ((u64)n < want || thread_interrupted()) /* the end, or all that a pipe has now */
             break;
     }
     kfree(buf);
     return total > 0 ? total : r;
 }
 
-static s64 copy_with_offsets(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_off, u64 len, bool regular)
+s64 copy_with_offsets(int in_fd, u64 *in_off, int out_fd, u64 *out_off, u64 len, bool regular)
 {
-    u64 in_pos, out_pos;
     s64 r = 0;
-    if ((in_off != 0 && get_user_u64(in_off, &in_pos) < 0) || (out_off != 0 && get_user_u64(out_off, &out_pos) < 0))
-        return -EFAULT;
     struct file *in = file_of(in_fd), *out = file_of(out_fd);
     if (in == NULL || out == NULL || !in->can_read || !out->can_write)
         r = -EBADF;
@@ -279,23 +271,33 @@ static s64 copy_with_offsets(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_
         r = -EINVAL;
     else if (regular && (out->flags & O_APPEND))
         r = -EBADF;
-    else if ((in_off != 0 && (s64)in_pos < 0) || (out_off != 0 && (s64)out_pos < 0))
+    else if ((in_off != NULL && (s64)*in_off < 0) || (out_off != NULL && (s64)*out_off < 0))
         r = -EINVAL;
-    else if ((in_off != 0 && in->ops->seek == NULL) || (out_off != 0 && out->ops->seek == NULL))
+    else if ((in_off != NULL && in->ops->seek == NULL) || (out_off != NULL && out->ops->seek == NULL))
         r = -ESPIPE;
     else if (regular && in->inode == out->inode) {
-        u64 a = in_off != 0 ? in_pos : in->pos, b = out_off != 0 ? out_pos : out->pos;
+        u64 a = in_off != NULL ? *in_off : in->pos, b = out_off != NULL ? *out_off : out->pos;
         if (a < b + len && b < a + len)
             r = -EINVAL;
     }
     if (r == 0)
-        r = copy_files(in, in_off != 0 ? &in_pos : NULL, out, out_off != 0 ? &out_pos : NULL, MIN(len, MAX_RW_COUNT));
-    if (r > 0 && ((in_off != 0 && put_user_u64(in_off, in_pos) < 0) || (out_off != 0 && put_user_u64(out_off, out_pos) < 0)))
-        r = -EFAULT;
+        r = copy_files(in, in_off, out, out_off, MIN(len, MAX_RW_COUNT));
     if (in != NULL)
         file_put(in);
     if (out != NULL)
         file_put(out);
+    return r;
+}
+
+s64 with_user_offsets(uaddr_t in_off, uaddr_t out_off, s64 (*fn)(int, u64 *, int, u64 *, u64, bool), int in_fd, int out_fd, u64 len,
+                             bool regular)
+{
+    u64 in_pos, out_pos;
+    if ((in_off != 0 && get_user_u64(in_off, &in_pos) < 0) || (out_off != 0 && get_user_u64(out_off, &out_pos) < 0))
+        return -EFAULT;
+    s64 r = fn(in_fd, in_off != 0 ? &in_pos : NULL, out_fd, out_off != 0 ? &out_pos : NULL, len, regular);
+    if (r > 0 && ((in_off != 0 && put_user_u64(in_off, in_pos) < 0) || (out_off != 0 && put_user_u64(out_off, out_pos) < 0)))
+        r = -EFAULT;
     return r;
 }
 
@@ -304,37 +306,7 @@ s64 sys_copy_file_range(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_off, 
     struct fdtable *t = current_files();
     if (flags != 0)
         return fd_get_cloexec(t, in_fd) < 0 || fd_get_cloexec(t, out_fd) < 0 ? -EBADF : -EINVAL;
-    return write_result(copy_with_offsets(in_fd, in_off, out_fd, out_off, len, true));
-}
-
-#define SPLICE_FLAGS 15u
-
-/* At least one side is a pipe. By copying: the data arrives, only not by reference. */
-s64 sys_splice(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_off, u64 len, u32 flags)
-{
-    if (flags & ~SPLICE_FLAGS)
-        return -EINVAL;
-    if (len == 0)
-        return 0;
-    struct file *in = file_of(in_fd), *out = file_of(out_fd);
-    s64 r = 0;
-    if (in == NULL || out == NULL)
-        r = -EBADF;
-    else {
-        bool pin = S_ISFIFO(in->inode->mode), pout = S_ISFIFO(out->inode->mode);
-        if (!pin && !pout)
-            r = -EINVAL;
-        else if ((pin && in_off != 0) || (pout && out_off != 0))
-            r = -ESPIPE;
-    }
-    if (in != NULL)
-        file_put(in);
-    if (out != NULL)
-        file_put(out);
-    if (r < 0)
-        return r;
-    /* One pass of what is there now: reading a pipe returns what it has. */
-    return write_result(copy_with_offsets(in_fd, in_off, out_fd, out_off, MIN(len, 64 * 1024UL), false));
+    return write_result(with_user_offsets(in_off, out_off, copy_with_offsets, in_fd, out_fd, len, true));
 }
 
 s64 sys_sync_file_range(int fd, s64 off, s64 len, u32 flags)

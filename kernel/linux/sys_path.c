@@ -81,7 +81,7 @@ s64 sys_fstat(int fd, uaddr_t ust)
 static bool is_empty_name(uaddr_t name, int flags)
 {
     u8 c;
-    return (flags & AT_EMPTY_PATH) && copy_from_user(&c, name, 1) == 0 && c == 0;
+    return (flags & AT_EMPTY_PATH) && (given_name_empty(name) || (copy_from_user(&c, name, 1) == 0 && c == 0));
 }
 
 static int stat_at(int dirfd, uaddr_t name, int flags, struct kstat *ret, u64 *ret_mnt)

@@ -4,9 +4,9 @@
  * and options are copied here; what a socket does is net's. The hooks at the end give
  * net what it must not know itself: who calls, names in the tree, descriptors.
  */
+#include "msg.h"
 #include "scm.h"
 #include "base/str.h"
-#include "kern/socket.h"
 
 #define SOCK_CLOEXEC 02000000
 #define SOCK_NONBLOCK 04000
@@ -84,7 +84,7 @@ static int socket_of(int fd, struct file **ret_file, struct sock **ret)
 
 /* --- addresses ------------------------------------------------------------------------ */
 
-static int get_addr(uaddr_t uaddr, int len, struct sock_addr *ret)
+int sock_addr_get(uaddr_t uaddr, int len, struct sock_addr *ret)
 {
     if (len < 0 || (u32)len > sizeof ret->data)
         return -EINVAL;
@@ -158,7 +158,7 @@ s64 sys_bind(int fd, uaddr_t uaddr, int len)
     int r = socket_of(fd, &f, &s);
     if (r < 0)
         return r;
-    r = get_addr(uaddr, len, &a);
+    r = sock_addr_get(uaddr, len, &a);
     if (r == 0)
         r = sock_bind(s, &a);
     file_put(f);
@@ -173,7 +173,7 @@ s64 sys_connect(int fd, uaddr_t uaddr, int len)
     int r = socket_of(fd, &f, &s);
     if (r < 0)
         return r;
-    r = get_addr(uaddr, len, &a);
+    r = sock_addr_get(uaddr, len, &a);
     if (r == 0)
         r = sock_connect(s, &a, (f->flags & O_NONBLOCK) != 0);
     file_put(f);
@@ -334,7 +334,7 @@ s64 sys_sendto(int fd, uaddr_t buf, u64 len, u32 flags, uaddr_t uaddr, int addr_
         return r;
     r = uio_user(&u, buf, MIN(len, MAX_RW_COUNT));
     if (r == 0 && uaddr != 0)
-        r = get_addr(uaddr, addr_len, &a);
+        r = sock_addr_get(uaddr, addr_len, &a);
     if (r == 0) {
         struct sock_msg m = {.uio = &u, .to = uaddr != 0 ? &a : NULL, .flags = wait_flag(f, flags)};
         r = send_result(s, sock_send(s, &m), flags);
@@ -366,29 +366,13 @@ s64 sys_recvfrom(int fd, uaddr_t buf, u64 len, u32 flags, uaddr_t uaddr, uaddr_t
     return r;
 }
 
-struct abi_msghdr {
-    u64 name;
-    u32 namelen, pad0;
-    u64 iov, iovlen, control, controllen;
-    u32 flags, pad1;
-};
-_Static_assert(sizeof(struct abi_msghdr) == 56, "struct msghdr");
 struct abi_mmsghdr {
     struct abi_msghdr hdr;
     u32 len, pad;
 };
 _Static_assert(sizeof(struct abi_mmsghdr) == 64, "struct mmsghdr");
 
-/* A message header with its vector, name and control bytes in the kernel. */
-struct msg {
-    struct abi_msghdr h;
-    struct uio_seg fast[8], *segs;
-    struct uio u;
-    struct sock_addr addr;
-    u8 *control;
-};
-
-static int msg_get(struct msg *m, uaddr_t umsg, bool sending)
+int msg_get(struct msg *m, uaddr_t umsg, bool sending)
 {
     m->segs = m->fast;
     m->control = NULL;
@@ -410,7 +394,7 @@ static int msg_get(struct msg *m, uaddr_t umsg, bool sending)
         r = uio_user_segs(&m->u, m->segs, (u32)m->h.iovlen);
     memset(&m->addr, 0, sizeof m->addr);
     if (r == 0 && sending && m->h.name != 0)
-        r = get_addr(m->h.name, (int)MIN(m->h.namelen, (u32)sizeof m->addr.data), &m->addr);
+        r = sock_addr_get(m->h.name, (int)MIN(m->h.namelen, (u32)sizeof m->addr.data), &m->addr);
     if (m->h.control == 0)
         m->h.controllen = 0;
     if (r == 0 && m->h.controllen != 0) {
@@ -426,53 +410,52 @@ static int msg_get(struct msg *m, uaddr_t umsg, bool sending)
     return r;
 }
 
-static void msg_put(struct msg *m)
+void msg_put(struct msg *m)
 {
     if (m->segs != m->fast)
         kfree(m->segs);
     kfree(m->control);
 }
 
-static s64 send_one(struct file *f, struct sock *s, uaddr_t umsg, u32 flags)
+s64 msg_send(struct file *f, struct msg *m, u32 flags)
 {
-    struct msg m;
-    s64 r = msg_get(&m, umsg, true);
-    if (r == 0) {
-        struct sock_msg sm = {.uio = &m.u, .to = m.h.name != 0 && m.h.namelen != 0 ? &m.addr : NULL, .control = m.control,
-                              .control_len = (u32)m.h.controllen, .flags = wait_flag(f, flags)};
-        r = send_result(s, sock_send(s, &sm), flags);
-    }
-    msg_put(&m);
-    return r;
+    struct sock *s = file_sock(f);
+    struct sock_msg sm = {.uio = &m->u, .to = m->h.name != 0 && m->h.namelen != 0 ? &m->addr : NULL, .control = m->control,
+                          .control_len = (u32)m->h.controllen, .flags = wait_flag(f, flags)};
+    return send_result(s, sock_send(s, &sm), flags);
 }
 
-static s64 recv_one(struct file *f, struct sock *s, uaddr_t umsg, u32 flags)
+s64 msg_recv(struct file *f, struct msg *m, uaddr_t umsg, u32 flags)
+{
+    struct sock_msg sm = {.uio = &m->u, .from = m->h.name != 0 ? &m->addr : NULL, .ret_control = m->control,
+                          .control_len = (u32)m->h.controllen, .flags = wait_flag(f, flags)};
+    s64 r = sock_recv(file_sock(f), &sm);
+    if (r < 0)
+        return r;
+    u32 namelen = m->addr.len;
+    u64 controllen = m->control != NULL ? sm.control_len : 0;
+    int e = 0;
+    if (m->h.name != 0) {
+        e = copy_to_user(m->h.name, m->addr.data, MIN(MIN(m->h.namelen, namelen), (u32)sizeof m->addr.data));
+        if (e == 0)
+            e = put_user_u32(umsg + offsetof(struct abi_msghdr, namelen), namelen);
+    }
+    if (e == 0 && controllen != 0)
+        e = copy_to_user(m->h.control, m->control, MIN(controllen, m->h.controllen));
+    if (e == 0)
+        e = put_user_u64(umsg + offsetof(struct abi_msghdr, controllen), controllen);
+    if (e == 0)
+        e = put_user_u32(umsg + offsetof(struct abi_msghdr, flags), sm.flags & ~(MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+    return e < 0 ? e : r;
+}
+
+/* One message: msg_send(), or msg_recv(). */
+static s64 one_msg(struct file *f, uaddr_t umsg, u32 flags, bool sending)
 {
     struct msg m;
-    s64 r = msg_get(&m, umsg, false);
-    if (r == 0) {
-        struct sock_msg sm = {.uio = &m.u, .from = m.h.name != 0 ? &m.addr : NULL, .ret_control = m.control,
-                              .control_len = (u32)m.h.controllen, .flags = wait_flag(f, flags)};
-        r = sock_recv(s, &sm);
-        if (r >= 0) {
-            u32 namelen = m.addr.len;
-            u64 controllen = m.control != NULL ? sm.control_len : 0;
-            int e = 0;
-            if (m.h.name != 0) {
-                e = copy_to_user(m.h.name, m.addr.data, MIN(MIN(m.h.namelen, namelen), (u32)sizeof m.addr.data));
-                if (e == 0)
-                    e = put_user_u32(umsg + offsetof(struct abi_msghdr, namelen), namelen);
-            }
-            if (e == 0 && controllen != 0)
-                e = copy_to_user(m.h.control, m.control, MIN(controllen, m.h.controllen));
-            if (e == 0)
-                e = put_user_u64(umsg + offsetof(struct abi_msghdr, controllen), controllen);
-            if (e == 0)
-                e = put_user_u32(umsg + offsetof(struct abi_msghdr, flags), sm.flags & ~(MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
-            if (e < 0)
-                r = e;
-        }
-    }
+    s64 r = msg_get(&m, umsg, sending);
+    if (r == 0)
+        r = sending ? msg_send(f, &m, flags) : msg_recv(f, &m, umsg, flags);
     msg_put(&m);
     return r;
 }
@@ -484,7 +467,7 @@ s64 sys_sendmsg(int fd, uaddr_t umsg, u32 flags)
     s64 r = socket_of(fd, &f, &s);
     if (r < 0)
         return r;
-    r = send_one(f, s, umsg, flags);
+    r = one_msg(f, umsg, flags, true);
     file_put(f);
     return r;
 }
@@ -496,7 +479,7 @@ s64 sys_recvmsg(int fd, uaddr_t umsg, u32 flags)
     s64 r = socket_of(fd, &f, &s);
     if (r < 0)
         return r;
-    r = recv_one(f, s, umsg, flags);
+    r = one_msg(f, umsg, flags, false);
     file_put(f);
     return r;
 }
@@ -511,7 +494,7 @@ s64 sys_sendmmsg(int fd, uaddr_t uvec, u32 n, u32 flags)
         return r;
     for (n = MIN(n, VLEN_MAX); done < n; done++) {
         uaddr_t one = uvec + done * sizeof(struct abi_mmsghdr);
-        r = send_one(f, s, one, flags);
+        r = one_msg(f, one, flags, true);
         if (r >= 0 && put_user_u32(one + offsetof(struct abi_mmsghdr, len), (u32)r) < 0)
             r = -EFAULT;
         if (r < 0)
@@ -539,7 +522,7 @@ s64 sys_recvmmsg(int fd, uaddr_t uvec, u32 n, u32 flags, uaddr_t utimeout)
         return r;
     for (n = MIN(n, VLEN_MAX); done < n;) {
         uaddr_t one = uvec + done * sizeof(struct abi_mmsghdr);
-        r = recv_one(f, s, one, flags & ~MSG_WAITFORONE);
+        r = one_msg(f, one, flags & ~MSG_WAITFORONE, false);
         if (r >= 0 && put_user_u32(one + offsetof(struct abi_mmsghdr, len), (u32)r) < 0)
             r = -EFAULT;
         if (r < 0)

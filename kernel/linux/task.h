@@ -45,6 +45,7 @@
 #include "linux/syscalls_gen.h"
 
 struct posix_timer;
+struct uring_tasks;
 struct first;
 struct tracee;
 
@@ -164,6 +165,8 @@ struct task {
         u32 value, bitset;
         bool shared;
     } restart;
+    struct given *given;          /* o: while a call is made for a request of io_uring; else NULL */
+    struct uring_tasks *uring;    /* o: uring.h; NULL: it has submitted nothing */
     u64 call_began_ns;            /* o: trace_calls.c, of a call that is looked at; else 0 */
     u32 call_nr;                  /* o: its number */
     struct first *first;          /* o: start.c, until the first program runs */
@@ -350,6 +353,10 @@ void process_parks(struct task *t); /* the current task, while its process is fr
 void program_release(void);
 bool debug_service_init(void); /* false: it was left out */
 
+/* uring.c: its requests end. Before its memory and descriptors go. */
+void uring_task_end(struct task *t);
+bool file_is_uring(struct file *f);
+
 /* syscall.c: somebody more, or less, wants to see system calls (ptrace_syscall()). l held. */
 void syscall_watch(bool on);
 /* A call that does not return to where it came from (exec, sigreturn) is done. */
@@ -380,6 +387,19 @@ int clock_deadline(int clock, u64 abs_ns, u64 *ret_deadline);
 s64 futex_wait_restart(void);
 s64 poll_restart(void);
 
+/*
+ * What a request of io_uring brings along where a call has descriptors and names: files that may have no number, and names that
+ * were copied when it was submitted. The calls find them by numbers and addresses that mean nothing without task->given.
+ */
+struct given {
+    struct file *files[2];
+    char *names[2]; /* name_get() takes them over */
+};
+#define GIVEN_FD(i) (INT32_MIN + (i))
+#define GIVEN_NAME(i) (~0ULL - (i))
+struct file *given_file(int fd);           /* referenced; NULL: fd is none */
+bool given_name_empty(uaddr_t addr);       /* it is a given name, and "" */
+
 /* A path argument: a kernel copy. Free with name_put(). */
 int name_get(uaddr_t addr, char **ret);
 void name_put(char *name);
@@ -409,6 +429,18 @@ void sigio_file_gone(struct file *f);
 s64 sigio_fcntl(struct file *f, u32 cmd, u64 arg);
 
 extern u32 posix_lock_count; /* atomic: locks held; 0 makes close() short */
+/* splice.c: splice(2) with the offsets themselves (~0: the file's own position), and tee(2) */
+s64 splice_at(int in_fd, u64 in_off, int out_fd, u64 out_off, u64 len, u32 flags);
+s64 tee_at(int in_fd, int out_fd, u64 len, u32 flags);
+/* sys_io.c: SIGPIPE for -EPIPE. */
+s64 write_result(s64 r);
+/* Bytes from file to file, both of them regular if `regular`; an offset that is NULL: the file's own position. */
+s64 copy_with_offsets(int in_fd, u64 *in_off, int out_fd, u64 *out_off, u64 len, bool regular);
+/* A function like that one with the program's offsets, read and written back. */
+s64 with_user_offsets(uaddr_t in_off, uaddr_t out_off, s64 (*fn)(int, u64 *, int, u64 *, u64, bool), int in_fd, int out_fd, u64 len,
+                      bool regular);
+struct open_how { u64 flags, mode, resolve; };
+s64 open_as(int dirfd, uaddr_t name, const struct open_how *how); /* openat2(2) */
 /* Two new descriptors, written to `ufds` (pipe, socketpair). References move in. */
 s64 install_pair(struct file *pair[2], bool cloexec, uaddr_t ufds);
 

@@ -52,8 +52,34 @@ u64 deadline_after(u64 ns)
 
 /* --- names ----------------------------------------------------------------------- */
 
+/* Where a given name is kept, or NULL. */
+static char **given_name(uaddr_t addr)
+{
+    struct given *g = current_task()->given;
+    return g != NULL && addr >= GIVEN_NAME(1) ? &g->names[GIVEN_NAME(0) - addr] : NULL;
+}
+
+bool given_name_empty(uaddr_t addr)
+{
+    char **given = given_name(addr);
+    return given != NULL && *given != NULL && **given == '\0';
+}
+
+struct file *given_file(int fd)
+{
+    struct given *g = current_task()->given;
+    struct file *f = g != NULL && fd <= GIVEN_FD(1) ? g->files[fd - GIVEN_FD(0)] : NULL;
+    return f != NULL ? file_get(f) : NULL;
+}
+
 int name_get(uaddr_t addr, char **ret)
 {
+    char **given = given_name(addr);
+    if (unlikely(given != NULL)) {
+        *ret = *given;
+        *given = NULL;
+        return *ret != NULL ? 0 : -EFAULT;
+    }
     char *name = kmalloc(PATH_MAX, 0);
     if (name == NULL)
         return -ENOMEM;
@@ -73,7 +99,7 @@ void name_put(char *name)
 
 struct file *file_of(int fd)
 {
-    return fd_file(current_files(), fd);
+    return likely(fd > GIVEN_FD(1)) ? fd_file(current_files(), fd) : given_file(fd);
 }
 
 int at_begin(int dirfd, const char *name, struct at *ret)

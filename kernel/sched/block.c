@@ -15,7 +15,7 @@ void (*thread_slept)(u64 since_ns);
 void thread_prepare_block(bool interruptible)
 {
     struct thread *t = current_thread();
-    t->interruptible = interruptible ? EXIT_SIGNAL | EXIT_KILL : 0;
+    t->interruptible = interruptible ? EXIT_SIGNAL | EXIT_KILL | EXIT_NOWAIT : 0;
     t->timed_out = false;
     (void)atomic_xchg(&t->state, (u32)THREAD_BLOCKING);
     atomic_fence(); /* before the caller's test; pairs with the lock in thread_wake() */

@@ -8,8 +8,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <mqueue.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -298,7 +300,53 @@ static void with_exec(void)
     execl(self, self, "nothing", NULL);
 }
 
-static void (*const parts[])(void) = {with_files, with_sockets, with_events, with_memory, with_processes, with_exec};
+static struct io_uring_sqe *sqe(struct io_uring *r, unsigned flags)
+{
+    struct io_uring_sqe *s = io_uring_get_sqe(r);
+    if (s == NULL) /* a stopped victim's rings never are full */
+        _exit(3);
+    memset(s, 0, sizeof *s);
+    s->flags = (unsigned char)flags;
+    return s;
+}
+
+/* Requests that wait in every way, some of which never end by themselves. */
+static void with_uring(void)
+{
+    struct io_uring r;
+    struct io_uring_params params = {.flags = getpid() & 1 ? IORING_SETUP_SQPOLL : 0};
+    struct __kernel_timespec ts = {0, 1000}, far = {100, 0};
+    char buf[64];
+    int p[2], fds[2];
+    if (pipe(p) < 0 || io_uring_queue_init_params(16, &r, &params) < 0)
+        return;
+    fds[0] = p[0];
+    fds[1] = -1;
+    struct iovec v = {buf, sizeof buf};
+    io_uring_register_files(&r, fds, 2);
+    io_uring_register_buffers(&r, &v, 1);
+    struct io_uring_sqe *s = sqe(&r, 0);
+    io_uring_prep_read(s, p[0], buf, 8, 0);
+    io_uring_prep_read(s = sqe(&r, 0), p[0], buf, 8, 0);
+    s->flags = IOSQE_ASYNC | IOSQE_IO_LINK;
+    io_uring_prep_link_timeout(s = sqe(&r, 0), &far, 0);
+    io_uring_prep_poll_multishot(sqe(&r, 0), p[0], POLLIN);
+    io_uring_prep_timeout(sqe(&r, 0), &ts, 0, 0);
+    io_uring_prep_timeout(sqe(&r, 0), &far, 0, 0);
+    io_uring_prep_splice(sqe(&r, 0), p[0], -1, p[1], -1, 100, 0); /* waits in a worker */
+    io_uring_prep_openat(sqe(&r, 0), AT_FDCWD, "/proc/self/exe", O_RDONLY, 0);
+    io_uring_prep_fsync(s = sqe(&r, 0), p[1], 0);
+    s->flags = IOSQE_IO_DRAIN;
+    io_uring_submit_and_wait(&r, 2);
+    (void)!write(p[1], "x", 1);
+    io_uring_prep_cancel(sqe(&r, 0), NULL, IORING_ASYNC_CANCEL_ANY);
+    io_uring_submit(&r);
+    close(p[0]);
+    close(p[1]);
+    io_uring_queue_exit(&r);
+}
+
+static void (*const parts[])(void) = {with_files, with_sockets, with_events, with_memory, with_processes, with_exec, with_uring};
 #define PARTS (sizeof parts / sizeof parts[0])
 
 /* Let a part make n stops at system calls, then kill it. False: it ended before. */

@@ -18,7 +18,7 @@ def run(how, memory='256M', timeout=300):
     return [n for n in lines[:-1] if not n.startswith(('leak ', 'counted '))]
 
 
-same(run('kills'), [f'part {n} killed at all stops' for n in range(6)], 'killed at every system call in turn')
+same(run('kills'), [f'part {n} killed at all stops' for n in range(7)], 'killed at every system call in turn')
 lines = run('bomb', '128M')
 check(lines in (['processes: many, then ENOMEM'], ['processes: many, then EAGAIN']), 'a fork bomb finds its end', lines)
 same(run('bomb-limit'), ['with RLIMIT_NPROC 20: 19, then EAGAIN', 'threads: 19, then EAGAIN'], 'RLIMIT_NPROC')

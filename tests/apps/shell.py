@@ -40,6 +40,10 @@ gives('yes_() { while :; do echo y; done; }; yes_ | head -2; echo ${PIPESTATUS[*
 status, out, err = bash('ps -eo pid,ppid,stat,comm; pgrep -x sleep; sleep 9 & ps -o ppid= -C sleep; pgrep -x sleep')
 check(status == 0 and re.search(r' 1 +0 [RS]s +bash', out) and re.search(r'\n *\d+ +1 R\S* +ps\n +1\n\d+\n$', out), 'ps and pgrep', out)
 gives('find / -xdev -type f 2>/dev/null | sort | md5sum | wc -c', '36\n', 'find | sort | md5sum')
+for engine in 'io_uring', 'psync', 'posixaio': # what is written is read back and compared
+    status, out, err = drupe('fio', '--name=x', f'--ioengine={engine}', '--directory=/tmp', '--size=1m', '--bs=4k', '--iodepth=16', '--rw=randwrite',
+                             '--verify=crc32c', '--output-format=terse', timeout=120)
+    check(status == 0 and out.split(b';')[4:5] == [b'0'], f'fio, {engine}', (status, out, err))
 # More processes than there is room for: an error from fork, which ends a script, and the others with it.
 status, out, err = bash('ulimit -u 30; for i in $(seq 60); do sleep 30 & done; echo after', '-u', '1000:1000')
 check(status == 254 and 'Resource temporarily unavailable' in err, 'RLIMIT_NPROC', (status, out, err))

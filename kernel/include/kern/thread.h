@@ -33,6 +33,7 @@ enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKING, T
 #define EXIT_SIGNAL 1u  /* the personality has a signal (or an end) for it */
 #define EXIT_TRACE 2u
 #define EXIT_KILL 4u    /* the thread must end; interrupts every interruptible wait */
+#define EXIT_NOWAIT 8u  /* set by the thread itself around what may not wait: an interruptible wait ends as if interrupted */
 
 /* Linux's scheduling policies (sched(7)) */
 #define POLICY_OTHER 0
@@ -117,6 +118,17 @@ static inline bool thread_interrupted(void)
 /* Called on the thread's own stack, events enabled, after each block that gave up the CPU, with the time at which it did; 0: that
  * was before this was set. NULL: nobody wants to know. Atomic. */
 extern void (*thread_slept)(u64 since_ns);
+/* Until thread_nowait_end(), the current thread's interruptible waits end at once with -ERESTARTSYS. */
+static inline bool thread_nowait_begin(void)
+{
+    return (atomic_or(&current_thread()->exit_work, EXIT_NOWAIT) & EXIT_NOWAIT) == 0;
+}
+/* `began`: what thread_nowait_begin() returned; they nest. */
+static inline void thread_nowait_end(bool began)
+{
+    if (began)
+        atomic_and(&current_thread()->exit_work, ~EXIT_NOWAIT);
+}
 /* 0 at the deadline, -ERESTARTSYS when interruptible and interrupted. */
 int thread_sleep_until(u64 deadline_ns, bool interruptible);
 

@@ -461,6 +461,8 @@ int memfd_open(const char *name, u32 flags, struct file **ret); /* MFD_* flags, 
 /* fcntl's F_GET_SEALS / F_ADD_SEALS: seals, 0, or -errno (-EINVAL: not a memfd). */
 int memfd_get_seals(struct file *f);
 int memfd_add_seals(struct file *f, u32 seals);
+/* tee(2): what `in` has goes into `out`, too. Waits until one has data and the other room. -EINVAL: not two pipes, -EPIPE. */
+s64 pipe_tee(struct file *in, struct file *out, u64 len);
 /* F_GETPIPE_SZ / F_SETPIPE_SZ: bytes, or -errno (-EBADF: not a pipe). */
 int pipe_get_size(struct file *f);
 int pipe_set_size(struct file *f, u64 bytes);
