@@ -450,6 +450,7 @@ void task_switch_as(struct task *t, struct addrspace *as)
     if (old != NULL && ref_count(&old->refs) == 1) {
         struct usage u = as_usage(old);
         usage_add(&p->dead, &u);
+        plat_aspace_retire(&old->plat);
     }
     thread_switch_as(as);
     spin_unlock_bh(&p->lock);

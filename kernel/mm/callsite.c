@@ -14,6 +14,7 @@
 #define AREAS_MAX 16u
 #define SLOTS ((unsigned)(PAGE_SIZE / ARCH_THUNK_BYTES)) /* the first holds the gate's address */
 #define SEEN 128u
+#define ONCE (1UL << 63) /* no program's address has it */
 
 struct thunk_page {
     struct page *page;
@@ -32,7 +33,7 @@ struct callsites {
     struct list areas;
     unsigned nareas;
     uaddr_t low, high;  /* all areas lie between; grows only; read without the lock */
-    uaddr_t seen[SEEN]; /* calls that need no second look, by address; pairs of slots; relaxed */
+    uaddr_t seen[SEEN]; /* calls that need no other look, by address, and with ONCE those that came once; pairs of slots; relaxed */
 };
 
 static struct thunk_page *page_at(const struct thunk_area *a, uaddr_t addr) { return a->pages[(addr - a->start) >> PAGE_SHIFT]; }
@@ -55,8 +56,20 @@ static bool seen(struct callsites *c, uaddr_t pc)
 static void set_seen(struct callsites *c, uaddr_t pc)
 {
     uaddr_t *s = seen_slot(c, pc);
-    atomic_store_relaxed(&s[1], s[0]);
+    if ((s[0] & ~ONCE) != pc)
+        atomic_store_relaxed(&s[1], s[0]);
     atomic_store_relaxed(&s[0], pc);
+}
+
+/* A patch costs as much as several traps, and most calls of a short program come once. Where there is no room to remember
+ * that, a call counts as coming again. */
+static bool comes_first(struct callsites *c, uaddr_t pc)
+{
+    uaddr_t *s = seen_slot(c, pc);
+    if (s[0] == (pc | ONCE) || s[1] == (pc | ONCE) || (s[0] != 0 && s[1] != 0))
+        return false;
+    atomic_store_relaxed(&s[s[0] != 0], pc | ONCE);
+    return true;
 }
 
 /* --- the area of thunks ------------------------------------------------------------------------- */
@@ -423,7 +436,7 @@ void callsite_trapped(struct addrspace *as, struct trap_frame *f)
     if ((c != NULL && seen(c, pc)) || FRAME_STEPPING(f))
         return;
     rwmutex_write_lock(&as->lock);
-    if (prepare(as) && !seen(as->sites, pc)) {
+    if (prepare(as) && !seen(as->sites, pc) && !comes_first(as->sites, pc)) {
         struct vma *v = as_find(as, va, false);
         set_seen(as->sites, pc);
         if (v != NULL && is_text(v) && mapping_get(v->mapping, vma_index(v, va), false, &original) == 0) {

@@ -58,6 +58,9 @@ int plat_aspace_init(struct plat_aspace *as); /* 0 or -ENOMEM */
 void plat_aspace_done(struct plat_aspace *as); /* all user mappings already removed */
 /* Make `as` current on this CPU; NULL = kernel only. Events disabled. */
 void plat_aspace_switch(struct plat_aspace *as);
+/* `as`, current on this CPU, is never made current again, nor are its programs' pages touched: its only thread is about to leave it. What
+ * the platform has for it may go to the next one. */
+void plat_aspace_retire(struct plat_aspace *as);
 /* Map `len_bytes` at va to contiguous physical memory. Replaces what is there
  * (only ever the same page with other rights, or a page the caller has
  * already accounted for). 0 or -ENOMEM (page table), nothing mapped then. */

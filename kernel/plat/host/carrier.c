@@ -150,6 +150,8 @@ void host_carrier_want(void)
         make_carrier();
 }
 
+void host_carrier_unwant(void) { atomic_sub(&naspaces, 1); }
+
 NORETURN void host_carrier_ended(int status, bool by_signal)
 {
     char text[80];
@@ -164,12 +166,9 @@ NORETURN void host_carrier_ended(int status, bool by_signal)
 
 void host_carrier_release(struct plat_aspace *as)
 {
-    u64 flags = plat_events_save();
-    atomic_sub(&naspaces, 1);
     if (as->carrier != NULL)
         as->carrier->as = NULL;
     as->carrier = NULL;
-    plat_events_restore(flags);
 }
 
 /* The one that runs, if it is free: nothing need be handed over. Then any that is free; then one in turn. */

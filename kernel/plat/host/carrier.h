@@ -49,6 +49,8 @@ void host_carrier_init(struct percpu *cpu, void *block);
 extern unsigned host_carriers_max;
 /* An address space is made, or ends. Threads: make a carrier for it if there are too few. */
 void host_carrier_want(void);
+void host_carrier_unwant(void);
+/* as's carrier, if it has one, is free from now on. Events disabled. */
 void host_carrier_release(struct plat_aspace *as);
 /* Have the CPU go on in as's carrier. True: it got one just now, which may have mappings of others. Events disabled. */
 bool host_carrier_enter(struct plat_aspace *as);

@@ -98,7 +98,7 @@ static void map_run(u64 va, paddr_t pa, u64 len, int prot)
     long fd = disk ? host_map.disk_fd : HOST_FD_MEMORY;
     u64 offset = disk ? pa - host_map.disk_phys : pa;
     for (unsigned tries = 0; tries < 2; tries++) {
-        long r = host_call(__NR_mmap, va, len, (long)prot, (long)(MAP_SHARED | MAP_FIXED | MAP_POPULATE), fd, offset);
+        long r = host_call(__NR_mmap, va, len, (long)prot, (long)(MAP_SHARED | MAP_FIXED | (disk ? 0 : MAP_POPULATE)), fd, offset);
         if (r == (long)va)
             return;
         if (r != -ENOMEM)
@@ -177,12 +177,20 @@ void plat_aspace_done(struct plat_aspace *as)
 {
     if (as->top == NULL)
         return;
+    plat_aspace_retire(as);
+    host_carrier_unwant();
+    pt_done(as);
+}
+
+/* Whoever gets the carrier drops what is mapped there. */
+void plat_aspace_retire(struct plat_aspace *as)
+{
     u64 flags = plat_events_save();
     if (this_cpu()->plat.as == as)
         this_cpu()->plat.as = NULL;
-    plat_events_restore(flags);
     host_carrier_release(as);
-    pt_done(as);
+    new_generation(as);
+    plat_events_restore(flags);
 }
 
 void plat_aspace_switch(struct plat_aspace *as)

@@ -94,6 +94,8 @@ void plat_aspace_done(struct plat_aspace *as)
     pt_done(as);
 }
 
+void plat_aspace_retire(struct plat_aspace *as) {}
+
 /* Kernel threads run on whatever is loaded: their half is the same everywhere. */
 void plat_aspace_switch(struct plat_aspace *as)
 {

@@ -98,6 +98,7 @@ void plat_aspace_done(struct plat_aspace *as)
 }
 
 void plat_aspace_switch(struct plat_aspace *as) { }
+void plat_aspace_retire(struct plat_aspace *as) { }
 
 /* Turn a 2 MiB leaf into a table of pages. */
 static int split(u64 *entry)
