@@ -178,6 +178,16 @@ int main(int argc, char **argv)
         (void)!write(ping[1], "q", 1);
         pthread_join(t, NULL);
     }
+    pid_t other = fork();
+    if (other == 0) {
+        echo_pipe(NULL);
+        _exit(0);
+    }
+    if (other > 0) {
+        measure("pipe ping-pong, two processes", bench_pipe, 2000);
+        (void)!write(ping[1], "q", 1);
+        wait_for_child(other);
+    }
     if (pthread_create(&t, NULL, echo_futex, NULL) == 0) {
         measure("futex ping-pong", bench_futex, 2000);
         stop = 1;

@@ -64,7 +64,10 @@ static void crowd(int n, int rounds)
     memset(area, 0xee, PAGES * PAGE);
     if (pipe(out) != 0)
         return;
-    for (; made < n && pipe(in[made]) == 0; made++) {
+    puts("ready");
+    fflush(stdout);
+    (void)!read(0, &byte, 1);
+    for (byte = 0; made < n && pipe(in[made]) == 0; made++) {
         pid_t pid = fork();
         if (pid == 0)
             member(made, in[made][0], out[1], rounds);
@@ -72,6 +75,8 @@ static void crowd(int n, int rounds)
             break;
         close(in[made][0]);
     }
+    puts("made");
+    fflush(stdout);
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < made; i++) {
             int who = (i * 7 + round) % made; /* n is no multiple of 7 */

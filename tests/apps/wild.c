@@ -263,6 +263,13 @@ static void bomb(void)
             break;
     }
     printf("survived %s processes, then %s\n", n < 128 ? "few" : "many", r == -EAGAIN ? "EAGAIN" : "another error");
+    fflush(stdout);
+    int status = 0;
+    pid_t pid = fork(); /* the kernel gets no process either */
+    if (pid == 0)
+        _exit(7);
+    waitpid(pid, &status, 0);
+    printf("a child ended with %d\n", WEXITSTATUS(status));
 }
 
 static void stub(const char *which)
