@@ -17,7 +17,7 @@ import sys
 # Public headers by the part that owns them; kern/<name>.h.
 OWNER = {
     'core': 'types atomic log lock bh channel wait poll timer work random percpu trap plat arch device core',
-    'trace': 'trace symbols counters',
+    'trace': 'trace symbols counters latency',
     'mm': 'page slab uio uaccess pagecache addrspace callsite',
     'sched': 'thread futex',
     'dev': 'netdev blkdev chardev pkt vnet_hdr',

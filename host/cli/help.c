@@ -120,7 +120,9 @@ void help_stats(void)
           "\n"
           "  -f, --follow        again every second\n"
           "  --format json       all counters, one JSON object for each instance and round\n"
-          "  --prometheus A:P    serve the counters of all instances at http://A:P/metrics until ended\n",
+          "  --prometheus A:P    serve the counters of all instances at http://A:P/metrics until ended\n"
+          "  --latency on|off    histograms of the times of system calls and of waits for a CPU among these counters, from now on, in\n"
+          "                      each INSTANCE; it costs two readings of the clock for each call and switch\n",
           stdout);
 }
 

@@ -14,12 +14,13 @@
 #define FIRST_INTERVAL_NS 250000000ull
 #define TOP_CALLS 8
 
-enum { OPT_FORMAT = 256, OPT_PROMETHEUS, OPT_NO_STREAM, OPT_HELP };
+enum { OPT_FORMAT = 256, OPT_PROMETHEUS, OPT_NO_STREAM, OPT_LATENCY, OPT_HELP };
 
 static const struct option options[] = {{"follow", no_argument, NULL, 'f'},
                                         {"format", required_argument, NULL, OPT_FORMAT},
                                         {"no-stream", no_argument, NULL, OPT_NO_STREAM},
                                         {"prometheus", required_argument, NULL, OPT_PROMETHEUS},
+                                        {"latency", required_argument, NULL, OPT_LATENCY},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {0}};
 
@@ -262,10 +263,35 @@ static int serve_prometheus(const char *where, struct error *err)
     return err_errno(err, EXIT_DRUPE, "%s", path);
 }
 
+/* Histograms of times in these instances, from now on. */
+static int switch_latency(char **names, const char *how, struct error *err)
+{
+    AUTO_FREE char *args = str_format("latency %s", how);
+    int result = 0;
+    if (!*names)
+        return err_set(err, EXIT_DRUPE, "stats --latency %s: INSTANCE is missing", how);
+    for (; *names && result == 0; names++) {
+        struct entry e = {.dir_fd = -1, .lock_fd = -1};
+        struct conversation c = {.fd = -1};
+        struct buf none = {0};
+        result = entry_find(*names, &e, err);
+        if (result == 0)
+            result = conversation_open(&c, &e, "stats", args, strlen(args), err);
+        if (result == 0)
+            result = conversation_message(&c, &none, CTL_PART_MAX, err);
+        if (result == 0 && c.error)
+            result = conversation_failed(&c, &e, err);
+        buf_done(&none);
+        conversation_done(&c);
+        entry_done(&e);
+    }
+    return result < 0 ? -1 : 0;
+}
+
 int command_stats(int argc, char **argv, struct error *err)
 {
     bool follow = false, json = false;
-    const char *prometheus = NULL;
+    const char *prometheus = NULL, *latency = NULL;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, "+:fh", options, NULL)) != -1;) {
         switch (c) {
@@ -280,6 +306,11 @@ int command_stats(int argc, char **argv, struct error *err)
             if (!json && strcmp(optarg, "table") != 0)
                 return err_set(err, EXIT_DRUPE, "--format %s: say json or table", optarg);
             break;
+        case OPT_LATENCY:
+            latency = optarg;
+            if (strcmp(latency, "on") != 0 && strcmp(latency, "off") != 0)
+                return err_set(err, EXIT_DRUPE, "--latency %s: say on or off", latency);
+            break;
         case OPT_PROMETHEUS:
             prometheus = optarg;
             break;
@@ -293,6 +324,8 @@ int command_stats(int argc, char **argv, struct error *err)
             return unknown_option("stats", argv[optind - 1], err);
         }
     }
+    if (latency)
+        return switch_latency(argv + optind, latency, err);
     if (prometheus)
         return optind < argc ? err_set(err, EXIT_DRUPE, "--prometheus serves all instances; leave %s out", argv[optind])
                              : serve_prometheus(prometheus, err);

@@ -45,7 +45,7 @@ static size_t labels_len(const char *s)
         if (!n || p[n] != '=' || p[n + 1] != '"')
             return 0;
         p += n + 2;
-        p += strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-");
+        p += strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:+-");
         if (*p++ != '"')
             return 0;
         if (*p != ',')
@@ -105,11 +105,11 @@ static void name_calls(struct metrics *m)
     for (size_t i = 0; i < m->count; i++) {
         struct metric *row = &m->rows[i];
         u64 nr;
-        AUTO_FREE char *text = strcmp(row->name, "syscalls_total") == 0 ? metric_label(row, "nr") : NULL;
+        AUTO_FREE char *text = str_has_prefix(row->name, "syscall") && str_has_prefix(row->labels, "nr=") ? metric_label(row, "nr") : NULL;
         if (!text || parse_number(text, 0, 1023, &nr) < 0)
             continue;
-        free(row->labels);
-        row->labels = str_format("call=\"%s\"", syscall_name((unsigned)nr) ?: text);
+        AUTO_FREE char *old = row->labels;
+        row->labels = str_format("call=\"%s\"%s", syscall_name((unsigned)nr) ?: text, strchrnul(old, ','));
     }
 }
 
@@ -140,27 +140,72 @@ static bool add_cost(struct cost *c, u64 pid)
     return true;
 }
 
-/* An instance's first process is the parent of its others. */
-static void add_process(struct metrics *m, const char *which, s64 pid, bool children)
+static void each_child(u64 pid, void (*fn)(void *ctx, u64 child), void *ctx)
 {
-    struct cost c = {0};
     struct buf list = {0};
-    if (pid <= 0 || !add_cost(&c, (u64)pid))
-        return;
-    AUTO_FREE char *path = str_format("/proc/%lld/task/%lld/children", (long long)pid, (long long)pid);
-    if (children && file_read(path, 65536, &list) == 0)
+    AUTO_FREE char *path = str_format("/proc/%llu/task/%llu/children", (unsigned long long)pid, (unsigned long long)pid);
+    if (file_read(path, 65536, &list) == 0)
         for (char *p = list.data, *end; p && *p; p = end + (*end == ' ')) {
             u64 child = strtoull(p, &end, 10);
             if (end == p)
                 break;
-            add_cost(&c, child);
+            fn(ctx, child);
         }
     buf_done(&list);
-    unsigned long long hz = (unsigned long long)sysconf(_SC_CLK_TCK), ticks = c.ticks;
+}
+
+static void add_child_cost(void *ctx, u64 child) { add_cost(ctx, child); }
+
+static void add_cost_rows(struct metrics *m, const char *which, const struct cost *c)
+{
+    unsigned long long hz = (unsigned long long)sysconf(_SC_CLK_TCK), ticks = c->ticks;
     add_row(m, xstrdup("host_cpu_seconds_total"), str_format("process=\"%s\"", which),
             str_format("%llu.%02llu", ticks / hz, ticks % hz * 100 / hz));
     add_row(m, xstrdup("host_resident_memory_bytes"), str_format("process=\"%s\"", which),
-            str_format("%llu", (unsigned long long)(c.own_pages + c.shared_pages) * (unsigned long long)sysconf(_SC_PAGESIZE)));
+            str_format("%llu", (unsigned long long)(c->own_pages + c->shared_pages) * (unsigned long long)sysconf(_SC_PAGESIZE)));
+}
+
+/* An instance's first process is the parent of its others. */
+static void add_process(struct metrics *m, const char *which, s64 pid, bool children)
+{
+    struct cost c = {0};
+    if (pid <= 0 || !add_cost(&c, (u64)pid))
+        return;
+    if (children)
+        each_child((u64)pid, add_child_cost, &c);
+    add_cost_rows(m, which, &c);
+}
+
+/* The tender's other children, by name: its user network and the servers of its volumes. */
+struct helpers {
+    s64 instance;
+    struct cost network, volumes;
+    bool any_network, any_volumes;
+};
+
+static void add_helper(void *ctx, u64 child)
+{
+    struct helpers *h = ctx;
+    struct buf name = {0};
+    AUTO_FREE char *path = str_format("/proc/%llu/comm", (unsigned long long)child);
+    if ((s64)child != h->instance && file_read(path, 64, &name) == 0 && name.len) {
+        if (strcmp(name.data, "drupe-slirp\n") == 0)
+            h->any_network |= add_cost(&h->network, child);
+        else if (strcmp(name.data, "drupe-9p\n") == 0)
+            h->any_volumes |= add_cost(&h->volumes, child);
+    }
+    buf_done(&name);
+}
+
+static void add_helpers(struct metrics *m, s64 tender, s64 instance)
+{
+    struct helpers h = {.instance = instance};
+    if (tender > 0)
+        each_child((u64)tender, add_helper, &h);
+    if (h.any_network)
+        add_cost_rows(m, "network", &h.network);
+    if (h.any_volumes)
+        add_cost_rows(m, "volumes", &h.volumes);
 }
 
 int metrics_open(struct conversation *c, const struct entry *e, struct error *err)
@@ -188,6 +233,7 @@ int metrics_read(struct conversation *c, const struct entry *e, struct metrics *
     name_calls(ret);
     add_process(ret, "instance", entry_number(e, "InstancePid"), true);
     add_process(ret, "tender", entry_number(e, "Pid"), false);
+    add_helpers(ret, entry_number(e, "Pid"), entry_number(e, "InstancePid"));
     return 0;
 }
 
@@ -231,7 +277,23 @@ struct json_object *metrics_json(const struct metrics *m)
     return all;
 }
 
-static void add_header(struct buf *ret, const char *name)
+/* A histogram's rows have their name and one of three endings: the length of the name. Of all others the whole. */
+static size_t family_len(const char *name)
+{
+    static const char *const endings[] = {"_seconds_bucket", "_seconds_sum", "_seconds_count"};
+    for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
+        if (str_has_suffix(name, endings[i]))
+            return strlen(name) - strlen(strrchr(endings[i], '_'));
+    return strlen(name);
+}
+
+static bool in_family(const char *name, const char *family)
+{
+    size_t n = family_len(name);
+    return n == strlen(family) && memcmp(name, family, n) == 0;
+}
+
+static void add_header(struct buf *ret, const char *name, bool histogram)
 {
     const char *help = metrics_help(name);
     AUTO_FREE char *blanks = xstrdup(name);
@@ -239,17 +301,17 @@ static void add_header(struct buf *ret, const char *name)
         if (*p == '_')
             *p = ' ';
     buf_addf(ret, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", name, help ? help : blanks, name,
-             str_has_suffix(name, "_total") ? "counter" : "gauge");
+             histogram ? "histogram" : str_has_suffix(name, "_total") ? "counter" : "gauge");
 }
 
-static void add_rows(const struct exposition *x, const char *name, struct buf *ret)
+static void add_rows(const struct exposition *x, const char *name, bool histogram, struct buf *ret)
 {
-    add_header(ret, name);
+    add_header(ret, name, histogram);
     for (size_t i = 0; i < x->count; i++)
         for (size_t k = 0; k < x->metrics[i].count; k++) {
             const struct metric *row = &x->metrics[i].rows[k];
-            if (strcmp(row->name, name) == 0)
-                buf_addf(ret, PREFIX "%s{name=\"%s\"%s%s} %s\n", name, x->entries[i].name, row->labels[0] ? "," : "",
+            if (in_family(row->name, name))
+                buf_addf(ret, PREFIX "%s{name=\"%s\"%s%s} %s\n", row->name, x->entries[i].name, row->labels[0] ? "," : "",
                          row->labels, row->value);
         }
 }
@@ -257,10 +319,10 @@ static void add_rows(const struct exposition *x, const char *name, struct buf *r
 /* The instances themselves: which there are, and which answered. */
 static void add_instances(const struct exposition *x, struct buf *ret)
 {
-    add_header(ret, "up");
+    add_header(ret, "up", false);
     for (size_t i = 0; i < x->count; i++)
         buf_addf(ret, PREFIX "up{name=\"%s\"} %d\n", x->entries[i].name, x->metrics[i].count > 0);
-    add_header(ret, "instance_info");
+    add_header(ret, "instance_info", false);
     for (size_t i = 0; i < x->count; i++)
         buf_addf(ret, PREFIX "instance_info{name=\"%s\",id=\"%.12s\",platform=\"%s\"} 1\n", x->entries[i].name, x->entries[i].id,
                  entry_text(&x->entries[i], "Platform"));
@@ -273,11 +335,12 @@ void exposition_text(const struct exposition *x, struct buf *ret)
         add_instances(x, ret);
     for (size_t i = 0; i < x->count; i++)
         for (size_t k = 0; k < x->metrics[i].count; k++) {
-            const char *name = x->metrics[i].rows[k].name;
+            const char *whole = x->metrics[i].rows[k].name;
+            AUTO_FREE char *name = xstrndup(whole, family_len(whole));
             if (map_get(&done, name))
                 continue;
             map_put(&done, name, &done);
-            add_rows(x, name, ret);
+            add_rows(x, name, strcmp(name, whole) != 0, ret);
         }
     map_done(&done, NULL);
 }

@@ -35,14 +35,17 @@ static const struct {
     {"network_transmit_drops_total", "Packets for which the interface had no room, by interface."},
     {"network_transmit_errors_total", "Packets that could not be sent, by interface."},
     {"network_events_total", "What happened to packets and connections: one count for each reason of a drop, and some others."},
+    {"network_drops_total", "Packets thrown away, by the interface that they came in by and by reason."},
+    {"syscall_duration_seconds", "Time from entry to return of system calls, waiting included, by call; after drupe stats --latency on."},
+    {"scheduler_latency_seconds", "Time that threads were ready before they ran; after drupe stats --latency on."},
     {"tcp_connections", "TCP sockets by state."},
     {"block_reads_total", "Read requests, by block device."},
     {"block_writes_total", "Write requests, by block device."},
     {"block_read_bytes_total", "Bytes read, by block device."},
     {"block_written_bytes_total", "Bytes written, by block device."},
     {"block_errors_total", "Requests that failed, by block device."},
-    {"host_cpu_seconds_total", "Processor time on the host of the instance's processes and of the one that looks after it."},
-    {"host_resident_memory_bytes", "Memory on the host of the instance's processes and of the one that looks after it."},
+    {"host_cpu_seconds_total", "Processor time on the host of the instance's processes, of the one that looks after it (tender), and of its user network and volumes' servers."},
+    {"host_resident_memory_bytes", "Memory on the host of the instance's processes, of the one that looks after it (tender), and of its user network and volumes' servers."},
 };
 
 const char *metrics_help(const char *name)

@@ -63,7 +63,6 @@ static void kernel_trap(struct trap_frame *frame, const struct trap_info *info)
 
 void trap_exception(struct trap_frame *frame, const struct trap_info *info, bool from_program)
 {
-    cpu_stat_inc(STAT_FAULTS);
     if (!from_program) {
         kernel_trap(frame, info);
         return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Counters for the outside: the services "stats" and "tasks". Each message of the client, whatever is in it, asks for
- * one answer: a message of text. Nothing is kept or counted for them that the kernel would not count anyway.
+ * one answer: a message of text. Nothing is kept or counted for them that the kernel would not count anyway,
+ * but for histograms of times, which the argument "latency on" of "stats" switches on, and "latency off" off, until the next one.
  *
  * A line of "stats" is a metric in Prometheus' words without the prefix and without a client's labels:
  *
@@ -16,6 +17,7 @@
 #include "init_impl.h"
 #include "kern/blkdev.h"
 #include "kern/channel.h"
+#include "kern/latency.h"
 #include "kern/linux.h"
 #include "kern/net.h"
 #include "kern/netdev.h"
@@ -197,6 +199,74 @@ static void add_net_events(struct text *t)
     kfree(lines);
 }
 
+/* Lines "interface reason packets" of net. */
+static void add_drops(struct text *t)
+{
+    char *lines = kmalloc(TEXT_FIRST, 0);
+    if (lines == NULL)
+        return;
+    size_t n = net_proc_show("drupe_drops", lines, TEXT_FIRST);
+    lines[MIN(n, TEXT_FIRST - 1)] = '\0';
+    for (char *p = lines, *reason, *count, *end;
+         (reason = strchr(p, ' ')) != NULL && (count = strchr(reason + 1, ' ')) != NULL && (end = strchr(count, '\n')) != NULL; p = end + 1) {
+        *reason = *count = *end = '\0';
+        add(t, "network_drops_total{interface=\"%s\",reason=\"%s\"} %s\n", p, reason + 1, count + 1);
+    }
+    kfree(lines);
+}
+
+/* --- histograms ----------------------------------------------------------------------------- */
+
+static struct mutex latency_mutex;
+static bool latencies; /* latency_mutex; read without */
+
+static void on_wait(u64 ns) { latency_add(LATENCY_SCHED, ns); }
+
+static int switch_latencies(bool on)
+{
+    mutex_lock(&latency_mutex);
+    int err = on && !latencies ? latency_start() : 0;
+    if (err == 0) {
+        latencies = on;
+        linux_time_calls(on ? latency_add : NULL);
+        atomic_store(&thread_waited, on ? on_wait : NULL);
+    }
+    mutex_unlock(&latency_mutex);
+    return err;
+}
+
+/* label: "" or one. */
+static void add_histogram(struct text *t, const char *name, const char *label, u32 slot)
+{
+    struct latency l;
+    u64 sum = 0;
+    bool one = label[0] != '\0';
+    if (!latency_read(slot, &l))
+        return;
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+        u64 ns = (u64)LATENCY_FIRST_NS << 2 * i;
+        sum += l.count[i];
+        if (i + 1 < LATENCY_BUCKETS)
+            add(t, "%s_bucket{%s%sle=\"%lu.%09lu\"} %lu\n", name, label, one ? "," : "", (unsigned long)(ns / NSEC_PER_SEC), (unsigned long)(ns % NSEC_PER_SEC), (unsigned long)sum);
+    }
+    add(t, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", name, label, one ? "," : "", (unsigned long)sum);
+    add(t, "%s_sum%s%s%s", name, one ? "{" : "", label, one ? "}" : "");
+    add_seconds(t, l.sum_ns);
+    add(t, "%s_count%s%s%s %lu\n", name, one ? "{" : "", label, one ? "}" : "", (unsigned long)sum);
+}
+
+static void add_latencies(struct text *t)
+{
+    char label[24];
+    if (!latencies)
+        return;
+    for (u32 nr = 0; nr < LATENCY_CALLS; nr++) {
+        fmt_snprintf(label, sizeof(label), "nr=\"%u\"", nr);
+        add_histogram(t, "syscall_duration_seconds", label, nr);
+    }
+    add_histogram(t, "scheduler_latency_seconds", "", LATENCY_SCHED);
+}
+
 static size_t show_stats(char *buf, size_t size)
 {
     struct text t = { buf, size, 0 };
@@ -209,6 +279,8 @@ static size_t show_stats(char *buf, size_t size)
     blkdev_for_each(add_blkdev, &t);
     add_tcp(&t);
     add_net_events(&t);
+    add_drops(&t);
+    add_latencies(&t);
     return t.len;
 }
 
@@ -247,12 +319,25 @@ static void serve(struct channel *c, size_t (*show)(char *buf, size_t size))
     }
 }
 
-static void run_stats(struct channel *c, const char *args, size_t len) { serve(c, show_stats); }
+static void run_stats(struct channel *c, const char *args, size_t len)
+{
+    bool on = strcmp(args, "latency on") == 0;
+    if (on || strcmp(args, "latency off") == 0) {
+        if (switch_latencies(on) != 0)
+            channel_fail(c, ENOMEM, "no memory for histograms");
+        return;
+    }
+    if (len != 0)
+        channel_fail(c, EINVAL, "stats: latency on, latency off, or nothing");
+    else
+        serve(c, show_stats);
+}
 static void run_tasks(struct channel *c, const char *args, size_t len) { serve(c, linux_show_tasks); }
 
 void stats_init(void)
 {
     static struct service services[] = { { .name = "stats", .run = run_stats }, { .name = "tasks", .run = run_tasks } };
+    mutex_init(&latency_mutex, "latencies");
     for (unsigned i = 0; i < ARRAY_SIZE(services); i++)
         service_register(&services[i]);
 }

@@ -144,6 +144,18 @@ void linux_syscall(struct trap_frame *f)
 
 /* --- system calls that somebody watches ---------------------------------------------------------------- */
 
+static void (*call_timed)(u32 nr, u64 ns); /* atomic */
+
+static void timed_syscall(struct trap_frame *f)
+{
+    u32 nr = (u32)FRAME_SYSCALL_NR(f);
+    u64 began = unlikely(atomic_load_relaxed(&call_timed) != NULL) ? now_ns() : 0;
+    linux_syscall(f);
+    void (*told)(u32, u64) = atomic_load_relaxed(&call_timed);
+    if (unlikely(began != 0 && told != NULL))
+        told(nr, now_ns() - began);
+}
+
 /* Takes linux_syscall()'s place while anybody is watched, so that the calls of a machine without debuggers pay nothing. */
 static void watched_syscall(struct trap_frame *f)
 {
@@ -157,7 +169,7 @@ static void watched_syscall(struct trap_frame *f)
     if (atomic_load_relaxed(&trace_calls_watched) != 0)
         trace_call_entry(t, f);
     if ((s64)FRAME_SYSCALL_NR(f) >= 0) /* the tracer may have taken the call away */
-        linux_syscall(f);
+        timed_syscall(f);
     syscall_done();
 }
 
@@ -175,4 +187,13 @@ void syscall_watch(bool on)
     static u32 watchers; /* l */
     watchers += on ? 1 : -1;
     atomic_store(&trap_handlers.syscall, watchers != 0 ? watched_syscall : linux_syscall);
+}
+
+void linux_time_calls(void (*timed)(u32 nr, u64 ns))
+{
+    spin_lock_bh(&process_list_lock);
+    if ((timed != NULL) != (call_timed != NULL))
+        syscall_watch(timed != NULL);
+    atomic_store(&call_timed, timed);
+    spin_unlock_bh(&process_list_lock);
 }

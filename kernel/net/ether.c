@@ -14,13 +14,13 @@ void ether_input(struct netdev *d, struct pkt *p)
     struct netif *nif = netif_of(d);
     p->dev = d;
     if (pkt_pull_up(p, ETH_HLEN) != 0) {
-        NET_COUNT(eth_short);
+        NET_DROP(eth_short);
         goto drop;
     }
     const struct eth_hdr *e = (const void *)p->data;
     /* Frames for other stations reach us where the link floods; a group bit means broadcast or multicast. */
     if ((e->dst[0] & 1) == 0 && !mac_equal(e->dst, d->mac)) {
-        NET_COUNT(eth_not_ours);
+        NET_DROP(eth_not_ours);
         goto drop;
     }
     p->ethertype = be16(e->type);
@@ -38,7 +38,7 @@ void ether_input(struct netdev *d, struct pkt *p)
         arp_input(nif, p);
         return;
     }
-    NET_COUNT(eth_unknown_type);
+    NET_DROP(eth_unknown_type);
 drop:
     d->stats.rx_dropped++;
     pkt_free(p);

@@ -79,7 +79,7 @@ void ip_input(struct netif *nif, struct pkt *p)
     } else if (ip_is_multicast(dst) || ip_is_broadcast(nif, dst)) {
         broadcast = true;
     } else if (!ip_is_local(dst) && !(h->proto == IPPROTO_UDP && dhcp_active(nif))) {
-        NET_COUNT(ip_not_ours);
+        NET_DROP(ip_not_ours);
         goto drop;
     }
     if (p->total_len > total)
@@ -122,7 +122,7 @@ void ip_input(struct netif *nif, struct pkt *p)
         return;
     }
     if (!wanted) {
-        NET_COUNT(ip_unknown_protocol);
+        NET_DROP(ip_unknown_protocol);
         icmp_error(nif, p, 3, 2);
     }
 drop:

@@ -191,7 +191,7 @@ static void deliver(struct netif *nif, struct pkt *p, const struct walk *w)
         return;
     }
     if (!wanted && w->next != NEXT_NONE) {
-        NET_COUNT(ip_unknown_protocol);
+        NET_DROP(ip_unknown_protocol);
         icmp6_error(p, 4, 1, w->next_at);
     }
     pkt_free(p);
@@ -217,7 +217,7 @@ void ip6_input(struct netif *nif, struct pkt *p)
         goto drop;
     }
     if (!nif->loopback && !ip6_accepts(rx->dst)) {
-        NET_COUNT(ip_not_ours);
+        NET_DROP(ip_not_ours);
         goto drop;
     }
     if (p->total_len > total)

@@ -37,7 +37,7 @@ int lo_output(struct pkt *p)
     }
     spin_unlock_bh(&lo_lock);
     if (!room) {
-        NET_COUNT(lo_limit);
+        NET_DROP(lo_limit);
         pkt_free(p);
         return -ENOBUFS;
     }
@@ -47,6 +47,7 @@ int lo_output(struct pkt *p)
 
 static void lo_run(struct bh *bh)
 {
+    net_taking_in(&lo_if);
     for (unsigned i = 0; i < LO_BUDGET; i++) {
         spin_lock_bh(&lo_lock);
         struct list *n = list_pop_front(&lo_queue);
@@ -67,6 +68,7 @@ static void lo_run(struct bh *bh)
             ip6_input(&lo_if, p);
     }
     net_batch_end();
+    net_taking_in(NULL);
     spin_lock_bh(&lo_lock);
     bool more = lo_queued != 0;
     spin_unlock_bh(&lo_lock);

@@ -12,7 +12,20 @@
 
 struct net_counters net_counters;
 
-void net_dropped(const char *reason) { TRACE(NET_DROP, (u64)reason); }
+static struct netif *taking_in[MAX_CPUS]; /* its CPU's, in bottom halves */
+
+void net_taking_in(struct netif *nif) { taking_in[this_cpu()->cpu] = nif; }
+
+void net_drop(unsigned counter)
+{
+    u64 *all = (u64 *)&net_counters + counter;
+    struct netif *nif = taking_in[this_cpu()->cpu];
+    atomic_store_relaxed(all, atomic_load_relaxed(all) + 1);
+    if (nif != NULL)
+        atomic_store_relaxed(&nif->drops[counter], nif->drops[counter] + 1);
+    TRACE(NET_DROP, (u64)net_counter_name(counter));
+}
+
 struct netif *netifs[NETIF_MAX];
 u64 net_mem_limit, net_mem_used;
 void (*net_config_changed)(void);
@@ -84,7 +97,12 @@ bool ip_is_broadcast(const struct netif *nif, u32 addr)
     return addr == nif->bcast || addr == (a & mask);
 }
 
-static void netif_input(struct netdev *d, struct pkt *p) { ether_input(d, p); }
+static void netif_input(struct netdev *d, struct pkt *p)
+{
+    net_taking_in(netif_of(d));
+    ether_input(d, p);
+    net_taking_in(NULL);
+}
 
 static void netif_batch_end(struct netdev *d) { net_batch_end(); }
 

@@ -128,6 +128,8 @@ u64 ip_pair(struct ip_addr l, struct ip_addr f);
 /* How well a socket's own address (may be a wildcard) fits a: 2 exactly, 1 any IPv4, 0 any, -1 not. */
 int ip_covers(struct ip_addr own, bool v6only, struct ip_addr a);
 
+struct netif;
+
 /* --- counters ---------------------------------------------------------------- */
 
 /* One for each way a packet can come to its end, and a few events. */
@@ -162,14 +164,14 @@ extern struct net_counters net_counters;
 #define NET_COUNT(name) \
     __atomic_store_n(&net_counters.name, __atomic_load_n(&net_counters.name, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED)
 
-/* The same for a packet that is thrown away. */
-#define NET_DROP(name)                                \
-    do {                                              \
-        NET_COUNT(name);                              \
-        if (unlikely(trace_on[TP_NET_DROP] != 0))     \
-            net_dropped(#name);                       \
-    } while (0)
-void net_dropped(const char *reason); /* net.c: the tracepoint */
+#define NET_COUNTERS_NR (sizeof(struct net_counters) / sizeof(u64))
+
+/* The same for a packet that is thrown away; also counted for the interface whose packets this CPU takes in. */
+#define NET_DROP(name) net_drop(offsetof(struct net_counters, name) / sizeof(u64))
+void net_drop(unsigned counter);
+/* This CPU handles what came in by nif until the next call; NULL: nothing. In bottom halves. */
+void net_taking_in(struct netif *nif);
+const char *net_counter_name(unsigned counter); /* proc.c */
 
 /* --- capture.c: packets for a client outside -------------------------------------- */
 
@@ -203,6 +205,7 @@ struct netif {
     bool loopback;
     bool configured;    /* has an address; atomic */
     u32 addr, mask, bcast; /* big-endian; written whole, read without a lock */
+    u32 drops[NET_COUNTERS_NR]; /* as NET_COUNT() counts */
 };
 extern struct netif *netifs[NETIF_MAX]; /* filled once, in order; NULL ends */
 extern struct netif lo_if;

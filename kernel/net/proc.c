@@ -68,13 +68,33 @@ static size_t show_snmp(char *buf, size_t size)
     return t.len;
 }
 
+/* One string of names, each with its end byte, in the order of the struct. */
+#define X(name) #name "\0"
+static const char names[] = NET_COUNTERS(X);
+#undef X
+
+const char *net_counter_name(unsigned counter)
+{
+    const char *n = names;
+    for (; counter > 0; counter--)
+        n += strlen(n) + 1;
+    return n;
+}
+
+/* Lines "interface reason packets". */
+static size_t show_drops(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++)
+        for (unsigned k = 0; k < NET_COUNTERS_NR; k++)
+            if (netifs[i]->drops[k] != 0)
+                text_add(&t, "%s %s %u\n", netifs[i]->dev->name, net_counter_name(k), netifs[i]->drops[k]);
+    return t.len;
+}
+
 static size_t show_counters(char *buf, size_t size)
 {
     struct text t = { buf, size, 0 };
-    /* one string of names, each with its end byte, in the order of the struct */
-#define X(name) #name "\0"
-    static const char names[] = NET_COUNTERS(X);
-#undef X
     const u64 *value = (const u64 *)&net_counters;
     for (const char *n = names; *n != '\0'; n += strlen(n) + 1)
         text_add(&t, "%s %llu\n", n, (unsigned long long)*value++);
@@ -113,6 +133,8 @@ size_t net_proc_show(const char *name, char *buf, size_t size)
         return show_sockstat(buf, size);
     if (strcmp(name, "snmp") == 0)
         return show_snmp(buf, size);
+    if (strcmp(name, "drupe_drops") == 0)
+        return show_drops(buf, size);
     if (strcmp(name, "drupe") == 0)
         return show_counters(buf, size);
     return 0;

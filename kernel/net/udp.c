@@ -324,7 +324,7 @@ void udp_input(struct netif *nif, struct pkt *p)
     struct sock *found[UDP_FANOUT];
     unsigned n = lookup(rx->src, rx->port, rx->dst, dport, rx->ifindex, rx->broadcast, found);
     if (n == 0) {
-        NET_COUNT(udp_no_port);
+        NET_DROP(udp_no_port);
         if (ip_addr_is_local(rx->dst))
             icmp_error(nif, p, 3, 3);
         pkt_free(p);

@@ -19,6 +19,7 @@
 #include "kern/trap.h"
 
 u64 cpus_online;
+void (*thread_waited)(u64 ns);
 bool sched_several;
 
 static struct runqueue boot_rq;
@@ -104,6 +105,8 @@ static void enqueue_fair(struct runqueue *rq, struct thread *t)
 /* `ahead`: a preempted real-time thread stays first of its priority. */
 static void enqueue(struct runqueue *rq, struct thread *t, bool ahead)
 {
+    if (unlikely(atomic_load_relaxed(&thread_waited) != NULL) && t->ready_ns == 0)
+        t->ready_ns = plat_now_ns();
     if (is_rt(t))
         enqueue_rt(rq, t, ahead);
     else
@@ -427,6 +430,14 @@ static void start_slice(struct percpu *cpu, struct thread *t, u64 now)
     timer_set_slice(slice);
 }
 
+static void tell_wait(struct thread *t, u64 now)
+{
+    void (*told)(u64) = atomic_load_relaxed(&thread_waited);
+    if (told != NULL)
+        told(now - MIN(t->ready_ns, now));
+    t->ready_ns = 0;
+}
+
 void sched_switch_locked(struct percpu *cpu)
 {
     struct thread *prev = cpu->current;
@@ -442,6 +453,8 @@ void sched_switch_locked(struct percpu *cpu)
     }
     next->state = THREAD_RUNNING;
     next->exec_start_ns = now;
+    if (unlikely(next->ready_ns != 0))
+        tell_wait(next, now);
     cpu->rq->rt_running = is_rt(next) ? next->rt_prio : 0;
     start_slice(cpu, next, now);
     if (next == prev) {

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A detached redis: logs, counters by name and unit, Prometheus' own check of them, clients that come and go, stop."""
+import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
 
-from lib import DRUPE, ON, check, done, free_port, same, talk
+from lib import DRUPE, ON, build_file, check, done, free_port, same, talk
 
 work = tempfile.TemporaryDirectory(prefix='drupe-instances-')
 ENV = dict(os.environ, DRUPE_RUN=work.name + '/run')
@@ -20,14 +22,14 @@ def drupe(*args, timeout=60):
     return r.returncode, r.stdout.decode(), r.stderr.decode()
 
 
-def counters():
+def counters(name='r'):
     """{(name, labels): value}"""
-    rows = json.loads(drupe('stats', '--format', 'json', 'r')[1])['Metrics']
+    rows = json.loads(drupe('stats', '--format', 'json', name)[1])['Metrics']
     return {(r['name'], *sorted(r['labels'].values())): r['value'] for r in rows}
 
 
-port, web = free_port(), free_port()
-status, out, err = drupe('run', *ON, '-d', '--name', 'r', '-p', f'127.0.0.1:{port}:6379', 'redis-server', '--save', '', '--protected-mode', 'no')
+port, web, udp = free_port(), free_port(), free_port()
+status, out, err = drupe('run', *ON, '-d', '--name', 'r', '-p', f'127.0.0.1:{port}:6379', '-p', f'127.0.0.1:{udp}:9/udp', 'redis-server', '--save', '', '--protected-mode', 'no')
 check(status == 0 and len(out.strip()) == 64, 'run -d', (status, out, err))
 end = time.monotonic() + 30
 while time.monotonic() < end:
@@ -48,6 +50,29 @@ check(grown['network_receive_packets_total', 'eth0'] >= 100 and after['tcp_conne
 uses = sum(v for k, v in after.items() if k[0] == 'memory_bytes')
 check(0.9 < uses / after['memory_total_bytes',] <= 1.01, 'memory by use adds up', uses)
 
+check(not any('duration' in k[0] or 'latency' in k[0] for k in after), 'no histograms unless asked for')
+same(drupe('stats', '--latency', 'on', 'r')[0], 0, 'stats --latency on')
+for _ in range(50):
+    talk(port, b'PING\r\n')
+with contextlib.suppress(OSError):
+    socket.create_connection(('127.0.0.1', port), 5).close() # the last call may not have returned
+timed = counters()
+writes = {k[1]: v for k, v in timed.items() if k[0] == 'syscall_duration_seconds_bucket' and k[2] == 'write'}
+in_order = [writes[k] for k in sorted(writes, key=lambda le: float(le.replace('+Inf', 'inf')))]
+check(len(writes) == 13 and in_order == sorted(in_order) and 50 <= in_order[-1] == timed['syscall_duration_seconds_count', 'write'], 'a histogram of write', writes)
+check(0 < timed['syscall_duration_seconds_sum', 'write'] / in_order[-1] < 0.1 and timed['syscall_duration_seconds_sum', 'epoll_wait'] > timed['syscall_duration_seconds_sum', 'write'],
+      'its sum; waiting counts', timed)
+check(timed['scheduler_latency_seconds_count',] >= 50 and timed['scheduler_latency_seconds_sum',] > 0, 'and of waits for a CPU', timed)
+check(timed['host_cpu_seconds_total', 'network'] >= 0 and timed['host_resident_memory_bytes', 'tender'] > 0, "the monitor's own costs", timed)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s: # nobody has that port
+    s.sendto(b'x', ('127.0.0.1', udp))
+end = time.monotonic() + 10
+dropped = counters()
+while not any(k[0] == 'network_drops_total' for k in dropped) and time.monotonic() < end:
+    time.sleep(0.1)
+    dropped = counters()
+check(dropped.get(('network_drops_total', 'eth0', 'udp_no_port'), 0) >= 1, 'a drop by interface and reason', {k: v for k, v in dropped.items() if 'drop' in k[0]})
+
 server = subprocess.Popen([DRUPE, 'stats', '--prometheus', f'127.0.0.1:{web}'], env=ENV)
 text = b''
 end = time.monotonic() + 10
@@ -65,6 +90,17 @@ with open(os.path.join(os.path.dirname(__file__), '..', '..', 'docs', 'grafana-d
     exprs = [t['expr'] for p in json.load(f)['panels'] for t in p['targets']]
 unknown = [m for e in exprs for m in re.findall(r'drupe_\w+', e) if m.encode() not in text]
 check(len(exprs) > 10 and not unknown, "the dashboard's metrics are there", unknown)
+
+same([drupe('stats', '--latency', 'off', 'r')[0], drupe('stats', '--latency', 'x', 'r')[0], drupe('stats', '--latency', 'on')[0]], [0, 125, 125], '--latency off')
+check(not any('latency' in k[0] for k in counters()), 'and they are gone')
+
+drupe('run', *ON, '-d', '--name', 'n', build_file('naps'))
+end = time.monotonic() + 20
+while not (said := drupe('logs', 'n')[1].strip()) and time.monotonic() < end:
+    time.sleep(0.1)
+faults = counters('n')['page_faults_total',]
+check(50 < int(said) <= faults < int(said) * 1.3, 'a page fault counts once', (said, faults))
+drupe('rm', '-f', 'n')
 
 status, out, err = drupe('ps', 'r')
 rows = [l.split(None, 9) for l in out.splitlines()]

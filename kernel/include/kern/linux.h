@@ -48,6 +48,9 @@ size_t linux_missing_calls(char *buf, size_t size);
 u64 linux_call_count(u32 nr);
 #define LINUX_CALL_NUMBERS 512u
 
+/* Tell of each system call how long it took, from entry to return; NULL: no more. Waiting counts. */
+void linux_time_calls(void (*timed)(u32 nr, u64 ns));
+
 struct linux_stats {
     u64 processes, zombies, threads; /* now */
 };

@@ -75,6 +75,7 @@ struct thread {
     u64 affinity;                 /* q: CPU mask */
     u64 vruntime_ns;              /* q */
     u64 exec_start_ns;            /* q: when it got the CPU */
+    u64 ready_ns;                 /* q: when it became READY, while thread_waited is set; else 0 */
     u64 cpu_ns;                   /* q: total CPU time; thread_cpu_ns() adds the running slice */
     u64 switches_voluntary, switches_forced; /* q */
     struct rb_node rq_node;       /* q */
@@ -129,6 +130,8 @@ static inline void thread_nowait_end(bool began)
     if (began)
         atomic_and(&current_thread()->exit_work, ~EXIT_NOWAIT);
 }
+/* Called in each switch, events disabled, a run queue locked: so long has the thread that comes in been READY. NULL: nobody wants to know. Atomic. */
+extern void (*thread_waited)(u64 ns);
 /* 0 at the deadline, -ERESTARTSYS when interruptible and interrupted. */
 int thread_sleep_until(u64 deadline_ns, bool interruptible);
 
