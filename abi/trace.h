@@ -13,12 +13,14 @@
 
 #include <stdint.h>
 
-#define TRACE_VERSION 1u
+#define TRACE_VERSION 2u
 #define TRACE_CALLS 512u   /* numbers of system calls are below */
 #define TRACE_POINTS 64u   /* numbers of tracepoints are below */
 #define TRACE_RECORD_MAX 1024u
 #define TRACE_STRING_MAX 512u
 #define TRACE_FIELDS_MAX 6u
+#define TRACE_FDS_MAX 14u
+#define TRACE_PATH_MAX 256u
 
 struct trace_open {
     uint32_t version;    /* TRACE_VERSION */
@@ -27,8 +29,14 @@ struct trace_open {
     uint32_t string_max; /* bytes of a buffer or string, up to TRACE_STRING_MAX; paths come whole as far as a record goes */
     uint64_t calls[TRACE_CALLS / 64]; /* bitmaps of what is wanted */
     uint64_t points;
+    /* Of calls only those are recorded that pass all of these. */
+    uint64_t errors[4];  /* with TRACE_ERRORS: a bitmap of the errors that they return; bit 0: of all that are none */
+    uint32_t nfds;       /* not 0: one of their descriptors is one of these */
+    int32_t fds[TRACE_FDS_MAX];
+    char path[TRACE_PATH_MAX]; /* not empty: one of their paths is this one, as the program says it */
 };
 #define TRACE_SUMMARY 1u /* no records of calls but TRACE_SUMS, once a second and at the end */
+#define TRACE_ERRORS 2u  /* a call's entry is recorded when it has returned, with the time when it began */
 
 enum trace_kind {
     TRACE_START = 1, /* struct trace_start */

@@ -115,6 +115,12 @@ def kernel(numbers, rows, _):
         at = first.get(nr, next((first[k] for k in sorted(first) if k >= nr), count))
         out.append(f'    {at},')
     out += ['};', '']
+    for what, kinds in (('fd', ('fd', 'dirfd')), ('path', ('path',))):
+        out.append(f'static const u8 call_{what}_args[SYSCALL_COUNT] = {{')
+        for name in sorted(rows, key=numbers.get):
+            bits = sum(1 << i for i, arg in enumerate(rows[name][0]) if split(arg)[1] in kinds)
+            out += [f'    [{numbers[name]}] = {bits},'] if bits else []
+        out += ['};', '']
     return '\n'.join(out)
 
 

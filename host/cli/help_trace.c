@@ -15,6 +15,7 @@ void help_strace(void)
           "  -e fd=N,...         only calls with one of these descriptors\n"
           "  -P PATH             only calls with this path\n"
           "  -p NUMBER           only this process or thread of the instance\n"
+          "  -e errno=NAME,...   only calls that failed with one of these errors\n"
           "  -Z, -z              only calls that failed, that did not\n"
           "  -c                  count instead: calls, errors and the time from entry to return\n"
           "  -s BYTES            of strings and buffers (32)\n"

@@ -110,6 +110,30 @@ int parse_trace_set(struct trace_open *want, const char *text, struct error *err
 
 /* --- options -------------------------------------------------------------------------------- */
 
+static void want_results(struct strace_options *o, bool failed, bool good)
+{
+    o->want.flags |= TRACE_ERRORS;
+    memset(o->want.errors, failed ? 0xff : 0, sizeof(o->want.errors));
+    o->want.errors[0] = (o->want.errors[0] & ~1ull) | good;
+}
+
+/* "errno=ENOENT,EACCES" */
+static int parse_errors(struct strace_options *o, const char *text, struct error *err)
+{
+    AUTO_FREE char *copy = xstrdup(strchr(text, '=') + 1);
+    char *save = NULL;
+    want_results(o, false, false);
+    for (char *word = strtok_r(copy, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
+        int number = 1;
+        while (number < 256 && strcmp(strerrorname_np(number) ?: "", word) != 0)
+            number++;
+        if (number == 256)
+            return err_set(err, EXIT_DRUPE, "-e %s: there is no error %s", text, word);
+        o->want.errors[number / 64] |= 1ull << number % 64;
+    }
+    return 0;
+}
+
 static int parse_expression(struct strace_options *o, const char *text, struct error *err)
 {
     if (str_has_prefix(text, "trace=") || str_has_prefix(text, "t="))
@@ -121,17 +145,20 @@ static int parse_expression(struct strace_options *o, const char *text, struct e
         for (char *word = strtok_r(copy, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
             if (parse_number(word, 0, 1 << 30, &number) < 0)
                 return err_set(err, EXIT_DRUPE, "-e %s: descriptors are numbers", text);
-            strv_add(&o->show.fds, word);
+            if (o->want.nfds == TRACE_FDS_MAX)
+                return err_set(err, EXIT_DRUPE, "-e %s: at most %u descriptors", text, TRACE_FDS_MAX);
+            o->want.fds[o->want.nfds++] = (s32)number;
         }
         return 0;
     }
     if (strcmp(text, "status=failed") == 0 || strcmp(text, "status=successful") == 0) {
-        o->show.failed = text[7] == 'f';
-        o->show.good = !o->show.failed;
+        want_results(o, text[7] == 'f', text[7] == 's');
         return 0;
     }
+    if (str_has_prefix(text, "errno="))
+        return parse_errors(o, text, err);
     if (strchr(text, '='))
-        return err_set(err, EXIT_DRUPE, "-e %s: say trace=CALL,..., fd=N,... or status=failed|successful", text);
+        return err_set(err, EXIT_DRUPE, "-e %s: say trace=CALL,..., fd=N,..., errno=NAME,... or status=failed|successful", text);
     return parse_trace_set(&o->want, text, err);
 }
 
@@ -142,9 +169,13 @@ int strace_option(struct strace_options *o, int c, const char *value, struct err
     case 'c': o->summary = true; break;
     case 'f': break; /* all threads and processes are followed anyway */
     case 'e': return parse_expression(o, value, err);
-    case 'P': o->show.path = value; break;
-    case 'Z': o->show.failed = true; break;
-    case 'z': o->show.good = true; break;
+    case 'P':
+        if (strlen(value) >= TRACE_PATH_MAX)
+            return err_set(err, EXIT_DRUPE, "-P %.40s...: a path of at most %u bytes", value, TRACE_PATH_MAX - 1);
+        strcpy(o->want.path, value);
+        break;
+    case 'Z': want_results(o, true, false); break;
+    case 'z': want_results(o, false, true); break;
     case 'o': o->output = value; break;
     case 't':
         o->show.micros |= o->show.clock;
@@ -235,11 +266,12 @@ int strace_entry(struct strace_options *o, const struct entry *e, struct error *
 {
     struct trace_client t = {.talk = {.fd = -1}};
     o->show.string_max = o->want.string_max;
+    o->show.want = &o->want;
     o->show.always_pid = o->output != NULL;
     o->show.out = o->output ? fopen(o->output, "we") : stderr;
     if (!o->show.out)
         return err_errno(err, EXIT_DRUPE, "%s", o->output);
-    o->want.flags = o->summary ? TRACE_SUMMARY : 0;
+    o->want.flags |= o->summary ? TRACE_SUMMARY : 0;
     int result = o->summary ? 0 : look_up_points(e, &o->want, err);
     if (result == 0)
         result = trace_client_open(&t, e, &o->want, err);
@@ -248,7 +280,6 @@ int strace_entry(struct strace_options *o, const struct entry *e, struct error *
     if (result == 0)
         result = watch(o, e, &t, err);
     trace_client_done(&t);
-    strv_done(&o->show.fds);
     if (o->output && fclose(o->show.out) != 0 && result == 0)
         result = err_errno(err, EXIT_DRUPE, "%s", o->output);
     return result;

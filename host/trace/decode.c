@@ -593,25 +593,3 @@ void add_result(struct buf *out, const struct call *c)
     }
     add_ready(out, c);
 }
-
-/* --- filters ----------------------------------------------------------------------------------- */
-
-bool call_has_path(const struct call *c, const char *path)
-{
-    const struct call_args *args = args_of(c->nr);
-    for (unsigned i = 0; i < args->count; i++) {
-        struct found f = piece_of(c, i, false);
-        if (args->args[i].kind == ARG_path && f.data && f.len == strlen(path) && memcmp(f.data, path, f.len) == 0)
-            return true;
-    }
-    return false;
-}
-
-bool call_has_fd(const struct call *c, int fd)
-{
-    const struct call_args *args = args_of(c->nr);
-    for (unsigned i = 0; i < args->count; i++)
-        if ((args->args[i].kind == ARG_fd || args->args[i].kind == ARG_dirfd) && (s32)c->args[i] == fd)
-            return true;
-    return false;
-}

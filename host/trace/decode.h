@@ -31,9 +31,6 @@ unsigned call_arg_count(u32 nr);
 /* " = 3", with the error's name and text, or what else the call tells by it. */
 void add_result(struct buf *out, const struct call *c);
 bool result_is_error(s64 result);
-/* A path, for filters; NULL. Its bytes end with a 0. */
-bool call_has_path(const struct call *c, const char *path);
-bool call_has_fd(const struct call *c, int fd);
 
 /* decode_types.c: a structure of type_id; false: it is not whole. */
 bool add_struct(struct buf *out, unsigned type, const u8 *data, size_t len, const struct call *c, bool after);

@@ -114,14 +114,11 @@ static void begin_line(struct show *s, u32 tid, u64 time_ns)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
-static bool is_wanted(const struct show *s, const struct call *c)
+/* The entry of execve is told before its result is known. */
+static bool is_wanted(const struct show *s, s64 result)
 {
-    if (s->o.path && !call_has_path(c, s->o.path))
-        return false;
-    bool any = s->o.fds.count == 0;
-    for (size_t i = 0; i < s->o.fds.count; i++)
-        any |= call_has_fd(c, atoi(s->o.fds.items[i]));
-    return any;
+    u64 error = result_is_error(result) ? (u64)-result : 0;
+    return !(s->o.want->flags & TRACE_ERRORS) || (error < 256 && (s->o.want->errors[error / 64] >> error % 64 & 1));
 }
 
 static void print_entry(struct show *s, struct thread *t)
@@ -147,7 +144,7 @@ static void on_entry(struct show *s, struct thread *t, const struct trace_record
     t->printed = false;
     t->began_ns = r->time_ns;
     /* What is chosen by its result waits for it. */
-    if (!s->o.failed && !s->o.good && is_wanted(s, &t->call))
+    if (!(s->o.want->flags & TRACE_ERRORS))
         print_entry(s, t);
 }
 
@@ -168,8 +165,7 @@ static void on_exit_of(struct show *s, struct thread *t, const struct trace_reco
     t->call.has_exited = true;
     t->call.exit = (struct pieces){body + 8 + sizeof(args), len - 8 - sizeof(args)};
     t->in_call = false;
-    bool error = result_is_error(t->call.result);
-    if (!is_wanted(s, &t->call) || (s->o.failed && !error) || (s->o.good && error))
+    if (!is_wanted(s, t->call.result))
         return;
     if (!t->printed && known)
         print_entry(s, t);

@@ -9,9 +9,7 @@
 
 struct show_options {
     FILE *out;
-    const char *path;   /* -P; NULL: all */
-    struct strv fds;    /* -e fd=; empty: all */
-    bool failed, good;  /* -Z: only those; -z */
+    const struct trace_open *want; /* the kernel chooses by it */
     bool clock, micros, relative, took; /* -t, -tt, -r, -T */
     bool always_pid;    /* -o */
     u32 string_max;

@@ -205,7 +205,7 @@ static void add_drops(struct text *t)
     char *lines = kmalloc(TEXT_FIRST, 0);
     if (lines == NULL)
         return;
-    size_t n = net_proc_show("drupe_drops", lines, TEXT_FIRST);
+    size_t n = net_show_drops(lines, TEXT_FIRST);
     lines[MIN(n, TEXT_FIRST - 1)] = '\0';
     for (char *p = lines, *reason, *count, *end;
          (reason = strchr(p, ' ')) != NULL && (count = strchr(reason + 1, ' ')) != NULL && (end = strchr(count, '\n')) != NULL; p = end + 1) {

@@ -169,6 +169,7 @@ struct task {
     struct uring_tasks *uring;    /* o: uring.h; NULL: it has submitted nothing */
     u64 call_began_ns;            /* o: trace_calls.c, of a call that is looked at; else 0 */
     u32 call_nr;                  /* o: its number */
+    u8 call_sessions;             /* o: of kern/trace.h, that have its entry */
     struct first *first;          /* o: start.c, until the first program runs */
     struct trap_frame start_frame; /* c: registers a new thread begins with */
 };

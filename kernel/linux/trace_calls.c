@@ -177,21 +177,21 @@ static void capture(struct call_record *r, const struct capture *c, const u64 *a
     }
 }
 
-/* Entry: result is negative. */
-static NOINLINE void tell(struct task *t, u32 nr, u32 when, const u64 *args, s64 result, u32 string_max)
+/* Entry: result is negative. Who got it. */
+static NOINLINE u8 tell(const struct trace_call *c, u32 when, s64 result, u64 time_ns, u8 sessions)
 {
     struct call_record r;
     r.used = 0;
-    r.string_max = string_max;
+    r.string_max = trace_string_max(sessions);
     if (when == CAPTURE_EXIT)
         add(&r, &result, 8);
-    add(&r, args, 6 * 8);
-    for (u32 i = captures_first[nr]; i < captures_first[nr + 1]; i++)
+    add(&r, c->args, 6 * 8);
+    for (u32 i = captures_first[c->nr]; i < captures_first[c->nr + 1]; i++)
         if (captures[i].when == when)
-            capture(&r, &captures[i], args, result);
+            capture(&r, &captures[i], c->args, result);
     r.head = (struct trace_record){ .len = (u32)sizeof(r.head) + r.used, .kind = when == CAPTURE_EXIT ? TRACE_EXIT : TRACE_ENTRY,
-                                    .id = (u16)nr, .pid = t->proc->pid, .tid = t->tid };
-    trace_publish(&r.head);
+                                    .id = (u16)c->nr, .pid = c->pid, .tid = c->tid, .time_ns = time_ns };
+    return trace_publish(&r.head, c, sessions);
 }
 
 static void read_args(const struct trap_frame *f, u64 *args)
@@ -204,43 +204,57 @@ static void read_args(const struct trap_frame *f, u64 *args)
     args[5] = FRAME_ARG5(f);
 }
 
+static struct trace_call call_of(const struct task *t, u32 nr, const u64 *args, s64 result)
+{
+    return (struct trace_call){ .nr = nr, .pid = t->proc->pid, .tid = t->tid, .early = nr == NR_execve || nr == NR_execveat,
+                                .fd_args = call_fd_args[nr], .path_args = call_path_args[nr], .args = args, .result = result };
+}
+
 void trace_call_entry(struct task *t, const struct trap_frame *f)
 {
     u64 nr = FRAME_SYSCALL_NR(f), args[6];
-    bool records;
-    u32 string_max;
     t->call_began_ns = 0;
-    if (nr >= SYSCALL_COUNT || !trace_wants_call((u32)nr, t->proc->pid, t->tid, &records, &string_max))
+    if (nr >= SYSCALL_COUNT)
         return;
     read_args(f, args);
-    if (records)
-        tell(t, (u32)nr, CAPTURE_ENTRY, args, -1, string_max);
+    struct trace_call c = call_of(t, (u32)nr, args, 0);
+    if (trace_wants_call(&c, TRACE_ANY) == 0)
+        return;
+    u8 now = trace_wants_call(&c, TRACE_ENTERED);
+    t->call_sessions = now != 0 ? tell(&c, CAPTURE_ENTRY, -1, 0, now) : 0;
     t->call_nr = (u32)nr;
     t->call_began_ns = now_ns();
+}
+
+/* Nothing was written to the program's memory, or the frame is another one's by now. */
+static void tell_end(const struct trace_call *c, u8 sessions)
+{
+    struct { struct trace_record head; s64 result; u64 args[6]; } r = {
+        { .len = sizeof(r), .kind = TRACE_EXIT, .id = (u16)c->nr, .pid = c->pid, .tid = c->tid }, .result = c->result };
+    memcpy(r.args, c->args, sizeof(r.args));
+    trace_publish(&r.head, c, sessions);
 }
 
 void trace_call_exit(struct task *t, const struct trap_frame *f)
 {
     u64 args[6], began = t->call_began_ns;
-    bool records;
-    u32 string_max, nr = t->call_nr;
+    u32 nr = t->call_nr;
     if (began == 0)
         return;
     t->call_began_ns = 0;
     s64 result = (s64)FRAME_RESULT(f);
-    trace_sum(nr, t->proc->pid, t->tid, result, now_ns() - began);
-    if (!trace_wants_call(nr, t->proc->pid, t->tid, &records, &string_max) || !records)
-        return;
     read_args(f, args);
-    if (result < 0 || nr == NR_rt_sigreturn || nr == NR_execve || nr == NR_execveat) { /* nothing was written; or not its frame */
-        string_max = 0;
-        struct { struct trace_record head; s64 result; u64 args[6]; } r = {
-            { .len = sizeof(r), .kind = TRACE_EXIT, .id = (u16)nr, .pid = t->proc->pid, .tid = t->tid }, .result = result };
-        memcpy(r.args, args, sizeof(args));
-        trace_publish(&r.head);
+    struct trace_call c = call_of(t, nr, args, result);
+    trace_sum(nr, c.pid, c.tid, result, now_ns() - began);
+    u8 late = trace_wants_call(&c, TRACE_RETURNED), to = t->call_sessions;
+    if (late != 0)
+        to |= tell(&c, CAPTURE_ENTRY, -1, began, late);
+    if (to == 0)
         return;
-    }
-    tell(t, nr, CAPTURE_EXIT, args, result, string_max);
+    if (result < 0 || nr == NR_rt_sigreturn || nr == NR_execve || nr == NR_execveat)
+        tell_end(&c, to);
+    else
+        tell(&c, CAPTURE_EXIT, result, 0, to);
 }
 
 static void watch_calls(bool on)

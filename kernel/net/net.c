@@ -12,17 +12,10 @@
 
 struct net_counters net_counters;
 
-static struct netif *taking_in[MAX_CPUS]; /* its CPU's, in bottom halves */
-
-void net_taking_in(struct netif *nif) { taking_in[this_cpu()->cpu] = nif; }
-
-void net_drop(unsigned counter)
+void net_count_drop(unsigned counter)
 {
     u64 *all = (u64 *)&net_counters + counter;
-    struct netif *nif = taking_in[this_cpu()->cpu];
     atomic_store_relaxed(all, atomic_load_relaxed(all) + 1);
-    if (nif != NULL)
-        atomic_store_relaxed(&nif->drops[counter], nif->drops[counter] + 1);
     TRACE(NET_DROP, (u64)net_counter_name(counter));
 }
 

@@ -168,7 +168,8 @@ extern struct net_counters net_counters;
 
 /* The same for a packet that is thrown away; also counted for the interface whose packets this CPU takes in. */
 #define NET_DROP(name) net_drop(offsetof(struct net_counters, name) / sizeof(u64))
-void net_drop(unsigned counter);
+void net_drop(unsigned counter);       /* drops.c */
+void net_count_drop(unsigned counter); /* net.c: in all, and the tracepoint */
 /* This CPU handles what came in by nif until the next call; NULL: nothing. In bottom halves. */
 void net_taking_in(struct netif *nif);
 const char *net_counter_name(unsigned counter); /* proc.c */
@@ -205,7 +206,6 @@ struct netif {
     bool loopback;
     bool configured;    /* has an address; atomic */
     u32 addr, mask, bcast; /* big-endian; written whole, read without a lock */
-    u32 drops[NET_COUNTERS_NR]; /* as NET_COUNT() counts */
 };
 extern struct netif *netifs[NETIF_MAX]; /* filled once, in order; NULL ends */
 extern struct netif lo_if;

@@ -81,17 +81,6 @@ const char *net_counter_name(unsigned counter)
     return n;
 }
 
-/* Lines "interface reason packets". */
-static size_t show_drops(char *buf, size_t size)
-{
-    struct text t = { buf, size, 0 };
-    for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++)
-        for (unsigned k = 0; k < NET_COUNTERS_NR; k++)
-            if (netifs[i]->drops[k] != 0)
-                text_add(&t, "%s %s %u\n", netifs[i]->dev->name, net_counter_name(k), netifs[i]->drops[k]);
-    return t.len;
-}
-
 static size_t show_counters(char *buf, size_t size)
 {
     struct text t = { buf, size, 0 };
@@ -133,8 +122,6 @@ size_t net_proc_show(const char *name, char *buf, size_t size)
         return show_sockstat(buf, size);
     if (strcmp(name, "snmp") == 0)
         return show_snmp(buf, size);
-    if (strcmp(name, "drupe_drops") == 0)
-        return show_drops(buf, size);
     if (strcmp(name, "drupe") == 0)
         return show_counters(buf, size);
     return 0;

@@ -61,14 +61,77 @@ static bool of_thread(const struct trace_session *s, u32 pid, u32 tid)
     return s->want.pid == 0 || s->want.pid == pid || s->want.pid == tid;
 }
 
-static bool wants(const struct trace_session *s, const struct trace_record *r)
+static bool has_fd(const struct trace_open *w, const struct trace_call *c)
 {
-    if (r->kind == TRACE_POINT)
-        return (s->want.points & 1ull << r->id) != 0 && of_thread(s, r->pid, r->tid);
-    return (s->want.calls[r->id / 64] & 1ull << r->id % 64) != 0 && (s->want.flags & TRACE_SUMMARY) == 0 && of_thread(s, r->pid, r->tid);
+    bool found = w->nfds == 0;
+    for (u32 arg = 0; arg < 6 && !found; arg++)
+        for (u32 i = 0; (c->fd_args >> arg & 1) != 0 && i < w->nfds; i++)
+            found |= w->fds[i] == (s32)c->args[arg];
+    return found;
 }
 
-void trace_publish(struct trace_record *rec)
+static bool has_result(const struct trace_open *w, s64 result)
+{
+    u64 error = result < 0 && result >= -4095 ? (u64)-result : 0;
+    return error < 8 * sizeof(w->errors) && (w->errors[error / 64] >> error % 64 & 1) != 0;
+}
+
+/* Among the pieces of an entry's record. */
+static bool has_path(const struct trace_open *w, const struct trace_call *c, const struct trace_record *r)
+{
+    u32 len = (u32)strnlen(w->path, TRACE_PATH_MAX), at = sizeof(*r) + 6 * 8;
+    bool found = len == 0 || r->kind != TRACE_ENTRY;
+    while (!found && at + sizeof(struct trace_piece) <= r->len) {
+        struct trace_piece p;
+        memcpy(&p, (const u8 *)r + at, sizeof(p));
+        at += sizeof(p);
+        found = (c->path_args >> p.arg & 1) != 0 && p.len == len && memcmp((const u8 *)r + at, w->path, len) == 0;
+        at += ALIGN_UP(p.len, 8);
+    }
+    return found;
+}
+
+static bool wants(const struct trace_session *s, const struct trace_call *c)
+{
+    return (s->want.calls[c->nr / 64] & 1ull << c->nr % 64) != 0 && of_thread(s, c->pid, c->tid);
+}
+
+static bool wants_in(const struct trace_session *s, const struct trace_call *c, enum trace_phase phase)
+{
+    bool late = (s->want.flags & TRACE_ERRORS) != 0 && !c->early;
+    if (!wants(s, c) || phase == TRACE_ANY)
+        return wants(s, c);
+    return (s->want.flags & TRACE_SUMMARY) == 0 && late == (phase == TRACE_RETURNED) && has_fd(&s->want, c) && (!late || has_result(&s->want, c->result));
+}
+
+/* The lock is held. */
+static void publish_to(struct trace_session *s, unsigned cpu, const struct trace_record *rec)
+{
+    if (s->rings[cpu].bytes != NULL)
+        put(s, &s->rings[cpu], rec);
+}
+
+u8 trace_publish(struct trace_record *rec, const struct trace_call *c, u8 sessions_bits)
+{
+    u8 got = 0;
+    u64 flags = plat_events_save();
+    unsigned cpu = this_cpu()->cpu;
+    spin_lock(&locks[cpu]);
+    rec->cpu = (u8)cpu;
+    rec->time_ns = rec->time_ns != 0 ? rec->time_ns : now_ns();
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+        struct trace_session *s = (sessions_bits >> i & 1) != 0 ? atomic_load(&sessions[i]) : NULL;
+        if (s == NULL || !wants(s, c) || !has_path(&s->want, c, rec))
+            continue;
+        publish_to(s, cpu, rec);
+        got |= (u8)(1u << i);
+    }
+    spin_unlock(&locks[cpu]);
+    plat_events_restore(flags);
+    return got;
+}
+
+static void publish_point(struct trace_record *rec)
 {
     u64 flags = plat_events_save();
     unsigned cpu = this_cpu()->cpu;
@@ -77,8 +140,8 @@ void trace_publish(struct trace_record *rec)
     rec->time_ns = now_ns();
     for (unsigned i = 0; i < SESSIONS_MAX; i++) {
         struct trace_session *s = atomic_load(&sessions[i]);
-        if (s != NULL && s->rings[cpu].bytes != NULL && wants(s, rec))
-            put(s, &s->rings[cpu], rec);
+        if (s != NULL && (s->want.points & 1ull << rec->id) != 0 && of_thread(s, rec->pid, rec->tid))
+            publish_to(s, cpu, rec);
     }
     spin_unlock(&locks[cpu]);
     plat_events_restore(flags);
@@ -116,32 +179,42 @@ void trace_emit(enum trace_point point, const u64 *fields)
     r.head = (struct trace_record){ .len = sizeof(r.head) + n, .kind = TRACE_POINT, .id = (u16)point };
     if (trace_who != NULL)
         trace_who(&r.head.pid, &r.head.tid);
-    trace_publish(&r.head);
+    publish_point(&r.head);
 }
 
 /* --- calls ------------------------------------------------------------------------------------- */
 
-bool trace_wants_call(u32 nr, u32 pid, u32 tid, bool *ret_records, u32 *ret_string_max)
+u8 trace_wants_call(const struct trace_call *c, enum trace_phase phase)
 {
-    bool any = false;
+    u8 found = 0;
+    if (c->nr >= TRACE_CALLS)
+        return 0;
     u64 flags = plat_events_save();
     struct spinlock *lock = &locks[this_cpu()->cpu];
     spin_lock(lock);
-    *ret_records = false;
-    *ret_string_max = 0;
     for (unsigned i = 0; i < SESSIONS_MAX; i++) {
         const struct trace_session *s = atomic_load(&sessions[i]);
-        if (s == NULL || nr >= TRACE_CALLS || (s->want.calls[nr / 64] & 1ull << nr % 64) == 0 || !of_thread(s, pid, tid))
-            continue;
-        any = true;
-        if ((s->want.flags & TRACE_SUMMARY) == 0) {
-            *ret_records = true;
-            *ret_string_max = MAX(*ret_string_max, s->want.string_max);
-        }
+        if (s != NULL && wants_in(s, c, phase))
+            found |= (u8)(1u << i);
     }
     spin_unlock(lock);
     plat_events_restore(flags);
-    return any;
+    return found;
+}
+
+u32 trace_string_max(u8 sessions_bits)
+{
+    u32 max = 0;
+    u64 flags = plat_events_save();
+    struct spinlock *lock = &locks[this_cpu()->cpu];
+    spin_lock(lock);
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+        const struct trace_session *s = (sessions_bits >> i & 1) != 0 ? atomic_load(&sessions[i]) : NULL;
+        max = s != NULL ? MAX(max, s->want.string_max) : max;
+    }
+    spin_unlock(lock);
+    plat_events_restore(flags);
+    return max;
 }
 
 void trace_sum(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns)

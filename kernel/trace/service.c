@@ -122,7 +122,8 @@ static void run_trace(struct channel *c, const char *args, size_t len)
         return;
     }
     memcpy(&o, args, sizeof(o));
-    if (o.version != TRACE_VERSION || (o.flags & ~TRACE_SUMMARY) != 0 || o.string_max > TRACE_STRING_MAX || o.points >> TP_COUNT != 0) {
+    if (o.version != TRACE_VERSION || (o.flags & ~(TRACE_SUMMARY | TRACE_ERRORS)) != 0 || o.nfds > TRACE_FDS_MAX ||
+        o.path[TRACE_PATH_MAX - 1] != '\0' || o.string_max > TRACE_STRING_MAX || o.points >> TP_COUNT != 0) {
         channel_fail(c, EINVAL, "trace: this kernel does not know what is asked for");
         return;
     }

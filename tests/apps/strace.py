@@ -112,13 +112,37 @@ for _ in range(5):
     talk(port, b'PING\r\n')
 status, text = t.end()
 check(text and all(' = -1 E' in l or l.startswith(('---', '+++')) or ' = ? ' in l for l in text.splitlines()), '-Z', text[-500:])
+t = Trace('-z', '-e', 'trace=%network', 's')
+for _ in range(5):
+    talk(port, b'PING\r\n')
+status, text = t.end()
+check('accept' in text and ' = -1 ' not in text and re.search(r'<unfinished|resumed', text) is None, '-z', text[-500:])
+t = Trace('-e', 'errno=EAGAIN,EPERM', 's')
+talk(port, b'PING\r\n')
+status, text = t.end()
+check('accept4' in text and all(' = -1 EAGAIN' in l for l in text.splitlines()), '-e errno=', text[-500:])
+t = Trace('-e', 'errno=ENOENT', 's')
+talk(port, b'PING\r\n')
+same(t.end(), (0, ''), 'and of one that does not come')
+t = Trace('-P', 'dump.rdb', 's')
+talk(port, b'SAVE\r\n')
+status, text = t.end()
+check(re.search(r'^(\[pid +\d+\] )?rename\("temp-1.rdb", "dump.rdb"\) += 0$', text, re.M) and all('"dump.rdb"' in l for l in text.splitlines()), '-P', text[-500:])
+t = Trace('-e', 'trace=epoll_wait,read', 's')
+talk(port, b'PING\r\n')
+status, text = t.end()
+epoll = re.search(r'epoll_wait\((\d+)', text)[1]
+t = Trace('-e', f'fd={epoll},1000', 's')
+talk(port, b'PING\r\n')
+status, text = t.end()
+check(text.count('epoll_ctl') >= 2 and all(f'({epoll}, ' in l or 'resumed' in l or 'detached' in l for l in text.splitlines()), '-e fd=', text[-500:])
 t = Trace('-c', 's')
 for _ in range(30):
     talk(port, b'PING\r\n')
 status, text = t.end()
 rows = {l.split()[-1]: l.split() for l in text.splitlines() if re.match(r' *\d+\.\d\d ', l)}
 check(status == 0 and 30 <= int(rows.get('write', [0] * 4)[3]) < 40, '-c counts', text)
-for words in (('-e', 'trace=nonsense', 's'), ('-p', 'x', 's'), ('-s', '100000', 's'), ('--nonsense', 's'), ()):
+for words in (('-e', 'trace=nonsense', 's'), ('-e', 'errno=ENONSENSE', 's'), ('-P', 'x' * 300, 's'), ('-p', 'x', 's'), ('-s', '100000', 's'), ('--nonsense', 's'), ()):
     check(command('strace', *words)[0] == 125, 'refused: ' + ' '.join(words))
 check(command('strace', 'nobody')[0] == 1, 'refused: nobody')
 

@@ -47,5 +47,7 @@ void net_capture_drain(u64 deadline_ns);
 void net_tcp_states(u32 ret[NET_TCP_STATES]);
 /* Text for /proc/net/tcp, udp, dev, route, arp, sockstat, snmp: appended to buf; returns length needed. */
 size_t net_proc_show(const char *name, char *buf, size_t size);
+/* Lines "interface reason packets": what was thrown away, by the interface it came in by. Returns length needed. */
+size_t net_show_drops(char *buf, size_t size);
 
 #endif

@@ -56,11 +56,25 @@ void trace_emit(enum trace_point point, const u64 *fields);
 
 /* --- records of system calls: linux/trace_calls.c --- */
 
-/* Does anybody want calls with that number of that thread? ret_string_max: as many bytes of a string as the greediest one does.
- * Thread context. */
-bool trace_wants_call(u32 nr, u32 pid, u32 tid, bool *ret_records, u32 *ret_string_max);
-/* A record, complete but for time and CPU, to whoever wants its call. Thread context. */
-void trace_publish(struct trace_record *r);
+struct trace_call {
+    u32 nr, pid, tid;
+    bool early;            /* its entry is told at once, because what it points to will not be there later */
+    u8 fd_args, path_args; /* bit n: argument n is a descriptor, a path */
+    const u64 *args;
+    s64 result;            /* TRACE_RETURNED */
+};
+enum trace_phase {
+    TRACE_ANY,      /* whoever wants it at all, if only for sums, or if it ends as he wants */
+    TRACE_ENTERED,  /* who wants its record now */
+    TRACE_RETURNED, /* who did not know before whether he wants it: with its result he does */
+};
+/* Sessions, a bit for each, that want that of a call. Paths are not looked at. Thread context. */
+u8 trace_wants_call(const struct trace_call *c, enum trace_phase phase);
+/* As many bytes of a string as the greediest of these sessions wants. */
+u32 trace_string_max(u8 sessions);
+/* A record, complete but for the CPU and, if that is 0, the time, to those of the sessions that still want such a call and, at its entry, one
+ * of its paths. Who got it. Thread context. */
+u8 trace_publish(struct trace_record *r, const struct trace_call *c, u8 sessions);
 /* A call has returned: for sums. */
 void trace_sum(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns);
 /* Set by linux: somebody more, or less, wants system calls; process and thread of the caller, 0 for others'. */

@@ -46,6 +46,68 @@ static void emit(u64 from, u64 to)
         TRACE(NET_TCP_STATE, 1, 2, i, 4);
 }
 
+/* A call with a descriptor and a path, as trace_calls.c tells of it. What a session has of it, as letters. */
+static const char *records_of(const struct trace_open *want, const char *path, s64 result)
+{
+    static char seen[8];
+    struct {
+        struct trace_record head;
+        u64 args[6];
+        struct trace_piece piece;
+        char path[16];
+    } entry = { { .len = sizeof(entry), .kind = TRACE_ENTRY, .id = 3 }, { 5, 6 }, { .arg = 1, .len = (u16)strlen(path) }, "" };
+    struct trace_call c = { .nr = 3, .pid = 1, .tid = 1, .fd_args = 1, .path_args = 2, .args = entry.args, .result = result };
+    struct trace_session *s;
+    unsigned n = 0;
+    str_copy(entry.path, path, sizeof(entry.path));
+    CHECK_EQ(session_create(want, &s), 0);
+    u8 to = trace_wants_call(&c, TRACE_ENTERED);
+    to = to != 0 ? trace_publish(&entry.head, &c, to) : 0;
+    u8 late = trace_wants_call(&c, TRACE_RETURNED);
+    entry.head.time_ns = 0;
+    if (late != 0)
+        to |= trace_publish(&entry.head, &c, late);
+    entry.head = (struct trace_record){ .len = sizeof(entry.head), .kind = TRACE_EXIT, .id = 3 };
+    if (to != 0)
+        trace_publish(&entry.head, &c, to);
+    size_t len = session_drain(s, batch, sizeof(batch));
+    for (size_t at = 0; at < len; at += ((struct trace_record *)(void *)(batch + at))->len)
+        seen[n++] = ((struct trace_record *)(void *)(batch + at))->kind == TRACE_ENTRY ? 'e' : 'x';
+    seen[n] = '\0';
+    session_destroy(s);
+    return seen;
+}
+
+TEST(calls_are_chosen)
+{
+    struct trace_open all = { .version = TRACE_VERSION, .calls = { 1ull << 3 } }, fd = all, path = all, failed = all, good = all, both;
+    fd.nfds = 2;
+    fd.fds[0] = 9;
+    fd.fds[1] = 6;
+    str_copy(path.path, "/tmp/x", sizeof(path.path));
+    failed.flags = good.flags = TRACE_ERRORS;
+    failed.errors[0] = 1ull << ENOENT;
+    good.errors[0] = 1;
+    CHECK_STR(records_of(&all, "/", 0), "ex");
+    CHECK_STR(records_of(&fd, "/", 0), "");
+    fd.fds[0] = 5;
+    CHECK_STR(records_of(&fd, "/", 0), "ex");
+    CHECK_STR(records_of(&path, "/tmp/", 0), "");
+    CHECK_STR(records_of(&path, "/tmp/xx", 0), "");
+    CHECK_STR(records_of(&path, "/tmp/x", 0), "ex");
+    CHECK_STR(records_of(&failed, "/", 0), "");
+    CHECK_STR(records_of(&failed, "/", -EPERM), "");
+    CHECK_STR(records_of(&failed, "/", -ENOENT), "ex");
+    CHECK_STR(records_of(&good, "/", -ENOENT), "");
+    CHECK_STR(records_of(&good, "/", 7), "ex");
+    both = path;
+    both.flags = TRACE_ERRORS;
+    both.errors[0] = 1;
+    CHECK_STR(records_of(&both, "/", 1), "");
+    CHECK_STR(records_of(&both, "/tmp/x", -EIO), "");
+    CHECK_STR(records_of(&both, "/tmp/x", 1), "ex");
+}
+
 TEST(only_what_is_wanted)
 {
     struct seen seen;
