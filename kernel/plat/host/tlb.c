@@ -91,14 +91,16 @@ static u64 extend(const struct plat_aspace *as, const u64 *pte, s64 step, u64 ma
     return n;
 }
 
-/* The file's pages are brought along: a fault on each would cost more than the memory, which the kernel has given away already. */
+/* Memory comes along at once, since a fault on each page would cost more; not a page by itself, nor the image's, of which Linux brings 16 at
+ * a touch. */
 static void map_run(u64 va, paddr_t pa, u64 len, int prot)
 {
     bool disk = pa >= host_map.disk_phys && pa < host_map.disk_end;
+    long populate = disk || len == PAGE_SIZE ? 0 : MAP_POPULATE;
     long fd = disk ? host_map.disk_fd : HOST_FD_MEMORY;
     u64 offset = disk ? pa - host_map.disk_phys : pa;
     for (unsigned tries = 0; tries < 2; tries++) {
-        long r = host_call(__NR_mmap, va, len, (long)prot, (long)(MAP_SHARED | MAP_FIXED | (disk ? 0 : MAP_POPULATE)), fd, offset);
+        long r = host_call(__NR_mmap, va, len, (long)prot, (long)(MAP_SHARED | MAP_FIXED) | populate, fd, offset);
         if (r == (long)va)
             return;
         if (r != -ENOMEM)
@@ -132,6 +134,24 @@ bool host_tlb_fill(u64 va, unsigned access)
     map_run(va, *pte & PTE_ADDR, n * PAGE_SIZE, protection(*pte));
     for (u64 i = 0; i < (large ? 1 : n); i++) /* behind map_run(), which may begin a generation */
         pte[i] = (pte[i] & ~PTE_CACHED) | as->generation;
+    return true;
+}
+
+bool host_tlb_has(u64 va, unsigned access)
+{
+    struct plat_aspace *as = this_cpu()->plat.as;
+    u64 *pte = as != NULL && va < PLAT_USER_MAX ? pt_entry(as, va) : NULL;
+    return pte != NULL && (*pte & PTE_PRESENT) && tlb_has(as, *pte) && (pt_prot(*pte) & access) == access;
+}
+
+bool host_tlb_replace(struct plat_aspace *as, u64 va)
+{
+    if (this_cpu()->plat.as != as)
+        return false;
+    u64 *pte = pt_entry(as, va);
+    count_map();
+    map_run(va, *pte & PTE_ADDR, PAGE_SIZE, protection(*pte));
+    *pte |= as->generation; /* behind map_run(), which may begin a generation */
     return true;
 }
 

@@ -238,7 +238,8 @@ static void exception(struct trap_frame *frame, bool from_program)
     if (host_tlb_fill(info.addr, info.access))
         return;
     trap_exception(frame, &info, from_program);
-    host_tlb_fill(info.addr, info.access); /* spares the second fault */
+    if (!host_tlb_has(info.addr, info.access)) /* the handler replaced one page by another, and that is mapped */
+        host_tlb_fill(info.addr, info.access); /* spares the second fault */
 }
 
 /* On the thread's kernel stack. Events disabled on entry and return. */

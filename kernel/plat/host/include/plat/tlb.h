@@ -5,6 +5,7 @@
 
 #include "arch/pagetable.h"
 
+bool host_tlb_replace(struct plat_aspace *as, u64 va); /* the page at va by what its entry says now, if as is loaded */
 void host_tlb_drop(struct plat_aspace *as); /* what is stale, out of the process that runs, at once */
 
 /* May as's process have it mapped? */
@@ -27,6 +28,8 @@ static inline void tlb_removed(struct plat_aspace *as, u64 va, size_t len, u64 o
 
 static inline void tlb_changed(struct plat_aspace *as, u64 va, size_t len, u64 old, u64 new)
 {
+    if (!tlb_has(as, old) || (len == PAGE_SIZE && (new & PTE_PRESENT) && host_tlb_replace(as, va)))
+        return;
     tlb_removed(as, va, len, old, new);
     host_tlb_drop(as);
 }
