@@ -74,7 +74,7 @@ char *crash_report(const struct trap_frame *f, const struct ksiginfo *info)
     add(&t, "\n");
     if (t.n < REPORT_SIZE)
         t.n += arch_show_registers(f, t.buf + t.n, REPORT_SIZE - t.n);
-    u64 fp = arch_frame_pointer(f), last = FRAME_SP(f), words[2];
+    u64 fp = FRAME_FP(f), last = FRAME_SP(f), words[2];
     for (unsigned i = 0; i < MAX_CALLERS && fp >= last && IS_ALIGNED(fp, 8); i++) {
         if (copy_from_user(words, fp, sizeof words) < 0 || words[1] < PLAT_USER_MIN || words[1] >= PLAT_USER_MAX)
             break;

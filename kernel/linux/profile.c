@@ -286,20 +286,13 @@ static int send_sample(struct channel *c, struct sample *s)
 
 /* --- the service ----------------------------------------------------------------------------------- */
 
-/* A timer runs where it is started: this thread goes to each CPU. */
-static void start_timers(void)
+/* A timer runs where it is started. */
+static void start_timer(void *arg)
 {
-    struct thread *self = current_thread();
-    u64 affinity = self->affinity;
-    for (unsigned cpu = 0; cpu < MAX_CPUS && percpu_table[cpu] != NULL; cpu++) {
-        if (thread_set_affinity(self, 1ULL << cpu) != 0)
-            continue;
-        sched_yield_cpu();
-        ktimer_init(&samplers[cpu].timer, tick);
-        samplers[cpu].next_ns = now_ns() + prof.period_ns;
-        ktimer_start(&samplers[cpu].timer, samplers[cpu].next_ns);
-    }
-    (void)thread_set_affinity(self, affinity);
+    struct sampler *s = &samplers[this_cpu()->cpu];
+    ktimer_init(&s->timer, tick);
+    s->next_ns = now_ns() + prof.period_ns;
+    ktimer_start(&s->timer, s->next_ns);
 }
 
 static void stop_timers(void)
@@ -379,7 +372,7 @@ static void run(struct channel *c, const char *args, size_t len)
     if (off_cpu)
         atomic_store(&thread_slept, slept);
     else
-        start_timers();
+        sched_on_each_cpu(start_timer, NULL);
     carry(c, told, false);
     if (off_cpu && !channel_closed(c))
         take_sleepers();

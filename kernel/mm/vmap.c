@@ -24,6 +24,7 @@ struct vmap_area {
     struct rb_node node;   /* vmap_lock */
     u64 start;
     u32 npages;
+    unsigned rights;       /* MAP_* */
     struct page *pages[];  /* [npages] */
 };
 
@@ -99,7 +100,7 @@ static int map_pages(struct vmap_area *a)
         u64 va = a->start + (u64)i * PAGE_SIZE;
         for (n = 1; i + n < a->npages && page_phys(a->pages[i + n]) == page_phys(a->pages[i]) + n * PAGE_SIZE;)
             n++;
-        int err = plat_kmap((void *)(uintptr_t)va, page_phys(a->pages[i]), n * PAGE_SIZE, MAP_READ | MAP_WRITE);
+        int err = plat_kmap((void *)(uintptr_t)va, page_phys(a->pages[i]), n * PAGE_SIZE, a->rights);
         if (err != 0) {
             if (i > 0)
                 plat_kunmap((void *)(uintptr_t)a->start, (size_t)i << PAGE_SHIFT);
@@ -129,6 +130,7 @@ static struct vmap_area *area_create(u32 npages)
     struct vmap_area *a = kmalloc(sizeof(*a) + npages * sizeof(a->pages[0]), 0);
     if (a == NULL)
         return NULL;
+    a->rights = MAP_READ | MAP_WRITE;
     if (!get_pages(a, npages))
         goto out_pages;
     mutex_lock(&vmap_lock);
@@ -173,12 +175,9 @@ void *vmap_alloc(size_t size_bytes)
     return a != NULL ? (void *)(uintptr_t)a->start : NULL;
 }
 
-void vmap_free(void *p, size_t size_bytes)
+/* vmap_lock held. */
+static struct vmap_area *area_at(const void *p, size_t size)
 {
-    if (p == NULL)
-        return;
-    size_t size = ALIGN_UP(size_bytes, PAGE_SIZE);
-    mutex_lock(&vmap_lock);
     struct rb_node *n = areas.node;
     while (n != NULL && area_of(n)->start != (uintptr_t)p)
         n = area_of(n)->start > (uintptr_t)p ? n->left : n->right;
@@ -186,7 +185,29 @@ void vmap_free(void *p, size_t size_bytes)
     if (a == NULL)
         panic("vmap_free: %p is not a kernel range", p);
     ASSERT((size_t)a->npages << PAGE_SHIFT == size);
-    if (size == SPARE_SIZE && spares < SPARE_MAX && !page_scarce())
+    return a;
+}
+
+int vmap_make_code(void *p, size_t size_bytes)
+{
+    size_t size = ALIGN_UP(size_bytes, PAGE_SIZE);
+    mutex_lock(&vmap_lock);
+    struct vmap_area *a = area_at(p, size);
+    plat_kunmap(p, size);
+    a->rights = MAP_READ | MAP_EXEC;
+    int err = map_pages(a);
+    mutex_unlock(&vmap_lock);
+    return err;
+}
+
+void vmap_free(void *p, size_t size_bytes)
+{
+    if (p == NULL)
+        return;
+    size_t size = ALIGN_UP(size_bytes, PAGE_SIZE);
+    mutex_lock(&vmap_lock);
+    struct vmap_area *a = area_at(p, size);
+    if (size == SPARE_SIZE && (a->rights & MAP_WRITE) != 0 && spares < SPARE_MAX && !page_scarce())
         spare[spares++] = a;
     else
         area_release(a);

@@ -663,6 +663,19 @@ int thread_set_affinity(struct thread *t, u64 mask)
     return 0;
 }
 
+void sched_on_each_cpu(void (*fn)(void *arg), void *arg)
+{
+    struct thread *self = current_thread();
+    u64 affinity = self->affinity;
+    for (unsigned cpu = 0; cpu < MAX_CPUS && percpu_table[cpu] != NULL; cpu++) {
+        if (thread_set_affinity(self, 1ULL << cpu) != 0)
+            continue;
+        sched_yield_cpu();
+        fn(arg);
+    }
+    (void)thread_set_affinity(self, affinity);
+}
+
 u64 thread_cpu_ns(struct thread *t)
 {
     u64 flags;

@@ -21,6 +21,9 @@ static const struct {
 };
 
 u8 trace_on[TP_COUNT];
+static u8 recorded[TP_COUNT];    /* slots_lock, read without: sessions that want it */
+static u32 programmed[TP_COUNT]; /* slots_lock: programs at it */
+void (*trace_programs)(enum trace_point point, const u64 *fields, const u64 *frame);
 void (*trace_who)(u32 *ret_pid, u32 *ret_tid);
 
 static struct trace_session *sessions[SESSIONS_MAX]; /* slots: set and cleared atomically, X2 */
@@ -168,6 +171,10 @@ void trace_emit(enum trace_point point, const u64 *fields)
         u8 bytes[TRACE_FIELDS_MAX * (8 + POINT_STRING_MAX)] ALIGNED(8);
     } r;
     u32 n = 0;
+    if (trace_programs != NULL)
+        trace_programs(point, fields, __builtin_frame_address(0));
+    if (atomic_load_relaxed(&recorded[point]) == 0)
+        return;
     for (unsigned i = 0; points[point].types[i] != '\0'; i++) {
         if (points[point].types[i] == 's') {
             n += add_string(r.bytes + n, (const char *)(uintptr_t)fields[i]);
@@ -261,11 +268,23 @@ static bool add_rings(struct trace_session *s)
 }
 
 /* slots_lock held. */
+static void set_on(enum trace_point point) { atomic_store(&trace_on[point], (u8)(recorded[point] + (programmed[point] != 0))); }
+
 static void count_points(u64 set, int by)
 {
     for (unsigned i = 0; i < TP_COUNT; i++)
-        if ((set & 1ull << i) != 0)
-            atomic_store(&trace_on[i], (u8)(trace_on[i] + by));
+        if ((set & 1ull << i) != 0) {
+            atomic_store(&recorded[i], (u8)(recorded[i] + by));
+            set_on(i);
+        }
+}
+
+void trace_point_want(enum trace_point point, int by)
+{
+    spin_lock(&slots_lock);
+    programmed[point] += (u32)by;
+    set_on(point);
+    spin_unlock(&slots_lock);
 }
 
 static int find_slot_locked(const struct trace_session *s)

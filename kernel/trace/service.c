@@ -54,6 +54,12 @@ static int send_start(struct channel *c, u8 *buf)
     return channel_send(c, buf, n, false);
 }
 
+void trace_session_came(void)
+{
+    atomic_store(&call_session, true);
+    wq_wake_all(&sessions_wq, 0);
+}
+
 static int send_sums(struct channel *c, struct trace_session *s, u8 *buf)
 {
     struct trace_record *r = (struct trace_record *)buf;
@@ -104,8 +110,7 @@ static void run_session(struct channel *c, struct trace_session *s)
         trace_watch_calls(true);
     if (send_start(c, buf) == 0) {
         if (calls)
-            atomic_store(&call_session, true);
-        wq_wake_all(&sessions_wq, 0);
+            trace_session_came();
         carry(c, s, buf);
     }
     if (calls)

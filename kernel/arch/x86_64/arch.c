@@ -80,13 +80,10 @@ u64 arch_fault_fixup(u64 pc)
 }
 
 /* Follow the frame chain while it stays on the current kernel stack and rises. */
-unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max)
+unsigned arch_walk_frames(const u64 *frame, u64 *ret_pcs, unsigned max)
 {
     unsigned n = 0;
-    u64 fp = frame != NULL ? frame->rbp : (u64)__builtin_frame_address(0);
-    u64 top = this_cpu()->kernel_sp, low = top - KSTACK_SIZE;
-    if (frame != NULL && n < max)
-        ret_pcs[n++] = frame->rip;
+    u64 fp = (u64)frame, top = this_cpu()->kernel_sp, low = top - KSTACK_SIZE;
     while (n < max && fp >= low && fp <= top - 16 && IS_ALIGNED(fp, 8)) {
         const u64 *words = (const u64 *)fp;
         if (words[1] == 0)
@@ -97,6 +94,16 @@ unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned m
         fp = words[0];
     }
     return n;
+}
+
+unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max)
+{
+    if (frame == NULL)
+        return arch_walk_frames(__builtin_frame_address(0), ret_pcs, max);
+    if (max == 0)
+        return 0;
+    ret_pcs[0] = frame->rip;
+    return 1 + arch_walk_frames((const u64 *)frame->rbp, ret_pcs + 1, max - 1);
 }
 
 u64 arch_hwcap(void) { return cpuid(1, 0).edx; }

@@ -63,6 +63,8 @@ u64 arch_fault_fixup(u64 pc);
 
 /* Call frames by walking tables or the frame chain: fills pcs[], returns count. */
 unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max);
+/* The same from a function's frame on, __builtin_frame_address(0) there, on the current kernel stack: the first is its return address. */
+unsigned arch_walk_frames(const u64 *frame, u64 *ret_pcs, unsigned max);
 
 /* Call sites and thunks as bytes; kern/callsite.h says what they are for. */
 struct call_site {

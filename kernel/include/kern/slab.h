@@ -31,6 +31,8 @@ size_t slab_trim(void);
  * (vmap.c). Contents are undefined. May sleep; vmap_free() may not be called by bottom halves. */
 void *vmap_alloc(size_t size_bytes);
 void vmap_free(void *p, size_t size_bytes);
+/* All of it is code from now on: executable, and written by nobody. 0 or -ENOMEM: then it is good for vmap_free() only. May sleep. */
+int vmap_make_code(void *p, size_t size_bytes);
 
 /* Debug: objects in use, for leak checks. */
 size_t kmem_cache_in_use(const struct kmem_cache *c);

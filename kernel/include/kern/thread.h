@@ -150,6 +150,8 @@ int thread_set_policy(struct thread *t, u8 policy, u8 rt_prio);
 void thread_set_nice(struct thread *t, int nice);
 int thread_set_affinity(struct thread *t, u64 mask);
 u64 thread_cpu_ns(struct thread *t);
+/* fn(arg) on each CPU in turn: the caller, a thread, goes there. */
+void sched_on_each_cpu(void (*fn)(void *arg), void *arg);
 /* How long CPU `cpu` has been idle since the machine started. */
 u64 cpu_idle_ns(unsigned cpu);
 /* Load another address space on the current thread (exec, exit). A thread that drops its

@@ -44,7 +44,7 @@ enum trace_point {
     TP_COUNT
 };
 
-extern u8 trace_on[TP_COUNT]; /* sessions that want it */
+extern u8 trace_on[TP_COUNT]; /* 0: nobody wants it */
 
 /* Values become u64; strings are given as their address. Any context. */
 #define TRACE(point, ...)                                                                              \
@@ -53,6 +53,15 @@ extern u8 trace_on[TP_COUNT]; /* sessions that want it */
             trace_emit(TP_##point, (const u64[TRACE_FIELDS_MAX]){ __VA_ARGS__ });                      \
     } while (0)
 void trace_emit(enum trace_point point, const u64 *fields);
+
+/* --- programs at tracepoints: bpf/ --- */
+
+/* Set once, before anybody wants a point: called with the tracepoint's TRACE_FIELDS_MAX values, and the frame of the function that has it. Any context. */
+extern void (*trace_programs)(enum trace_point point, const u64 *fields, const u64 *frame);
+/* One program more (1), or less (-1), at the point. */
+void trace_point_want(enum trace_point point, int by);
+/* Whoever waits in trace_wait_session() goes on. */
+void trace_session_came(void);
 
 /* --- records of system calls: linux/trace_calls.c --- */
 

@@ -63,6 +63,8 @@ static inline struct host_carrier *host_carrier(void) { return this_cpu()->plat.
 
 /* This process lacks the mapping of the kernel's range at va: make it. False: there is none. On the signal stack. */
 bool host_kmap_fill(u64 va);
+/* Where code of the kernel lies, or has lain, beside its image; nothing when equal. Grows only, before the code is there. */
+extern u64 host_code_low, host_code_high;
 /* Take out what has been unmapped since this carrier, just unparked, ran last. */
 void host_kmap_refresh(struct host_carrier *c);
 

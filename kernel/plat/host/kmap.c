@@ -24,8 +24,11 @@ static struct {
 } gone[GONE_MAX];
 static u64 ngone; /* ever */
 
-static bool map(u64 va, u64 pa, size_t len, long prot)
+u64 host_code_low, host_code_high;
+
+static bool map(u64 va, u64 pa, size_t len, unsigned rights)
 {
+    long prot = PROT_READ | (rights & MAP_WRITE ? PROT_WRITE : 0) | (rights & MAP_EXEC ? PROT_EXEC : 0);
     return host_call(__NR_mmap, va, len, prot, (long)(MAP_SHARED | MAP_FIXED | MAP_POPULATE), (long)HOST_FD_MEMORY, pa) == (long)va;
 }
 
@@ -37,7 +40,11 @@ int plat_kmap(void *kva, paddr_t pa, size_t len_bytes, unsigned prot)
         return -ENOMEM;
     if (pt_map_small(&kernel_space, va, pa, len_bytes, pt_flags(prot)) != 0)
         return -ENOMEM;
-    if (map(va, pa, len_bytes, PROT_READ | (prot & MAP_WRITE ? PROT_WRITE : 0)))
+    if (prot & MAP_EXEC) {
+        host_code_low = host_code_low == 0 ? va : MIN(host_code_low, va);
+        host_code_high = MAX(host_code_high, va + len_bytes);
+    }
+    if (map(va, pa, len_bytes, prot))
         return 0;
     pt_unmap_range(&kernel_space, va, va + len_bytes, NULL, NULL);
     pt_free_dead(&kernel_space);
@@ -85,9 +92,10 @@ bool host_kmap_fill(u64 va)
         va -= PAGE_SIZE;
     for (u64 *pte; (pte = entry(va)) != NULL;) {
         u64 pa = *pte & PTE_ADDR, len = PAGE_SIZE;
-        while ((pte = entry(va + len)) != NULL && (*pte & PTE_ADDR) == pa + len)
+        unsigned rights = pt_prot(*pte);
+        while ((pte = entry(va + len)) != NULL && (*pte & PTE_ADDR) == pa + len && pt_prot(*pte) == rights)
             len += PAGE_SIZE;
-        if (!map(va, pa, len, PROT_READ | PROT_WRITE) && !(host_tlb_make_room() && map(va, pa, len, PROT_READ | PROT_WRITE)))
+        if (!map(va, pa, len, rights) && !(host_tlb_make_room() && map(va, pa, len, rights)))
             panic("Linux has no room for a mapping of the kernel, %llu bytes", (unsigned long long)len);
         va += len;
     }

@@ -52,7 +52,11 @@ static bool inside(u64 pc, const u8 *start, const u8 *end) { return pc - (u64)st
 
 static enum origin origin_of(u64 pc, u64 sp, const struct host_carrier *carrier)
 {
-    if (likely(pc < PLAT_USER_MAX) || !inside(pc, text_start, text_end))
+    if (likely(pc < PLAT_USER_MAX))
+        return FROM_PROGRAM;
+    if (pc - host_code_low < host_code_high - host_code_low)
+        return FROM_KERNEL;
+    if (!inside(pc, text_start, text_end))
         return FROM_PROGRAM;
     if (pc == (u64)host_gate || pc == (u64)host_gate_trap) /* every register is the program's still */
         return FROM_PROGRAM;

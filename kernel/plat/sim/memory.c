@@ -56,8 +56,16 @@ int plat_kmap(void *kva, paddr_t pa, size_t len_bytes, unsigned prot)
 {
     ASSERT((u64)(uintptr_t)kva >= PLAT_KVMAP_START && (u64)(uintptr_t)kva + len_bytes <= PLAT_KVMAP_END);
     ASSERT(pa + len_bytes <= sim_config.ram_bytes);
-    int p = PROT_READ | (prot & MAP_WRITE ? PROT_WRITE : 0);
+    int p = PROT_READ | (prot & MAP_WRITE ? PROT_WRITE : 0) | (prot & MAP_EXEC ? PROT_EXEC : 0);
     return mmap(kva, len_bytes, p, MAP_SHARED | MAP_FIXED, ram_fd, (off_t)pa) == kva ? 0 : -ENOMEM;
+}
+
+u64 sim_readable_start, sim_readable_end;
+
+bool plat_kernel_readable(u64 addr, u64 len)
+{
+    return (addr >= SIM_RAM_BASE && addr < SIM_RAM_BASE + sim_config.ram_bytes && len <= SIM_RAM_BASE + sim_config.ram_bytes - addr) ||
+           (addr >= sim_readable_start && addr < sim_readable_end && len <= sim_readable_end - addr);
 }
 
 void plat_kunmap(void *kva, size_t len_bytes)

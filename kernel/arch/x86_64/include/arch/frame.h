@@ -41,5 +41,6 @@ static inline void frame_leave_gate(struct trap_frame *f) { f->cs &= ~(u64)FRAME
 #define FRAME_RESULT(f) ((f)->rax)
 #define FRAME_PC(f) ((f)->rip)
 #define FRAME_SP(f) ((f)->rsp)
+#define FRAME_FP(f) ((f)->rbp) /* frame pointer */
 
 #endif

@@ -112,6 +112,8 @@ static inline void plat_events_restore(u64 enabled)
 
 static inline void plat_relax(void) { __asm__ volatile("pause" ::: "memory"); }
 
+static inline bool plat_kernel_readable(u64 addr, u64 len) { return addr >= PLAT_USER_MAX && len <= -addr; }
+
 static inline void *phys_to_virt(paddr_t pa) { return (void *)(pa + host_map.direct); }
 
 /* Of the direct map and of the kernel image's data. */

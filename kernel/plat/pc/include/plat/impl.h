@@ -94,6 +94,11 @@ static inline void plat_events_restore(u64 f)
 
 static inline void plat_relax(void) { __asm__ volatile("pause" ::: "memory"); }
 
+static inline bool plat_kernel_readable(u64 addr, u64 len)
+{
+    return addr >= PLAT_DIRECT_BASE && addr < PLAT_DEVICE_BASE && len <= PLAT_DEVICE_BASE - addr;
+}
+
 static inline void *phys_to_virt(paddr_t pa) { return (void *)(pa + PLAT_DIRECT_BASE); }
 
 /* Of the direct map and of the kernel image. */

@@ -45,6 +45,9 @@ void plat_events_enable(void);
 void plat_events_disable(void);
 void plat_relax(void);
 
+/* RAM, and what a test says. */
+bool plat_kernel_readable(u64 addr, u64 len);
+
 static inline void *phys_to_virt(paddr_t pa) { return (void *)(SIM_RAM_BASE + pa); }
 static inline paddr_t virt_to_phys(const void *v) { return (u64)(uintptr_t)v - SIM_RAM_BASE; }
 

@@ -55,6 +55,9 @@ void sim_set_cmdline(const char *cmdline);
 /* What plat_call_gate() says; nothing is there. */
 #define SIM_CALL_GATE 0x123456789abcUL
 
+/* What plat_kernel_readable() allows beside RAM. */
+extern u64 sim_readable_start, sim_readable_end;
+
 /* FPU stand-in: the word that the "registers" hold. */
 u64 sim_fpu_get(void);
 void sim_fpu_set(u64 v);
