@@ -64,12 +64,14 @@ enum bpfd_type {
     BPFD_POINTS,         /* -> text, a line for each tracepoint: "number group:event types fields": a letter for each field's type (u s64 d, unsigned u,
                             hex x, string s), names of the fields with commas between */
     BPFD_SYMBOL,         /* struct bpfd_symbol; with address 0 a name -> value: the kernel function's address; else data: "name+0x1f" of a kernel address */
-    BPFD_AREAS,          /* struct bpfd_number: process -> its /proc/PID/maps, to name its addresses; -ESRCH */
+    BPFD_AREAS,          /* struct bpfd_number: process -> value: bytes of its /proc/PID/maps, to name its addresses; data: those from the offset on; -ESRCH */
     BPFD_FLUSH,          /* answered when everything written to buffers before has been sent */
+    BPFD_BEGIN,          /* an instance that waits for whoever traces it (drupe.trace=wait) begins now */
     /* kernel -> client */
     BPFD_HELLO = 64,     /* struct bpfd_hello */
     BPFD_REPLY,          /* struct bpfd_reply, data */
     BPFD_OUTPUT,         /* struct bpfd_record, data, padded to 8; one or more */
+    BPFD_END,            /* the program has ended, all output was sent; requests are answered until the client leaves, for two seconds at most */
 };
 
 struct bpfd_open {
@@ -125,7 +127,8 @@ struct bpfd_load { /* then insn_count instructions, struct bpf_insn */
 };
 
 struct bpfd_number {
-    uint32_t number, reserved;
+    uint32_t number;
+    uint32_t offset; /* BPFD_AREAS: of the text; else 0 */
 };
 
 struct bpfd_stats {

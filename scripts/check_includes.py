@@ -4,7 +4,7 @@
 
 A part may include public headers of the parts to its right only:
 
-    init -> linux -> {fs, net} -> {dev, sched, mm} -> {core, trace} -> base
+    init -> linux -> {fs, net} -> {dev, sched, mm, bpf} -> {core, trace} -> base
     init -> drivers -> dev        plat, arch implement kern/plat.h and kern/arch.h
     host -> {abi, base}           host never includes kernel/
 
@@ -18,6 +18,7 @@ import sys
 OWNER = {
     'core': 'types atomic log lock bh channel wait poll timer work random percpu trap plat arch device core',
     'trace': 'trace symbols counters latency',
+    'bpf': 'bpf',
     'mm': 'page slab uio uaccess pagecache addrspace callsite',
     'sched': 'thread futex',
     'dev': 'netdev blkdev chardev pkt vnet_hdr',
@@ -28,11 +29,12 @@ OWNER = {
 }
 PART_OF_HEADER = {name: part for part, names in OWNER.items() for name in names.split()}
 
-LOW = {'core', 'trace', 'mm', 'sched', 'dev'}  # kern/plat.h and friends are below everything
+LOW = {'core', 'trace', 'bpf', 'mm', 'sched', 'dev'}  # kern/plat.h and friends are below everything
 ALLOWED = {
     'base': set(),
     'core': {'core', 'trace', 'sched', 'mm'},
     'trace': {'core', 'trace', 'mm'},
+    'bpf': {'core', 'trace', 'bpf', 'mm', 'sched'},
     'mm': {'core', 'trace', 'mm', 'sched'},
     'sched': {'core', 'trace', 'mm', 'sched'},
     'dev': {'core', 'trace', 'mm', 'sched', 'dev'},
@@ -41,7 +43,7 @@ ALLOWED = {
     'drivers': LOW | {'drivers'},
     'linux': LOW | {'fs', 'net', 'linux'},
     'init': LOW | {'fs', 'net', 'linux', 'drivers', 'init'},
-    'arch': {'core', 'trace', 'mm', 'sched'},
+    'arch': {'core', 'trace', 'bpf', 'mm', 'sched'},
     'plat': {'core', 'trace', 'mm', 'sched', 'dev'},
 }
 # core names two things of its neighbours: the thread it stops and the memory it needs.
@@ -89,7 +91,7 @@ def check_include(part, header, local):
     if header == 'abi/control.h' and part == 'core':
         return None  # channel.c carries the protocol's channels for services of every part
     if top == 'abi':
-        formats = (('fs', 'abi/p9.h'), ('net', 'abi/pcap.h'), ('trace', 'abi/trace.h'))  # of what goes over a wire, as EROFS is of what lies on a disk
+        formats = (('fs', 'abi/p9.h'), ('net', 'abi/pcap.h'), ('trace', 'abi/trace.h'), ('bpf', 'abi/bpf.h'))  # of what goes over a wire, as EROFS is of what lies on a disk
         known = part in ('init', 'linux', 'plat') or (part, header) in formats
         return None if known else 'only init, linux and plat know abi/, others their wire format there'
     if top == 'kern':

@@ -15,6 +15,7 @@
 #include "init_impl.h"
 #include "abi/boot.h"
 #include "kern/addrspace.h"
+#include "kern/bpf.h"
 #include "kern/chardev.h"
 #include "kern/core.h"
 #include "kern/futex.h"
@@ -248,6 +249,7 @@ static void program_ended(const struct program_end *end, const char *report)
         tell_calls();
     }
     trace_finish(now_ns() + TRACE_DRAIN_NS);
+    bpf_finish(now_ns() + TRACE_DRAIN_NS);
     vfs_sync_all();
     net_drain(now_ns() + NET_DRAIN_NS);
     net_capture_drain(now_ns() + NET_DRAIN_NS);
@@ -295,6 +297,7 @@ static void init_thread(void *arg)
     control_open();
     stats_init();
     trace_service_init();
+    bpf_service_init();
     mark("control");
     cmdline_value("drupe.root", serial, sizeof(serial));
     root_mount_image(serial);

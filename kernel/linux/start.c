@@ -39,6 +39,7 @@ void linux_init(void)
     tty_hooks = &linux_tty_hooks;
     ptrace_init();
     trace_calls_init();
+    bpf_calls_init();
     debuggable = debug_service_init();
     sysctl_init();
     inotify_glue_init();

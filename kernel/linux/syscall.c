@@ -144,13 +144,16 @@ void linux_syscall(struct trap_frame *f)
 
 /* --- system calls that somebody watches ---------------------------------------------------------------- */
 
+/* How a call is made: linux_syscall(), or what has programs around it. l, read without. */
+static void (*make_call)(struct trap_frame *f) = linux_syscall;
+
 static void (*call_timed)(u32 nr, u64 ns); /* atomic */
 
 static void timed_syscall(struct trap_frame *f)
 {
     u32 nr = (u32)FRAME_SYSCALL_NR(f);
     u64 began = unlikely(atomic_load_relaxed(&call_timed) != NULL) ? now_ns() : 0;
-    linux_syscall(f);
+    atomic_load_relaxed(&make_call)(f);
     void (*told)(u32, u64) = atomic_load_relaxed(&call_timed);
     if (unlikely(began != 0 && told != NULL))
         told(nr, now_ns() - began);
@@ -176,17 +179,28 @@ static void watched_syscall(struct trap_frame *f)
 void syscall_done(void)
 {
     struct task *t = current_task();
+    if (t->program_call != 0)
+        bpf_call_exit(t);
     if (t->call_began_ns != 0)
         trace_call_exit(t, thread_frame(t->thread));
     if (task_traced(t))
         ptrace_syscall(t, PLACE_EXIT);
 }
 
+static u32 watchers; /* l */
+
+static void choose_handler(void) { atomic_store(&trap_handlers.syscall, watchers != 0 ? watched_syscall : make_call); }
+
 void syscall_watch(bool on)
 {
-    static u32 watchers; /* l */
     watchers += on ? 1 : -1;
-    atomic_store(&trap_handlers.syscall, watchers != 0 ? watched_syscall : linux_syscall);
+    choose_handler();
+}
+
+void syscall_make_by(void (*fn)(struct trap_frame *f))
+{
+    atomic_store(&make_call, fn);
+    choose_handler();
 }
 
 void linux_time_calls(void (*timed)(u32 nr, u64 ns))

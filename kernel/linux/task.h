@@ -170,6 +170,7 @@ struct task {
     u64 call_began_ns;            /* o: trace_calls.c, of a call that is looked at; else 0 */
     u32 call_nr;                  /* o: its number */
     u8 call_sessions;             /* o: of kern/trace.h, that have its entry */
+    u32 program_call;             /* o: number + 1 of the call that bpf_calls.c will see the exit of; else 0 */
     struct first *first;          /* o: start.c, until the first program runs */
     struct trap_frame start_frame; /* c: registers a new thread begins with */
 };
@@ -367,6 +368,11 @@ extern u32 trace_calls_watched; /* l, read without */
 void trace_call_entry(struct task *t, const struct trap_frame *f);
 void trace_call_exit(struct task *t, const struct trap_frame *f);
 void trace_calls_init(void);
+/* bpf_calls.c: programs at calls (kern/bpf.h). A call whose exit they want to see (task.program_call) is done. */
+void bpf_call_exit(struct task *t);
+void bpf_calls_init(void);
+/* syscall.c: fn makes calls, in linux_syscall()'s place; l held. */
+void syscall_make_by(void (*fn)(struct trap_frame *f));
 /* syscall.c: count the call being made as missing (a part of it that is). */
 void syscall_count_missing(void);
 void linux_syscall(struct trap_frame *f);

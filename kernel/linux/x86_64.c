@@ -10,6 +10,7 @@
  *     software bytes, XSAVE header, components, end magic
  *   struct rt_frame, so placed that the handler starts as after a call
  */
+#include "abi/bpf.h"
 #include "task.h"
 #include "arch_linux.h"
 #include "base/bytes.h"
@@ -289,9 +290,12 @@ void arch_dwarf_registers(const struct trap_frame *f, u64 ret[17])
     memcpy(ret, regs, sizeof regs);
 }
 
-u64 arch_frame_pointer(const struct trap_frame *f)
+void arch_bpf_registers(const struct trap_frame *f, struct bpfd_regs_ctx *ret)
 {
-    return f->rbp;
+    *ret = (struct bpfd_regs_ctx){ .r15 = f->r15, .r14 = f->r14, .r13 = f->r13, .r12 = f->r12, .rbp = f->rbp, .rbx = f->rbx, .r11 = f->r11,
+                                   .r10 = f->r10, .r9 = f->r9, .r8 = f->r8, .rax = f->rax, .rcx = f->rcx, .rdx = f->rdx, .rsi = f->rsi,
+                                   .rdi = f->rdi, .orig_rax = f->orig_rax, .rip = f->rip, .cs = f->cs, .eflags = f->rflags, .rsp = f->rsp,
+                                   .ss = f->ss };
 }
 
 size_t arch_show_registers(const struct trap_frame *f, char *buf, size_t size)
