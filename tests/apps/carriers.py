@@ -30,6 +30,14 @@ def start(*argv, options=()):
     return p
 
 
+def reaches(pid, states):
+    """Wait until it is in one of these states of proc(5), or gone."""
+    end = time.monotonic() + 10
+    with contextlib.suppress(OSError):
+        while open(f'/proc/{pid}/stat').read().rsplit(')', 1)[1].split()[0] not in states and time.monotonic() < end:
+            time.sleep(0.002)
+
+
 def gone(pids):
     end = time.monotonic() + 10
     while any(os.path.exists(f'/proc/{pid}') for pid in pids) and time.monotonic() < end:
@@ -59,10 +67,12 @@ same(drupe(carriers, 'asleep')[:2], (0, b'asleep: file z, own page 77, copy ac\n
 p = start('stay', 20)
 found = processes_of(p)
 check(2 <= len(found) <= 21, 'a process for each address space, or fewer', found)
-for pid in random.sample(found, len(found)):
-    os.kill(pid, signal.SIGURG)
+for number, state in ((signal.SIGURG, 'RS'), (signal.SIGSTOP, 'T'), (signal.SIGCONT, 'RS')):
+    for pid in random.sample(found[1:], len(found) - 1) + found[:1]:
+        os.kill(pid, number)
+        reaches(pid, state)
 out, _ = p.communicate(b'q', timeout=30)
-same((p.returncode, out), (0, b'went on\n'), 'input reaches the one that runs')
+same((p.returncode, out), (0, b'went on\n'), 'input reaches the one that runs, stopped and continued')
 check(gone(found), 'nothing is left of it', found)
 
 for number in (signal.SIGKILL, signal.SIGTERM):

@@ -179,9 +179,9 @@ struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, st
     struct sigcontext *sc = &uc->uc_mcontext;
     struct percpu *cpu = carrier->cpu;
     struct taken t = { NULL, 0 };
-    if (sig == SIGCHLD && info->si_code > 0)
+    if (sig == SIGCHLD && (info->si_code == CLD_EXITED || info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED))
         host_carrier_ended(info->si_status, info->si_code != CLD_EXITED);
-    if (event_bit(sig) == 0 && info->si_code <= 0)
+    if (event_bit(sig) == 0 && (info->si_code <= 0 || sig == SIGCHLD))
         sig = SIGURG; /* somebody outside sent what only the CPU raises: an event like others, since GS may be the program's */
     if (event_bit(sig) != 0 && atomic_load(&cpu->plat.carrier) != carrier) {
         carrier->noted |= (u8)event_bit(sig);
