@@ -187,7 +187,7 @@ struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, st
         carrier->noted |= (u8)event_bit(sig);
         return t;
     }
-    if (sig == SIGSEGV && sc->trapno == TRAPNO_PF && host_kmap_fill(sc->cr2))
+    if (sig == SIGSEGV && info->si_code == SEGV_MAPERR && host_kmap_fill(sc->cr2)) /* where there is a mapping, it is a right that lacks */
         return t;
     if (sig == SIGBUS && sc->trapno == TRAPNO_PF)
         bad_entry(cpu, sig, info, sc, "Linux has no memory left for a page of this machine");
