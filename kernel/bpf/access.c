@@ -122,6 +122,12 @@ static int check_ctx(struct verifier *v, const struct reg *base, s32 off, u32 si
     at += (s64)base->range.value;
     if (at < 0 || at + size > v->ctx_size || at % size != 0)
         return refuse(v, -EACCES, "the context has no field of %u bytes at %lld", size, (long long)at);
+    struct insn_info *info = &v->info[v->at];
+    if ((info->reads_ctx && (info->ctx_at != at || info->ctx_base != at - off)) || (v->words != NULL && v->words[at / 8] < 0))
+        v->words = NULL;
+    info->reads_ctx = true;
+    info->ctx_at = (s32)at;
+    info->ctx_base = (s32)(at - off);
     return 0;
 }
 

@@ -82,7 +82,8 @@ struct bpf_session;
 
 struct bpf_program {
     struct bpf_code code;
-    u8 *machine;                /* or NULL: interpreted */
+    bpf_entry_fn *entry;        /* machine, or bpf_interpreted() */
+    u8 *machine;                /* or NULL */
     size_t machine_bytes;
     u32 ctx;                    /* enum bpfd_ctx */
     struct bpf_session *session;
@@ -94,6 +95,7 @@ struct bpf_cpu {
     u32 active;                 /* a program runs; atomic, B2, B4 */
     const u64 *frame;           /* where kernel stacks begin, or NULL */
     struct bpf_program *program;
+    u8 *top;                    /* c: behind stack */
     u64 random;                 /* never 0 */
     u8 stack[BPF_STACK_BYTES * BPF_FRAMES_MAX] ALIGNED(16);
     u8 scratch[2048] ALIGNED(8); /* a helper's */
@@ -101,6 +103,7 @@ struct bpf_cpu {
 /* False: no memory. */
 bool bpf_cpus_init(void);
 struct bpf_cpu *bpf_this_cpu(void); /* inside a run */
+u64 bpf_interpreted(const void *ctx, u8 *stack); /* the CPU's program */
 u64 bpf_run_once(struct bpf_program *p, const void *ctx); /* thread context */
 /* After it no CPU is in a program that was taken off before. Thread context. */
 void bpf_quiesce(void);
@@ -164,9 +167,10 @@ struct verify_result {
 };
 /*
  * Accept the program, or not: -EINVAL, -EACCES, -E2BIG, -ENOMEM, and why. maps[]: by number, NULL: there is none. Accepted, code->insns have
- * addresses for maps, code->arrays and starts are allocated. Thread context.
+ * addresses for maps, code->arrays and starts are allocated. words: where in another structure each u64 of the context is, -1: nowhere; if the program
+ * wants no more than what is there, it is made to run on that (code->on_frame). NULL: it is not. Thread context.
  */
-int bpf_verify(struct bpf_code *code, u32 ctx_size, struct bpf_map *const *maps, u32 nmaps, struct verify_result *ret);
+int bpf_verify(struct bpf_code *code, u32 ctx_size, const s16 *words, struct bpf_map *const *maps, u32 nmaps, struct verify_result *ret);
 void bpf_code_done(struct bpf_code *code);
 
 #endif

@@ -54,6 +54,8 @@ static int check_argument(struct verifier *v, const struct helper *h, unsigned n
     int err = kind != ARG_NONE && kind != ARG_PRINTED ? check_read(v, n) : 0;
     if (err != 0)
         return err;
+    if (r->type == REG_CTX && kind != ARG_CTX)
+        v->words = NULL; /* somebody looks at it as a whole */
     switch (kind) {
     case ARG_PRINTED: return note_printed(v, n, r->type != REG_UNSET);
     case ARG_ANY:

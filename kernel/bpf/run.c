@@ -13,6 +13,7 @@ static struct bpf_cpu *cpus[MAX_CPUS];       /* set once; B2 */
 static struct spinlock attach_lock = SPINLOCK_INIT("bpf attach"); /* the lists below; threads only */
 static struct bpf_attach *points[TP_COUNT];
 struct bpf_calls bpf_call_entries, bpf_call_exits;
+u32 bpf_calls_used, bpf_calls_slow; /* attach_lock */
 const struct bpf_personality *bpf_personality;
 
 bool bpf_cpus_init(void)
@@ -21,6 +22,7 @@ bool bpf_cpus_init(void)
         struct bpf_cpu *cpu = atomic_load(&cpus[i]) == NULL ? kzalloc(sizeof(*cpu)) : NULL, *none = NULL;
         if (cpu != NULL) {
             cpu->random = random_u64() | 1;
+            cpu->top = cpu->stack + sizeof(cpu->stack);
             if (!atomic_cas(&cpus[i], &none, cpu))
                 kfree(cpu);
         }
@@ -36,20 +38,15 @@ struct bpf_cpu *bpf_this_cpu(void) { return cpus[this_cpu()->cpu]; }
 
 static u64 run_program(struct bpf_cpu *cpu, struct bpf_program *p, const void *ctx)
 {
-    u8 *stack = cpu->stack + sizeof(cpu->stack);
     cpu->program = p;
     p->runs++;
-    return p->machine != NULL ? ((bpf_entry_fn *)(uintptr_t)p->machine)(ctx, stack) : bpf_interpret(&p->code, ctx, stack);
+    return p->entry(ctx, cpu->top);
 }
 
-/* The exchange orders it before the look at the place: B4. */
-static bool begin_run(struct bpf_cpu *cpu, const u64 *frame)
-{
-    if (atomic_xchg(&cpu->active, 1u) != 0)
-        return false;
-    cpu->frame = frame;
-    return true;
-}
+u64 bpf_interpreted(const void *ctx, u8 *stack) { return bpf_interpret(&bpf_this_cpu()->program->code, ctx, stack); }
+
+/* The locked operation orders it before the look at the place: B4. */
+static ALWAYS_INLINE bool begin_run(struct bpf_cpu *cpu) { return (atomic_or(&cpu->active, 1u) & 1) == 0; }
 
 static void count_missed(struct bpf_attach *const *place)
 {
@@ -61,9 +58,11 @@ void bpf_run(struct bpf_attach *const *place, const void *ctx, const u64 *frame)
 {
     u64 flags = plat_events_save();
     struct bpf_cpu *cpu = bpf_this_cpu();
-    if (likely(begin_run(cpu, frame))) {
+    if (likely(begin_run(cpu))) {
+        cpu->frame = frame;
         for (struct bpf_attach *a = atomic_load(place); a != NULL; a = atomic_load(&a->next))
             run_program(cpu, a->program, ctx);
+        cpu->frame = NULL;
         atomic_store(&cpu->active, 0u);
     } else {
         count_missed(place);
@@ -75,11 +74,30 @@ u64 bpf_run_once(struct bpf_program *p, const void *ctx)
 {
     u64 flags = plat_events_save(), result = 0;
     struct bpf_cpu *cpu = bpf_this_cpu();
-    begin_run(cpu, NULL); /* from a thread: nothing runs here */
+    begin_run(cpu); /* from a thread: nothing runs here */
     result = run_program(cpu, p, ctx);
     atomic_store(&cpu->active, 0u);
     plat_events_restore(flags);
     return result;
+}
+
+/* What every system call passes through while programs count them: nothing here that is not needed. */
+void bpf_syscall(struct trap_frame *f)
+{
+    plat_events_disable();
+    struct bpf_cpu *cpu = bpf_this_cpu();
+    if (likely(begin_run(cpu))) {
+        for (struct bpf_attach *a = atomic_load(&bpf_call_entries.all[true]); a != NULL; a = atomic_load(&a->next))
+            run_program(cpu, a->program, f);
+        atomic_store(&cpu->active, 0u);
+    } else {
+        count_missed(&bpf_call_entries.all[true]);
+    }
+    plat_events_enable();
+    if (unlikely(atomic_load_relaxed(&bpf_calls_slow) != 0))
+        bpf_personality->slow_call(f);
+    else
+        bpf_personality->call(f);
 }
 
 void bpf_quiesce(void)
@@ -198,24 +216,26 @@ static void stop_timers(struct bpf_attach *a)
 /* --- attaching ----------------------------------------------------------------------------------------- */
 
 /* The list that it is to be on; NULL: it has none. */
-static struct bpf_attach **place_of(const struct bpfd_attach *want)
+static struct bpf_attach **place_of(const struct bpf_attach *a)
 {
+    const struct bpfd_attach *want = &a->want;
+    bool on_frame = a->program->code.on_frame;
     struct bpf_calls *calls = want->where == BPFD_AT_CALL_ENTRY ? &bpf_call_entries : &bpf_call_exits;
     switch (want->where) {
     case BPFD_AT_POINT: return want->number < TP_COUNT ? &points[want->number] : NULL;
     case BPFD_AT_CALL_ENTRY:
-    case BPFD_AT_CALL_EXIT: return want->number == BPFD_ALL_CALLS ? &calls->all : want->number < BPF_CALLS ? &calls->one[want->number] : NULL;
+    case BPFD_AT_CALL_EXIT: return want->number == BPFD_ALL_CALLS ? &calls->all[on_frame] : want->number < BPF_CALLS ? &calls->one[on_frame][want->number] : NULL;
     default: return NULL;
     }
 }
 
-static void count_calls(u32 where, int by)
+static void count_calls(const struct bpf_attach *a, int by)
 {
-    struct bpf_calls *calls = where == BPFD_AT_CALL_ENTRY ? &bpf_call_entries : &bpf_call_exits;
+    bool slow = a->want.where != BPFD_AT_CALL_ENTRY || a->want.number != BPFD_ALL_CALLS || !a->program->code.on_frame;
     spin_lock(&attach_lock);
-    u32 used = calls->used + (u32)by;
-    bool changed = (used == 0) != (calls->used == 0);
-    atomic_store(&calls->used, used);
+    bool changed = bpf_calls_used == 0 || (bpf_calls_used == 1 && by < 0);
+    atomic_store(&bpf_calls_slow, bpf_calls_slow + (u32)(slow ? by : 0));
+    atomic_store(&bpf_calls_used, bpf_calls_used + (u32)by);
     spin_unlock(&attach_lock);
     if (changed && bpf_personality != NULL)
         bpf_personality->watch_calls(by > 0);
@@ -226,7 +246,7 @@ static void want_place(const struct bpf_attach *a, int by)
     if (a->want.where == BPFD_AT_POINT)
         trace_point_want(a->want.number, by);
     else
-        count_calls(a->want.where, by);
+        count_calls(a, by);
 }
 
 static void link(struct bpf_attach **place, struct bpf_attach *a)
@@ -249,7 +269,7 @@ static void unlink(struct bpf_attach **place, struct bpf_attach *a)
 int bpf_attach(struct bpf_attach *a, const char **ret_why)
 {
     const struct bpfd_attach *w = &a->want;
-    struct bpf_attach **place = place_of(w);
+    struct bpf_attach **place = place_of(a);
     *ret_why = "no such place, or a program for another kind of context";
     if (ctx_of_place(w->where) != a->program->ctx)
         return -EINVAL;
@@ -280,6 +300,6 @@ void bpf_detach(struct bpf_attach *a)
         return;
     }
     want_place(a, -1);
-    unlink(place_of(&a->want), a);
+    unlink(place_of(a), a);
     bpf_quiesce();
 }

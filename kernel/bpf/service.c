@@ -176,7 +176,8 @@ static void compile(struct bpf_program *p)
 static int accept(struct bpf_session *s, struct bpf_program *p)
 {
     struct verify_result *r = &s->verified;
-    int err = bpf_verify(&p->code, bpf_ctx_size(p->ctx), s->maps, BPFD_MAPS_MAX, r);
+    const s16 *words = p->ctx == BPFD_CTX_CALL_ENTRY && bpf_personality != NULL ? bpf_personality->words : NULL;
+    int err = bpf_verify(&p->code, bpf_ctx_size(p->ctx), words, s->maps, BPFD_MAPS_MAX, r);
     if (err != 0)
         return reply_text(s, err, r->why);
     if (r->prints && s->print.bytes == NULL) {
@@ -186,6 +187,7 @@ static int accept(struct bpf_session *s, struct bpf_program *p)
     }
     if ((s->flags & BPFD_INTERPRET) == 0)
         compile(p);
+    p->entry = p->machine != NULL ? (bpf_entry_fn *)(uintptr_t)p->machine : bpf_interpreted;
     s->value = p->machine != NULL;
     return 0;
 }
@@ -230,7 +232,11 @@ static int program_run(struct bpf_session *s, const void *body, size_t len)
     if (p == NULL || len - sizeof(n) > bpf_ctx_size(p->ctx))
         return -EINVAL;
     memcpy(ctx, (const u8 *)body + sizeof(n), len - sizeof(n));
-    s->value = bpf_run_once(p, ctx);
+    struct trap_frame frame = { 0 };
+    for (u32 i = 0; p->code.on_frame && i < bpf_ctx_size(p->ctx) / 8; i++)
+        if (bpf_personality->words[i] >= 0)
+            memcpy((u8 *)&frame + bpf_personality->words[i], ctx + 8 * i, 8);
+    s->value = bpf_run_once(p, p->code.on_frame ? (const void *)&frame : ctx);
     return 0;
 }
 

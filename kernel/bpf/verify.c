@@ -24,12 +24,13 @@ int refuse(struct verifier *v, int err, const char *format, ...)
 
 /* --- paths: beginnings and ends -------------------------------------------------------------- */
 
-/* A path begins later, at insn, with the state of now. */
-static int wait_for(struct verifier *v, u32 insn)
+/* The jump's other way waits, with the state of now. */
+static int wait_for(struct verifier *v, bool taken)
 {
-    struct seen *s = v->nwaiting < WAITING_MAX ? state_save(v, insn) : NULL;
+    struct seen *s = v->nwaiting < WAITING_MAX ? state_save(v, v->at) : NULL;
     if (s == NULL)
         return refuse(v, -E2BIG, "too many paths");
+    s->taken = taken;
     s->parent = v->last;
     s->next = v->waiting;
     v->waiting = s;
@@ -55,21 +56,6 @@ static void free_seen(struct verifier *v, struct seen *s)
     }
     v->seen_bytes -= bytes;
     kfree(s);
-}
-
-/* False: there is none. */
-static bool next_path(struct verifier *v)
-{
-    struct seen *s = v->waiting;
-    if (s == NULL)
-        return false;
-    v->waiting = s->next;
-    v->nwaiting--;
-    state_load(v, s);
-    v->last = s->parent;
-    v->at = s->insn;
-    free_seen(v, s);
-    return true;
 }
 
 static void remember(struct verifier *v)
@@ -131,16 +117,14 @@ static void settle(struct reg *r, const void *ctx)
         r->type = r->type == REG_VALUE_OR_NULL ? REG_VALUE : REG_RECORD;
 }
 
-/* A comparison with 0. False: it never goes that way. */
-static bool branch_pointer(struct verifier *v, struct reg *r, bool null)
+/* A comparison with 0. */
+static void branch_pointer(struct verifier *v, const struct reg *r, bool null)
 {
-    if (!is_maybe_null(r))
-        return !null;
     struct tested t = { r->id, null };
     if (null && r->type == REG_RECORD_OR_NULL)
         give_up_record(v, r->id);
-    for_each_reg(v, settle, &t);
-    return true;
+    if (is_maybe_null(r))
+        for_each_reg(v, settle, &t);
 }
 
 static void set_equal(struct reg *r, const void *ctx)
@@ -159,21 +143,49 @@ static void learn(struct verifier *v, struct reg *r, const struct range *range)
     }
 }
 
-/* The state of the way that is taken, or not. False: it is never gone. */
-static bool branch(struct verifier *v, const struct bpf_insn *i, bool taken)
+/* Is that way ever gone? ra, rb: what the operands are then. */
+static bool can_go(struct verifier *v, const struct bpf_insn *i, bool taken, struct range *ra, struct range *rb)
 {
-    struct reg *a = reg_of(v, insn_dst(i)), b = operand(v, i);
-    u8 op = BPF_OP(i->code);
+    const struct reg *a = reg_of(v, insn_dst(i)), b = operand(v, i);
     if (is_pointer(a))
-        return branch_pointer(v, a, (op == BPF_JEQ) == taken);
-    struct range ra = a->range, rb = b.range;
+        return is_maybe_null(a) || (BPF_OP(i->code) == BPF_JEQ) != taken;
+    *ra = a->range;
+    *rb = b.range;
     if ((i->code & BPF_X) != 0 && insn_src(i) == insn_dst(i))
         return true;
-    if (!range_branch(op, BPF_CLASS(i->code) == BPF_JMP, taken, &ra, &rb))
+    return range_branch(BPF_OP(i->code), BPF_CLASS(i->code) == BPF_JMP, taken, ra, rb);
+}
+
+/* Go that way, which can be gone. */
+static void go(struct verifier *v, const struct bpf_insn *i, bool taken)
+{
+    struct reg *a = reg_of(v, insn_dst(i));
+    struct range ra, rb;
+    (void)can_go(v, i, taken, &ra, &rb);
+    if (is_pointer(a)) {
+        branch_pointer(v, &(struct reg){ .type = a->type, .id = a->id }, (BPF_OP(i->code) == BPF_JEQ) == taken);
+    } else {
+        learn(v, a, &ra);
+        if ((i->code & BPF_X) != 0)
+            learn(v, reg_of(v, insn_src(i)), &rb);
+    }
+    v->at += 1 + (taken ? (u32)(s32)i->off : 0);
+}
+
+/* The way that began to wait last. False: there is none. */
+static bool next_path(struct verifier *v)
+{
+    struct seen *s = v->waiting;
+    if (s == NULL)
         return false;
-    learn(v, a, &ra);
-    if ((i->code & BPF_X) != 0)
-        learn(v, reg_of(v, insn_src(i)), &rb);
+    bool taken = s->taken;
+    v->waiting = s->next;
+    v->nwaiting--;
+    state_load(v, s);
+    v->last = s->parent;
+    v->at = s->insn;
+    free_seen(v, s);
+    go(v, &v->code->insns[v->at], taken);
     return true;
 }
 
@@ -192,24 +204,23 @@ static int check_condition(struct verifier *v, const struct bpf_insn *i)
     return 0;
 }
 
-/* One way waits, and the one of which less is known comes first, so that the other may find itself covered where they meet. 1: the
- * first is never gone. */
-static int step_condition(struct verifier *v, const struct bpf_insn *i, u32 *ret_next)
+/* Where both ways can be gone, the one of which less is known comes first, so that the other may find itself covered where they meet.
+ * 1: neither can. */
+static int step_condition(struct verifier *v, const struct bpf_insn *i)
 {
-    u32 ways[] = { v->at + 1, v->at + 1 + (u32)(s32)i->off };
-    bool jump_first = BPF_OP(i->code) == BPF_JNE;
+    struct range ra, rb;
     int err = check_condition(v, i);
     if (err != 0)
         return err;
-    struct seen *before = state_save(v, v->at);
-    if (before == NULL)
-        return refuse(v, -E2BIG, "too many paths");
-    if (branch(v, i, !jump_first))
-        err = wait_for(v, ways[!jump_first]);
-    state_load(v, before);
-    free_seen(v, before);
-    *ret_next = ways[jump_first];
-    return err != 0 ? err : branch(v, i, jump_first) ? 0 : 1;
+    bool on = can_go(v, i, false, &ra, &rb), there = can_go(v, i, true, &ra, &rb);
+    bool taken = on && there ? BPF_OP(i->code) == BPF_JNE : there;
+    if (!on && !there)
+        return 1;
+    if (on && there)
+        err = wait_for(v, !taken);
+    if (err == 0)
+        go(v, i, taken);
+    return err;
 }
 
 /* --- calls and ends -------------------------------------------------------------------------------- */
@@ -259,7 +270,7 @@ static int step(struct verifier *v)
     else if (i->code == (BPF_JMP | BPF_JA))
         next = v->at + 1 + (u32)(s32)i->off;
     else
-        err = step_condition(v, i, &next);
+        return step_condition(v, i);
     if (err == 0)
         v->at = next;
     return err;
@@ -321,6 +332,8 @@ static void finish_insn(struct verifier *v, u32 at)
         put_address(i, v->maps[i->imm]);
     else if (i->code == BPF_LD_IMM64 && insn_src(i) == BPF_PSEUDO_MAP_VALUE)
         put_address(i, v->maps[i->imm]->values + (u32)i[1].imm);
+    else if (info->reads_ctx && v->words != NULL)
+        i->off = (s16)(v->words[info->ctx_at / 8] + info->ctx_at % 8 - info->ctx_base);
     else if (info->unset != 0)
         i->off = info->unset;
     else if (info->map != NULL && !info->many && info->map->type == MAP_ARRAY)
@@ -337,6 +350,7 @@ static int finish(struct verifier *v)
         return refuse(v, -ENOMEM, "no memory");
     memcpy(code->starts, v->starts, v->nstarts * sizeof(code->starts[0]));
     code->nstarts = v->nstarts;
+    code->on_frame = v->words != NULL;
     for (u32 at = 0; at < code->count; at++) {
         if (!v->info[at].visited) {
             code->insns[at] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
@@ -375,13 +389,13 @@ static void verifier_done(struct verifier *v)
     kfree(v);
 }
 
-int bpf_verify(struct bpf_code *code, u32 ctx_size, struct bpf_map *const *maps, u32 nmaps, struct verify_result *ret)
+int bpf_verify(struct bpf_code *code, u32 ctx_size, const s16 *words, struct bpf_map *const *maps, u32 nmaps, struct verify_result *ret)
 {
     struct verifier *v = kzalloc(sizeof(*v));
     *ret = (struct verify_result){ .why = "no memory" };
     if (v == NULL)
         return -ENOMEM;
-    *v = (struct verifier){ .code = code, .maps = maps, .nmaps = nmaps, .ctx_size = ctx_size, .result = ret };
+    *v = (struct verifier){ .code = code, .maps = maps, .nmaps = nmaps, .ctx_size = ctx_size, .words = words, .result = ret };
     int err = -ENOMEM;
     if (code->count == 0 || code->count > BPFD_INSNS_MAX)
         err = refuse(v, -E2BIG, "a program has 1 to %u instructions", BPFD_INSNS_MAX);

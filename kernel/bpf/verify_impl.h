@@ -72,6 +72,8 @@ struct insn_info {
     u8 set, unset;             /* of trace_printk(): arguments that were, or were not */
     u16 live;                  /* registers that are read before they are written, from here on */
     const struct bpf_map *map; /* of the lookup */
+    bool reads_ctx;
+    s32 ctx_at, ctx_base;      /* of a load from the context: the byte, and where the register pointed */
     struct seen *seen;
 };
 
@@ -80,6 +82,7 @@ struct seen {
     struct seen *next;
     struct seen *parent;       /* the one before it on its path */
     u32 insn;
+    bool taken;                /* of one that waits: the way of the jump at insn */
     u32 pending;               /* paths behind it that have not ended; 0: what follows is right */
     u32 nframes, nrecords;
     u32 records[RECORDS_MAX];
@@ -92,6 +95,7 @@ struct verifier {
     struct bpf_map *const *maps;
     u32 nmaps;
     u32 ctx_size;
+    const s16 *words;          /* bpf_verify(); NULL: the context has to be as it is */
     u32 at;                    /* the instruction in question */
     u32 next_id;
     u32 starts[BPF_FUNCTIONS_MAX], nstarts;   /* functions but the first */

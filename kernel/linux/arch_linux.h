@@ -33,6 +33,7 @@ int arch_fpu_code(bool simd);
 /* Registers by DWARF's numbers for x86-64: rax rdx rcx rbx rsi rdi rbp rsp r8 ... r15 rip. */
 /* As programs of kern/bpf.h see them. */
 struct bpfd_regs_ctx;
+extern const s16 arch_bpf_call_words[8]; /* bpf_personality.words */
 void arch_bpf_registers(const struct trap_frame *f, struct bpfd_regs_ctx *ret);
 void arch_dwarf_registers(const struct trap_frame *f, u64 ret[17]);
 /* The frame pointer's chain starts here. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * eBPF programs at system calls (kern/bpf.h), and what they ask of Linux. While a program hangs at any call, program_syscall() stands
- * in linux_syscall()'s place; else the path of a call has no instruction for it.
+ * eBPF programs at system calls (kern/bpf.h), and what they ask of Linux. While a program hangs at any call, bpf_syscall() stands in
+ * linux_syscall()'s place; else the path of a call has no instruction for it.
  */
 #include "abi/bpf.h"
 #include "arch_linux.h"
@@ -10,27 +10,30 @@
 
 static struct bpfd_event event_of(void) { return (struct bpfd_event){ .pid = (s32)current_task()->tid }; }
 
+static bool wanted(const struct bpf_calls *calls, u64 nr, bool on_frame)
+{
+    return atomic_load_relaxed(&calls->all[on_frame]) != NULL || (nr < BPF_CALLS && atomic_load_relaxed(&calls->one[on_frame][nr]) != NULL);
+}
+
 static void run_at(const struct bpf_calls *calls, u64 nr, const void *ctx)
 {
-    if (atomic_load_relaxed(&calls->all) != NULL)
-        bpf_run(&calls->all, ctx, NULL);
-    if (nr < BPF_CALLS && atomic_load_relaxed(&calls->one[nr]) != NULL)
-        bpf_run(&calls->one[nr], ctx, NULL);
+    if (atomic_load_relaxed(&calls->all[false]) != NULL)
+        bpf_run(&calls->all[false], ctx, NULL);
+    if (nr < BPF_CALLS && atomic_load_relaxed(&calls->one[false][nr]) != NULL)
+        bpf_run(&calls->one[false][nr], ctx, NULL);
 }
 
-static bool wanted(const struct bpf_calls *calls, u64 nr)
-{
-    return atomic_load_relaxed(&calls->all) != NULL || (nr < BPF_CALLS && atomic_load_relaxed(&calls->one[nr]) != NULL);
-}
-
-static void program_syscall(struct trap_frame *f)
+/* bpf_syscall() has run what is at all entries and wants no context. */
+static void slow_call(struct trap_frame *f)
 {
     u64 nr = FRAME_SYSCALL_NR(f);
-    if (wanted(&bpf_call_entries, nr)) {
+    if (wanted(&bpf_call_entries, nr, false)) {
         struct bpfd_call_entry_ctx ctx = { event_of(), (s64)nr, { FRAME_ARG0(f), FRAME_ARG1(f), FRAME_ARG2(f), FRAME_ARG3(f), FRAME_ARG4(f), FRAME_ARG5(f) } };
         run_at(&bpf_call_entries, nr, &ctx);
     }
-    if (wanted(&bpf_call_exits, nr))
+    if (nr < BPF_CALLS && atomic_load_relaxed(&bpf_call_entries.one[true][nr]) != NULL)
+        bpf_run(&bpf_call_entries.one[true][nr], f, NULL);
+    if (wanted(&bpf_call_exits, nr, false))
         current_task()->program_call = (u32)nr + 1;
     linux_syscall(f);
     if (current_task()->program_call != 0)
@@ -47,11 +50,10 @@ void bpf_call_exit(struct task *t)
     run_at(&bpf_call_exits, nr, &ctx);
 }
 
-static void watch_calls(bool more)
+static void watch_calls(bool on)
 {
     spin_lock_bh(&process_list_lock);
-    bool any = atomic_load(&bpf_call_entries.used) + atomic_load(&bpf_call_exits.used) != 0;
-    syscall_make_by(any ? program_syscall : linux_syscall);
+    syscall_make_by(atomic_load(&bpf_calls_used) != 0 ? bpf_syscall : linux_syscall);
     spin_unlock_bh(&process_list_lock);
 }
 
@@ -71,6 +73,6 @@ static s64 areas(u32 pid, char *buf, size_t size)
 
 void bpf_calls_init(void)
 {
-    static const struct bpf_personality linux_personality = { watch_calls, uid_gid, arch_bpf_registers, areas };
+    static const struct bpf_personality linux_personality = { arch_bpf_call_words, linux_syscall, slow_call, watch_calls, uid_gid, arch_bpf_registers, areas };
     bpf_personality = &linux_personality;
 }

@@ -290,6 +290,10 @@ void arch_dwarf_registers(const struct trap_frame *f, u64 ret[17])
     memcpy(ret, regs, sizeof regs);
 }
 
+#define AT(word) (s16)offsetof(struct trap_frame, word)
+const s16 arch_bpf_call_words[] = { -1, AT(orig_rax), AT(rdi), AT(rsi), AT(rdx), AT(r10), AT(r8), AT(r9) };
+_Static_assert(sizeof(arch_bpf_call_words) / sizeof(arch_bpf_call_words[0]) * 8 == sizeof(struct bpfd_call_entry_ctx), "one for each");
+
 void arch_bpf_registers(const struct trap_frame *f, struct bpfd_regs_ctx *ret)
 {
     *ret = (struct bpfd_regs_ctx){ .r15 = f->r15, .r14 = f->r14, .r13 = f->r13, .r12 = f->r12, .rbp = f->rbp, .rbx = f->rbx, .r11 = f->r11,

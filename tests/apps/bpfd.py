@@ -75,6 +75,13 @@ class Client:
             raise Refused(error, insn, body[16:].decode(errors='replace'))
         return value, body[16:]
 
+    def take_one(self):
+        """The next message that was not asked for."""
+        kind, _, body = self.message()
+        self.ended |= kind == END
+        if kind == OUTPUT:
+            self.take_output(body)
+
     def map(self, number, kind, key, value, entries):
         self.ask(MAP_CREATE, struct.pack('<IIIIIII16s', number, kind, key, value, entries, 0, 0, b'test'))
         return number

@@ -10,7 +10,7 @@ int load_program(const struct bpf_insn *insns, u32 count, struct bpf_map *const 
 {
     *ret = (struct loaded){ .code = { .insns = kmalloc(count * sizeof(*insns), 0), .count = count } };
     memcpy(ret->code.insns, insns, count * sizeof(*insns));
-    int err = bpf_verify(&ret->code, CTX_BYTES, maps, nmaps, why);
+    int err = bpf_verify(&ret->code, CTX_BYTES, NULL, maps, nmaps, why);
     if (err != 0) {
         bpf_code_done(&ret->code);
         return err;

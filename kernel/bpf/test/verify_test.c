@@ -232,11 +232,35 @@ TEST(memory_runs_out)
         struct bpf_code code = { .insns = kmalloc(sizeof(insns), 0), .count = ARRAY_SIZE(insns) };
         memcpy(code.insns, insns, sizeof(insns));
         unsigned rate = sim_fail_allocations(6);
-        int err = bpf_verify(&code, CTX_BYTES, test_maps, ARRAY_SIZE(test_maps), &why);
+        int err = bpf_verify(&code, CTX_BYTES, NULL, test_maps, ARRAY_SIZE(test_maps), &why);
         sim_fail_allocations(rate);
         CHECK(err == 0 || err == -ENOMEM || err == -E2BIG);
         accepted += err == 0;
         bpf_code_done(&code);
     }
     CHECK(accepted > 0 && accepted < 200);
+}
+
+/* What the context would have is somewhere else: loads are rewritten, unless one wants what is not there, or could be of two places. */
+TEST(contexts_that_lie_elsewhere)
+{
+    static const s16 words[CTX_BYTES / 8] = { -1, 40, 8, 16, 24, 32, 48, 56 };
+    const struct bpf_insn moved[] = { LDX(BPF_DW, 0, 1, 8), ALU(BPF_ADD, 1, 16), LDX(BPF_W, 2, 1, 4), ALUX(BPF_ADD, 0, 2), EXIT() };
+    const struct bpf_insn head[] = { LDX(BPF_DW, 0, 1, 0), EXIT() };
+    const struct bpf_insn two[] = { LDX(BPF_DW, 2, 1, 8), JMP(BPF_JEQ, 2, 0, 1), ALU(BPF_ADD, 1, 8), LDX(BPF_DW, 0, 1, 8), EXIT() };
+    const struct bpf_insn whole[] = { MOVX(3, 1), ADDR(1, -8), MOV(2, 8), CALL(113), EXIT() };
+    const struct { const struct bpf_insn *insns; u32 count; bool moves; } all[] = {
+        { moved, ARRAY_SIZE(moved), true }, { head, ARRAY_SIZE(head), false }, { two, ARRAY_SIZE(two), false }, { whole, ARRAY_SIZE(whole), false } };
+    for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+        struct verify_result why;
+        struct bpf_code code = { .insns = kmalloc(all[i].count * sizeof(struct bpf_insn), 0), .count = all[i].count };
+        memcpy(code.insns, all[i].insns, all[i].count * sizeof(struct bpf_insn));
+        CHECK_EQ(bpf_verify(&code, CTX_BYTES, words, NULL, 0, &why), 0);
+        CHECK_EQ(code.on_frame, all[i].moves);
+        if (i == 0) {
+            u64 there[8] = { 0, 5ull << 32, 0, 0, 0, 100, 0, 0 };
+            CHECK_EQ(bpf_interpret(&code, there, test_ctx + 0), 105);
+        }
+        bpf_code_done(&code);
+    }
 }

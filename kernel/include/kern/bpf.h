@@ -78,6 +78,7 @@ struct bpf_code {
     struct bpf_array *arrays;
     u32 *starts; /* of functions behind the first, ascending */
     u32 nstarts;
+    bool on_frame; /* its context is the frame itself: bpf_personality.words */
 };
 /* NULL: there is no such helper. */
 bpf_helper_fn *bpf_helper(s32 number);
@@ -106,17 +107,23 @@ struct bpf_attach;
 void bpf_run(struct bpf_attach *const *place, const void *ctx, const u64 *frame);
 
 #define BPF_CALLS 512u
+/* Attachments to all calls, and to one by its number: programs for which a context is made, and those that run on the frame. */
 struct bpf_calls {
-    u32 used;                            /* attachments; read without lock */
-    struct bpf_attach *all;
-    struct bpf_attach *one[BPF_CALLS];   /* by number */
+    struct bpf_attach *all[2], *one[2][BPF_CALLS]; /* [on_frame] */
 };
 extern struct bpf_calls bpf_call_entries, bpf_call_exits;
+/* Attachments to calls, and those of them that are not to all entries on the frame; read without lock. */
+extern u32 bpf_calls_used, bpf_calls_slow;
+/* A system call: runs the programs at all entries that run on the frame, then bpf_personality.call or, while there are others, slow_call. */
+void bpf_syscall(struct trap_frame *f);
 
 struct bpfd_regs_ctx;
 /* What the personality tells and does; set at boot. */
 struct bpf_personality {
-    void (*watch_calls)(bool more);      /* bpf_call_entries or _exits are used now, or no longer. Thread context */
+    const s16 *words;                    /* where in a trap_frame each u64 of a call entry's context is; -1: nowhere */
+    void (*call)(struct trap_frame *f);  /* make the call */
+    void (*slow_call)(struct trap_frame *f);
+    void (*watch_calls)(bool on);        /* bpf_calls_used has become 0, or is so no longer. Thread context */
     u64 (*uid_gid)(void);                /* of the current thread: gid << 32 | uid. Any context, as the next one */
     void (*registers)(const struct trap_frame *f, struct bpfd_regs_ctx *ret);
     s64 (*areas)(u32 pid, char *buf, size_t size); /* the bytes that /proc/PID/maps has, if less than size; -ESRCH */
