@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it costs to look: redis under redis-benchmark -P 1 with and without drupe strace, beside Debian's strace of the native process;
-guest instructions of a program with and without drupe profile."""
+guest instructions of a program with and without drupe profile, and with a count of its calls by eBPF."""
 import contextlib
 import os
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
 import guests
 import host
 from common import BUILD, DRUPE, PLUGIN, REDIS, redis_rates, row
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'tests', 'apps'))
+import bpfd
 
 RUNS, REQUESTS = 3, 30000
 
@@ -90,4 +94,51 @@ def profile():
     row('  at 99 Hz', f'{each * 99 / 1e7:.2f}', '%', 'at most 1 %', each * 99 / 1e7 <= 1)
 
 
-SECTIONS = {'strace': strace, 'profile': profile}
+def call_instructions(tmp, calls, flags):
+    """Guest instructions of a program that makes so many calls, with a program of the service "bpf" that counts each by its number; None: without."""
+    out = os.path.join(tmp, 'count')
+    with guests.qemu_with('-plugin', f'{PLUGIN},out={out}', '-icount', 'shift=0,sleep=off', '-seed', '1') as env:
+        p = subprocess.Popen([DRUPE, 'run', '--on', 'qemu', '--name', 'bench', '--net', 'none', os.path.join(BUILD, 'bench/calls'), str(calls)], env=env,
+                             stdin=subprocess.PIPE)
+        c = counter(flags) if flags is not None else None
+        p.stdin.write(b'x')
+        p.stdin.close()
+        if c is not None: # it stays until the program has ended
+            while not c.ended:
+                c.take_one()
+            c.close()
+        if p.wait(300) != 0:
+            raise RuntimeError(f'calls: {p.returncode}')
+    with open(out) as f:
+        return int(f.read().split()[-1])
+
+
+def counter(flags):
+    for _ in range(200):
+        try:
+            c = bpfd.Client(os.environ['DRUPE_RUN'], flags)
+            c.s.settimeout(300)
+            break
+        except (OSError, EOFError, IndexError):
+            time.sleep(0.05)
+    c.map(0, bpfd.ARRAY, 4, 8, 512)
+    c.load(0, bpfd.CTX_ENTRY, bpfd.count_by(0, 8))
+    c.attach(0, bpfd.AT_ENTRY, bpfd.ALL_CALLS)
+    return c
+
+
+def bpf():
+    print('\nA program that counts every system call by its number, guest instructions for each call')
+    each = {}
+    with tempfile.TemporaryDirectory() as tmp:
+        os.environ['DRUPE_RUN'] = os.path.join(tmp, 'run')
+        for how, flags in (('none', None), ('compiled', 0), ('interpreted', 1)):
+            few, many = (call_instructions(tmp, n, flags) for n in (50000, 150000))
+            each[how] = (many - few) / 100000
+        del os.environ['DRUPE_RUN']
+    compiled, interpreted = each['compiled'] - each['none'], each['interpreted'] - each['none']
+    row('  compiled', f'{compiled:,.0f}', 'instructions', f'at most 60; a call without: {each["none"]:,.0f}', compiled <= 60)
+    row('  interpreted', f'{interpreted:,.0f}', 'instructions', '')
+
+
+SECTIONS = {'strace': strace, 'profile': profile, 'bpf': bpf}
