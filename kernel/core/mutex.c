@@ -5,6 +5,7 @@
  * no wake-up is lost. A waiter's stack holds its node; it is off the list, for
  * good, once `granted` is set.
  */
+#include "kern/lockstat.h"
 #include "kern/log.h"
 #include "kern/thread.h"
 
@@ -29,6 +30,7 @@ static void grant(struct lock_waiter *w)
 static int wait_for_grant(struct spinlock *lock, struct list *waiters, bool writer, bool interruptible)
 {
     struct lock_waiter w = { .thread = current_thread(), .writer = writer };
+    u64 begin = plat_now_ns();
     list_push_back(waiters, &w.node);
     int ret = 0;
     for (;;) {
@@ -50,6 +52,7 @@ static int wait_for_grant(struct spinlock *lock, struct list *waiters, bool writ
         }
     }
     thread_cancel_block();
+    lockstat_slept(lock->name, plat_now_ns() - begin);
     return 0;
 }
 

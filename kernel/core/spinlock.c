@@ -2,15 +2,18 @@
 /* Spinlocks of production builds. spinlock_debug.c is the checking kind; a build has one of the two. */
 #include "kern/bh.h"
 #include "kern/lock.h"
+#include "kern/lockstat.h"
 
 void spin_lock_contended(struct spinlock *l); /* for lock.h's inline kind */
 
 void spin_lock_contended(struct spinlock *l)
 {
+    u64 turns = 0;
     do
-        while (atomic_load_relaxed(&l->locked) != 0)
+        for (; atomic_load_relaxed(&l->locked) != 0; turns++)
             plat_relax();
     while (atomic_xchg(&l->locked, 1u) != 0);
+    lockstat_spun(l->name, turns);
 }
 
 void spin_lock(struct spinlock *l)

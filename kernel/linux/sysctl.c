@@ -380,6 +380,7 @@ void sysctl_init(void)
         fmt_snprintf(path, sizeof path, "sys/%s", ranges[i].name);
         proc_add_writable(path, 0644, show_range, store_range, (void *)(uintptr_t)&ranges[i]);
     }
+    proc_lockstat_init();
     proc_add_writable("sys/vm/drop_caches", 0200, show_nothing, store_drop_caches, NULL);
     proc_add_writable("sys/kernel/hostname", 0644, show_text, store_name, uts_hostname);
     proc_add_writable("sys/kernel/domainname", 0644, show_text, store_name, uts_domainname);

@@ -460,6 +460,7 @@ int vdso_map(struct addrspace *as, uaddr_t *ret_base);
 void vdso_clock_changed(void);
 
 void profile_init(void);
+void proc_lockstat_init(void);
 /* /proc/PID/maps; the length needed. */
 size_t linux_show_maps(u32 pid, char *buf, size_t size);
 void sysctl_init(void);

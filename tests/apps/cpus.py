@@ -16,6 +16,8 @@ for machine, options in MACHINES:
     same(drupe(*two, '/usr/bin/cat', '/sys/devices/system/cpu/online')[:2], (0, b'0-1\n'), f'{machine}: /sys/devices/system/cpu/online')
     status, out, err = drupe(*two, '/usr/bin/grep', '-c', '^processor', '/proc/cpuinfo')
     same((status, out), (0, b'2\n'), f'{machine}: /proc/cpuinfo')
+    status, out, err = drupe(*two, '/usr/bin/cat', '/proc/lock_stat')
+    check(status == 0 and out.startswith(b'lock class '), f'{machine}: /proc/lock_stat', out.decode() + err)
     for kind in ('cpu', 'threads'):
         status, out, err = drupe(*two, SYSBENCH, kind, '--threads=4', '--time=2', 'run', timeout=120)
         events = re.search(r'total number of events: +(\d+)', out.decode())

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Wait queues, mutexes, readers-writer locks: no lost wake-ups, exclusion, order, interruption. */
+#include "base/str.h"
+#include "kern/lockstat.h"
 #include "kern/wait.h"
 #include "sim/test.h"
 
@@ -33,6 +35,14 @@ static void mutex_user(void *arg)
     }
 }
 
+static u64 sleeps_of_test_mutex;
+
+static void look_at_class(const struct lockstat *s, void *ctx)
+{
+    if (strcmp(s->name, "test mutex") == 0)
+        sleeps_of_test_mutex += s->sleeps;
+}
+
 TEST_CPUS(mutex_excludes, 2)
 {
     struct thread *t[5];
@@ -42,6 +52,8 @@ TEST_CPUS(mutex_excludes, 2)
     for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
         test_join(t[i]);
     CHECK_EQ(counter, 500);
+    lockstat_for_each(look_at_class, NULL);
+    CHECK(sleeps_of_test_mutex > 10 && sleeps_of_test_mutex < 500);
     CHECK(mutex_trylock(&m));
     mutex_unlock(&m);
 }
