@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCP's tables and the way in. One hash table of four-tuples holds connections, half-open
- * ones and TIME_WAIT entries; small tables by port hold listeners and bound sockets. All
- * are guarded by tcp_table_lock, which is taken last and held for a few steps.
+ * TCP's way in, ports, and TIME_WAIT. tcp_table.c has the table of four-tuples with its own locks; small tables by port hold
+ * listeners and bound sockets. These and the list of TIME_WAIT entries are guarded by table_lock, which is held for a few steps. A segment
+ * of a connection, or of one that is half open, does not need it.
  *
- * Tables are made with the first TCP socket and grow with their contents.
+ * Tables of ports are made with the first TCP socket.
  */
 #include "tcp_impl.h"
 
-struct spinlock tcp_table_lock = SPINLOCK_INIT("tcp_table");
+static struct spinlock table_lock = SPINLOCK_INIT("tcp_table");
 
 #define PORT_BUCKETS 32u
-static struct tcp_node **conns; /* table lock, like all below */
-static u32 conn_mask, conn_count;
-static struct list *listeners, *bound; /* PORT_BUCKETS each */
+static struct list *listeners, *bound; /* PORT_BUCKETS each; table lock, like all below */
 static struct list tw_list = LIST_INIT(tw_list);
 static u32 tw_count, orphans, tcp_alive;
 static struct ktimer tw_timer;
@@ -24,160 +22,62 @@ static struct batch {
     struct tcp *first;
 } ALIGNED(64) batches[MAX_CPUS];
 
-#define CONNS_FIRST 64u
 #define TW_MAX 8192u
-
-static u32 tuple_hash(struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport)
-{
-    return net_hash(ip_pair(laddr, faddr), (u64)lport << 32 | fport);
-}
 
 /* --- tables ---------------------------------------------------------------------- */
 
 static int tables_make(void)
 {
-    if (likely(atomic_load(&conns) != NULL))
+    if (likely(atomic_load(&bound) != NULL))
         return 0;
-    struct tcp_node **c = kzalloc(CONNS_FIRST * sizeof *c);
     struct list *l = kmalloc(2 * PORT_BUCKETS * sizeof *l, 0);
-    if (c == NULL || l == NULL) {
-        kfree(c);
-        kfree(l);
+    if (l == NULL)
         return -ENOMEM;
-    }
     for (unsigned i = 0; i < 2 * PORT_BUCKETS; i++)
         list_init(&l[i]);
-    spin_lock_bh(&tcp_table_lock);
-    if (conns == NULL) {
+    spin_lock_bh(&table_lock);
+    if (bound == NULL) {
         listeners = l;
-        bound = l + PORT_BUCKETS;
-        conn_mask = CONNS_FIRST - 1;
-        atomic_store(&conns, c);
-        c = NULL;
+        atomic_store(&bound, l + PORT_BUCKETS);
         l = NULL;
     }
-    spin_unlock_bh(&tcp_table_lock);
-    kfree(c);
+    spin_unlock_bh(&table_lock);
     kfree(l);
     return 0;
 }
 
-static void link_node(struct tcp_node **head, struct tcp_node *n)
-{
-    n->next = *head;
-    n->link = head;
-    if (*head != NULL)
-        (*head)->link = &n->next;
-    *head = n;
-}
-
-static void grow(void)
-{
-    u32 size = (conn_mask + 1) * 4;
-    struct tcp_node **c = kmalloc(size * sizeof *c, ALLOC_ATOMIC | ALLOC_ZERO | ALLOC_NORETRY);
-    if (c == NULL)
-        return; /* chains get longer, nothing else */
-    for (u32 i = 0; i <= conn_mask; i++)
-        while (conns[i] != NULL) {
-            struct tcp_node *n = conns[i];
-            conns[i] = n->next;
-            link_node(&c[tuple_hash(n->laddr, n->faddr, n->lport, n->fport) & (size - 1)], n);
-        }
-    kfree(conns);
-    conns = c;
-    conn_mask = size - 1;
-}
-
-static struct tcp_node *find_node(struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport)
-{
-    if (unlikely(conns == NULL))
-        return NULL;
-    struct tcp_node *n = conns[tuple_hash(laddr, faddr, lport, fport) & conn_mask];
-    while (n != NULL && (n->fport != fport || n->lport != lport || !ip_equal(n->faddr, faddr) || !ip_equal(n->laddr, laddr)))
-        n = n->next;
-    return n;
-}
-
-static void remove_locked(struct tcp_node *n)
-{
-    if (n->link == NULL)
-        return;
-    *n->link = n->next;
-    if (n->next != NULL)
-        n->next->link = n->link;
-    n->link = NULL;
-    conn_count--;
-}
-
+/* Table lock held: it is what keeps an entry found before. */
 static void tw_free(struct tcp_tw *w)
 {
-    remove_locked(&w->node);
+    tcp_table_remove(&w->node);
     list_remove(&w->list);
     tw_count--;
     kmem_free(tw_cache, w);
 }
 
-static int insert_locked(struct tcp_node *n)
-{
-    struct tcp_node *old = find_node(n->laddr, n->faddr, n->lport, n->fport);
-    if (old != NULL)
-        return -EADDRINUSE;
-    if (conn_count > conn_mask)
-        grow();
-    link_node(&conns[tuple_hash(n->laddr, n->faddr, n->lport, n->fport) & conn_mask], n);
-    conn_count++;
-    return 0;
-}
-
-int tcp_table_insert(struct tcp_node *n)
-{
-    spin_lock_bh(&tcp_table_lock);
-    int err = insert_locked(n);
-    spin_unlock_bh(&tcp_table_lock);
-    return err;
-}
-
-void tcp_table_remove(struct tcp_node *n)
-{
-    spin_lock_bh(&tcp_table_lock);
-    remove_locked(n);
-    spin_unlock_bh(&tcp_table_lock);
-}
-
-void tcp_table_replace(struct tcp_node *a, struct tcp_node *b)
-{
-    spin_lock_bh(&tcp_table_lock);
-    remove_locked(a);
-    int err = insert_locked(b);
-    spin_unlock_bh(&tcp_table_lock);
-    ASSERT(err == 0);
-}
-
 /* l locked: a request of l does not go away while that is so. */
 struct tcp_req *tcp_find_req(const struct tcp *l, struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport)
 {
-    struct tcp_req *r = NULL;
-    spin_lock_bh(&tcp_table_lock);
-    struct tcp_node *n = find_node(laddr, faddr, lport, fport);
-    if (n != NULL && n->kind == NODE_REQ && container_of(n, struct tcp_req, node)->listener == l)
-        r = container_of(n, struct tcp_req, node);
-    spin_unlock_bh(&tcp_table_lock);
-    return r;
+    struct tcp_node *n;
+    struct spinlock *part = tcp_table_find(laddr, faddr, lport, fport, &n);
+    bool ours = n != NULL && n->kind == NODE_REQ && container_of(n, struct tcp_req, node)->listener == l;
+    spin_unlock_bh(part);
+    return ours ? container_of(n, struct tcp_req, node) : NULL;
 }
 
 void tcp_listen_insert(struct tcp_listen *l)
 {
-    spin_lock_bh(&tcp_table_lock);
+    spin_lock_bh(&table_lock);
     list_push_front(&listeners[l->t->s.lport % PORT_BUCKETS], &l->node);
     sock_get(&l->t->s);
-    spin_unlock_bh(&tcp_table_lock);
+    spin_unlock_bh(&table_lock);
 }
 
 void tcp_listen_remove(struct tcp_listen *l)
 {
-    spin_lock_bh(&tcp_table_lock);
+    spin_lock_bh(&table_lock);
     list_remove(&l->node);
-    spin_unlock_bh(&tcp_table_lock);
+    spin_unlock_bh(&table_lock);
     sock_put(&l->t->s);
 }
 
@@ -201,7 +101,7 @@ static struct tcp *find_listener(struct ip_addr laddr, u16 lport, struct ip_addr
             equals = 1;
         } else if (score == best_score && s->reuse_port) {
             if (pick == 0)
-                pick = tuple_hash(laddr, faddr, lport, fport) | 1;
+                pick = tcp_tuple_hash(laddr, faddr, lport, fport) | 1;
             if (pick % ++equals == 0)
                 best = l->t;
         }
@@ -213,14 +113,8 @@ static struct tcp *find_listener(struct ip_addr laddr, u16 lport, struct ip_addr
 
 /* --- local ports ---------------------------------------------------------------------- */
 
-bool tcp_port_in_use(u16 port)
-{
-    for (u32 i = 0; conns != NULL && i <= conn_mask; i++)
-        for (const struct tcp_node *n = conns[i]; n != NULL; n = n->next)
-            if (n->lport == port)
-                return true;
-    return false;
-}
+static bool has_port(const struct tcp_node *n, void *port) { return n->lport == *(u16 *)port; }
+bool tcp_port_in_use(u16 port) { return tcp_table_any(has_port, &port); }
 
 static bool bindable(const struct tcp *t, struct ip_addr addr, u16 port, bool quick)
 {
@@ -242,7 +136,7 @@ static bool bindable(const struct tcp *t, struct ip_addr addr, u16 port, bool qu
 bool tcp_bind_port(struct tcp *t, struct ip_addr addr, u16 port, int *ret_err)
 {
     int err = -EADDRINUSE;
-    spin_lock_bh(&tcp_table_lock);
+    spin_lock_bh(&table_lock);
     if (port != 0) {
         if (bindable(t, addr, port, false))
             err = 0;
@@ -260,31 +154,35 @@ bool tcp_bind_port(struct tcp *t, struct ip_addr addr, u16 port, int *ret_err)
         t->in_table_bound = true;
         list_push_back(&bound[port % PORT_BUCKETS], &t->bound_node);
     }
-    spin_unlock_bh(&tcp_table_lock);
+    spin_unlock_bh(&table_lock);
     *ret_err = err;
     return err == 0;
 }
 
 void tcp_unbind(struct tcp *t)
 {
-    spin_lock_bh(&tcp_table_lock);
+    spin_lock_bh(&table_lock);
     if (t->in_table_bound) {
         list_remove(&t->bound_node);
         t->in_table_bound = false;
     }
-    spin_unlock_bh(&tcp_table_lock);
+    spin_unlock_bh(&table_lock);
 }
 
-/* A TIME_WAIT entry in the way of a new outgoing connection may go when timestamps protect (RFC 6191). */
-static bool make_way(struct tcp_node *n, u64 now)
+/* Are the four numbers in use? A TIME_WAIT entry goes when timestamps protect (RFC 6191). Table lock held. */
+static bool taken(const struct tcp_node *n, u16 lport, u64 now)
 {
-    if (n->kind != NODE_TW)
-        return false;
-    struct tcp_tw *w = container_of(n, struct tcp_tw, node);
+    struct tcp_node *old;
+    struct spinlock *part = tcp_table_find(n->laddr, n->faddr, lport, n->fport, &old);
+    bool wait = old != NULL && old->kind == NODE_TW;
+    spin_unlock_bh(part);
+    if (!wait)
+        return old != NULL;
+    struct tcp_tw *w = container_of(old, struct tcp_tw, node);
     if (!w->ts_ok || now + TCP_TIMEWAIT_NS < w->expires_ns + NSEC_PER_SEC)
-        return false;
+        return true;
     tw_free(w);
-    return true;
+    return false;
 }
 
 int tcp_connect_port(struct tcp *t)
@@ -296,26 +194,26 @@ int tcp_connect_port(struct tcp *t)
     n->laddr = t->s.laddr;
     n->faddr = t->s.faddr;
     n->fport = t->s.fport;
-    spin_lock_bh(&tcp_table_lock);
+    spin_lock_bh(&table_lock);
     u32 span = t->s.lport != 0 ? 1 : (u32)inet_port_high() - inet_port_low() + 1;
     u32 start = (u32)random_below(span);
     for (u32 i = 0; i < span && err != 0; i++) {
         u16 port = t->s.lport != 0 ? t->s.lport : (u16)(inet_port_low() + (start + i) % span);
-        bool taken = false;
+        bool in_use = false;
         if (t->s.lport == 0)
             list_for_each(o, &bound[port % PORT_BUCKETS], struct tcp, bound_node)
-                taken |= o->s.lport == port;
-        struct tcp_node *old = taken ? NULL : find_node(n->laddr, n->faddr, port, n->fport);
-        if (taken || (old != NULL && !make_way(old, now)))
+                in_use |= o->s.lport == port;
+        if (in_use || taken(n, port, now))
             continue;
         n->lport = port;
-        err = insert_locked(n);
+        if (tcp_table_insert(n) == 0)
+            err = 0;
     }
     if (err == 0) {
         t->s.lport = n->lport;
         sock_get(&t->s); /* the table's (T5) */
     }
-    spin_unlock_bh(&tcp_table_lock);
+    spin_unlock_bh(&table_lock);
     return err;
 }
 
@@ -435,11 +333,7 @@ void tcp_done(struct tcp *t)
         t->tcp_fin_orphan = false;
         tcp_orphan_count(-1);
     }
-    spin_lock_bh(&tcp_table_lock);
-    bool was = t->node.link != NULL;
-    remove_locked(&t->node);
-    spin_unlock_bh(&tcp_table_lock);
-    if (was)
+    if (tcp_table_remove(&t->node))
         sock_put(&t->s); /* the table's; the caller has its own */
 }
 
@@ -454,7 +348,7 @@ void tcp_drop(struct tcp *t, int err)
 static void tw_tick(struct ktimer *kt)
 {
     u64 now = now_ns(), next = NEVER_NS;
-    spin_lock(&tcp_table_lock);
+    spin_lock(&table_lock);
     while (!list_empty(&tw_list)) {
         struct tcp_tw *w = list_first(&tw_list, struct tcp_tw, list);
         if (w->expires_ns > now) {
@@ -463,7 +357,7 @@ static void tw_tick(struct ktimer *kt)
         }
         tw_free(w);
     }
-    spin_unlock(&tcp_table_lock);
+    spin_unlock(&table_lock);
     if (next != NEVER_NS)
         ktimer_start(kt, next + NSEC_PER_SEC / 2); /* in groups */
 }
@@ -482,20 +376,20 @@ void tcp_enter_timewait(struct tcp *t, u64 now)
     tcp_done(t);
     if (w == NULL)
         return; /* the peer's retransmissions will be answered with resets */
-    spin_lock_bh(&tcp_table_lock);
+    spin_lock_bh(&table_lock);
     u32 max = (u32)MIN((u64)TW_MAX, net_mem_limit / 16 / sizeof *w);
     if (tw_count >= max && !list_empty(&tw_list)) {
         NET_COUNT(tcp_timewait_limit);
         tw_free(list_first(&tw_list, struct tcp_tw, list));
     }
-    if (insert_locked(&w->node) == 0) {
+    if (tcp_table_insert(&w->node) == 0) {
         list_push_back(&tw_list, &w->list);
         tw_count++;
         w = NULL;
         if (!ktimer_armed(&tw_timer))
             ktimer_start(&tw_timer, now + TCP_TIMEWAIT_NS);
     }
-    spin_unlock_bh(&tcp_table_lock);
+    spin_unlock_bh(&table_lock);
     kmem_free(tw_cache, w);
 }
 
@@ -582,6 +476,53 @@ static void conn_segment(struct tcp *t, struct tcp_seg *g)
         sock_wake(&t->s, events);
 }
 
+enum found { FOUND_NONE, FOUND_CONN, FOUND_REQ, FOUND_LISTEN, FOUND_TW };
+
+/* A connection, or the listener of a half-open one: *ret, referenced. NULL with FOUND_NONE. */
+static enum found find_live(const struct ip_rx *rx, u16 lport, u16 fport, struct tcp **ret)
+{
+    enum found found = FOUND_NONE;
+    struct tcp_node *n;
+    struct spinlock *part = tcp_table_find(rx->dst, rx->src, lport, fport, &n);
+    *ret = NULL;
+    if (likely(n != NULL && n->kind == NODE_CONN)) {
+        *ret = container_of(n, struct tcp, node);
+        found = FOUND_CONN;
+    } else if (n != NULL && n->kind == NODE_REQ) {
+        *ret = container_of(n, struct tcp_req, node)->listener;
+        found = FOUND_REQ;
+    }
+    if (*ret != NULL)
+        sock_get(&(*ret)->s);
+    spin_unlock_bh(part);
+    return found;
+}
+
+/* With the table lock, under which TIME_WAIT entries stay: one of these, or a listener. What is live may have come meanwhile. */
+static enum found find_other(const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g, struct tcp **ret, struct tcp_tw *ret_tw,
+                             u32 *ret_isn)
+{
+    spin_lock(&table_lock);
+    enum found found = find_live(rx, lport, fport, ret);
+    if (found == FOUND_NONE) {
+        struct tcp_node *n;
+        struct spinlock *part = tcp_table_find(rx->dst, rx->src, lport, fport, &n);
+        struct tcp_tw *w = n != NULL && n->kind == NODE_TW ? container_of(n, struct tcp_tw, node) : NULL;
+        spin_unlock_bh(part);
+        bool answer = w != NULL && tw_segment(w, g, now_ns(), ret_tw, ret_isn);
+        if (w == NULL || *ret_isn != 0) {
+            *ret = find_listener(rx->dst, lport, rx->src, fport, rx->ifindex);
+            found = *ret != NULL ? FOUND_LISTEN : FOUND_NONE;
+        } else {
+            found = FOUND_TW;
+            if (!answer)
+                ret_tw->node.lport = 0;
+        }
+    }
+    spin_unlock(&table_lock);
+    return found;
+}
+
 void tcp_rx(struct netif *nif, struct pkt *p)
 {
     const struct ip_rx rx = *ip_rx(p);
@@ -614,33 +555,12 @@ void tcp_rx(struct netif *nif, struct pkt *p)
     g.segs = p->gso_size != 0 ? (u16)(g.len / p->gso_size + 1) : 1;
     g.p = p;
 
-    struct tcp *t = NULL;
+    struct tcp *t;
     struct tcp_tw w;
-    enum { FOUND_NONE, FOUND_CONN, FOUND_REQ, FOUND_LISTEN, FOUND_TW } found = FOUND_NONE;
     u32 isn = 0;
-    spin_lock(&tcp_table_lock);
-    struct tcp_node *n = find_node(rx.dst, rx.src, dport, sport);
-    if (likely(n != NULL && n->kind == NODE_CONN)) {
-        t = container_of(n, struct tcp, node);
-        sock_get(&t->s);
-        found = FOUND_CONN;
-    } else if (n != NULL && n->kind == NODE_REQ) {
-        t = container_of(n, struct tcp_req, node)->listener;
-        sock_get(&t->s);
-        found = FOUND_REQ;
-    } else {
-        if (n != NULL && tw_segment(container_of(n, struct tcp_tw, node), &g, now_ns(), &w, &isn))
-            found = FOUND_TW;
-        else if (n == NULL || isn != 0) {
-            t = find_listener(rx.dst, dport, rx.src, sport, rx.ifindex);
-            if (t != NULL)
-                found = FOUND_LISTEN;
-        } else {
-            found = FOUND_TW;
-            w.node.lport = 0; /* nothing to answer */
-        }
-    }
-    spin_unlock(&tcp_table_lock);
+    enum found found = find_live(&rx, dport, sport, &t);
+    if (unlikely(found == FOUND_NONE))
+        found = find_other(&rx, dport, sport, &g, &t, &w, &isn);
     if (unlikely(filter_on & FILTER_IN) && (found == FOUND_NONE || found == FOUND_LISTEN) && !filter_tcp_in(nif, &rx, dport))
         goto out;
     switch (found) {
@@ -654,7 +574,7 @@ void tcp_rx(struct netif *nif, struct pkt *p)
         tcp_listen_segment(t, &rx, dport, sport, &g, isn);
         break;
     case FOUND_TW:
-        if (w.node.lport != 0)
+        if (w.node.lport != 0) /* else there is nothing to say */
             tcp_reply_ack(&w, now_ns());
         break;
     default:
@@ -676,12 +596,12 @@ void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 le
 {
     u16 sport = get_be16(l4), dport = get_be16(l4 + 2);
     u32 seq = get_be32(l4 + 4), events = 0;
-    spin_lock(&tcp_table_lock);
-    struct tcp_node *n = find_node(src, dst, sport, dport);
+    struct tcp_node *n;
+    struct spinlock *part = tcp_table_find(src, dst, sport, dport, &n);
     struct tcp *t = n != NULL && n->kind == NODE_CONN ? container_of(n, struct tcp, node) : NULL;
     if (t != NULL)
         sock_get(&t->s);
-    spin_unlock(&tcp_table_lock);
+    spin_unlock_bh(part);
     if (t == NULL)
         return;
     spin_lock(&t->s.lock);
@@ -717,6 +637,7 @@ void tcp_init(void)
     tcp_cache = kmem_cache_create("tcp", sizeof(struct tcp), 0);
     tw_cache = kmem_cache_create("tcp_timewait", sizeof(struct tcp_tw), 0);
     ktimer_init(&tw_timer, tw_tick);
+    tcp_table_init();
 }
 
 u32 tcp_count(u32 *ret_orphans, u32 *ret_timewait)
@@ -726,74 +647,11 @@ u32 tcp_count(u32 *ret_orphans, u32 *ret_timewait)
     return atomic_load_relaxed(&tcp_alive);
 }
 
-bool tcp_unfinished(void)
+void tcp_listen_for_each(void (*fn)(const struct tcp_listen *l, void *ctx), void *ctx)
 {
-    bool found = false;
-    spin_lock_bh(&tcp_table_lock);
-    for (u32 i = 0; conns != NULL && i <= conn_mask && !found; i++)
-        for (const struct tcp_node *n = conns[i]; n != NULL && !found; n = n->next)
-            found = n->kind == NODE_CONN && !ip_addr_is_loopback(n->faddr) &&
-                    IN_STATES(container_of(n, struct tcp, node), ST(FIN_WAIT1) | ST(CLOSING) | ST(LAST_ACK));
-    spin_unlock_bh(&tcp_table_lock);
-    return found;
-}
-
-static u8 node_state(const struct tcp_node *n)
-{
-    return n->kind == NODE_CONN ? container_of(n, const struct tcp, node)->state : n->kind == NODE_TW ? TCP_TIME_WAIT : TCP_SYN_RCVD;
-}
-
-void net_tcp_states(u32 ret[NET_TCP_STATES])
-{
-    memset(ret, 0, NET_TCP_STATES * sizeof(*ret));
-    spin_lock_bh(&tcp_table_lock);
+    spin_lock_bh(&table_lock);
     for (unsigned i = 0; listeners != NULL && i < PORT_BUCKETS; i++)
         list_for_each(l, &listeners[i], struct tcp_listen, node)
-            ret[TCP_LISTEN]++;
-    for (u32 i = 0; conns != NULL && i <= conn_mask; i++)
-        for (const struct tcp_node *n = conns[i]; n != NULL; n = n->next)
-            ret[node_state(n) % NET_TCP_STATES]++;
-    spin_unlock_bh(&tcp_table_lock);
-}
-
-static void show_line(struct text *t, unsigned *n, int domain, struct ip_addr la, u16 lp, struct ip_addr fa, u16 fp, u8 state,
-                      u32 tx, u32 rx)
-{
-    text_add(t, "%4u:", (*n)++);
-    text_add_name(t, domain, la, lp);
-    text_add_name(t, domain, fa, fp);
-    text_add(t, " %02X %08X:%08X 00:00000000 00000000     0        0 0 1 0 100 0 0 10 0\n", state, tx, rx);
-}
-
-/* The family a line belongs to: the socket's; a remembered connection has only its addresses. */
-static int node_domain(const struct tcp_node *n)
-{
-    if (n->kind == NODE_TW)
-        return ip_is_v4(n->laddr) ? AF_INET : AF_INET6;
-    return n->kind == NODE_CONN ? container_of(n, const struct tcp, node)->s.domain
-                                : container_of(n, const struct tcp_req, node)->listener->s.domain;
-}
-
-size_t tcp_show(char *buf, size_t size, int domain)
-{
-    struct text t = { buf, size, 0 };
-    unsigned n = 0;
-    text_add(&t, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
-                 "                                                     \n");
-    spin_lock_bh(&tcp_table_lock);
-    for (unsigned i = 0; listeners != NULL && i < PORT_BUCKETS; i++)
-        list_for_each(l, &listeners[i], struct tcp_listen, node) {
-            const struct sock *s = &l->t->s;
-            if (s->domain == domain)
-                show_line(&t, &n, domain, s->laddr, s->lport, IP6_ANY, 0, TCP_LISTEN, 0, l->naccept);
-        }
-    for (u32 i = 0; conns != NULL && i <= conn_mask; i++)
-        for (const struct tcp_node *x = conns[i]; x != NULL; x = x->next) {
-            const struct tcp *c = x->kind == NODE_CONN ? container_of(x, const struct tcp, node) : NULL;
-            if (node_domain(x) == domain)
-                show_line(&t, &n, domain, x->laddr, x->lport, x->faddr, x->fport,
-                          node_state(x), c != NULL ? c->write_seq - c->snd_una : 0, c != NULL ? c->s.rcvq_bytes : 0);
-        }
-    spin_unlock_bh(&tcp_table_lock);
-    return t.len;
+            fn(l, ctx);
+    spin_unlock_bh(&table_lock);
 }

@@ -2,7 +2,7 @@
 /*
  * TCP's private header. The files, and the way of a segment through them:
  *
- *   tcp.c         tables of connections, lookup, demultiplexing (tcp_rx), TIME_WAIT
+ *   tcp.c         demultiplexing (tcp_rx), listeners and ports, TIME_WAIT;  tcp_table.c  the table of connections
  *   tcp_in.c      tcp_segment(): connection + segment + now -> changed connection + actions.
  *                 Sends nothing, arms nothing, wakes nobody: tcp_apply() does that after it.
  *   tcp_opt.c     options in and out
@@ -87,7 +87,7 @@ enum tcp_state {
 /* An entry of the connection table: a connection, a half-open one, or a remembered one. */
 enum tcp_node_kind { NODE_CONN, NODE_REQ, NODE_TW };
 struct tcp_node {
-    struct tcp_node *next, **link; /* table lock; link NULL = not in the table */
+    struct tcp_node *next, **link; /* lock of its part (tcp_table.c); link NULL = not in the table */
     struct ip_addr laddr, faddr;   /* constant while in the table */
     u16 lport, fport;
     u8 kind;
@@ -136,7 +136,7 @@ struct cubic {
     u8 hs_count, hs_rounds;          /* samples in this round; rounds of soft start, 0 = not yet */
 };
 
-/* All under s.lock, except where s says otherwise; `node` by the table lock. */
+/* All under s.lock, except where s says otherwise; `node` by the lock of its part of the table. */
 struct tcp {
     struct sock s;
     struct tcp_node node;
@@ -440,16 +440,23 @@ void tcp_timer_set(struct tcp *t);            /* make the timer agree with the d
 void tcp_timer_stop(struct tcp *t);
 void tcp_keepalive_start(struct tcp *t, u64 now);
 
+/* --- tcp_table.c ---------------------------------------------------------------------------- */
+void tcp_table_init(void);
+u32 tcp_tuple_hash(struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport);
+/* What is in the table under the four numbers: *ret, or NULL. Stays there until the returned lock is released, with spin_unlock_bh(). */
+struct spinlock *tcp_table_find(struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport, struct tcp_node **ret);
+int tcp_table_insert(struct tcp_node *n);     /* -EADDRINUSE when the four numbers are taken; takes no reference */
+bool tcp_table_remove(struct tcp_node *n);    /* was it there? */
+void tcp_table_replace(struct tcp_node *a, struct tcp_node *b); /* atomically put b where a is */
+/* fn for each entry, its part locked, until one returns true; whether one did. */
+bool tcp_table_any(bool (*fn)(const struct tcp_node *n, void *ctx), void *ctx);
+
 /* --- tcp.c ---------------------------------------------------------------------------------- */
-extern struct spinlock tcp_table_lock;
 struct tcp *tcp_create(int domain);           /* one reference, CLOSED; NULL = no memory */
 void tcp_destroy(struct sock *s);
 void tcp_done(struct tcp *t);                 /* to CLOSED: out of the table, timers off, queues of the sender freed */
 void tcp_drop(struct tcp *t, int err);        /* tcp_done with an error for the program */
-int tcp_table_insert(struct tcp_node *n);     /* -EADDRINUSE when the four numbers are taken; takes no reference */
-void tcp_table_remove(struct tcp_node *n);
-/* Atomically put b where a is. */
-void tcp_table_replace(struct tcp_node *a, struct tcp_node *b);
+void tcp_listen_for_each(void (*fn)(const struct tcp_listen *l, void *ctx), void *ctx);
 struct tcp_req *tcp_find_req(const struct tcp *l, struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport);
 bool tcp_port_in_use(u16 port);               /* by any connection */
 bool tcp_bind_port(struct tcp *t, struct ip_addr addr, u16 port, int *ret_err); /* 0 = choose */

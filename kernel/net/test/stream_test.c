@@ -125,3 +125,70 @@ TEST_CPUS(loopback_smp, 4)
     net_test_boot(0);
     both_ways(IP_LOOPBACK, 3000000, 100000);
 }
+
+/* --- connections that come and go on several CPUs: the table's parts grow, entries are replaced, TIME_WAIT entries pile up --- */
+
+#define CHURN_CONNECTIONS 60
+#define CHURN_WORKERS 3
+static u32 churn_served;
+
+static void churn_worker(void *arg)
+{
+    struct sock *l = arg, *s;
+    while (sock_accept(l, false, &s, NULL) == 0) {
+        u8 b[8];
+        s64 n = recv_bytes(s, b, sizeof b, 0);
+        if (n > 0) {
+            CHECK_EQ(send_bytes(s, b, (u32)n, 0), n);
+            atomic_add(&churn_served, 1u);
+        }
+        sock_release(s);
+        if (n == 0)
+            break; /* the signal to end */
+    }
+}
+
+static void churn_client(void *arg)
+{
+    struct sock_addr a = in_addr(IP_LOOPBACK, 80);
+    for (u64 i = 0; i < CHURN_CONNECTIONS; i++) {
+        u64 sent = (uintptr_t)arg << 32 | i, got = 0;
+        struct sock *c;
+        CHECK_EQ(sock_create(AF_INET, SOCK_STREAM, 0, &c), 0);
+        CHECK_EQ(sock_connect(c, &a, false), 0);
+        CHECK_EQ(send_bytes(c, &sent, sizeof sent, 0), sizeof sent);
+        CHECK_EQ(recv_bytes(c, &got, sizeof got, MSG_WAITALL), sizeof got);
+        CHECK_EQ(got, sent);
+        sock_release(c);
+    }
+}
+
+TEST_CPUS(connections_of_three_cpus, 3)
+{
+    net_test_boot(0);
+    struct sock *l = tcp_listener(80, 64);
+    struct thread *w[CHURN_WORKERS], *c[CHURN_WORKERS];
+    for (uintptr_t i = 0; i < CHURN_WORKERS; i++) {
+        w[i] = test_thread("worker", churn_worker, l);
+        c[i] = test_thread("client", churn_client, (void *)(i + 1));
+    }
+    for (unsigned i = 0; i < CHURN_WORKERS; i++)
+        test_join(c[i]);
+    CHECK_EQ(churn_served, CHURN_WORKERS * CHURN_CONNECTIONS);
+    for (unsigned i = 0; i < CHURN_WORKERS; i++) {
+        struct sock_addr a = in_addr(IP_LOOPBACK, 80);
+        struct sock *last;
+        CHECK_EQ(sock_create(AF_INET, SOCK_STREAM, 0, &last), 0);
+        CHECK_EQ(sock_connect(last, &a, false), 0);
+        sock_release(last);
+    }
+    for (unsigned i = 0; i < CHURN_WORKERS; i++)
+        test_join(w[i]);
+    sock_release(l);
+    u32 states[NET_TCP_STATES], live = 0;
+    sleep_ns(200 * NSEC_PER_SEC); /* past TIME_WAIT */
+    net_tcp_states(states);
+    for (unsigned i = 0; i < NET_TCP_STATES; i++)
+        live += states[i];
+    CHECK_EQ(live, 0);
+}
