@@ -189,11 +189,12 @@ static size_t show_net(void *arg, char *buf, size_t size) { return net_proc_show
 
 static void add_net_files(void)
 {
-    static const char names[][16] = { "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/if_inet6", "net/raw", "net/unix", "net/dev",
-                                      "net/route", "net/arp", "net/sockstat", "net/snmp", "net/drupe" };
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-        if (proc_add(names[i], 0444, show_net, (void *)(uintptr_t)(names[i] + 4)) != 0)
-            klog(LOG_WARN, "/proc/%s: no memory for it", names[i]);
+    for (const char *const *name = net_proc_names; *name != NULL; name++) {
+        char path[24];
+        fmt_snprintf(path, sizeof path, "net/%s", *name);
+        if (proc_add(path, 0444, show_net, (void *)(uintptr_t)*name) != 0)
+            klog(LOG_WARN, "/proc/%s: no memory for it", path);
+    }
 }
 
 static void configure_net(const struct boot_config *c)

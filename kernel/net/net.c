@@ -48,6 +48,14 @@ void text_add(struct text *t, const char *format, ...)
         t->len += (size_t)n;
 }
 
+void text_add_name(struct text *t, int domain, struct ip_addr a, u16 port)
+{
+    if (domain == AF_INET)
+        text_add(t, " %08X:%04X", ip_to_v4(a), port);
+    else
+        text_add(t, " %08X%08X%08X%08X:%04X", (u32)a.hi, (u32)(a.hi >> 32), (u32)a.lo, (u32)(a.lo >> 32), port);
+}
+
 struct netif *netif_by_index(unsigned index)
 {
     for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++)

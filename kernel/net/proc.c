@@ -92,13 +92,8 @@ static size_t show_counters(char *buf, size_t size)
     return t.len;
 }
 
-void text_add_name(struct text *t, int domain, struct ip_addr a, u16 port)
-{
-    if (domain == AF_INET)
-        text_add(t, " %08X:%04X", ip_to_v4(a), port);
-    else
-        text_add(t, " %08X%08X%08X%08X:%04X", (u32)a.hi, (u32)(a.hi >> 32), (u32)a.lo, (u32)(a.lo >> 32), port);
-}
+const char *const net_proc_names[] = { "tcp", "tcp6", "udp", "udp6", "if_inet6", "raw", "unix", "dev", "route", "arp", "sockstat", "snmp",
+                                       "drupe", NULL };
 
 size_t net_proc_show(const char *name, char *buf, size_t size)
 {

@@ -45,7 +45,8 @@ void net_capture_drain(u64 deadline_ns);
 /* TCP sockets in each state, by Linux's numbers (1 established ... 11 closing). */
 #define NET_TCP_STATES 12
 void net_tcp_states(u32 ret[NET_TCP_STATES]);
-/* Text for /proc/net/tcp, udp, dev, route, arp, sockstat, snmp: appended to buf; returns length needed. */
+/* Names of the files in /proc/net, NULL behind the last; the text of one: appended to buf; returns length needed. proc.c, or no_proc.c. */
+extern const char *const net_proc_names[];
 size_t net_proc_show(const char *name, char *buf, size_t size);
 /* Lines "interface reason packets": what was thrown away, by the interface it came in by. Returns length needed. */
 size_t net_show_drops(char *buf, size_t size);

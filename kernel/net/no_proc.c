@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A kernel without /proc/net (-Dwithout=proc_net). */
+#include "kern/net.h"
+
+const char *const net_proc_names[] = { NULL };
+
+size_t net_proc_show(const char *name, char *buf, size_t size) { return 0; }
