@@ -225,22 +225,29 @@ static int step_condition(struct verifier *v, const struct bpf_insn *i)
 
 /* --- calls and ends -------------------------------------------------------------------------------- */
 
-static int step_exit(struct verifier *v, u32 *ret_next)
+/* What a function returns may be nothing, or any pointer but to a stack. */
+static int step_return(struct verifier *v, u32 *ret_next)
 {
     struct reg result = *reg_of(v, 0);
+    if (result.type == REG_STACK)
+        return refuse(v, -EACCES, "a function returns the address of a stack");
+    *ret_next = top_frame(v)->call_site;
+    leave_frame(v);
+    *reg_of(v, 0) = result;
+    for (unsigned n = 1; n <= 5; n++)
+        *reg_of(v, n) = (struct reg){ .type = REG_UNSET };
+    return 0;
+}
+
+static int step_exit(struct verifier *v, u32 *ret_next)
+{
+    if (v->state.nframes > 1)
+        return step_return(v, ret_next);
     int err = check_read(v, 0);
     if (err != 0)
         return err;
-    if (is_pointer(&result))
+    if (is_pointer(reg_of(v, 0)))
         return refuse(v, -EACCES, "r0 is a pointer at the end");
-    if (v->state.nframes > 1) {
-        *ret_next = top_frame(v)->call_site;
-        leave_frame(v);
-        *reg_of(v, 0) = result;
-        for (unsigned n = 1; n <= 5; n++)
-            *reg_of(v, n) = (struct reg){ .type = REG_UNSET };
-        return 0;
-    }
     if (v->state.nrecords != 0)
         return refuse(v, -EINVAL, "a reserved record is neither submitted nor discarded");
     return 1;
