@@ -28,15 +28,22 @@ void help_strace(void)
 
 void help_trace(void)
 {
-    fputs("Usage: drupe trace [OPTION]... INSTANCE\n"
+    fputs("Usage: drupe trace [OPTION]... -e EVENT INSTANCE\n"
+          "       drupe trace [OPTION]... 'PROGRAM' INSTANCE\n"
+          "       drupe trace [OPTION]... -f FILE INSTANCE\n"
           "\n"
-          "What happens inside the kernel of a running instance.\n"
+          "What happens inside the kernel of a running instance: its tracepoints, or what a program makes of them, of system\n"
+          "calls, timers and functions. A PROGRAM is in bpftrace's words; a FILE has such words, or is an object file that\n"
+          "clang -target bpf -g -O2 -c made. docs/TRACING.md says what is understood.\n"
           "\n"
           "  -l                  list the tracepoints and their fields\n"
           "  -e EVENT            which: a name or a pattern such as 'sched:*'; any number of them\n"
-          "  -p NUMBER           only while this process or thread of the instance runs\n"
-          "  --format FORMAT     text, json (an object in each line), or chrome (a file that Perfetto and Chrome open)\n"
+          "  -p NUMBER           -e: only while this process or thread of the instance runs\n"
+          "  --format FORMAT     -e: text, json (an object in each line), or chrome (a file that Perfetto and Chrome open)\n"
+          "  --interval SECONDS  programs: print all maps every so often, not only at the end\n"
           "  -o FILE             write there instead of standard output\n"
+          "\n"
+          "  drupe trace 'syscall:read { @bytes[comm] = hist(ret); }' web\n"
           "\n"
           "^C ends it. What comes faster than it can be written is lost and counted; the instance never waits.\n",
           stdout);

@@ -31,6 +31,8 @@ void catch_end_signals(void)
     end_signals = signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+int end_signals_fd(void) { return end_signals; }
+
 void await_records(struct trace_client *t, bool *finishing)
 {
     struct pollfd p[2] = {{.fd = t->talk.fd, .events = POLLIN}, {.fd = *finishing ? -1 : end_signals, .events = POLLIN}};

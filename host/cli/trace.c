@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* drupe trace: the kernel's tracepoints in a running instance, as text, JSON lines, or a file for Perfetto and Chrome. */
+/* drupe trace: the kernel's tracepoints in a running instance, as text, JSON lines, or a file for Perfetto and Chrome; or eBPF programs. */
 #include "host/cli/trace.h"
 
 #include <fnmatch.h>
@@ -19,6 +19,7 @@ struct trace_options {
     enum format format;
     const char *output;
     u32 pid;
+    struct program_trace program;
 };
 
 /* --- one record ------------------------------------------------------------------------- */
@@ -180,17 +181,52 @@ static int parse_format(enum format *ret, const char *text, struct error *err)
     return err_set(err, EXIT_DRUPE, "--format %s: say text, json or chrome", text);
 }
 
+static int parse_seconds(u32 *ret, const char *text, struct error *err)
+{
+    u64 number;
+    if (parse_number(text, 1, 86400, &number) < 0)
+        return err_set(err, EXIT_DRUPE, "--interval %s: 1 to 86400 seconds", text);
+    *ret = (u32)number;
+    return 0;
+}
+
+/* What stands behind the options, and what goes with what. */
+static int parse_rest(int argc, char **argv, struct trace_options *o, struct error *err)
+{
+    bool points = o->list || o->events.count, words = !points && !o->program.file;
+    if (words && optind + 2 == argc)
+        o->program.text = argv[optind++];
+    if (optind + 1 != argc)
+        return err_set(err, EXIT_DRUPE, "trace: one INSTANCE is needed%s; see drupe trace --help", words ? ", behind a PROGRAM" : "");
+    bool program = o->program.text || o->program.file;
+    if (!points && !program)
+        return err_set(err, EXIT_DRUPE, "trace: say which events by -e (drupe trace -l %s lists them), or a program", argv[optind]);
+    if (points && program)
+        return err_set(err, EXIT_DRUPE, "trace: -e and -l are for tracepoints, -f for programs: one of them");
+    if (program && (o->pid || o->format != TEXT))
+        return err_set(err, EXIT_DRUPE, "trace: -p and --format are for -e; a program has filters and printf()");
+    if (!program && o->program.interval_s)
+        return err_set(err, EXIT_DRUPE, "trace: --interval is for programs");
+    o->program.output = o->output;
+    return 0;
+}
+
 static int parse_options(int argc, char **argv, struct trace_options *o, struct error *err)
 {
     static const struct option options[] = {{"list", no_argument, NULL, 'l'}, {"event", required_argument, NULL, 'e'}, {"format", required_argument, NULL, 'F'},
-                                            {"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {0}};
+                                            {"output", required_argument, NULL, 'o'}, {"interval", required_argument, NULL, 'i'}, {"help", no_argument, NULL, 'h'}, {0}};
     u64 number;
     opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":le:o:p:h", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":le:f:o:p:h", options, NULL)) != -1;) {
         switch (c) {
         case 'l': o->list = true; break;
         case 'e': strv_add(&o->events, optarg); break;
+        case 'f': o->program.file = optarg; break;
         case 'o': o->output = optarg; break;
+        case 'i':
+            if (parse_seconds(&o->program.interval_s, optarg, err) < 0)
+                return -1;
+            break;
         case 'F':
             if (parse_format(&o->format, optarg, err) < 0)
                 return -1;
@@ -205,11 +241,7 @@ static int parse_options(int argc, char **argv, struct trace_options *o, struct 
         default: return unknown_option("trace", argv[optind - 1], err);
         }
     }
-    if (optind + 1 != argc)
-        return err_set(err, EXIT_DRUPE, "trace: one INSTANCE is needed; see drupe trace --help");
-    if (!o->list && !o->events.count)
-        return err_set(err, EXIT_DRUPE, "trace: say which events by -e; drupe trace -l %s lists them", argv[optind]);
-    return 0;
+    return parse_rest(argc, argv, o, err);
 }
 
 int command_trace(int argc, char **argv, struct error *err)
@@ -223,7 +255,7 @@ int command_trace(int argc, char **argv, struct error *err)
         return 0;
     if (result == 0) {
         catch_end_signals();
-        result = trace_entry(&o, &e, err);
+        result = o.program.text || o.program.file ? trace_programs(&o.program, &e, err) : trace_entry(&o, &e, err);
     }
     entry_done(&e);
     strv_done(&o.events);

@@ -23,7 +23,15 @@ int parse_trace_set(struct trace_open *want, const char *text, struct error *err
 
 /* ^C and the like are to end a trace in order. */
 void catch_end_signals(void);
+int end_signals_fd(void); /* readable when one has come */
 /* Wait for the instance; a signal to end asks it for the rest, once. */
 void await_records(struct trace_client *t, bool *finishing);
+
+/* trace_programs.c: eBPF programs, in words or (text NULL) from a file: an object, or words. output NULL: standard output. */
+struct program_trace {
+    const char *text, *file, *output;
+    u32 interval_s;
+};
+int trace_programs(const struct program_trace *p, const struct entry *e, struct error *err);
 
 #endif

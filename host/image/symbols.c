@@ -69,30 +69,80 @@ static char *symbol_name(const struct elf_file *f, const Elf64_Shdr *strings, co
     return n ? str_format("%.*s+0x%llx", (int)n, name, (unsigned long long)(address - s->st_value)) : NULL;
 }
 
+static bool read_header(const struct elf_file *f, Elf64_Ehdr *eh)
+{
+    return get(f, 0, eh, sizeof(*eh)) && memcmp(eh->e_ident, ELFMAG, SELFMAG) == 0 && eh->e_ident[EI_CLASS] == ELFCLASS64 &&
+           eh->e_phentsize == sizeof(Elf64_Phdr) && eh->e_shentsize == sizeof(Elf64_Shdr);
+}
+
+/* Section number *at or the first behind it that is of that kind, with its strings. */
+static bool next_table(const struct elf_file *f, const Elf64_Ehdr *eh, unsigned kind, unsigned *at, Elf64_Shdr *table, Elf64_Shdr *strings)
+{
+    for (; *at < eh->e_shnum; (*at)++)
+        if (!get(f, eh->e_shoff + (u64)*at * sizeof(*table), table, sizeof(*table)))
+            return false;
+        else if (table->sh_type == kind && table->sh_link < eh->e_shnum &&
+                 get(f, eh->e_shoff + (u64)table->sh_link * sizeof(*strings), strings, sizeof(*strings)))
+            return true;
+    return false;
+}
+
+static const unsigned table_kinds[] = {SHT_SYMTAB, SHT_DYNSYM}; /* Debian strips the first */
+
 char *symbol_at(const void *elf, size_t len, u64 offset)
 {
     struct elf_file f = {elf, len};
     Elf64_Ehdr eh;
+    Elf64_Shdr table, strings;
     u64 address;
-    if (!get(&f, 0, &eh, sizeof(eh)) || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0 || eh.e_ident[EI_CLASS] != ELFCLASS64 ||
-        eh.e_phentsize != sizeof(Elf64_Phdr) || eh.e_shentsize != sizeof(Elf64_Shdr) || !to_address(&f, &eh, offset, &address))
+    if (!read_header(&f, &eh) || !to_address(&f, &eh, offset, &address))
         return NULL;
-    static const unsigned kinds[] = {SHT_SYMTAB, SHT_DYNSYM}; /* Debian strips the first */
-    for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-        for (unsigned i = 0; i < eh.e_shnum; i++) {
-            Elf64_Shdr table, strings;
+    for (size_t k = 0; k < ARRAY_SIZE(table_kinds); k++)
+        for (unsigned i = 0; next_table(&f, &eh, table_kinds[k], &i, &table, &strings); i++) {
             Elf64_Sym s;
-            if (!get(&f, eh.e_shoff + (u64)i * sizeof(table), &table, sizeof(table)))
-                return NULL;
-            if (table.sh_type != kinds[k] || table.sh_link >= eh.e_shnum ||
-                !get(&f, eh.e_shoff + (u64)table.sh_link * sizeof(strings), &strings, sizeof(strings)))
-                continue;
             char *name = search(&f, &table, address, &s) ? symbol_name(&f, &strings, &s, address) : NULL;
             if (name)
                 return name;
         }
-    }
     return NULL;
+}
+
+/* The byte of the file that is mapped at an address. */
+static bool to_offset(const struct elf_file *f, const Elf64_Ehdr *eh, u64 address, u64 *ret)
+{
+    for (unsigned i = 0; i < eh->e_phnum; i++) {
+        Elf64_Phdr ph;
+        if (!get(f, eh->e_phoff + (u64)i * sizeof(ph), &ph, sizeof(ph)))
+            return false;
+        if (ph.p_type == PT_LOAD && address >= ph.p_vaddr && address - ph.p_vaddr < ph.p_filesz) {
+            *ret = ph.p_offset + (address - ph.p_vaddr);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_name(const struct elf_file *f, const Elf64_Shdr *strings, const Elf64_Sym *s, const char *name)
+{
+    size_t n = strlen(name) + 1;
+    return range_inside(strings->sh_offset, strings->sh_size, f->len) && range_inside(s->st_name, n, strings->sh_size) &&
+           memcmp(f->data + strings->sh_offset + s->st_name, name, n) == 0;
+}
+
+bool symbol_find(const void *elf, size_t len, const char *name, u64 *ret_offset)
+{
+    struct elf_file f = {elf, len};
+    Elf64_Ehdr eh;
+    Elf64_Shdr table, strings;
+    Elf64_Sym s;
+    if (!read_header(&f, &eh))
+        return false;
+    for (size_t k = 0; k < ARRAY_SIZE(table_kinds); k++)
+        for (unsigned i = 0; next_table(&f, &eh, table_kinds[k], &i, &table, &strings); i++)
+            for (u64 at = 0; at + sizeof(s) <= table.sh_size && get(&f, table.sh_offset + at, &s, sizeof(s)); at += sizeof(s))
+                if (ELF64_ST_TYPE(s.st_info) == STT_FUNC && s.st_shndx != SHN_UNDEF && has_name(&f, &strings, &s, name))
+                    return to_offset(&f, &eh, s.st_value, ret_offset);
+    return false;
 }
 
 /* "... /path+0x12" at the end of a line: where the path begins, and the offset. */

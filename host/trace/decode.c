@@ -41,6 +41,15 @@ static const struct call_args *args_of(u32 nr)
 bool call_is_missing(u32 nr) { return nr >= ARRAY_SIZE(call_there) || !call_there[nr]; }
 unsigned call_arg_count(u32 nr) { return args_of(nr)->count; }
 
+int call_fd_arg(u32 nr)
+{
+    const struct call_args *a = args_of(nr);
+    for (unsigned i = 0; i < a->count; i++)
+        if (a->args[i].kind == ARG_fd)
+            return (int)i;
+    return -1;
+}
+
 void add_call_name(struct buf *out, u32 nr)
 {
     const char *name = syscall_name(nr);

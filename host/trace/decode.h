@@ -28,6 +28,7 @@ void add_call_name(struct buf *out, u32 nr);
 unsigned add_args(struct buf *out, const struct call *c, unsigned from);
 bool call_is_missing(u32 nr); /* the kernel of this version does not have it */
 unsigned call_arg_count(u32 nr);
+int call_fd_arg(u32 nr); /* the first that is a descriptor; -1 */
 /* " = 3", with the error's name and text, or what else the call tells by it. */
 void add_result(struct buf *out, const struct call *c);
 bool result_is_error(s64 result);

@@ -137,9 +137,28 @@ def rsp():
     yield packet(b'vCont;s:1;c') + packet(b'Z0,401000,1') + packet(b'vFile:open:2f6574632f706173737764,0,0')
 
 
+def bpfwords():
+    yield b'BEGIN { printf("%d %-5s|%x\\n", 1, comm, nsecs); @a[1, "x"] = count(); @h = hist(3); @l = lhist(5, 0, 100, 10); exit(); }'
+    yield b'syscall:read,tracepoint:syscalls:sys_enter_openat /pid == 1 && comm != "sh"/ { @[probe, fd] = sum(arg2); @s = str(arg1, 20); }'
+    yield b'profile:hz:99 { @[ustack(3), kstack] = count(); } i:s:1 { print(@, 5, 2); clear(@); zero(@); time("%H\\n"); }'
+    yield b'BEGIN { $i = 0; while ($i < 9) { $i++; if ($i == 5) { break; } else { @x[$i]--; } } unroll(3) { @y += 2 << 3; } $t = (1, (2, "a")); print($t.1); }'
+    yield b'net:* { @[args.reason] = max(-1); } uprobe:/bin/bash:f+4 { @u = usym(arg0); @t = strftime("%H", nsecs); delete(@u); @v = 1 ? "a" : "b"; }'
+
+
+def bpfobject():
+    source = pathlib.Path(__file__).resolve().parents[1] / 'apps' / 'reads.bpf.c'
+    with tempfile.TemporaryDirectory() as tmp:
+        for n, args in enumerate((['-g', '-O2'], ['-g', '-O1'], ['-O2'])):
+            out = pathlib.Path(tmp, str(n))
+            subprocess.run(['clang-14', '-target', 'bpf', *args, '-I/usr/include/x86_64-linux-gnu', '-c', source, '-o', out], check=True)
+            subprocess.run(['llvm-strip-14', '-g', out], check=True)
+            yield out.read_bytes()
+
+
 def main():
     name, out = sys.argv[1:]
-    make = {'erofs': erofs, 'elf': elf, 'config': config, 'json': json_, 'control': control, 'packet': packet, 'ring': ring, 'rsp': rsp}.get(name)
+    make = {'erofs': erofs, 'elf': elf, 'config': config, 'json': json_, 'control': control, 'packet': packet, 'ring': ring, 'rsp': rsp,
+            'bpfwords': bpfwords, 'bpfobject': bpfobject}.get(name)
     os.makedirs(out, exist_ok=True)
     for n, data in enumerate(make() if make else []):
         pathlib.Path(out, f'seed-{n}').write_bytes(data)

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Addresses and names: names.h. */
+#include "host/bpf/names.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "host/client/tasks.h"
+#include "host/image/symbols.h"
+
+#define FILE_MAX (1u << 30)
+
+/* --- files of this host ------------------------------------------------------------------- */
+
+struct image {
+    struct image *next;
+    char *path;
+    void *bytes; /* NULL: there is none */
+    size_t len;
+};
+
+static struct image *image_open(const char *path)
+{
+    struct image *i = xalloc(sizeof(*i));
+    struct stat st;
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    i->path = xstrdup(path);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size < FILE_MAX) {
+        i->len = (size_t)st.st_size;
+        i->bytes = mmap(NULL, i->len, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (i->bytes == MAP_FAILED)
+            i->bytes = NULL;
+    }
+    return i;
+}
+
+static void image_close(struct image *i)
+{
+    if (i->bytes)
+        munmap(i->bytes, i->len);
+    free(i->path);
+    free(i);
+}
+
+/* --- areas of a process ------------------------------------------------------------------------ */
+
+struct area {
+    u64 start, end, offset;
+    const char *path;
+};
+
+/* The next line of /proc/PID/maps that has a file, executable. The text is cut into pieces. */
+static bool next_area(char **text, struct area *ret)
+{
+    for (char *line; (line = strsep(text, "\n")) != NULL;) {
+        char perms[8];
+        int at = 0;
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %*s %*s %n", &ret->start, &ret->end, perms, &ret->offset, &at) == 4 && at > 0 &&
+            strlen(perms) >= 3 && perms[2] == 'x' && line[at] == '/') {
+            ret->path = line + at;
+            return true;
+        }
+    }
+    return false;
+}
+
+static char *areas_of(struct session *s, u32 pid)
+{
+    struct bpfd_number n = {.number = pid};
+    struct bpfd_reply reply;
+    struct buf data = {0};
+    struct error ignored = {0};
+    buf_add(&data, "", 0);
+    if (session_ask(s, BPFD_AREAS, &n, sizeof(n), NULL, 0, &reply, &data, &ignored) < 0 || reply.error)
+        data.len = 0;
+    char *text = xstrndup(data.data, data.len);
+    buf_done(&data);
+    return text;
+}
+
+/* --- names --------------------------------------------------------------------------------------- */
+
+struct process {
+    struct process *next;
+    u32 pid;
+    char *areas;
+};
+struct names {
+    struct session *session;
+    struct map known; /* "pid address offset" -> name */
+    struct process *processes;
+    struct image *images;
+};
+
+struct names *names_new(struct session *s)
+{
+    struct names *n = xalloc(sizeof(*n));
+    n->session = s;
+    return n;
+}
+
+void names_free(struct names *n)
+{
+    map_done(&n->known, free);
+    for (struct process *p; (p = n->processes) != NULL;) {
+        n->processes = p->next;
+        free(p->areas);
+        free(p);
+    }
+    for (struct image *i; (i = n->images) != NULL;) {
+        n->images = i->next;
+        image_close(i);
+    }
+    free(n);
+}
+
+static const char *areas_kept(struct names *n, u32 pid)
+{
+    struct process *p = n->processes;
+    while (p && p->pid != pid)
+        p = p->next;
+    if (!p) {
+        p = xalloc(sizeof(*p));
+        *p = (struct process){.next = n->processes, .pid = pid, .areas = areas_of(n->session, pid)};
+        n->processes = p;
+    }
+    return p->areas;
+}
+
+static const struct image *image_kept(struct names *n, const char *path)
+{
+    struct image *i = n->images;
+    while (i && strcmp(i->path, path) != 0)
+        i = i->next;
+    if (!i) {
+        i = image_open(path);
+        i->next = n->images;
+        n->images = i;
+    }
+    return i;
+}
+
+static char *user_name(struct names *n, u64 address, u32 pid)
+{
+    AUTO_FREE char *text = xstrdup(areas_kept(n, pid));
+    struct area a;
+    for (char *rest = text; next_area(&rest, &a);) {
+        if (address < a.start || address >= a.end)
+            continue;
+        const struct image *i = image_kept(n, a.path);
+        return i->bytes ? symbol_at(i->bytes, i->len, address - a.start + a.offset) : NULL;
+    }
+    return NULL;
+}
+
+static char *kernel_name(struct names *n, u64 address)
+{
+    struct bpfd_symbol symbol = {.address = address};
+    struct bpfd_reply reply;
+    struct buf data = {0};
+    struct error ignored = {0};
+    char *name = NULL;
+    if (address && session_ask(n->session, BPFD_SYMBOL, &symbol, sizeof(symbol), NULL, 0, &reply, &data, &ignored) == 0 && !reply.error && data.len)
+        name = xstrndup(data.data, MIN(data.len, (size_t)200));
+    for (char *c = name; c && *c; c++)
+        *c = (u8)*c <= ' ' || (u8)*c > 126 ? '?' : *c;
+    buf_done(&data);
+    return name;
+}
+
+/* "name+0x1f" becomes "name+31" or "name". */
+static char *spell(const char *name, u64 address, bool offset)
+{
+    const char *plus = name ? strrchr(name, '+') : NULL;
+    if (!name)
+        return str_format("%#" PRIx64, address);
+    unsigned long long n = plus ? strtoull(plus + 1, NULL, 16) : 0;
+    int len = plus ? (int)(plus - name) : (int)strlen(name);
+    return offset && n ? str_format("%.*s+%llu", len, name, n) : str_format("%.*s", len, name);
+}
+
+const char *names_of(struct names *n, u64 address, u32 pid, bool offset)
+{
+    AUTO_FREE char *key = str_format("%u %" PRIx64 " %d", pid, address, offset);
+    char *name = map_get(&n->known, key);
+    if (!name) {
+        AUTO_FREE char *found = pid ? user_name(n, address, pid) : kernel_name(n, address);
+        name = spell(found, address, offset);
+        map_put(&n->known, key, name);
+    }
+    return name;
+}
+
+/* --- functions to attach to ------------------------------------------------------------------------ */
+
+/* Where the process has it; 0: nowhere. */
+static u64 address_in(struct session *s, u32 pid, const char *path, u64 offset)
+{
+    AUTO_FREE char *text = areas_of(s, pid);
+    AUTO_FREE char *real = realpath(path, NULL);
+    struct area a;
+    for (char *rest = text; next_area(&rest, &a);)
+        if ((strcmp(a.path, path) == 0 || (real && strcmp(a.path, real) == 0)) && offset >= a.offset && offset - a.offset < a.end - a.start)
+            return a.start + (offset - a.offset);
+    return 0;
+}
+
+static int offset_in_file(const struct target *t, u64 *ret, struct error *err)
+{
+    struct image *i = image_open(t->path);
+    int result = 0;
+    *ret = 0;
+    if (!i->bytes)
+        result = err_set(err, EXIT_DRUPE, "%s: %s cannot be read on this host, where its functions are looked up", t->name, t->path);
+    else if (t->symbol && !symbol_find(i->bytes, i->len, t->symbol, ret))
+        result = err_set(err, EXIT_DRUPE, "%s: %s has no function %s in its symbol tables", t->name, t->path, t->symbol);
+    *ret += t->offset;
+    image_close(i);
+    return result;
+}
+
+int places_find(struct session *s, const struct target *t, struct place **ret, size_t *ret_count, struct error *err)
+{
+    struct conversation c = {.fd = -1};
+    struct tasks tasks = {0};
+    u64 offset;
+    if (offset_in_file(t, &offset, err) < 0)
+        return -1;
+    int result = tasks_open(&c, s->entry, err);
+    if (result == 0)
+        result = tasks_read(&c, s->entry, &tasks, err);
+    for (size_t i = 0; result == 0 && i < tasks.count; i++) {
+        if (tasks.rows[i].pid == 0 || tasks.rows[i].pid != tasks.rows[i].tid)
+            continue;
+        u64 address = address_in(s, tasks.rows[i].pid, t->path, offset);
+        if (!address)
+            continue;
+        *ret = xrealloc(*ret, (*ret_count + 1) * sizeof(**ret));
+        (*ret)[(*ret_count)++] = (struct place){tasks.rows[i].pid, address};
+    }
+    tasks_done(&tasks);
+    conversation_done(&c);
+    if (result == 0 && *ret_count == 0)
+        return err_set(err, EXIT_DRUPE, "%s: no process of %s has %s mapped", t->name, s->entry->name, t->path);
+    return result;
+}
