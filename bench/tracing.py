@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it costs to look: redis under redis-benchmark -P 1 with and without drupe strace, beside Debian's strace of the native process;
-guest instructions of a program with and without drupe profile, and with a count of its calls by eBPF."""
+guest instructions of a program with and without drupe profile, and with a count of its calls by eBPF; redis with and without all that can
+be looked at."""
 import contextlib
+import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -12,7 +15,9 @@ import time
 
 import guests
 import host
-from common import BUILD, DRUPE, PLUGIN, REDIS, redis_rates, row
+import trimmed
+from common import BUILD, DRUPE, PLUGIN, REDIS, redis_rates, row, run_drupe
+from guests import sh
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'tests', 'apps'))
 import bpfd
@@ -141,4 +146,40 @@ def bpf():
     row('  interpreted', f'{interpreted:,.0f}', 'instructions', '')
 
 
-SECTIONS = {'strace': strace, 'profile': profile, 'bpf': bpf}
+OBSERVABILITY = ('bpf', 'capture', 'core_files', 'profile', 'ptrace', 'stats', 'symbols', 'trace') # what there is of it can be left out
+
+
+def kernel_without():
+    """The kernel of this build without any of it, stripped."""
+    options = json.loads(sh('meson', 'introspect', '--buildoptions', BUILD).stdout)
+    lto = next(o['value'] for o in options if o['name'] == 'size_lto')
+    parts = [p for p in OBSERVABILITY if p in trimmed.choices()]
+    return str(trimmed.build(BUILD, 'unobserved', [f'-Dsize_lto={str(lto).lower()}', '-Dwithout=' + ','.join(parts)]))
+
+
+def redis_instructions(kernel, requests):
+    """Guest instructions of a machine that asks itself so often: nothing of it depends on the host's time."""
+    script = f'redis-server --save "" --daemonize yes >/dev/null; until redis-cli ping >/dev/null 2>&1; do :; done; redis-benchmark -t get -n {requests} -c 10 -q; redis-cli shutdown'
+    programs = [a for t in ('redis-server', 'redis-cli', 'redis-benchmark') for a in ('--add', shutil.which(t))]
+    with tempfile.TemporaryDirectory() as tmp:
+        out = os.path.join(tmp, 'count')
+        with guests.qemu_with('-plugin', f'{PLUGIN},out={out}', '-icount', 'shift=0,sleep=off', '-rtc', 'base=2024-01-01,clock=vm', '-seed', '1') as env:
+            r, _ = run_drupe('--on', 'qemu', '--net', 'none', *programs, '/bin/sh', '-c', script, env=dict(env, DRUPE_KERNEL=kernel), timeout=600)
+        if b'requests per second' not in r.stdout:
+            raise RuntimeError(r.stdout + r.stderr)
+        with open(out) as f:
+            return int(f.read().split()[-1])
+
+
+def off():
+    print('\nWhat can be looked at while nobody looks: against a kernel built without ' + ', '.join(OBSERVABILITY))
+    full, without = os.path.join(BUILD, 'kernel/plat/pc/drupe-kernel.stripped'), kernel_without()
+    size = os.path.getsize(full) - os.path.getsize(without)
+    row('  the kernel is larger by', f'{size:,}', 'bytes', f'of {os.path.getsize(full):,}; at most 153,600', size <= 150 << 10)
+    few, many = 2000, 12000
+    with_it, without_it = ((redis_instructions(k, many) - redis_instructions(k, few)) / (many - few) for k in (full, without))
+    ratio = with_it / without_it - 1
+    row('  GET of redis, guest instructions', f'{with_it:,.0f}', f'of {without_it:,.0f}', f'{ratio * 100:+.2f} %, at most 0.5 %', abs(ratio) <= 0.005)
+
+
+SECTIONS = {'strace': strace, 'profile': profile, 'bpf': bpf, 'off': off}

@@ -16,10 +16,10 @@ def choices():
     return re.findall(r"'(\w+)'", re.search(r"option\('without'.*?choices: \[(.*?)\]", text, re.S)[1])
 
 
-def build(where):
-    trimmed = pathlib.Path(where).resolve() / 'trimmed'
+def build(where, name='trimmed', options=None):
+    trimmed = pathlib.Path(where).resolve() / name
     kernel = trimmed / 'kernel' / 'plat' / 'pc' / 'drupe-kernel.stripped'
-    options = ['-Dtcp=basic', '-Dwithout=' + ','.join(choices())]
+    options = options or ['-Dtcp=basic', '-Dwithout=' + ','.join(choices())]
     stamp = trimmed / 'options'
     if not stamp.exists() or stamp.read_text() != str(options):
         shutil.rmtree(trimmed, ignore_errors=True)

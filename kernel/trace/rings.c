@@ -164,6 +164,15 @@ static u32 add_string(u8 *to, const char *text)
     return 8 + padded;
 }
 
+static u32 add_function(u8 *to, u64 address)
+{
+    char name[POINT_STRING_MAX];
+    char *plus = strchr(symbol_name(address, name, sizeof(name)), '+');
+    if (plus != NULL)
+        *plus = '\0';
+    return add_string(to, name);
+}
+
 void trace_emit(enum trace_point point, const u64 *fields)
 {
     struct {
@@ -176,7 +185,9 @@ void trace_emit(enum trace_point point, const u64 *fields)
     if (atomic_load_relaxed(&recorded[point]) == 0)
         return;
     for (unsigned i = 0; points[point].types[i] != '\0'; i++) {
-        if (points[point].types[i] == 's') {
+        if (points[point].types[i] == 'x' && (TRACE_POINTS_NAMED >> point & 1) != 0) {
+            n += add_function(r.bytes + n, fields[i]);
+        } else if (points[point].types[i] == 's') {
             n += add_string(r.bytes + n, (const char *)(uintptr_t)fields[i]);
         } else {
             memcpy(r.bytes + n, &fields[i], 8);

@@ -46,6 +46,8 @@ static int send_start(struct channel *c, u8 *buf)
         struct trace_record *r = (struct trace_record *)(buf + n);
         char *text = (char *)(r + 1);
         size_t len = (size_t)fmt_snprintf(text, 200, "%s %s %s", points[i].name, points[i].types, points[i].fields);
+        for (char *p = strchr(text, ' ') + 1; (TRACE_POINTS_NAMED >> i & 1) != 0 && *p != ' '; p++)
+            *p = *p == 'x' ? 's' : *p;
         size_t padded = ALIGN_UP(len + 1, 8);
         memset(text + len, 0, padded - len);
         *r = (struct trace_record){ .len = (u32)(sizeof(*r) + padded), .kind = TRACE_DEFINE, .id = (u16)i };

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every service of a running kernel under load: clients that come and go, send garbage, half messages, lengths that are none, that stop reading or
+vanish. Each is dropped with a reason, the program answers as before, and nothing stays behind: services.py DRUPE BUILD --on PLATFORM [ROUNDS]"""
+import contextlib
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+rounds = int(sys.argv.pop()) if sys.argv[-1].isdigit() else 200
+from lib import DRUPE, ON, check, done, free_port, same, talk
+
+MAGIC, OPEN, DATA, CLOSE = 0x50555244, 32, 33, 35
+MORE, PART_MAX, CALLS = 1, 8192, 512
+work = tempfile.TemporaryDirectory(prefix='drupe-services-')
+RUN = work.name + '/run'
+ENV = dict(os.environ, DRUPE_RUN=RUN)
+
+
+def drupe(*args):
+    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    return r.returncode, r.stdout.decode(), r.stderr.decode()
+
+
+def connect():
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(os.path.join(RUN, [n for n in os.listdir(RUN) if not n.startswith('.')][0], 'socket'))
+    s.settimeout(30)
+    return s
+
+
+def message(kind, payload):
+    return struct.pack('<IHHI', MAGIC, 1, kind, len(payload)) + payload
+
+
+def opening(name, args=b''):
+    return message(OPEN, struct.pack('<III', 0, 0, len(name)) + name + args)
+
+
+def data(payload, flags=0):
+    return message(DATA, struct.pack('<II', 0, flags) + payload)
+
+
+def receive(s):
+    """(type, error or flags, rest); (None, 0, b'') when the other side has hung up."""
+    for _ in range(2):
+        try:
+            packet = s.recv(1 << 20)
+            break
+        except ConnectionResetError: # told once, before what was sent earlier
+            packet = b''
+    return (struct.unpack('<H', packet[6:8])[0], struct.unpack('<I', packet[16:20])[0], packet[20:]) if packet else (None, 0, b'')
+
+
+def end_of(s):
+    kind, until = DATA, time.monotonic() + 20
+    while kind == DATA and time.monotonic() < until: # one that was not dropped tells without an end
+        kind, error, text = receive(s)
+    return (error, text.decode(errors='replace')) if kind == CLOSE else (None, '')
+
+
+def trace_open(version=2, flags=0, calls=b'\xff' * (CALLS // 8), nfds=0, path=b''):
+    return struct.pack('<IIII', version, flags, 0, 32) + calls + struct.pack('<Q', 0) + b'\xff' * 32 + struct.pack('<I', nfds) + bytes(14 * 4) + path.ljust(256, b'\0') + bytes(4)
+
+
+# What a service is opened with, and what it does not take.
+SERVICES = {b'stats': (b'', [b'nonsense', b'latency maybe', b'a' * 4096]), b'tasks': (b'', []),
+            b'trace': (trace_open(), [b'', b'x' * 4096, trace_open(version=99), trace_open(flags=1 << 31), trace_open(nfds=1 << 30), trace_open(path=b'x' * 256)]),
+            b'profile': (b'99', [b'', b'0', b'-1', b'99 on-cpu', b'99999999999999999999', b'9' * 4096]),
+            b'pcap': (b'96', [b'x', b'9' * 4096]), b'dump': (None, [b'x', b'0', b'99999', b'9' * 4096]), b'cores': (b'', []),
+            b'debug': (b'1', [b'x', b'0', b'99999', b'-1', b'9' * 4096])}
+# Messages behind the opening that none of them takes as anything but a question or the end.
+NONSENSE = {'garbage': [data(os.urandom(500))], 'a byte': [data(b'\0')], 'nothing': [data(b'')], 'a gigabyte of length': [data(struct.pack('<IIQQ', 5, 1, 0, 1 << 30))],
+            'half a message': [data(b'x' * 100, MORE)], 'parts without an end': [data(b'x' * PART_MAX, MORE)] * 2}
+
+
+def counters():
+    rows = json.loads(drupe('stats', '--format', 'json', 's')[1])['Metrics']
+    return {(r['name'], *r['labels'].values()): r['value'] for r in rows}
+
+
+def held():
+    c = counters()
+    return c['memory_bytes', 'kernel'] + c['memory_bytes', 'slab']
+
+
+def unharmed(what):
+    same(talk(port, b'PING\r\n'), b'+PONG\r\n', what)
+
+
+def ended(name, args, packets):
+    """Opens, sends, and says it has enough: is there an end?"""
+    with connect() as s:
+        s.send(opening(name, args))
+        for p in packets:
+            with contextlib.suppress(OSError): # it may have hung up already
+                s.send(p)
+        with contextlib.suppress(OSError):
+            s.send(message(CLOSE, struct.pack('<II', 0, 0)))
+        return end_of(s)[0] is not None
+
+
+def attach(name, args):
+    """Until its first words, where it has any without being asked; then gone without one."""
+    with connect() as s:
+        s.send(opening(name, args))
+        if name in (b'stats', b'tasks'):
+            s.send(data(b'?'))
+        if name == b'debug':
+            s.send(data(struct.pack('<IIIIQQ', 1, 0, 0, 0, 0, 0)))
+        if name in (b'stats', b'tasks', b'trace', b'debug', b'profile'):
+            kind, error, text = receive(s)
+            return kind == DATA or error in (11, 16) # its last client is just being seen off
+    return True
+
+
+port = free_port()
+status, out, err = drupe('run', *ON, '-d', '--name', 's', '-p', f'127.0.0.1:{port}:6379', 'redis-server', '--save', '', '--protected-mode', 'no')
+end = time.monotonic() + 30
+while time.monotonic() < end:
+    with contextlib.suppress(OSError):
+        talk(port, b'PING\r\n')
+        break
+    time.sleep(0.1)
+try:
+    for name, (args, wrong) in SERVICES.items():
+        refused = []
+        for w in wrong:
+            with connect() as s:
+                s.send(opening(name, w))
+                refused.append(end_of(s))
+        check(all(error not in (None, 0) and why for error, why in refused), f'{name.decode()}: wrong arguments are refused with a reason', refused)
+        if args is None:
+            continue
+        bad = [what for what, packets in NONSENSE.items() if not ended(name, args, packets)]
+        check(not bad, f'{name.decode()}: nonsense ends in an end', bad)
+    unharmed('the program answers')
+
+    load = subprocess.Popen(['redis-benchmark', '-p', str(port), '-t', 'ping_mbulk', '-n', '100000000', '-q', '-c', '4'], stdout=subprocess.DEVNULL)
+    stopped = [connect() for _ in range(3)] # they read nothing
+    for s, name in zip(stopped, (b'trace', b'profile', b'pcap')):
+        s.send(opening(name, SERVICES[name][0]))
+    time.sleep(11)
+    error, why = end_of(stopped[0])
+    check(error == 110 and 'nothing was read' in why, 'who stops reading is dropped', (error, why))
+    for s in stopped:
+        s.close()
+    names = [n for n in SERVICES if SERVICES[n][0] is not None]
+    failed, memory = [], []
+    for n in (rounds // 10, rounds): # the first ones make what stays
+        for i in range(n):
+            name = names[i % len(names)]
+            if not attach(name, SERVICES[name][0]):
+                failed.append(name)
+        load.send_signal(19)
+        time.sleep(0.5)
+        memory.append(held())
+        load.send_signal(18)
+    check(not failed, f'{rounds} clients come and vanish under load', failed[:10])
+    load.terminate()
+    load.wait(10)
+    end = time.monotonic() + 20
+    while memory[1] - memory[0] > 256 << 10 and time.monotonic() < end: # the last ones may still be leaving
+        time.sleep(0.5)
+        memory[1] = held()
+    check(memory[1] - memory[0] <= 256 << 10, 'and leave nothing in the kernel', memory)
+    unharmed('the program answers as before')
+    same(drupe('ps', 's')[0], 0, 'and so do its services')
+finally:
+    drupe('rm', '-f', 's')
+done()
