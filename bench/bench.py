@@ -4,7 +4,7 @@
 side in one run.
 
     bench.py BUILD [boot] [start] [memory] [calls] [redis] [nginx] [iperf] [path]
-                   [host-calls] [host-redis] [host-nginx] [host-start] [host-memory] [host-touch]
+                   [host-calls] [host-redis] [host-nginx] [host-start] [host-memory] [host-touch] [smp]
 
 Prints each figure with its target and ratio; medians of several runs. Nothing
 else should run on the machine meanwhile. Needs root (TAP, namespaces).
@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import bulk
 import guests
 import host
+import smp
 import tracing
 import trimmed
 from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, first_line_ms, parse_micro, redis_rates, row, run_drupe, \
@@ -269,7 +270,7 @@ def nginx():
     row('  p99 latency', d[1], f'Linux {l[1]}')
 
 
-SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | host.SECTIONS | tracing.SECTIONS
+SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | host.SECTIONS | tracing.SECTIONS | smp.SECTIONS
 
 
 def main():

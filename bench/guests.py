@@ -57,14 +57,14 @@ def _rdtsc():
 
 
 @contextlib.contextmanager
-def network():
+def network(multi_queue=False):
     """A namespace with one TAP device; yields the command prefix that runs inside it."""
     sh('ip', 'netns', 'del', NS, check=False)
     sh('ip', 'netns', 'add', NS)
     inside = ['ip', 'netns', 'exec', NS]
     try:
         sh(*inside, 'ip', 'link', 'set', 'lo', 'up')
-        sh(*inside, 'ip', 'tuntap', 'add', TAP, 'mode', 'tap', 'vnet_hdr')
+        sh(*inside, 'ip', 'tuntap', 'add', TAP, 'mode', 'tap', 'vnet_hdr', *(['multi_queue'] if multi_queue else []))
         sh(*inside, 'ip', 'addr', 'add', HOST_IP + '/24', 'dev', TAP)
         sh(*inside, 'ip', 'link', 'set', TAP, 'up')
         yield inside

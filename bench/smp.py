@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a second CPU is worth: the same load on one and on two, in Drupe, in a Linux guest, and natively on one and on two of the host's CPUs.
+
+Host CPUs are what all of this shares, the emulator's own threads and load generators included: only ratios of neighbouring runs mean anything, and
+what the native program gains at the same moment is what can be had at all. So rounds go through all of them in turn.
+"""
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+
+import guests
+from common import BUILD, DRUPE, row
+from guests import GUEST_IP, TAP, sh
+
+ROUNDS = 3
+OPENMP = os.path.join(BUILD, 'tests', 'openmp')
+SYSBENCH = shutil.which('sysbench')
+DOT_ROUNDS = '3000'
+
+
+def _rate(pattern):
+    return lambda out: float(re.search(pattern, out).group(1))
+
+
+# name, arguments, what a run's output says (higher is better)
+LOADS = (
+    ('OpenMP dot product', [OPENMP, DOT_ROUNDS], lambda out: 1 / float(re.search(r'([\d.]+) s', out).group(1))),
+    ('sysbench cpu', [SYSBENCH, 'cpu', '--threads=2', '--time=3', 'run'], _rate(r'events per second: +([\d.]+)')),
+    ('sysbench memory', [SYSBENCH, 'memory', '--threads=2', '--time=3', 'run'], _rate(r'\(([\d.]+) per second')),
+    ('sysbench threads', [SYSBENCH, 'threads', '--threads=4', '--time=3', 'run'], _rate(r'total number of events: +(\d+)')),
+)
+
+
+def _output(argv, env=None):
+    r = subprocess.run(list(map(str, argv)), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', timeout=300, env=env)
+    return r.stdout + r.stderr
+
+
+def _native(cpus, argv):
+    return _output(['taskset', '-c', '0' if cpus == 1 else '0,1', *argv], dict(os.environ, OMP_NUM_THREADS=str(cpus), OMP_WAIT_POLICY='passive'))
+
+
+def _drupe(cpus, argv):
+    return _output([DRUPE, 'run', '--on', 'qemu', '--cpus', cpus, '-e', 'OMP_WAIT_POLICY=passive', *argv])
+
+
+def _linux_guest(tmp):
+    linux = guests.LinuxGuest(tmp)
+
+    def run(cpus, argv):
+        name = os.path.basename(argv[0])
+        image = os.path.join(tmp, name + '.cpio')
+        if not os.path.exists(image):
+            linux.initramfs(name, programs=[argv[0]], files=[f for f in ('/usr/lib/x86_64-linux-gnu/libnss_files.so.2',) if os.path.exists(f)],
+                            script='export OMP_WAIT_POLICY=passive\n$(sed "s/.*load=//; s/,/ /g" /proc/cmdline)\npoweroff -f')
+        return _output(linux.argv(image, extra=['-smp', str(cpus)], append='load=' + ','.join(argv)))
+
+    return run
+
+
+def smp():
+    print(f'\nA second CPU: the load on two / on one (median of {ROUNDS} rounds in turn)')
+    with tempfile.TemporaryDirectory() as tmp:
+        where = {'Drupe': _drupe, 'native': _native, 'Linux guest': _linux_guest(tmp)}
+        for name, argv, figure in LOADS:
+            gains = {w: [] for w in where}
+            for _ in range(ROUNDS):
+                for w, run in where.items():
+                    one, two = (figure(run(cpus, argv)) for cpus in (1, 2))
+                    gains[w].append(two / one)
+            d, n, g = (statistics.median(gains[w]) for w in where)
+            target = min(1.8, n)
+            row(f'  {name}', f'{d:.2f}', f'native {n:.2f}, Linux guest {g:.2f}', f'at least {target:.2f}: 1.8, or the native gain', d >= target)
+    smp_nginx()
+
+
+NGINX_CONF = '''user root; daemon off; worker_processes {workers}; error_log stderr; pid /tmp/nginx.pid;
+events {{ worker_connections 512; }}
+http {{ access_log off; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p; fastcgi_temp_path /tmp/f; uwsgi_temp_path /tmp/u; scgi_temp_path /tmp/s;
+server {{ listen 80 reuseport; root /usr/share/nginx/html; }} }}
+'''
+
+
+def _wrk(inside, address):
+    out = _output([*inside, 'wrk', '-t1', '-c32', '-d4s', f'http://{address}/'])
+    return float(re.search(r'Requests/sec: +([\d.]+)', out).group(1))
+
+
+def smp_nginx():
+    gains = []
+    with guests.network(multi_queue=True) as inside, tempfile.TemporaryDirectory() as tmp:
+        for _ in range(ROUNDS):
+            found = []
+            for n in (1, 2):
+                conf = os.path.join(tmp, f'nginx-{n}.conf')
+                with open(conf, 'w') as f:
+                    f.write(NGINX_CONF.format(workers=n))
+                argv = [*inside, DRUPE, 'run', '--on', 'qemu', '--cpus', n, '--net', f'tap:{TAP}', '--ip', f'{GUEST_IP}/24', '--allow',
+                        'tcp:80', '--add', conf, 'nginx', '-c', conf]
+                with guests.process(argv, os.path.join(tmp, 'drupe.log')):
+                    guests.wait_port(inside, 80)
+                    found.append(_wrk(inside, GUEST_IP))
+            gains.append(found[1] / found[0])
+    row('  nginx, a worker for each CPU, TAP with queues', f'{statistics.median(gains):.2f}', 'wrk and QEMU have their share of the host\'s CPUs',
+        'at least 1.7 on a machine with four', None)
+
+
+SECTIONS = {'smp': smp}
