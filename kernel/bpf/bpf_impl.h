@@ -172,5 +172,6 @@ struct verify_result {
  */
 int bpf_verify(struct bpf_code *code, u32 ctx_size, const s16 *words, struct bpf_map *const *maps, u32 nmaps, struct verify_result *ret);
 void bpf_code_done(struct bpf_code *code);
+extern u32 bpf_verify_steps; /* BPF_STEPS_MAX; tests want less */
 
 #endif

@@ -138,7 +138,9 @@ static bool frame_covers(struct pairs *p, const struct frame *old, const struct 
 
 bool state_covered(const struct verifier *v, const struct seen *seen, bool exact)
 {
-    struct pairs p = { .exact = exact };
+    struct pairs p; /* the rest of it is not looked at */
+    p.exact = exact;
+    p.n = p.fresh = 0;
     const struct frame *old = (const struct frame *)seen->frames;
     if (seen->nframes != v->state.nframes || seen->nrecords != v->state.nrecords)
         return false;

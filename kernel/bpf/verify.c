@@ -10,7 +10,10 @@
 #define WAITING_MAX 4096u
 #define SEEN_OF_INSN 32u /* finished ones that are kept */
 #define LOOKS 128u       /* of an instruction's states, the newest */
+#define LOOKS_OF_STEP 8u /* so many cost as much of the budget as an instruction */
 #define YIELD_STEPS 1024u
+
+u32 bpf_verify_steps = BPF_STEPS_MAX;
 
 int refuse(struct verifier *v, int err, const char *format, ...)
 {
@@ -93,6 +96,7 @@ static int meet(struct verifier *v)
         if (state_covered(v, s, true))
             return refuse(v, -EINVAL, "a loop that may not end: nothing that matters has changed since the last round");
     }
+    v->result->steps += looks / LOOKS_OF_STEP;
     remember(v);
     return 0;
 }
@@ -285,15 +289,15 @@ static int step(struct verifier *v)
 
 static int follow(struct verifier *v)
 {
-    for (;;) {
+    for (u32 rounds = 0;;) {
         int r = v->info[v->at].meet ? meet(v) : 0;
-        if (r == 0 && ++v->result->steps > BPF_STEPS_MAX)
-            r = refuse(v, -E2BIG, "longer than %u instructions on all paths: too many paths, or a loop that does not end", BPF_STEPS_MAX);
+        if (r == 0 && ++v->result->steps > bpf_verify_steps)
+            r = refuse(v, -E2BIG, "longer than %u instructions on all paths: too many paths, or a loop that does not end", bpf_verify_steps);
         if (r == 0)
             r = step(v);
         if (r != 0)
             return r < 0 ? r : 0;
-        if (v->result->steps % YIELD_STEPS == 0)
+        if (++rounds % YIELD_STEPS == 0)
             cond_resched();
     }
 }

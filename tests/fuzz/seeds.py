@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import random
 import shutil
 import struct
 import subprocess
@@ -155,9 +156,15 @@ def bpfobject():
             yield out.read_bytes()
 
 
+def bpf():
+    r = random.Random(1)
+    for _ in range(60): # a context, then choices
+        yield r.randbytes(64) + bytes([r.choice([0, 0, 0, 7])]) + r.randbytes(r.randrange(10, 150))
+
+
 def main():
     name, out = sys.argv[1:]
-    make = {'erofs': erofs, 'elf': elf, 'config': config, 'json': json_, 'control': control, 'packet': packet, 'ring': ring, 'rsp': rsp,
+    make = {'bpf': bpf, 'erofs': erofs, 'elf': elf, 'config': config, 'json': json_, 'control': control, 'packet': packet, 'ring': ring, 'rsp': rsp,
             'bpfwords': bpfwords, 'bpfobject': bpfobject}.get(name)
     os.makedirs(out, exist_ok=True)
     for n, data in enumerate(make() if make else []):
