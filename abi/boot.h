@@ -3,11 +3,13 @@
  * How an instance is told what to run. The configuration is an OCI runtime-spec
  * config.json (process.args, env, cwd, user, rlimits, terminal; hostname; mounts;
  * annotations). It lies in the image at BOOT_CONFIG_PATH; a module (initrd) given
- * beside the kernel replaces it whole.
+ * beside the kernel replaces it whole. With drupe.fwcfg= QEMU's file BOOT_FWCFG_CONFIG does so, and the module, if
+ * there is one, is the root image.
  *
  * Kernel command line, beside what the machine adds (virtio_mmio.device=...):
  *   drupe.log=error|warn|info|debug   console log level (default warn)
  *   drupe.exit=PORT                   isa-debug-exit I/O port, hexadecimal
+ *   drupe.fwcfg=PORT                  fw_cfg's selector I/O port, hexadecimal
  *   drupe.root=SERIAL                 virtio-blk serial of the root image (default "root")
  *   drupe.tsc_khz=KHZ                 the TSC's frequency, where the machine has no way to tell
  *   drupe.time=SECONDS                wall clock at boot (Unix time), where there is no RTC
@@ -16,6 +18,7 @@
 #define ABI_BOOT_H
 
 #define BOOT_CONFIG_PATH "/.drupe/config.json"
+#define BOOT_FWCFG_CONFIG "opt/org.drupe.config"
 
 /* Annotations of config.json */
 #define ANN_NET_MODE "org.drupe.net.mode"       /* "static", "dhcp", "none" */

@@ -6,6 +6,8 @@
  *    announced on the kernel's command line. q35: the same devices over PCI, modern only.
  *  - Everything that is a file is handed over open; nothing depends on paths.
  *  - A TAP interface with several queues gives the card a pair of queues for each processor.
+ *  - A small image is put into a microvm's memory whole, as the module beside the kernel. A disk would be asked a dozen
+ *    times until the first line, and each answer takes several threads' turns.
  *  - max_ports bounds the queues of virtio-serial: two for each port.
  *  - The sandbox forbids QEMU what this machine never needs (fork, set-uid, ...).
  *  - QEMU_LEAN has neither isa-debug-exit nor a sandbox: there a reset ends the machine, too (-no-reboot), and qemu_confine()
@@ -14,12 +16,16 @@
 #include "host/qemu/argv.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "abi/boot.h"
 #include "abi/control.h"
 #include "host/qemu/tap.h"
 
 #define DEBUG_EXIT_PORT 0xf4
+#define FWCFG_PORT 0x510
+#define MEMORY_IMAGE_MAX ((u64)8 << 20)
+#define MEMORY_IMAGE_SHARE 16 /* at most this part of the machine's memory */
 
 static const struct qemu_options *qemu_of(const struct instance *m) { return m->options; }
 
@@ -38,6 +44,42 @@ static void add_port(struct strv *v, const char *id, int fd, const char *name, u
     strv_addf(v, "socket,id=%s,fd=%d", id, fd);
     strv_add(v, "-device");
     strv_addf(v, "virtserialport,chardev=%s,name=%s,nr=%u", id, name, nr);
+}
+
+static bool image_in_memory(const struct instance *m)
+{
+    struct stat st;
+    return !qemu_of(m)->q35 && fstat(m->image_fd, &st) == 0 && (u64)st.st_size <= MEMORY_IMAGE_MAX &&
+           (u64)st.st_size <= m->memory_bytes / MEMORY_IMAGE_SHARE;
+}
+
+/* The root image and the configuration (abi/boot.h). */
+static void add_root(const struct instance *m, struct strv *v)
+{
+    bool memory = image_in_memory(m);
+    strv_add(v, "-initrd");
+    strv_addf(v, "/dev/fd/%d", memory ? QFD_IMAGE : QFD_CONFIG);
+    if (memory) {
+        strv_add(v, "-fw_cfg");
+        strv_addf(v, "name=" BOOT_FWCFG_CONFIG ",file=/dev/fd/%d", QFD_CONFIG);
+        return;
+    }
+    strv_add(v, "-add-fd");
+    strv_addf(v, "fd=%d,set=1", QFD_IMAGE);
+    strv_add(v, "-blockdev");
+    strv_add(v, "driver=file,node-name=root,filename=/dev/fdset/1,read-only=on,locking=off");
+    add_device(m, v, "virtio-blk-device", "virtio-blk-pci", "drive=root,serial=" SERIAL_ROOT);
+}
+
+static char *kernel_command_line(const struct instance *m)
+{
+    struct buf line = {0};
+    buf_addf(&line, "%s", m->kernel_args);
+    if (!qemu_of(m)->lean)
+        buf_addf(&line, " drupe.exit=%x", DEBUG_EXIT_PORT);
+    if (image_in_memory(m))
+        buf_addf(&line, " drupe.fwcfg=%x", FWCFG_PORT);
+    return line.data;
 }
 
 static void add_serial(const struct instance *m, struct strv *v)
@@ -83,6 +125,7 @@ void qemu_argv(const struct instance *m, struct strv *ret)
 {
     static const char *const fixed[] = {"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-name", "drupe"};
     struct strv v = {0};
+    AUTO_FREE char *command_line = kernel_command_line(m);
     strv_add(&v, qemu_of(m)->lean ? QEMU_LEAN : QEMU);
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         strv_add(&v, fixed[i]);
@@ -105,13 +148,8 @@ void qemu_argv(const struct instance *m, struct strv *ret)
     strv_addf(&v, "%lluk", (unsigned long long)(m->memory_bytes / 1024));
     strv_add(&v, "-kernel");
     strv_add(&v, m->kernel);
-    strv_add(&v, "-initrd");
-    strv_addf(&v, "/dev/fd/%d", QFD_CONFIG);
     strv_add(&v, "-append");
-    if (qemu_of(m)->lean)
-        strv_add(&v, m->kernel_args);
-    else
-        strv_addf(&v, "drupe.exit=%x%s%s", DEBUG_EXIT_PORT, *m->kernel_args ? " " : "", m->kernel_args);
+    strv_add(&v, command_line);
     strv_add(&v, "-chardev");
     strv_addf(&v, "socket,id=console,fd=%d", QFD_CONSOLE);
     strv_add(&v, "-serial");
@@ -120,11 +158,7 @@ void qemu_argv(const struct instance *m, struct strv *ret)
         strv_add(&v, "-device");
         strv_addf(&v, "isa-debug-exit,iobase=0x%x,iosize=4", DEBUG_EXIT_PORT);
     }
-    strv_add(&v, "-add-fd");
-    strv_addf(&v, "fd=%d,set=1", QFD_IMAGE);
-    strv_add(&v, "-blockdev");
-    strv_add(&v, "driver=file,node-name=root,filename=/dev/fdset/1,read-only=on,locking=off");
-    add_device(m, &v, "virtio-blk-device", "virtio-blk-pci", "drive=root,serial=" SERIAL_ROOT);
+    add_root(m, &v);
     add_serial(m, &v);
     strv_add(&v, "-object");
     strv_add(&v, "rng-builtin,id=rng");

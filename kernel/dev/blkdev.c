@@ -3,7 +3,9 @@
 #include "kern/blkdev.h"
 
 #include "base/checked.h"
+#include "base/fmt.h"
 #include "base/str.h"
+#include "kern/bh.h"
 #include "kern/page.h"
 #include "kern/slab.h"
 #include "kern/thread.h"
@@ -14,7 +16,10 @@ static struct list blkdevs = LIST_INIT(blkdevs); /* blkdevs_lock; entries stay f
 
 void blkdev_register(struct blkdev *b)
 {
+    static unsigned count; /* blkdevs_lock */
     spin_lock(&blkdevs_lock);
+    if (b->name[0] == '\0')
+        fmt_snprintf(b->name, sizeof(b->name), "vd%c", 'a' + (int)(count++ % 26));
     list_push_back(&blkdevs, &b->node);
     spin_unlock(&blkdevs_lock);
 }
@@ -72,6 +77,17 @@ int blk_submit(struct blkdev *b, struct blk_req *r)
     r->status = 0;
     TRACE(BLOCK_ISSUE, (u64)b->name, r->op, r->off_bytes / 512, len);
     return b->ops->submit(b, r);
+}
+
+void blk_complete(struct blkdev *b, struct blk_req *r, int status)
+{
+    r->status = status;
+    if (status != 0)
+        atomic_inc_relaxed(&b->errors);
+    TRACE(BLOCK_COMPLETE, (u64)b->name, r->op, r->off_bytes / 512, (u64)(s64)status);
+    bh_disable();
+    r->done(r);
+    bh_enable();
 }
 
 /* --- waiting ----------------------------------------------------------------- */

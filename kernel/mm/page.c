@@ -136,7 +136,7 @@ struct page *page_of(paddr_t pa)
         return page_of_device(pa);
     const struct chunk *c = &zone.chunks[ci];
     if (unlikely(i < c->lo || i >= c->hi))
-        return NULL;
+        return page_of_device(pa);
     return &c->pages[i];
 }
 
@@ -179,8 +179,13 @@ int page_add_device(paddr_t start, u64 len_bytes)
     u64 pages = len_bytes >> PAGE_SHIFT;
     if (device_pages != 0)
         return -EBUSY;
-    if (!IS_ALIGNED(start, PAGE_SIZE) || start >> CHUNK_SHIFT < zone.nchunks)
+    if (!IS_ALIGNED(start, PAGE_SIZE))
         return -EINVAL;
+    for (unsigned i = 0; i < zone.nranges; i++) {
+        const struct plat_mem_range *r = &zone.ranges[i];
+        if (r->start + r->len_bytes > start && r->start < ALIGN_UP(start + len_bytes, 1UL << CHUNK_SHIFT))
+            return -EINVAL;
+    }
     if (pages > (u64)DEVICE_CHUNKS_MAX * DEVICE_CHUNK_PAGES)
         return -E2BIG;
     device_start = start;

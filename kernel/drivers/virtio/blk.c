@@ -11,7 +11,6 @@
  *
  * Completions are taken in a bottom half, or by whoever submits next.
  */
-#include "base/fmt.h"
 #include "base/str.h"
 #include "kern/bh.h"
 #include "kern/blkdev.h"
@@ -19,7 +18,6 @@
 #include "kern/log.h"
 #include "kern/slab.h"
 #include "kern/thread.h"
-#include "kern/trace.h"
 #include "virtio.h"
 
 #define F_SIZE_MAX (1ULL << 1)
@@ -160,10 +158,7 @@ static void call_back(struct vblk *v, struct list *done)
     struct list *n;
     while ((n = list_pop_front(done)) != NULL) {
         struct blk_req *r = list_entry(n, struct blk_req, node);
-        if (r->status != 0)
-            atomic_inc_relaxed(&v->blk.errors);
-        TRACE(BLOCK_COMPLETE, (u64)v->blk.name, r->op, r->off_bytes / 512, (u64)(s64)r->status);
-        r->done(r);
+        blk_complete(&v->blk, r, r->status);
     }
 }
 
@@ -182,10 +177,7 @@ static int vblk_submit(struct blkdev *b, struct blk_req *r)
     struct vblk *v = b->driver;
     int err = 0;
     if (r->op == BLK_FLUSH && !v->has_flush) { /* a device without the feature writes through (5.2.6.2) */
-        bh_disable();
-        r->status = 0;
-        r->done(r);
-        bh_enable();
+        blk_complete(b, r, 0);
         return 0;
     }
     list_init(&r->node);
@@ -243,7 +235,6 @@ static void read_id(struct vblk *v)
 
 static int vblk_probe(struct virtio_dev *vd)
 {
-    static unsigned count;
     int err = virtio_start(vd, F_SIZE_MAX | F_SEG_MAX | F_RO | F_FLUSH);
     if (err != 0)
         return err;
@@ -277,12 +268,11 @@ static int vblk_probe(struct virtio_dev *vd)
     v->blk.read_only = virtio_has(vd, F_RO);
     u64 sectors = virtio_config64(vd, CONFIG_CAPACITY);
     v->blk.size_bytes = MIN(sectors, UINT64_MAX / 512 / 2) * 512;
-    fmt_snprintf(v->blk.name, sizeof(v->blk.name), "vd%c", 'a' + (int)(count++ % 26));
     virtio_ready(vd);
     read_id(v);
+    blkdev_register(&v->blk);
     klog(LOG_DEBUG, "%s: %s: %llu bytes%s, serial \"%s\"", vd->dev->name, v->blk.name,
          (unsigned long long)v->blk.size_bytes, v->blk.read_only ? ", read-only" : "", v->blk.serial);
-    blkdev_register(&v->blk);
     return 0;
 }
 

@@ -40,7 +40,7 @@ struct blkdev_ops {
 
 struct blkdev {
     struct list node;
-    char name[16];        /* "vda" */
+    char name[16];        /* "vda"; empty: blkdev_register() finds one */
     char serial[24];      /* virtio-blk ID, how init tells root from volumes */
     const struct blkdev_ops *ops;
     u64 size_bytes;
@@ -51,9 +51,13 @@ struct blkdev {
 };
 
 void blkdev_register(struct blkdev *b);
+/* For drivers, once for each request that was submitted: status 0 or -EIO, -ENOMEM. Any context. */
+void blk_complete(struct blkdev *b, struct blk_req *r, int status);
 struct blkdev *blkdev_find(const char *name_or_serial);
 struct blkdev *blkdev_first(void);
 void blkdev_for_each(void (*fn)(struct blkdev *b, void *ctx), void *ctx);
+/* A read-only device of memory that plat_memory() leaves out (kern/page.h: page_add_device()). 0, -ENOMEM. */
+int blkdev_add_memory(paddr_t start, u64 len_bytes, const char *serial);
 /* Range-checked submit. -EINVAL outside the device. */
 int blk_submit(struct blkdev *b, struct blk_req *r);
 /* Read or write kernel memory (physically contiguous, e.g. kmalloc) and wait. */

@@ -70,8 +70,9 @@ void page_free_list(struct list *pages); /* single pages or blocks without refer
 
 struct page *page_of(paddr_t pa);              /* of an allocated page; NULL when pa is not such memory */
 /*
- * Read-only memory of a device, above all RAM, reachable through the direct map: its pages can be in the page cache and in
- * programs without a copy, but are never allocated, freed or counted. One range. 0, -EBUSY, -EINVAL, -E2BIG.
+ * Read-only memory of a device, or RAM that plat_memory() does not name, reachable through the direct map: its pages can be in
+ * the page cache and in programs without a copy, but are never allocated, freed or counted. One range; no RAM may share the last
+ * 4 MiB (1 << PAGE_MAX_ORDER pages, aligned) with it behind its end. 0, -EBUSY, -EINVAL, -E2BIG.
  */
 int page_add_device(paddr_t start, u64 len_bytes);
 /* The page at pa of such memory, to be put into a mapping that nobody else has put it into: sets its mapping. NULL: it is

@@ -5,13 +5,10 @@
  */
 #include "device.h"
 
-#include "base/fmt.h"
 #include "base/str.h"
-#include "kern/bh.h"
 #include "kern/blkdev.h"
 #include "kern/page.h"
 #include "kern/slab.h"
-#include "kern/trace.h"
 
 struct host_blk {
     struct blkdev blk;
@@ -62,13 +59,7 @@ static int blk_op_run(struct host_blk *b, const struct blk_req *r)
 static int host_blk_submit(struct blkdev *d, struct blk_req *r)
 {
     struct host_blk *b = d->driver;
-    r->status = blk_op_run(b, r);
-    if (r->status != 0)
-        atomic_inc_relaxed(&d->errors);
-    TRACE(BLOCK_COMPLETE, (u64)d->name, r->op, r->off_bytes / 512, (u64)(s64)r->status);
-    bh_disable();
-    r->done(r);
-    bh_enable();
+    blk_complete(d, r, blk_op_run(b, r));
     return 0;
 }
 
@@ -76,7 +67,6 @@ static const struct blkdev_ops host_blk_ops = { .submit = host_blk_submit };
 
 int host_blk_add(const struct host_device *h)
 {
-    static unsigned count;
     struct host_blk *b = kzalloc(sizeof(*b));
     if (b == NULL)
         return -ENOMEM;
@@ -89,7 +79,6 @@ int host_blk_add(const struct host_device *h)
     paddr_t memory = host_disk_memory(b->fd, &len);
     if (memory != 0 && page_add_device(memory, len) == 0)
         b->blk.direct = memory;
-    fmt_snprintf(b->blk.name, sizeof(b->blk.name), "vd%c", 'a' + (int)(count++ % 26));
     str_copy(b->blk.serial, h->name, sizeof(b->blk.serial));
     blkdev_register(&b->blk);
     return 0;

@@ -5,11 +5,14 @@
  * public/arch-x86/hvm/start_info.h. Everything read here comes from outside: addresses are checked
  * before they are mapped, counts are bounded.
  */
+#include "abi/boot.h"
 #include "arch/cpu.h"
 #include "arch/x86.h"
 #include "base/str.h"
+#include "kern/blkdev.h"
 #include "kern/core.h"
 #include "kern/log.h"
+#include "kern/page.h"
 #include "kern/thread.h"
 #include "pc.h"
 
@@ -43,8 +46,9 @@ unsigned pc_ram_count;
 paddr_t pc_rsdp;
 
 static struct plat_boot_info boot_info;
-static struct module config_module;
+static struct module module; /* the configuration; with drupe.fwcfg= the root image */
 static paddr_t boot_data_end; /* image and early tables end here */
+static paddr_t image_end;     /* the module is the root image: what is left to others behind it (kern/page.h); else 0 */
 
 extern u64 kernel_pd[512];
 extern u8 boot_stack_top[], kernel_end[], text_start[];
@@ -116,6 +120,15 @@ static bool inside_ram(u64 start, u64 len)
     return false;
 }
 
+/* From pa on, up to the module. */
+static u64 ram_behind(paddr_t pa)
+{
+    for (unsigned i = 0; i < pc_ram_count; i++)
+        if (pa >= pc_ram[i].start && pa < pc_ram[i].end)
+            return (module.start > pa ? MIN(module.start, pc_ram[i].end) : pc_ram[i].end) - pa;
+    return 0;
+}
+
 static void read_start_info(paddr_t pa)
 {
     struct start_info si;
@@ -133,8 +146,8 @@ static void read_start_info(paddr_t pa)
             add_ram(map[i].start, map[i].len);
     merge_ram();
     if (si.nr_modules > 0) {
-        memcpy(&config_module, peek(si.modules, sizeof config_module), sizeof config_module);
-        if (config_module.len == 0 || !inside_ram(config_module.start, config_module.len))
+        memcpy(&module, peek(si.modules, sizeof module), sizeof module);
+        if (module.len == 0 || !inside_ram(module.start, module.len))
             pc_fatal("the module (initrd) does not lie in memory");
     }
     boot_info.cmdline = "";
@@ -151,10 +164,29 @@ static void read_start_info(paddr_t pa)
         boot_data_end = ALIGN_UP(boot_data_end + len + 1, PAGE_SIZE);
     }
     /* Where the module itself sits in the way of the early tables, there is no machine of ours to run. */
-    if (config_module.len != 0 && config_module.start < BOOT_MAPPED &&
-        config_module.start + config_module.len > boot_data_end)
-        if (config_module.start < boot_data_end + 64 * PAGE_SIZE)
+    if (module.len != 0 && module.start < BOOT_MAPPED &&
+        module.start + module.len > boot_data_end)
+        if (module.start < boot_data_end + 64 * PAGE_SIZE)
             pc_fatal("the module (initrd) lies too close to the kernel: give the machine more memory");
+}
+
+/* The configuration is the module, or QEMU has it (abi/boot.h) and the module is the root image. */
+static void take_module(void)
+{
+    u16 fwcfg = pc_option_port("drupe.fwcfg");
+    if (fwcfg != 0) {
+        void *config = phys_to_virt(boot_data_end);
+        size_t len = pc_fwcfg_read(fwcfg, BOOT_FWCFG_CONFIG, config, ram_behind(boot_data_end));
+        if (len == 0)
+            pc_fatal("drupe.fwcfg=: no " BOOT_FWCFG_CONFIG " there, or no room for it");
+        boot_data_end += ALIGN_UP(len, PAGE_SIZE);
+        boot_info.config = config;
+        boot_info.config_len_bytes = len;
+        image_end = module.len != 0 ? ALIGN_UP(module.start + module.len, PAGE_SIZE << PAGE_MAX_ORDER) : 0;
+    } else if (module.len != 0) {
+        boot_info.config = phys_to_virt(module.start);
+        boot_info.config_len_bytes = module.len;
+    }
 }
 
 __attribute__((no_stack_protector)) void pc_boot(paddr_t start_info)
@@ -171,10 +203,7 @@ __attribute__((no_stack_protector)) void pc_boot(paddr_t start_info)
         pc_fatal("the memory map does not cover the kernel");
     pc_cpu_init(&percpu_boot);
     boot_data_end = pc_paging_init(boot_data_end);
-    if (config_module.len != 0) {
-        boot_info.config = phys_to_virt(config_module.start);
-        boot_info.config_len_bytes = config_module.len;
-    }
+    take_module();
     u64 seed;
     if (plat_entropy(&seed, sizeof seed) == sizeof seed)
         __stack_chk_guard ^= seed;
@@ -185,6 +214,12 @@ __attribute__((no_stack_protector)) void pc_boot(paddr_t start_info)
     kernel_main();
 }
 
+void pc_image_add(void)
+{
+    if (image_end != 0 && blkdev_add_memory(module.start, module.len, SERIAL_ROOT) != 0)
+        klog(LOG_ERROR, "no memory for the root image's device");
+}
+
 const struct plat_boot_info *plat_boot_info(void) { return &boot_info; }
 const char *plat_name(void) { return "pc"; }
 bool plat_fresh_memory_is_zero(void) { return false; }
@@ -192,10 +227,10 @@ bool plat_fresh_memory_is_zero(void) { return false; }
 /* Not to be handed out, sorted: page 0 (firmware's data and null), the kernel and its boot data, the module. */
 unsigned plat_memory(struct plat_mem_range ret_ranges[PLAT_MAX_RANGES])
 {
-    const struct pc_ram reserved[3] = {
+    const struct pc_ram reserved[] = {
         { 0, PAGE_SIZE },
         { (paddr_t)text_start - PLAT_KERNEL_BASE, boot_data_end },
-        { ALIGN_DOWN(config_module.start, PAGE_SIZE), ALIGN_UP(config_module.start + config_module.len, PAGE_SIZE) },
+        { ALIGN_DOWN(module.start, PAGE_SIZE), MAX(ALIGN_UP(module.start + module.len, PAGE_SIZE), image_end) },
     };
     unsigned n = 0;
     for (unsigned i = 0; i < pc_ram_count; i++) {
@@ -239,6 +274,17 @@ static int digit_of(char c)
         return c - '0';
     c |= 0x20;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
+}
+
+u16 pc_option_port(const char *key)
+{
+    const char *s = pc_option(key);
+    u64 port = 0;
+    if (s != NULL && s[0] == '0' && (s[1] | 0x20) == 'x')
+        s += 2;
+    for (unsigned d; s != NULL && (d = (unsigned)digit_of(*s)) < 16 && port < 0x10000; s++)
+        port = port * 16 + d;
+    return port < 0x10000 ? (u16)port : 0;
 }
 
 bool pc_parse_number(const char **s, u64 *ret)

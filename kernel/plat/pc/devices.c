@@ -18,6 +18,7 @@ void pc_tables_parse(void) { tables = pc_acpi_parse() || pc_mptable_parse(); }
 void plat_discover_devices(void)
 {
     unsigned mmio = 0;
+    pc_image_add();
     if (pc_option("virtio_mmio.device") != NULL) {
         if (pc_ioapic_count() == 0)
             klog(LOG_ERROR, "virtio_mmio.device= is on the command line, but no ACPI or MP table says where interrupts go");

@@ -21,12 +21,15 @@ extern struct pc_ram pc_ram[PC_MAX_RAM];
 extern unsigned pc_ram_count;
 extern paddr_t pc_rsdp; /* 0 = not told */
 NORETURN void pc_boot(paddr_t start_info);
+void pc_image_add(void); /* the root image's device, if it lies in memory */
 /* Stop with a message for the person who started the machine. */
 NORETURN void pc_fatal(const char *text);
 /* "key=value" on the command line: the value's start, or NULL. It ends at a space or the end. */
 const char *pc_option(const char *key);
 /* Next "key=value" after `from` (a former result, or NULL to begin). */
 const char *pc_option_next(const char *key, const char *from);
+/* The I/O port that "key=PORT" tells, hexadecimal with or without 0x; 0 = none. */
+u16 pc_option_port(const char *key);
 /* A number at *s (0x prefix allowed); advances. False when there is none or it does not fit. */
 bool pc_parse_number(const char **s, u64 *ret);
 
@@ -99,6 +102,10 @@ bool pc_acpi_parse(void);                 /* MADT; false: no sound tables */
 bool pc_acpi_mcfg(paddr_t *ret_base, u8 *ret_first_bus, u8 *ret_last_bus);
 unsigned pc_pci_discover(paddr_t ecam, u8 first_bus, u8 last_bus);
 u8 pc_checksum(const void *p, size_t len);
+
+/* --- fwcfg.c --- */
+/* A file of QEMU's at most `size` bytes long. Its length; 0 when it is not there, empty or longer. */
+size_t pc_fwcfg_read(u16 port, const char *name, void *buf, size_t size);
 
 /* --- uart.c --- */
 void pc_uart_init(void);

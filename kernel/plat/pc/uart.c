@@ -64,17 +64,9 @@ void plat_console_write(const char *buf, size_t len)
 void plat_power_off(int status)
 {
     plat_events_disable();
-    const char *s = pc_option("drupe.exit");
-    if (s != NULL) {
-        /* hexadecimal, with or without 0x (abi/boot.h) */
-        u64 port = 0;
-        if (s[0] == '0' && (s[1] | 0x20) == 'x')
-            s += 2;
-        for (; *s != 0 && *s != ' ' && port < 0x10000; s++)
-            port = port * 16 + (*s <= '9' ? (u64)(*s - '0') : (u64)((*s | 0x20) - 'a' + 10));
-        if (port > 0 && port < 0x10000)
-            outb((u16)port, (u8)status);
-    }
+    u16 port = pc_option_port("drupe.exit");
+    if (port != 0)
+        outb(port, (u8)status);
     outb(0xcf9, 6);  /* ICH9 reset control */
     outb(0x64, 0xfe); /* keyboard controller: pulse the reset line */
     struct {

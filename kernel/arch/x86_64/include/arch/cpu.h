@@ -114,6 +114,10 @@ static inline u64 mul_div(u64 a, u64 b, u64 c)
 
 static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
 static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port)); }
+static inline void insb(u16 port, void *to, size_t n)
+{
+    __asm__ volatile("rep insb" : "+D"(to), "+c"(n) : "d"(port) : "memory");
+}
 static inline u8 inb(u16 port)
 {
     u8 v;
