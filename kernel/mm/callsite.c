@@ -14,7 +14,7 @@
 #define AREAS_MAX 16u
 #define SLOTS ((unsigned)(PAGE_SIZE / ARCH_THUNK_BYTES)) /* the first holds the gate's address */
 #define SEEN 128u
-#define ONCE (1UL << 63) /* no program's address has it */
+#define SEEN_ONE (1UL << 48) /* no address of a program reaches so high */
 
 struct thunk_page {
     struct page *page;
@@ -33,7 +33,7 @@ struct callsites {
     struct list areas;
     unsigned nareas;
     uaddr_t low, high;  /* all areas lie between; grows only; read without the lock */
-    uaddr_t seen[SEEN]; /* calls that need no other look, by address, and with ONCE those that came once; pairs of slots; relaxed */
+    u64 seen[SEEN];     /* calls that came by trap: address, above it how many; pairs of slots; relaxed: a count may be lost */
 };
 
 static struct thunk_page *page_at(const struct thunk_area *a, uaddr_t addr) { return a->pages[(addr - a->start) >> PAGE_SHIFT]; }
@@ -43,33 +43,25 @@ static uaddr_t slot_address(const struct thunk_area *a, unsigned page, unsigned 
     return a->start + page * PAGE_SIZE + slot * ARCH_THUNK_BYTES;
 }
 
-/* --- which calls have been looked at -------------------------------------------------------- */
+/* --- which calls come often ------------------------------------------------------------------ */
 
-static uaddr_t *seen_slot(struct callsites *c, uaddr_t pc) { return &c->seen[(pc ^ pc >> 7 ^ pc >> 14) & (SEEN - 2)]; }
-
-static bool seen(struct callsites *c, uaddr_t pc)
+/* A call that ends at pc has come. True at the one time when it is to be looked at. */
+static bool is_due(struct callsites *c, uaddr_t pc)
 {
-    uaddr_t *s = seen_slot(c, pc);
-    return atomic_load_relaxed(&s[0]) == pc || atomic_load_relaxed(&s[1]) == pc;
-}
-
-static void set_seen(struct callsites *c, uaddr_t pc)
-{
-    uaddr_t *s = seen_slot(c, pc);
-    if ((s[0] & ~ONCE) != pc)
-        atomic_store_relaxed(&s[1], s[0]);
-    atomic_store_relaxed(&s[0], pc);
-}
-
-/* A patch costs as much as several traps, and most calls of a short program come once. Where there is no room to remember
- * that, a call counts as coming again. */
-static bool comes_first(struct callsites *c, uaddr_t pc)
-{
-    uaddr_t *s = seen_slot(c, pc);
-    if (s[0] == (pc | ONCE) || s[1] == (pc | ONCE) || (s[0] != 0 && s[1] != 0))
-        return false;
-    atomic_store_relaxed(&s[s[0] != 0], pc | ONCE);
-    return true;
+    u64 *s = &c->seen[(pc ^ pc >> 7 ^ pc >> 14) & (SEEN - 2)];
+    for (unsigned i = 0; i < 2; i++, s++) {
+        u64 v = atomic_load_relaxed(s), calls = v / SEEN_ONE;
+        if ((v & (SEEN_ONE - 1)) != pc)
+            continue;
+        if (calls <= PLAT_SITE_CALLS)
+            atomic_store_relaxed(s, v + SEEN_ONE);
+        return calls + 1 == PLAT_SITE_CALLS;
+    }
+    s -= 2;
+    bool full = atomic_load_relaxed(&s[0]) != 0 && atomic_load_relaxed(&s[1]) != 0; /* no room to count it: at once */
+    atomic_store_relaxed(&s[1], atomic_load_relaxed(&s[0]));
+    atomic_store_relaxed(&s[0], pc + (full ? PLAT_SITE_CALLS + 1 : 1) * SEEN_ONE);
+    return full;
 }
 
 /* --- the area of thunks ------------------------------------------------------------------------- */
@@ -395,16 +387,16 @@ void callsite_done(struct addrspace *as)
 
 /* --- a call came by trap ----------------------------------------------------------------------- */
 
-static bool prepare(struct addrspace *as)
+static struct callsites *prepare(struct addrspace *as)
 {
-    if (as->sites != NULL)
-        return true;
-    struct callsites *c = kzalloc(sizeof(*c));
-    if (c == NULL)
-        return false;
-    list_init(&c->areas);
-    atomic_store(&as->sites, c);
-    return true;
+    rwmutex_write_lock(&as->lock);
+    struct callsites *c = as->sites;
+    if (c == NULL && (c = kzalloc(sizeof(*c))) != NULL) {
+        list_init(&c->areas);
+        atomic_store(&as->sites, c);
+    }
+    rwmutex_write_unlock(&as->lock);
+    return c;
 }
 
 /* The site whose call ends at pc, in `original`, the file's page for va: patch it. */
@@ -433,16 +425,13 @@ void callsite_trapped(struct addrspace *as, struct trap_frame *f)
     struct callsites *c = atomic_load(&as->sites);
     uaddr_t pc = FRAME_PC(f), va = ALIGN_DOWN(pc - 1, PAGE_SIZE);
     struct page *original;
-    if ((c != NULL && seen(c, pc)) || FRAME_STEPPING(f))
+    if (FRAME_STEPPING(f) || (c == NULL && (c = prepare(as)) == NULL) || !is_due(c, pc))
         return;
     rwmutex_write_lock(&as->lock);
-    if (prepare(as) && !seen(as->sites, pc) && !comes_first(as->sites, pc)) {
-        struct vma *v = as_find(as, va, false);
-        set_seen(as->sites, pc);
-        if (v != NULL && is_text(v) && mapping_get(v->mapping, vma_index(v, va), false, &original) == 0) {
-            patch_site(v, va, original, f);
-            page_put(original);
-        }
+    struct vma *v = as_find(as, va, false);
+    if (v != NULL && is_text(v) && mapping_get(v->mapping, vma_index(v, va), false, &original) == 0) {
+        patch_site(v, va, original, f);
+        page_put(original);
     }
     as_write_unlock(as);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * System calls as jumps. The first calls that a site makes arrive by trap; that proves that the bytes are an
- * instruction and shows the number. When a second one comes (most sites of a short program are used once, and a patch costs several
- * traps), the site lies in a page of a file that was never written, and can be
+ * instruction and shows the number. At the PLAT_SITE_CALLS'th, if the site lies in a page of a file that was never written, and can be
  * replaced without doubt (kern/arch.h: arch_call_site()), the page becomes a private copy in which the site is a jump
  * to a thunk of its own, and the thunk jumps to the platform's gate. Nothing is read or looked for in advance.
  *
@@ -29,8 +28,8 @@
 
 #include "kern/addrspace.h"
 
-/* The current thread's system call `f` came by trap from address space `as`: if it is not the site's first, make its next one a jump,
- * if that can be done. May sleep. */
+/* The current thread's system call `f` came by trap from address space `as`: make its next one a jump, if that can be done. May
+ * sleep. */
 void callsite_trapped(struct addrspace *as, struct trap_frame *f);
 /* pc, or if it lies in a thunk the place of the program's own text that it stands for. May sleep. */
 uaddr_t callsite_original(struct addrspace *as, uaddr_t pc);

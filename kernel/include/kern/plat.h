@@ -15,6 +15,7 @@
  *   void plat_events_enable(void), plat_events_disable(void)
  *   void plat_relax(void)           hint inside a spin loop
  *   PLAT_USER_MIN, PLAT_USER_MAX    range [MIN, MAX) that programs may map
+ *   PLAT_SITE_CALLS                 with so many traps a call site becomes a jump (kern/callsite.h)
  *   PLAT_KVMAP_START, PLAT_KVMAP_END  kernel virtual range that kern/vmap.h hands out
  *   bool plat_kernel_readable(u64 addr, u64 len)  may it be read, if it is there: no device's registers lie there
  *   void *phys_to_virt(paddr_t), paddr_t virt_to_phys(const void *)  direct map

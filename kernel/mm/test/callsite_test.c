@@ -119,19 +119,14 @@ static void map_text(struct addrspace *as, uaddr_t at)
     CHECK_EQ(as_map(as, &r, &got), 0);
 }
 
-static struct trap_frame call_once_at(struct addrspace *as, uaddr_t end)
+static struct trap_frame call_at(struct addrspace *as, uaddr_t end)
 {
     struct trap_frame f = { .rip = end, .rcx = end, .rax = 39, .orig_rax = 39, .rflags = 0x202 };
     as_fault(as, end - 1, TRAP_EXEC);
-    callsite_trapped(as, &f);
+    for (unsigned i = 0; i < PLAT_SITE_CALLS; i++)
+        callsite_trapped(as, &f);
     CHECK_EQ(f.rip, end);
     return f;
-}
-
-static struct trap_frame call_at(struct addrspace *as, uaddr_t end)
-{
-    call_once_at(as, end);
-    return call_once_at(as, end);
 }
 
 static uaddr_t jump_target(const u8 *code, uaddr_t at)
@@ -157,10 +152,11 @@ static struct addrspace *patched_space(void)
     file.size_bytes = sizeof(text);
     struct addrspace *as = test_space();
     map_text(as, CODE);
-    call_once_at(as, CODE + SITE_A + 7);
-    CHECK(patched(as, CODE) == NULL); /* one call is not worth it */
-    call_once_at(as, CODE + SITE_A + 7);
-    CHECK(patched(as, CODE) != NULL);
+    struct trap_frame once = { .rip = CODE + SITE_A + 7, .rax = 39, .orig_rax = 39, .rflags = 0x202 };
+    as_fault(as, CODE, TRAP_EXEC);
+    callsite_trapped(as, &once);
+    CHECK(patched(as, CODE) == NULL); /* it may never come again */
+    call_at(as, CODE + SITE_A + 7);
     call_at(as, CODE + SITE_B + 2);
     CHECK(patched(as, CODE) != NULL);
     return as;

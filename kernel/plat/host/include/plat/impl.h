@@ -20,6 +20,7 @@
 
 #define PLAT_USER_MIN 0x10000UL
 #define PLAT_USER_MAX 0x7e9000000000UL
+#define PLAT_SITE_CALLS 4 /* a site is replaced when its traps have cost about as much as that */
 #define PLAT_KVMAP_SIZE (64UL << 30)
 #define PLAT_KVMAP_START host_map.kvmap
 #define PLAT_KVMAP_END (host_map.kvmap + PLAT_KVMAP_SIZE)

@@ -20,6 +20,7 @@
 
 #define PLAT_USER_MIN 0x10000UL
 #define PLAT_USER_MAX 0x7ffffffff000UL
+#define PLAT_SITE_CALLS 16 /* replacing a site costs as much as many traps, and a copy of its page to translate where the machine is emulated */
 #define PLAT_DIRECT_BASE 0xffff800000000000UL
 #define PLAT_KVMAP_START 0xffffc00000000000UL
 #define PLAT_KVMAP_END 0xffffc01000000000UL

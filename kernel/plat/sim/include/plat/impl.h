@@ -18,6 +18,7 @@
 #define PLAT_KVMAP_END 0x210100000000UL /* 4 GiB */
 #define PLAT_USER_MIN 0x110000000000UL
 #define PLAT_USER_MAX 0x1f0000000000UL
+#define PLAT_SITE_CALLS 2
 #define KSTACK_SIZE (128 * 1024UL) /* sanitizers make frames large */
 
 struct percpu;
