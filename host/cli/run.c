@@ -470,13 +470,8 @@ static int make_entry(struct run *r, const char *source_name, const struct confi
 {
     static const char *const nets[] = {[NET_MODE_NONE] = "none", [NET_MODE_USER] = "user", [NET_MODE_TAP] = "tap"};
     const struct instance *i = &r->instance;
-    if (entry_create(e, r->program.name, i->label, i->config, err) < 0) {
-        if (r->program.name || r->detach || r->gdb || r->core_dir || r->pcap_file)
-            return -1;
-        say("not listed by drupe ps: %s", err->text);
-        *err = (struct error){0};
-        return 0;
-    }
+    if (entry_init(e, r->program.name, i->label, err) < 0)
+        return -1;
     entry_set_text(e, "Platform", i->backend == &process_backend ? "host" : r->qemu.accel[0] == 'k' ? "kvm" : "qemu");
     entry_set_text(e, "Image", source_name);
     json_object_object_add(e->state, "Command", list_command(c));
@@ -491,8 +486,15 @@ static int make_entry(struct run *r, const char *source_name, const struct confi
     AUTO_FREE char *dir = entry_path(e, "");
     entry_set_text(e, "Dir", dir);
     entry_set_text(e, "Kernel", i->kernel);
-    r->instance.entry = e;
-    return entry_save(e, err);
+    if (entry_publish(e, i->config, err) == 0) {
+        r->instance.entry = e;
+        return 0;
+    }
+    if (r->program.name || r->detach || r->gdb || r->core_dir || r->pcap_file)
+        return -1;
+    say("not listed by drupe ps: %s", err->text);
+    *err = (struct error){0};
+    return 0;
 }
 
 /* The terminal is given up: who waits gets the id. If nobody does any more, nobody wants the instance. */

@@ -116,35 +116,48 @@ static void set_limits(void)
     set_limit(RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", 0);
 }
 
-/* An empty, read-only root that nothing else lies below. */
-static bool enter_empty_root(void)
+/* A new root, empty. Unmounting the old one mostly waits for Linux (RCU): *ret_helper is the process that does it, 0 = none has to. */
+static bool change_root(pid_t *ret_helper)
 {
+    *ret_helper = 0;
     /* First of all: what happens to mounts here is of no interest elsewhere. */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return false;
     if (mount("none", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=555") < 0 ||
         chdir("/proc") < 0)
         return false;
-    if (syscall(SYS_pivot_root, ".", ".") == 0) { /* the old root lies above now: pivot_root(2) */
-        if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+    if (syscall(SYS_pivot_root, ".", ".") < 0) /* an initial RAM file system cannot be moved */
+        return chroot(".") == 0;
+    *ret_helper = fork(); /* the old root lies above now: pivot_root(2) */
+    if (*ret_helper == 0)
+        _exit(umount2(".", MNT_DETACH) < 0);
+    return *ret_helper > 0 || umount2(".", MNT_DETACH) == 0;
+}
+
+/* ... which is read-only, and below which nothing else lies any more. */
+static bool finish_root(pid_t helper)
+{
+    int status = 0;
+    while (helper > 0 && waitpid(helper, &status, 0) < 0)
+        if (errno != EINTR)
             return false;
-    } else if (chroot(".") < 0) { /* an initial RAM file system cannot be moved */
-        return false;
-    }
-    return mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
+    return status == 0 && chdir("/") == 0 &&
+           mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
 }
 
 static void enter_namespaces(void)
 {
+    pid_t helper;
+    bool mounts = unshare(CLONE_NEWNS) == 0, root = mounts && change_root(&helper);
+    if (!mounts)
+        refused(STEP_MOUNT_NS);
     if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
         refused(STEP_IPC_UTS_NS);
     if (unshare(CLONE_NEWCGROUP) < 0)
         refused(STEP_CGROUP_NS);
     if (unshare(CLONE_NEWNET) < 0)
         refused(STEP_NET_NS);
-    if (unshare(CLONE_NEWNS) < 0)
-        refused(STEP_MOUNT_NS | STEP_EMPTY_ROOT);
-    else if (!enter_empty_root())
+    if (!root || !finish_root(helper))
         refused(STEP_EMPTY_ROOT);
 }
 

@@ -17,6 +17,7 @@
 #include "host/lib/fs.h"
 #include "host/lib/time.h"
 
+#define STATE "state.json"
 #define STATE_MAX (1u << 20)
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 #define NEW_PREFIX ".new-"
@@ -88,11 +89,8 @@ static bool is_locked(int dir)
 
 static int write_file(int dir, const char *name, const char *text)
 {
-    AUTO_FREE char *temporary = str_format("%s.new", name);
-    AUTO_CLOSE int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || fd_write_all(fd, text, strlen(text)) < 0)
-        return -1;
-    return renameat(dir, temporary, dir, name);
+    AUTO_CLOSE int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return fd < 0 ? -1 : fd_write_all(fd, text, strlen(text));
 }
 
 /* --- what is known of one ------------------------------------------------------------- */
@@ -180,10 +178,16 @@ void entry_done(struct entry *e)
     *e = (struct entry){.dir_fd = -1, .lock_fd = -1};
 }
 
+static int write_state(const struct entry *e, const char *name)
+{
+    return write_file(e->dir_fd, name, json_object_to_json_string_ext(e->state, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
 int entry_save(const struct entry *e, struct error *err)
 {
-    const char *text = json_object_to_json_string_ext(e->state, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-    return write_file(e->dir_fd, "state.json", text) < 0 ? err_errno(err, EXIT_DRUPE, "the instance's state.json") : 0;
+    if (write_state(e, STATE ".new") < 0 || renameat(e->dir_fd, STATE ".new", e->dir_fd, STATE) < 0)
+        return err_errno(err, EXIT_DRUPE, "the instance's " STATE);
+    return 0;
 }
 
 /* --- finding ------------------------------------------------------------------------------- */
@@ -198,7 +202,7 @@ static bool load(int base, const char *id, struct entry *e)
     if (e->dir_fd < 0)
         return false;
     memcpy(e->id, id, ID_LEN + 1);
-    AUTO_CLOSE int fd = openat(e->dir_fd, "state.json", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    AUTO_CLOSE int fd = openat(e->dir_fd, STATE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0 && file_read_fd(fd, STATE_MAX, &text) == 0)
         e->state = json_tokener_parse(text.data);
     buf_done(&text);
@@ -384,43 +388,46 @@ static void note_process(struct entry *e)
     entry_set_number(e, "Pid", getpid());
 }
 
-static int fill(struct entry *e, int base, const char *temporary, const char *config, struct error *err)
+int entry_init(struct entry *e, const char *name, const char *stem, struct error *err)
 {
-    if (mkdirat(base, temporary, 0700) < 0)
-        return err_errno(err, EXIT_DRUPE, "the entry in the list of instances");
-    e->dir_fd = openat(base, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    e->lock_fd = e->dir_fd < 0 ? -1 : open_locked(e->dir_fd, "lock", LOCK_EX | LOCK_NB);
-    if (e->lock_fd < 0 || write_file(e->dir_fd, "config.json", config) < 0)
-        return err_errno(err, EXIT_DRUPE, "the entry in the list of instances");
+    *e = (struct entry){.dir_fd = -1, .lock_fd = -1};
+    if (make_id(e->id, err) < 0)
+        return -1;
+    e->name = name ? xstrdup(name) : str_format("%.48s-%.6s", *stem ? stem : "instance", e->id);
+    for (char *p = e->name; *p; p++) /* a name is a word for every shell and every label */
+        if (!strchr(NAME_CHARACTERS, *p))
+            *p = '-';
     e->state = json_object_new_object();
     entry_set_text(e, "Id", e->id);
     entry_set_text(e, "Name", e->name);
     entry_set_text(e, "State", "created");
     entry_set_now(e, "Created");
     note_process(e);
-    return entry_save(e, err);
+    return 0;
 }
 
-int entry_create(struct entry *e, const char *name, const char *stem, const char *config, struct error *err)
+/* Nobody reads these files before the directory has its name (R1). */
+static int fill(struct entry *e, int base, const char *temporary, const char *config)
+{
+    if (mkdirat(base, temporary, 0700) < 0)
+        return -1;
+    e->dir_fd = openat(base, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    e->lock_fd = e->dir_fd < 0 ? -1 : open_locked(e->dir_fd, "lock", LOCK_EX | LOCK_NB);
+    if (e->lock_fd < 0 || write_file(e->dir_fd, "config.json", config) < 0 || write_state(e, STATE) < 0)
+        return -1;
+    return renameat(base, temporary, base, e->id);
+}
+
+int entry_publish(struct entry *e, const char *config, struct error *err)
 {
     char temporary[ID_LEN + NEW_ROOM];
-    *e = (struct entry){.dir_fd = -1, .lock_fd = -1};
     AUTO_CLOSE int base = open_base(err);
-    AUTO_CLOSE int names = base < 0 || make_id(e->id, err) < 0 ? -1 : lock_names(base, err);
-    if (names < 0)
-        return -1;
-    e->name = name ? xstrdup(name) : str_format("%.48s-%.6s", *stem ? stem : "instance", e->id);
-    for (char *p = e->name; *p; p++) /* a name is a word for every shell and every label */
-        if (!strchr(NAME_CHARACTERS, *p))
-            *p = '-';
+    AUTO_CLOSE int names = base < 0 ? -1 : lock_names(base, err);
     snprintf(temporary, sizeof(temporary), NEW_PREFIX "%s", e->id);
-    int result = claim_name(base, e->name, err);
-    if (result == 0) {
-        result = fill(e, base, temporary, config, err);
-        if (result == 0 && renameat(base, temporary, base, e->id) < 0)
-            result = err_errno(err, EXIT_DRUPE, "the entry in the list of instances");
-        if (result < 0)
-            remove_tree(base, temporary);
+    int result = names < 0 ? -1 : claim_name(base, e->name, err);
+    if (result == 0 && fill(e, base, temporary, config) < 0) {
+        result = err_errno(err, EXIT_DRUPE, "the entry in the list of instances");
+        remove_tree(base, temporary);
     }
     if (result < 0)
         entry_done(e);

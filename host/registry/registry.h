@@ -38,8 +38,10 @@ struct entry {
     struct json_object *state; /* an object; its members are checked where they are used */
 };
 
-/* Make one for this process, which will be its tender. name NULL: one is made of `stem`. */
-int entry_create(struct entry *e, const char *name, const char *stem, const char *config, struct error *err);
+/* One for this process, which will be its tender; nobody sees it yet. name NULL: one is made of `stem`. */
+int entry_init(struct entry *e, const char *name, const char *stem, struct error *err);
+/* Put it where others find it, with what its state holds by now. It is done with where that fails. */
+int entry_publish(struct entry *e, const char *config, struct error *err);
 /* Write state.json anew. */
 int entry_save(const struct entry *e, struct error *err);
 /* Listen at ID/socket. The descriptor, or -1. */

@@ -21,6 +21,7 @@
 
 #define STOP_PATIENCE_NS 10000000000ull /* after the first SIGINT or SIGTERM */
 #define END_PATIENCE_NS 2000000000ull   /* after CTL_EXIT */
+#define LIST_DELAY_NS 10000000ull       /* for the program's first output to go first */
 #define LOGS_PATIENCE_NS 5000000000ull  /* after the end of the process */
 #define MAX_REPORT 65536u
 
@@ -179,6 +180,7 @@ void tender_kill(struct tender *t)
 static void save_entry(struct tender *t)
 {
     struct error ignored;
+    t->list_at_ns = UINT64_MAX;
     if (t->i->entry && entry_save(t->i->entry, &ignored) < 0)
         say("%s", ignored.text);
 }
@@ -192,10 +194,12 @@ static void on_started(struct tender *t)
         entry_set_text(t->i->entry, "State", "running");
         entry_set_now(t->i->entry, "Started");
         entry_set_number(t->i->entry, "InstancePid", t->pid);
-        save_entry(t);
+        t->list_at_ns = now_ns() + LIST_DELAY_NS;
     }
-    if (t->i->started)
+    if (t->i->started) { /* others will look at once */
+        save_entry(t);
         t->i->started(t->i->started_ctx);
+    }
 }
 
 static void on_message(void *ctx, u16 type, const void *payload, u32 len)
@@ -469,7 +473,7 @@ static int watch(struct tender *t, struct error *err)
             n += stream_poll(t->in, fds + n);
         n += stream_poll(t->out, fds + n);
         n += stream_poll(t->err, fds + n);
-        u64 deadline_ns = t->deadline_ns;
+        u64 deadline_ns = MIN(t->deadline_ns, t->list_at_ns);
         n += clients_poll(&t->clients, fds + n, &deadline_ns);
         if (t->i->logs)
             n += logs_poll(t->i->logs, fds + n, &deadline_ns);
@@ -500,6 +504,8 @@ static int watch(struct tender *t, struct error *err)
         serve_logs(t);
         copy_output(t->out, "standard output");
         copy_output(t->err, "standard error");
+        if (t->list_at_ns != UINT64_MAX && (t->out->total_bytes || t->err->total_bytes || t->list_at_ns <= now_ns()))
+            save_entry(t);
         tell_stdin_end(t);
         clients_serve(&t->clients);
         flush_control(t);
@@ -642,7 +648,7 @@ static void list_end(struct tender *t, int status, const char *problem)
 int instance_run(const struct instance *i, int *ret_status, struct error *err)
 {
     struct tender t = {.i = i, .pid = -1, .slirp = -1, .control_fd = -1, .console_fd = -1, .messages_fd = -1,
-                       .frames_fd = -1, .port_fds = {-1, -1, -1}, .signal_fd = -1, .deadline_ns = UINT64_MAX};
+                       .frames_fd = -1, .port_fds = {-1, -1, -1}, .signal_fd = -1, .list_at_ns = UINT64_MAX, .deadline_ns = UINT64_MAX};
     int result = -1, listen_fd = i->entry ? entry_listen(i->entry, err) : -1;
     clients_init(&t.clients, listen_fd, tender_services, &t, &t.control);
     if ((!i->entry || listen_fd >= 0) && catch_signals(&t, err) == 0 && start(&t, err) == 0) {

@@ -31,6 +31,7 @@ struct tender {
     struct buf crash;
     unsigned stop_requests;
     enum waiting waiting;
+    u64 list_at_ns;  /* write the entry then, or after the first output; UINT64_MAX = it is up to date */
     u64 deadline_ns; /* kill then; UINT64_MAX = never */
     u64 logs_deadline_ns; /* the instance has ended: what the logs' reader did not take by then is lost; 0 = it lives */
 };
