@@ -160,9 +160,11 @@ void qemu_argv(const struct instance *m, struct strv *ret)
     }
     add_root(m, &v);
     add_serial(m, &v);
-    strv_add(&v, "-object");
-    strv_add(&v, "rng-builtin,id=rng");
-    add_device(m, &v, "virtio-rng-device", "virtio-rng-pci", "rng=rng");
+    if (qemu_of(m)->q35 || strcmp(qemu_of(m)->accel, "tcg") != 0) { /* an emulated CPU's RDSEED is getrandom() of this host, too */
+        strv_add(&v, "-object");
+        strv_add(&v, "rng-builtin,id=rng");
+        add_device(m, &v, "virtio-rng-device", "virtio-rng-pci", "rng=rng");
+    }
     add_net(m, &v);
     for (size_t i = 0; i < qemu_of(m)->args.count; i++)
         strv_add(&v, qemu_of(m)->args.items[i]);

@@ -210,6 +210,7 @@ static void furnish_directory(const char *path, u32 mode, bool read_only)
 static struct {
     const char *hostname;
     bool read_only;
+    struct net_config net; /* of which the files speak */
 } known;
 
 static size_t put_ip(char *buf, size_t size, const char *before, u32 address_be, const char *after)
@@ -253,8 +254,10 @@ static void write_hosts(const struct net_config *n)
 void root_write_network_files(void)
 {
     struct net_config n;
-    if (known.read_only || !net_current_config(&n))
+    if (known.read_only || !net_current_config(&n) || (n.address == known.net.address && strcmp(n.domain, known.net.domain) == 0 &&
+                                                       memcmp(n.dns, known.net.dns, sizeof(n.dns)) == 0))
         return;
+    known.net = n;
     write_resolv_conf(&n);
     write_hosts(&n);
 }
@@ -296,6 +299,7 @@ void root_furnish(const struct boot_config *c)
         vfs_mkdir(root_lookup(), "/etc", 0755);
         write_file("/etc/hostname", host, (size_t)n);
         if (c->net.mode == NET_STATIC) {
+            known.net = c->net;
             write_resolv_conf(&c->net);
             write_hosts(&c->net);
         } else {
