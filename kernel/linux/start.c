@@ -36,6 +36,7 @@ void linux_init(void)
     trap_handlers.exit_work = linux_exit_work;
     trap_handlers.program_trap = linux_program_trap;
     vfs_fsize_limit = fsize_limit;
+    wall_changed = time_wall_changed;
     tty_hooks = &linux_tty_hooks;
     ptrace_init();
     trace_calls_init();

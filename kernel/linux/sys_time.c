@@ -79,15 +79,20 @@ s64 sys_clock_getres(int clock, uaddr_t ts)
     return put_timespec(ts, clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE ? 4000000 : 1);
 }
 
+void time_wall_changed(bool set)
+{
+    vdso_clock_changed();
+    if (set)
+        timerfd_wall_changed();
+}
+
 static s64 set_wall(u64 ns)
 {
     if (!capable(CAP_SYS_TIME))
         return -EPERM;
     int r = wall_set(ns);
-    if (r == 0) {
-        vdso_clock_changed();
-        timerfd_wall_changed();
-    }
+    if (r == 0)
+        time_wall_changed(true);
     return r;
 }
 

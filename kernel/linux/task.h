@@ -458,6 +458,7 @@ struct sock *file_sock(struct file *f);
 /* vdso (vdso_map.c) */
 int vdso_map(struct addrspace *as, uaddr_t *ret_base);
 void vdso_clock_changed(void);
+void time_wall_changed(bool set); /* wall_changed (kern/timer.h) */
 
 void profile_init(void);
 void proc_lockstat_init(void);

@@ -45,6 +45,9 @@ u64 now_ns(void);  /* monotonic */
 u64 wall_ns(void); /* CLOCK_REALTIME, settable offset */
 int wall_set(u64 ns);      /* 0 or -EINVAL */
 s64 wall_offset_ns(void);  /* wall_ns() - plat_wall_ns() */
+/* For platforms: plat_wall_ns() was put right; `set`: by a step, as wall_set() makes, not a drift. Any context. */
+void wall_moved(bool set);
+extern void (*wall_changed)(bool set); /* what follows that: bottom half; set by linux, may be NULL */
 
 /* For the scheduler, events disabled: set need_resched on this CPU at slice_ns or a bit
  * later; NEVER_NS = not at all. */

@@ -451,7 +451,7 @@ struct ktimespec { s64 sec, nsec; };
 int timerfd_open(int clock, u32 flags, struct file **ret);
 int timerfd_set(struct file *f, int flags, u64 value_ns, u64 interval_ns, u64 *ret_old_value, u64 *ret_old_interval);
 int timerfd_get(struct file *f, u64 *ret_value, u64 *ret_interval);
-void timerfd_wall_changed(void); /* after wall_set(); thread context */
+void timerfd_wall_changed(void); /* after wall_set(); not in an interrupt */
 int epoll_open(u32 flags, struct file **ret);
 struct kepoll_event { u32 events; u64 data; } PACKED;
 int epoll_control(struct file *ep, int op, int fd, struct file *target, const struct kepoll_event *ev);

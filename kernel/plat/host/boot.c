@@ -268,6 +268,7 @@ static void late_boot(void)
     init_signals(cpu);
     host_call(__NR_prctl, (long)PR_SET_TIMERSLACK, 1L, 0L, 0L, 0L);
     host_clock_init();
+    cpu->plat.timer_want_ns = NEVER_NS;
     boot_info = (struct plat_boot_info){
         .cmdline = phys_to_virt(host_boot->cmdline_offset),
         .config = host_boot->config_len != 0 ? phys_to_virt(host_boot->config_offset) : NULL,

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time. The monotonic clock is the TSC, its rate measured against Linux's CLOCK_MONOTONIC: shortly at the start, better and
- * better afterwards, whenever the timer comes or the CPU idles. Where the TSC is no clock, Linux is asked.
+ * Time. The monotonic clock is the TSC, its rate measured against Linux's CLOCK_MONOTONIC: shortly at the start, then over longer and
+ * longer times up to a second, whenever the timer comes or the CPU has idled. Where the TSC is no clock, Linux is asked.
  *
- * Linux's own timer (SIGALRM), of which each carrier has one, matters only while a program or the kernel computes: idling waits with a
- * timeout. It is lazy: a later deadline than the one set is only remembered, and the early signal sets it then.
+ * The wall clock is the monotonic one plus an offset that is put right at the same times: somebody may have set this host's
+ * clock, and what NTP does to its rate is seen here only afterwards.
  */
-#include <asm/signal.h>
 #include <asm/unistd.h>
 #include <linux/time.h>
 
 #include "arch/cpu.h"
-#include "carrier.h"
 #include "host.h"
 #include "kern/log.h"
 #include "kern/timer.h"
 
-#define FIRST_NS 50000u /* the first measurement */
+#define FIRST_NS 50000u       /* the first measurement */
+#define LONGEST_NS NS_PER_S   /* and the last ones */
+#define TIGHT_NS 5000u        /* two readings further apart than that say nothing about small differences */
+#define DRIFT_NS 20000u       /* from here on the wall clock is put right */
+#define SET_NS NSEC_PER_MSEC  /* from here on somebody has set it */
 #define NS_PER_S 1000000000ULL
 
 /* Shared with programs: nothing else in this page. */
@@ -29,9 +31,9 @@ static union {
 struct pair {
     u64 tsc, ns;
 };
-static struct pair first;
-static u64 next_step_ns; /* after so long since `first` the rate is taken anew; 0 = never */
-static u64 wall_offset;  /* const after boot */
+static struct pair first, last; /* measurements: CLOCK_MONOTONIC's zero for us; where the rate was taken */
+static u64 next_step_ns; /* of plat_now_ns(): then the next one is due; 0 = at once */
+static u64 wall_offset;  /* atomic */
 
 static u64 linux_ns(int which)
 {
@@ -83,19 +85,46 @@ static void set_mult(u64 mult)
     atomic_store(&clk.seq, clk.seq + 1);
 }
 
+/* The rate since the last time. */
 static void measure(struct pair now)
 {
-    if (now.tsc > first.tsc && now.ns > first.ns)
-        set_mult(mul_div(now.ns - first.ns, 1ULL << 32, now.tsc - first.tsc));
+    if (now.tsc > last.tsc && now.ns > last.ns)
+        set_mult(mul_div(now.ns - last.ns, 1ULL << 32, now.tsc - last.tsc));
+    last = now;
 }
 
-/* ~1 us of error over the whole time so far: 20 ppm after 50 ms, 1 ppm after a second. */
+/* CLOCK_REALTIME - plat_now_ns(), and how sure that is. */
+static u64 wall_difference(u64 *ret_width)
+{
+    u64 best = 0;
+    *ret_width = UINT64_MAX;
+    for (unsigned i = 0; i < 5 && *ret_width > TIGHT_NS; i++) {
+        u64 before = plat_now_ns(), wall = linux_ns(CLOCK_REALTIME), width = plat_now_ns() - before;
+        if (width < *ret_width) {
+            *ret_width = width;
+            best = wall - before - width / 2;
+        }
+    }
+    return best;
+}
+
+static void follow_wall(void)
+{
+    u64 width, offset = wall_difference(&width), off = offset - wall_offset, distance = MIN(off, -off);
+    if (distance < DRIFT_NS || distance < width)
+        return;
+    atomic_store(&wall_offset, offset);
+    wall_moved(distance >= SET_NS);
+}
+
 void host_clock_refine(u64 now_ns)
 {
-    if (next_step_ns == 0 || now_ns < next_step_ns)
+    if (now_ns < next_step_ns)
         return;
-    measure(read_pair());
-    next_step_ns = now_ns < 100 * NS_PER_S ? now_ns * 8 : now_ns + 100 * NS_PER_S;
+    next_step_ns = now_ns + MIN(now_ns * 7, LONGEST_NS);
+    if (clk.valid)
+        measure(read_pair());
+    follow_wall();
 }
 
 bool plat_clock_params(struct plat_clock_params *ret)
@@ -105,68 +134,20 @@ bool plat_clock_params(struct plat_clock_params *ret)
 }
 
 paddr_t plat_clock_page(void) { return virt_to_phys(&clock_page); }
-u64 plat_wall_ns(void) { return wall_offset + plat_now_ns(); }
+u64 plat_wall_ns(void) { return atomic_load(&wall_offset) + plat_now_ns(); }
 
 void host_clock_init(void)
 {
     bool is_clock = cpuid(0x80000000, 0).eax >= 0x80000007 && (cpuid(0x80000007, 0).edx >> 8 & 1);
-    struct percpu *cpu = this_cpu();
-    first = read_pair();
+    u64 width;
+    first = last = read_pair();
     if (is_clock) {
         struct pair now;
         do {
             now = read_pair();
         } while (now.ns - first.ns < FIRST_NS);
         measure(now);
-        next_step_ns = 2 * NSEC_PER_MSEC;
     }
-    wall_offset = linux_ns(CLOCK_REALTIME) - plat_now_ns();
-    cpu->plat.timer_want_ns = NEVER_NS;
-}
-
-/* --- timers ------------------------------------------------------------------------- */
-
-static void set_timer(u64 deadline_ns)
-{
-    u64 now = plat_now_ns();
-    u64 delta = deadline_ns > now ? MIN(deadline_ns - now, 3600 * NS_PER_S) : 1;
-    u64 us = (delta + 999) / 1000;
-    struct itimerval value = { .it_value = { (long)(us / 1000000), (long)(us % 1000000) } };
-    host_call(__NR_setitimer, (long)ITIMER_REAL, &value, 0L);
-    host_carrier()->timer_ns = deadline_ns;
-}
-
-void plat_timer_arm(u64 deadline_ns)
-{
-    struct percpu *cpu = this_cpu();
-    cpu->plat.timer_want_ns = deadline_ns;
-    if (deadline_ns < host_carrier()->timer_ns && !cpu->plat.in_idle)
-        set_timer(deadline_ns);
-}
-
-void host_timer_due(void)
-{
-    this_cpu()->plat.timer_want_ns = NEVER_NS;
-    irq_enter();
-    timer_interrupt();
-    irq_exit();
-}
-
-void host_timer_start(u64 tick_ns)
-{
-    u64 deadline = this_cpu()->plat.timer_want_ns;
-    if (tick_ns != NEVER_NS)
-        deadline = MIN(deadline, plat_now_ns() + tick_ns);
-    if (deadline < host_carrier()->timer_ns)
-        set_timer(deadline);
-}
-
-void host_timer_expired(void)
-{
-    struct percpu *cpu = this_cpu();
-    u64 now = plat_now_ns();
-    host_clock_refine(now);
-    host_carrier()->timer_ns = NEVER_NS;
-    if (cpu->plat.timer_want_ns <= now)
-        host_timer_due();
+    next_step_ns = 2 * NSEC_PER_MSEC;
+    wall_offset = wall_difference(&width);
 }

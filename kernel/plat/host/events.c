@@ -146,9 +146,9 @@ void plat_idle(void)
         cpu->plat.in_idle = 1;
         if (!spin(due) && cpu->plat.pending == 0) {
             now = plat_now_ns();
-            host_clock_refine(now);
             trim(now);
             poll_sources(due == NEVER_NS ? NEVER_NS : due > now ? due - now : 0);
+            host_clock_refine(plat_now_ns()); /* who was asleep shall see what has been set meanwhile */
         }
         if (cpu->plat.timer_want_ns <= plat_now_ns())
             host_timer_due();

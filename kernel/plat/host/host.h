@@ -52,7 +52,7 @@ struct __kernel_timespec;
 /* entry.S: ppoll(2), but -EINTR at once when plat.pending is set. Events disabled. */
 long host_wait(struct pollfd *fds, u64 n, const struct __kernel_timespec *timeout);
 
-/* --- clock.c ---------------------------------------------------------------------------- */
+/* --- clock.c, timer.c -------------------------------------------------------------------- */
 
 void host_clock_init(void);
 /* The deadline asked for has come. Events disabled. */
@@ -61,7 +61,7 @@ void host_timer_due(void);
 void host_timer_start(u64 tick_ns);
 /* SIGALRM came: Linux's timer is not set any more. */
 void host_timer_expired(void);
-/* Measure the TSC's rate again, if it is time to. */
+/* Measure the TSC's rate again and look whether this host's wall clock was set, if it is time to (at most each second). */
 void host_clock_refine(u64 now_ns);
 
 /* --- sandbox.c -------------------------------------------------------------------------- */
