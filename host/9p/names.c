@@ -31,13 +31,18 @@ static int become_file(struct server *s, struct fid *f, int fd, struct p9_out *o
     return fstat(fd, &st) < 0 ? errno : put_qid(s, &st, out);
 }
 
+/* The fid of a directory, and a name in it. */
+static int get_place(struct server *s, struct p9_in *in, struct fid **ret, char name[256])
+{
+    int problem = get_fid(s, in, ret);
+    return problem ? problem : get_name(in, name);
+}
+
 int do_lcreate(struct server *s, struct p9_in *in, struct p9_out *out)
 {
     char name[256];
     struct fid *f;
-    int problem = get_fid(s, in, &f);
-    if (!problem)
-        problem = get_name(in, name);
+    int problem = get_place(s, in, &f, name);
     u32 flags = p9_get32(in), mode = p9_get32(in);
     p9_get32(in); /* the group: the client sets it */
     if (problem || in->bad || f->opened)
@@ -62,9 +67,7 @@ int do_symlink(struct server *s, struct p9_in *in, struct p9_out *out)
 {
     char name[256], target[PATH_MAX];
     struct fid *f;
-    int problem = get_fid(s, in, &f);
-    if (!problem)
-        problem = get_name(in, name);
+    int problem = get_place(s, in, &f, name);
     p9_get_string(in, target, sizeof(target));
     p9_get32(in);
     if (problem || in->bad)
@@ -76,9 +79,7 @@ int do_mknod(struct server *s, struct p9_in *in, struct p9_out *out)
 {
     char name[256];
     struct fid *f;
-    int problem = get_fid(s, in, &f);
-    if (!problem)
-        problem = get_name(in, name);
+    int problem = get_place(s, in, &f, name);
     u32 mode = p9_get32(in);
     p9_get32(in);
     p9_get32(in);
@@ -94,9 +95,7 @@ int do_mkdir(struct server *s, struct p9_in *in, struct p9_out *out)
 {
     char name[256];
     struct fid *f;
-    int problem = get_fid(s, in, &f);
-    if (!problem)
-        problem = get_name(in, name);
+    int problem = get_place(s, in, &f, name);
     u32 mode = p9_get32(in);
     p9_get32(in);
     if (problem || in->bad)
@@ -122,13 +121,9 @@ int do_rename(struct server *s, struct p9_in *in, struct p9_out *out)
 {
     char from_name[256], to_name[256];
     struct fid *from, *to;
-    int problem = get_fid(s, in, &from);
+    int problem = get_place(s, in, &from, from_name);
     if (!problem)
-        problem = get_name(in, from_name);
-    if (!problem)
-        problem = get_fid(s, in, &to);
-    if (!problem)
-        problem = get_name(in, to_name);
+        problem = get_place(s, in, &to, to_name);
     u32 flags = p9_get32(in);
     if (problem || in->bad || (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0)
         return problem ? problem : EINVAL;
@@ -139,9 +134,7 @@ int do_unlinkat(struct server *s, struct p9_in *in, struct p9_out *out)
 {
     char name[256];
     struct fid *f;
-    int problem = get_fid(s, in, &f);
-    if (!problem)
-        problem = get_name(in, name);
+    int problem = get_place(s, in, &f, name);
     u32 flags = p9_get32(in);
     if (problem || in->bad)
         return problem ? problem : EINVAL;

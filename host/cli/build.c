@@ -65,10 +65,8 @@ static int parse(struct build *b, int argc, char **argv, struct error *err)
         case 'h':
             help_build();
             return 1;
-        case ':':
-            return err_set(err, EXIT_DRUPE, "build: option %s needs a value", argv[optind - 1]);
         default:
-            return unknown_option("build", argv[optind - 1], err);
+            return bad_option("build", c, argv, err);
         }
     }
     if (optind == argc)

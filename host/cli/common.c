@@ -123,8 +123,11 @@ int program_options_apply(const struct program_options *o, struct config *c, con
     return 0;
 }
 
-int unknown_option(const char *command, const char *last, struct error *err)
+int bad_option(const char *command, int c, char **argv, struct error *err)
 {
+    const char *last = argv[optind - 1];
+    if (c == ':')
+        return err_set(err, EXIT_DRUPE, "%s: option %s needs a value", command, last);
     /* In a cluster of short options (-xi) getopt has not moved on yet; only optopt names the one. */
     if (optopt > ' ' && optopt < 127)
         return err_set(err, EXIT_DRUPE, "%s: unknown option -%c; see drupe %s --help", command, optopt, command);

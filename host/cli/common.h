@@ -15,8 +15,8 @@ struct program_options {
 /* Apply to a configuration. Names of users come from passwd_text and group_text (may be empty). */
 int program_options_apply(const struct program_options *o, struct config *c, const struct buf *passwd_text,
                           const struct buf *group_text, struct error *err);
-/* getopt_long() said '?' with argv[optind - 1] looked at last. */
-int unknown_option(const char *command, const char *last, struct error *err);
+/* getopt_long() said c, which is no option: ':' or '?'. -1. */
+int bad_option(const char *command, int c, char **argv, struct error *err);
 /* A file that belongs to drupe, at one of the places relative to the executable: as built, or as installed. NULL when there is
  * none; the caller frees. */
 char *find_part(const char *const *places, size_t count);

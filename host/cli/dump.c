@@ -26,10 +26,8 @@ int command_dump(int argc, char **argv, struct error *err)
             pid = optarg;
         else if (c == 'h')
             return help_dump(), 0;
-        else if (c == ':')
-            return err_set(err, EXIT_DRUPE, "dump: option %s needs a value", argv[optind - 1]);
         else
-            return unknown_option(argv[0], argv[optind - 1], err);
+            return bad_option(argv[0], c, argv, err);
     }
     if (optind + 1 != argc)
         return err_set(err, EXIT_DRUPE, "dump: one INSTANCE is needed; see drupe dump --help");

@@ -48,10 +48,8 @@ static int parse(struct gdb *g, const char *command, int argc, char **argv, stru
         case OPT_HELP:
             help_gdb();
             return 1;
-        case ':':
-            return err_set(err, EXIT_DRUPE, "%s: option %s needs a value", command, argv[optind - 1]);
         default:
-            return unknown_option(command, argv[optind - 1], err);
+            return bad_option(command, c, argv, err);
         }
     }
     if (optind == argc)

@@ -35,15 +35,14 @@ static int parse(int argc, char **argv, const char *takes, struct choice *o, str
 {
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, "+:aft:s:h", options, NULL)) != -1;) {
-        if (c == ':')
-            return err_set(err, EXIT_DRUPE, "%s: option %s needs a value", argv[0], argv[optind - 1]);
         if (c == 'h') {
             help_instances();
             return 1;
         }
-        if (c == '?' || !strchr(takes, c)) {
-            optopt = c == '?' ? optopt : 0;
-            return unknown_option(argv[0], argv[optind - 1], err);
+        bool bad = c == '?' || c == ':';
+        if (bad || !strchr(takes, c)) {
+            optopt = bad ? optopt : 0;
+            return bad_option(argv[0], c, argv, err);
         }
         o->all |= c == 'a';
         o->force |= c == 'f';

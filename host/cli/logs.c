@@ -203,10 +203,8 @@ int command_logs(int argc, char **argv, struct error *err)
             return -1;
         else if (c == 'h')
             return help_instances(), 0;
-        else if (c == ':')
-            return err_set(err, EXIT_DRUPE, "logs: option %s needs a value", argv[optind - 1]);
-        else if (c == '?')
-            return unknown_option("logs", argv[optind - 1], err);
+        else if (c == ':' || c == '?')
+            return bad_option("logs", c, argv, err);
     }
     if (optind + 1 != argc)
         return err_set(err, EXIT_DRUPE, "logs: one INSTANCE is needed; see drupe logs --help");

@@ -26,10 +26,8 @@ int command_pcap(int argc, char **argv, struct error *err)
             snaplen = optarg;
         else if (c == 'h')
             return help_pcap(), 0;
-        else if (c == ':')
-            return err_set(err, EXIT_DRUPE, "pcap: option %s needs a value", argv[optind - 1]);
         else
-            return unknown_option(argv[0], argv[optind - 1], err);
+            return bad_option(argv[0], c, argv, err);
     }
     if (optind + 1 != argc)
         return err_set(err, EXIT_DRUPE, "pcap: one INSTANCE is needed; see drupe pcap --help");

@@ -34,10 +34,8 @@ int command_profile(int argc, char **argv, struct error *err)
             what = "off-cpu";
         else if (c == 'h' || c == OPT_HELP)
             return help_profile(), 0;
-        else if (c == ':')
-            return err_set(err, EXIT_DRUPE, "profile: option %s needs a value", argv[optind - 1]);
         else
-            return unknown_option(argv[0], argv[optind - 1], err);
+            return bad_option(argv[0], c, argv, err);
     }
     if (parse_number(hz, 1, PROFILE_HZ_MAX, &number) < 0)
         return err_set(err, EXIT_DRUPE, "profile: -F %s: 1 to %u samples a second", hz, PROFILE_HZ_MAX);

@@ -217,10 +217,8 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         r->trace = true;
         r->strace.summary = c == OPT_SUMMARY;
         break;
-    case ':':
-        return err_set(err, EXIT_DRUPE, "run: option %s needs a value", argv[optind - 1]);
     default:
-        return unknown_option("run", argv[optind - 1], err);
+        return bad_option("run", c, argv, err);
     }
     return 0;
 }

@@ -318,10 +318,8 @@ int command_stats(int argc, char **argv, struct error *err)
         case OPT_HELP:
             help_stats();
             return 0;
-        case ':':
-            return err_set(err, EXIT_DRUPE, "stats: option %s needs a value", argv[optind - 1]);
         default:
-            return unknown_option("stats", argv[optind - 1], err);
+            return bad_option("stats", c, argv, err);
         }
     }
     if (latency)

@@ -343,11 +343,9 @@ int command_strace(int argc, char **argv, struct error *err)
             help_strace();
             return 0;
         }
-        if (c == ':')
-            return err_set(err, EXIT_DRUPE, "strace: option %s needs a value", argv[optind - 1]);
         int result = strace_option(&o, c, optarg, err);
         if (result != 0)
-            return result < 0 ? -1 : unknown_option("strace", argv[optind - 1], err);
+            return result < 0 ? -1 : bad_option("strace", c, argv, err);
     }
     if (optind + 1 != argc)
         return err_set(err, EXIT_DRUPE, "strace: one INSTANCE is needed; see drupe strace --help");

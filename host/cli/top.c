@@ -221,10 +221,8 @@ int command_top(int argc, char **argv, struct error *err)
         case 'h':
             help_top();
             return 0;
-        case ':':
-            return err_set(err, EXIT_DRUPE, "top: option %s needs a value", argv[optind - 1]);
         default:
-            return unknown_option("top", argv[optind - 1], err);
+            return bad_option("top", c, argv, err);
         }
     }
     if (optind + 1 != argc)

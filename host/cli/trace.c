@@ -237,8 +237,7 @@ static int parse_options(int argc, char **argv, struct trace_options *o, struct 
             o->pid = (u32)number;
             break;
         case 'h': help_trace(); return 1;
-        case ':': return err_set(err, EXIT_DRUPE, "trace: option %s needs a value", argv[optind - 1]);
-        default: return unknown_option("trace", argv[optind - 1], err);
+        default: return bad_option("trace", c, argv, err);
         }
     }
     return parse_rest(argc, argv, o, err);
