@@ -97,13 +97,15 @@ void clones(void)
     fflush(stdout);
     pid = (pid_t)syscall(SYS_clone3, &a, sizeof a);
     if (pid == 0) {
-        msleep(30);
+        while (!*(volatile char *)&shared[4])
+            msleep(1);
         _exit(12);
     }
     SHOW_TRUE(pid > 0 && pidfd >= 0);
     SHOW(fcntl(pidfd, F_GETFD));
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
     SHOW(poll(&p, 1, 0));
+    shared[4] = 1;
     SHOW(poll(&p, 1, -1));
     printf("revents %#x\n", p.revents);
     siginfo_t i;
