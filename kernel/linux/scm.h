@@ -10,5 +10,7 @@
 extern const struct sock_fd_ops scm_fd_ops;
 /* A socket's file ended: end those, too, that only hold each other now. Thread context, no locks. */
 void scm_collect(void);
+/* mmap of a socket (sock_map.c). */
+int socket_mmap(struct file *f, struct map_request *req);
 
 #endif

@@ -48,7 +48,7 @@ static void socket_release(struct file *f)
 }
 
 static const struct file_ops socket_ops = {
-    .read = socket_read, .write = socket_write, .poll = socket_poll, .ioctl = socket_ioctl, .release = socket_release,
+    .read = socket_read, .write = socket_write, .poll = socket_poll, .ioctl = socket_ioctl, .mmap = socket_mmap, .release = socket_release,
 };
 
 struct sock *file_sock(struct file *f)
@@ -302,6 +302,10 @@ s64 sys_getsockopt(int fd, int level, int name, uaddr_t uval, uaddr_t ulen)
     }
     if (r == 0) {
         memset(val, 0, MIN(len, (u32)sizeof small));
+        if (sock_domain(s) == AF_PACKET) /* PACKET_HDRLEN is asked of the version that stands there */
+            r = copy_from_user(val, uval, MIN(len, (u32)sizeof small));
+    }
+    if (r == 0) {
         r = sock_getopt(s, level, name, val, &len);
     }
     if (r == 0)

@@ -150,7 +150,10 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port)
     if (got >= 0) {
         if (len > want)
             m->flags |= MSG_TRUNC;
-        if (m->from != NULL)
+        if (m->from != NULL && s->domain == AF_PACKET) {
+            memcpy(m->from->data, p->cb, 20);
+            m->from->len = 20;
+        } else if (m->from != NULL)
             inet_name_out(s, m->from, ip_rx(p)->src, with_port ? ip_rx(p)->port : 0);
         inet_recv_cmsgs(s, p, m, &used);
         m->control_len = used;

@@ -13,6 +13,8 @@ void ether_input(struct netdev *d, struct pkt *p)
 {
     struct netif *nif = netif_of(d);
     p->dev = d;
+    if (unlikely(atomic_load_relaxed(&packet_taps) != 0))
+        packet_tap(nif, p, false);
     if (pkt_pull_up(p, ETH_HLEN) != 0) {
         NET_DROP(eth_short);
         goto drop;

@@ -27,6 +27,8 @@ static struct bh lo_bh;
 
 int lo_output(struct pkt *p)
 {
+    if (unlikely(atomic_load_relaxed(&packet_taps) != 0))
+        packet_tap(&lo_if, p, true);
     spin_lock_bh(&lo_lock);
     bool room = lo_queued < LO_QUEUE_MAX;
     if (room) {
@@ -61,6 +63,8 @@ static void lo_run(struct bh *bh)
         p->csum = PKT_CSUM_VALID;
         lo_dev.stats.rx_packets++;
         lo_dev.stats.rx_bytes += p->total_len;
+        if (unlikely(atomic_load_relaxed(&packet_taps) != 0))
+            packet_tap(&lo_if, p, false);
         p->ethertype = *p->data >> 4 == 6 ? ETH_IPV6 : ETH_IP; /* our own headers */
         if (p->ethertype == ETH_IP)
             ip_input(&lo_if, p);

@@ -150,7 +150,7 @@ void net_drain(u64 deadline_ns)
 int ether_output(struct netif *nif, const u8 dst[6], u16 type, struct pkt *p)
 {
     struct netdev *d = nif->dev;
-    if (unlikely(pkt_headroom(p) < ETH_HLEN || !d->opened)) {
+    if (unlikely(pkt_headroom(p) < ETH_HLEN)) {
         d->stats.tx_dropped++;
         pkt_free(p);
         return -ENETDOWN;
@@ -159,9 +159,22 @@ int ether_output(struct netif *nif, const u8 dst[6], u16 type, struct pkt *p)
     memcpy(e->dst, dst, 6);
     memcpy(e->src, d->mac, 6);
     e->type = be16(type);
+    return ether_transmit(nif, p);
+}
+
+int ether_transmit(struct netif *nif, struct pkt *p)
+{
+    struct netdev *d = nif->dev;
     p->l2_off = (u16)pkt_headroom(p);
     if (p->csum == PKT_CSUM_PARTIAL)
         p->csum_start = (u16)(p->l4_off - p->l2_off);
+    if (unlikely(atomic_load_relaxed(&packet_taps) != 0))
+        packet_tap(nif, p, true);
+    if (unlikely(!d->opened)) {
+        d->stats.tx_dropped++;
+        pkt_free(p);
+        return -ENETDOWN;
+    }
     unsigned cpu = this_cpu()->cpu, queue = d->queues <= 1 ? 0 : (p->queue != 0 ? p->queue - 1u : cpu) % d->queues;
     p->queue = (u16)queue;
     handed[cpu].queues |= 1ULL << queue;

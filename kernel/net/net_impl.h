@@ -198,6 +198,12 @@ static inline int filter_egress(const struct netif *nif, u8 proto, struct ip_add
     return likely(filter_on == 0) ? 0 : filter_out(nif, proto, dst, lport, port);
 }
 
+/* --- packet.c: frames for programs -------------------------------------------------- */
+
+extern u32 packet_taps; /* atomic: packet sockets; nothing needs to pass packet_tap() while there are none */
+/* A frame that a card is given or has received, at its link header, or lo at its IP header. Bottom halves disabled. */
+void packet_tap(struct netif *nif, const struct pkt *p, bool out);
+
 /* --- interfaces and routes (net.c, route.c) ------------------------------------ */
 
 #define NETIF_MAX 8
@@ -263,6 +269,8 @@ void net_need(struct ip_addr dst);
 void ether_input(struct netdev *d, struct pkt *p);
 /* p starts at the IP header; takes it. */
 int ether_output_ip(struct netif *nif, struct ip_addr nexthop, struct pkt *p);
+/* A whole frame; takes it. */
+int ether_transmit(struct netif *nif, struct pkt *p);
 /* p starts at the payload; pushes the Ethernet header and transmits. */
 int ether_output(struct netif *nif, const u8 dst[6], u16 type, struct pkt *p);
 extern const u8 ether_broadcast[6];
@@ -462,6 +470,8 @@ struct sock_ops {
     void (*release)(struct sock *s);            /* the program is done with it; drops the user's reference */
     void (*destroy)(struct sock *s);            /* zero references: free everything, itself too */
     int (*set_buf)(struct sock *s, bool rcv);    /* rcvbuf or sndbuf changed; may be NULL */
+    int (*map)(struct sock *s, u64 len_bytes);   /* mmap(2) of so much, from 0: 0 or -EINVAL; NULL = -ENODEV */
+    int (*map_page)(struct sock *s, u64 index, struct page **ret); /* of what was mapped; referenced */
 };
 
 /* Locks: c const after creation, s lock, a atomic, r rd mutex (removing) + s */
@@ -566,7 +576,8 @@ u16 inet_port_high(void);
 int pkt_from_uio(struct uio *u, u32 headroom, u32 len, struct pkt **ret);
 /* Copy a received chain out; bytes or -EFAULT. */
 s64 pkt_to_uio(const struct pkt *p, u32 off, struct uio *u, u32 len);
-/* Datagram sockets' receive queue: charge, append, wake. Takes p; false = dropped. */
+/* Datagram sockets' receive queue: charge, append, wake. Takes p, whose sender is in cb: struct ip_rx, or of AF_PACKET a
+ * struct sockaddr_ll. False = dropped. */
 bool dgram_queue(struct sock *s, struct pkt *p);
 bool dgram_readable(struct sock *s);
 s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port);
@@ -586,6 +597,7 @@ int tcp_sock_create(int domain, struct sock **ret);
 int udp_sock_create(int domain, struct sock **ret);
 int raw_sock_create(int domain, int protocol, struct sock **ret);
 int unix_sock_create(int type, struct sock **ret);
+int packet_sock_create(int type, int protocol, struct sock **ret);
 int unix_sock_pair(int type, struct sock *ret[2]);
 int netlink_sock_create(int type, int protocol, struct sock **ret);
 

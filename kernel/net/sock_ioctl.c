@@ -17,6 +17,7 @@
 #define SIOCGIFHWADDR 0x8927
 #define SIOCGIFINDEX 0x8933
 #define SIOCGIFTXQLEN 0x8942
+#define SIOCETHTOOL 0x8946
 
 struct ifreq_ {
     char name[16];
@@ -68,6 +69,8 @@ static int if_ioctl(u32 cmd, uaddr_t arg)
     struct netif *nif = cmd == SIOCGIFNAME ? netif_by_index((unsigned)r.number) : netif_by_name(r.name);
     if (nif == NULL)
         return -ENODEV;
+    if (cmd == SIOCETHTOOL)
+        return -EOPNOTSUPP; /* as a driver without any */
     const struct netdev *d = nif->dev;
     memset(r.pad, 0, sizeof r.pad);
     switch (cmd) {
@@ -129,6 +132,7 @@ int sock_ioctl(struct sock *s, u32 cmd, uaddr_t arg)
     case SIOCGIFHWADDR:
     case SIOCGIFINDEX:
     case SIOCGIFTXQLEN:
+    case SIOCETHTOOL:
         return if_ioctl(cmd, arg);
     default:
         return -ENOTTY;

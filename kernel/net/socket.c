@@ -112,7 +112,9 @@ int sock_create(int domain, int type, int protocol, struct sock **ret)
         return unix_sock_create(type == SOCK_RAW ? SOCK_DGRAM : type, ret);
     case AF_NETLINK:
         return netlink_sock_create(type, protocol, ret);
-    default: /* AF_PACKET, ... are not built in */
+    case AF_PACKET:
+        return packet_sock_create(type, protocol, ret);
+    default:
         return -EAFNOSUPPORT;
     }
 }
@@ -182,6 +184,9 @@ u32 sock_poll(struct sock *s, struct poll_table *pt)
     atomic_fence(); /* registered before looking: no wake between is lost */
     return s->ops->poll(s);
 }
+
+int sock_map(struct sock *s, u64 len_bytes) { return s->ops->map != NULL ? s->ops->map(s, len_bytes) : -ENODEV; }
+int sock_map_page(struct sock *s, u64 index, struct page **ret) { return s->ops->map_page(s, index, ret); }
 
 int sock_domain(const struct sock *s) { return s->domain; }
 int sock_type(const struct sock *s) { return s->type; }
@@ -349,7 +354,7 @@ static int setopt_socket(struct sock *s, int name, const void *val, u32 len)
     case SO_INCOMING_CPU:
         return 0;
     default:
-        return -ENOPROTOOPT;
+        return s->domain == AF_PACKET ? s->ops->setopt(s, SOL_SOCKET, name, val, len) : -ENOPROTOOPT;
     }
 }
 

@@ -42,6 +42,7 @@
 #define MSG_CMSG_CLOEXEC 0x40000000u
 
 struct sock;
+struct page;
 
 struct sock_addr {
     u32 len; /* bytes valid in data; at most sizeof data */
@@ -78,6 +79,9 @@ int sock_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len);
 u32 sock_poll(struct sock *s, struct poll_table *pt);
 /* SIOC* and FIONREAD/SIOCOUTQ; arg is a program address. -ENOTTY when unknown. */
 int sock_ioctl(struct sock *s, u32 cmd, uaddr_t arg);
+/* mmap(2) of a socket's memory: -ENODEV, -EINVAL for another length than all of it; then its pages, referenced, or -EFAULT. */
+int sock_map(struct sock *s, u64 len_bytes);
+int sock_map_page(struct sock *s, u64 index, struct page **ret);
 int sock_domain(const struct sock *s);
 int sock_type(const struct sock *s);
 

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A kernel without packet sockets (-Dwithout=packet). */
+#include "net_impl.h"
+
+u32 packet_taps;
+void packet_tap(struct netif *nif, const struct pkt *p, bool out) {}
+int packet_sock_create(int type, int protocol, struct sock **ret) { return -EAFNOSUPPORT; }

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packet sockets (packet(7)): frames as the cards carry them, both ways, with and without their link header, through a filter, into
+ * a queue or into a ring that the program maps. A frame passes here only while there is such a socket (packet_taps).
+ *
+ * Cards pass everything up that they hear, so PACKET_MR_PROMISC decides only whether frames for other stations are shown.
+ */
+#include "kern/page.h"
+#include "kern/uaccess.h"
+#include "packet_impl.h"
+
+#define SOL_PACKET 263
+#define CAP_NET_RAW 13
+#define ETH_P_ALL 3
+#define ETH_P_802_3_MIN 1536
+#define ARPHRD_ETHER 1
+#define ARPHRD_LOOPBACK 772
+#define FANOUT 8u /* sockets that see one frame */
+#define SO_ATTACH_FILTER 26
+#define SO_DETACH_FILTER 27
+
+enum { TO_HOST, TO_ALL, TO_GROUP, TO_OTHER, OUTGOING };
+enum { PACKET_ADD_MEMBERSHIP = 1, PACKET_DROP_MEMBERSHIP, PACKET_RX_RING = 5, PACKET_STATISTICS, PACKET_AUXDATA = 8, PACKET_VERSION = 10, PACKET_HDRLEN, PACKET_RESERVE };
+enum { MR_MULTICAST, MR_PROMISC, MR_ALLMULTI };
+
+struct packet_sock {
+    struct sock s;
+    struct list node;            /* packet_lock */
+    u16 protocol;                /* packet_lock: ETH_P_*, 0 = nothing yet */
+    u32 ifindex;                 /* packet_lock: 0 = all */
+    u32 promisc;                 /* packet_lock: memberships, of any card */
+    struct cbpf_program *filter;  /* packet_lock; a run holds a reference */
+    struct packet_ring *ring;    /* s.lock */
+    bool mapped;                 /* s.lock: the program has the ring; it stays until the end */
+    u32 version, reserve;        /* s.lock */
+    u32 seen, lost;              /* s.lock: since they were asked for */
+    bool auxdata;
+};
+
+u32 packet_taps;
+static struct spinlock packet_lock = SPINLOCK_INIT("net_packet");
+static struct list socks = LIST_INIT(socks); /* packet_lock */
+
+static struct packet_sock *pk(struct sock *s) { return container_of(s, struct packet_sock, s); }
+
+/* --- in ------------------------------------------------------------------------------------ */
+
+u32 frame_copy(const struct frame_view *f, u32 off, void *dst, u32 n)
+{
+    u32 done = off < f->nfront ? MIN(n, f->nfront - off) : 0;
+    if (done > 0)
+        memcpy(dst, f->front + off, done);
+    return done == n ? n : done + pkt_copy_out(f->p, off + done - f->nfront, (u8 *)dst + done, n - done);
+}
+
+static void filter_put(struct cbpf_program *b)
+{
+    if (b != NULL && ref_put(&b->refs))
+        kfree(b);
+}
+
+static void deliver(struct packet_sock *k, struct cbpf_program *filter, struct frame_view *f)
+{
+    bool cooked = k->s.type == SOCK_DGRAM, ok;
+    f->skip = cooked ? f->maclen : 0;
+    u32 keep = MIN(filter != NULL ? cbpf_run(filter, f) : UINT32_MAX, f->len - f->skip);
+    if (keep == 0)
+        return;
+    sock_lock(&k->s);
+    bool ring = k->ring != NULL;
+    ok = ring && ring_put(k->ring, f, keep, cooked);
+    spin_unlock_bh(&k->s.lock);
+    if (ring) {
+        if (ok)
+            sock_wake(&k->s, POLLIN | POLLRDNORM);
+    } else {
+        struct pkt *q = pkt_alloc(0, keep);
+        if (q != NULL) {
+            frame_copy(f, f->skip, pkt_put(q, keep), keep);
+            memcpy(q->cb, &f->from, sizeof f->from);
+            q->cb[3] = f->len - f->skip;
+            q->time_ns = wall_ns();
+            ok = dgram_queue(&k->s, q);
+        }
+    }
+    sock_lock(&k->s);
+    k->seen++;
+    k->lost += !ok;
+    spin_unlock_bh(&k->s.lock);
+}
+
+static void pass(struct frame_view *f)
+{
+    struct packet_sock *found[FANOUT];
+    struct cbpf_program *filters[FANOUT];
+    unsigned n = 0;
+    u16 protocol = be16(f->from.protocol);
+    spin_lock_bh(&packet_lock);
+    list_for_each(k, &socks, struct packet_sock, node) {
+        if (n == FANOUT || k->protocol == 0 || (k->protocol != ETH_P_ALL && (k->protocol != protocol || f->from.pkttype == OUTGOING)) ||
+            (k->ifindex != 0 && k->ifindex != (u32)f->from.ifindex) || (f->from.pkttype == TO_OTHER && k->promisc == 0))
+            continue;
+        sock_get(&k->s);
+        found[n] = k;
+        filters[n] = k->filter;
+        if (k->filter != NULL)
+            ref_get(&k->filter->refs);
+        n++;
+    }
+    spin_unlock_bh(&packet_lock);
+    for (unsigned i = 0; i < n; i++) {
+        deliver(found[i], filters[i], f);
+        filter_put(filters[i]);
+        sock_put(&found[i]->s);
+    }
+}
+
+static u8 type_of(const struct netdev *d, const u8 dst[6])
+{
+    return memcmp(dst, ether_broadcast, 6) == 0 ? TO_ALL : dst[0] & 1 ? TO_GROUP : memcmp(dst, d->mac, 6) == 0 ? TO_HOST : TO_OTHER;
+}
+
+void packet_tap(struct netif *nif, const struct pkt *p, bool out)
+{
+    static const u8 lo_header[2][ETH_HLEN] = { { [12] = 0x08 }, { [12] = 0x86, [13] = 0xdd } };
+    struct frame_view f = { .p = p, .len = p->total_len, .maclen = ETH_HLEN };
+    u8 h[ETH_HLEN];
+    if (nif->loopback) { /* there is none between the two ends */
+        f.front = lo_header[p->data[0] >> 4 == 6];
+        f.nfront = ETH_HLEN;
+        f.len += ETH_HLEN;
+    }
+    if (frame_copy(&f, 0, h, sizeof h) != sizeof h)
+        return;
+    f.from = (struct sockaddr_ll_){ .family = AF_PACKET, .protocol = get_u16(h + 12), .ifindex = (s32)nif->dev->index,
+                                    .hatype = nif->loopback ? ARPHRD_LOOPBACK : ARPHRD_ETHER, .halen = 6 };
+    if (get_be16(h + 12) < ETH_P_802_3_MIN)
+        f.from.protocol = be16(4); /* ETH_P_802_2: a length stands there */
+    memcpy(f.from.addr, h + 6, 6);
+    f.from.pkttype = out ? OUTGOING : nif->loopback ? TO_HOST : type_of(nif->dev, h);
+    pass(&f);
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+/* Opens the card: a program that listens wants to hear. */
+static int bind_to(struct packet_sock *k, u32 ifindex, u16 protocol)
+{
+    net_need(ip_v4(0));
+    if (ifindex != 0 && netif_by_index(ifindex) == NULL)
+        return -ENODEV;
+    spin_lock_bh(&packet_lock);
+    k->ifindex = ifindex;
+    if (protocol != 0)
+        k->protocol = protocol;
+    spin_unlock_bh(&packet_lock);
+    return 0;
+}
+
+static int packet_bind(struct sock *s, const struct sock_addr *a)
+{
+    const struct sockaddr_ll_ *ll = (const void *)a->data;
+    if (a->len < sizeof *ll || a->family != AF_PACKET)
+        return -EINVAL;
+    return bind_to(pk(s), (u32)ll->ifindex, be16(ll->protocol));
+}
+
+/* A frame of the program's goes out; takes p, which begins at the link header. */
+static int send_frame(struct netif *nif, struct pkt *p)
+{
+    int err;
+    bh_disable();
+    if (nif->loopback) {
+        u16 type = get_be16(p->data + 12);
+        pkt_pull(p, ETH_HLEN);
+        p->l3_off = (u16)pkt_headroom(p);
+        if (p->len >= IP_HLEN && ((type == ETH_IP && p->data[0] >> 4 == 4) || (type == ETH_IPV6 && p->data[0] >> 4 == 6))) {
+            err = lo_output(p);
+        } else {
+            pkt_free(p);
+            err = 0;
+        }
+    } else {
+        err = ether_transmit(nif, p);
+    }
+    net_kick();
+    bh_enable();
+    return err;
+}
+
+static s64 packet_send(struct sock *s, struct sock_msg *m)
+{
+    struct packet_sock *k = pk(s);
+    struct sockaddr_ll_ to = { .ifindex = (s32)k->ifindex, .protocol = be16(k->protocol) };
+    bool cooked = s->type == SOCK_DGRAM;
+    if (m->to != NULL && m->to->len != 0) {
+        if (m->to->len < sizeof to || m->to->family != AF_PACKET)
+            return -EINVAL;
+        memcpy(&to, m->to->data, sizeof to);
+    } else if (cooked) {
+        return -EDESTADDRREQ;
+    }
+    net_need(ip_v4(0));
+    struct netif *nif = netif_by_index((unsigned)to.ifindex);
+    if (nif == NULL)
+        return -ENXIO;
+    if (filter_on & FILTER_OUT && !nif->loopback)
+        return -EPERM; /* the egress policy does not know frames */
+    u64 want = m->uio->remaining;
+    u32 most = nif->dev->mtu + (cooked ? 0 : ETH_HLEN + 4);
+    if (want > most)
+        return -EMSGSIZE;
+    if (!cooked && want < ETH_HLEN)
+        return -EINVAL;
+    struct pkt *p = pkt_alloc(NET_HEADROOM, (u32)want);
+    if (p == NULL)
+        return -ENOBUFS;
+    if (uio_copy_in(m->uio, pkt_put(p, (u32)want), (u32)want) != (s64)want) {
+        pkt_free(p);
+        return -EFAULT;
+    }
+    if (cooked) {
+        struct eth_hdr *e = (void *)pkt_push(p, ETH_HLEN);
+        memcpy(e->dst, to.addr, 6);
+        memcpy(e->src, nif->dev->mac, 6);
+        e->type = to.protocol;
+    }
+    int err = send_frame(nif, p);
+    return err != 0 ? err : (s64)want;
+}
+
+static s64 packet_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, false); }
+
+static u32 packet_poll(struct sock *s)
+{
+    u32 ev = dgram_poll(s);
+    sock_lock(s);
+    if (pk(s)->ring != NULL && ring_readable(pk(s)->ring))
+        ev |= POLLIN | POLLRDNORM;
+    spin_unlock_bh(&s->lock);
+    return ev;
+}
+
+static int attach(struct packet_sock *k, const void *val, u32 len)
+{
+    u64 at;
+    struct cbpf_program *b;
+    if (len < 16)
+        return -EINVAL;
+    u32 n = get_u16(val);
+    memcpy(&at, (const u8 *)val + 8, sizeof at);
+    if (n == 0 || n > BPF_MAXINSNS || (b = kmalloc(sizeof *b + n * sizeof b->insn[0], 0)) == NULL)
+        return n == 0 || n > BPF_MAXINSNS ? -EINVAL : -ENOMEM;
+    ref_init(&b->refs);
+    b->len = n;
+    int err = copy_from_user(b->insn, at, n * sizeof b->insn[0]);
+    if (err == 0 && !cbpf_check(b->insn, n))
+        err = -EINVAL;
+    if (err == 0) {
+        spin_lock_bh(&packet_lock);
+        struct cbpf_program *old = k->filter;
+        k->filter = b;
+        b = old;
+        spin_unlock_bh(&packet_lock);
+    }
+    filter_put(b);
+    return err;
+}
+
+static int detach(struct packet_sock *k)
+{
+    spin_lock_bh(&packet_lock);
+    struct cbpf_program *old = k->filter;
+    k->filter = NULL;
+    spin_unlock_bh(&packet_lock);
+    filter_put(old);
+    return old != NULL ? 0 : -ENOENT;
+}
+
+static int membership(struct packet_sock *k, bool add, const void *val, u32 len)
+{
+    if (len < 16)
+        return -EINVAL;
+    if (netif_by_index(get_u32(val)) == NULL)
+        return -ENODEV;
+    u16 type = get_u16((const u8 *)val + 4);
+    if (type == MR_MULTICAST || type == MR_ALLMULTI)
+        return 0; /* groups are heard as they are */
+    if (type != MR_PROMISC)
+        return -EINVAL;
+    spin_lock_bh(&packet_lock);
+    bool was = k->promisc > 0;
+    if (add || was)
+        k->promisc += add ? 1 : UINT32_MAX;
+    spin_unlock_bh(&packet_lock);
+    return add || was ? 0 : -EADDRNOTAVAIL;
+}
+
+static int set_ring(struct packet_sock *k, const void *val, u32 len)
+{
+    struct ring_request q;
+    struct packet_ring *r = NULL, *old;
+    if (len < sizeof q)
+        return -EINVAL;
+    memcpy(&q, val, sizeof q);
+    if (q.block_nr == 0 && q.frame_nr != 0)
+        return -EINVAL;
+    int err = q.block_nr != 0 ? ring_create(&q, k->version, k->reserve, &r) : 0;
+    if (err != 0)
+        return err;
+    sock_lock(&k->s);
+    err = k->mapped || (k->ring != NULL && r != NULL) ? -EBUSY : 0;
+    old = err != 0 ? r : k->ring;
+    if (err == 0)
+        k->ring = r;
+    spin_unlock_bh(&k->s.lock);
+    ring_destroy(old);
+    return err;
+}
+
+static int packet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
+{
+    struct packet_sock *k = pk(s);
+    s32 v = 0;
+    if (level == 1)
+        return name == SO_ATTACH_FILTER ? attach(k, val, len) : name == SO_DETACH_FILTER ? detach(k) : -ENOPROTOOPT;
+    if (level != SOL_PACKET)
+        return -ENOPROTOOPT;
+    if (name == PACKET_ADD_MEMBERSHIP || name == PACKET_DROP_MEMBERSHIP)
+        return membership(k, name == PACKET_ADD_MEMBERSHIP, val, len);
+    if (name == PACKET_RX_RING)
+        return set_ring(k, val, len);
+    int err = opt_int_in(val, len, &v);
+    if (err != 0)
+        return err;
+    switch (name) {
+    case PACKET_AUXDATA:
+        return v == 0 ? 0 : -ENOPROTOOPT; /* there is nothing to tell: tags stay in the frame */
+    case PACKET_VERSION:
+    case PACKET_RESERVE:
+        if (k->ring != NULL)
+            return -EBUSY;
+        if (name == PACKET_VERSION ? ring_header_len((u32)v) == 0 : v < 0 || v > 65536)
+            return -EINVAL;
+        *(name == PACKET_VERSION ? &k->version : &k->reserve) = (u32)v;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+static int packet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
+{
+    struct packet_sock *k = pk(s);
+    if (level != SOL_PACKET)
+        return -ENOPROTOOPT;
+    switch (name) {
+    case PACKET_STATISTICS: {
+        sock_lock(s);
+        u32 v[2] = { k->seen, k->lost };
+        k->seen = k->lost = 0;
+        spin_unlock_bh(&s->lock);
+        return opt_out(ret_val, len, v, sizeof v);
+    }
+    case PACKET_VERSION:
+        return opt_int_out(ret_val, len, (s32)k->version);
+    case PACKET_RESERVE:
+        return opt_int_out(ret_val, len, (s32)k->reserve);
+    case PACKET_HDRLEN: { /* asked of a version */
+        u32 n = *len >= 4 ? ring_header_len(get_u32(ret_val)) : 0;
+        return n == 0 ? -EINVAL : opt_int_out(ret_val, len, (s32)n);
+    }
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+static int packet_getname(struct sock *s, bool peer, struct sock_addr *ret)
+{
+    struct packet_sock *k = pk(s);
+    struct netif *nif = netif_by_index(k->ifindex);
+    if (peer)
+        return -EOPNOTSUPP;
+    struct sockaddr_ll_ ll = { .family = AF_PACKET, .protocol = be16(k->protocol), .ifindex = (s32)k->ifindex,
+                               .hatype = nif == NULL ? 0 : nif->loopback ? ARPHRD_LOOPBACK : ARPHRD_ETHER, .halen = nif == NULL ? 0 : 6 };
+    if (nif != NULL)
+        memcpy(ll.addr, nif->dev->mac, 6);
+    memcpy(ret->data, &ll, sizeof ll);
+    ret->len = 12u + ll.halen;
+    return 0;
+}
+
+static s64 packet_pending(struct sock *s, bool output)
+{
+    if (output)
+        return 0;
+    sock_lock(s);
+    s64 n = list_empty(&s->rcvq) ? 0 : list_first(&s->rcvq, struct pkt, node)->total_len;
+    sock_unlock(s);
+    return n;
+}
+
+static int packet_map(struct sock *s, u64 len_bytes)
+{
+    struct packet_sock *k = pk(s);
+    sock_lock(s);
+    bool ok = k->ring != NULL && ring_bytes(k->ring) == len_bytes;
+    k->mapped |= ok;
+    sock_unlock(s);
+    return ok ? 0 : -EINVAL;
+}
+
+static int packet_map_page(struct sock *s, u64 index, struct page **ret) { return ring_page(pk(s)->ring, index, ret); }
+
+static void packet_release(struct sock *s)
+{
+    spin_lock_bh(&packet_lock);
+    list_remove(&pk(s)->node);
+    atomic_sub(&packet_taps, 1u);
+    spin_unlock_bh(&packet_lock);
+    sock_lock(s);
+    s->closed = 1;
+    sock_unlock(s);
+    sock_put(s);
+}
+
+static void packet_destroy(struct sock *s)
+{
+    dgram_purge(s);
+    ring_destroy(pk(s)->ring);
+    filter_put(pk(s)->filter);
+    kfree(pk(s));
+}
+
+static const struct sock_ops packet_ops = {
+    .bind = packet_bind,
+    .send = packet_send,
+    .recv = packet_recv,
+    .getname = packet_getname,
+    .setopt = packet_setopt,
+    .getopt = packet_getopt,
+    .poll = packet_poll,
+    .pending = packet_pending,
+    .release = packet_release,
+    .destroy = packet_destroy,
+    .map = packet_map,
+    .map_page = packet_map_page,
+};
+
+int packet_sock_create(int type, int protocol, struct sock **ret)
+{
+    if (!sock_may(CAP_NET_RAW))
+        return -EPERM;
+    if (type != SOCK_RAW && type != SOCK_DGRAM)
+        return -ESOCKTNOSUPPORT;
+    struct packet_sock *k = kzalloc(sizeof *k);
+    if (k == NULL)
+        return -ENOMEM;
+    sock_setup(&k->s, &packet_ops, AF_PACKET, type, 0);
+    k->s.lock.name = "sock_packet"; /* its own class: taken under others that send */
+    k->protocol = be16((u16)protocol);
+    if (k->protocol != 0)
+        net_need(ip_v4(0));
+    spin_lock_bh(&packet_lock);
+    list_push_back(&socks, &k->node);
+    atomic_add(&packet_taps, 1u);
+    spin_unlock_bh(&packet_lock);
+    *ret = &k->s;
+    return 0;
+}
