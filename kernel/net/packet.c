@@ -20,7 +20,10 @@
 #define SO_DETACH_FILTER 27
 
 enum { TO_HOST, TO_ALL, TO_GROUP, TO_OTHER, OUTGOING };
-enum { PACKET_ADD_MEMBERSHIP = 1, PACKET_DROP_MEMBERSHIP, PACKET_RX_RING = 5, PACKET_STATISTICS, PACKET_AUXDATA = 8, PACKET_VERSION = 10, PACKET_HDRLEN, PACKET_RESERVE };
+enum {
+    PACKET_ADD_MEMBERSHIP = 1, PACKET_DROP_MEMBERSHIP, PACKET_RX_RING = 5, PACKET_STATISTICS, PACKET_AUXDATA = 8, PACKET_VERSION = 10, PACKET_HDRLEN,
+    PACKET_RESERVE
+};
 enum { MR_MULTICAST, MR_PROMISC, MR_ALLMULTI };
 
 struct packet_sock {
@@ -68,7 +71,7 @@ static void deliver(struct packet_sock *k, struct cbpf_program *filter, struct f
         return;
     sock_lock(&k->s);
     bool ring = k->ring != NULL;
-    ok = ring && ring_put(k->ring, f, keep, cooked);
+    ok = ring && packet_ring_put(k->ring, f, keep, cooked);
     spin_unlock_bh(&k->s.lock);
     if (ring) {
         if (ok)
@@ -235,7 +238,7 @@ static u32 packet_poll(struct sock *s)
 {
     u32 ev = dgram_poll(s);
     sock_lock(s);
-    if (pk(s)->ring != NULL && ring_readable(pk(s)->ring))
+    if (pk(s)->ring != NULL && packet_ring_readable(pk(s)->ring))
         ev |= POLLIN | POLLRDNORM;
     spin_unlock_bh(&s->lock);
     return ev;
@@ -298,14 +301,14 @@ static int membership(struct packet_sock *k, bool add, const void *val, u32 len)
 
 static int set_ring(struct packet_sock *k, const void *val, u32 len)
 {
-    struct ring_request q;
+    struct packet_ring_request q;
     struct packet_ring *r = NULL, *old;
     if (len < sizeof q)
         return -EINVAL;
     memcpy(&q, val, sizeof q);
     if (q.block_nr == 0 && q.frame_nr != 0)
         return -EINVAL;
-    int err = q.block_nr != 0 ? ring_create(&q, k->version, k->reserve, &r) : 0;
+    int err = q.block_nr != 0 ? packet_ring_create(&q, k->version, k->reserve, &r) : 0;
     if (err != 0)
         return err;
     sock_lock(&k->s);
@@ -314,7 +317,7 @@ static int set_ring(struct packet_sock *k, const void *val, u32 len)
     if (err == 0)
         k->ring = r;
     spin_unlock_bh(&k->s.lock);
-    ring_destroy(old);
+    packet_ring_destroy(old);
     return err;
 }
 
@@ -340,7 +343,7 @@ static int packet_setopt(struct sock *s, int level, int name, const void *val, u
     case PACKET_RESERVE:
         if (k->ring != NULL)
             return -EBUSY;
-        if (name == PACKET_VERSION ? ring_header_len((u32)v) == 0 : v < 0 || v > 65536)
+        if (name == PACKET_VERSION ? packet_ring_header_len((u32)v) == 0 : v < 0 || v > 65536)
             return -EINVAL;
         *(name == PACKET_VERSION ? &k->version : &k->reserve) = (u32)v;
         return 0;
@@ -367,7 +370,7 @@ static int packet_getopt(struct sock *s, int level, int name, void *ret_val, u32
     case PACKET_RESERVE:
         return opt_int_out(ret_val, len, (s32)k->reserve);
     case PACKET_HDRLEN: { /* asked of a version */
-        u32 n = *len >= 4 ? ring_header_len(get_u32(ret_val)) : 0;
+        u32 n = *len >= 4 ? packet_ring_header_len(get_u32(ret_val)) : 0;
         return n == 0 ? -EINVAL : opt_int_out(ret_val, len, (s32)n);
     }
     default:
@@ -404,13 +407,13 @@ static int packet_map(struct sock *s, u64 len_bytes)
 {
     struct packet_sock *k = pk(s);
     sock_lock(s);
-    bool ok = k->ring != NULL && ring_bytes(k->ring) == len_bytes;
+    bool ok = k->ring != NULL && packet_ring_bytes(k->ring) == len_bytes;
     k->mapped |= ok;
     sock_unlock(s);
     return ok ? 0 : -EINVAL;
 }
 
-static int packet_map_page(struct sock *s, u64 index, struct page **ret) { return ring_page(pk(s)->ring, index, ret); }
+static int packet_map_page(struct sock *s, u64 index, struct page **ret) { return packet_ring_page(pk(s)->ring, index, ret); }
 
 static void packet_release(struct sock *s)
 {
@@ -427,7 +430,7 @@ static void packet_release(struct sock *s)
 static void packet_destroy(struct sock *s)
 {
     dgram_purge(s);
-    ring_destroy(pk(s)->ring);
+    packet_ring_destroy(pk(s)->ring);
     filter_put(pk(s)->filter);
     kfree(pk(s));
 }

@@ -46,18 +46,18 @@ u32 cbpf_run(const struct cbpf_program *prog, const struct frame_view *f);
 
 /* --- packet_ring.c -------------------------------------------------------------------------------- */
 struct packet_ring;
-struct ring_request { /* struct tpacket_req */
+struct packet_ring_request { /* struct tpacket_req */
     u32 block_size, block_nr, frame_size, frame_nr;
 };
 enum { TPACKET_V1, TPACKET_V2 };
 /* What stands in front of a frame: bytes, or 0 for a version that is not there (TPACKET_V3). */
-u32 ring_header_len(u32 version);
-int ring_create(const struct ring_request *r, u32 version, u32 reserve, struct packet_ring **ret);
-void ring_destroy(struct packet_ring *r);
+u32 packet_ring_header_len(u32 version);
+int packet_ring_create(const struct packet_ring_request *r, u32 version, u32 reserve, struct packet_ring **ret);
+void packet_ring_destroy(struct packet_ring *r);
 /* Write a frame of which `keep` bytes are wanted. False = the program has not read that far: it is lost. */
-bool ring_put(struct packet_ring *r, const struct frame_view *f, u32 keep, bool cooked);
-bool ring_readable(const struct packet_ring *r);
-u64 ring_bytes(const struct packet_ring *r);
-int ring_page(struct packet_ring *r, u64 index, struct page **ret);
+bool packet_ring_put(struct packet_ring *r, const struct frame_view *f, u32 keep, bool cooked);
+bool packet_ring_readable(const struct packet_ring *r);
+u64 packet_ring_bytes(const struct packet_ring *r);
+int packet_ring_page(struct packet_ring *r, u64 index, struct page **ret);
 
 #endif

@@ -31,28 +31,28 @@ _Static_assert(sizeof(struct header1) == 32 && sizeof(struct header2) == 32, "st
 #define HEADER (32u + (u32)sizeof(struct sockaddr_ll_))
 
 struct packet_ring {
-    struct ring_request r;
+    struct packet_ring_request r;
     u32 version, reserve, per_block, order;
     u32 head;        /* the socket's s.lock: the next frame to be written */
     bool losing;     /* s.lock */
     struct page *blocks[];
 };
 
-u32 ring_header_len(u32 version) { return version <= TPACKET_V2 ? 32 : 0; }
-u64 ring_bytes(const struct packet_ring *r) { return (u64)r->r.block_size * r->r.block_nr; }
+u32 packet_ring_header_len(u32 version) { return version <= TPACKET_V2 ? 32 : 0; }
+u64 packet_ring_bytes(const struct packet_ring *r) { return (u64)r->r.block_size * r->r.block_nr; }
 
-void ring_destroy(struct packet_ring *r)
+void packet_ring_destroy(struct packet_ring *r)
 {
     if (r == NULL)
         return;
     for (u32 b = 0; b < r->r.block_nr && r->blocks[b] != NULL; b++)
         for (u32 i = 0; i < 1u << r->order; i++)
             page_put(page_of(page_phys(r->blocks[b]) + i * PAGE_SIZE));
-    net_mem_uncharge((u32)ring_bytes(r));
+    net_mem_uncharge((u32)packet_ring_bytes(r));
     kfree(r);
 }
 
-int ring_create(const struct ring_request *q, u32 version, u32 reserve, struct packet_ring **ret)
+int packet_ring_create(const struct packet_ring_request *q, u32 version, u32 reserve, struct packet_ring **ret)
 {
     if (q->block_size == 0 || q->block_size % PAGE_SIZE != 0 || q->block_nr == 0 || q->block_nr > BLOCKS_MAX ||
         q->frame_size < HEADER + reserve || q->frame_size % ALIGNMENT != 0 || q->block_size < q->frame_size ||
@@ -73,11 +73,11 @@ int ring_create(const struct ring_request *q, u32 version, u32 reserve, struct p
     r->reserve = reserve;
     r->per_block = q->block_size / q->frame_size;
     r->order = order;
-    net_mem_charge((u32)ring_bytes(r));
+    net_mem_charge((u32)packet_ring_bytes(r));
     for (u32 b = 0; b < q->block_nr; b++) {
         struct page *p = page_alloc(order, ALLOC_ZERO);
         if (p == NULL) {
-            ring_destroy(r);
+            packet_ring_destroy(r);
             return -ENOMEM;
         }
         page_split(p); /* the program's mapping holds single ones */
@@ -87,7 +87,7 @@ int ring_create(const struct ring_request *q, u32 version, u32 reserve, struct p
     return 0;
 }
 
-int ring_page(struct packet_ring *r, u64 index, struct page **ret)
+int packet_ring_page(struct packet_ring *r, u64 index, struct page **ret)
 {
     u64 block = index >> r->order;
     if (block >= r->r.block_nr)
@@ -104,13 +104,13 @@ static u8 *frame_at(const struct packet_ring *r, u32 i)
 /* Version 1 has a long, whose upper half we never set. */
 static u32 status_of(const struct packet_ring *r, u32 i) { return atomic_load((const u32 *)(const void *)frame_at(r, i)); }
 
-bool ring_readable(const struct packet_ring *r)
+bool packet_ring_readable(const struct packet_ring *r)
 {
     u32 last = r->head == 0 ? r->r.frame_nr - 1 : r->head - 1;
     return status_of(r, last) != 0;
 }
 
-bool ring_put(struct packet_ring *r, const struct frame_view *f, u32 keep, bool cooked)
+bool packet_ring_put(struct packet_ring *r, const struct frame_view *f, u32 keep, bool cooked)
 {
     u8 *at = frame_at(r, r->head);
     u32 whole = f->len - f->skip, front = cooked ? 0 : f->maclen;
