@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import bulk
 import guests
 import host
+import load
 import smp
 import tracing
 import trimmed
@@ -270,7 +271,7 @@ def nginx():
     row('  p99 latency', d[1], f'Linux {l[1]}')
 
 
-SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | host.SECTIONS | tracing.SECTIONS | smp.SECTIONS
+SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | load.SECTIONS | host.SECTIONS | tracing.SECTIONS | smp.SECTIONS
 
 
 def main():
