@@ -77,8 +77,11 @@ int task_inherit(struct task *t, const struct clone_args *a)
     thread_set_policy(th, self->thread->policy, self->thread->rt_prio);
     thread_set_nice(th, self->thread->nice);
     thread_set_affinity(th, self->thread->affinity);
-    if (!(a->flags & CLONE_VM))
+    if (!(a->flags & CLONE_VM)) {
+        t->rseq = self->rseq;
+        th->told_cpu = self->thread->told_cpu;
         return addrspace_fork(self->thread->as, &th->as);
+    }
     th->as = addrspace_get(self->thread->as);
     return 0;
 }

@@ -13,6 +13,8 @@ struct posix_timer {
     struct list node;       /* p */
     struct process *proc;   /* c */
     struct task *target;    /* c: SIGEV_THREAD_ID, referenced; NULL = the process */
+    struct task *clock_task; /* c: whose CPU time it counts, referenced, ... */
+    struct process *clock_proc; /* c: ... or this one's; both NULL: not CPU time */
     struct ktimer timer;
     u32 id;                 /* c */
     int clock, notify, signo; /* c */
@@ -29,12 +31,10 @@ static bool is_cpu_clock(int clock)
     return clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID;
 }
 
-/* The timer's time base: CPU time for CPU clocks, else the monotonic clock. */
-static u64 timer_now(const struct posix_timer *t)
+/* A timer's time base: CPU time for CPU clocks, else the monotonic clock. */
+static u64 base_now(const struct task *t, struct process *p)
 {
-    if (!is_cpu_clock(t->clock))
-        return now_ns();
-    return process_cpu_ns(t->proc);
+    return t != NULL ? thread_cpu_ns(t->thread) : p != NULL ? process_cpu_ns(p) : now_ns();
 }
 
 s32 posix_timer_taken(struct posix_timer *t)
@@ -49,7 +49,7 @@ static void timer_fire(struct ktimer *kt)
 {
     struct posix_timer *t = container_of(kt, struct posix_timer, timer);
     struct process *p = t->proc;
-    u64 now = timer_now(t), missed = 0;
+    u64 now = base_now(t->clock_task, t->clock_proc), missed = 0;
     bool due = false;
     spin_lock_bh(&p->lock);
     if (t->deadline_ns != 0 && !t->deleted) {
@@ -92,6 +92,28 @@ static struct posix_timer *find_timer(struct process *p, int id)
     return NULL;
 }
 
+/* The same by number; of no timer, anything. */
+static u64 base_of(struct process *p, int id)
+{
+    spin_lock_bh(&p->lock);
+    struct posix_timer *t = find_timer(p, id);
+    struct task *task = t != NULL && t->clock_task != NULL ? task_get(t->clock_task) : NULL;
+    struct process *proc = t != NULL && t->clock_proc != NULL ? process_get(t->clock_proc) : NULL;
+    spin_unlock_bh(&p->lock);
+    u64 now = base_now(task, proc);
+    task_put(task);
+    process_put(proc);
+    return now;
+}
+
+static void free_timer(struct posix_timer *t)
+{
+    task_put(t->target);
+    task_put(t->clock_task);
+    process_put(t->clock_proc);
+    kfree(t);
+}
+
 s64 sys_timer_create(int clock, uaddr_t uevent, uaddr_t uid)
 {
     struct process *p = current_process();
@@ -128,6 +150,11 @@ s64 sys_timer_create(int clock, uaddr_t uevent, uaddr_t uid)
     t->notify = ev.notify & ~SIGEV_THREAD_ID;
     t->signo = ev.signo;
     ktimer_init(&t->timer, timer_fire);
+    r = is_cpu_clock(clock) ? cpu_clock_of(clock, &t->clock_task, &t->clock_proc) : 0;
+    if (r < 0) { /* it has ended meanwhile */
+        free_timer(t);
+        return r;
+    }
     spin_lock_bh(&p->lock);
     u32 id = t->id = p->next_timer_id++, n = 0; /* once linked, another thread may guess it and delete the timer */
     t->value = uevent != 0 ? ev.value : id;
@@ -138,8 +165,7 @@ s64 sys_timer_create(int clock, uaddr_t uevent, uaddr_t uid)
         list_push_back(&p->timers, &t->node);
     spin_unlock_bh(&p->lock);
     if (!room) {
-        task_put(target);
-        kfree(t);
+        free_timer(t);
         return -EAGAIN;
     }
     if (put_user_u32(uid, id) < 0) {
@@ -154,8 +180,7 @@ static void destroy_timer(struct posix_timer *t)
 {
     ktimer_cancel_sync(&t->timer);
     signal_timer_detach(t->proc, t);
-    task_put(t->target);
-    kfree(t);
+    free_timer(t);
 }
 
 s64 sys_timer_delete(int id)
@@ -203,11 +228,11 @@ s64 sys_timer_gettime(int id, uaddr_t ucur)
 {
     struct process *p = current_process();
     struct abi_itimerspec its;
-    u64 cpu = process_cpu_ns(p), now = now_ns();
+    u64 base = base_of(p, id);
     spin_lock_bh(&p->lock);
     struct posix_timer *t = find_timer(p, id);
     if (t != NULL)
-        timer_left_locked(t, is_cpu_clock(t->clock) ? cpu : now, &its);
+        timer_left_locked(t, base, &its);
     spin_unlock_bh(&p->lock);
     return t == NULL ? -EINVAL : copy_to_user(ucur, &its, sizeof its);
 }
@@ -223,12 +248,11 @@ s64 sys_timer_settime(int id, int flags, uaddr_t unew, uaddr_t uold)
         r = get_timespec(unew + sizeof its.interval, &its.value);
     if (r < 0)
         return r;
-    u64 value = timespec_to_ns(&its.value), cpu = process_cpu_ns(p), now = now_ns(), wall = wall_ns();
+    u64 value = timespec_to_ns(&its.value), base = base_of(p, id), now = now_ns(), wall = wall_ns();
     spin_lock_bh(&p->lock);
     struct posix_timer *t = find_timer(p, id);
     if (t != NULL) {
         bool is_cpu = is_cpu_clock(t->clock);
-        u64 base = is_cpu ? cpu : now;
         timer_left_locked(t, base, &old);
         t->interval_ns = timespec_to_ns(&its.interval);
         if (value == 0) {

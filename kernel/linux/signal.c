@@ -460,6 +460,8 @@ void linux_exit_work(struct trap_frame *f)
 
     FRAME_PC(f) = callsite_original(t->thread->as, FRAME_PC(f));
     atomic_and(&t->thread->exit_work, ~(EXIT_SIGNAL | EXIT_TRACE));
+    if (t->thread->told_cpu != 0)
+        rseq_resume(t, f);
     for (;;) {
         struct ksiginfo info;
         struct ksigaction act;

@@ -3,26 +3,37 @@
 #include "task.h"
 #include "base/str.h"
 
-/* A clock id of another process' or thread's CPU time: ~pid << 3 | per-thread << 2 | kind. */
+/* A clock id of a process' or thread's CPU time: ~pid << 3 | per-thread << 2 | kind. */
+int cpu_clock_of(int clock, struct task **ret_task, struct process **ret_proc)
+{
+    u32 id = clock < 0 ? (u32)~(clock >> 3) : 0;
+    bool thread = clock < 0 ? clock & 4 : clock == CLOCK_THREAD_CPUTIME_ID;
+    *ret_task = NULL;
+    *ret_proc = NULL;
+    if (clock < 0 && (clock & 3) > 2)
+        return -EINVAL;
+    if (!thread) {
+        *ret_proc = id != 0 ? process_find(id) : process_get(current_process());
+        return *ret_proc != NULL ? 0 : -EINVAL;
+    }
+    struct task *t = id != 0 ? task_find(id) : task_get(current_task());
+    if (t == NULL || t->proc != current_process()) {
+        task_put(t);
+        return -EINVAL;
+    }
+    *ret_task = t;
+    return 0;
+}
+
 static int cpu_clock(int clock, u64 *ret)
 {
-    u32 id = (u32)~(clock >> 3);
-    if ((clock & 3) > 2)
-        return -EINVAL;
-    if (clock & 4) {
-        struct task *t = id != 0 ? task_find(id) : task_get(current_task());
-        if (t == NULL || t->proc != current_process()) {
-            task_put(t);
-            return -EINVAL;
-        }
-        *ret = thread_cpu_ns(t->thread);
-        task_put(t);
-        return 0;
-    }
-    struct process *p = id != 0 ? process_find(id) : process_get(current_process());
-    if (p == NULL)
-        return -EINVAL;
-    *ret = process_cpu_ns(p);
+    struct task *t;
+    struct process *p;
+    int r = cpu_clock_of(clock, &t, &p);
+    if (r < 0)
+        return r;
+    *ret = t != NULL ? thread_cpu_ns(t->thread) : process_cpu_ns(p);
+    task_put(t);
     process_put(p);
     return 0;
 }

@@ -445,7 +445,8 @@ void task_switch_as(struct task *t, struct addrspace *as)
     futex_pi_exit(as == NULL);
     if (t->clear_child_tid != 0 && old != NULL && ref_count(&old->refs) > 1 && put_user_u32(t->clear_child_tid, 0) == 0)
         futex_wake(t->clear_child_tid, 1, FUTEX_BITSET_ALL, true);
-    t->clear_child_tid = t->robust_list = 0;
+    t->clear_child_tid = t->robust_list = t->rseq.addr = 0;
+    t->thread->told_cpu = 0;
     spin_lock_bh(&p->lock);
     if (old != NULL && ref_count(&old->refs) == 1) {
         struct usage u = as_usage(old);

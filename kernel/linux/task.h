@@ -154,6 +154,7 @@ struct task {
     uaddr_t set_child_tid;        /* c: written by the new task itself */
     uaddr_t clear_child_tid;      /* o */
     uaddr_t robust_list;          /* o */
+    struct { uaddr_t addr; u32 sig; } rseq; /* o: rseq.c; addr 0: none */
     u64 fault_addr;               /* o: of the last page fault, for signal frames */
     bool out_of_memory;           /* o: the last fault found no memory */
     u32 pdeath_signal;            /* o */
@@ -356,6 +357,8 @@ void process_parks(struct task *t); /* the current task, while its process is fr
 void program_release(void);
 bool debug_service_init(void); /* false: it was left out */
 
+/* rseq.c: before the current task goes back to its program, or into a handler, with frame f; thread->told_cpu is set. */
+void rseq_resume(struct task *t, struct trap_frame *f);
 /* uring.c: its requests end. Before its memory and descriptors go. */
 void uring_task_end(struct task *t);
 bool file_is_uring(struct file *f);
@@ -387,6 +390,8 @@ u64 timespec_to_ns(const struct abi_timespec *t);         /* saturates below NEV
 struct abi_timespec ns_to_timespec(u64 ns);
 int put_timespec(uaddr_t addr, u64 ns);
 u64 deadline_after(u64 ns);                               /* now + ns, saturating */
+/* Whose CPU time a clock is, referenced: a task of the current process', or a process'. -EINVAL */
+int cpu_clock_of(int clock, struct task **ret_task, struct process **ret_proc);
 /* Program's clock to now_ns() deadlines. */
 int clock_now(int clock, u64 *ret_ns);
 int clock_deadline(int clock, u64 abs_ns, u64 *ret_deadline);

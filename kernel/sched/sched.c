@@ -463,8 +463,11 @@ void sched_switch_locked(struct percpu *cpu)
     }
     cpu->stats[STAT_SWITCHES]++;
     TRACE(SCHED_SWITCH, prev->id, prev->state, (u64)prev->name, next->id, next->rt_prio, (u64)next->name);
-    if (prev->state == THREAD_READY)
+    if (prev->state == THREAD_READY) {
         prev->switches_forced++;
+        if (prev->told_cpu != 0)
+            atomic_or(&prev->exit_work, EXIT_RSEQ);
+    }
     if (prev->user) {
         arch_tls_save(&prev->tls);
         fpu_switch_out(cpu, prev);
@@ -472,6 +475,8 @@ void sched_switch_locked(struct percpu *cpu)
     switch_address_space(cpu, next);
     if (next->user)
         arch_tls_load(&next->tls);
+    if (unlikely(next->told_cpu != 0 && next->told_cpu != cpu->cpu + 1))
+        atomic_or(&next->exit_work, EXIT_RSEQ);
     atomic_store_relaxed(&cpu->current, next);
     cpu->kernel_sp = (u64)(uintptr_t)next->kstack + KSTACK_SIZE;
     arch_switch(&prev->ctx, &next->ctx);

@@ -131,6 +131,50 @@ static void futexes(void)
     pthread_join(t[0], NULL);
 }
 
+static void *burn(void *arg)
+{
+    struct timespec a, now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    while ((now.tv_sec - a.tv_sec) * 1000 + (now.tv_nsec - a.tv_nsec) / 1000000 < 60);
+    return NULL;
+}
+
+static long left_ms(timer_t t)
+{
+    struct itimerspec its;
+    timer_gettime(t, &its);
+    return its.it_value.tv_sec * 1000 + its.it_value.tv_nsec / 1000000;
+}
+
+/* A timer on a thread's CPU time counts that thread's alone. */
+static void cpu_timers(void)
+{
+    section("timers on CPU time");
+    struct sigevent ev = {.sigev_notify = SIGEV_NONE};
+    struct itimerspec its = {.it_value = {10, 0}};
+    timer_t mine, all;
+    pthread_t t;
+    clockid_t clock;
+    SHOW(timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &mine));
+    SHOW(pthread_getcpuclockid(pthread_self(), &clock));
+    SHOW(clock_getcpuclockid(getpid(), &clock));
+    SHOW(timer_create(clock, &ev, &all));
+    struct timespec a, b;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+    SHOW(timer_settime(mine, 0, &its, NULL));
+    SHOW(timer_settime(all, 0, &its, NULL));
+    pthread_create(&t, NULL, burn, NULL);
+    pthread_join(t, NULL);
+    long left = left_ms(mine);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+    SHOW_TRUE(9999 - left <= (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
+    SHOW_TRUE(10000 - left_ms(all) >= 59);
+    SHOW(timer_create(-8 * 99999, &ev, &all));
+    timer_delete(mine);
+}
+
 int main(void)
 {
     section("mutual exclusion");
@@ -240,6 +284,7 @@ int main(void)
     SHOW(getpriority(PRIO_PROCESS, 0));
     SHOW(getpriority(77, 0));
 
+    cpu_timers();
     section("names");
     char name[32] = "";
     SHOW(prctl(PR_SET_NAME, "a-name-that-is-too-long"));

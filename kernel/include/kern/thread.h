@@ -33,6 +33,7 @@ enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKING, T
 #define EXIT_SIGNAL 1u  /* the personality has a signal (or an end) for it */
 #define EXIT_TRACE 2u
 #define EXIT_KILL 4u    /* the thread must end; interrupts every interruptible wait */
+#define EXIT_RSEQ 16u   /* it was preempted or came to another CPU, and wants to know (told_cpu) */
 #define EXIT_NOWAIT 8u  /* set by the thread itself around what may not wait: an interruptible wait ends as if interrupted */
 
 /* Linux's scheduling policies (sched(7)) */
@@ -67,6 +68,7 @@ struct thread {
     void *task;                   /* o: the personality's (struct task) */
     const char *wait_reason;      /* o: for ps and top */
     u64 calls;                    /* o, read without: system calls so far */
+    u32 told_cpu;                 /* o, q: 1 + the CPU that its program was told (rseq.c); 0: it did not ask */
 
     u8 policy, rt_prio;           /* q: its own */
     u8 boost;                     /* q: a real-time priority lent to it (futex_pi.c), or 0 */

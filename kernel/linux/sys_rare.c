@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls that few programs make: protection keys without keys, handles of files that have none, kcmp(2), process_madvise(2). */
+#include "msg.h"
+
+/* --- protection keys: as Linux on a CPU without them ------------------------------------ */
+
+s64 sys_pkey_alloc(u64 flags, u64 rights) { return flags != 0 || (rights & ~3ULL) ? -EINVAL : -ENOSPC; }
+s64 sys_pkey_free(int key) { return -EINVAL; }
+s64 sys_pkey_mprotect(uaddr_t addr, u64 len, u64 prot, int key) { return key == -1 ? sys_mprotect(addr, len, prot) : -EINVAL; }
+
+/* --- file handles: as Linux of a file system that cannot be exported (overlay) ------------- */
+
+#define MAX_HANDLE 128u
+
+s64 sys_name_to_handle_at(int dirfd, uaddr_t name, uaddr_t uhandle, uaddr_t umnt, int flags)
+{
+    struct path p;
+    u32 bytes;
+    if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    s64 r = path_at(dirfd, name, (flags & AT_SYMLINK_FOLLOW ? 0 : LOOKUP_NOFOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0), &p);
+    if (r < 0)
+        return r;
+    path_put(&p);
+    if (get_user_u32(uhandle, &bytes) < 0)
+        return -EFAULT;
+    return bytes > MAX_HANDLE ? -EINVAL : -EOPNOTSUPP;
+}
+
+s64 sys_open_by_handle_at(int mount_fd, uaddr_t uhandle, int flags)
+{
+    u32 bytes;
+    if (!capable(CAP_DAC_READ_SEARCH))
+        return -EPERM;
+    if (get_user_u32(uhandle, &bytes) < 0)
+        return -EFAULT;
+    if (bytes == 0 || bytes > MAX_HANDLE)
+        return -EINVAL;
+    struct file *f = mount_fd == AT_FDCWD ? NULL : file_of(mount_fd);
+    if (f == NULL && mount_fd != AT_FDCWD)
+        return -EBADF;
+    file_put(f);
+    return -ESTALE;
+}
+
+/* --- kcmp(2) -------------------------------------------------------------------------------- */
+
+enum { KCMP_FILE, KCMP_VM, KCMP_FILES, KCMP_FS, KCMP_SIGHAND, KCMP_IO, KCMP_SYSVSEM };
+
+/* What is compared: an address that is used for nothing else. 0: there is none. The order of addresses is nobody's business. */
+static int thing_of(struct task *t, int type, u64 fd, u64 *ret)
+{
+    struct fdtable *files;
+    struct file *f;
+    spin_lock_bh(&t->proc->lock);
+    files = t->files != NULL ? fdtable_get(t->files) : NULL;
+    *ret = (u64)(type == KCMP_VM ? (void *)t->thread->as : type == KCMP_FILES ? (void *)t->files : type == KCMP_FS ? (void *)t->fs
+                 : type == KCMP_SIGHAND ? (void *)t->proc->sighand : NULL);
+    spin_unlock_bh(&t->proc->lock);
+    if (type != KCMP_FILE) {
+        fdtable_put(files);
+        return 0;
+    }
+    f = files != NULL && fd <= INT32_MAX ? fd_file(files, (int)fd) : NULL;
+    *ret = (u64)f;
+    file_put(f);
+    fdtable_put(files);
+    return f != NULL ? 0 : -EBADF;
+}
+
+s64 sys_kcmp(int pid1, int pid2, int type, u64 idx1, u64 idx2)
+{
+    struct task *a = task_find((u32)pid1), *b = task_find((u32)pid2);
+    u64 x, y, key = (u64)&thing_of;
+    s64 r = a == NULL || b == NULL ? -ESRCH : !process_access(a->proc) || !process_access(b->proc) ? -EPERM : 0;
+    if (r == 0 && (type < KCMP_FILE || type > KCMP_SYSVSEM))
+        r = type == KCMP_SYSVSEM + 1 ? -EOPNOTSUPP : -EINVAL; /* KCMP_EPOLL_TFD */
+    if (r == 0)
+        r = thing_of(a, type, idx1, &x);
+    if (r == 0)
+        r = thing_of(b, type, idx2, &y);
+    if (r == 0) {
+        x = (x ^ key) * 0x9e3779b97f4a7c15ULL; /* an order, but not that of the addresses */
+        y = (y ^ key) * 0x9e3779b97f4a7c15ULL;
+        r = x == y ? 0 : x < y ? 1 : 2;
+    }
+    task_put(a);
+    task_put(b);
+    return r;
+}
+
+/* --- process_madvise(2) ------------------------------------------------------------------------ */
+
+#define MADV_WILLNEED 3
+#define MADV_COLD 20
+#define MADV_PAGEOUT 21
+#define MADV_COLLAPSE 25
+
+static s64 advise_all(struct addrspace *as, const struct vec *v, u32 n, int advice)
+{
+    s64 done = 0;
+    for (u32 i = 0; i < n; i++) {
+        const struct uio_seg *s = &v->segs[i];
+        u64 len = ALIGN_UP(s->len, PAGE_SIZE);
+        int e = !IS_ALIGNED(s->base, PAGE_SIZE) || (s->len != 0 && len == 0) ? -EINVAL
+                : !user_range_ok(s->base, len)                              ? -ENOMEM
+                                                                            : as_advise(as, s->base, len, advice);
+        if (e < 0)
+            return done > 0 ? done : e;
+        done += (s64)s->len;
+    }
+    return done;
+}
+
+s64 sys_process_madvise(int pidfd, uaddr_t iov, u64 count, int advice, u32 flags)
+{
+    struct vec v;
+    if (flags != 0)
+        return -EINVAL;
+    s64 r = vec_get(&v, iov, count);
+    if (r < 0)
+        return r;
+    struct file *f = file_of(pidfd);
+    struct process *p = f != NULL ? pidfd_process(f) : NULL;
+    struct addrspace *as = NULL;
+    if (p == NULL)
+        r = -EBADF;
+    else if (advice != MADV_WILLNEED && advice != MADV_COLD && advice != MADV_PAGEOUT && advice != MADV_COLLAPSE)
+        r = -EINVAL;
+    else if (!process_access(p))
+        r = -EPERM;
+    else if (p->state != PROC_LIVE || (as = task_as(p->leader)) == NULL)
+        r = -ESRCH;
+    if (r == 0 && p != current_process() && !capable(23 /* CAP_SYS_NICE */))
+        r = -EPERM;
+    if (r == 0)
+        r = advise_all(as, &v, (u32)count, advice);
+    addrspace_put(as);
+    file_put(f);
+    vec_put(&v);
+    return r;
+}
