@@ -275,6 +275,26 @@ int epoll_control(struct file *epf, int op, int fd, struct file *target, const s
     return err;
 }
 
+int epoll_target(struct file *epf, int fd, u32 skip, struct file **ret)
+{
+    struct epoll *ep = epoll_of(epf);
+    int err = -ENOENT;
+    if (ep == NULL)
+        return -EINVAL;
+    mutex_lock(&ep->mutex);
+    for (struct rb_node *n = rb_first(&ep->items); n != NULL && err != 0; n = rb_next(n)) {
+        struct item *it = rb_entry(n, struct item, node);
+        if (it->fd != fd || skip-- != 0)
+            continue;
+        if (!ref_get_unless_zero(&it->file->refs)) /* it ends (P2) */
+            break;
+        *ret = it->file;
+        err = 0;
+    }
+    mutex_unlock(&ep->mutex);
+    return err;
+}
+
 /* --- collecting ------------------------------------------------------------------- */
 
 static struct item *pop_ready(struct epoll *ep)

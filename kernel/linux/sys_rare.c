@@ -45,7 +45,7 @@ s64 sys_open_by_handle_at(int mount_fd, uaddr_t uhandle, int flags)
 
 /* --- kcmp(2) -------------------------------------------------------------------------------- */
 
-enum { KCMP_FILE, KCMP_VM, KCMP_FILES, KCMP_FS, KCMP_SIGHAND, KCMP_IO, KCMP_SYSVSEM };
+enum { KCMP_FILE, KCMP_VM, KCMP_FILES, KCMP_FS, KCMP_SIGHAND, KCMP_IO, KCMP_SYSVSEM, KCMP_EPOLL_TFD };
 
 /* What is compared: an address that is used for nothing else. 0: there is none. The order of addresses is nobody's business. */
 static int thing_of(struct task *t, int type, u64 fd, u64 *ret)
@@ -68,17 +68,35 @@ static int thing_of(struct task *t, int type, u64 fd, u64 *ret)
     return f != NULL ? 0 : -EBADF;
 }
 
+/* What an epoll file of t watches: struct kcmp_epoll_slot. */
+static int watched_of(struct task *t, uaddr_t uslot, u64 *ret)
+{
+    struct { u32 efd, tfd, toff; } slot;
+    if (copy_from_user(&slot, uslot, sizeof slot) < 0)
+        return -EFAULT;
+    spin_lock_bh(&t->proc->lock);
+    struct fdtable *files = t->files != NULL ? fdtable_get(t->files) : NULL;
+    spin_unlock_bh(&t->proc->lock);
+    struct file *ep = files != NULL ? fd_file(files, (int)slot.efd) : NULL, *target = NULL;
+    int r = ep != NULL ? epoll_target(ep, (int)slot.tfd, slot.toff, &target) : -EBADF;
+    *ret = (u64)target;
+    file_put(target);
+    file_put(ep);
+    fdtable_put(files);
+    return r;
+}
+
 s64 sys_kcmp(int pid1, int pid2, int type, u64 idx1, u64 idx2)
 {
     struct task *a = task_find((u32)pid1), *b = task_find((u32)pid2);
     u64 x, y, key = (u64)&thing_of;
     s64 r = a == NULL || b == NULL ? -ESRCH : !process_access(a->proc) || !process_access(b->proc) ? -EPERM : 0;
-    if (r == 0 && (type < KCMP_FILE || type > KCMP_SYSVSEM))
-        r = type == KCMP_SYSVSEM + 1 ? -EOPNOTSUPP : -EINVAL; /* KCMP_EPOLL_TFD */
+    if (r == 0 && (type < KCMP_FILE || type > KCMP_EPOLL_TFD))
+        r = -EINVAL;
     if (r == 0)
-        r = thing_of(a, type, idx1, &x);
+        r = thing_of(a, type == KCMP_EPOLL_TFD ? KCMP_FILE : type, idx1, &x);
     if (r == 0)
-        r = thing_of(b, type, idx2, &y);
+        r = type == KCMP_EPOLL_TFD ? watched_of(b, idx2, &y) : thing_of(b, type, idx2, &y);
     if (r == 0) {
         x = (x ^ key) * 0x9e3779b97f4a7c15ULL; /* an order, but not that of the addresses */
         y = (y ^ key) * 0x9e3779b97f4a7c15ULL;

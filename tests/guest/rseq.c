@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
@@ -143,6 +144,18 @@ static void rare(void)
     SHOW(syscall(SYS_kcmp, self, self, 99, a, a));
     for (int type = 1; type <= 6; type++)
         SHOW(syscall(SYS_kcmp, self, self, type, 0, 0));
+    int ep = epoll_create1(0), p0[2];
+    (void)!pipe(p0);
+    struct epoll_event ev = {EPOLLIN, {0}};
+    epoll_ctl(ep, EPOLL_CTL_ADD, p0[0], &ev);
+    unsigned slot[3] = {(unsigned)ep, (unsigned)p0[0], 0};
+    SHOW(syscall(SYS_kcmp, self, self, 7, p0[0], slot));
+    SHOW_TRUE(syscall(SYS_kcmp, self, self, 7, p0[1], slot) > 0);
+    slot[2] = 1;
+    SHOW(syscall(SYS_kcmp, self, self, 7, p0[0], slot));
+    slot[0] = (unsigned)a;
+    SHOW(syscall(SYS_kcmp, self, self, 7, p0[0], slot));
+    SHOW(syscall(SYS_kcmp, self, self, 7, p0[0], 8L));
     fflush(stdout);
     pid_t parent = self;
     if (fork() == 0) {

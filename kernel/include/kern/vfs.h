@@ -455,6 +455,8 @@ void timerfd_wall_changed(void); /* after wall_set(); not in an interrupt */
 int epoll_open(u32 flags, struct file **ret);
 struct kepoll_event { u32 events; u64 data; } PACKED;
 int epoll_control(struct file *ep, int op, int fd, struct file *target, const struct kepoll_event *ev);
+/* The file that is watched as descriptor fd, referenced, after skipping `skip` of them. -EINVAL: no epoll file, -ENOENT. */
+int epoll_target(struct file *ep, int fd, u32 skip, struct file **ret);
 /* Blocks until an event, the deadline, or a signal: count, 0, -ERESTARTNOHAND. */
 int epoll_collect(struct file *ep, uaddr_t events, int max, u64 deadline_ns);
 int memfd_open(const char *name, u32 flags, struct file **ret); /* MFD_* flags, checked */
