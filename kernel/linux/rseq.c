@@ -56,7 +56,6 @@ static int leave_section(struct task *t, uaddr_t *pc)
 void rseq_resume(struct task *t, struct trap_frame *f)
 {
     uaddr_t pc = FRAME_PC(f);
-    atomic_and(&t->thread->exit_work, ~EXIT_RSEQ);
     if (leave_section(t, &pc) < 0 || tell_cpu(t) < 0) {
         struct ksiginfo i = {.signo = SIGSEGV, .code = SI_KERNEL};
         t->thread->told_cpu = 0; /* once */

@@ -417,7 +417,7 @@ TEST(refusals)
     struct sock *s;
     net_test_boot(0);
     CHECK_EQ(sock_create(AF_INET6, SOCK_SEQPACKET, 0, &s), -ESOCKTNOSUPPORT);
-    CHECK_EQ(sock_create(AF_PACKET, SOCK_RAW, 3, &s), -EAFNOSUPPORT);
+    CHECK_EQ(sock_create(AF_PACKET, SOCK_STREAM, 3, &s), -ESOCKTNOSUPPORT);
     CHECK_EQ(sock_create(AF_INET, SOCK_STREAM, 17, &s), -EPROTONOSUPPORT);
     CHECK_EQ(sock_create(AF_INET, SOCK_SEQPACKET, 0, &s), -ESOCKTNOSUPPORT);
     CHECK_EQ(sock_create(AF_INET, SOCK_DGRAM, 0, &s), 0);
