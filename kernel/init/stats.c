@@ -150,7 +150,7 @@ static void add_fields(struct text *t, const struct field *f, const char *label,
 
 static void add_netdev(struct netdev *d, void *ctx)
 {
-#define F(name, field) { name, offsetof(struct netdev, stats.field) }
+#define F(name, field) { name, offsetof(struct netdev_stats, field) }
     static const struct field fields[] = {
         F("network_receive_packets_total{", rx_packets), F("network_receive_bytes_total{", rx_bytes),
         F("network_receive_drops_total{", rx_dropped), F("network_receive_errors_total{", rx_errors),
@@ -158,7 +158,8 @@ static void add_netdev(struct netdev *d, void *ctx)
         F("network_transmit_drops_total{", tx_dropped), F("network_transmit_errors_total{", tx_errors), { NULL, 0 },
     };
 #undef F
-    add_fields(ctx, fields, "interface", d->name, d);
+    const struct netdev_stats sum = netdev_stats(d);
+    add_fields(ctx, fields, "interface", d->name, &sum);
 }
 
 static void add_blkdev(struct blkdev *b, void *ctx)
