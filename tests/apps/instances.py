@@ -62,7 +62,7 @@ in_order = [writes[k] for k in sorted(writes, key=lambda le: float(le.replace('+
 check(len(writes) == 13 and in_order == sorted(in_order) and 50 <= in_order[-1] == timed['syscall_duration_seconds_count', 'write'], 'a histogram of write', writes)
 check(0 < timed['syscall_duration_seconds_sum', 'write'] / in_order[-1] < 0.1 and timed['syscall_duration_seconds_sum', 'epoll_wait'] > timed['syscall_duration_seconds_sum', 'write'],
       'its sum; waiting counts', timed)
-check(timed['scheduler_latency_seconds_count',] >= 50 and timed['scheduler_latency_seconds_sum',] > 0, 'and of waits for a CPU', timed)
+check(timed['scheduler_latency_seconds_count',] >= 10 and timed['scheduler_latency_seconds_sum',] > 0, 'and of waits for a CPU', timed)
 check(timed['host_cpu_seconds_total', 'network'] >= 0 and timed['host_resident_memory_bytes', 'tender'] > 0, "the monitor's own costs", timed)
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s: # nobody has that port
     s.sendto(b'x', ('127.0.0.1', udp))
