@@ -35,8 +35,9 @@ def main():
         with tempfile.TemporaryDirectory() as tmp:
             corpus = tmp + '/corpus'
             subprocess.run([sys.executable, str(ROOT / 'tests' / 'fuzz' / 'seeds.py'), name, corpus], check=True)
-            r = subprocess.run([str(build / 'tests' / 'fuzz' / f'{name}_fuzz'), f'-max_total_time={a.seconds}', '-timeout=20',
-                                '-rss_limit_mb=4096', '-print_final_stats=1', f'-artifact_prefix={tmp}/', corpus],
+            # print_funcs=0: the sanitizers' symbolizer, asked for the names of functions met, can wait for itself for ever.
+            r = subprocess.run(['timeout', '-s', 'KILL', str(a.seconds + 120), str(build / 'tests' / 'fuzz' / f'{name}_fuzz'), f'-max_total_time={a.seconds}',
+                                '-timeout=20', '-rss_limit_mb=4096', '-print_final_stats=1', '-print_funcs=0', f'-artifact_prefix={tmp}/', corpus],
                                cwd=tmp, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors='replace', text=True)
             if name == 'planted':
                 good = 'AddressSanitizer: heap-buffer-overflow' in r.stdout
