@@ -230,6 +230,10 @@ static bool establish(struct tcp *l, struct tcp_req *r, bool made, struct tcp_se
     }
     u32 acts = tcp_segment(t, g, now);
     tcp_apply(t, g, acts, now);
+    if (unlikely(t->state == TCP_SYN_RCVD && t->t_rexmit == NEVER_NS)) { /* it was not this segment that did it: not for ever */
+        t->t_rexmit = now + (u64)t->rto_us * 1000;
+        tcp_timer_set(t);
+    }
     spin_unlock(&t->s.lock);
     NET_COUNT(tcp_passive_opens);
     list_push_back(&l->l->accepts, &t->bound_node);
