@@ -476,8 +476,7 @@ int exec_program(const char *name, const struct path *at, bool empty_path, char 
     if (r == 0)
         r = process_become_single();
     if (r == 0) {
-        if (current_task()->uring != NULL)
-            uring_task_end(current_task());
+        uring_task_end(current_task());
         r = process_unshare(current_task());
         if (r < 0) /* the other tasks are gone: nothing to go back to */
             process_kill(current_process(), 0, SIGKILL);

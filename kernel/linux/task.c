@@ -522,8 +522,7 @@ void task_exit(void)
     struct process *p = t->proc;
     struct thread *th = t->thread;
 
-    if (t->uring != NULL)
-        uring_task_end(t);
+    uring_task_end(t);
     task_switch_as(t, NULL);
     spin_lock_bh(&p->lock);
     struct fdtable *files = t->files;

@@ -8,8 +8,6 @@
 #define CQ_ENTRIES_MAX (2 * ENTRIES_MAX)
 #define OVERFLOW_MAX CQ_ENTRIES_MAX /* completions kept beside a full ring; more are dropped and counted */
 
-#define SETUP_IOPOLL 1u
-#define SETUP_SQ_AFF 4u
 #define SETUP_CQSIZE 8u
 #define SETUP_CLAMP 16u
 #define SETUP_ATTACH_WQ 32u
@@ -30,7 +28,6 @@
  * NATIVE_WORKERS, RSRC_TAGS, CQE_SKIP, LINKED_FILE */
 #define FEATURES 0x1fffu
 
-#define SQ_NEED_WAKEUP 1u
 #define SQ_CQ_OVERFLOW 2u
 #define CQ_EVENTFD_DISABLED 1u
 
@@ -383,8 +380,6 @@ static int check_sqe(struct ring *g, struct req *r)
     const struct uring_op *op = &uring_ops[s->opcode];
     if ((s->flags & SQE_BUFFER_SELECT) && !op->select)
         return -EOPNOTSUPP;
-    if (s->flags & SQE_BUFFER_SELECT)
-        r->sqe.buf = s->buf;
     if ((s->flags & SQE_CQE_SKIP) && (s->flags & SQE_DRAIN))
         return -EOPNOTSUPP;
     if (g->restricted) {
@@ -577,9 +572,9 @@ static s64 enter(struct ring *g, u32 to_submit, u32 min, u32 flags, uaddr_t arg,
         return -EBADFD;
     if (g->flags & SETUP_SQPOLL) {
         r = ring_poller_enter(g, (flags & ENTER_SQ_WAKEUP) != 0, (flags & ENTER_SQ_WAIT) != 0);
-        if (r < 0)
-            return r;
-        return flags & ENTER_GETEVENTS ? (r = get_events(g, NULL, min, flags, arg, size), r < 0 ? r : to_submit) : to_submit;
+        if (r == 0 && (flags & ENTER_GETEVENTS))
+            r = get_events(g, NULL, min, flags, arg, size);
+        return r < 0 ? r : to_submit;
     }
     if (g->issuer != NULL && g->issuer != current_task())
         return -EEXIST;

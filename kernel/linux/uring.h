@@ -218,7 +218,6 @@ struct uring_tasks {
 
 /* --- uring.c */
 extern const struct file_ops uring_file_ops;
-static inline struct ring *file_ring(struct file *f) { return f->ops == &uring_file_ops ? f->private : NULL; }
 static inline struct ring *ring_get(struct ring *g) { ref_get(&g->refs); return g; }
 void ring_put(struct ring *g);
 /* A word of the rings, shared with the program. */

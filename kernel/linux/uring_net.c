@@ -7,7 +7,7 @@
 #define ACCEPT_MULTISHOT 1u
 
 /* MSG_WAITALL goes on until all is there: the result, or RES_WAIT. */
-static s64 moved(struct req *r, s64 n, struct uio *u, bool sending)
+static s64 moved(struct req *r, s64 n, struct uio *u)
 {
     bool all = (r->sqe.op_flags & MSG_WAITALL) && sock_type(file_sock(r->file)) != SOCK_DGRAM;
     if (n > 0)
@@ -58,7 +58,7 @@ s64 op_send(struct req *r, bool may_wait)
     if (e < 0)
         return e;
     struct sock_msg m = {.uio = &r->vec->u, .flags = r->sqe.op_flags | MSG_NOSIGNAL | wait_flag(r)};
-    return moved(r, sock_send(file_sock(r->file), &m), &r->vec->u, true);
+    return moved(r, sock_send(file_sock(r->file), &m), &r->vec->u);
 }
 
 s64 op_recv(struct req *r, bool may_wait)
@@ -72,7 +72,7 @@ s64 op_recv(struct req *r, bool may_wait)
     s64 n = sock_recv(file_sock(r->file), &m);
     if (n < 0)
         req_return_buffer(r);
-    return moved(r, n, &r->vec->u, false);
+    return moved(r, n, &r->vec->u);
 }
 
 static int prep_msg(struct req *r, bool sending)
@@ -90,7 +90,7 @@ int prep_recvmsg(struct req *r) { return prep_msg(r, false); }
 s64 op_sendmsg(struct req *r, bool may_wait)
 {
     s64 e = socket_of(r);
-    return e < 0 ? e : moved(r, msg_send(r->file, r->msg, r->sqe.op_flags | MSG_NOSIGNAL), &r->msg->u, true);
+    return e < 0 ? e : moved(r, msg_send(r->file, r->msg, r->sqe.op_flags | MSG_NOSIGNAL), &r->msg->u);
 }
 
 s64 op_recvmsg(struct req *r, bool may_wait)
@@ -115,7 +115,7 @@ s64 op_recvmsg(struct req *r, bool may_wait)
     s64 n = msg_recv(r->file, r->msg, r->sqe.addr, r->sqe.op_flags);
     if (n < 0)
         req_return_buffer(r);
-    return moved(r, n, &r->msg->u, false);
+    return moved(r, n, &r->msg->u);
 }
 
 /* A descriptor that was just opened goes into the ring's table, if the request names a place there. */

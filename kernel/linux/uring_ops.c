@@ -4,7 +4,6 @@
  * others are the system calls of the same names, made on behalf of the request (struct given).
  */
 #include "uring.h"
-#include "base/str.h"
 #include "kern/poll.h"
 
 #define POLL_MULTI 1u
@@ -25,8 +24,6 @@
 #define RWF_NOWAIT 8u
 #define RWF_APPEND 16u
 #define PEEK_PAGES 256u /* more are not looked for before a worker reads */
-
-static int none(struct req *r) { return 0; }
 
 /* --- memory of reads and writes --------------------------------------------------------- */
 
@@ -279,22 +276,15 @@ static int get_deadline(uaddr_t addr, u32 flags, struct req *ret)
                           &ret->deadline);
 }
 
-static int prep_any_timeout(struct req *r, u32 known)
+static int prep_timeout(struct req *r)
 {
-    if (r->sqe.buf != 0 || r->sqe.len != 1 || r->sqe.file_index != 0 || (r->sqe.op_flags & ~known))
+    if (r->sqe.buf != 0 || r->sqe.len != 1 || r->sqe.file_index != 0 ||
+        (r->sqe.op_flags & ~(TIMEOUT_ABS | TIMEOUT_BOOTTIME | TIMEOUT_REALTIME | TIMEOUT_ETIME_SUCCESS)))
         return -EINVAL;
     return get_deadline(r->sqe.addr, r->sqe.op_flags, r);
 }
 
-static int prep_timeout(struct req *r)
-{
-    return prep_any_timeout(r, TIMEOUT_ABS | TIMEOUT_BOOTTIME | TIMEOUT_REALTIME | TIMEOUT_ETIME_SUCCESS);
-}
-
-static int prep_link_timeout(struct req *r)
-{
-    return r->sqe.off != 0 ? -EINVAL : prep_any_timeout(r, TIMEOUT_ABS | TIMEOUT_BOOTTIME | TIMEOUT_REALTIME | TIMEOUT_ETIME_SUCCESS);
-}
+static int prep_link_timeout(struct req *r) { return r->sqe.off != 0 ? -EINVAL : prep_timeout(r); }
 
 static s64 op_timeout(struct req *r, bool may_wait)
 {
@@ -412,15 +402,6 @@ static s64 op_open2(struct req *r, bool may_wait)
     return req_to_table(r, open_as(r->sqe.fd, GIVEN_NAME(0), how));
 }
 
-static int prep_statx(struct req *r)
-{
-    return r->sqe.buf != 0 || r->sqe.file_index != 0 ? -EINVAL : get_name(r, 0, r->sqe.addr);
-}
-static s64 op_statx(struct req *r, bool may_wait)
-{
-    return sys_statx(r->sqe.fd, GIVEN_NAME(0), (int)r->sqe.op_flags, r->sqe.len, r->sqe.off);
-}
-
 static int prep_one_name(struct req *r)
 {
     return r->sqe.buf != 0 || r->sqe.file_index != 0 ? -EINVAL : get_name(r, 0, r->sqe.addr);
@@ -429,6 +410,10 @@ static int prep_two_names(struct req *r)
 {
     int e = prep_one_name(r);
     return e < 0 ? e : get_name(r, 1, r->sqe.off);
+}
+static s64 op_statx(struct req *r, bool may_wait)
+{
+    return sys_statx(r->sqe.fd, GIVEN_NAME(0), (int)r->sqe.op_flags, r->sqe.len, r->sqe.off);
 }
 static s64 op_unlink(struct req *r, bool may_wait)
 {
@@ -580,7 +565,7 @@ static s64 op_msg_ring(struct req *r, bool may_wait)
 }
 
 const struct uring_op uring_ops[URING_OPS] = {
-    [0] = {.run = op_nop, .prep = none},
+    [0] = {.run = op_nop},
     [1] = {.run = op_read, .prep = prep_rwv, .file = true, .mask = POLLIN, .select = true},
     [2] = {.run = op_write, .prep = prep_rwv, .file = true, .mask = POLLOUT},
     [3] = {.run = op_fsync, .file = true, .work = true},
@@ -601,7 +586,7 @@ const struct uring_op uring_ops[URING_OPS] = {
     [18] = {.run = op_open, .prep = prep_open, .work = true},
     [19] = {.run = op_close},
     [20] = {.run = op_files_update},
-    [21] = {.run = op_statx, .prep = prep_statx, .work = true},
+    [21] = {.run = op_statx, .prep = prep_one_name, .work = true},
     [22] = {.run = op_read, .prep = prep_rw, .file = true, .mask = POLLIN, .select = true},
     [23] = {.run = op_write, .prep = prep_rw, .file = true, .mask = POLLOUT},
     [24] = {.run = op_fadvise, .file = true, .work = true},

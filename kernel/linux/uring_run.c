@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of io_uring's requests: chains, waiting, cancellation, the end. See uring.h. */
 #include "uring.h"
-#include "base/str.h"
 
 #define TRIES 8 /* so often poll() may promise what does not come, then a worker waits for it */
 

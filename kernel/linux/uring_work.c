@@ -157,7 +157,6 @@ struct uring_tasks *owner_create(struct task *t, struct fdtable *files)
     struct uring_tasks *o = kzalloc(sizeof *o);
     if (o == NULL)
         return NULL;
-    uring_run_init();
     o->task = t;
     o->files = fdtable_get(files);
     spin_init(&o->lock, "io_uring owner");
