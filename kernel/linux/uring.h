@@ -274,6 +274,8 @@ void req_cancel_guarded(struct req *r);
 struct req *ring_claim(struct ring *g, u64 user_data, const struct uring_op *op);
 void req_queue(struct req *r); /* a RUNNING one: run it again, soon */
 
+/* The first of o->ready or o->work, now RUNNING; NULL. owner->lock held. */
+struct req *req_pop_locked(struct list *queue);
 /* Run a RUNNING request and what follows it in its chain. `worker`: by one that may wait for those that want it. */
 void req_run_chain(struct req *r, bool worker);
 void req_disarm(struct req *r); /* off wait queues, the timer stopped */

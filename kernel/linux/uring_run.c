@@ -404,6 +404,8 @@ static struct req *run(struct req *r, bool worker)
 void req_run_chain(struct req *r, bool worker)
 {
     while (r != NULL) {
+        if (r->nhooks != 0 && !r->multishot)
+            req_disarm(r);
         if (!r->begun) {
             r->begun = true;
             spin_lock(&r->ring->rlock);
@@ -446,16 +448,21 @@ void req_begin(struct req *r)
     req_run_chain(r, false);
 }
 
-static struct req *pop_ready(struct uring_tasks *o)
+struct req *req_pop_locked(struct list *queue)
 {
-    u64 flags = spin_lock_irqsave(&o->lock);
-    struct list *n = list_pop_front(&o->ready);
+    struct list *n = list_pop_front(queue);
     struct req *r = n != NULL ? list_entry(n, struct req, queue_node) : NULL;
     if (r != NULL) {
-        list_init(&r->queue_node);
         r->state = REQ_RUNNING;
         r->again = false;
     }
+    return r;
+}
+
+static struct req *pop_ready(struct uring_tasks *o)
+{
+    u64 flags = spin_lock_irqsave(&o->lock);
+    struct req *r = req_pop_locked(&o->ready);
     spin_unlock_irqrestore(&o->lock, flags);
     return r;
 }
@@ -463,11 +470,8 @@ static struct req *pop_ready(struct uring_tasks *o)
 void req_run_ready(struct uring_tasks *o)
 {
     struct req *r;
-    while ((r = pop_ready(o)) != NULL) {
-        if (r->nhooks != 0 && !r->multishot)
-            req_disarm(r);
+    while ((r = pop_ready(o)) != NULL)
         req_run_chain(r, false);
-    }
 }
 
 /* --- cancelling ------------------------------------------------------------------------------------ */

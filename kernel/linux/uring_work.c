@@ -60,20 +60,12 @@ static bool next_for_worker(struct worker *w, struct req **ret, bool *ret_wait)
     bool stay = true, timed_out = false;
     for (;;) {
         u64 flags = spin_lock_irqsave(&o->lock);
-        struct list *n = o->inside ? NULL : list_pop_front(&o->ready);
-        struct req *r = n != NULL ? list_entry(n, struct req, queue_node) : NULL;
-        *ret_wait = r == NULL;
-        if (r == NULL && (n = list_pop_front(&o->work)) != NULL) {
-            r = list_entry(n, struct req, queue_node);
-            if (!list_empty(&o->work)) /* who queued it may have found nobody but us */
-                worker_wake_locked(o);
-        }
+        struct req *r = o->inside ? NULL : req_pop_locked(&o->ready);
         list_remove_init(&w->idle_node);
-        if (r != NULL) {
-            list_init(&r->queue_node);
-            r->state = REQ_RUNNING;
-            r->again = false;
-        } else {
+        *ret_wait = r == NULL;
+        if (r == NULL && (r = req_pop_locked(&o->work)) != NULL && !list_empty(&o->work))
+            worker_wake_locked(o); /* who queued it may have found nobody but us */
+        if (r == NULL) {
             stay = !o->ending && !(timed_out && o->nworkers > 1);
             if (stay) {
                 list_push_front(&o->idle, &w->idle_node);
@@ -94,11 +86,8 @@ static void worker_main(void *arg)
     struct worker *w = container_of(current_task()->given, struct worker, none);
     struct req *r;
     bool wait;
-    while (next_for_worker(w, &r, &wait)) {
-        if (r->nhooks != 0 && !r->multishot)
-            req_disarm(r);
+    while (next_for_worker(w, &r, &wait))
         req_run_chain(r, wait);
-    }
     u64 flags = spin_lock_irqsave(&o->lock);
     list_remove(&w->node);
     o->nworkers--;
