@@ -160,8 +160,7 @@ static s64 read_write(struct req *r, bool may_wait, bool write)
     if (e < 0)
         return e;
     u64 want = r->vec->u.remaining;
-    bool slow = may_wait_uninterruptibly(r, pos, write) || (flags & (RWF_DSYNC | RWF_SYNC));
-    if (!may_wait && slow) {
+    if (!may_wait && (may_wait_uninterruptibly(r, pos, write) || (flags & (RWF_DSYNC | RWF_SYNC)))) {
         if (flags & RWF_NOWAIT)
             return write || f->ops->seek == NULL ? -EOPNOTSUPP : -EAGAIN;
         req_return_buffer(r);
