@@ -18,6 +18,14 @@ struct vec {
 int vec_get(struct vec *v, uaddr_t iov, u64 count);
 void vec_put(struct vec *v);
 
+#define RWF_HIPRI 1u
+#define RWF_DSYNC 2u
+#define RWF_SYNC 4u
+#define RWF_NOWAIT 8u
+#define RWF_APPEND 16u
+/* vfs_write() with RWF_APPEND, RWF_DSYNC and RWF_SYNC; `pos` NULL: the file's own position. */
+s64 write_flagged(struct file *f, struct uio *u, u64 *pos, u32 flags);
+
 struct abi_msghdr {
     u64 name;
     u32 namelen, pad0;

@@ -4,12 +4,6 @@
 #include "base/str.h"
 #include "kern/poll.h"
 
-#define RWF_HIPRI 1u
-#define RWF_DSYNC 2u
-#define RWF_SYNC 4u
-#define RWF_NOWAIT 8u
-#define RWF_APPEND 16u
-
 s64 write_result(s64 r)
 {
     if (unlikely(r == -EPIPE))
@@ -117,6 +111,17 @@ static s64 may_not_wait(struct file *f, bool write)
     return vfs_poll(f, NULL) & (POLLIN | POLLHUP | POLLERR) ? 0 : -EAGAIN;
 }
 
+s64 write_flagged(struct file *f, struct uio *u, u64 *pos, u32 flags)
+{
+    bool append = (flags & RWF_APPEND) && f->ops->seek != NULL;
+    u64 end = append ? inode_size(f->inode) : 0;
+    s64 r = vfs_write(f, u, append ? &end : pos);
+    if (r > 0 && append && pos == NULL)
+        f->pos = end; /* where the data went */
+    int s = r > 0 && (flags & (RWF_DSYNC | RWF_SYNC)) ? vfs_fsync(f, !(flags & RWF_SYNC)) : 0;
+    return s < 0 ? s : r;
+}
+
 static s64 do_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 flags, bool write)
 {
     struct vec v;
@@ -136,21 +141,7 @@ static s64 do_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 
         return r;
     }
     u64 *at = positioned ? &pos : NULL;
-    if (!write) {
-        r = vfs_read(f, &v.u, at);
-    } else {
-        if (flags & RWF_APPEND) {
-            pos = inode_size(f->inode);
-            at = &pos;
-        }
-        r = vfs_write(f, &v.u, at);
-        if (r > 0 && !positioned && at != NULL)
-            f->pos = pos; /* the end, where the data went */
-        if (r > 0 && (flags & (RWF_DSYNC | RWF_SYNC))) {
-            int s = vfs_fsync(f, !(flags & RWF_SYNC));
-            r = s < 0 ? s : r;
-        }
-    }
+    r = write ? write_flagged(f, &v.u, at, flags) : vfs_read(f, &v.u, at);
     vec_put(&v);
     file_put(f);
     return write ? write_result(r) : r;

@@ -19,10 +19,6 @@
 #define CANCEL_FD 2u
 #define CANCEL_ANY 4u
 #define CANCEL_FD_FIXED 8u
-#define RWF_DSYNC 2u
-#define RWF_SYNC 4u
-#define RWF_NOWAIT 8u
-#define RWF_APPEND 16u
 #define PEEK_PAGES 256u /* more are not looked for before a worker reads */
 
 /* --- memory of reads and writes --------------------------------------------------------- */
@@ -142,12 +138,6 @@ static bool may_wait_uninterruptibly(struct req *r, u64 pos, bool write)
     return false;
 }
 
-static s64 sync_after(struct file *f, u32 flags, s64 r)
-{
-    int s = r > 0 && (flags & (RWF_DSYNC | RWF_SYNC)) ? vfs_fsync(f, !(flags & RWF_SYNC)) : 0;
-    return s < 0 ? s : r;
-}
-
 static s64 read_write(struct req *r, bool may_wait, bool write)
 {
     struct file *f = r->file;
@@ -167,11 +157,7 @@ static s64 read_write(struct req *r, bool may_wait, bool write)
         return RES_WORK;
     }
     u64 *at = at_pos ? NULL : &pos;
-    if (write && (flags & RWF_APPEND) && f->ops->seek != NULL) {
-        pos = inode_size(f->inode);
-        at = &pos;
-    }
-    s64 n = write ? sync_after(f, flags, vfs_write(f, &r->vec->u, at)) : vfs_read(f, &r->vec->u, at);
+    s64 n = write ? write_flagged(f, &r->vec->u, at, flags) : vfs_read(f, &r->vec->u, at);
     if (n == -EPIPE && !may_wait)
         signal_send_self(SIGPIPE);
     if (n < 0)

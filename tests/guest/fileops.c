@@ -131,6 +131,8 @@ static void vectors(void)
     SHOW(lseek(f, 0, SEEK_END));
     SHOW(pwritev2(f, &v, 1, -1, RWF_APPEND));
     SHOW(lseek(f, 0, SEEK_CUR));
+    SHOW(pwritev2(p[1], &v, 1, -1, RWF_APPEND));
+    SHOW(read(p[0], buf, 8));
     SHOW(pwritev2(f, &v, 1, -2, 0));
     SHOW(pwritev2(f, &v, 1, 0, 0x10000));
     SHOW(preadv2(f, &v, 1, 0, RWF_HIPRI));

@@ -135,6 +135,10 @@ static void data(void)
     PREP(1, read, fd, buf, 7, -1);
     submit_show("read at the position", 1);
     SHOW(lseek(fd, 0, SEEK_CUR));
+    struct io_uring_sqe *s = PREP(1, write, fd, "end", 3, -1);
+    s->rw_flags = RWF_APPEND;
+    submit_show("append", 1);
+    SHOW(lseek(fd, 0, SEEK_CUR));
     PREP(1, read, 999, buf, 7, 0);
     PREP(2, read, fd, (void *)8, 7, 0);
     PREP(3, fsync, fd, 0);
@@ -143,7 +147,7 @@ static void data(void)
     PREP(6, fadvise, fd, 0, 100, POSIX_FADV_WILLNEED);
     PREP(7, madvise, buf, 0, MADV_NORMAL);
     PREP(8, sync_file_range, fd, 10, 0, 0);
-    struct io_uring_sqe *s = PREP(9, nop);
+    s = PREP(9, nop);
     s->opcode = 200;
     submit_show("others", 9);
     struct stat st;
