@@ -466,9 +466,7 @@ static struct fdtable *fdtable_of(u32 pid)
     struct task *t = find(pid, 0);
     if (t == NULL)
         return NULL;
-    spin_lock_bh(&t->proc->lock);
-    struct fdtable *files = t->files != NULL ? fdtable_get(t->files) : NULL;
-    spin_unlock_bh(&t->proc->lock);
+    struct fdtable *files = task_files(t);
     task_put(t);
     return files;
 }

@@ -47,25 +47,29 @@ s64 sys_open_by_handle_at(int mount_fd, uaddr_t uhandle, int flags)
 
 enum { KCMP_FILE, KCMP_VM, KCMP_FILES, KCMP_FS, KCMP_SIGHAND, KCMP_IO, KCMP_SYSVSEM, KCMP_EPOLL_TFD };
 
+/* A file of t, referenced; NULL. */
+static struct file *file_of_task(struct task *t, u64 fd)
+{
+    struct fdtable *files = task_files(t);
+    struct file *f = files != NULL && fd <= INT32_MAX ? fd_file(files, (int)fd) : NULL;
+    fdtable_put(files);
+    return f;
+}
+
 /* What is compared: an address that is used for nothing else. 0: there is none. The order of addresses is nobody's business. */
 static int thing_of(struct task *t, int type, u64 fd, u64 *ret)
 {
-    struct fdtable *files;
-    struct file *f;
+    if (type == KCMP_FILE) {
+        struct file *f = file_of_task(t, fd);
+        *ret = (u64)f;
+        file_put(f);
+        return f != NULL ? 0 : -EBADF;
+    }
     spin_lock_bh(&t->proc->lock);
-    files = t->files != NULL ? fdtable_get(t->files) : NULL;
     *ret = (u64)(type == KCMP_VM ? (void *)t->thread->as : type == KCMP_FILES ? (void *)t->files : type == KCMP_FS ? (void *)t->fs
                  : type == KCMP_SIGHAND ? (void *)t->proc->sighand : NULL);
     spin_unlock_bh(&t->proc->lock);
-    if (type != KCMP_FILE) {
-        fdtable_put(files);
-        return 0;
-    }
-    f = files != NULL && fd <= INT32_MAX ? fd_file(files, (int)fd) : NULL;
-    *ret = (u64)f;
-    file_put(f);
-    fdtable_put(files);
-    return f != NULL ? 0 : -EBADF;
+    return 0;
 }
 
 /* What an epoll file of t watches: struct kcmp_epoll_slot. */
@@ -74,15 +78,11 @@ static int watched_of(struct task *t, uaddr_t uslot, u64 *ret)
     struct { u32 efd, tfd, toff; } slot;
     if (copy_from_user(&slot, uslot, sizeof slot) < 0)
         return -EFAULT;
-    spin_lock_bh(&t->proc->lock);
-    struct fdtable *files = t->files != NULL ? fdtable_get(t->files) : NULL;
-    spin_unlock_bh(&t->proc->lock);
-    struct file *ep = files != NULL ? fd_file(files, (int)slot.efd) : NULL, *target = NULL;
+    struct file *ep = file_of_task(t, slot.efd), *target = NULL;
     int r = ep != NULL ? epoll_target(ep, (int)slot.tfd, slot.toff, &target) : -EBADF;
     *ret = (u64)target;
     file_put(target);
     file_put(ep);
-    fdtable_put(files);
     return r;
 }
 
@@ -149,7 +149,7 @@ s64 sys_process_madvise(int pidfd, uaddr_t iov, u64 count, int advice, u32 flags
         r = -EPERM;
     else if (p->state != PROC_LIVE || (as = task_as(p->leader)) == NULL)
         r = -ESRCH;
-    if (r == 0 && p != current_process() && !capable(23 /* CAP_SYS_NICE */))
+    if (r == 0 && p != current_process() && !capable(CAP_SYS_NICE))
         r = -EPERM;
     if (r == 0)
         r = advise_all(as, &v, (u32)count, advice);

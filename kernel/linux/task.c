@@ -427,6 +427,14 @@ struct fs_ctx *task_fs(struct task *t)
     return fs;
 }
 
+struct fdtable *task_files(struct task *t)
+{
+    spin_lock_bh(&t->proc->lock);
+    struct fdtable *files = t->files != NULL ? fdtable_get(t->files) : NULL;
+    spin_unlock_bh(&t->proc->lock);
+    return files;
+}
+
 struct addrspace *task_as(struct task *t)
 {
     spin_lock_bh(&t->proc->lock);

@@ -210,6 +210,7 @@ void task_start(struct task *t);
 /* The task's address space, referenced; NULL when it has none any more. */
 struct addrspace *task_as(struct task *t);
 struct fs_ctx *task_fs(struct task *t); /* the same for its directories */
+struct fdtable *task_files(struct task *t); /* and its descriptors */
 struct cred *task_cred(struct task *t); /* referenced */
 /* All tasks of the machine, or of the processes of one real user. l held. */
 u32 task_count_locked(const u32 *uid);
