@@ -6,7 +6,7 @@
 
 u32 stack_of_kernel(const u64 *frame, u64 *ret, u32 max)
 {
-    return frame != NULL ? arch_walk_frames(frame, ret, max) : 0;
+    return frame != NULL ? arch_walk_frames(frame, current_thread()->kstack, ret, max) : 0;
 }
 
 u32 stack_of_program(u64 *ret, u32 max)

@@ -102,7 +102,7 @@ static void take_sample(const u64 *fp, u64 weight_ns)
     struct thread *t = current_thread();
     struct sample *s = new_sample(t, weight_ns);
     if (s != NULL) {
-        s->nframes = thread_frames(t, fp, s->frames, FRAMES_MAX);
+        s->nframes = arch_walk_frames(fp, t->kstack, s->frames, FRAMES_MAX);
         if (t->user && t->task != NULL && t->as != NULL) {
             u64 len;
             uaddr_t sp = program_of(s, t, &len);

@@ -79,11 +79,10 @@ u64 arch_fault_fixup(u64 pc)
     return 0;
 }
 
-/* Follow the frame chain while it stays on the current kernel stack and rises. */
-unsigned arch_walk_frames(const u64 *frame, u64 *ret_pcs, unsigned max)
+unsigned arch_walk_frames(const u64 *frame, const void *stack, u64 *ret_pcs, unsigned max)
 {
     unsigned n = 0;
-    u64 fp = (u64)frame, top = this_cpu()->kernel_sp, low = top - KSTACK_SIZE;
+    u64 fp = (u64)frame, low = (u64)stack, top = low + KSTACK_SIZE;
     while (n < max && fp >= low && fp <= top - 16 && IS_ALIGNED(fp, 8)) {
         const u64 *words = (const u64 *)fp;
         if (words[1] == 0)
@@ -98,12 +97,13 @@ unsigned arch_walk_frames(const u64 *frame, u64 *ret_pcs, unsigned max)
 
 unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max)
 {
+    const void *stack = (const void *)(this_cpu()->kernel_sp - KSTACK_SIZE);
     if (frame == NULL)
-        return arch_walk_frames(__builtin_frame_address(0), ret_pcs, max);
+        return arch_walk_frames(__builtin_frame_address(0), stack, ret_pcs, max);
     if (max == 0)
         return 0;
     ret_pcs[0] = frame->rip;
-    return 1 + arch_walk_frames((const u64 *)frame->rbp, ret_pcs + 1, max - 1);
+    return 1 + arch_walk_frames((const u64 *)frame->rbp, stack, ret_pcs + 1, max - 1);
 }
 
 u64 arch_hwcap(void) { return cpuid(1, 0).edx; }

@@ -19,7 +19,7 @@ struct arch_context {
 /* Prepare `ctx` so that the first switch to it calls fn(arg) on the stack
  * [stack, stack + size). fn never returns. */
 void arch_context_init(struct arch_context *ctx, void *stack, size_t size_bytes, void (*fn)(void *), void *arg);
-/* The frame that a switched-out thread went to sleep in: the saved frame pointer, then the return address. */
+/* The frame that a switched-out thread went to sleep in: see arch_walk_frames(). */
 const u64 *arch_context_frame(const struct arch_context *ctx);
 /* Save the caller in `from`, continue `to`. Events disabled. */
 void arch_switch(struct arch_context *from, struct arch_context *to);
@@ -63,8 +63,9 @@ u64 arch_fault_fixup(u64 pc);
 
 /* Call frames by walking tables or the frame chain: fills pcs[], returns count. */
 unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max);
-/* The same from a function's frame on, __builtin_frame_address(0) there, on the current kernel stack: the first is its return address. */
-unsigned arch_walk_frames(const u64 *frame, u64 *ret_pcs, unsigned max);
+/* Return addresses from a function's frame on, __builtin_frame_address(0) there (the saved frame pointer, then the return address), as
+ * far as frames lie on the kernel stack (KSTACK_SIZE bytes) and rise. Count. */
+unsigned arch_walk_frames(const u64 *frame, const void *stack, u64 *ret_pcs, unsigned max);
 
 /* Call sites and thunks as bytes; kern/callsite.h says what they are for. */
 struct call_site {

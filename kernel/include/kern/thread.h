@@ -170,9 +170,7 @@ void thread_fpu_leave(void);
 /* A program used the FPU and it trapped. False = not because of us. Events disabled. */
 bool thread_fpu_trapped(void);
 
-/* Return addresses from frame pointer fp on, innermost first, as far as they lie on t's kernel stack. Count. */
-unsigned thread_frames(const struct thread *t, const u64 *fp, u64 *ret_pcs, unsigned max);
-/* Those of a thread that sleeps, and since when. 0: it does not. Any context. */
+/* Return addresses on the kernel stack of a thread that sleeps, innermost first, and since when. Count; 0: it does not. Any context. */
 unsigned thread_sleeping_frames(struct thread *t, u64 *ret_pcs, unsigned max, u64 *ret_since_ns);
 
 /* Walk all threads under the list lock (no sleeping in fn). */

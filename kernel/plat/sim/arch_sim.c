@@ -126,7 +126,7 @@ u64 arch_cycles(void) { return sim_now_ns; }
 u64 arch_hwcap(void) { return 0; }
 u64 arch_hwcap2(void) { return 0; }
 unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max) { return 0; }
-unsigned arch_walk_frames(const u64 *frame, u64 *ret_pcs, unsigned max) { return 0; }
+unsigned arch_walk_frames(const u64 *frame, const void *stack, u64 *ret_pcs, unsigned max) { return 0; }
 
 /* --- program memory ------------------------------------------------------------ */
 
