@@ -100,13 +100,7 @@ static bool send_core(struct channel *c, struct task *t, const struct ksiginfo *
 static struct task *task_of(u32 pid)
 {
     struct process *p = pid == 0 ? process_get(first_process) : process_find(pid);
-    struct task *t = NULL;
-    if (p == NULL)
-        return NULL;
-    spin_lock_bh(&p->lock);
-    if (!list_empty(&p->tasks))
-        t = task_get(list_first(&p->tasks, struct task, proc_node));
-    spin_unlock_bh(&p->lock);
+    struct task *t = p != NULL ? process_task(p) : NULL;
     process_put(p);
     return t;
 }

@@ -20,7 +20,6 @@
      PTRACE_O_EVENT(PTRACE_EVENT_EXEC) | PTRACE_O_EVENT(PTRACE_EVENT_VFORK_DONE) | PTRACE_O_EVENT(PTRACE_EVENT_EXIT))
 #define STOP_NS (5 * NSEC_PER_SEC) /* a task that is in no hurry to leave the kernel is not waited for any longer */
 #define INT3 0xcc
-#define SI_KERNEL 0x80
 
 struct breakpoint {
     uaddr_t addr;
@@ -43,18 +42,9 @@ struct debug {
 
 /* --- memory and breakpoints --------------------------------------------------------------------------- */
 
-/* One of its tasks, referenced; NULL: all have ended. */
-static struct task *task_of(struct process *p)
-{
-    spin_lock_bh(&p->lock);
-    struct task *t = list_empty(&p->tasks) ? NULL : task_get(list_first(&p->tasks, struct task, proc_node));
-    spin_unlock_bh(&p->lock);
-    return t;
-}
-
 static struct addrspace *memory_of(struct process *p)
 {
-    struct task *t = task_of(p);
+    struct task *t = process_task(p);
     struct addrspace *as = t != NULL ? task_as(t) : NULL;
     task_put(t);
     return as;
@@ -442,7 +432,7 @@ static s64 of_memory(struct debug *d, const struct dbg_request *q, u8 *data, siz
 
 static s64 exe_name(struct debug *d)
 {
-    struct task *t = task_of(d->proc);
+    struct task *t = process_task(d->proc);
     struct fs_ctx *fs = t != NULL ? task_fs(t) : NULL;
     spin_lock_bh(&d->proc->lock);
     struct file *exe = d->proc->exe != NULL ? file_get(d->proc->exe) : NULL;
@@ -459,7 +449,7 @@ static int open_file(struct debug *d, const char *name, struct file **ret)
 {
     struct path path;
     struct kstat st;
-    struct task *t = task_of(d->proc);
+    struct task *t = process_task(d->proc);
     if (t == NULL)
         return -ESRCH;
     struct fs_ctx *fs = task_fs(t);

@@ -99,10 +99,9 @@ s64 sys_pidfd_getfd(int fd, int target, u32 flags)
     struct process *p = f != NULL ? pidfd_process(f) : NULL;
     s64 r = p == NULL ? -EBADF : p->state != PROC_LIVE ? -ESRCH : !process_access(p) ? -EPERM : 0;
     if (r == 0) {
-        spin_lock_bh(&p->lock);
-        struct fdtable *files = list_empty(&p->tasks) ? NULL : list_first(&p->tasks, struct task, proc_node)->files;
-        files = files != NULL ? fdtable_get(files) : NULL;
-        spin_unlock_bh(&p->lock);
+        struct task *t = process_task(p);
+        struct fdtable *files = t != NULL ? task_files(t) : NULL;
+        task_put(t);
         got = files != NULL ? fd_file(files, target) : NULL;
         fdtable_put(files);
         r = got == NULL ? -EBADF : fd_install(current_files(), got, 0, true);

@@ -427,6 +427,14 @@ struct fs_ctx *task_fs(struct task *t)
     return fs;
 }
 
+struct task *process_task(struct process *p)
+{
+    spin_lock_bh(&p->lock);
+    struct task *t = list_empty(&p->tasks) ? NULL : task_get(list_first(&p->tasks, struct task, proc_node));
+    spin_unlock_bh(&p->lock);
+    return t;
+}
+
 struct fdtable *task_files(struct task *t)
 {
     spin_lock_bh(&t->proc->lock);
