@@ -4,6 +4,9 @@
  * pointers, and of the program registers and the top of its stack, from which the host unwinds by the files' own tables: programs
  * need no frame pointers, the kernel no tables. Timers are bottom halves, so that code which keeps these off is seen where it
  * lets them in again.
+ *
+ * Off the CPU it is sleeps that are sampled: their times add up on each CPU as they end, and the one that fills a period is told, with the
+ * periods that it filled, by the thread that goes on. Who still sleeps at the end is told with all the time that it has slept.
  */
 #include "abi/profile.h"
 #include "arch_linux.h"
@@ -126,7 +129,7 @@ static void tick(struct ktimer *timer)
     ktimer_start(timer, s->next_ns);
 }
 
-/* thread_slept(): the theory is above. */
+/* thread_slept() */
 static void slept(u64 since_ns)
 {
     const struct thread *t = current_thread();
@@ -295,17 +298,12 @@ static void start_timer(void *arg)
     ktimer_start(&s->timer, s->next_ns);
 }
 
-static void stop_timers(void)
-{
-    for (unsigned cpu = 0; cpu < MAX_CPUS && percpu_table[cpu] != NULL; cpu++)
-        if (samplers[cpu].timer.base != NULL)
-            ktimer_cancel_sync(&samplers[cpu].timer);
-}
-
 static void stop(void)
 {
     atomic_store(&thread_slept, NULL);
-    stop_timers();
+    for (unsigned cpu = 0; cpu < MAX_CPUS && percpu_table[cpu] != NULL; cpu++)
+        if (samplers[cpu].timer.base != NULL)
+            ktimer_cancel_sync(&samplers[cpu].timer);
 }
 
 static bool begin(struct channel *c, u64 hz)
@@ -326,7 +324,6 @@ static bool begin(struct channel *c, u64 hz)
 
 static void end(void)
 {
-    stop();
     spin_lock_bh(&prof.lock);
     prof.client = NULL;
     prof.self = NULL;
