@@ -30,12 +30,11 @@ void arch_fpu_clean(u8 *area, u64 components);
 size_t arch_show_registers(const struct trap_frame *f, char *buf, size_t size);
 /* si_code of a floating-point exception of the current thread. */
 int arch_fpu_code(bool simd);
-/* Registers by DWARF's numbers for x86-64: rax rdx rcx rbx rsi rdi rbp rsp r8 ... r15 rip. */
-/* As programs of kern/bpf.h see them. */
+/* Registers as programs of kern/bpf.h see them. */
 struct bpfd_regs_ctx;
 extern const s16 arch_bpf_call_words[8]; /* bpf_personality.words */
 void arch_bpf_registers(const struct trap_frame *f, struct bpfd_regs_ctx *ret);
+/* By DWARF's numbers for x86-64: rax rdx rcx rbx rsi rdi rbp rsp r8 ... r15 rip. */
 void arch_dwarf_registers(const struct trap_frame *f, u64 ret[17]);
-/* The frame pointer's chain starts here. */
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers, limits and the odds and ends of a process. */
 #include "task.h"
-#include "base/fmt.h"
 #include "base/str.h"
 #include "kern/random.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scheduling: policies, CPUs, nice values (sched(7)). */
 #include "task.h"
-#include "base/str.h"
 
 s64 sys_sched_yield(void)
 {

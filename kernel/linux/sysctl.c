@@ -268,7 +268,7 @@ static struct setting settings[] = {
     {"net/ipv4/ip_forward", 0},           {"net/ipv4/tcp_keepalive_time", 7200}, {"net/ipv4/tcp_keepalive_intvl", 75},
     {"net/ipv4/tcp_keepalive_probes", 9}, {"net/ipv4/tcp_max_syn_backlog", 1024}, {"net/ipv4/tcp_fin_timeout", 60},
     {"net/ipv4/tcp_syncookies", 1},       {"net/ipv4/tcp_timestamps", 1},       {"net/ipv4/tcp_window_scaling", 1},
-    {"net/ipv4/tcp_sack", 1},             {"net/ipv4/tcp_tw_reuse", 2},        
+    {"net/ipv4/tcp_sack", 1},             {"net/ipv4/tcp_tw_reuse", 2},
     {"net/ipv4/ip_unprivileged_port_start", 1024}, {"net/ipv4/ip_default_ttl", 64}, {"net/ipv4/tcp_ecn", 2},
 };
 

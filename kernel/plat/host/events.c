@@ -23,7 +23,6 @@
 #include "plat/layout.h"
 #include "tlb.h"
 
-#define SPIN_MIN_NS 0u
 #define SPIN_MAX_NS 50000u
 #define TICK_NS 1000000u
 #define TRIM_NS 1000000000u
@@ -73,14 +72,14 @@ static bool poll_sources(u64 timeout_ns)
     return true;
 }
 
+void host_timer_resume(void) { host_timer_start(feeding ? TICK_NS : NEVER_NS); }
+
 /* Is something about to run that Linux's timer has to interrupt? Idling needs none. Events disabled. */
 static void start_timer_if_busy(struct percpu *cpu)
 {
     if (!cpu->plat.in_idle && (cpu->current != cpu->idle || cpu->need_resched || !list_empty(&cpu->bh_pending)))
-        host_timer_start(feeding ? TICK_NS : NEVER_NS);
+        host_timer_resume();
 }
-
-void host_timer_resume(void) { host_timer_start(feeding ? TICK_NS : NEVER_NS); }
 
 /* Events disabled. */
 void host_take_pending(void)
