@@ -3,7 +3,8 @@
 #include "fs_impl.h"
 #include "kern/addrspace.h"
 
-static void vma_open(struct vma *vma) { file_get(vma->object); }
+void file_vma_open(struct vma *vma) { file_get(vma->object); }
+void file_vma_close(struct vma *vma) { file_put(vma->object); }
 
 /* What a shared area has changed is with whoever stores it when the area goes. */
 static void vma_close(struct vma *vma)
@@ -11,10 +12,10 @@ static void vma_close(struct vma *vma)
     struct file *f = vma->object;
     if ((vma->flags & VMA_SHARED) != 0)
         mapping_sync(f->inode->data);
-    file_put(f);
+    file_vma_close(vma);
 }
 
-static void vma_describe(struct vma *vma, char *ret_name, size_t size, u64 *ret_dev, u64 *ret_ino)
+void file_vma_describe(struct vma *vma, char *ret_name, size_t size, u64 *ret_dev, u64 *ret_ino)
 {
     struct file *f = vma->object;
     if (file_name(NULL, f, ret_name, size) < 0)
@@ -24,9 +25,9 @@ static void vma_describe(struct vma *vma, char *ret_name, size_t size, u64 *ret_
 }
 
 const struct vma_ops file_vma_ops = {
-    .open = vma_open,
+    .open = file_vma_open,
     .close = vma_close,
-    .describe = vma_describe,
+    .describe = file_vma_describe,
 };
 
 /* mmap(2)'s errors for files. */

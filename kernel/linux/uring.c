@@ -154,16 +154,8 @@ static int area_fault(struct vma *v, u64 index, struct page **ret)
     *ret = page_get(g->pages[at >= OFF_SQES ? g->ring_pages + i : i]);
     return 0;
 }
-static void area_open(struct vma *v) { file_get(v->object); }
-static void area_close(struct vma *v) { file_put(v->object); }
-static void area_describe(struct vma *v, char *ret_name, size_t size, u64 *ret_dev, u64 *ret_ino)
-{
-    struct file *f = v->object;
-    str_copy(ret_name, "anon_inode:[io_uring]", size);
-    *ret_dev = f->inode->sb->dev;
-    *ret_ino = f->inode->ino;
-}
-static const struct vma_ops area_ops = {.fault = area_fault, .open = area_open, .close = area_close, .describe = area_describe};
+static const struct vma_ops area_ops = {
+    .fault = area_fault, .open = file_vma_open, .close = file_vma_close, .describe = file_vma_describe};
 
 static int ring_mmap(struct file *f, struct map_request *req)
 {

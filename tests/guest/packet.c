@@ -188,6 +188,16 @@ static void sending(void)
     close(cooked);
 }
 
+static int is_mapped(const char *name)
+{
+    FILE *f = fopen("/proc/self/maps", "r");
+    int found = 0;
+    while (fgets(buf, sizeof buf, f) != NULL)
+        found |= strstr(buf, name) != NULL;
+    fclose(f);
+    return found;
+}
+
 static void ring(int version)
 {
     section(version == TPACKET_V1 ? "ring, version 1" : "ring, version 2");
@@ -213,6 +223,7 @@ static void ring(int version)
     SHOW(mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, s, 0) == MAP_FAILED);
     char *map = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, s, 0);
     SHOW(map != MAP_FAILED);
+    SHOW_TRUE(is_mapped("socket:["));
     attach(s, 14, 0xffff);
     struct sockaddr_ll all = on_lo(ETH_P_ALL);
     bind(s, SA(all), sizeof all);

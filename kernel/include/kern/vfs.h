@@ -442,6 +442,10 @@ int vfs_sync_all(void);
 extern u64 (*vfs_fsize_limit)(void);
 /* vma_ops for file mappings: keep the file open, describe it. For file_ops.mmap. */
 extern const struct vma_ops file_vma_ops;
+/* For vma_ops of other areas that hold a file. */
+void file_vma_open(struct vma *vma);
+void file_vma_close(struct vma *vma);
+void file_vma_describe(struct vma *vma, char *ret_name, size_t size, u64 *ret_dev, u64 *ret_ino);
 int generic_file_mmap(struct file *f, struct map_request *req);
 
 /* --- the other objects of fs/ ---------------------------------------------- */
