@@ -78,14 +78,17 @@ s64 open_as(int dirfd, uaddr_t name, const struct open_how *how)
     return do_open(dirfd, name, (u32)how->flags | O_LARGEFILE, (u32)how->mode, lookup);
 }
 
+int open_how_get(uaddr_t uhow, u64 size, struct open_how *ret)
+{
+    if (size < sizeof *ret)
+        return -EINVAL;
+    return size > PAGE_SIZE ? -E2BIG : copy_struct_from_user(ret, sizeof *ret, uhow, size);
+}
+
 s64 sys_openat2(int dirfd, uaddr_t name, uaddr_t uhow, u64 size)
 {
     struct open_how how;
-    if (size < sizeof how)
-        return -EINVAL;
-    if (size > PAGE_SIZE)
-        return -E2BIG;
-    int r = copy_struct_from_user(&how, sizeof how, uhow, size);
+    int r = open_how_get(uhow, size, &how);
     return r < 0 ? r : open_as(dirfd, name, &how);
 }
 

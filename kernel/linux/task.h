@@ -455,6 +455,7 @@ s64 copy_with_offsets(int in_fd, u64 *in_off, int out_fd, u64 *out_off, u64 len,
 s64 with_user_offsets(uaddr_t in_off, uaddr_t out_off, s64 (*fn)(int, u64 *, int, u64 *, u64, bool), int in_fd, int out_fd, u64 len,
                       bool regular);
 struct open_how { u64 flags, mode, resolve; };
+int open_how_get(uaddr_t uhow, u64 size, struct open_how *ret);
 s64 open_as(int dirfd, uaddr_t name, const struct open_how *how); /* openat2(2) */
 /* Two new descriptors, written to `ufds` (pipe, socketpair). References move in. */
 s64 install_pair(struct file *pair[2], bool cloexec, uaddr_t ufds);

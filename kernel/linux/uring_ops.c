@@ -366,9 +366,7 @@ static int prep_open2(struct req *r)
     r->data = how;
     if (how == NULL)
         return -ENOMEM;
-    if (r->sqe.len < sizeof *how)
-        return -EINVAL;
-    int e = copy_struct_from_user(how, sizeof *how, r->sqe.off, r->sqe.len);
+    int e = open_how_get(r->sqe.off, r->sqe.len, how);
     return e < 0 ? e : prep_open(r);
 }
 
