@@ -2,7 +2,7 @@
 /*
  * virtio-net (virtio 1.2, section 5.1): mergeable receive buffers, checksum and segmentation offload both ways, and one
  * pair of queues, or one for each CPU: all that a CPU needs to receive and to transmit (net_pair.c). Only the device's configuration
- * is common.
+ * is common. Without VIRTIO_NET_F_CTRL_RX the device passes every frame (5.1.6.5.1), so groups need no filter.
  *
  * The card is untouched until open(); features are chosen at probe from what is
  * offered, so the stack knows them before.
@@ -10,7 +10,6 @@
 #include "kern/drivers.h"
 #include "kern/log.h"
 #include "kern/page.h"
-#include "kern/percpu.h"
 #include "kern/random.h"
 #include "kern/slab.h"
 #include "vnet.h"
@@ -109,11 +108,6 @@ static struct vnet_pair *pair_of(struct netdev *d, unsigned queue)
 static int vnet_transmit(struct netdev *d, struct pkt *p) { return vnet_pair_transmit(pair_of(d, p->queue), p); }
 static void vnet_kick(struct netdev *d, unsigned queue) { vnet_pair_kick(pair_of(d, queue)); }
 
-static unsigned vnet_poll(struct netdev *d, unsigned budget)
-{
-    return vnet_pair_poll(pair_of(d, this_cpu()->cpu % MAX(d->queues, 1u)), budget);
-}
-
 static bool vnet_idle(struct netdev *d)
 {
     const struct vnet *v = d->driver;
@@ -137,16 +131,11 @@ static void vnet_add_stats(const struct netdev *d, struct netdev_stats *sum)
     }
 }
 
-/* Without VIRTIO_NET_F_CTRL_RX the device passes every frame (5.1.6.5.1), so groups need no filter. */
-static void vnet_set_multicast(struct netdev *d, const u8 (*macs)[6], unsigned n, bool all) {}
-
 static const struct netdev_ops vnet_ops = {
     .open = vnet_open,
     .stop = vnet_stop,
     .transmit = vnet_transmit,
     .kick = vnet_kick,
-    .poll = vnet_poll,
-    .set_multicast = vnet_set_multicast,
     .idle = vnet_idle,
     .add_stats = vnet_add_stats,
 };

@@ -104,7 +104,8 @@ bad:
     return NULL;
 }
 
-unsigned vnet_pair_poll(struct vnet_pair *q, unsigned budget)
+/* Up to budget packets go to the stack; how many. */
+static unsigned pair_poll(struct vnet_pair *q, unsigned budget)
 {
     struct netdev *d = &q->v->dev;
     unsigned n = 0;
@@ -292,7 +293,7 @@ static void pair_bh(struct bh *bh)
     spin_unlock(&q->rx_lock);
     if (!running)
         return;
-    unsigned n = vnet_pair_poll(q, RX_BUDGET);
+    unsigned n = pair_poll(q, RX_BUDGET);
     bool again = n >= RX_BUDGET;
     if (!again) {
         again = !spin_trylock(&q->rx_lock);

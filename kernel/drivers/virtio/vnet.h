@@ -68,7 +68,6 @@ int vnet_pair_open(struct vnet_pair *q, u16 ring_size);
 bool vnet_pair_run(struct vnet_pair *q, bool on);
 /* Behind the device's reset. */
 void vnet_pair_release(struct vnet_pair *q);
-unsigned vnet_pair_poll(struct vnet_pair *q, unsigned budget);
 int vnet_pair_transmit(struct vnet_pair *q, struct pkt *p);
 void vnet_pair_kick(struct vnet_pair *q);
 /* Has the device taken all? */

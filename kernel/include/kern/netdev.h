@@ -25,10 +25,6 @@ struct netdev_ops {
      * Bottom-half or thread context with bottom halves disabled. 0 or -ENOBUFS (dropped, counted). */
     int (*transmit)(struct netdev *d, struct pkt *p);
     void (*kick)(struct netdev *d, unsigned queue); /* doorbell for what transmit queued there; may be NULL */
-    /* Receive up to budget packets now, calling d->input for each; returns how many.
-     * Bottom-half context. Used by the driver's own bh and by busy polling. */
-    unsigned (*poll)(struct netdev *d, unsigned budget);
-    void (*set_multicast)(struct netdev *d, const u8 (*macs)[6], unsigned n, bool all);
     bool (*idle)(struct netdev *d); /* has the device taken all that was transmitted? May be NULL. */
     /* Add what is counted elsewhere than in d->stats. May be NULL. */
     void (*add_stats)(const struct netdev *d, struct netdev_stats *sum);

@@ -16,6 +16,8 @@
  * from pkt.cb: a call for each frame of a TAP, for as many as it takes on a stream. EAGAIN stops the queue until
  * POLLOUT comes. A stream may take part of a frame: `tx_off` bytes of the queue's first are gone.
  *
+ * Without a filter the descriptor passes every frame, so groups need none.
+ *
  * A stream that ends, or is none, and a TAP that is taken away, are a link that is down for good.
  *
  * Locks (bottom halves): rx_lock, only ever tried by pollers, held while the stack takes the packets; tx_lock for
@@ -188,9 +190,9 @@ static void set_gone(struct card *c, int err)
     bh_raise(&c->bh);
 }
 
-static unsigned card_poll(struct netdev *d, unsigned budget)
+static unsigned card_poll(struct card *c, unsigned budget)
 {
-    struct card *c = d->driver;
+    struct netdev *d = &c->dev;
     unsigned n = 0;
     if (!spin_trylock(&c->rx_lock))
         return 0;
@@ -403,7 +405,7 @@ static void card_bh(struct bh *bh)
     }
     spin_unlock(&c->tx_lock);
     pkt_list_free(&done);
-    if (card_poll(&c->dev, RX_BUDGET) >= RX_BUDGET)
+    if (card_poll(c, RX_BUDGET) >= RX_BUDGET)
         bh_raise(bh);
 }
 
@@ -473,16 +475,11 @@ static void card_stop(struct netdev *d)
     release(c);
 }
 
-/* Without a filter the descriptor passes every frame, so groups need none. */
-static void card_set_multicast(struct netdev *d, const u8 (*macs)[6], unsigned n, bool all) {}
-
 static const struct netdev_ops card_ops = {
     .open = card_open,
     .stop = card_stop,
     .transmit = card_transmit,
     .kick = card_kick,
-    .poll = card_poll,
-    .set_multicast = card_set_multicast,
     .idle = card_idle,
 };
 
