@@ -25,9 +25,3 @@ void device_probe_all(const struct driver *const *drivers, unsigned n)
         }
     }
 }
-
-void device_for_each(void (*fn)(struct device *d, void *ctx), void *ctx)
-{
-    list_for_each(d, &devices, struct device, node)
-        fn(d, ctx);
-}

@@ -46,20 +46,6 @@ struct netdev *netdev_find(const char *name)
     return found;
 }
 
-struct netdev *netdev_by_index(unsigned index)
-{
-    struct netdev *found = NULL;
-    spin_lock_bh(&netdevs_lock);
-    list_for_each(d, &netdevs, struct netdev, node) {
-        if (d->index == index) {
-            found = d;
-            break;
-        }
-    }
-    spin_unlock_bh(&netdevs_lock);
-    return found;
-}
-
 void netdev_for_each(void (*fn)(struct netdev *d, void *ctx), void *ctx)
 {
     /* Entries are only ever appended, so walking without the lock while fn sleeps is safe. */

@@ -139,17 +139,6 @@ struct pkt *pkt_view(const struct pkt *p, u32 off, u32 len)
     return v;
 }
 
-struct pkt *pkt_wrap(struct pkt_store *s, u8 *data, u32 len)
-{
-    struct pkt *v = view_new();
-    if (v == NULL)
-        return NULL;
-    v->store = s;
-    v->data = data;
-    v->len = v->total_len = len;
-    return v;
-}
-
 static void free_one(struct pkt *p)
 {
     (void)atomic_sub(&in_use, 1u);

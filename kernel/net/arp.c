@@ -57,5 +57,3 @@ void arp_input(struct netif *nif, struct pkt *p)
 }
 
 void arp_announce(struct netif *nif) { send(nif, 1, ether_broadcast, NULL, nif->addr, nif->addr); }
-
-void arp_probe_send(struct netif *nif, u32 target) { send(nif, 1, ether_broadcast, NULL, 0, target); }

@@ -426,8 +426,6 @@ void net_init(void)
     neigh_init();
     ip_frag_init();
     ip6_init();
-    udp_init();
-    raw_init();
     tcp_init();
     lo_init();
     net_capture_init();

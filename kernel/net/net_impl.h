@@ -182,7 +182,6 @@ void net_capture_expect(void); /* a client will come: keep what it would want */
 /* --- filter.c: who may begin to speak ---------------------------------------------- */
 
 struct ip_rx;
-struct netif;
 #define FILTER_IN 1u
 #define FILTER_OUT 2u
 extern u8 filter_on; /* FILTER_*: for which way there is a policy; constant once a card is open */
@@ -301,7 +300,6 @@ void nd_solicit(struct netif *nif, struct ip_addr target, const u8 *mac);
 
 void arp_input(struct netif *nif, struct pkt *p);
 void arp_announce(struct netif *nif);
-void arp_probe_send(struct netif *nif, u32 target);
 size_t arp_show(char *buf, size_t size);
 
 /* --- internet checksum (checksum.c) --------------------------------------------- */
@@ -601,12 +599,10 @@ int packet_sock_create(int type, int protocol, struct sock **ret);
 int unix_sock_pair(int type, struct sock *ret[2]);
 int netlink_sock_create(int type, int protocol, struct sock **ret);
 
-void udp_init(void);
 void udp_input(struct netif *nif, struct pkt *p);
 /* Is there a socket that is connected to the sender? */
 bool udp_connected(const struct ip_rx *rx, u16 sport, u16 dport);
 void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool fatal);
-void raw_init(void);
 bool raw_input(struct netif *nif, const struct pkt *p, u8 proto); /* copies; true = somebody wanted it */
 void tcp_init(void);
 void tcp_rx(struct netif *nif, struct pkt *p);

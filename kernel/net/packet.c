@@ -37,7 +37,6 @@ struct packet_sock {
     bool mapped;                 /* s.lock: the program has the ring; it stays until the end */
     u32 version, reserve;        /* s.lock */
     u32 seen, lost;              /* s.lock: since they were asked for */
-    bool auxdata;
 };
 
 u32 packet_taps;

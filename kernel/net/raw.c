@@ -21,8 +21,6 @@ static u32 count;                            /* raw_lock; read without */
 
 static struct raw_sock *raw(struct sock *s) { return container_of(s, struct raw_sock, s); }
 
-void raw_init(void) {}
-
 static int raw_bind(struct sock *s, const struct sock_addr *a)
 {
     struct ip_addr addr;

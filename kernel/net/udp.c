@@ -363,8 +363,6 @@ void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 le
     sock_put(s);
 }
 
-void udp_init(void) {}
-
 size_t udp_show(char *buf, size_t size, int domain)
 {
     struct text t = { buf, size, 0 };

@@ -61,7 +61,6 @@ static struct umsg *umsg(struct pkt *p) { return (struct umsg *)(void *)p->cb; }
 
 static struct spinlock unix_lock = SPINLOCK_INIT("unix");
 static struct list names[NAME_BUCKETS]; /* unix_lock */
-static u32 alive;                       /* atomic */
 
 static const struct sock_ops unix_ops;
 static struct unix_sock *un(struct sock *s) { return container_of(s, struct unix_sock, s); }
@@ -246,7 +245,6 @@ static struct unix_sock *create(int type)
     list_init(&u->accept_node);
     who(&u->cred);
     u->peer_cred = (struct cred3){ 0, 0xffffffff, 0xffffffff };
-    atomic_add(&alive, 1u);
     return u;
 }
 
@@ -570,7 +568,7 @@ static s64 unix_send(struct sock *s, struct sock_msg *m)
     } else {
         to = peer_get(u);
         if (to == NULL)
-            return u->had_peer ? -EPIPE : is_dgram(u) ? -ENOTCONN : -ENOTCONN;
+            return u->had_peer ? -EPIPE : -ENOTCONN;
     }
     who(&x.cred);
     err = parse_control(m, &x);
@@ -812,7 +810,6 @@ static void unix_destroy(struct sock *s)
     struct unix_sock *u = un(s);
     drain(u);
     name_put(u->name);
-    atomic_sub(&alive, 1u);
     kfree(u);
 }
 

@@ -26,7 +26,6 @@
 #define PCI_MAX_CAPS 48
 
 #define VENDOR_VIRTIO 0x1af4
-#define NO_VECTOR 0xffffu
 #define MAX_VECTORS 66 /* virtio-net with 32 pairs of queues */
 
 enum { CFG_COMMON = 1, CFG_NOTIFY = 2, CFG_ISR = 3, CFG_DEVICE = 4 };

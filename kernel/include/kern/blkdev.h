@@ -31,7 +31,6 @@ struct blk_req {
     void (*done)(struct blk_req *r); /* bottom-half context; required */
     void *ctx;
     struct list node;     /* the driver's */
-    u64 driver_private[4];
 };
 
 struct blkdev_ops {

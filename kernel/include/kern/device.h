@@ -49,6 +49,5 @@ struct driver {
 
 void device_add(struct device *d); /* kept by reference */
 void device_probe_all(const struct driver *const *drivers, unsigned n);
-void device_for_each(void (*fn)(struct device *d, void *ctx), void *ctx);
 
 #endif

@@ -11,7 +11,6 @@
 #define NETDEV_TX_CSUM 0x01u  /* takes PKT_CSUM_PARTIAL */
 #define NETDEV_TX_TSO4 0x02u
 #define NETDEV_TX_TSO6 0x04u
-#define NETDEV_TX_USO 0x08u
 #define NETDEV_RX_CSUM 0x10u  /* sets PKT_CSUM_VALID or PARTIAL */
 #define NETDEV_RX_GRO 0x20u   /* may deliver packets larger than the MTU */
 
@@ -59,7 +58,6 @@ extern void (*netdev_added)(struct netdev *d);
 struct netdev_stats netdev_stats(const struct netdev *d);
 void netdev_register(struct netdev *d); /* gives it a name and an index */
 struct netdev *netdev_find(const char *name);
-struct netdev *netdev_by_index(unsigned index);
 void netdev_for_each(void (*fn)(struct netdev *d, void *ctx), void *ctx);
 
 #endif

@@ -48,7 +48,6 @@ struct pkt {
     u16 gso_hdr_len;
     u16 queue;               /* to be sent: 1 + the CPU whose queue it takes, 0 = the sender's; for the driver: the queue */
     u16 ethertype;           /* host order, set by ethernet input */
-    u32 hash;
     u64 time_ns;
     u64 cb[6];               /* private to the layer that holds the packet */
 };
@@ -59,8 +58,6 @@ void pkt_init(void);
 struct pkt *pkt_alloc(u32 headroom, u32 size);
 /* A view of [off, off+len) of p's own view, sharing its storage. */
 struct pkt *pkt_view(const struct pkt *p, u32 off, u32 len);
-/* A view of foreign storage; takes over one reference. */
-struct pkt *pkt_wrap(struct pkt_store *s, u8 *data, u32 len);
 void pkt_free(struct pkt *p); /* whole chain; NULL is fine */
 
 static inline u32 pkt_headroom(const struct pkt *p) { return (u32)(p->data - p->store->start); }

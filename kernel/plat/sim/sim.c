@@ -467,9 +467,8 @@ __attribute__((weak)) void plat_discover_devices(void) { } /* tests of a platfor
 void plat_power_off(int status) { sim_exit(status); }
 const char *plat_name(void) { return "sim"; }
 
-static struct plat_boot_info boot_info = { .cmdline = "" };
+static const struct plat_boot_info boot_info = { .cmdline = "" };
 const struct plat_boot_info *plat_boot_info(void) { return &boot_info; }
-void sim_set_cmdline(const char *cmdline) { boot_info.cmdline = cmdline; }
 
 /* Sanitizer defaults: kernel memory lies in a memory file, which the leak checker does not search. */
 const char *__asan_default_options(void);

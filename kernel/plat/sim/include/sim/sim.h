@@ -49,9 +49,6 @@ void sim_interrupt_at(u64 at_ns, void (*fn)(void *), void *arg);
 /* From now on one in `rate` allocations fails; 0 = none. Returns the former rate. */
 unsigned sim_fail_allocations(unsigned rate);
 
-/* What plat_boot_info() says. */
-void sim_set_cmdline(const char *cmdline);
-
 /* What plat_call_gate() says; nothing is there. */
 #define SIM_CALL_GATE 0x123456789abcUL
 
