@@ -107,6 +107,16 @@ bool dgram_readable(struct sock *s)
     return !list_empty(&s->rcvq) || atomic_load(&s->err) != 0 || (s->shut & SHUT_RD_BIT) != 0;
 }
 
+s64 dgram_pending(struct sock *s, bool output)
+{
+    if (output)
+        return 0;
+    sock_lock(s);
+    s64 n = list_empty(&s->rcvq) ? 0 : list_first(&s->rcvq, struct pkt, node)->total_len;
+    spin_unlock_bh(&s->lock);
+    return n;
+}
+
 static void dequeue(struct sock *s, struct pkt *p)
 {
     u32 mem = pkt_truesize(p);

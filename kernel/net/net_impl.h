@@ -581,6 +581,7 @@ bool dgram_readable(struct sock *s);
 s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port);
 void dgram_purge(struct sock *s);
 u32 dgram_poll(struct sock *s);
+s64 dgram_pending(struct sock *s, bool output); /* the next one's bytes; what is sent is gone */
 struct dgram_dest {
     struct ip_addr addr, src;
     u32 ifindex;

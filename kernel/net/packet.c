@@ -392,16 +392,6 @@ static int packet_getname(struct sock *s, bool peer, struct sock_addr *ret)
     return 0;
 }
 
-static s64 packet_pending(struct sock *s, bool output)
-{
-    if (output)
-        return 0;
-    sock_lock(s);
-    s64 n = list_empty(&s->rcvq) ? 0 : list_first(&s->rcvq, struct pkt, node)->total_len;
-    sock_unlock(s);
-    return n;
-}
-
 static int packet_map(struct sock *s, u64 len_bytes)
 {
     struct packet_sock *k = pk(s);
@@ -442,7 +432,7 @@ static const struct sock_ops packet_ops = {
     .setopt = packet_setopt,
     .getopt = packet_getopt,
     .poll = packet_poll,
-    .pending = packet_pending,
+    .pending = dgram_pending,
     .release = packet_release,
     .destroy = packet_destroy,
     .map = packet_map,

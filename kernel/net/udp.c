@@ -184,16 +184,6 @@ static int udp_shutdown(struct sock *s, int how)
     return err;
 }
 
-static s64 udp_pending(struct sock *s, bool output)
-{
-    if (output)
-        return 0;
-    sock_lock(s);
-    s64 n = list_empty(&s->rcvq) ? 0 : list_first(&s->rcvq, struct pkt, node)->total_len;
-    sock_unlock(s);
-    return n;
-}
-
 static void udp_release(struct sock *s)
 {
     sock_lock(s);
@@ -219,7 +209,7 @@ static const struct sock_ops udp_ops = {
     .setopt = inet_setopt,
     .getopt = inet_getopt,
     .poll = dgram_poll,
-    .pending = udp_pending,
+    .pending = dgram_pending,
     .release = udp_release,
     .destroy = udp_destroy,
 };

@@ -884,10 +884,7 @@ static s64 unix_pending(struct sock *s, bool output)
     }
     if (s->type == SOCK_STREAM)
         return atomic_load(&s->rcvq_bytes);
-    spin_lock_bh(&s->lock);
-    s64 n = list_empty(&s->rcvq) ? 0 : list_first(&s->rcvq, struct pkt, node)->total_len;
-    spin_unlock_bh(&s->lock);
-    return n;
+    return dgram_pending(s, false);
 }
 
 static const struct sock_ops unix_ops = {
