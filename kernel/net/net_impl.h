@@ -464,7 +464,7 @@ struct sock_ops {
     int (*setopt)(struct sock *s, int level, int name, const void *val, u32 len); /* not SOL_SOCKET */
     int (*getopt)(struct sock *s, int level, int name, void *ret_val, u32 *len);
     u32 (*poll)(struct sock *s);                /* the bits; the queue is registered already */
-    s64 (*pending)(struct sock *s, bool output); /* SIOCINQ, SIOCOUTQ: bytes or -errno */
+    s64 (*pending)(struct sock *s, bool output); /* SIOCINQ, SIOCOUTQ: bytes or -errno; NULL = -ENOTTY */
     void (*release)(struct sock *s);            /* the program is done with it; drops the user's reference */
     void (*destroy)(struct sock *s);            /* zero references: free everything, itself too */
     int (*set_buf)(struct sock *s, bool rcv);    /* rcvbuf or sndbuf changed; may be NULL */

@@ -214,7 +214,6 @@ static int nl_getname(struct sock *s, bool peer, struct sock_addr *ret)
 
 static int nl_setopt(struct sock *s, int level, int name, const void *val, u32 len) { return -ENOPROTOOPT; }
 static int nl_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len) { return -ENOPROTOOPT; }
-static s64 nl_pending(struct sock *s, bool output) { return output ? 0 : s->rcvq_bytes; }
 
 static void nl_release(struct sock *s)
 {
@@ -242,7 +241,6 @@ static const struct sock_ops nl_ops = {
     .setopt = nl_setopt,
     .getopt = nl_getopt,
     .poll = dgram_poll,
-    .pending = nl_pending,
     .release = nl_release,
     .destroy = nl_destroy,
 };

@@ -123,8 +123,6 @@ static int raw_getname(struct sock *s, bool peer, struct sock_addr *ret)
     return 0;
 }
 
-static s64 raw_pending(struct sock *s, bool output) { return output ? 0 : s->rcvq_bytes; }
-
 static void raw_release(struct sock *s)
 {
     spin_lock_bh(&raw_lock);
@@ -153,7 +151,7 @@ static const struct sock_ops raw_ops = {
     .setopt = raw_setopt,
     .getopt = inet_getopt,
     .poll = dgram_poll,
-    .pending = raw_pending,
+    .pending = dgram_pending,
     .release = raw_release,
     .destroy = raw_destroy,
 };

@@ -7,6 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define SA(a) ((struct sockaddr *)&(a))
@@ -68,6 +69,7 @@ static void sockets(void)
     SHOW(getsockname(t, SA(a), &l));
     SHOW_TRUE(a.nl_pid != b.nl_pid);
     SHOW(recv(s, answer, sizeof answer, MSG_DONTWAIT));
+    SHOW(ioctl(s, FIONREAD, &l));
     SHOW(listen(s, 1));
     SHOW(close(s));
     SHOW(close(t));

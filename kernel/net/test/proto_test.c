@@ -403,6 +403,9 @@ TEST(raw_icmp)
     CHECK_EQ(sock_create(AF_INET, SOCK_RAW, IPPROTO_ICMP, &r), 0);
     put_u16(e + 2, csum_fold(csum_add(e, sizeof e, 0)));
     CHECK_EQ(send_to(r, e, sizeof e, IP_LOOPBACK, 0), sizeof e);
+    sleep_ns(NSEC_PER_MSEC);
+    CHECK_EQ(r->rcvq_bytes, 64);
+    CHECK_EQ(r->ops->pending(r, false), 32); /* the next one's bytes, not those of all */
     CHECK_EQ(recv_bytes(r, buf, sizeof buf, 0), 32); /* our own request first, then the answer */
     CHECK_EQ(buf[20], 8);
     CHECK_EQ(recv_bytes(r, buf, sizeof buf, 0), 32);
