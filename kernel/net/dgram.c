@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What UDP and raw sockets share: a queue of whole packets, bounded by SO_RCVBUF and by
+ * What sockets of datagrams share but those of AF_UNIX: a queue of whole packets, bounded by SO_RCVBUF and by
  * the stack's memory limit, and recvmsg(2) on it. Only the holder of the socket's `rd`
  * mutex takes packets off the queue, so data is copied to programs without the spinlock.
  */
@@ -129,7 +129,7 @@ static void dequeue(struct sock *s, struct pkt *p)
     pkt_free(p);
 }
 
-s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port)
+s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from)
 {
     bool nonblock = (m->flags & MSG_DONTWAIT) != 0;
     u64 deadline = sock_deadline(s->rcvtimeo_ns);
@@ -160,11 +160,8 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port)
     if (got >= 0) {
         if (len > want)
             m->flags |= MSG_TRUNC;
-        if (m->from != NULL && s->domain == AF_PACKET) {
-            memcpy(m->from->data, p->cb, 20);
-            m->from->len = 20;
-        } else if (m->from != NULL)
-            inet_name_out(s, m->from, ip_rx(p)->src, with_port ? ip_rx(p)->port : 0);
+        if (m->from != NULL)
+            from(s, p, m->from);
         inet_recv_cmsgs(s, p, m, &used);
         m->control_len = used;
         if (in_flags & MSG_TRUNC)

@@ -574,11 +574,13 @@ u16 inet_port_high(void);
 int pkt_from_uio(struct uio *u, u32 headroom, u32 len, struct pkt **ret);
 /* Copy a received chain out; bytes or -EFAULT. */
 s64 pkt_to_uio(const struct pkt *p, u32 off, struct uio *u, u32 len);
-/* Datagram sockets' receive queue: charge, append, wake. Takes p, whose sender is in cb: struct ip_rx, or of AF_PACKET a
+/* Datagram sockets' receive queue: charge, append, wake. Takes p, whose sender is in cb: struct ip_rx, but of AF_PACKET a
  * struct sockaddr_ll. False = dropped. */
 bool dgram_queue(struct sock *s, struct pkt *p);
 bool dgram_readable(struct sock *s);
-s64 dgram_recv(struct sock *s, struct sock_msg *m, bool with_port);
+/* Whose p is. */
+typedef void dgram_from_fn(struct sock *s, const struct pkt *p, struct sock_addr *ret);
+s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from);
 void dgram_purge(struct sock *s);
 u32 dgram_poll(struct sock *s);
 s64 dgram_pending(struct sock *s, bool output); /* the next one's bytes; what is sent is gone */

@@ -195,16 +195,8 @@ static s64 nl_send(struct sock *s, struct sock_msg *m)
     return n >= 0 && n < (s64)want ? -EFAULT : n;
 }
 
-static s64 nl_recv(struct sock *s, struct sock_msg *m)
-{
-    struct sock_addr *from = m->from;
-    m->from = NULL;
-    s64 n = dgram_recv(s, m, false);
-    m->from = from;
-    if (n >= 0 && from != NULL)
-        name_out(from, 0);
-    return n;
-}
+static void nl_from(struct sock *s, const struct pkt *p, struct sock_addr *ret) { name_out(ret, 0); /* the kernel */ }
+static s64 nl_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, nl_from); }
 
 static int nl_getname(struct sock *s, bool peer, struct sock_addr *ret)
 {

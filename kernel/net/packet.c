@@ -231,7 +231,13 @@ static s64 packet_send(struct sock *s, struct sock_msg *m)
     return err != 0 ? err : (s64)want;
 }
 
-static s64 packet_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, false); }
+static void packet_from(struct sock *s, const struct pkt *p, struct sock_addr *ret)
+{
+    ret->len = sizeof(struct sockaddr_ll_);
+    memcpy(ret->data, p->cb, ret->len);
+}
+
+static s64 packet_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, packet_from); }
 
 static u32 packet_poll(struct sock *s)
 {

@@ -83,7 +83,8 @@ static s64 raw_send(struct sock *s, struct sock_msg *m)
     return err != 0 ? err : (s64)want;
 }
 
-static s64 raw_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, false); }
+static void raw_from(struct sock *s, const struct pkt *p, struct sock_addr *ret) { inet_name_out(s, ret, ip_rx(p)->src, 0); }
+static s64 raw_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, raw_from); }
 
 static int raw_setopt(struct sock *s, int level, int name, const void *val, u32 len)
 {

@@ -172,7 +172,8 @@ static s64 udp_send(struct sock *s, struct sock_msg *m)
     return err == -ENOBUFS || err == 0 ? (s64)want : err; /* a full card loses datagrams, as a wire would */
 }
 
-static s64 udp_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, true); }
+static void udp_from(struct sock *s, const struct pkt *p, struct sock_addr *ret) { inet_name_out(s, ret, ip_rx(p)->src, ip_rx(p)->port); }
+static s64 udp_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, udp_from); }
 
 static int udp_shutdown(struct sock *s, int how)
 {
