@@ -94,6 +94,14 @@ bool dgram_queue(struct sock *s, struct pkt *p)
     return ok;
 }
 
+void dgram_close(struct sock *s)
+{
+    sock_lock(s);
+    s->closed = 1;
+    spin_unlock_bh(&s->lock);
+    sock_put(s);
+}
+
 void dgram_purge(struct sock *s)
 {
     list_for_each(p, &s->rcvq, struct pkt, node)

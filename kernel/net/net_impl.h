@@ -581,6 +581,7 @@ bool dgram_readable(struct sock *s);
 /* Whose p is. */
 typedef void dgram_from_fn(struct sock *s, const struct pkt *p, struct sock_addr *ret);
 s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from);
+void dgram_close(struct sock *s); /* the last step of release(): nothing is queued any more; drops the user's reference */
 void dgram_purge(struct sock *s);
 u32 dgram_poll(struct sock *s);
 s64 dgram_pending(struct sock *s, bool output); /* the next one's bytes; what is sent is gone */

@@ -212,10 +212,7 @@ static void nl_release(struct sock *s)
     spin_lock_bh(&nl_lock);
     list_remove(&nl(s)->node);
     spin_unlock_bh(&nl_lock);
-    sock_lock(s);
-    s->closed = 1;
-    sock_unlock(s);
-    sock_put(s);
+    dgram_close(s);
 }
 
 static void nl_destroy(struct sock *s)

@@ -416,10 +416,7 @@ static void packet_release(struct sock *s)
     list_remove(&pk(s)->node);
     atomic_sub(&packet_taps, 1u);
     spin_unlock_bh(&packet_lock);
-    sock_lock(s);
-    s->closed = 1;
-    sock_unlock(s);
-    sock_put(s);
+    dgram_close(s);
 }
 
 static void packet_destroy(struct sock *s)

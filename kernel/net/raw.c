@@ -130,11 +130,7 @@ static void raw_release(struct sock *s)
     list_remove(&raw(s)->node);
     count--;
     spin_unlock_bh(&raw_lock);
-    sock_lock(s);
-    s->closed = 1;
-    sock_unlock(s);
-    sock_put(s); /* the table's */
-    sock_put(s);
+    dgram_close(s);
 }
 
 static void raw_destroy(struct sock *s)
@@ -165,7 +161,6 @@ int raw_sock_create(int domain, int protocol, struct sock **ret)
     sock_setup(&r->s, &raw_ops, domain, SOCK_RAW, protocol);
     r->hdrincl = protocol == IPPROTO_RAW && domain == AF_INET;
     r->csum_at = domain == AF_INET6 && protocol == IPPROTO_ICMPV6 ? 2 : -1;
-    sock_get(&r->s);
     spin_lock_bh(&raw_lock);
     list_push_back(&socks, &r->node);
     count++;
