@@ -223,6 +223,7 @@ static inline u32 netif_flags(const struct netif *nif)
 {
     return 0x1u | (nif->dev->link_up ? 0x40u : 0) | (nif->loopback ? 0x8u : 0x1002u);
 }
+static inline u16 netif_hw_type(const struct netif *nif) { return nif->loopback ? 772 : 1; } /* ARPHRD_LOOPBACK, ARPHRD_ETHER */
 #define NETIF_TXQLEN 1000u /* as Linux names it: no queue is that long */
 void netif_set_address(struct netif *nif, u32 addr, u32 mask);
 /* Ours on any interface? Loopback addresses included. */

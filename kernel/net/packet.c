@@ -13,8 +13,6 @@
 #define CAP_NET_RAW 13
 #define ETH_P_ALL 3
 #define ETH_P_802_3_MIN 1536
-#define ARPHRD_ETHER 1
-#define ARPHRD_LOOPBACK 772
 #define FANOUT 8u /* sockets that see one frame */
 #define SO_ATTACH_FILTER 26
 #define SO_DETACH_FILTER 27
@@ -135,7 +133,7 @@ void packet_tap(struct netif *nif, const struct pkt *p, bool out)
     if (frame_copy(&f, 0, h, sizeof h) != sizeof h)
         return;
     f.from = (struct sockaddr_ll_){ .family = AF_PACKET, .protocol = get_u16(h + 12), .ifindex = (s32)nif->dev->index,
-                                    .hatype = nif->loopback ? ARPHRD_LOOPBACK : ARPHRD_ETHER, .halen = 6 };
+                                    .hatype = netif_hw_type(nif), .halen = 6 };
     if (get_be16(h + 12) < ETH_P_802_3_MIN)
         f.from.protocol = be16(4); /* ETH_P_802_2: a length stands there */
     memcpy(f.from.addr, h + 6, 6);
@@ -390,7 +388,7 @@ static int packet_getname(struct sock *s, bool peer, struct sock_addr *ret)
     if (peer)
         return -EOPNOTSUPP;
     struct sockaddr_ll_ ll = { .family = AF_PACKET, .protocol = be16(k->protocol), .ifindex = (s32)k->ifindex,
-                               .hatype = nif == NULL ? 0 : nif->loopback ? ARPHRD_LOOPBACK : ARPHRD_ETHER, .halen = nif == NULL ? 0 : 6 };
+                               .hatype = nif == NULL ? 0 : netif_hw_type(nif), .halen = nif == NULL ? 0 : 6 };
     if (nif != NULL)
         memcpy(ll.addr, nif->dev->mac, 6);
     memcpy(ret->data, &ll, sizeof ll);

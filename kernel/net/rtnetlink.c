@@ -84,7 +84,7 @@ static void tell_link(struct nl_answer *a, const struct netif *nif, u16 flags)
     const struct netdev *d = nif->dev;
     static const u8 none[6];
     const u8 operstate = nif->loopback ? 0 : d->link_up ? 6 : 2, mode = 0;
-    struct ifinfomsg m = { .type = nif->loopback ? 772 : 1, .index = (s32)d->index,
+    struct ifinfomsg m = { .type = netif_hw_type(nif), .index = (s32)d->index,
                            .flags = netif_flags(nif) | (d->link_up ? IFF_LOWER_UP : 0) };
     nl_begin(a, RTM_NEWLINK, flags, &m, sizeof m);
     nl_attr(a, 3, d->name, (u32)strlen(d->name) + 1); /* IFLA_IFNAME */

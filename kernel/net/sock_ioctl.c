@@ -98,7 +98,7 @@ static int if_ioctl(u32 cmd, uaddr_t arg)
         r.number = (s32)d->mtu;
         break;
     case SIOCGIFHWADDR:
-        r.hw.family = nif->loopback ? 772 : 1;
+        r.hw.family = netif_hw_type(nif);
         memcpy(r.hw.mac, d->mac, 6);
         break;
     case SIOCGIFINDEX:
