@@ -59,34 +59,36 @@ static void filter_put(struct cbpf_program *b)
         kfree(b);
 }
 
+static bool queue_copy(struct packet_sock *k, const struct frame_view *f, u32 keep)
+{
+    struct pkt *q = pkt_alloc(0, keep);
+    if (q == NULL)
+        return false;
+    frame_copy(f, f->skip, pkt_put(q, keep), keep);
+    memcpy(q->cb, &f->from, sizeof f->from);
+    q->time_ns = wall_ns();
+    return dgram_queue(&k->s, q);
+}
+
 static void deliver(struct packet_sock *k, struct cbpf_program *filter, struct frame_view *f)
 {
-    bool cooked = k->s.type == SOCK_DGRAM, ok;
+    bool cooked = k->s.type == SOCK_DGRAM;
     f->skip = cooked ? f->maclen : 0;
     u32 keep = MIN(filter != NULL ? cbpf_run(filter, f) : UINT32_MAX, f->len - f->skip);
     if (keep == 0)
         return;
     sock_lock(&k->s);
-    bool ring = k->ring != NULL;
-    ok = ring && packet_ring_put(k->ring, f, keep, cooked);
-    spin_unlock_bh(&k->s.lock);
-    if (ring) {
-        if (ok)
-            sock_wake(&k->s, POLLIN | POLLRDNORM);
-    } else {
-        struct pkt *q = pkt_alloc(0, keep);
-        if (q != NULL) {
-            frame_copy(f, f->skip, pkt_put(q, keep), keep);
-            memcpy(q->cb, &f->from, sizeof f->from);
-            q->cb[3] = f->len - f->skip;
-            q->time_ns = wall_ns();
-            ok = dgram_queue(&k->s, q);
-        }
-    }
-    sock_lock(&k->s);
+    bool ring = k->ring != NULL, ok = ring && packet_ring_put(k->ring, f, keep, cooked);
     k->seen++;
-    k->lost += !ok;
+    k->lost += ring && !ok;
     spin_unlock_bh(&k->s.lock);
+    if (ok)
+        sock_wake(&k->s, POLLIN | POLLRDNORM);
+    if (!ring && !queue_copy(k, f, keep)) {
+        sock_lock(&k->s);
+        k->lost++;
+        spin_unlock_bh(&k->s.lock);
+    }
 }
 
 static void pass(struct frame_view *f)
