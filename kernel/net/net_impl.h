@@ -462,7 +462,8 @@ struct sock_ops {
     s64 (*recv)(struct sock *s, struct sock_msg *m);
     int (*shutdown)(struct sock *s, int how);
     int (*getname)(struct sock *s, bool peer, struct sock_addr *ret);
-    int (*setopt)(struct sock *s, int level, int name, const void *val, u32 len); /* not SOL_SOCKET */
+    /* Of SOL_SOCKET what socket.c does not know, and that SO_KEEPALIVE was set. May be NULL. */
+    int (*setopt)(struct sock *s, int level, int name, const void *val, u32 len);
     int (*getopt)(struct sock *s, int level, int name, void *ret_val, u32 *len);
     u32 (*poll)(struct sock *s);                /* the bits; the queue is registered already */
     s64 (*pending)(struct sock *s, bool output); /* SIOCINQ, SIOCOUTQ: bytes or -errno; NULL = -ENOTTY */

@@ -354,7 +354,7 @@ static int setopt_socket(struct sock *s, int name, const void *val, u32 len)
     case SO_INCOMING_CPU:
         return 0;
     default:
-        return s->domain == AF_PACKET ? s->ops->setopt(s, SOL_SOCKET, name, val, len) : -ENOPROTOOPT;
+        return s->ops->setopt != NULL ? s->ops->setopt(s, SOL_SOCKET, name, val, len) : -ENOPROTOOPT;
     }
 }
 

@@ -94,7 +94,7 @@ int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
 {
     struct tcp *t = tcp_of(s);
     s32 v;
-    if (level == 1) { /* SO_KEEPALIVE changed */
+    if (level == 1 && name == 9) { /* SO_KEEPALIVE was set */
         sock_lock(s);
         tcp_keepalive_start(t, now_ns());
         tcp_timer_set(t);
