@@ -187,8 +187,6 @@ static u32 with_syn(struct tcp *t, u8 *o, u32 *ret_data)
 {
     struct tcp_tfo *f = t->tfo;
     *ret_data = 0;
-    if (f == NULL || (t->state == TCP_SYN_SENT && f->len == 0 && !f->ask && t->write_seq == t->iss + 1))
-        return 0;
     if (t->state == TCP_SYN_RCVD)
         return f->len != 0 ? put_option(o, f->cookie, f->len) : 0;
     if (t->syn_tries > 0) { /* a SYN with data got lost, or was not liked */
@@ -297,39 +295,34 @@ static int send_first(struct tcp *t, struct sock_msg *m, u64 *ret_done)
 
 /* --- options ---------------------------------------------------------------------------------- */
 
-#define OPT_FASTOPEN 23
-#define OPT_CONNECT 30
-#define OPT_KEY 33
-#define OPT_NO_COOKIE 34
-
 static int setopt(struct tcp *t, int name, const void *val, u32 len)
 {
     s32 v;
-    if (name == OPT_KEY && len != 16 && len != 32)
+    if (name == TCP_FASTOPEN_KEY && len != 16 && len != 32)
         return -EINVAL;
-    int err = name == OPT_KEY ? 0 : opt_int_in(val, len, &v);
+    int err = name == TCP_FASTOPEN_KEY ? 0 : opt_int_in(val, len, &v);
     if (err != 0)
         return err;
     if (need(t) == NULL)
         return -ENOMEM;
     switch (name) {
-    case OPT_FASTOPEN:
+    case TCP_FASTOPEN:
         if (v < 0 || !IN_STATES(t, ST(CLOSED) | ST(LISTEN)))
             return -EINVAL;
         t->tfo->qlen = MIN((u32)v, TCP_SOMAXCONN);
         return 0;
-    case OPT_KEY:
+    case TCP_FASTOPEN_KEY:
         memcpy(t->tfo->keys, val, len);
         t->tfo->nkeys = len / 16;
         return 0;
     default:
         if (v < 0 || v > 1)
             return -EINVAL;
-        if (name == OPT_CONNECT && !(net_tcp_fastopen & CLIENT))
+        if (name == TCP_FASTOPEN_CONNECT && !(net_tcp_fastopen & CLIENT))
             return -EOPNOTSUPP;
         if (t->state != TCP_CLOSED)
             return -EINVAL;
-        *(name == OPT_CONNECT ? &t->tfo->connect : &t->tfo->no_cookie) = v != 0;
+        *(name == TCP_FASTOPEN_CONNECT ? &t->tfo->connect : &t->tfo->no_cookie) = v != 0;
         return 0;
     }
 }
@@ -339,11 +332,11 @@ static int getopt(const struct tcp *t, int name, void *ret_val, u32 *len)
     static const struct tcp_tfo none;
     const struct tcp_tfo *f = t->tfo != NULL ? t->tfo : &none;
     switch (name) {
-    case OPT_FASTOPEN:
+    case TCP_FASTOPEN:
         return opt_int_out(ret_val, len, (s32)f->qlen);
-    case OPT_CONNECT:
+    case TCP_FASTOPEN_CONNECT:
         return opt_int_out(ret_val, len, f->connect);
-    case OPT_NO_COOKIE:
+    case TCP_FASTOPEN_NO_COOKIE:
         return opt_int_out(ret_val, len, f->no_cookie);
     default:
         return opt_out(ret_val, len, f->keys, f->nkeys * 16);

@@ -232,7 +232,7 @@ struct tcp_listen {
     u64 cookies_ns;          /* when a cookie was last sent */
 };
 
-/* A half-open connection. Lock: its listener's s.lock; node: table lock. */
+/* A half-open connection. Lock: its listener's s.lock; node: as its like. */
 struct tcp_req {
     struct tcp_node node;
     struct list list;
@@ -244,7 +244,7 @@ struct tcp_req {
     u64 deadline_ns, made_ns;
 };
 
-/* A closed connection that must not be mistaken for a new one (RFC 9293 3.6). Lock: table lock. */
+/* A closed connection that must not be mistaken for a new one (RFC 9293 3.6). Lock: table lock; node: as its like. */
 struct tcp_tw {
     struct tcp_node node;
     struct list list;        /* by expiry */
@@ -349,6 +349,7 @@ struct tcp_mtu_ops {
     void (*timeout)(struct tcp *t);   /* before the retransmission */
     void (*acked)(struct tcp *t);     /* mss_before is set */
 };
+enum { TCP_FASTOPEN = 23, TCP_FASTOPEN_CONNECT = 30, TCP_FASTOPEN_KEY = 33, TCP_FASTOPEN_NO_COOKIE }; /* options of sockets */
 enum tfo_verdict { TFO_NO, TFO_COOKIE, TFO_OPEN, TFO_OPEN_RENEW };
 struct tcp_tfo_ops {
     /* A SYN for listener l (locked): is it a connection at once, is its sender to be told a cookie? */
@@ -357,7 +358,7 @@ struct tcp_tfo_ops {
     bool (*begin)(struct tcp *l, struct tcp *t, bool renew); /* t->fast_open; false = no memory */
     void (*end)(struct tcp *t);                   /* t->fast_open no more */
     bool (*defer)(struct tcp *t);                 /* connect(): may the SYN wait for data? */
-    u32 (*with_syn)(struct tcp *t, u8 *o, u32 *ret_data); /* t's SYN or SYN-ACK: option bytes; bytes of data */
+    u32 (*with_syn)(struct tcp *t, u8 *o, u32 *ret_data); /* t->tfo is set: t's SYN or SYN-ACK: option bytes; bytes of data */
     void (*answered)(struct tcp *t, const struct tcp_seg *g); /* t->tfo is set, the SYN-ACK came */
     int (*send_first)(struct tcp *t, struct sock_msg *m, u64 *ret_done); /* MSG_FASTOPEN, or t->deferred; holds wr */
     int (*setopt)(struct tcp *t, int name, const void *val, u32 len);    /* locked */
