@@ -134,12 +134,14 @@ void tcp_listen_tick(struct tcp *t, u64 now)
 
 /* --- children ---------------------------------------------------------------------------- */
 
-/* A connection in SYN_RCVD as request r describes it; not in any table. */
+/* A connection in SYN_RCVD as request r describes it; not in any table. NULL = no memory, counted. */
 static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u64 now)
 {
     struct tcp *t = net_mem_full() ? NULL : tcp_create(l->s.domain);
-    if (t == NULL)
+    if (t == NULL) {
+        NET_COUNT(no_memory);
         return NULL;
+    }
     struct sock *s = &t->s;
     const struct sock *ls = &l->s;
     t->node = r->node;
@@ -208,14 +210,20 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
     return t;
 }
 
+/* For accept(2). l locked; the caller wakes it. */
+static void queue_child(struct tcp *l, struct tcp *t)
+{
+    NET_COUNT(tcp_passive_opens);
+    list_push_back(&l->l->accepts, &t->bound_node);
+    l->l->naccept++;
+}
+
 /* Let the completing segment in and put the child on the accept queue. l locked; r is freed if `made`. */
 static bool establish(struct tcp *l, struct tcp_req *r, bool made, struct tcp_seg *g, u64 now)
 {
     struct tcp *t = child_create(l, r, now);
-    if (t == NULL) {
-        NET_COUNT(no_memory);
+    if (t == NULL)
         return false;
-    }
     spin_lock(&t->s.lock);
     sock_get(&t->s); /* the table's (T5) */
     if (made) {
@@ -235,9 +243,7 @@ static bool establish(struct tcp *l, struct tcp_req *r, bool made, struct tcp_se
         tcp_timer_set(t);
     }
     spin_unlock(&t->s.lock);
-    NET_COUNT(tcp_passive_opens);
-    list_push_back(&l->l->accepts, &t->bound_node);
-    l->l->naccept++;
+    queue_child(l, t);
     return true;
 }
 
@@ -247,10 +253,8 @@ static bool open_fast(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fpor
     struct tcp_req r = { 0 };
     req_fill(&r, l, rx, lport, fport, g, min_isn, now);
     struct tcp *t = child_create(l, &r, now);
-    if (t == NULL) {
-        NET_COUNT(no_memory);
+    if (t == NULL)
         return false;
-    }
     spin_lock(&t->s.lock);
     sock_get(&t->s); /* the table's (T5) */
     if (!tcp_parts.tfo->begin(l, t, renew) || tcp_table_insert(&t->node) != 0) {
@@ -265,9 +269,7 @@ static bool open_fast(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fpor
     tcp_send_syn(t, now);
     tcp_timer_set(t);
     spin_unlock(&t->s.lock);
-    NET_COUNT(tcp_passive_opens);
-    list_push_back(&l->l->accepts, &t->bound_node);
-    l->l->naccept++;
+    queue_child(l, t);
     return true;
 }
 
