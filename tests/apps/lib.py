@@ -99,6 +99,19 @@ def talk(port, data, until=b'\n', timeout=10):
         return got
 
 
+def tap_network(*addresses, mode='tap'):
+    """The rest of the test is run in a network namespace of its own, with a device tap0 and these addresses (as `ip addr add` takes them), or
+    is skipped."""
+    if 'inside' not in os.environ:
+        prefix = ['unshare', '-n'] if os.geteuid() == 0 else []
+        sys.exit(subprocess.run([*prefix, sys.executable, *sys.argv], env={**os.environ, 'inside': '1'}).returncode)
+    for what in ('link set lo up', f'tuntap add tap0 mode {mode}', *(f'addr add {a}' for a in addresses), 'link set tap0 up'):
+        r = subprocess.run(['ip', *what.split()], capture_output=True, text=True)
+        if r.returncode != 0:
+            check(True, f'no namespace with a TAP here: {r.stderr.strip()} # SKIP')
+            done()
+
+
 def host_command(*argv, timeout=60, **kw):
     r = subprocess.run(argv, capture_output=True, timeout=timeout, **kw)
     return r.returncode, r.stdout.decode(errors='replace') + r.stderr.decode(errors='replace')

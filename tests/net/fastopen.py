@@ -2,17 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """TCP Fast Open between Drupe and Linux, both ways round, over TAP in a namespace: fastopen.py DRUPE BUILD --on WHERE"""
 import os
-import socket
-import struct
 import subprocess
 import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'apps'))
-from lib import DRUPE, ON, check, done, same  # noqa: E402
+from lib import DRUPE, ON, done, same, tap_network  # noqa: E402
 
 HOST4, GUEST4 = '10.80.0.1', '10.80.0.2'
-FASTOPEN, MSG_FASTOPEN, SYN_DATA = 23, 0x20000000, 32
 TALK = r'''
 import socket, struct
 FASTOPEN, MSG_FASTOPEN, SYN_DATA = 23, 0x20000000, 32
@@ -93,15 +90,7 @@ def from_drupe():
 
 
 def main():
-    if 'inside' not in os.environ:
-        prefix = ['unshare', '-n'] if os.geteuid() == 0 else []
-        sys.exit(subprocess.run([*prefix, sys.executable, *sys.argv], env={**os.environ, 'inside': '1'}).returncode)
-    for argv in (['link', 'set', 'lo', 'up'], ['tuntap', 'add', 'tap0', 'mode', 'tap'], ['addr', 'add', HOST4 + '/24', 'dev', 'tap0'],
-                 ['link', 'set', 'tap0', 'up']):
-        r = subprocess.run(['ip', *argv], capture_output=True, text=True)
-        if r.returncode != 0:
-            check(True, f'no namespace with a TAP here: {r.stderr.strip()} # SKIP')
-            done()
+    tap_network(f'{HOST4}/24 dev tap0')
     with open('/proc/sys/net/ipv4/tcp_fastopen', 'w') as f:
         f.write('3')
     to_drupe()

@@ -13,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'apps'))
-from lib import DRUPE, ON, check, done, drupe, free_port, same  # noqa: E402
+from lib import DRUPE, ON, check, done, drupe, free_port, same, tap_network  # noqa: E402
 
 HOST4, OTHER4, WORLD4, GUEST4, HOST6, GUEST6 = '10.79.0.1', '10.79.0.9', '192.0.2.1', '10.79.0.2', 'fd79::1', 'fd79::2'
 PYTHON, SILENCE = '/usr/bin/python3', 0.4
@@ -75,20 +75,6 @@ while True:
         try: s.sendto(data, who)
         except OSError as e: print(e, flush=True)
 '''
-
-
-def inside_namespace():
-    """Become root of a namespace of our own with a TAP in it, or say why not."""
-    if os.geteuid() != 0:
-        return 'needs root'
-    setup = [['link', 'set', 'lo', 'up'], ['tuntap', 'add', 'tap0', 'mode', 'tap'], ['addr', 'add', HOST4 + '/24', 'dev', 'tap0'],
-             ['addr', 'add', OTHER4 + '/24', 'dev', 'tap0'], ['addr', 'add', HOST6 + '/64', 'dev', 'tap0', 'nodad'],
-             ['addr', 'add', WORLD4 + '/32', 'dev', 'lo'], ['link', 'set', 'tap0', 'up']]
-    for argv in setup:
-        r = subprocess.run(['ip', *argv], capture_output=True, text=True)
-        if r.returncode != 0:
-            return r.stderr.strip()
-    return None
 
 
 def ask(text, host=GUEST4, port=8080, source='', timeout=10.0):
@@ -278,13 +264,7 @@ def options():
 
 
 def main():
-    if 'inside' not in os.environ:
-        prefix = ['unshare', '-n'] if os.geteuid() == 0 else []
-        sys.exit(subprocess.run([*prefix, sys.executable, *sys.argv], env={**os.environ, 'inside': '1'}).returncode)
-    why = inside_namespace()
-    if why is not None:
-        check(True, f'no namespace with a TAP here: {why} # SKIP')
-        done()
+    tap_network(f'{HOST4}/24 dev tap0', f'{OTHER4}/24 dev tap0', f'{HOST6}/64 dev tap0 nodad', f'{WORLD4}/32 dev lo')
     servers()
     for part in (ingress, reasons, closed, egress, user, options):
         part()

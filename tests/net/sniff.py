@@ -9,7 +9,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'apps'))
-from lib import DRUPE, ON, check, done, same  # noqa: E402
+from lib import DRUPE, ON, check, done, same, tap_network  # noqa: E402
 
 HOST4, GUEST4 = '10.81.0.1', '10.81.0.2'
 NET = ['--net', 'tap:tap0', '--ip', GUEST4 + '/24']
@@ -83,15 +83,7 @@ def frames():
 
 
 def main():
-    if 'inside' not in os.environ:
-        prefix = ['unshare', '-n'] if os.geteuid() == 0 else []
-        sys.exit(subprocess.run([*prefix, sys.executable, *sys.argv], env={**os.environ, 'inside': '1'}).returncode)
-    for argv in (['link', 'set', 'lo', 'up'], ['tuntap', 'add', 'tap0', 'mode', 'tap'], ['addr', 'add', HOST4 + '/24', 'dev', 'tap0'],
-                 ['link', 'set', 'tap0', 'up']):
-        r = subprocess.run(['ip', *argv], capture_output=True, text=True)
-        if r.returncode != 0:
-            check(True, f'no namespace with a TAP here: {r.stderr.strip()} # SKIP')
-            done()
+    tap_network(f'{HOST4}/24 dev tap0')
     tcpdump()
     frames()
     done()
