@@ -73,20 +73,22 @@ def client(inside, *role, timeout=60):
     return [int(x) for x in r.stdout.split()]
 
 
+def rates(servers, server_role, role, at_once):
+    """The best of three times three seconds: how many, and how many not."""
+    for name, server in servers.items():
+        with server(server_role, PORT) as (inside, *_):
+            best = max(client(inside, role, GUEST_IP, PORT, 3, at_once) for _ in range(3))
+        row(f'  {name}', f'{best[0]:,}', f'({best[1]})')
+
+
 def udp(servers):
     print('\nUDP echo, 64 bytes, 64 under way, answers/s (lost in brackets)')
-    for name, server in servers.items():
-        with server('echo', PORT) as (inside, *_):
-            best = max(client(inside, 'udp', GUEST_IP, PORT, 3, 64) for _ in range(3))
-        row(f'  {name}', f'{best[0]:,}', f'({best[1]})')
+    rates(servers, 'echo', 'udp', 64)
 
 
 def opens(servers):
     print('\nnew connections, 32 at a time, each asked once, per second (failed in brackets)')
-    for name, server in servers.items():
-        with server('answer', PORT) as (inside, *_):
-            best = max(client(inside, 'rate', GUEST_IP, PORT, 3, 32) for _ in range(3))
-        row(f'  {name}', f'{best[0]:,}', f'({best[1]})')
+    rates(servers, 'answer', 'rate', 32)
 
 
 @contextlib.contextmanager
