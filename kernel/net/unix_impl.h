@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between unix.c (sockets), unix_name.c (names) and unix_msg.c (what is sent). */
+#ifndef UNIX_IMPL_H
+#define UNIX_IMPL_H
+
+#include "net_impl.h"
+
+struct unix_name;
+
+struct cred3 {
+    u32 pid, uid, gid;
+};
+
+struct unix_sock {
+    struct sock s;
+    struct unix_sock *peer;   /* unix_lock; referenced */
+    struct unix_name *name;   /* unix_lock; set once */
+    struct list name_node;    /* unix_lock */
+    struct list accepts, accept_node; /* unix_lock */
+    u32 naccept, backlog;     /* unix_lock */
+    bool listening, dead;     /* unix_lock; read without */
+    bool had_peer;            /* was connected: reads end with EOF, writes with EPIPE */
+    bool peer_reset;          /* the peer went with data unread */
+    struct cred3 cred, peer_cred;
+};
+
+extern struct spinlock unix_lock;
+static inline struct unix_sock *un(struct sock *s) { return container_of(s, struct unix_sock, s); }
+static inline bool unix_is_dgram(const struct unix_sock *u) { return u->s.type == SOCK_DGRAM; }
+static inline void unix_put(struct unix_sock *u)
+{
+    if (u != NULL)
+        sock_put(&u->s);
+}
+
+/* --- unix.c --------------------------------------------------------------------- */
+void unix_who(struct cred3 *c); /* the calling process */
+struct unix_sock *unix_peer_get(struct unix_sock *u); /* referenced, or NULL */
+
+/* --- unix_name.c ---------------------------------------------------------------- */
+struct unix_name *unix_name_get(struct unix_name *n); /* NULL is fine, as below */
+void unix_name_put(struct unix_name *n);
+void unix_name_out(const struct unix_name *n, struct sock_addr *a); /* NULL: has none */
+int unix_bind(struct sock *s, const struct sock_addr *a);
+/* The socket bound to an address, referenced. */
+int unix_lookup(const struct sock_addr *a, int type, struct unix_sock **ret);
+
+/* --- unix_msg.c ----------------------------------------------------------------- */
+s64 unix_send(struct sock *s, struct sock_msg *m);
+s64 unix_recv(struct sock *s, struct sock_msg *m);
+/* The reading end has room, or waiting makes no sense any more. */
+bool unix_has_room(struct sock *s);
+void unix_drain(struct unix_sock *u); /* what was not read goes */
+
+#endif

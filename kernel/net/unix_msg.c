@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages between AF_UNIX sockets. One is a packet chain on the receiver's queue; cb holds what travels with it. A
+ * sender charges the receiver's queue (rcv_mem against rcvbuf) and waits on the receiver's
+ * wait queue, which a reader wakes after making room; a connected sender's own queue is
+ * woken, too, for poll.
+ */
+#include "kern/uio.h"
+#include "unix_impl.h"
+
+#define UNIX_MSG_MAX (256u * 1024)  /* one datagram */
+#define UNIX_CHUNK 32768u           /* one piece of a stream */
+#define SCM_RIGHTS 1
+#define SCM_CREDENTIALS 2
+#define SCM_MAX_FD 253u
+
+/* What a message carries besides bytes. */
+struct umsg {
+    void *rights;
+    struct unix_name *from;
+    struct cred3 cred;
+    u32 mem;
+};
+_Static_assert(sizeof(struct umsg) <= sizeof(((struct pkt *)0)->cb), "fits");
+static struct umsg *umsg(struct pkt *p) { return (struct umsg *)(void *)p->cb; }
+
+static void msg_free(struct pkt *p)
+{
+    struct umsg *m = umsg(p);
+    if (m->rights != NULL)
+        sock_fd_ops->drop(m->rights);
+    unix_name_put(m->from);
+    net_mem_uncharge(m->mem);
+    pkt_free(p);
+}
+
+static int parse_control(const struct sock_msg *m, struct umsg *ret)
+{
+    const u8 *c = m->control;
+    u32 left = c == NULL ? 0 : m->control_len;
+    int err = 0;
+    while (left >= 16 && err == 0) {
+        u64 len = get_u64(c);
+        if (len < 16 || len > left)
+            return -EINVAL;
+        u32 level = get_u32(c + 8), type = get_u32(c + 12), n = (u32)(len - 16);
+        if (level == 1 && type == SCM_RIGHTS && n >= 4) {
+            err = sock_fd_ops == NULL ? -EOPNOTSUPP : sock_fd_ops->take((const s32 *)(const void *)(c + 16), n / 4, &ret->rights);
+        } else if (level == 1 && type == SCM_CREDENTIALS) {
+            struct cred3 want, mine;
+            if (n != sizeof want)
+                return -EINVAL;
+            memcpy(&want, c + 16, sizeof want);
+            unix_who(&mine);
+            if (memcmp(&want, &mine, sizeof want) != 0 && !sock_may(21))
+                return -EPERM;
+            ret->cred = want;
+        } else if (level == 1 && type != SCM_RIGHTS) {
+            return -EINVAL;
+        }
+        u32 step = ALIGN_UP((u32)len, 8u);
+        if (step >= left)
+            break;
+        c += step;
+        left -= step;
+    }
+    return err;
+}
+
+static void put_control(struct sock *s, struct pkt *p, struct sock_msg *m, u32 in_flags, u32 *used)
+{
+    struct umsg *x = umsg(p);
+    if (s->passcred)
+        sock_put_cmsg(m, used, 1, SCM_CREDENTIALS, &x->cred, sizeof x->cred);
+    if (x->rights == NULL)
+        return;
+    u32 room = m->ret_control == NULL || m->control_len < *used + 16 ? 0 : (m->control_len - *used - 16) / 4;
+    s32 fds[SCM_MAX_FD];
+    bool cut = room == 0;
+    u32 n = sock_fd_ops->give(x->rights, fds, MIN(room, SCM_MAX_FD), (in_flags & MSG_CMSG_CLOEXEC) != 0, &cut);
+    x->rights = NULL;
+    if (n > 0)
+        sock_put_cmsg(m, used, 1, SCM_RIGHTS, fds, 4 * n);
+    if (cut)
+        m->flags |= MSG_CTRUNC;
+}
+
+/* --- send -------------------------------------------------------------------------------- */
+
+bool unix_has_room(struct sock *s) { return s->rcv_mem < s->rcvbuf || un(s)->dead || (s->shut & SHUT_RD_BIT) != 0; }
+
+/* Queue p for `to`. 0, -EPIPE (it does not read), -EAGAIN (full). Takes p when 0. */
+static int queue(struct unix_sock *to, struct pkt *p, int gone)
+{
+    struct sock *r = &to->s;
+    int err = 0;
+    spin_lock_bh(&r->lock);
+    if (to->dead || (r->shut & SHUT_RD_BIT)) {
+        err = gone;
+    } else if (r->rcv_mem >= r->rcvbuf || (net_mem_full() && r->rcv_mem > 0)) {
+        err = -EAGAIN;
+    } else {
+        umsg(p)->mem = pkt_truesize(p);
+        net_mem_charge(umsg(p)->mem);
+        r->rcv_mem += umsg(p)->mem;
+        list_push_back(&r->rcvq, &p->node);
+        atomic_store(&r->rcvq_bytes, r->rcvq_bytes + p->total_len);
+    }
+    spin_unlock_bh(&r->lock);
+    if (err == 0)
+        sock_wake(r, POLLIN | POLLRDNORM);
+    return err;
+}
+
+static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m, struct umsg *first)
+{
+    bool stream = u->s.type == SOCK_STREAM, nonblock = (m->flags & MSG_DONTWAIT) != 0;
+    u64 deadline = sock_deadline(u->s.sndtimeo_ns), done = 0;
+    int gone = unix_is_dgram(u) ? -ECONNREFUSED : -EPIPE, err = 0;
+    do {
+        struct pkt *p;
+        u32 n = (u32)(stream ? MIN(m->uio->remaining, (u64)UNIX_CHUNK) : m->uio->remaining);
+        if (stream && n == 0)
+            break;
+        if (u->s.shut & SHUT_WR_BIT)
+            err = -EPIPE;
+        /* Wait before copying, so that an interrupted call has taken nothing. */
+        while (err == 0 && !unix_has_room(&to->s)) {
+            atomic_store(&u->s.nospace, (u8)1);
+            err = sock_wait(&to->s, unix_has_room, deadline, nonblock, false);
+        }
+        if (err == 0 && (to->dead || (to->s.shut & SHUT_RD_BIT)))
+            err = gone;
+        if (err == 0)
+            err = pkt_from_uio(m->uio, 0, n, &p);
+        if (err != 0)
+            break;
+        memset(p->cb, 0, sizeof p->cb);
+        *umsg(p) = *first;
+        if (first->rights != NULL)
+            sock_fd_ops->hold(first->rights, &to->s);
+        first->rights = NULL; /* descriptors go with the first byte */
+        unix_name_get(umsg(p)->from);
+        while ((err = queue(to, p, gone)) == -EAGAIN) { /* another sender was quicker */
+            err = sock_wait(&to->s, unix_has_room, NEVER_NS, false, false);
+            if (err != 0)
+                break;
+        }
+        if (err != 0) {
+            msg_free(p);
+            break;
+        }
+        done += n;
+    } while (stream && m->uio->remaining > 0);
+    return done > 0 || err == 0 ? (s64)done : err;
+}
+
+s64 unix_send(struct sock *s, struct sock_msg *m)
+{
+    struct unix_sock *u = un(s), *to = NULL;
+    struct umsg x = { .rights = NULL };
+    s64 ret;
+    int err = sock_take_err(s);
+    if (err != 0)
+        return err;
+    if (s->type != SOCK_STREAM && m->uio->remaining > UNIX_MSG_MAX)
+        return -EMSGSIZE;
+    if (m->to != NULL && m->to->len > 0) {
+        if (!unix_is_dgram(u))
+            return u->peer != NULL ? -EISCONN : -EOPNOTSUPP;
+        err = unix_lookup(m->to, SOCK_DGRAM, &to);
+        if (err != 0)
+            return err;
+    } else {
+        to = unix_peer_get(u);
+        if (to == NULL)
+            return u->had_peer ? -EPIPE : -ENOTCONN;
+    }
+    unix_who(&x.cred);
+    err = parse_control(m, &x);
+    x.from = u->name;
+    ret = err != 0 ? err : send_to(u, to, m, &x);
+    if (x.rights != NULL)
+        sock_fd_ops->drop(x.rights);
+    unix_put(to);
+    return ret;
+}
+
+/* --- receive ---------------------------------------------------------------------------------- */
+
+static bool eof(const struct unix_sock *u) { return (u->s.shut & SHUT_RD_BIT) != 0 || (u->had_peer && u->peer == NULL); }
+
+static bool readable(struct sock *s) { return !list_empty(&s->rcvq) || atomic_load(&s->err) != 0 || eof(un(s)); }
+
+static void remove_msg(struct sock *s, struct pkt *p)
+{
+    spin_lock_bh(&s->lock);
+    list_remove(&p->node);
+    s->rcv_mem -= umsg(p)->mem;
+    spin_unlock_bh(&s->lock);
+}
+
+static void took(struct sock *s, u32 n)
+{
+    spin_lock_bh(&s->lock);
+    atomic_store(&s->rcvq_bytes, s->rcvq_bytes - n);
+    spin_unlock_bh(&s->lock);
+}
+
+static void made_room(struct unix_sock *u)
+{
+    if (!unix_has_room(&u->s))
+        return;
+    sock_wake(&u->s, POLLOUT | POLLWRNORM); /* blocked senders wait here */
+    struct unix_sock *p = unix_peer_get(u);
+    if (p != NULL && p->s.nospace) {
+        p->s.nospace = 0;
+        sock_wake(&p->s, POLLOUT | POLLWRNORM | POLLWRBAND);
+    }
+    unix_put(p);
+}
+
+static bool same_sender(struct pkt *a, struct pkt *b)
+{
+    return memcmp(&umsg(a)->cred, &umsg(b)->cred, sizeof(struct cred3)) == 0;
+}
+
+/* Read across messages of a stream, stopping where descriptors or another sender begin. rd held. */
+static s64 read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u64 want)
+{
+    struct sock *s = &u->s;
+    u64 done = 0;
+    u32 used = 0;
+    bool peek = (in_flags & MSG_PEEK) != 0;
+    struct pkt *first = NULL;
+    spin_lock_bh(&s->lock);
+    struct list *n = s->rcvq.next;
+    spin_unlock_bh(&s->lock);
+    while (n != &s->rcvq && done < want) {
+        struct pkt *p = list_entry(n, struct pkt, node);
+        if (done > 0 && (umsg(p)->rights != NULL || (s->passcred && first != NULL && !same_sender(p, first))))
+            break;
+        first = peek ? p : NULL;
+        u32 len = (u32)MIN((u64)p->total_len, want - done);
+        s64 got = pkt_to_uio(p, 0, m->uio, len);
+        if (got < 0)
+            return done > 0 ? (s64)done : got;
+        if (done == 0 && !peek)
+            put_control(s, p, m, in_flags, &used);
+        done += (u64)got;
+        spin_lock_bh(&s->lock);
+        n = p->node.next;
+        spin_unlock_bh(&s->lock);
+        if (!peek) {
+            took(s, (u32)got);
+            if ((u32)got == p->total_len) {
+                remove_msg(s, p);
+                msg_free(p);
+            } else {
+                spin_lock_bh(&s->lock);
+                pkt_pull(p, (u32)got);
+                spin_unlock_bh(&s->lock);
+            }
+        }
+        if ((u32)got < len)
+            break;
+    }
+    m->control_len = used;
+    return (s64)done;
+}
+
+static s64 read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u64 want)
+{
+    struct sock *s = &u->s;
+    u32 used = 0;
+    struct pkt *p = list_first(&s->rcvq, struct pkt, node);
+    u32 len = p->total_len;
+    s64 got = pkt_to_uio(p, 0, m->uio, (u32)MIN((u64)len, want));
+    if (got < 0)
+        return got;
+    if (len > want)
+        m->flags |= MSG_TRUNC;
+    if (s->type == SOCK_SEQPACKET)
+        m->flags |= MSG_EOR;
+    if (m->from != NULL)
+        unix_name_out(umsg(p)->from, m->from);
+    if (!(in_flags & MSG_PEEK)) {
+        put_control(s, p, m, in_flags, &used);
+        took(s, len);
+        remove_msg(s, p);
+        msg_free(p);
+    }
+    m->control_len = used;
+    return in_flags & MSG_TRUNC ? len : got;
+}
+
+s64 unix_recv(struct sock *s, struct sock_msg *m)
+{
+    struct unix_sock *u = un(s);
+    bool stream = s->type == SOCK_STREAM, nonblock = (m->flags & MSG_DONTWAIT) != 0;
+    u32 in_flags = m->flags, room = m->control_len;
+    u64 want = MIN(m->uio->remaining, (u64)INT32_MAX), done = 0;
+    u64 deadline = sock_deadline(s->rcvtimeo_ns);
+    s64 ret;
+    m->flags = 0;
+    if (m->from != NULL)
+        m->from->len = 0;
+    if (!unix_is_dgram(u) && !u->had_peer)
+        return u->listening ? -EINVAL : stream ? -EINVAL : -ENOTCONN;
+    for (;;) {
+        mutex_lock(&s->rd);
+        spin_lock_bh(&s->lock);
+        bool any = !list_empty(&s->rcvq);
+        spin_unlock_bh(&s->lock);
+        if (any && (want > done || !stream)) {
+            m->control_len = done == 0 ? room : 0;
+            ret = stream ? read_stream(u, m, in_flags, want - done) : read_message(u, m, in_flags, want);
+            mutex_unlock(&s->rd);
+            if (!(in_flags & MSG_PEEK))
+                made_room(u);
+            if (ret < 0 || !stream)
+                return done > 0 ? (s64)done : ret;
+            done += (u64)ret;
+            if (!(in_flags & MSG_WAITALL) || done >= want || (in_flags & MSG_PEEK) || ret == 0)
+                return (s64)done;
+            continue;
+        }
+        mutex_unlock(&s->rd);
+        m->control_len = done == 0 ? 0 : m->control_len;
+        ret = sock_take_err(s);
+        if (ret == 0 && u->peer_reset && done == 0) {
+            u->peer_reset = false;
+            ret = -ECONNRESET;
+        }
+        if (ret == 0 && want > 0 && !eof(u))
+            ret = sock_wait(s, readable, deadline, nonblock, true);
+        else if (ret == 0)
+            return (s64)done;
+        if (ret != 0)
+            return done > 0 ? (s64)done : ret;
+    }
+}
+
+void unix_drain(struct unix_sock *u)
+{
+    struct list gone, *n;
+    list_init(&gone);
+    spin_lock_bh(&u->s.lock);
+    list_splice_back(&gone, &u->s.rcvq);
+    u->s.rcv_mem = u->s.rcvq_bytes = 0;
+    spin_unlock_bh(&u->s.lock);
+    while ((n = list_pop_front(&gone)) != NULL)
+        msg_free(list_entry(n, struct pkt, node));
+}
