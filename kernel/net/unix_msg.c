@@ -220,11 +220,6 @@ static void made_room(struct unix_sock *u)
     unix_put(p);
 }
 
-static bool same_sender(struct pkt *a, struct pkt *b)
-{
-    return memcmp(&umsg(a)->cred, &umsg(b)->cred, sizeof(struct cred3)) == 0;
-}
-
 /* Read across messages of a stream, stopping where descriptors or another sender begin. rd held. */
 static s64 read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u64 want)
 {
@@ -232,15 +227,15 @@ static s64 read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
     u64 done = 0;
     u32 used = 0;
     bool peek = (in_flags & MSG_PEEK) != 0;
-    struct pkt *first = NULL;
+    struct cred3 sender;
     spin_lock_bh(&s->lock);
     struct list *n = s->rcvq.next;
     spin_unlock_bh(&s->lock);
     while (n != &s->rcvq && done < want) {
         struct pkt *p = list_entry(n, struct pkt, node);
-        if (done > 0 && (umsg(p)->rights != NULL || (s->passcred && first != NULL && !same_sender(p, first))))
+        if (done > 0 && (umsg(p)->rights != NULL || (s->passcred && memcmp(&umsg(p)->cred, &sender, sizeof sender) != 0)))
             break;
-        first = peek ? p : NULL;
+        sender = umsg(p)->cred;
         u32 len = (u32)MIN((u64)p->total_len, want - done);
         s64 got = pkt_to_uio(p, 0, m->uio, len);
         if (got < 0)

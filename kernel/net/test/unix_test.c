@@ -36,6 +36,31 @@ TEST(pair_stream)
     check_no_leak();
 }
 
+static u32 sender_pid = 7;
+static void sender(u32 *pid, u32 *uid, u32 *gid) { *pid = sender_pid; }
+
+/* With SO_PASSCRED what one read returns is from one sender, whose name comes with it. */
+TEST(senders_of_a_stream)
+{
+    struct sock *p[2];
+    char buf[64];
+    net_test_boot(0);
+    sock_who = sender;
+    CHECK_EQ(sock_create_pair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+    CHECK_EQ(sock_setopt(p[0], 1, 16, &(int){ 1 }, 4), 0);
+    CHECK_EQ(send_bytes(p[1], "one", 3, 0), 3);
+    CHECK_EQ(send_bytes(p[1], "more", 4, 0), 4);
+    sender_pid = 8;
+    CHECK_EQ(send_bytes(p[1], "other", 5, 0), 5);
+    CHECK_EQ(recv_bytes(p[0], buf, sizeof buf, MSG_PEEK), 7);
+    CHECK_EQ(recv_bytes(p[0], buf, sizeof buf, 0), 7);
+    CHECK_MEM(buf, "onemore", 7);
+    CHECK_EQ(recv_bytes(p[0], buf, sizeof buf, 0), 5);
+    sock_release(p[0]);
+    sock_release(p[1]);
+    check_no_leak();
+}
+
 TEST(pair_close_with_unread)
 {
     struct sock *p[2];
