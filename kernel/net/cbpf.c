@@ -39,18 +39,25 @@ static bool known_extra(u32 what)
     return what == AD_PROTOCOL || what == AD_PKTTYPE || what == AD_IFINDEX || what == AD_HATYPE || what == AD_VLAN_TAG || what == AD_VLAN_TAG_PRESENT;
 }
 
+/* A load of what is no part of the frame. */
+static bool word_ok(const struct cbpf_insn *i)
+{
+    u32 mode = MODE(i->code);
+    return SIZE(i->code) == W && (mode == IMM || mode == LEN || (mode == MEM && i->k < MEMWORDS));
+}
+
 static bool load_ok(const struct cbpf_insn *i)
 {
     u32 mode = MODE(i->code), size = SIZE(i->code);
     if (i->code >> 8 != 0)
         return false;
     if (CLASS(i->code) == LDX)
-        return mode == MSH ? size == B : size == W && (mode == IMM || mode == LEN || (mode == MEM && i->k < MEMWORDS));
+        return mode == MSH ? size == B : word_ok(i);
     if (mode == ABS)
         return size <= B && (i->k < AD_OFF || known_extra(i->k - AD_OFF));
     if (mode == IND)
         return size <= B;
-    return size == W && (mode == IMM || mode == LEN || (mode == MEM && i->k < MEMWORDS));
+    return word_ok(i);
 }
 
 static bool alu_ok(const struct cbpf_insn *i)
@@ -164,6 +171,11 @@ static bool holds(u32 op, u32 a, u32 v)
     return op == JEQ ? a == v : op == JGT ? a > v : op == JGE ? a >= v : (a & v) != 0;
 }
 
+static u32 word(const struct cbpf_insn *i, const struct frame_view *f, const u32 *mem)
+{
+    return MODE(i->code) == LEN ? f->len - f->skip : MODE(i->code) == MEM ? mem[i->k] : i->k;
+}
+
 u32 cbpf_run(const struct cbpf_program *prog, const struct frame_view *f)
 {
     u32 a = 0, x = 0, mem[MEMWORDS] = { 0 };
@@ -177,7 +189,7 @@ u32 cbpf_run(const struct cbpf_program *prog, const struct frame_view *f)
                 if (!load(f, i->k + (MODE(i->code) == IND ? x : 0), SIZE(i->code), &a))
                     return 0;
             } else {
-                a = MODE(i->code) == LEN ? f->len - f->skip : MODE(i->code) == MEM ? mem[i->k] : i->k;
+                a = word(i, f, mem);
             }
             break;
         case LDX:
@@ -186,7 +198,7 @@ u32 cbpf_run(const struct cbpf_program *prog, const struct frame_view *f)
                     return 0;
                 x = (byte & 15) * 4;
             } else {
-                x = MODE(i->code) == LEN ? f->len - f->skip : MODE(i->code) == MEM ? mem[i->k] : i->k;
+                x = word(i, f, mem);
             }
             break;
         case ST:
