@@ -25,17 +25,13 @@ static bool get(const struct elf_file *f, u64 off, void *to, size_t n)
     return true;
 }
 
-/* The address that a byte of the file is mapped at. */
-static bool to_address(const struct elf_file *f, const Elf64_Ehdr *eh, u64 offset, u64 *ret)
+/* The loaded segment that has a place: a byte of the file, or (by_address) an address. */
+static bool find_segment(const struct elf_file *f, const Elf64_Ehdr *eh, u64 place, bool by_address, Elf64_Phdr *ret)
 {
-    for (unsigned i = 0; i < eh->e_phnum; i++) {
-        Elf64_Phdr ph;
-        if (!get(f, eh->e_phoff + (u64)i * sizeof(ph), &ph, sizeof(ph)))
-            return false;
-        if (ph.p_type == PT_LOAD && offset >= ph.p_offset && offset - ph.p_offset < ph.p_filesz) {
-            *ret = ph.p_vaddr + (offset - ph.p_offset);
+    for (unsigned i = 0; i < eh->e_phnum && get(f, eh->e_phoff + (u64)i * sizeof(*ret), ret, sizeof(*ret)); i++) {
+        u64 start = by_address ? ret->p_vaddr : ret->p_offset;
+        if (ret->p_type == PT_LOAD && place >= start && place - start < ret->p_filesz)
             return true;
-        }
     }
     return false;
 }
@@ -93,10 +89,11 @@ char *symbol_at(const void *elf, size_t len, u64 offset)
 {
     struct elf_file f = {elf, len};
     Elf64_Ehdr eh;
+    Elf64_Phdr ph;
     Elf64_Shdr table, strings;
-    u64 address;
-    if (!read_header(&f, &eh) || !to_address(&f, &eh, offset, &address))
+    if (!read_header(&f, &eh) || !find_segment(&f, &eh, offset, false, &ph))
         return NULL;
+    u64 address = ph.p_vaddr + (offset - ph.p_offset);
     for (size_t k = 0; k < ARRAY_SIZE(table_kinds); k++)
         for (unsigned i = 0; next_table(&f, &eh, table_kinds[k], &i, &table, &strings); i++) {
             Elf64_Sym s;
@@ -105,21 +102,6 @@ char *symbol_at(const void *elf, size_t len, u64 offset)
                 return name;
         }
     return NULL;
-}
-
-/* The byte of the file that is mapped at an address. */
-static bool to_offset(const struct elf_file *f, const Elf64_Ehdr *eh, u64 address, u64 *ret)
-{
-    for (unsigned i = 0; i < eh->e_phnum; i++) {
-        Elf64_Phdr ph;
-        if (!get(f, eh->e_phoff + (u64)i * sizeof(ph), &ph, sizeof(ph)))
-            return false;
-        if (ph.p_type == PT_LOAD && address >= ph.p_vaddr && address - ph.p_vaddr < ph.p_filesz) {
-            *ret = ph.p_offset + (address - ph.p_vaddr);
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool has_name(const struct elf_file *f, const Elf64_Shdr *strings, const Elf64_Sym *s, const char *name)
@@ -133,6 +115,7 @@ bool symbol_find(const void *elf, size_t len, const char *name, u64 *ret_offset)
 {
     struct elf_file f = {elf, len};
     Elf64_Ehdr eh;
+    Elf64_Phdr ph;
     Elf64_Shdr table, strings;
     Elf64_Sym s;
     if (!read_header(&f, &eh))
@@ -140,8 +123,12 @@ bool symbol_find(const void *elf, size_t len, const char *name, u64 *ret_offset)
     for (size_t k = 0; k < ARRAY_SIZE(table_kinds); k++)
         for (unsigned i = 0; next_table(&f, &eh, table_kinds[k], &i, &table, &strings); i++)
             for (u64 at = 0; at + sizeof(s) <= table.sh_size && get(&f, table.sh_offset + at, &s, sizeof(s)); at += sizeof(s))
-                if (ELF64_ST_TYPE(s.st_info) == STT_FUNC && s.st_shndx != SHN_UNDEF && has_name(&f, &strings, &s, name))
-                    return to_offset(&f, &eh, s.st_value, ret_offset);
+                if (ELF64_ST_TYPE(s.st_info) == STT_FUNC && s.st_shndx != SHN_UNDEF && has_name(&f, &strings, &s, name)) {
+                    if (!find_segment(&f, &eh, s.st_value, true, &ph))
+                        return false;
+                    *ret_offset = ph.p_offset + (s.st_value - ph.p_vaddr);
+                    return true;
+                }
     return false;
 }
 

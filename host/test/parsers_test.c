@@ -315,6 +315,9 @@ static void test_symbols(void)
     name = symbol_at(self.data, self.len, UINT64_MAX);
     check(!name, "what lies outside has none");
     free(name);
+    u64 found = 0;
+    check(symbol_find(self.data, self.len, "test_symbols", &found) && found == place && !symbol_find(self.data, self.len, "test_symbol", &found),
+          "a name has its function");
     u8 *bytes = xalloc(self.len);
     for (unsigned i = 0; i < 300; i++) {
         memcpy(bytes, self.data, self.len);
@@ -323,6 +326,7 @@ static void test_symbols(void)
         if (i % 3 == 0 && shoff < self.len - 4096)
             damage(bytes + shoff, self.len - shoff);
         free(symbol_at(bytes, i % 2 ? self.len : len, place));
+        symbol_find(bytes, i % 2 ? self.len : len, "test_symbols", &found);
     }
     check(true, "300 damaged symbol tables");
     free(bytes);
