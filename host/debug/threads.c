@@ -157,7 +157,6 @@ bool threads_take(struct server *s, const struct dbg_event *e)
         return true;
     case DBG_EXEC:
         s->nthreads = 0;
-        known = true;
         break;
     case DBG_INTERRUPTED:
     case DBG_STOPPED:
