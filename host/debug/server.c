@@ -39,14 +39,7 @@ static u32 state_size(const struct server *s) { return s->target.hello.state_siz
 
 static int get_set(struct server *s, u32 tid, u32 type, u8 *to, size_t size)
 {
-    struct buf answer = {0};
-    int r = target_ask(&s->target, &(struct dbg_request){.op = DBG_GET_REGS, .tid = tid, .how = type}, NULL, 0, &answer, NULL);
-    if (r == 0 && answer.len != size)
-        r = -EIO;
-    if (r == 0)
-        memcpy(to, answer.data, size);
-    buf_done(&answer);
-    return r;
+    return target_ask_for(&s->target, &(struct dbg_request){.op = DBG_GET_REGS, .tid = tid, .how = type}, to, size);
 }
 
 /* Those of a thread into s->regs. 0 or -errno */

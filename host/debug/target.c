@@ -83,6 +83,18 @@ int target_ask(struct target *t, const struct dbg_request *q, const void *data, 
     return r;
 }
 
+int target_ask_for(struct target *t, const struct dbg_request *q, void *ret, size_t len)
+{
+    struct buf answer = {0};
+    int r = target_ask(t, q, NULL, 0, &answer, NULL);
+    if (r == 0 && answer.len != len)
+        r = -EIO;
+    if (r == 0)
+        memcpy(ret, answer.data, len);
+    buf_done(&answer);
+    return r;
+}
+
 int target_event(struct target *t, int ms, struct dbg_event *ret)
 {
     struct pollfd p = {.fd = t->talk.fd, .events = POLLIN};

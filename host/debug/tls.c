@@ -27,17 +27,9 @@ void tls_symbol(struct server *s, const char *p)
     buf_addf(&s->reply, "OK");
 }
 
-static int read_exactly(struct server *s, u64 addr, void *ret, size_t len)
+static int read_memory(struct server *s, u64 addr, void *ret, size_t len)
 {
-    struct buf answer = {0};
-    struct dbg_request q = {.op = DBG_READ, .addr = addr, .value = len};
-    int r = target_ask(&s->target, &q, NULL, 0, &answer, NULL);
-    if (r == 0 && answer.len != len)
-        r = -EIO;
-    if (r == 0)
-        memcpy(ret, answer.data, len);
-    buf_done(&answer);
-    return r;
+    return target_ask_for(&s->target, &(struct dbg_request){.op = DBG_READ, .addr = addr, .value = len}, ret, len);
 }
 
 /* 0 or -errno */
@@ -45,13 +37,13 @@ static int find(struct server *s, u64 fs_base, u64 offset, u64 link_map, u64 *re
 {
     u32 field[3]; /* bits, count, offset in bytes */
     u64 module, dtv, block;
-    int r = s->tls_symbol ? read_exactly(s, s->tls_symbol, field, sizeof(field)) : -ENOENT;
+    int r = s->tls_symbol ? read_memory(s, s->tls_symbol, field, sizeof(field)) : -ENOENT;
     if (r == 0)
-        r = field[0] == 64 ? read_exactly(s, link_map + field[2], &module, sizeof(module)) : -ENOENT;
+        r = field[0] == 64 ? read_memory(s, link_map + field[2], &module, sizeof(module)) : -ENOENT;
     if (r == 0)
-        r = module > 0 && module < DTV_MAX ? read_exactly(s, fs_base + DTV_AT, &dtv, sizeof(dtv)) : -ENOENT;
+        r = module > 0 && module < DTV_MAX ? read_memory(s, fs_base + DTV_AT, &dtv, sizeof(dtv)) : -ENOENT;
     if (r == 0)
-        r = read_exactly(s, dtv + module * DTV_ENTRY_SIZE, &block, sizeof(block));
+        r = read_memory(s, dtv + module * DTV_ENTRY_SIZE, &block, sizeof(block));
     if (r == 0 && block == NOT_ALLOCATED)
         r = -ENODATA;
     if (r == 0)
