@@ -159,7 +159,7 @@ static void typed_signals(void)
     waitpid(pid, NULL, 0);
 }
 
-static int child_status(pid_t pid)
+static void child_status(pid_t pid)
 {
     int status;
     waitpid(pid, &status, WUNTRACED);
@@ -170,7 +170,6 @@ static int child_status(pid_t pid)
     else
         printf("exit %d\n", WEXITSTATUS(status));
     fflush(stdout);
-    return status;
 }
 
 /* A job in a group of its own, not in the foreground; it waits until it is told to begin. */
@@ -193,6 +192,15 @@ static pid_t job(void (*run)(void))
     close(gate[0]);
     close(gate[1]);
     return pid;
+}
+
+/* One that is expected to stop, and is not needed any more then. */
+static void stops(void (*run)(void))
+{
+    pid_t pid = job(run);
+    child_status(pid);
+    kill(pid, SIGKILL);
+    child_status(pid);
 }
 
 static void reads(void)
@@ -236,22 +244,10 @@ static void job_control(void)
     struct termios t = fresh;
     t.c_lflag |= TOSTOP;
     tcsetattr(s, TCSANOW, &t);
-    pid = job(writes);
-    child_status(pid);
-    kill(pid, SIGKILL);
-    child_status(pid);
-    pid = job(sets);
-    child_status(pid);
-    kill(pid, SIGKILL);
-    child_status(pid);
-    pid = job(flushes);
-    child_status(pid);
-    kill(pid, SIGKILL);
-    child_status(pid);
-    pid = job(grabs);
-    child_status(pid);
-    kill(pid, SIGKILL);
-    child_status(pid);
+    stops(writes);
+    stops(sets);
+    stops(flushes);
+    stops(grabs);
     pid = job(ignoring);
     child_status(pid);
     SHOW_TRUE(tcgetpgrp(s) == getpgrp());
