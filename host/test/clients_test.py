@@ -5,20 +5,21 @@ a hostile kernel behind it (fake_qemu.py). The instance is unharmed in every cas
 import contextlib
 import os
 import shutil
-import socket
-import struct
 import subprocess
+import sys
 import time
 
 from lib import DRUPE, WORK, check, compile_c, done, environment, work
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tests', 'apps'))
+import channel  # noqa: E402
+from channel import CREDIT, DATA, MORE, OPEN, PART_MAX, data, end_of, message, opening, receive  # noqa: E402
 
 os.makedirs(WORK + '/bin')
 shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fake_qemu.py'), WORK + '/bin/qemu-system-x86_64')
 RUN = WORK + '/run'
 ENV = environment(PATH=WORK + '/bin:' + os.environ['PATH'], DRUPE_KERNEL=work('kernel', b'x'), DRUPE_RUN=RUN)
 HELLO = compile_c('hello', 'int main(void){return 0;}')
-MAGIC, OPEN, DATA, CREDIT, CLOSE = 0x50555244, 32, 33, 34, 35
-MORE, PART_MAX = 1, 8192
 
 
 def start(what):
@@ -29,47 +30,7 @@ def start(what):
 
 
 def connect():
-    """To the only instance there is."""
-    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    name = [n for n in os.listdir(RUN) if not n.startswith('.')][0]
-    s.connect(os.path.join(RUN, name, 'socket'))
-    s.settimeout(30)
-    return s
-
-
-def message(kind, payload=b'', magic=MAGIC, version=1, length=None):
-    return struct.pack('<IHHI', magic, version, kind, len(payload) if length is None else length) + payload
-
-
-def opening(name, args=b'', name_len=None):
-    return message(OPEN, struct.pack('<III', 0, 0, len(name) if name_len is None else name_len) + name + args)
-
-
-def data(payload, flags=0):
-    return message(DATA, struct.pack('<II', 0, flags) + payload)
-
-
-def receive(s):
-    """(type, flags or error, rest); (None, 0, b'') when the other side has hung up."""
-    for _ in range(2):
-        try:
-            packet = s.recv(1 << 20)
-            break
-        except ConnectionResetError: # told once, before what was sent earlier
-            packet = b''
-    if not packet:
-        return None, 0, b''
-    magic, version, kind, length = struct.unpack('<IHHI', packet[:12])
-    assert magic == MAGIC and version == 1 and length == len(packet) - 12
-    return kind, struct.unpack('<I', packet[16:20])[0], packet[20:]
-
-
-def end_of(s):
-    """What CTL_CLOSE says: (error, text)."""
-    kind = DATA
-    while kind == DATA:
-        kind, error, text = receive(s)
-    return (error, text.decode()) if kind == CLOSE else (None, '')
+    return channel.connect(RUN)
 
 
 def descriptors(pid):
@@ -132,7 +93,7 @@ with asking(opening(b'echo', b'args')) as s:
         kind, flags, back = receive(s)
         got += back if kind == DATA and flags == (MORE if i % 2 else 0) else b''
     check(got == b''.join(parts), 'parts arrive whole, in order, beyond the window')
-    s.send(message(CLOSE, struct.pack('<II', 0, 0)))
+    s.send(channel.closing())
     check(end_of(s) == (0, ''), 'the client may end it')
 
 with asking(opening(b'flood')) as stopped: # reads nothing for ten seconds

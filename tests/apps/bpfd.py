@@ -2,11 +2,12 @@
 """A client of the kernel's service "bpf" (abi/bpf.h), with an assembler of a few words and a reader of clang's objects."""
 import os
 import shutil
-import socket
 import struct
 import subprocess
 
-MAGIC, OPEN, DATA, CLOSE, MORE, PART = 0x50555244, 32, 33, 35, 1, 8192
+import channel
+from channel import DATA, MORE, PART_MAX
+
 (MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_DUMP, MAP_CLEAR, LOAD, ATTACH, DETACH, RUN, STATS, POINTS, SYMBOL, AREAS, FLUSH,
  BEGIN) = range(1, 17)
 HELLO, REPLY, OUTPUT, END = range(64, 68)
@@ -25,27 +26,20 @@ class Refused(Exception):
 
 class Client:
     def __init__(self, run, flags=0):
-        name = [n for n in os.listdir(run) if not n.startswith('.')][0]
-        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.s.connect(os.path.join(run, name, 'socket'))
-        self.s.settimeout(30)
+        self.s = channel.connect(run)
         self.records, self.tag, self.ended = [], 0, False
-        self.packet(OPEN, struct.pack('<III', 0, 0, 3) + b'bpf' + struct.pack('<II', 1, flags))
+        self.s.send(channel.opening(b'bpf', struct.pack('<II', 1, flags)))
         kind, _, body = self.message()
         assert kind == HELLO, kind
         self.version, self.cpus, self.realtime_ns, self.monotonic_ns = struct.unpack('<IIQQ', body)
 
-    def packet(self, kind, payload):
-        self.s.send(struct.pack('<IHHI', MAGIC, 1, kind, len(payload)) + payload)
-
     def message(self):
         whole, flags = b'', MORE
         while flags & MORE:
-            packet = self.s.recv(1 << 17)
-            if not packet or struct.unpack('<H', packet[6:8])[0] != DATA:
-                raise EOFError(packet[20:].decode(errors='replace'))
-            flags = struct.unpack('<I', packet[16:20])[0]
-            whole += packet[20:]
+            kind, flags, part = channel.receive(self.s)
+            if kind != DATA:
+                raise EOFError(part.decode(errors='replace'))
+            whole += part
         kind, tag = struct.unpack('<II', whole[:8])
         return kind, tag, whole[8:]
 
@@ -59,8 +53,8 @@ class Client:
         """(value, data)."""
         self.tag += 1
         whole = struct.pack('<II', kind, self.tag) + body
-        for at in range(0, len(whole), PART):
-            self.packet(DATA, struct.pack('<II', 0, MORE if at + PART < len(whole) else 0) + whole[at:at + PART])
+        for at in range(0, len(whole), PART_MAX):
+            self.s.send(channel.data(whole[at:at + PART_MAX], MORE if at + PART_MAX < len(whole) else 0))
         while True:
             kind, tag, body = self.message()
             if kind == OUTPUT:

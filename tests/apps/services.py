@@ -5,18 +5,19 @@ vanish. Each is dropped with a reason, the program answers as before, and nothin
 import contextlib
 import json
 import os
-import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 
+import channel
+from channel import DATA, MORE, PART_MAX, data, end_of, opening, receive
+
 rounds = int(sys.argv.pop()) if sys.argv[-1].isdigit() else 200
 from lib import DRUPE, ON, check, done, free_port, same, talk
 
-MAGIC, OPEN, DATA, CLOSE = 0x50555244, 32, 33, 35
-MORE, PART_MAX, CALLS = 1, 8192, 512
+CALLS = 512
 work = tempfile.TemporaryDirectory(prefix='drupe-services-')
 RUN = work.name + '/run'
 ENV = dict(os.environ, DRUPE_RUN=RUN)
@@ -28,40 +29,7 @@ def drupe(*args):
 
 
 def connect():
-    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    s.connect(os.path.join(RUN, [n for n in os.listdir(RUN) if not n.startswith('.')][0], 'socket'))
-    s.settimeout(30)
-    return s
-
-
-def message(kind, payload):
-    return struct.pack('<IHHI', MAGIC, 1, kind, len(payload)) + payload
-
-
-def opening(name, args=b''):
-    return message(OPEN, struct.pack('<III', 0, 0, len(name)) + name + args)
-
-
-def data(payload, flags=0):
-    return message(DATA, struct.pack('<II', 0, flags) + payload)
-
-
-def receive(s):
-    """(type, error or flags, rest); (None, 0, b'') when the other side has hung up."""
-    for _ in range(2):
-        try:
-            packet = s.recv(1 << 20)
-            break
-        except ConnectionResetError: # told once, before what was sent earlier
-            packet = b''
-    return (struct.unpack('<H', packet[6:8])[0], struct.unpack('<I', packet[16:20])[0], packet[20:]) if packet else (None, 0, b'')
-
-
-def end_of(s):
-    kind, until = DATA, time.monotonic() + 20
-    while kind == DATA and time.monotonic() < until: # one that was not dropped tells without an end
-        kind, error, text = receive(s)
-    return (error, text.decode(errors='replace')) if kind == CLOSE else (None, '')
+    return channel.connect(RUN)
 
 
 def trace_open(version=2, flags=0, calls=b'\xff' * (CALLS // 8), nfds=0, path=b''):
@@ -101,7 +69,7 @@ def ended(name, args, packets):
             with contextlib.suppress(OSError): # it may have hung up already
                 s.send(p)
         with contextlib.suppress(OSError):
-            s.send(message(CLOSE, struct.pack('<II', 0, 0)))
+            s.send(channel.closing())
         return end_of(s)[0] is not None
 
 
