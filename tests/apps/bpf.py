@@ -5,24 +5,16 @@ clients that come and go under load."""
 import atexit
 import os
 import struct
-import subprocess
-import tempfile
 import time
 
 from bpfd import (AREAS, ALL_CALLS, ARRAY, AT_ENTRY, AT_EXIT, AT_INTERVAL, AT_POINT, AT_PROFILE, CTX_ENTRY, CTX_EXIT, CTX_POINT, CTX_REGS, EXIT, HASH, PERF,
                   RECORD_PERF, RECORD_PRINT, RECORD_RINGBUF, RINGBUF, STACKS, SYMBOL, Client, Refused, add, add_to, call, compile_object, count_by, have_clang, jeq, ld_map,
                   ldx, mov, movx, st, stx)
-from lib import DRUPE, ON, check, done, same
+from lib import ON, check, command, done, own_list, same
 
-work = tempfile.TemporaryDirectory(prefix='drupe-bpf-')
-RUN = work.name + '/run'
-ENV = dict(os.environ, DRUPE_RUN=RUN)
+work = own_list('bpf')
+RUN = os.environ['DRUPE_RUN']
 NR = dict(read=0, write=1, openat=257, getpid=39, getppid=110, clone=56, execve=59, exit_group=231, vfork=58)
-
-
-def command(*args, timeout=60):
-    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
-    return r.returncode, r.stdout.decode(errors='replace'), r.stderr.decode(errors='replace')
 
 
 def ld64(d, v): return struct.pack('<BBhI', 0x18, d, 0, v & 0xffffffff) + struct.pack('<BBhI', 0, 0, 0, v >> 32)

@@ -1,24 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Debian's gdb for instances that nothing was done to: drupe gdb, drupe stack, drupe run --gdb."""
+import functools
 import os
 import re
 import signal
 import subprocess
-import tempfile
 import time
 
-from lib import DRUPE, ON, build_file, check, done, same
+from lib import DRUPE, ON, build_file, check, command, done, own_list, same
 
-work = tempfile.TemporaryDirectory(prefix='drupe-gdb-')
-ENV = dict(os.environ, DRUPE_RUN=work.name + '/run', LC_ALL='C.UTF-8', HOME=work.name)
+work = own_list('gdb')
+os.environ.update(LC_ALL='C.UTF-8', HOME=work.name)
 PROGRAM = os.path.abspath(build_file('debuggee'))
+drupe = functools.partial(command, timeout=120, start_new_session=True)
 BATCH = ['-nx', '-batch', '-ex', 'set pagination off', '-ex', 'set width 0']
-
-
-def drupe(*args, timeout=120, stdin=subprocess.DEVNULL):
-    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=stdin, capture_output=True, timeout=timeout, start_new_session=True)
-    return r.returncode, r.stdout.decode(errors='replace'), r.stderr.decode(errors='replace')
 
 
 def start(name, *args):
@@ -73,7 +69,7 @@ has(text, [r'^\$1 = 0', r'^\$2 = 5'], 'a condition, stepi')
 goes_on('one', 'and goes on')
 
 # Who is killed leaves nothing behind.
-p = subprocess.Popen([DRUPE, 'gdb', 'one', '-nx', '-ex', 'set pagination off', '-ex', 'break add_points', '-ex', 'continue'], env=ENV,
+p = subprocess.Popen([DRUPE, 'gdb', 'one', '-nx', '-ex', 'set pagination off', '-ex', 'break add_points', '-ex', 'continue'],
                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 seen = b''
 while b'hit Breakpoint 1' not in seen:
@@ -89,13 +85,13 @@ goes_on('one', 'gdb killed: the program goes on')
 text = gdb('one', 'x/2bx add_points', 'disassemble add_points', 'detach')
 check('int3' not in text, 'and has no breakpoint', text)
 
-p = subprocess.Popen([DRUPE, 'gdb', 'one', '-nx', '-batch', '-ex', 'continue', '-ex', 'bt', '-ex', 'detach'], env=ENV, stdin=subprocess.DEVNULL,
+p = subprocess.Popen([DRUPE, 'gdb', 'one', '-nx', '-batch', '-ex', 'continue', '-ex', 'bt', '-ex', 'detach'], stdin=subprocess.DEVNULL,
                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 time.sleep(10) # until it runs
 p.send_signal(signal.SIGINT)
 text = p.communicate(timeout=60)[0].decode()
 has(text, [r'received signal SIGINT', r'^#\d+ .* main \('], '^C stops it')
-second = subprocess.Popen([DRUPE, 'gdb', '--server', 'one'], env=ENV, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+second = subprocess.Popen([DRUPE, 'gdb', '--server', 'one'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 second.stdin.write(b'$?#3f')
 second.stdin.flush()
 check(second.stdout.read(3) == b'+$T', 'the remote protocol by itself')
@@ -129,7 +125,7 @@ if ON[1] == 'qemu':
         'watchpoints: what the program writes, what the kernel writes for it, what is read')
     text = gdb('four', 'watch half', 'watch stop_now', 'watch exit_code', 'watch children', 'watch watched', 'continue', 'detach')
     has(text, [r'Could not insert hardware watchpoint \d'], 'there are four')
-    p = subprocess.Popen([DRUPE, 'gdb', 'four', '-nx', '-ex', 'set pagination off', '-ex', 'watch watched', '-ex', 'continue'], env=ENV,
+    p = subprocess.Popen([DRUPE, 'gdb', 'four', '-nx', '-ex', 'set pagination off', '-ex', 'watch watched', '-ex', 'continue'],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     seen = b''
     while b'hit Hardware' not in seen and (part := os.read(p.stdout.fileno(), 4096)):
@@ -142,7 +138,7 @@ if ON[1] == 'qemu':
     has(text, [r'exited normally'], 'to its end')
 
 # From the first instruction.
-r = subprocess.run([DRUPE, 'run', *ON, '--gdb', '--name', 'three', PROGRAM], env=dict(ENV, PAGER='cat'), capture_output=True, timeout=180, start_new_session=True,
+r = subprocess.run([DRUPE, 'run', *ON, '--gdb', '--name', 'three', PROGRAM], env=dict(os.environ, PAGER='cat'), capture_output=True, timeout=180, start_new_session=True,
                    input=b'set pagination off\nset confirm off\nx/i $pc\nbreak main\ncontinue\np argc\np stop_now = 1\np exit_code = 3\ncontinue\nquit\n')
 text = r.stdout.decode(errors='replace') + r.stderr.decode(errors='replace')
 has(text, [r'<_start>', r'Breakpoint 1, main', r'^(\(gdb\) )*\$1 = 1', r'exited with code 03'], 'run --gdb: from the first instruction')

@@ -7,29 +7,22 @@ import os
 import re
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.request
 
-from lib import DRUPE, ON, build_file, check, done, free_port, same, talk
+from lib import DRUPE, ON, build_file, check, command, done, free_port, own_list, same, talk
 
-work = tempfile.TemporaryDirectory(prefix='drupe-instances-')
-ENV = dict(os.environ, DRUPE_RUN=work.name + '/run')
-
-
-def drupe(*args, timeout=60):
-    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
-    return r.returncode, r.stdout.decode(), r.stderr.decode()
+work = own_list('instances')
 
 
 def counters(name='r'):
     """{(name, labels): value}"""
-    rows = json.loads(drupe('stats', '--format', 'json', name)[1])['Metrics']
+    rows = json.loads(command('stats', '--format', 'json', name)[1])['Metrics']
     return {(r['name'], *sorted(r['labels'].values())): r['value'] for r in rows}
 
 
 port, web, udp = free_port(), free_port(), free_port()
-status, out, err = drupe('run', *ON, '-d', '--name', 'r', '-p', f'127.0.0.1:{port}:6379', '-p', f'127.0.0.1:{udp}:9/udp', 'redis-server', '--save', '', '--protected-mode', 'no')
+status, out, err = command('run', *ON, '-d', '--name', 'r', '-p', f'127.0.0.1:{port}:6379', '-p', f'127.0.0.1:{udp}:9/udp', 'redis-server', '--save', '', '--protected-mode', 'no')
 check(status == 0 and len(out.strip()) == 64, 'run -d', (status, out, err))
 end = time.monotonic() + 30
 while time.monotonic() < end:
@@ -51,7 +44,7 @@ uses = sum(v for k, v in after.items() if k[0] == 'memory_bytes')
 check(0.9 < uses / after['memory_total_bytes',] <= 1.01, 'memory by use adds up', uses)
 
 check(not any('duration' in k[0] or 'latency' in k[0] for k in after), 'no histograms unless asked for')
-same(drupe('stats', '--latency', 'on', 'r')[0], 0, 'stats --latency on')
+same(command('stats', '--latency', 'on', 'r')[0], 0, 'stats --latency on')
 for _ in range(50):
     talk(port, b'PING\r\n')
 with contextlib.suppress(OSError):
@@ -73,7 +66,7 @@ while not any(k[0] == 'network_drops_total' for k in dropped) and time.monotonic
     dropped = counters()
 check(dropped.get(('network_drops_total', 'eth0', 'udp_no_port'), 0) >= 1, 'a drop by interface and reason', {k: v for k, v in dropped.items() if 'drop' in k[0]})
 
-server = subprocess.Popen([DRUPE, 'stats', '--prometheus', f'127.0.0.1:{web}'], env=ENV)
+server = subprocess.Popen([DRUPE, 'stats', '--prometheus', f'127.0.0.1:{web}'])
 text = b''
 end = time.monotonic() + 10
 while not text and time.monotonic() < end:
@@ -91,48 +84,48 @@ with open(os.path.join(os.path.dirname(__file__), '..', '..', 'docs', 'grafana-d
 unknown = [m for e in exprs for m in re.findall(r'drupe_\w+', e) if m.encode() not in text]
 check(len(exprs) > 10 and not unknown, "the dashboard's metrics are there", unknown)
 
-same([drupe('stats', '--latency', 'off', 'r')[0], drupe('stats', '--latency', 'x', 'r')[0], drupe('stats', '--latency', 'on')[0]], [0, 125, 125], '--latency off')
+same([command('stats', '--latency', 'off', 'r')[0], command('stats', '--latency', 'x', 'r')[0], command('stats', '--latency', 'on')[0]], [0, 125, 125], '--latency off')
 check(not any('latency' in k[0] for k in counters()), 'and they are gone')
 
-drupe('run', *ON, '-d', '--name', 'n', build_file('naps'))
+command('run', *ON, '-d', '--name', 'n', build_file('naps'))
 end = time.monotonic() + 20
-while not (said := drupe('logs', 'n')[1].strip()) and time.monotonic() < end:
+while not (said := command('logs', 'n')[1].strip()) and time.monotonic() < end:
     time.sleep(0.1)
 faults = counters('n')['page_faults_total',]
 check(50 < int(said) <= faults + 4 and faults < int(said) * 1.3, 'a page fault counts once', (said, faults)) # exec fills the new stack without an exception
-drupe('rm', '-f', 'n')
+command('rm', '-f', 'n')
 
 def sleeps(text):
     return any('epoll_wait' in l and l.endswith('redis-server') for l in text.splitlines())
 
 
 for _ in range(50): # it wakes ten times a second
-    status, out, err = drupe('ps', 'r')
+    status, out, err = command('ps', 'r')
     if sleeps(out):
         break
 rows = [l.split(None, 9) for l in out.splitlines()]
 check(status == 0 and rows[0][:3] == ['PID', 'TID', 'PPID'] and ['1', '1', '0'] in [r[:3] for r in rows], 'ps r: its threads', (out, err))
 check(sleeps(out), 'the call that a thread sleeps in', out)
 pinger = subprocess.Popen(['redis-benchmark', '-p', str(port), '-t', 'ping_mbulk', '-n', '1000000', '-q'], stdout=subprocess.DEVNULL)
-status, out, err = drupe('top', '-b', '-d', '0.5', '-n', '3', 'r')
+status, out, err = command('top', '-b', '-d', '0.5', '-n', '3', 'r')
 pinger.terminate()
 pinger.wait(10)
 rounds = out.split('r: ')[1:]
 first = rounds[-1].splitlines()[3].split()
 check(status == 0 and len(rounds) == 3 and rounds[0].startswith('1 processes, '), 'top -n 3', (status, out, err))
 check(first[:2] == ['1', '1'] and float(first[5]) > 1 and float(first[8]) > 100, 'the busiest thread is first, with CPU and calls', rounds[-1])
-check(drupe('top', '-n', '1', 'nobody')[0] == 1 and drupe('top', '-d', '0', 'r')[0] == 125 and drupe('top')[0] == 125, 'top refuses what is none')
+check(command('top', '-n', '1', 'nobody')[0] == 1 and command('top', '-d', '0', 'r')[0] == 125 and command('top')[0] == 125, 'top refuses what is none')
 
 held = []
 for n in (30, 300): # the first ones make what stays
     for _ in range(n):
-        drupe('stats', '--format', 'json', 'r')
+        command('stats', '--format', 'json', 'r')
     later = counters()
     held.append(later['memory_bytes', 'kernel'] + later['memory_bytes', 'slab'])
 grown = held[1] - held[0]
 check(grown < 128 << 10, '300 clients leave nothing in the kernel', grown)
-check('Ready to accept connections' in drupe('logs', 'r')[1], 'logs')
-same(drupe('stop', 'r')[:2], (0, 'r\n'), 'stop')
-same(drupe('wait', 'r')[1], '0\n', 'redis ended by itself')
-same(drupe('rm', 'r')[0], 0, 'rm')
+check('Ready to accept connections' in command('logs', 'r')[1], 'logs')
+same(command('stop', 'r')[:2], (0, 'r\n'), 'stop')
+same(command('wait', 'r')[1], '0\n', 'redis ended by itself')
+same(command('rm', 'r')[0], 0, 'rm')
 done()

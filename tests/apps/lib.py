@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 DRUPE, BUILD = sys.argv[1], sys.argv[2]
@@ -43,6 +44,19 @@ def drupe(*args, stdin=b'', timeout=60):
         return r.returncode, r.stdout, r.stderr.decode(errors='replace')
     except subprocess.TimeoutExpired as e:
         return 'timeout', e.stdout or b'', (e.stderr or b'').decode(errors='replace')
+
+
+def own_list(name):
+    """A directory that lasts as long as what is returned; from now on instances are listed there, where no others are."""
+    work = tempfile.TemporaryDirectory(prefix=f'drupe-{name}-')
+    os.environ['DRUPE_RUN'] = work.name + '/run'
+    return work
+
+
+def command(*args, timeout=60, **more):
+    """Run `drupe ARGS` to its end: (status, stdout, stderr)."""
+    r = subprocess.run([DRUPE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, **more)
+    return r.returncode, r.stdout.decode(errors='replace'), r.stderr.decode(errors='replace')
 
 
 def free_port():

@@ -10,16 +10,10 @@ import subprocess
 import tempfile
 import time
 
-from lib import BUILD, DRUPE, ON, check, done, same
+from lib import BUILD, DRUPE, ON, check, command, done, own_list, same
 
-work = tempfile.TemporaryDirectory(prefix='drupe-bpf-')
-ENV = dict(os.environ, DRUPE_RUN=work.name + '/run')
+work = own_list('programs')
 OBJECT = os.path.join(BUILD, '..', 'host', 'test', 'reads.bpf.o')
-
-
-def command(*args, timeout=60):
-    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
-    return r.returncode, r.stdout.decode(errors='replace'), r.stderr.decode(errors='replace')
 
 
 class Trace:
@@ -27,7 +21,7 @@ class Trace:
 
     def __init__(self, *args):
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        self.p = subprocess.Popen([DRUPE, 'trace', *args, 'sh'], env=ENV, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
+        self.p = subprocess.Popen([DRUPE, 'trace', *args, 'sh'], stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
         self.wait(lambda: b' place' in self.text(self.err))
 
     def wait(self, good):
@@ -193,7 +187,7 @@ for i in range(6):
     dd()
     time.sleep(0.05 * i)
     t.end(signal.SIGKILL)
-    p = subprocess.Popen([DRUPE, 'trace', MANY, 'sh'], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    p = subprocess.Popen([DRUPE, 'trace', MANY, 'sh'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(0.02 * i) # wherever it is then
     p.kill()
     p.wait()

@@ -8,24 +8,17 @@ import os
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
 import channel
 from channel import DATA, MORE, PART_MAX, data, end_of, opening, receive
 
 rounds = int(sys.argv.pop()) if sys.argv[-1].isdigit() else 200
-from lib import DRUPE, ON, check, done, free_port, same, talk
+from lib import ON, check, command, done, free_port, own_list, same, talk
 
 CALLS = 512
-work = tempfile.TemporaryDirectory(prefix='drupe-services-')
-RUN = work.name + '/run'
-ENV = dict(os.environ, DRUPE_RUN=RUN)
-
-
-def drupe(*args):
-    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
-    return r.returncode, r.stdout.decode(), r.stderr.decode()
+work = own_list('services')
+RUN = os.environ['DRUPE_RUN']
 
 
 def connect():
@@ -48,7 +41,7 @@ NONSENSE = {'garbage': [data(os.urandom(500))], 'a byte': [data(b'\0')], 'nothin
 
 
 def counters():
-    rows = json.loads(drupe('stats', '--format', 'json', 's')[1])['Metrics']
+    rows = json.loads(command('stats', '--format', 'json', 's')[1])['Metrics']
     return {(r['name'], *r['labels'].values()): r['value'] for r in rows}
 
 
@@ -88,7 +81,7 @@ def attach(name, args):
 
 
 port = free_port()
-status, out, err = drupe('run', *ON, '-d', '--name', 's', '-p', f'127.0.0.1:{port}:6379', 'redis-server', '--save', '', '--protected-mode', 'no')
+status, out, err = command('run', *ON, '-d', '--name', 's', '-p', f'127.0.0.1:{port}:6379', 'redis-server', '--save', '', '--protected-mode', 'no')
 end = time.monotonic() + 30
 while time.monotonic() < end:
     with contextlib.suppress(OSError):
@@ -138,7 +131,7 @@ try:
         memory[1] = held()
     check(memory[1] - memory[0] <= 256 << 10, 'and leave nothing in the kernel', memory)
     unharmed('the program answers as before')
-    same(drupe('ps', 's')[0], 0, 'and so do its services')
+    same(command('ps', 's')[0], 0, 'and so do its services')
 finally:
-    drupe('rm', '-f', 's')
+    command('rm', '-f', 's')
 done()

@@ -3,7 +3,6 @@
 """drupe strace beside Debian's strace of the same programs on this host: the lines that both print of a call, but for what differs between two
 right systems (addresses, numbers of processes, times), must be the same. Then attaching, filters, sums, and many clients under load."""
 import collections
-import os
 import re
 import signal
 import subprocess
@@ -11,15 +10,9 @@ import tempfile
 import threading
 import time
 
-from lib import DRUPE, ON, build_file, check, done, drupe, free_port, same, talk
+from lib import DRUPE, ON, build_file, check, command, done, drupe, free_port, own_list, same, talk
 
-work = tempfile.TemporaryDirectory(prefix='drupe-strace-')
-ENV = dict(os.environ, DRUPE_RUN=work.name + '/run')
-
-
-def command(*args, timeout=60):
-    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
-    return r.returncode, r.stdout.decode(errors='replace'), r.stderr.decode(errors='replace')
+work = own_list('strace')
 
 
 # --- the same program here and there ------------------------------------------------------------
@@ -86,7 +79,7 @@ class Trace:
 
     def __init__(self, *args):
         self.file = tempfile.TemporaryFile()
-        self.p = subprocess.Popen([DRUPE, 'strace', *args], env=ENV, stderr=self.file, stdout=self.file)
+        self.p = subprocess.Popen([DRUPE, 'strace', *args], stderr=self.file, stdout=self.file)
         time.sleep(1)
 
     def end(self):
@@ -164,7 +157,7 @@ counts = collections.Counter()
 
 def attach():
     for i in range(25):
-        p = subprocess.Popen([DRUPE, 'strace', *(['-c'] if i % 3 == 0 else []), 's'], env=ENV, stderr=subprocess.DEVNULL)
+        p = subprocess.Popen([DRUPE, 'strace', *(['-c'] if i % 3 == 0 else []), 's'], stderr=subprocess.DEVNULL)
         time.sleep(0.05)
         p.send_signal(signal.SIGKILL if i % 2 else signal.SIGINT)
         try:

@@ -2,27 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """drupe trace: tracepoints of a running instance as text, JSON lines and a Chrome trace."""
 import json
-import os
 import re
 import signal
 import subprocess
 import tempfile
 import time
 
-from lib import DRUPE, ON, check, done, free_port, same, talk
+from lib import DRUPE, ON, check, command, done, free_port, own_list, talk
 
-work = tempfile.TemporaryDirectory(prefix='drupe-trace-')
-ENV = dict(os.environ, DRUPE_RUN=work.name + '/run')
-
-
-def command(*args, timeout=60):
-    r = subprocess.run([DRUPE, *map(str, args)], env=ENV, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
-    return r.returncode, r.stdout.decode(errors='replace'), r.stderr.decode(errors='replace')
+work = own_list('trace')
 
 
 def trace(name, *args, meanwhile=lambda: None, seconds=1.5):
     with tempfile.TemporaryFile() as f:
-        p = subprocess.Popen([DRUPE, 'trace', *args, name], env=ENV, stdout=f)
+        p = subprocess.Popen([DRUPE, 'trace', *args, name], stdout=f)
         time.sleep(seconds)
         meanwhile()
         time.sleep(seconds)
