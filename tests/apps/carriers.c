@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "ticks.h"
 
 #define PAGE 4096
 #define PAGES 64
@@ -142,15 +142,8 @@ static void asleep(void)
 
 /* --- timers in two processes at once ----------------------------------------------------------- */
 
-static volatile unsigned ticks;
-static void on_tick(int sig) { ticks++; }
-
-static double now_s(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
+static void compute(void) {}
+static void doze(void) { usleep(10000); }
 
 /* Every process waits for its ticks, computing or asleep; one that does not come within two seconds is lost. */
 static void ticking(int n)
@@ -159,17 +152,9 @@ static void ticking(int n)
     for (int i = 0; i < n; i++) {
         if (fork() != 0)
             continue;
-        struct itimerval every = { { 0, 1000 + 100 * i }, { 0, 1000 } };
-        signal(SIGALRM, on_tick);
-        setitimer(ITIMER_REAL, &every, NULL);
-        for (double end = now_s() + 2; now_s() < end;) {
-            unsigned before = ticks;
-            double start = now_s();
-            while (ticks == before && now_s() - start < 2)
-                if (i % 2 == 1)
-                    usleep(10000);
-            lost += ticks == before;
-        }
+        start_ticks(1000 + 100 * i);
+        for (double end = now_s() + 2; now_s() < end;)
+            lost += !next_tick(2, i % 2 == 1 ? doze : compute);
         _exit(lost != 0);
     }
     puts("ready");

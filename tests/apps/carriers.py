@@ -8,19 +8,10 @@ import signal
 import subprocess
 import time
 
-from lib import DRUPE, ON, build_file, check, done, drupe, same
+from lib import DRUPE, ON, build_file, check, done, drupe, processes_of, same
 
 carriers = build_file('carriers')
 CROWD = 300 # no multiple of 7: carriers.c
-
-
-def processes_of(p):
-    """The processes of the instance that this drupe has, the first one first."""
-    def children(pid):
-        with open(f'/proc/{pid}/task/{pid}/children') as f:
-            return [int(c) for c in f.read().split()]
-    first = [c for c in children(p.pid) if 'drupe-kernel' in open(f'/proc/{c}/comm').read()]
-    return first + [c for f in first for c in children(f)]
 
 
 def start(*argv, options=()):

@@ -6,21 +6,14 @@ import signal
 import subprocess
 import time
 
-from lib import DRUPE, ON, build_file, check, done, same
-
-
-
-def instance_of(p):
-    """The processes of the instance that this drupe has."""
-    children = subprocess.run(['pgrep', '-P', str(p.pid)], capture_output=True, text=True).stdout.split()
-    return [int(c) for c in children if 'drupe-kernel' in open(f'/proc/{c}/comm').read()]
+from lib import DRUPE, ON, build_file, check, done, processes_of, same
 
 
 def flood(argv, signals, pause_s=0):
     p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', build_file('kicks'), *argv], stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     same(p.stdout.readline(), b'ready\n', 'the program runs')
-    instance = instance_of(p)
+    instance = processes_of(p)
     check(len(instance) == 1, 'one instance below drupe', instance)
     end = time.monotonic() + 2.5
     sent = 0
@@ -44,7 +37,7 @@ for sig in (signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP, signal.SIGINT, signal
     p = subprocess.Popen([DRUPE, 'run', *ON, '/bin/sh', '-c', 'echo ready; read x; echo $x'], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     p.stdout.readline()
-    for c in instance_of(p):
+    for c in processes_of(p):
         os.kill(c, sig)
     out, err = p.communicate(b'alive\n', timeout=30)
     same((p.returncode, out), (0, b'alive\n'), f'{sig.name} from outside is ignored')

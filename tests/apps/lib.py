@@ -89,6 +89,15 @@ def server(*args, ready, timeout=60):
         p.stdout.close()
 
 
+def processes_of(p):
+    """The processes of the host that the instance of this `drupe run` has, the first one first."""
+    def children(pid):
+        with open(f'/proc/{pid}/task/{pid}/children') as f:
+            return [int(c) for c in f.read().split()]
+    first = [c for c in children(p.pid) if 'drupe-kernel' in open(f'/proc/{c}/comm').read()]
+    return first + [c for f in first for c in children(f)]
+
+
 def stop(p, sig=signal.SIGINT, timeout=30):
     """Ask it to stop; its exit status, or 'timeout'."""
     p.send_signal(sig)
