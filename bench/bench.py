@@ -3,8 +3,9 @@
 """Drupe against Debian's cloud kernel as guest, and against the native process and gVisor on the host, side by
 side in one run.
 
-    bench.py BUILD [boot] [start] [memory] [calls] [redis] [nginx] [iperf] [path]
-                   [host-calls] [host-redis] [host-nginx] [host-start] [host-memory] [host-touch] [smp]
+    bench.py BUILD [boot] [start] [memory] [calls] [redis] [nginx] [iperf] [path] [load]
+                   [host-calls] [host-redis] [host-nginx] [host-start] [host-memory] [host-touch]
+                   [strace] [profile] [bpf] [off] [smp]
 
 Prints each figure with its target and ratio; medians of several runs. Nothing
 else should run on the machine meanwhile. Needs root (TAP, namespaces).

@@ -69,43 +69,48 @@ def strace():
     row('  strace -f of the native process', f'{native_full:,.0f}', f'of {native:,.0f}', f'ratio {native_full / native:.2f}')
 
 
-def spin_instructions(tmp, rounds, hz=None):
-    """Guest instructions of so many rounds, and the samples taken meanwhile. The virtual clock counts a nanosecond for each instruction."""
-    out, samples = os.path.join(tmp, 'count'), 0
-    with guests.qemu_with('-plugin', f'{PLUGIN},out={out}', '-icount', 'shift=0,sleep=off', '-seed', '1') as env:
+@contextlib.contextmanager
+def counted(*more):
+    """An environment for a machine of which nothing depends on the host's time, in a list of instances of its own; and, once it has ended, the
+    number of its instructions. The virtual clock counts a nanosecond for each."""
+    with tempfile.TemporaryDirectory() as tmp:
+        out = os.path.join(tmp, 'count')
+        with guests.qemu_with('-plugin', f'{PLUGIN},out={out}', '-icount', 'shift=0,sleep=off', *more, '-seed', '1') as env:
+            yield dict(env, DRUPE_RUN=os.path.join(tmp, 'run')), lambda: int(open(out).read().split()[-1])
+
+
+def spin_instructions(rounds, hz=None):
+    """Guest instructions of so many rounds, and the samples taken meanwhile."""
+    samples = 0
+    with counted() as (env, count):
         p = subprocess.Popen([DRUPE, 'run', '--on', 'qemu', '--name', 'bench', os.path.join(BUILD, 'tests/spin'), str(rounds)], env=env)
         if hz:
             for _ in range(100):
-                r = subprocess.run([DRUPE, 'profile', '-F', str(hz), 'bench'], capture_output=True, text=True)
+                r = subprocess.run([DRUPE, 'profile', '-F', str(hz), 'bench'], env=env, capture_output=True, text=True)
                 if r.returncode == 0:
                     break
                 time.sleep(0.02)
             samples = sum(int(line.rsplit(' ', 1)[1]) for line in r.stdout.splitlines())
         if p.wait(300) != 0 or (hz and not samples):
             raise RuntimeError(f'spin: {p.returncode}, {samples} samples')
-    with open(out) as f:
-        return int(f.read().split()[-1]), samples
+        return count(), samples
 
 
 def profile():
     print('\nProfiling at 99 Hz, guest instructions (the virtual CPU makes 1e9 in a second)')
-    with tempfile.TemporaryDirectory() as tmp:
-        os.environ['DRUPE_RUN'] = os.path.join(tmp, 'run')
-        plain, _ = spin_instructions(tmp, 4000)
-        looked, samples = spin_instructions(tmp, 4000, 990)
-        del os.environ['DRUPE_RUN']
+    plain, _ = spin_instructions(4000)
+    looked, samples = spin_instructions(4000, 990)
     each = (looked - plain) / samples
     row('  a sample', f'{each:,.0f}', 'instructions', f'of {samples}, {plain:,} without them')
     row('  at 99 Hz', f'{each * 99 / 1e7:.2f}', '%', 'at most 1 %', each * 99 / 1e7 <= 1)
 
 
-def call_instructions(tmp, calls, flags):
+def call_instructions(calls, flags):
     """Guest instructions of a program that makes so many calls, with a program of the service "bpf" that counts each by its number; None: without."""
-    out = os.path.join(tmp, 'count')
-    with guests.qemu_with('-plugin', f'{PLUGIN},out={out}', '-icount', 'shift=0,sleep=off', '-seed', '1') as env:
+    with counted() as (env, count):
         p = subprocess.Popen([DRUPE, 'run', '--on', 'qemu', '--name', 'bench', '--net', 'none', os.path.join(BUILD, 'bench/calls'), str(calls)], env=env,
                              stdin=subprocess.PIPE)
-        c = counter(flags) if flags is not None else None
+        c = counter(env['DRUPE_RUN'], flags) if flags is not None else None
         p.stdin.write(b'x')
         p.stdin.close()
         if c is not None: # it stays until the program has ended
@@ -114,14 +119,13 @@ def call_instructions(tmp, calls, flags):
             c.close()
         if p.wait(300) != 0:
             raise RuntimeError(f'calls: {p.returncode}')
-    with open(out) as f:
-        return int(f.read().split()[-1])
+        return count()
 
 
-def counter(flags):
+def counter(run, flags):
     for _ in range(200):
         try:
-            c = bpfd.Client(os.environ['DRUPE_RUN'], flags)
+            c = bpfd.Client(run, flags)
             c.s.settimeout(300)
             break
         except (OSError, EOFError, IndexError):
@@ -135,12 +139,9 @@ def counter(flags):
 def bpf():
     print('\nA program that counts every system call by its number, guest instructions for each call')
     each = {}
-    with tempfile.TemporaryDirectory() as tmp:
-        os.environ['DRUPE_RUN'] = os.path.join(tmp, 'run')
-        for how, flags in (('none', None), ('compiled', 0), ('interpreted', 1)):
-            few, many = (call_instructions(tmp, n, flags) for n in (50000, 150000))
-            each[how] = (many - few) / 100000
-        del os.environ['DRUPE_RUN']
+    for how, flags in (('none', None), ('compiled', 0), ('interpreted', 1)):
+        few, many = (call_instructions(n, flags) for n in (50000, 150000))
+        each[how] = (many - few) / 100000
     compiled, interpreted = each['compiled'] - each['none'], each['interpreted'] - each['none']
     row('  compiled', f'{compiled:,.0f}', 'instructions', f'at most 60; a call without: {each["none"]:,.0f}', compiled <= 60)
     row('  interpreted', f'{interpreted:,.0f}', 'instructions', '')
@@ -158,17 +159,14 @@ def kernel_without():
 
 
 def redis_instructions(kernel, requests):
-    """Guest instructions of a machine that asks itself so often: nothing of it depends on the host's time."""
+    """Guest instructions of a machine that asks itself so often."""
     script = f'redis-server --save "" --daemonize yes >/dev/null; until redis-cli ping >/dev/null 2>&1; do :; done; redis-benchmark -t get -n {requests} -c 10 -q; redis-cli shutdown'
     programs = [a for t in ('redis-server', 'redis-cli', 'redis-benchmark') for a in ('--add', shutil.which(t))]
-    with tempfile.TemporaryDirectory() as tmp:
-        out = os.path.join(tmp, 'count')
-        with guests.qemu_with('-plugin', f'{PLUGIN},out={out}', '-icount', 'shift=0,sleep=off', '-rtc', 'base=2024-01-01,clock=vm', '-seed', '1') as env:
-            r, _ = run_drupe('--on', 'qemu', '--net', 'none', *programs, '/bin/sh', '-c', script, env=dict(env, DRUPE_KERNEL=kernel), timeout=600)
+    with counted('-rtc', 'base=2024-01-01,clock=vm') as (env, count):
+        r, _ = run_drupe('--on', 'qemu', '--net', 'none', *programs, '/bin/sh', '-c', script, env=dict(env, DRUPE_KERNEL=kernel), timeout=600)
         if b'requests per second' not in r.stdout:
             raise RuntimeError(r.stdout + r.stderr)
-        with open(out) as f:
-            return int(f.read().split()[-1])
+        return count()
 
 
 def off():
