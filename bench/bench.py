@@ -11,7 +11,6 @@ Prints each figure with its target and ratio; medians of several runs. Nothing
 else should run on the machine meanwhile. Needs root (TAP, namespaces).
 """
 import os
-import re
 import statistics
 import subprocess
 import sys

@@ -13,7 +13,7 @@ import tempfile
 
 import guests
 from common import BUILD, DRUPE, row
-from guests import GUEST_IP, TAP, sh
+from guests import GUEST_IP, TAP
 
 ROUNDS = 3
 OPENMP = os.path.join(BUILD, 'tests', 'openmp')

@@ -68,7 +68,7 @@ void logs_give_up(struct logs *l);
 static inline bool logs_pending(const struct logs *l) { return l && l->waiting.len != 0; }
 void logs_done(struct logs *l);
 
-/* For drivers, log_socket.c: connect; then send what waits. Options' checks. */
+/* log_socket.c: is it the name of a facility; send what waits. */
 int log_socket_facility(const char *name); /* -1: there is none */
 void log_socket_serve(struct logs *l);
 

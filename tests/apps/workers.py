@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import DRUPE, ON, check, done, free_port, host_command, same, talk
+from lib import DRUPE, ON, check, done, free_port, host_command, same
 
 CONF = '''worker_processes 2;
 daemon off;
