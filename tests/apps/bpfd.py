@@ -151,13 +151,13 @@ def count_by(number, field):
 # --- clang's objects --------------------------------------------------------------------------------
 
 def have_clang():
-    return shutil.which('clang') is not None
+    return shutil.which('clang-14') is not None
 
 
 def compile_object(source, work, *options):
     """{section: instructions}; maps are numbered by what their symbols are called: map_3."""
     path = os.path.join(work, 'a.o')
-    subprocess.run(['clang', '-target', 'bpf', '-O2', '-Wall', '-Werror', '-c', '-x', 'c', '-', '-o', path, *options], input=source.encode(), check=True)
+    subprocess.run(['clang-14', '-target', 'bpf', '-O2', '-Wall', '-Werror', '-c', '-x', 'c', '-', '-o', path, *options], input=source.encode(), check=True)
     elf = open(path, 'rb').read()
     at, = struct.unpack('<Q', elf[40:48])
     count, names = struct.unpack('<HH', elf[60:64])
