@@ -6,6 +6,8 @@
 
 #include "host/lib/util.h"
 
+#define LAST_SECOND 253402300799 /* of the year 9999, the last one that time_text() can write */
+
 void time_text(const struct timespec *t, unsigned decimals, char ret[TIME_TEXT_MAX])
 {
     struct tm tm;
@@ -83,8 +85,10 @@ int time_parse(const char *text, struct timespec *ret)
         const char *p = text + digits;
         t.tv_sec = (time_t)strtoll(text, NULL, 10);
         t.tv_nsec = fraction(&p);
+        if (*p || t.tv_sec > LAST_SECOND)
+            return -1;
         *ret = t;
-        return *p ? -1 : 0;
+        return 0;
     }
     for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
         struct tm tm = {0};
