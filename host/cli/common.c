@@ -142,13 +142,18 @@ void accounts_of_host(struct buf *ret_passwd, struct buf *ret_group)
         *ret_group = (struct buf){0};
 }
 
-char *find_part(const char *const *places, size_t count)
+char *self_path(void)
 {
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n <= 0)
+    return n > 0 ? xstrndup(self, (size_t)n) : NULL;
+}
+
+char *find_part(const char *const *places, size_t count)
+{
+    AUTO_FREE char *self = self_path();
+    if (!self)
         return NULL;
-    self[n] = 0;
     AUTO_FREE char *dir = path_dirname(self);
     for (size_t i = 0; i < count; i++) {
         AUTO_FREE char *joined = path_join(dir, places[i]);

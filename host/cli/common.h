@@ -17,6 +17,8 @@ int program_options_apply(const struct program_options *o, struct config *c, con
                           const struct buf *group_text, struct error *err);
 /* getopt_long() said c, which is no option: ':' or '?'. -1. */
 int bad_option(const char *command, int c, char **argv, struct error *err);
+/* This executable, or NULL with errno set; the caller frees. */
+char *self_path(void);
 /* A file that belongs to drupe, at one of the places relative to the executable: as built, or as installed. NULL when there is
  * none; the caller frees. */
 char *find_part(const char *const *places, size_t count);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drupe gdb, drupe stack: gdb for a running instance, which speaks to `drupe gdb --server` through a pipe. */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "host/cli/cli.h"
@@ -74,13 +72,11 @@ static char *quoted(const char *text)
 
 static char *target_command(const struct gdb *g, struct error *err)
 {
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n < 0) {
+    AUTO_FREE char *self = self_path();
+    if (!self) {
         err_errno(err, EXIT_DRUPE, "/proc/self/exe");
         return NULL;
     }
-    self[n] = 0;
     AUTO_FREE char *path = quoted(self);
     return str_format("target remote | exec %s gdb --server%s -p %u %s", path, g->owned ? " --owned" : "", (unsigned)g->pid, g->entry.id);
 }
@@ -94,33 +90,28 @@ static int script(const struct gdb *g, struct error *err)
                                "print(gdb.execute('monitor kernel-stack %d' % t.ptid[1], to_string=True) if t else '', end='')\n"
                                "end\n"
                                "end\n";
-    int fd = memfd_create("drupe-gdb", 0);
-    if (fd < 0 || fd_write_all(fd, text, strlen(text)) < 0 ||
-        (strcmp(entry_text(&g->entry, "Platform"), "host") == 0 && fd_write_all(fd, "set can-use-hw-watchpoints 0\n", 29) < 0))
-        return err_errno(err, EXIT_DRUPE, "a script for gdb");
-    return fd;
+    bool host = strcmp(entry_text(&g->entry, "Platform"), "host") == 0;
+    AUTO_FREE char *whole = str_format("%s%s", text, host ? "set can-use-hw-watchpoints 0\n" : "");
+    int fd = memory_file("drupe-gdb", whole, strlen(whole));
+    return fd < 0 || set_cloexec(fd, false) < 0 ? err_errno(err, EXIT_DRUPE, "a script for gdb") : fd;
 }
 
-static int exec_gdb(const struct gdb *g, const char *const *before, const char *const *behind, char **more, struct error *err)
+static int exec_gdb(const struct gdb *g, const char *const *before, const char *const *behind, struct error *err)
 {
     struct strv argv = {0};
     AUTO_FREE char *target = target_command(g, err);
-    if (!target)
+    int fd = target ? script(g, err) : -1;
+    if (fd < 0)
         return -1;
     strv_add(&argv, "gdb");
     for (; *before; before++)
         strv_add(&argv, *before);
-    int fd = script(g, err);
-    if (fd < 0)
-        return -1;
     strv_add(&argv, "-ex");
     strv_addf(&argv, "source /dev/fd/%d", fd);
     strv_add(&argv, "-ex");
     strv_add(&argv, target);
     for (; *behind; behind++)
         strv_add(&argv, *behind);
-    for (; *more; more++)
-        strv_add(&argv, *more);
     execvp("gdb", argv.items);
     int result = err_errno(err, errno == ENOENT ? EXIT_NOPROG : EXIT_NOEXEC, "gdb");
     strv_done(&argv);
@@ -136,13 +127,13 @@ static int serve(const struct gdb *g, struct error *err)
 
 int command_gdb(int argc, char **argv, struct error *err)
 {
-    static const char *const before[] = {"-q", NULL}, *const none[] = {NULL};
+    static const char *const before[] = {"-q", NULL};
     struct gdb g = {.pid = 1, .entry = {.dir_fd = -1, .lock_fd = -1}};
     int result = parse(&g, "gdb", argc, argv, err);
     if (result == 0 && g.server && optind < argc)
         result = err_set(err, EXIT_DRUPE, "gdb --server: %s is one argument too many", argv[optind]);
     else if (result == 0)
-        result = g.server ? serve(&g, err) : exec_gdb(&g, before, none, argv + optind, err);
+        result = g.server ? serve(&g, err) : exec_gdb(&g, before, (const char *const *)argv + optind, err);
     entry_done(&g.entry);
     return result < 0 ? -1 : 0;
 }
@@ -156,7 +147,7 @@ int command_stack(int argc, char **argv, struct error *err)
     if (result == 0 && (g.server || g.owned || optind < argc))
         result = err_set(err, EXIT_DRUPE, "stack: one INSTANCE is needed; see drupe stack --help");
     else if (result == 0)
-        result = exec_gdb(&g, before, behind, argv + optind, err);
+        result = exec_gdb(&g, before, behind, err);
     entry_done(&g.entry);
     return result < 0 ? -1 : 0;
 }
