@@ -147,15 +147,14 @@ def bpf():
     row('  interpreted', f'{interpreted:,.0f}', 'instructions', '')
 
 
-OBSERVABILITY = ('bpf', 'capture', 'core_files', 'profile', 'ptrace', 'stats', 'symbols', 'trace') # what there is of it can be left out
+OBSERVABILITY = ('bpf', 'capture', 'core_files', 'profile', 'ptrace', 'stats', 'symbols', 'trace')
 
 
 def kernel_without():
     """The kernel of this build without any of it, stripped."""
     options = json.loads(sh('meson', 'introspect', '--buildoptions', BUILD).stdout)
     lto = next(o['value'] for o in options if o['name'] == 'size_lto')
-    parts = [p for p in OBSERVABILITY if p in trimmed.choices()]
-    return str(trimmed.build(BUILD, 'unobserved', [f'-Dsize_lto={str(lto).lower()}', '-Dwithout=' + ','.join(parts)]))
+    return str(trimmed.build(BUILD, 'unobserved', [f'-Dsize_lto={str(lto).lower()}', '-Dwithout=' + ','.join(OBSERVABILITY)]))
 
 
 def redis_instructions(kernel, requests):
