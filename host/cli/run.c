@@ -488,7 +488,7 @@ static int make_entry(struct run *r, const char *source_name, const struct confi
         r->instance.entry = e;
         return 0;
     }
-    if (r->program.name || r->detach || r->gdb || r->core_dir || r->pcap_file)
+    if (r->program.name || r->detach || r->gdb || r->trace || r->core_dir || r->pcap_file)
         return -1;
     say("not listed by drupe ps: %s", err->text);
     *err = (struct error){0};

@@ -160,4 +160,5 @@ check(status == 125 and 'open to others' in err, 'a directory that others may en
 os.rename(RUN, RUN + '2')
 os.symlink(RUN + '2', RUN)
 check(drupe('ps')[0] == 125, 'and one that is a symbolic link')
+check([drupe('run', '--on', ON, *o, HELLO, 'exit3')[0] for o in ([], ['--strace'])] == [3, 125], 'without a list a program runs, but nobody looks into it')
 done()
