@@ -27,6 +27,12 @@ static struct sockaddr_ll on_lo(int protocol)
     return (struct sockaddr_ll){.sll_family = AF_PACKET, .sll_protocol = htons((uint16_t)protocol), .sll_ifindex = lo_index()};
 }
 
+static int try_filter(int s, struct sock_filter *f, unsigned short n)
+{
+    struct sock_fprog p = {.len = n, .filter = f};
+    return setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof p);
+}
+
 /* UDP over IPv4 to PORT; `at`: where the IP header is. The most that is kept comes back. */
 static int attach(int s, unsigned at, unsigned keep)
 {
@@ -36,14 +42,7 @@ static int attach(int s, unsigned at, unsigned keep)
         BPF_STMT(BPF_LD | BPF_H | BPF_ABS, at + 20 + 2),  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PORT, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, keep),                  BPF_STMT(BPF_RET | BPF_K, 0),
     };
-    struct sock_fprog p = {.len = sizeof f / sizeof f[0], .filter = f};
-    return setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof p);
-}
-
-static int try_filter(int s, struct sock_filter *f, unsigned short n)
-{
-    struct sock_fprog p = {.len = n, .filter = f};
-    return setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof p);
+    return try_filter(s, f, sizeof f / sizeof f[0]);
 }
 
 static void send_datagram(const char *text)
