@@ -33,6 +33,20 @@ void catch_end_signals(void)
 
 int end_signals_fd(void) { return end_signals; }
 
+FILE *output_open(const char *path, FILE *otherwise, struct error *err)
+{
+    FILE *out = path ? fopen(path, "we") : otherwise;
+    if (!out)
+        err_errno(err, EXIT_DRUPE, "%s", path);
+    return out;
+}
+
+int output_close(FILE *out, const char *path, int result, struct error *err)
+{
+    bool bad = path && fclose(out) != 0;
+    return bad && result == 0 ? err_errno(err, EXIT_DRUPE, "%s", path) : result;
+}
+
 void await_records(struct trace_client *t, bool *finishing)
 {
     struct pollfd p[2] = {{.fd = t->talk.fd, .events = POLLIN}, {.fd = *finishing ? -1 : end_signals, .events = POLLIN}};
@@ -270,9 +284,9 @@ int strace_entry(struct strace_options *o, const struct entry *e, struct error *
     o->show.string_max = o->want.string_max;
     o->show.want = &o->want;
     o->show.always_pid = o->output != NULL;
-    o->show.out = o->output ? fopen(o->output, "we") : stderr;
+    o->show.out = output_open(o->output, stderr, err);
     if (!o->show.out)
-        return err_errno(err, EXIT_DRUPE, "%s", o->output);
+        return -1;
     o->want.flags |= o->summary ? TRACE_SUMMARY : 0;
     int result = o->summary ? 0 : look_up_points(e, &o->want, err);
     if (result == 0)
@@ -282,9 +296,7 @@ int strace_entry(struct strace_options *o, const struct entry *e, struct error *
     if (result == 0)
         result = watch(o, e, &t, err);
     trace_client_done(&t);
-    if (o->output && fclose(o->show.out) != 0 && result == 0)
-        result = err_errno(err, EXIT_DRUPE, "%s", o->output);
-    return result;
+    return output_close(o->show.out, o->output, result, err);
 }
 
 /* The instance will be there: it lists itself before it waits for us. */

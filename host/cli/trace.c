@@ -157,17 +157,15 @@ static int trace_entry(const struct trace_options *o, const struct entry *e, str
     trace_client_done(&look);
     if (result < 0 || o->list)
         return result;
-    FILE *out = o->output ? fopen(o->output, "we") : stdout;
+    FILE *out = output_open(o->output, stdout, err);
     if (!out)
-        return err_errno(err, EXIT_DRUPE, "%s", o->output);
+        return -1;
     want.pid = o->pid;
     result = open_session(&t, e, &want, err);
     if (result == 0)
         result = watch(out, o->format, e, &t, err);
     trace_client_done(&t);
-    if (o->output && fclose(out) != 0 && result == 0)
-        result = err_errno(err, EXIT_DRUPE, "%s", o->output);
-    return result;
+    return output_close(out, o->output, result, err);
 }
 
 static int parse_format(enum format *ret, const char *text, struct error *err)

@@ -27,6 +27,11 @@ int end_signals_fd(void); /* readable when one has come */
 /* Wait for the instance; a signal to end asks it for the rest, once. */
 void await_records(struct trace_client *t, bool *finishing);
 
+/* What -o says, NULL: `otherwise`. NULL with the message set. */
+FILE *output_open(const char *path, FILE *otherwise, struct error *err);
+/* The result is `result`, or -1 where that was good and the file could not take it all. */
+int output_close(FILE *out, const char *path, int result, struct error *err);
+
 /* trace_programs.c: eBPF programs, in words or (text NULL) from a file: an object, or words. output NULL: standard output. */
 struct program_trace {
     const char *text, *file, *output;

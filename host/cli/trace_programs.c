@@ -26,13 +26,9 @@ static int run_file(const struct run_options *o, const struct program_trace *p, 
 
 int trace_programs(const struct program_trace *p, const struct entry *e, struct error *err)
 {
-    struct run_options o = {.out = stdout, .end_fd = end_signals_fd(), .interval_s = p->interval_s};
-    if (p->output)
-        o.out = fopen(p->output, "we");
+    struct run_options o = {.out = output_open(p->output, stdout, err), .end_fd = end_signals_fd(), .interval_s = p->interval_s};
     if (!o.out)
-        return err_errno(err, EXIT_DRUPE, "%s", p->output);
+        return -1;
     int result = p->text ? run_words(&o, e, p->text, strlen(p->text), err) : run_file(&o, p, e, err);
-    if (p->output && fclose(o.out) != 0 && result == 0)
-        result = err_errno(err, EXIT_DRUPE, "%s", p->output);
-    return result;
+    return output_close(o.out, p->output, result, err);
 }
