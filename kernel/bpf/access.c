@@ -114,6 +114,13 @@ static int store_stack(struct verifier *v, const struct reg *base, s32 off, u32 
 
 /* --- the rest ------------------------------------------------------------------------------------ */
 
+/* Can the instruction lead to where that byte of the context really is? finish_insn() makes it do so. */
+static bool can_move(const struct verifier *v, s64 at, s32 off)
+{
+    s64 to = v->words[at / 8] + at % 8 - (at - off);
+    return v->words[at / 8] >= 0 && to == (s16)to;
+}
+
 static int check_ctx(struct verifier *v, const struct reg *base, s32 off, u32 size)
 {
     s64 at = (s64)base->off + off;
@@ -123,7 +130,7 @@ static int check_ctx(struct verifier *v, const struct reg *base, s32 off, u32 si
     if (at < 0 || at + size > v->ctx_size || at % size != 0)
         return refuse(v, -EACCES, "the context has no field of %u bytes at %lld", size, (long long)at);
     struct insn_info *info = &v->info[v->at];
-    if ((info->reads_ctx && (info->ctx_at != at || info->ctx_base != at - off)) || (v->words != NULL && v->words[at / 8] < 0))
+    if ((info->reads_ctx && (info->ctx_at != at || info->ctx_base != at - off)) || (v->words != NULL && !can_move(v, at, off)))
         v->words = NULL;
     info->reads_ctx = true;
     info->ctx_at = (s32)at;

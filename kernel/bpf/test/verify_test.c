@@ -245,7 +245,8 @@ TEST(memory_runs_out)
     CHECK(accepted > 0 && accepted < 200);
 }
 
-/* What the context would have is somewhere else: loads are rewritten, unless one wants what is not there, or could be of two places. */
+/* What the context would have is somewhere else: loads are rewritten, unless one wants what is not there, could be of two places,
+ * or has no offset that leads to the other place. */
 TEST(contexts_that_lie_elsewhere)
 {
     static const s16 words[CTX_BYTES / 8] = { -1, 40, 8, 16, 24, 32, 48, 56 };
@@ -253,8 +254,11 @@ TEST(contexts_that_lie_elsewhere)
     const struct bpf_insn head[] = { LDX(BPF_DW, 0, 1, 0), EXIT() };
     const struct bpf_insn two[] = { LDX(BPF_DW, 2, 1, 8), JMP(BPF_JEQ, 2, 0, 1), ALU(BPF_ADD, 1, 8), LDX(BPF_DW, 0, 1, 8), EXIT() };
     const struct bpf_insn whole[] = { MOVX(3, 1), ADDR(1, -8), MOV(2, 8), CALL(113), EXIT() };
+    const struct bpf_insn below[] = { ALU(BPF_ADD, 1, 8 - INT16_MAX), LDX(BPF_DW, 0, 1, INT16_MAX), EXIT() }; /* 32 more are no offset */
+    const struct bpf_insn above[] = { ALU(BPF_ADD, 1, 16 - INT16_MIN), LDX(BPF_DW, 0, 1, INT16_MIN), EXIT() };
     const struct { const struct bpf_insn *insns; u32 count; bool moves; } all[] = {
-        { moved, ARRAY_SIZE(moved), true }, { head, ARRAY_SIZE(head), false }, { two, ARRAY_SIZE(two), false }, { whole, ARRAY_SIZE(whole), false } };
+        { moved, ARRAY_SIZE(moved), true }, { head, ARRAY_SIZE(head), false }, { two, ARRAY_SIZE(two), false }, { whole, ARRAY_SIZE(whole), false },
+        { below, ARRAY_SIZE(below), false }, { above, ARRAY_SIZE(above), false } };
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
         struct verify_result why;
         struct bpf_code code = { .insns = kmalloc(all[i].count * sizeof(struct bpf_insn), 0), .count = all[i].count };
