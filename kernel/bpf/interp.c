@@ -52,15 +52,6 @@ static u64 alu32(u8 op, u32 a, u32 b)
     }
 }
 
-static u64 byte_order(bool swap, s32 bits, u64 x)
-{
-    switch (bits) {
-    case 16: return swap ? __builtin_bswap16((u16)x) : (u16)x;
-    case 32: return swap ? __builtin_bswap32((u32)x) : (u32)x;
-    default: return swap ? __builtin_bswap64(x) : x;
-    }
-}
-
 static bool holds(u8 op, u64 a, u64 b)
 {
     switch (op) {
@@ -85,16 +76,6 @@ static bool holds32(u8 op, u32 a, u32 b)
 }
 
 /* --- memory ------------------------------------------------------------------------------------ */
-
-static u32 size_of(u8 code)
-{
-    switch (BPF_SIZE(code)) {
-    case BPF_B: return 1;
-    case BPF_H: return 2;
-    case BPF_W: return 4;
-    default: return 8;
-    }
-}
 
 static u64 load(u64 address, u32 size)
 {
@@ -132,7 +113,7 @@ static void atomic(const struct bpf_insn *i, u64 *regs)
 {
     unsigned src = insn_src(i);
     u64 address = regs[insn_dst(i)] + (u64)(s64)i->off, old;
-    BPF_ON_ACCESS(address, size_of(i->code), true);
+    BPF_ON_ACCESS(address, insn_bytes(i), true);
     if (BPF_SIZE(i->code) == BPF_DW) {
         ATOMIC(u64, (uintptr_t)address)
     } else {
@@ -151,18 +132,18 @@ static void plain(const struct bpf_insn *i, u64 *regs)
     unsigned dst = insn_dst(i), src = insn_src(i);
     u64 b = (i->code & BPF_X) != 0 ? regs[src] : (u64)(s64)i->imm;
     switch (BPF_CLASS(i->code)) {
-    case BPF_LDX: regs[dst] = load(regs[src] + (u64)(s64)i->off, size_of(i->code)); break;
-    case BPF_ST: store(regs[dst] + (u64)(s64)i->off, size_of(i->code), (u64)(s64)i->imm); break;
+    case BPF_LDX: regs[dst] = load(regs[src] + (u64)(s64)i->off, insn_bytes(i)); break;
+    case BPF_ST: store(regs[dst] + (u64)(s64)i->off, insn_bytes(i), (u64)(s64)i->imm); break;
     case BPF_STX:
         if (BPF_MODE(i->code) == BPF_ATOMIC)
             atomic(i, regs);
         else
-            store(regs[dst] + (u64)(s64)i->off, size_of(i->code), regs[src]);
+            store(regs[dst] + (u64)(s64)i->off, insn_bytes(i), regs[src]);
         break;
     case BPF_ALU64: regs[dst] = alu64(BPF_OP(i->code), regs[dst], b); break;
     default:
         if (BPF_OP(i->code) == BPF_END)
-            regs[dst] = byte_order((i->code & BPF_X) != 0, i->imm, regs[dst]);
+            regs[dst] = insn_byte_order(i, regs[dst]);
         else
             regs[dst] = alu32(BPF_OP(i->code), (u32)regs[dst], (u32)b);
     }

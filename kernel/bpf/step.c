@@ -65,17 +65,12 @@ static int move_pointer(struct verifier *v, u8 op, struct reg *dst, const struct
     return 0;
 }
 
-static int swap_bytes(struct verifier *v, const struct bpf_insn *i, struct reg *dst)
+static void byte_order(const struct bpf_insn *i, struct reg *dst)
 {
-    bool swap = (i->code & BPF_X) != 0;
-    if (range_is_const(&dst->range)) {
-        u64 x = dst->range.value;
-        x = !swap ? x : i->imm == 16 ? __builtin_bswap16((u16)x) : i->imm == 32 ? __builtin_bswap32((u32)x) : __builtin_bswap64(x);
-        set_number(dst, range_truncate(range_const(x), (unsigned)i->imm));
-    } else {
-        set_number(dst, range_truncate(swap ? range_any() : dst->range, (unsigned)i->imm));
-    }
-    return 0;
+    if (range_is_const(&dst->range))
+        set_number(dst, range_const(insn_byte_order(i, dst->range.value)));
+    else
+        set_number(dst, range_truncate((i->code & BPF_X) != 0 ? range_any() : dst->range, (unsigned)i->imm));
 }
 
 static int arithmetic(struct verifier *v, const struct bpf_insn *i)
@@ -95,8 +90,8 @@ static int arithmetic(struct verifier *v, const struct bpf_insn *i)
     value = op == BPF_NEG || op == BPF_END ? *dst : operand(v, i);
     if (!is_pointer(dst) && !is_pointer(&value)) {
         if (op == BPF_END)
-            return swap_bytes(v, i, dst);
-        if (op == BPF_NEG)
+            byte_order(i, dst);
+        else if (op == BPF_NEG)
             set_number(dst, range_op(BPF_SUB, wide, range_const(0), dst->range));
         else
             set_number(dst, range_op(op, wide, dst->range, value.range));
@@ -137,16 +132,6 @@ static int load_constant(struct verifier *v, const struct bpf_insn *i)
 
 /* --- memory ------------------------------------------------------------------------------------------ */
 
-static u32 size_of(u8 code)
-{
-    switch (BPF_SIZE(code)) {
-    case BPF_B: return 1;
-    case BPF_H: return 2;
-    case BPF_W: return 4;
-    default: return 8;
-    }
-}
-
 static int load(struct verifier *v, const struct bpf_insn *i)
 {
     struct reg value;
@@ -154,7 +139,7 @@ static int load(struct verifier *v, const struct bpf_insn *i)
     if (err == 0)
         err = check_read(v, insn_src(i));
     if (err == 0)
-        err = check_load(v, reg_of(v, insn_src(i)), i->off, size_of(i->code), &value);
+        err = check_load(v, reg_of(v, insn_src(i)), i->off, insn_bytes(i), &value);
     if (err == 0)
         *reg_of(v, insn_dst(i)) = value;
     return err;
@@ -172,7 +157,7 @@ static int store(struct verifier *v, const struct bpf_insn *i)
     set_number(&value, range_const((u64)(s64)i->imm));
     if (reg)
         value = *reg_of(v, insn_src(i));
-    return check_store(v, reg_of(v, insn_dst(i)), i->off, size_of(i->code), &value);
+    return check_store(v, reg_of(v, insn_dst(i)), i->off, insn_bytes(i), &value);
 }
 
 static bool aligned(const struct reg *base, s32 off, u32 size)
@@ -184,7 +169,7 @@ static bool aligned(const struct reg *base, s32 off, u32 size)
 static int atomic(struct verifier *v, const struct bpf_insn *i)
 {
     const struct reg *base = reg_of(v, insn_dst(i)), *by = reg_of(v, insn_src(i));
-    u32 size = size_of(i->code);
+    u32 size = insn_bytes(i);
     struct reg old, any;
     int err = check_read(v, insn_dst(i));
     if (err == 0)

@@ -56,6 +56,26 @@ enum { BPF_JA, BPF_JEQ = 0x10, BPF_JGT = 0x20, BPF_JGE = 0x30, BPF_JSET = 0x40, 
 #define BPF_CMPXCHG 0xf1
 #define BPF_LD_IMM64 (BPF_LD | BPF_IMM | BPF_DW)
 enum { BPF_PSEUDO_MAP_FD = 1, BPF_PSEUDO_MAP_VALUE, BPF_PSEUDO_CALL = 1 };
+/* Bytes of a load or store. */
+static inline u32 insn_bytes(const struct bpf_insn *i)
+{
+    switch (BPF_SIZE(i->code)) {
+    case BPF_B: return 1;
+    case BPF_H: return 2;
+    case BPF_W: return 4;
+    default: return 8;
+    }
+}
+/* What BPF_END makes of x: its low imm bits, as big-endian ones with BPF_X. */
+static inline u64 insn_byte_order(const struct bpf_insn *i, u64 x)
+{
+    bool swap = (i->code & BPF_X) != 0;
+    switch (i->imm) {
+    case 16: return swap ? __builtin_bswap16((u16)x) : (u16)x;
+    case 32: return swap ? __builtin_bswap32((u32)x) : (u32)x;
+    default: return swap ? __builtin_bswap64(x) : x;
+    }
+}
 /* Ours, in accepted programs only: a call of map_lookup_elem() for array number imm of bpf_code; and off of a helper's call: bits of
  * arguments that are to be 0. */
 #define BPF_CALL_ARRAY 15
