@@ -47,8 +47,8 @@ static void use_slots(struct frame *f, s64 off)
 
 static u8 byte_bit(s64 off) { return (u8)(1u << (off & 7)); }
 
-/* Bytes get values that nothing is known of; what is left of a pointer there is no value any more. */
-static void write_bytes(struct frame *f, s64 off, u64 size)
+/* Bytes get, or (not certain) may get, values that nothing is known of; what is left of a pointer there is no value any more. */
+static void write_bytes(struct frame *f, s64 off, u64 size, bool certain)
 {
     use_slots(f, off);
     for (s64 at = off; at < off + (s64)size; at++) {
@@ -56,7 +56,7 @@ static void write_bytes(struct frame *f, s64 off, u64 size)
         if (s->spilled && is_pointer(&s->reg))
             s->known = 0;
         s->spilled = false;
-        s->known |= byte_bit(at);
+        s->known |= certain ? byte_bit(at) : 0;
     }
 }
 
@@ -72,15 +72,21 @@ static int read_bytes(struct verifier *v, struct frame *f, s64 off, u64 size)
     return 0;
 }
 
+static int check_aligned(struct verifier *v, const char *what, const struct reg *base, s32 off, u32 size, struct frame **ret_frame, s64 *ret_off)
+{
+    int err = check_stack(v, base, off, size, ret_frame, ret_off);
+    if (err == 0 && *ret_off % size != 0)
+        return refuse(v, -EACCES, "the stack is %s at %lld, which is not a multiple of %u", what, (long long)*ret_off, size);
+    return err;
+}
+
 static int load_stack(struct verifier *v, const struct reg *base, s32 off, u32 size, struct reg *ret)
 {
     struct frame *f;
     s64 at;
-    int err = check_stack(v, base, off, size, &f, &at);
+    int err = check_aligned(v, "read", base, off, size, &f, &at);
     if (err != 0)
         return err;
-    if (at % size != 0)
-        return refuse(v, -EACCES, "the stack is read at %lld, which is not a multiple of %u", (long long)at, size);
     if (size == 8 && (u32)((-at - 1) / 8) < f->used && slot_at(f, at)->spilled) {
         *ret = slot_at(f, at)->reg;
         return 0;
@@ -94,20 +100,18 @@ static int store_stack(struct verifier *v, const struct reg *base, s32 off, u32 
 {
     struct frame *f;
     s64 at;
-    int err = check_stack(v, base, off, size, &f, &at);
+    int err = check_aligned(v, "written", base, off, size, &f, &at);
     if (err != 0)
         return err;
-    if (at % size != 0)
-        return refuse(v, -EACCES, "the stack is written at %lld, which is not a multiple of %u", (long long)at, size);
     if (is_pointer(value) && size != 8)
         return refuse(v, -EACCES, "a part of a pointer is stored");
     if (is_pointer(value) && value->type == REG_STACK && value->frame > base->frame)
         return refuse(v, -EACCES, "a pointer to a function's stack would outlive it");
-    use_slots(f, at);
     if (size != 8) {
-        write_bytes(f, at, size);
+        write_bytes(f, at, size, true);
         return 0;
     }
+    use_slots(f, at);
     *slot_at(f, at) = (struct slot){ .known = 0xff, .spilled = true, .reg = *value };
     return 0;
 }
@@ -186,17 +190,7 @@ static int helper_stack(struct verifier *v, const struct reg *base, u64 min, u64
         return err;
     if (!write)
         return read_bytes(v, f, at, max);
-    use_slots(f, at);
-    if (min == max) {
-        write_bytes(f, at, max);
-        return 0;
-    }
-    for (s64 b = at; b < at + (s64)max; b++) { /* any of them may be written, or not */
-        struct slot *s = slot_at(f, b);
-        if (s->spilled && is_pointer(&s->reg))
-            s->known = 0;
-        s->spilled = false;
-    }
+    write_bytes(f, at, max, min == max);
     return 0;
 }
 
