@@ -238,7 +238,7 @@ static void count_calls(const struct bpf_attach *a, int by)
     atomic_store(&bpf_calls_used, bpf_calls_used + (u32)by);
     spin_unlock(&attach_lock);
     if (changed && bpf_personality != NULL)
-        bpf_personality->watch_calls(by > 0);
+        bpf_personality->watch_calls();
 }
 
 static void want_place(const struct bpf_attach *a, int by)

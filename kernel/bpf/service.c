@@ -73,8 +73,8 @@ static int map_make(struct bpf_session *s, const void *body, size_t len)
     return 0;
 }
 
-/* The map, and behind the head `extra` bytes, exactly; or NULL. */
-static struct bpf_map *map_for(struct bpf_session *s, const void *body, size_t len, struct bpfd_map_op *ret)
+/* The head, and its map or NULL. */
+static struct bpf_map *map_for(struct bpf_session *s, const void *body, struct bpfd_map_op *ret)
 {
     memcpy(ret, body, sizeof(*ret));
     return ret->map < BPFD_MAPS_MAX ? s->maps[ret->map] : NULL;
@@ -83,7 +83,7 @@ static struct bpf_map *map_for(struct bpf_session *s, const void *body, size_t l
 static int map_look(struct bpf_session *s, const void *body, size_t len)
 {
     struct bpfd_map_op op;
-    struct bpf_map *m = map_for(s, body, len, &op);
+    struct bpf_map *m = map_for(s, body, &op);
     if (m == NULL || len != sizeof(op) + m->key_size)
         return -EINVAL;
     for (u32 i = 0; i < m->copies; i++) {
@@ -102,7 +102,7 @@ static int map_look(struct bpf_session *s, const void *body, size_t len)
 static int map_change(struct bpf_session *s, const void *body, size_t len)
 {
     struct bpfd_map_op op;
-    struct bpf_map *m = map_for(s, body, len, &op);
+    struct bpf_map *m = map_for(s, body, &op);
     if (m == NULL || len != sizeof(op) + m->key_size + (m->copies > 1 ? map_values_size(m) : m->value_size))
         return -EINVAL;
     const u8 *key = (const u8 *)body + sizeof(op);
@@ -112,14 +112,14 @@ static int map_change(struct bpf_session *s, const void *body, size_t len)
 static int map_remove(struct bpf_session *s, const void *body, size_t len)
 {
     struct bpfd_map_op op;
-    struct bpf_map *m = map_for(s, body, len, &op);
+    struct bpf_map *m = map_for(s, body, &op);
     return m != NULL && len == sizeof(op) + m->key_size ? m->ops->remove(m, (const u8 *)body + sizeof(op)) : -EINVAL;
 }
 
 static int map_dump(struct bpf_session *s, const void *body, size_t len)
 {
     struct bpfd_map_op op;
-    struct bpf_map *m = map_for(s, body, len, &op);
+    struct bpf_map *m = map_for(s, body, &op);
     if (m == NULL || len != sizeof(op))
         return -EINVAL;
     u32 key = ALIGN_UP(m->key_size, 8u), one = key + map_values_size(m);
@@ -140,7 +140,7 @@ static int map_dump(struct bpf_session *s, const void *body, size_t len)
 static int map_empty(struct bpf_session *s, const void *body, size_t len)
 {
     struct bpfd_map_op op;
-    struct bpf_map *m = map_for(s, body, len, &op);
+    struct bpf_map *m = map_for(s, body, &op);
     return m != NULL && len == sizeof(op) ? map_clear(m) : -EINVAL;
 }
 

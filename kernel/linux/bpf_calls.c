@@ -10,9 +10,10 @@
 
 static struct bpfd_event event_of(void) { return (struct bpfd_event){ .pid = (s32)current_task()->tid }; }
 
-static bool wanted(const struct bpf_calls *calls, u64 nr, bool on_frame)
+/* By a program for which a context is made. */
+static bool wanted(const struct bpf_calls *calls, u64 nr)
 {
-    return atomic_load_relaxed(&calls->all[on_frame]) != NULL || (nr < BPF_CALLS && atomic_load_relaxed(&calls->one[on_frame][nr]) != NULL);
+    return atomic_load_relaxed(&calls->all[false]) != NULL || (nr < BPF_CALLS && atomic_load_relaxed(&calls->one[false][nr]) != NULL);
 }
 
 static void run_at(const struct bpf_calls *calls, u64 nr, const void *ctx)
@@ -27,13 +28,13 @@ static void run_at(const struct bpf_calls *calls, u64 nr, const void *ctx)
 static void slow_call(struct trap_frame *f)
 {
     u64 nr = FRAME_SYSCALL_NR(f);
-    if (wanted(&bpf_call_entries, nr, false)) {
+    if (wanted(&bpf_call_entries, nr)) {
         struct bpfd_call_entry_ctx ctx = { event_of(), (s64)nr, { FRAME_ARG0(f), FRAME_ARG1(f), FRAME_ARG2(f), FRAME_ARG3(f), FRAME_ARG4(f), FRAME_ARG5(f) } };
         run_at(&bpf_call_entries, nr, &ctx);
     }
     if (nr < BPF_CALLS && atomic_load_relaxed(&bpf_call_entries.one[true][nr]) != NULL)
         bpf_run(&bpf_call_entries.one[true][nr], f, NULL);
-    if (wanted(&bpf_call_exits, nr, false))
+    if (wanted(&bpf_call_exits, nr))
         current_task()->program_call = (u32)nr + 1;
     linux_syscall(f);
     if (current_task()->program_call != 0)
@@ -50,7 +51,7 @@ void bpf_call_exit(struct task *t)
     run_at(&bpf_call_exits, nr, &ctx);
 }
 
-static void watch_calls(bool on)
+static void watch_calls(void)
 {
     spin_lock_bh(&process_list_lock);
     syscall_make_by(atomic_load(&bpf_calls_used) != 0 ? bpf_syscall : linux_syscall);

@@ -3,7 +3,7 @@
  * eBPF programs of clients outside (abi/bpf.h) that run where something happens in the kernel. The parts of kernel/bpf/:
  *
  *   service.c    the conversation; owns what its client made
- *   verify.c     accepts a program, or says why not; range.c, reg.c and access.c are what it knows of values and memory
+ *   verify.c     accepts a program, or says why not; verify_impl.h has its parts
  *   interp.c     runs an accepted program; arch/ compiles it instead where it can (arch_bpf_compile())
  *   map.c ring.c what programs keep and tell; helpers.c what they may call
  *   run.c        the places that programs are attached to
@@ -143,7 +143,7 @@ struct bpf_personality {
     const s16 *words;                    /* where in a trap_frame each u64 of a call entry's context is; -1: nowhere */
     void (*call)(struct trap_frame *f);  /* make the call */
     void (*slow_call)(struct trap_frame *f);
-    void (*watch_calls)(bool on);        /* bpf_calls_used has become 0, or is so no longer. Thread context */
+    void (*watch_calls)(void);           /* bpf_calls_used has become 0, or is so no longer. Thread context */
     u64 (*uid_gid)(void);                /* of the current thread: gid << 32 | uid. Any context, as the next one */
     void (*registers)(const struct trap_frame *f, struct bpfd_regs_ctx *ret);
     s64 (*areas)(u32 pid, char *buf, size_t size); /* the bytes that /proc/PID/maps has, if less than size; -ESRCH */
