@@ -107,7 +107,7 @@ struct bpfd_map_create {
     uint32_t max_entries;          /* ring buffers: bytes, a power of two, at least 4096. Perf event arrays: as Linux, not looked at */
     uint32_t flags;                /* BPF_F_NO_PREALLOC 1 and BPF_F_NO_COMMON_LRU 2 change nothing; BPF_F_RDONLY_PROG 0x80: programs do not write it */
     uint32_t buffer_bytes;         /* perf event arrays: of each CPU's buffer, a power of two, at least 4096; 0: 65536. Else 0 */
-    char name[16];                 /* for messages; NUL-padded */
+    char name[16];                 /* NUL-padded; this kernel does not look at it */
 };
 
 struct bpfd_map_op {
@@ -123,7 +123,7 @@ struct bpfd_load { /* then insn_count instructions, struct bpf_insn */
     uint32_t program, ctx; /* enum bpfd_ctx: what it may be attached to */
     uint32_t insn_count;
     uint32_t flags;        /* 0 */
-    char name[16];         /* for messages; NUL-padded */
+    char name[16];         /* NUL-padded; this kernel does not look at it */
 };
 
 struct bpfd_number {

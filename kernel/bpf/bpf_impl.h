@@ -49,7 +49,6 @@ struct bpf_map {
     struct spinlock lock;       /* irq-safe: hashes */
     struct hash *hash;
     struct bpf_ring *rings;     /* [copies]; ring buffers, perf event arrays */
-    char name[17];
 };
 
 /* Any context. A value: of this CPU, or of CPU `copy`. */
@@ -88,7 +87,6 @@ struct bpf_program {
     u32 ctx;                    /* enum bpfd_ctx */
     struct bpf_session *session;
     u64 runs, missed;           /* plain increments: of two CPUs at once one may be lost, never torn */
-    char name[17];
 };
 
 struct bpf_cpu {

@@ -220,7 +220,6 @@ int map_create(const struct bpfd_map_create *c, size_t limit, struct bpf_map **r
     *m = (struct bpf_map){ .ops = t->ops, .number = c->map, .type = c->type, .flags = c->flags, .key_size = c->key_size,
                            .value_size = c->value_size, .entries = c->max_entries, .copies = t->per_cpu ? plat_cpu_count() : 1 };
     spin_init(&m->lock, "bpf map");
-    memcpy(m->name, c->name, sizeof(c->name));
     m->stride = ALIGN_UP(m->value_size, 8u) + (t->ops == &stacks_ops ? (u32)sizeof(struct stack) : 0);
     u32 ring_size = c->type == MAP_RINGBUF ? c->max_entries : c->buffer_bytes != 0 ? c->buffer_bytes : 65536;
     u64 bytes = bytes_wanted(m, ring_size);

@@ -209,7 +209,6 @@ static int program_load(struct bpf_session *s, const void *body, size_t len)
     }
     memcpy(insns, (const u8 *)body + sizeof(l), l.insn_count * sizeof(*insns));
     *p = (struct bpf_program){ .code = { .insns = insns, .count = l.insn_count }, .ctx = l.ctx, .session = s };
-    memcpy(p->name, l.name, sizeof(l.name));
     int err = accept(s, p);
     if (err != 0)
         program_destroy(p);
