@@ -46,6 +46,7 @@
 #define BPFD_VALUE_MAX 16384u       /* of one CPU; with all CPUs a value must fit into a reply */
 #define BPFD_MEMORY_MAX (64u << 20) /* all maps of a conversation, and never more than an eighth of free memory */
 #define BPFD_FIELDS_MAX 6u
+#define BPFD_FRAMES_MAX 127u        /* of a stack trace */
 #define BPFD_HZ_MAX 10000u
 
 enum bpfd_type {
@@ -103,7 +104,7 @@ struct bpfd_reply {
  * LRU_PERCPU_HASH 10, RINGBUF 27. All memory is taken at the start. */
 struct bpfd_map_create {
     uint32_t map, type;
-    uint32_t key_size, value_size; /* as Linux wants them: ring buffers 0 and 0; stack traces 4, and 8 for each frame, at most 127; perf event arrays 4 and 4 */
+    uint32_t key_size, value_size; /* as Linux wants them: ring buffers 0 and 0; stack traces 4, and 8 for each frame, at most BPFD_FRAMES_MAX; perf event arrays 4 and 4 */
     uint32_t max_entries;          /* ring buffers: bytes, a power of two, at least 4096. Perf event arrays: as Linux, not looked at */
     uint32_t flags;                /* BPF_F_NO_PREALLOC 1 and BPF_F_NO_COMMON_LRU 2 change nothing; BPF_F_RDONLY_PROG 0x80: programs do not write it */
     uint32_t buffer_bytes;         /* perf event arrays: of each CPU's buffer, a power of two, at least 4096; 0: 65536. Else 0 */

@@ -10,8 +10,6 @@
 #include "host/bpf/format.h"
 #include "host/client/syscall_names.h"
 
-#define FRAMES_MAX 127u
-
 static u64 word(const u8 *p)
 {
     u64 v;
@@ -56,11 +54,11 @@ static void add_address(struct printer *s, struct buf *out, u64 address, u32 pid
 
 static void add_stack(struct printer *s, struct buf *out, const struct type *t, u64 v)
 {
-    u64 frames[FRAMES_MAX];
+    u64 frames[BPFD_FRAMES_MAX];
     u32 n = 0, pid = t->kind == T_USTACK ? (u32)(v >> 32) : 0;
     for (u32 i = 0; i < s->l->unit.nmaps && s->stack && (u32)v != UINT32_MAX; i++)
         if (s->l->unit.maps[i].type == BPF_MAP_TYPE_STACK_TRACE && s->l->unit.maps[i].value_size == 8 * t->frames)
-            n = s->stack(s, i, (u32)v, frames, MIN(t->frames, FRAMES_MAX));
+            n = s->stack(s, i, (u32)v, frames, MIN(t->frames, BPFD_FRAMES_MAX));
     for (u32 i = 0; i < n && frames[i]; i++) {
         buf_addf(out, "\n    ");
         add_address(s, out, frames[i], pid, true);

@@ -5,7 +5,6 @@
 #include "host/bpf/lang.h"
 #include "host/trace/decode.h"
 
-#define FRAMES_MAX 127u
 #define STR_MAX 200u
 #define LHIST_MAX 1000
 
@@ -92,7 +91,7 @@ int check_builtin(struct checker *k, struct expr *e)
             return 0;
         }
     if (strcmp(e->text, "kstack") == 0 || strcmp(e->text, "ustack") == 0 || strcmp(e->text, "stack") == 0) {
-        e->type = (struct type){.kind = e->text[0] == 'k' ? T_KSTACK : T_USTACK, .size = 8, .frames = FRAMES_MAX};
+        e->type = (struct type){.kind = e->text[0] == 'k' ? T_KSTACK : T_USTACK, .size = 8, .frames = BPFD_FRAMES_MAX};
         return 0;
     }
     if (strcmp(e->text, "retval") == 0 || strcmp(e->text, "ret") == 0)
@@ -143,8 +142,8 @@ static int check_str(struct checker *k, struct expr *e)
 
 static int check_stack(struct checker *k, struct expr *e)
 {
-    e->type = (struct type){.kind = e->text[0] == 'k' ? T_KSTACK : T_USTACK, .size = 8, .frames = FRAMES_MAX};
-    if (e->nkids && constant(k, e->kids[0], 1, FRAMES_MAX, "how many frames") < 0)
+    e->type = (struct type){.kind = e->text[0] == 'k' ? T_KSTACK : T_USTACK, .size = 8, .frames = BPFD_FRAMES_MAX};
+    if (e->nkids && constant(k, e->kids[0], 1, BPFD_FRAMES_MAX, "how many frames") < 0)
         return -1;
     if (e->nkids)
         e->type.frames = (u32)e->kids[0]->number;

@@ -228,7 +228,8 @@ static u32 take_stack(u64 flags, u64 **ret)
     struct bpf_cpu *cpu = bpf_this_cpu();
     u64 *frames = (u64 *)cpu->scratch;
     u32 skip = flags & STACK_SKIP, n;
-    n = (flags & STACK_USER) != 0 ? stack_of_program(frames, STACK_FRAMES_MAX) : stack_of_kernel(cpu->frame, frames, STACK_FRAMES_MAX);
+    n = (flags & STACK_USER) != 0 ? stack_of_program(frames, BPFD_FRAMES_MAX)
+                                  : arch_walk_frames(cpu->frame, current_thread()->kstack, frames, BPFD_FRAMES_MAX);
     *ret = frames + MIN(skip, n);
     return n - MIN(skip, n);
 }

@@ -6,8 +6,6 @@
 #include "kern/percpu.h"
 #include "kern/slab.h"
 
-#define FRAMES_MAX 127u
-
 /* --- arrays --------------------------------------------------------------------------------- */
 
 static u8 *array_value(struct bpf_map *m, u32 index, u32 copy)
@@ -174,7 +172,7 @@ static const char *check_sizes(const struct bpfd_map_create *c, const struct typ
         return "a map's entries or the size of its values";
     if (t->ops == &hash_ops)
         return c->key_size != 0 && c->key_size <= BPFD_KEY_MAX ? NULL : "the size of a map's keys";
-    if (t->ops == &stacks_ops && (c->value_size % 8 != 0 || c->value_size / 8 > FRAMES_MAX))
+    if (t->ops == &stacks_ops && (c->value_size % 8 != 0 || c->value_size / 8 > BPFD_FRAMES_MAX))
         return "the size of a stack trace";
     return c->key_size == 4 ? NULL : "keys of an array have 4 bytes";
 }

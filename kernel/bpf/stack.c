@@ -4,11 +4,6 @@
 #include "kern/thread.h"
 #include "kern/uaccess.h"
 
-u32 stack_of_kernel(const u64 *frame, u64 *ret, u32 max)
-{
-    return frame != NULL ? arch_walk_frames(frame, current_thread()->kstack, ret, max) : 0;
-}
-
 u32 stack_of_program(u64 *ret, u32 max)
 {
     struct thread *t = current_thread();

@@ -64,7 +64,7 @@ u64 arch_fault_fixup(u64 pc);
 /* Call frames by walking tables or the frame chain: fills pcs[], returns count. */
 unsigned arch_backtrace(const struct trap_frame *frame, u64 *ret_pcs, unsigned max);
 /* Return addresses from a function's frame on, __builtin_frame_address(0) there (the saved frame pointer, then the return address), as
- * far as frames lie on the kernel stack (KSTACK_SIZE bytes) and rise. Count. */
+ * far as frames lie on the kernel stack (KSTACK_SIZE bytes) and rise: none of NULL. Count. */
 unsigned arch_walk_frames(const u64 *frame, const void *stack, u64 *ret_pcs, unsigned max);
 
 /* Call sites and thunks as bytes; kern/callsite.h says what they are for. */
