@@ -301,16 +301,10 @@ static int detach(struct bpf_session *s, const void *body, size_t len)
 
 static int show_points(struct bpf_session *s, const void *body, size_t len)
 {
-    static const struct {
-        const char *name, *types, *fields;
-    } points[TP_COUNT] = {
-#define X(id, name, types, fields) { name, types, fields },
-        TRACE_POINT_LIST(X)
-#undef X
-    };
-    for (unsigned i = 0; i < TP_COUNT; i++)
-        s->len += (u32)fmt_snprintf((char *)reply_data(s) + s->len, BPFD_DATA_MAX - s->len, "%u %s %s %s\n", i, points[i].name, points[i].types,
-                                    points[i].fields);
+    for (unsigned i = 0; i < TP_COUNT; i++) {
+        const struct trace_point_info *p = &trace_points[i];
+        s->len += (u32)fmt_snprintf((char *)reply_data(s) + s->len, BPFD_DATA_MAX - s->len, "%u %s %s %s\n", i, p->name, p->types, p->fields);
+    }
     return 0;
 }
 

@@ -12,14 +12,11 @@
 #define RING_BYTES (1u << 20)
 #define RING_BYTES_SMALL (64u << 10) /* where there is little memory */
 
-static const struct {
-    const char *types;
-} points[TP_COUNT] = {
-#define X(id, name, types, fields) { types },
+const struct trace_point_info trace_points[TP_COUNT] = {
+#define X(id, name, types, fields) { name, types, fields },
     TRACE_POINT_LIST(X)
 #undef X
 };
-
 u8 trace_on[TP_COUNT];
 static u8 recorded[TP_COUNT];    /* slots_lock, read without: sessions that want it */
 static u32 programmed[TP_COUNT]; /* slots_lock: programs at it */
@@ -184,10 +181,10 @@ void trace_emit(enum trace_point point, const u64 *fields)
         trace_programs(point, fields, __builtin_frame_address(0));
     if (atomic_load_relaxed(&recorded[point]) == 0)
         return;
-    for (unsigned i = 0; points[point].types[i] != '\0'; i++) {
-        if (points[point].types[i] == 'x' && (TRACE_POINTS_NAMED >> point & 1) != 0) {
+    for (unsigned i = 0; trace_points[point].types[i] != '\0'; i++) {
+        if (trace_points[point].types[i] == 'x' && (TRACE_POINTS_NAMED >> point & 1) != 0) {
             n += add_function(r.bytes + n, fields[i]);
-        } else if (points[point].types[i] == 's') {
+        } else if (trace_points[point].types[i] == 's') {
             n += add_string(r.bytes + n, (const char *)(uintptr_t)fields[i]);
         } else {
             memcpy(r.bytes + n, &fields[i], 8);

@@ -11,14 +11,6 @@
 #define ROUND_NS 5000000ull /* writers wake nobody: the rings are looked at so often */
 #define SUMS_NS NSEC_PER_SEC
 
-static const struct {
-    const char *name, *types, *fields;
-} points[TP_COUNT] = {
-#define X(id, name, types, fields) { name, types, fields },
-    TRACE_POINT_LIST(X)
-#undef X
-};
-
 void (*trace_watch_calls)(bool on);
 static u32 open_sessions; /* atomic */
 static bool call_session; /* atomic: one that wants calls has been opened */
@@ -45,7 +37,7 @@ static int send_start(struct channel *c, u8 *buf)
     for (unsigned i = 0; i < TP_COUNT; i++) {
         struct trace_record *r = (struct trace_record *)(buf + n);
         char *text = (char *)(r + 1);
-        size_t len = (size_t)fmt_snprintf(text, 200, "%s %s %s", points[i].name, points[i].types, points[i].fields);
+        size_t len = (size_t)fmt_snprintf(text, 200, "%s %s %s", trace_points[i].name, trace_points[i].types, trace_points[i].fields);
         for (char *p = strchr(text, ' ') + 1; (TRACE_POINTS_NAMED >> i & 1) != 0 && *p != ' '; p++)
             *p = *p == 'x' ? 's' : *p;
         size_t padded = ALIGN_UP(len + 1, 8);

@@ -47,6 +47,9 @@ enum trace_point {
 /* Whose hex fields are functions of the kernel: sessions get their names. */
 #define TRACE_POINTS_NAMED (1ull << TP_IRQ_HANDLER)
 
+extern const struct trace_point_info {
+    const char *name, *types, *fields;
+} trace_points[TP_COUNT];
 extern u8 trace_on[TP_COUNT]; /* 0: nobody wants it */
 
 /* Values become u64; strings are given as their address. Any context. */
