@@ -13,6 +13,7 @@
 #include "host/image/symbols.h"
 
 #define FILE_MAX (1u << 30)
+#define AREAS_MAX (16u << 20)
 
 /* --- files of this host ------------------------------------------------------------------- */
 
@@ -68,18 +69,21 @@ static bool next_area(char **text, struct area *ret)
     return false;
 }
 
+/* All lines, as far as they are told. */
 static char *areas_of(struct session *s, u32 pid)
 {
-    struct bpfd_number n = {.number = pid};
     struct bpfd_reply reply;
-    struct buf data = {0};
+    struct buf text = {0}, part = {0};
     struct error ignored = {0};
-    buf_add(&data, "", 0);
-    if (session_ask(s, BPFD_AREAS, &n, sizeof(n), NULL, 0, &reply, &data, &ignored) < 0 || reply.error)
-        data.len = 0;
-    char *text = xstrndup(data.data, data.len);
-    buf_done(&data);
-    return text;
+    buf_add(&text, "", 0);
+    do { /* one reply has some hundred lines */
+        struct bpfd_number n = {.number = pid, .offset = (u32)text.len};
+        if (session_ask(s, BPFD_AREAS, &n, sizeof(n), NULL, 0, &reply, &part, &ignored) < 0 || reply.error)
+            break;
+        buf_add(&text, part.data, part.len);
+    } while (part.len && text.len < MIN(reply.value, (u64)AREAS_MAX));
+    buf_done(&part);
+    return text.data;
 }
 
 /* --- names --------------------------------------------------------------------------------------- */

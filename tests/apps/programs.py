@@ -19,9 +19,9 @@ OBJECT = os.path.join(BUILD, '..', 'host', 'test', 'reads.bpf.o')
 class Trace:
     """drupe trace in the background, until its programs are in place."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, of='sh'):
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        self.p = subprocess.Popen([DRUPE, 'trace', *args, 'sh'], stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
+        self.p = subprocess.Popen([DRUPE, 'trace', *args, of], stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
         self.wait(lambda: b' place' in self.text(self.err))
 
     def wait(self, good):
@@ -44,6 +44,15 @@ class Trace:
         return status, self.text(self.out).decode(errors='replace'), self.text(self.err).decode(errors='replace')
 
 
+def run(name, *args):
+    """An instance that says when it is ready."""
+    status, out, err = command('run', *ON, '-d', '--name', name, '--net', 'none', *args)
+    check(status == 0, 'run -d', err)
+    end = time.monotonic() + 30
+    while 'ready' not in command('logs', name)[1] and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 def dd():
     """A hundred reads of one byte, there."""
     command('kill', '-s', 'USR1', 'sh')
@@ -54,12 +63,8 @@ def memory():
     return sum(m['value'] for m in json.loads(out)['Metrics'] if m['name'] == 'memory_bytes' and m['labels']['use'] in ('kernel', 'slab'))
 
 
-status, out, err = command('run', *ON, '-d', '--name', 'sh', '--net', 'none', '--add', '/bin/dd', '--add', '/bin/sleep', '/bin/sh', '-c',
-                           "trap 'kill $!; dd if=/dev/zero of=/dev/null bs=1 count=100 2>/dev/null' USR1; echo ready; while :; do sleep 60 & wait $!; done")
-check(status == 0, 'run -d', err)
-end = time.monotonic() + 30
-while 'ready' not in command('logs', 'sh')[1] and time.monotonic() < end:
-    time.sleep(0.05)
+run('sh', '--add', '/bin/dd', '--add', '/bin/sleep', '/bin/sh', '-c',
+    "trap 'kill $!; dd if=/dev/zero of=/dev/null bs=1 count=100 2>/dev/null' USR1; echo ready; while :; do sleep 60 & wait $!; done")
 
 # --- words ----------------------------------------------------------------------------------------
 
@@ -206,4 +211,16 @@ command('kill', '-s', 'TERM', 'sh')
 status, out, err = t.end()
 check(status == 0 and '@began: 1\n' in out, 'maps survive the end of the instance', (status, out, err))
 command('rm', '-f', 'sh')
+
+# Names of a program with more areas than one message tells of.
+run('areas', '/usr/bin/python3', '-c', """
+import mmap, time
+kept = [mmap.mmap(-1, 4096, prot=mmap.PROT_READ) for i in range(900)]
+print("ready", flush=True)
+while True:
+    time.sleep(0.01)""")
+t = Trace('syscall:clock_nanosleep { @[ustack(1)] = count(); @n++; if (@n > 3) { exit(); } }', of='areas')
+status, out, err = t.end()
+check(status == 0 and 'nanosleep' in out, 'names behind many areas', (status, out, err))
+command('rm', '-f', 'areas')
 done()
