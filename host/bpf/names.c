@@ -18,8 +18,6 @@
 /* --- files of this host ------------------------------------------------------------------- */
 
 struct image {
-    struct image *next;
-    char *path;
     void *bytes; /* NULL: there is none */
     size_t len;
 };
@@ -29,7 +27,6 @@ static struct image *image_open(const char *path)
     struct image *i = xalloc(sizeof(*i));
     struct stat st;
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    i->path = xstrdup(path);
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size < FILE_MAX) {
         i->len = (size_t)st.st_size;
         i->bytes = mmap(NULL, i->len, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -39,11 +36,11 @@ static struct image *image_open(const char *path)
     return i;
 }
 
-static void image_close(struct image *i)
+static void image_close(void *image)
 {
+    struct image *i = image;
     if (i->bytes)
         munmap(i->bytes, i->len);
-    free(i->path);
     free(i);
 }
 
@@ -88,16 +85,11 @@ static char *areas_of(struct session *s, u32 pid)
 
 /* --- names --------------------------------------------------------------------------------------- */
 
-struct process {
-    struct process *next;
-    u32 pid;
-    char *areas;
-};
 struct names {
     struct session *session;
-    struct map known; /* "pid address offset" -> name */
-    struct process *processes;
-    struct image *images;
+    struct map known;  /* "pid address offset" -> name */
+    struct map areas;  /* "pid" -> text */
+    struct map images; /* path -> struct image */
 };
 
 struct names *names_new(struct session *s)
@@ -110,40 +102,28 @@ struct names *names_new(struct session *s)
 void names_free(struct names *n)
 {
     map_done(&n->known, free);
-    for (struct process *p; (p = n->processes) != NULL;) {
-        n->processes = p->next;
-        free(p->areas);
-        free(p);
-    }
-    for (struct image *i; (i = n->images) != NULL;) {
-        n->images = i->next;
-        image_close(i);
-    }
+    map_done(&n->areas, free);
+    map_done(&n->images, image_close);
     free(n);
 }
 
 static const char *areas_kept(struct names *n, u32 pid)
 {
-    struct process *p = n->processes;
-    while (p && p->pid != pid)
-        p = p->next;
-    if (!p) {
-        p = xalloc(sizeof(*p));
-        *p = (struct process){.next = n->processes, .pid = pid, .areas = areas_of(n->session, pid)};
-        n->processes = p;
+    AUTO_FREE char *key = str_format("%u", pid);
+    char *text = map_get(&n->areas, key);
+    if (!text) {
+        text = areas_of(n->session, pid);
+        map_put(&n->areas, key, text);
     }
-    return p->areas;
+    return text;
 }
 
 static const struct image *image_kept(struct names *n, const char *path)
 {
-    struct image *i = n->images;
-    while (i && strcmp(i->path, path) != 0)
-        i = i->next;
+    struct image *i = map_get(&n->images, path);
     if (!i) {
         i = image_open(path);
-        i->next = n->images;
-        n->images = i;
+        map_put(&n->images, path, i);
     }
     return i;
 }
