@@ -7,8 +7,6 @@
 #define UNROLL_MAX 100u
 #define PASSES_MAX 20u
 
-static void is_int(struct expr *e, bool is_signed) { e->type = (struct type){.kind = T_INT, .size = 8, .is_signed = is_signed}; }
-
 int check_kind(struct checker *k, const struct expr *e, enum type_kind kind, const char *what)
 {
     if (e->type.kind == kind || (e->type.kind == T_NONE && !k->l->strict))
@@ -77,7 +75,7 @@ static int read_map(struct checker *k, struct expr *e)
     enum type_kind kind = e->map->value.kind;
     if (k->l->strict && kind == T_NONE)
         return lang_fail(k->l, e->at, "%s is read, but nothing is ever assigned to it", e->text);
-    if (kind == T_COUNT || kind == T_SUM || kind == T_HIST || kind == T_LHIST || kind == T_STATS || kind == T_AVG || kind == T_MIN || kind == T_MAX)
+    if (TYPE_SUMS(kind))
         return lang_fail(k->l, e->at, "%s is added up for each CPU (%s); it can be printed, not read", e->text, type_text(&e->map->value));
     e->type = e->map->value;
     return 0;
@@ -130,16 +128,15 @@ static int assign_map(struct checker *k, struct expr *to, const struct expr *val
 
 static int check_step(struct checker *k, struct expr *e)
 {
-    struct expr *of = e->kids[0], one = {.type = {.kind = T_INT, .size = 8, .is_signed = true}, .at = e->at};
+    struct expr *of = e->kids[0], one = {.at = e->at};
+    set_int(&one, true);
     if ((of->kind == E_MAP ? assign_map(k, of, &one) : read_variable(k, of)) < 0 || check_kind(k, of, T_INT, "what ++ and -- change") < 0)
         return -1;
-    is_int(e, true);
+    set_int(e, true);
     return 0;
 }
 
 /* --- expressions ---------------------------------------------------------------------------- */
-
-static bool is_comparison(int op) { return op == TOK_EQ || op == TOK_NE || op == '<' || op == '>' || op == TOK_LE || op == TOK_GE; }
 
 /* Signed, if one is: but a constant that is no negative number goes with the other. */
 static bool result_signed(const struct expr *a, const struct expr *b)
@@ -161,14 +158,14 @@ static int check_binary(struct checker *k, struct expr *e)
             return lang_fail(k->l, e->at, "strings can be compared by == and !=, nothing else");
         if (check_kind(k, a, T_STRING, "what a string is compared with") < 0 || check_kind(k, b, T_STRING, "what a string is compared with") < 0)
             return -1;
-        is_int(e, true);
+        set_int(e, true);
         return 0;
     }
     if (check_kind(k, a, T_INT, "what this operator works on") < 0 || check_kind(k, b, T_INT, "what this operator works on") < 0)
         return -1;
     bool is_signed = e->op == TOK_SHL || e->op == TOK_SHR ? a->type.is_signed : result_signed(a, b);
     e->is_signed = is_signed; /* how it works */
-    is_int(e, is_comparison(e->op) || e->op == TOK_AND || e->op == TOK_OR || is_signed);
+    set_int(e, is_comparison(e->op) || e->op == TOK_AND || e->op == TOK_OR || is_signed);
     return 0;
 }
 
@@ -219,7 +216,7 @@ int check_expr(struct checker *k, struct expr *e)
 {
     e->type = (struct type){0};
     switch (e->kind) {
-    case E_NUMBER: is_int(e, true); return 0;
+    case E_NUMBER: set_int(e, true); return 0;
     case E_STRING:
         e->type = (struct type){.kind = T_STRING, .size = (u32)ALIGN_UP(strlen(e->text) + 1, 8)};
         return 0;
@@ -236,12 +233,12 @@ int check_expr(struct checker *k, struct expr *e)
     case E_UNARY:
         if (check_expr(k, e->kids[0]) < 0 || check_kind(k, e->kids[0], T_INT, "what this operator works on") < 0)
             return -1;
-        is_int(e, e->op != '~' || e->kids[0]->type.is_signed);
+        set_int(e, e->op != '~' || e->kids[0]->type.is_signed);
         return 0;
     case E_CAST:
         if (check_expr(k, e->kids[0]) < 0 || check_kind(k, e->kids[0], T_INT, "what is cast") < 0)
             return -1;
-        is_int(e, e->is_signed);
+        set_int(e, e->is_signed);
         return 0;
     }
     return 0;

@@ -49,9 +49,7 @@ static u32 entries_of(const struct map_def *m)
 {
     if (m->nkeys)
         return MAP_ENTRIES;
-    if (m->value.kind == T_HIST)
-        return 66;
-    return m->value.kind == T_LHIST ? (u32)((m->value.high - m->value.low) / m->value.step) + 3 : 1;
+    return TYPE_HIST(m->value.kind) ? hist_buckets(&m->value) : 1;
 }
 
 static int make_maps(struct lang *l)

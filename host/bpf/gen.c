@@ -51,7 +51,7 @@ static void linear_bucket(struct gen *g, const struct type *t)
     emit_jump(g, BPF_JSGE, R1, R2, above);
     emit_jump(g, BPF_JA, 0, 0, done);
     place_label(g, above);
-    emit_imm(g, R0, (u64)((t->high - t->low + t->step - 1) / t->step + 1));
+    emit_imm(g, R0, hist_buckets(t) - 1);
     emit_imm(g, R3, (u64)t->high);
     emit_jump(g, BPF_JSLT, R1, R3, inside);
     emit_jump(g, BPF_JA, 0, 0, done);
@@ -100,7 +100,7 @@ static void gen_sum(struct gen *g, const struct expr *map, const struct expr *ca
     s32 first = take_stack(g, t->size), bucket = 0;
     if (call->nkids)
         gen_number(g, call->kids[0]);
-    if (t->kind == T_HIST || t->kind == T_LHIST) {
+    if (TYPE_HIST(t->kind)) {
         bucket = take_stack(g, 8);
         if (t->kind == T_HIST)
             log2_bucket(g);

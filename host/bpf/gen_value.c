@@ -4,15 +4,11 @@
 
 #include "host/bpf/gen.h"
 
-static bool is_comparison(int op) { return op == TOK_EQ || op == TOK_NE || op == '<' || op == '>' || op == TOK_LE || op == TOK_GE; }
-
 /* --- maps ----------------------------------------------------------------------------------- */
-
-static bool has_bucket(const struct map_def *m) { return m->value.kind == T_HIST || m->value.kind == T_LHIST; }
 
 u32 key_size(const struct map_def *m)
 {
-    u32 size = has_bucket(m) ? 8 : 0;
+    u32 size = TYPE_HIST(m->value.kind) ? 8 : 0;
     for (u32 i = 0; i < m->nkeys; i++)
         size += m->keys[i].size;
     return MAX(size, 8u);
@@ -26,7 +22,7 @@ s32 gen_key(struct gen *g, const struct expr *map)
         gen_value(g, map->kids[i], at, &m->keys[i]);
         at += (s32)m->keys[i].size;
     }
-    if (m->nkeys == 0 && !has_bucket(m))
+    if (m->nkeys == 0 && !TYPE_HIST(m->value.kind))
         emit_store_imm(g, key, 0);
     return key;
 }

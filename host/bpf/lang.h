@@ -59,6 +59,7 @@ enum type_kind {
     T_COUNT, T_SUM, T_AVG, T_MIN, T_MAX, T_STATS, T_HIST, T_LHIST
 };
 #define TYPE_SUMS(kind) ((kind) >= T_COUNT) /* a map's value that functions add to, for each CPU */
+#define TYPE_HIST(kind) ((kind) == T_HIST || (kind) == T_LHIST) /* one element for each bucket */
 #define PARTS_MAX 16u
 #define STRING_BYTES 64u
 
@@ -161,6 +162,13 @@ const char *type_text(const struct type *t);
 bool type_equal(const struct type *a, const struct type *b);
 /* Make `to` hold what `from` is, too. False: it cannot. */
 bool type_join(struct arena *a, struct type *to, const struct type *from, bool *changed);
+static inline void set_int(struct expr *e, bool is_signed) { e->type = (struct type){.kind = T_INT, .size = 8, .is_signed = is_signed}; }
+static inline bool is_comparison(int op) { return op == TOK_EQ || op == TOK_NE || op == '<' || op == '>' || op == TOK_LE || op == TOK_GE; }
+
+/* --- hist.c --- */
+
+/* How many buckets a histogram of that type has: the first is below, the last (of linear ones) from `high` on. */
+u32 hist_buckets(const struct type *t);
 
 /* --- check.c --- */
 

@@ -198,8 +198,6 @@ struct row {
     u64 *buckets;
 };
 
-static bool is_hist(const struct type *t) { return t->kind == T_HIST || t->kind == T_LHIST; }
-
 static void add_up(struct row *r, const struct type *t, u32 values_len)
 {
     bool any = false;
@@ -271,7 +269,7 @@ static void add_row(struct printer *s, const struct map_def *m, const struct row
     const struct type *t = &m->value;
     s64 d = div ? (s64)div : 1;
     add_key(s, m, r->e->key);
-    if (is_hist(t)) {
+    if (TYPE_HIST(t->kind)) {
         buf_addf(&s->out, "\n");
         show_hist(&s->out, t, r->buckets, hist_buckets(t), div); /* an empty line follows */
     } else if (t->kind == T_STATS) {
@@ -319,14 +317,14 @@ void show_map(struct printer *s, const struct map_def *m, const struct elements 
         rows[i].e = &e->items[i];
         add_up(&rows[i], &m->value, e->values_len);
     }
-    if (is_hist(&m->value)) {
+    if (TYPE_HIST(m->value.kind)) {
         qsort_r(rows, count, sizeof(*rows), by_key, (void *)m);
         count = join_buckets(m, rows, count);
     }
     qsort_r(rows, count, sizeof(*rows), compare_rows, (void *)m);
     for (size_t i = top && top < count ? count - top : 0; i < count; i++)
         add_row(s, m, &rows[i], div);
-    if (count && m->nkeys && !is_hist(&m->value))
+    if (count && m->nkeys && !TYPE_HIST(m->value.kind))
         buf_addf(&s->out, "\n");
     for (size_t i = 0; i < count; i++)
         free(rows[i].buckets);

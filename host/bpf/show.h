@@ -34,6 +34,5 @@ void show_map(struct printer *s, const struct map_def *m, const struct elements 
 
 /* hist.c: lines of a histogram, counts by bucket. */
 void show_hist(struct buf *out, const struct type *t, const u64 *counts, u32 ncounts, u64 div);
-u32 hist_buckets(const struct type *t);
 
 #endif

@@ -8,7 +8,6 @@
 #define STR_MAX 200u
 #define LHIST_MAX 1000
 
-static void set_int(struct expr *e, bool is_signed) { e->type = (struct type){.kind = T_INT, .size = 8, .is_signed = is_signed}; }
 static void set_type(struct expr *e, enum type_kind kind, u32 size) { e->type = (struct type){.kind = kind, .size = size}; }
 
 static bool is_call(const struct target *t) { return t->where == BPFD_AT_CALL_ENTRY || t->where == BPFD_AT_CALL_EXIT; }
