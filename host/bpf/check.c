@@ -64,7 +64,6 @@ static int check_keys(struct checker *k, struct expr *e)
 int check_map_use(struct checker *k, struct expr *e)
 {
     e->map = map_named(k->l, e->text, e->at);
-    e->map->is_used = true;
     return check_keys(k, e);
 }
 
@@ -121,7 +120,6 @@ static int assign_map(struct checker *k, struct expr *to, const struct expr *val
     struct map_def *m = to->map;
     if (!type_join(&k->l->arena, &m->value, &value->type, &k->l->changed))
         return lang_fail(k->l, value->at, "%s is %s; this is %s", m->name, type_text(&m->value), type_text(&value->type));
-    m->is_written = true;
     to->type = m->value;
     return 0;
 }

@@ -128,7 +128,7 @@ struct map_def {
     struct type value;
     struct type keys[PARTS_MAX];
     u32 nkeys;            /* 0: a single value */
-    bool keyed_known, is_used, is_written;
+    bool keyed_known;
     s32 index;            /* in the unit */
 };
 

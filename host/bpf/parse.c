@@ -118,21 +118,16 @@ static const struct {
 
 static struct expr *unary(struct parser *p);
 
-/* Behind "(" a type's name. NULL without an error: there is none. */
-static struct expr *cast(struct parser *p, u32 at)
+/* From the type's name on, behind "(". */
+static struct expr *cast(struct parser *p, u32 at, u8 bytes, bool is_signed)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(integers); i++) {
-        if (!is_word(p, integers[i].name))
-            continue;
-        struct expr *e = node(p, E_CAST, at);
-        e->number = integers[i].bytes;
-        e->is_signed = integers[i].is_signed;
-        if (!advance(p) || !take(p, ')', "a cast is (TYPE) VALUE") || !deeper(p) || !add_kid(p, e, unary(p)))
-            return NULL;
-        p->depth--;
-        return e;
-    }
-    return NULL;
+    struct expr *e = node(p, E_CAST, at);
+    e->number = bytes;
+    e->is_signed = is_signed;
+    if (!advance(p) || !take(p, ')', "a cast is (TYPE) VALUE") || !deeper(p) || !add_kid(p, e, unary(p)))
+        return NULL;
+    p->depth--;
+    return e;
 }
 
 static struct expr *parenthesis(struct parser *p)
@@ -142,7 +137,7 @@ static struct expr *parenthesis(struct parser *p)
         return NULL;
     for (size_t i = 0; i < ARRAY_SIZE(integers); i++)
         if (is_word(p, integers[i].name))
-            return cast(p, at);
+            return cast(p, at, integers[i].bytes, integers[i].is_signed);
     struct expr *e = node(p, E_TUPLE, at);
     if (!list(p, e, ')', "a ) is missing"))
         return NULL;
@@ -404,7 +399,7 @@ static struct clause *clause(struct parser *p)
         c->probes[c->nprobes] = lex_probe(&p->lexer, &c->probes_at[c->nprobes]);
         if (!c->probes[c->nprobes] || !advance(p))
             return NULL;
-        c->at = c->probes_at[c->nprobes++];
+        c->nprobes++;
     } while (p->tok.kind == ',');
     c->at = c->probes_at[0];
     if (p->tok.kind == '/') {
