@@ -148,10 +148,10 @@ static char *kernel_name(struct names *n, u64 address)
     struct buf data = {0};
     struct error ignored = {0};
     char *name = NULL;
-    if (address && session_ask(n->session, BPFD_SYMBOL, &symbol, sizeof(symbol), NULL, 0, &reply, &data, &ignored) == 0 && !reply.error && data.len)
+    if (address && session_ask(n->session, BPFD_SYMBOL, &symbol, sizeof(symbol), NULL, 0, &reply, &data, &ignored) == 0 && !reply.error && data.len) {
         name = xstrndup(data.data, MIN(data.len, (size_t)200));
-    for (char *c = name; c && *c; c++)
-        *c = (u8)*c <= ' ' || (u8)*c > 126 ? '?' : *c;
+        str_ascii(name);
+    }
     buf_done(&data);
     return name;
 }

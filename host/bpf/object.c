@@ -17,8 +17,7 @@ int object_bad(struct reader *r, const char *format, ...)
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    for (char *c = what; *c; c++)
-        *c = (u8)*c < ' ' || (u8)*c > 126 ? '?' : *c;
+    str_ascii(what);
     return err_set(r->err, EXIT_DRUPE, "%s", what);
 }
 

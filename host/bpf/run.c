@@ -18,8 +18,7 @@ static int print(struct run *r, struct error *err)
 /* A line of trace_printk(), whether it ends as one or not. */
 static void add_line(struct buf *out, const u8 *text, size_t len)
 {
-    for (size_t i = 0; i < len && text[i]; i++)
-        buf_addf(out, "%c", (text[i] < ' ' && text[i] != '\n' && text[i] != '\t') || text[i] == 127 ? '?' : text[i]);
+    show_text(out, text, len);
     if (out->len && out->data[out->len - 1] != '\n')
         buf_addf(out, "\n");
 }

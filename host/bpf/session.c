@@ -204,8 +204,7 @@ static char *reason(const struct buf *data, s32 error)
     if (!data->len)
         return xstrdup(strerror(-error));
     char *text = xstrndup(data->data, MIN(data->len, (size_t)400));
-    for (char *c = text; *c; c++)
-        *c = (u8)*c < ' ' || (u8)*c > 126 ? '?' : *c;
+    str_ascii(text);
     return text;
 }
 

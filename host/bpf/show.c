@@ -38,10 +38,12 @@ void elements_done(struct elements *e)
 
 /* --- one value -------------------------------------------------------------------------------- */
 
-static void add_string(struct buf *out, const u8 *text, size_t size)
+void show_text(struct buf *out, const u8 *text, size_t size)
 {
-    for (size_t i = 0; i < size && text[i]; i++) /* nothing that a terminal would obey */
-        buf_addf(out, "%c", (text[i] < ' ' && text[i] != '\n' && text[i] != '\t') || text[i] == 127 ? '?' : text[i]);
+    for (size_t i = 0; i < size && text[i]; i++) {
+        u8 c = (text[i] < ' ' && text[i] != '\n' && text[i] != '\t') || text[i] == 127 ? '?' : text[i];
+        buf_add(out, &c, 1);
+    }
 }
 
 static void add_address(struct printer *s, struct buf *out, u64 address, u32 pid, bool offset)
@@ -92,7 +94,7 @@ static void add_value(struct printer *s, struct buf *out, const struct type *t, 
 {
     u64 v = word(bytes);
     switch (t->kind) {
-    case T_STRING: add_string(out, bytes, t->size); break;
+    case T_STRING: show_text(out, bytes, t->size); break;
     case T_TUPLE:
         for (u32 i = 0; i < t->nparts; i++) {
             buf_addf(out, i ? ", " : "(");
@@ -128,7 +130,7 @@ static void add_conversion(struct printer *s, const struct conversion *c, const 
     if (c->letter == 's')
         add_value(s, &text, t, bytes);
     else if (c->letter == 'c')
-        add_string(&text, &(u8){(u8)v}, 1);
+        show_text(&text, &(u8){(u8)v}, 1);
     else if (c->letter == 'p')
         buf_addf(&text, "%#" PRIx64, v);
 #pragma GCC diagnostic push

@@ -27,6 +27,8 @@ struct printer {
     struct names *names;
 };
 
+/* A text up to its end, without what a terminal would obey. */
+void show_text(struct buf *out, const u8 *text, size_t size);
 /* A record: printf(), print() of a value, time(). False: it is of another kind, which *ret tells (NULL: the record makes no sense). */
 bool show_output(struct printer *s, const u8 *data, size_t len, const struct output **ret);
 /* A map, sorted; top: at most so many, the largest (0: all); div: values are divided by it (0: not). */

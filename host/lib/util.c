@@ -53,6 +53,12 @@ char *str_format(const char *format, ...)
     return s;
 }
 
+void str_ascii(char *s)
+{
+    for (; *s; s++)
+        *s = (u8)*s < ' ' || (u8)*s > 126 ? '?' : *s;
+}
+
 bool str_has_prefix(const char *s, const char *prefix) { return strncmp(s, prefix, strlen(prefix)) == 0; }
 
 bool str_has_suffix(const char *s, const char *suffix)

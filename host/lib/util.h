@@ -29,6 +29,7 @@ void *xrealloc(void *p, size_t size);
 char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);
 char *str_format(const char *format, ...) PRINTF_LIKE(1, 2);
+void str_ascii(char *s); /* what is not printable ASCII becomes '?' */
 bool str_has_prefix(const char *s, const char *prefix);
 bool str_has_suffix(const char *s, const char *suffix);
 /* "64M" -> bytes; suffixes K M G, plain numbers are bytes times `unit`. 0 or -1. */
