@@ -53,13 +53,17 @@ static struct target *add(struct targets *t, u32 where, u32 ctx, char *name)
     return new;
 }
 
+void target_done(struct target *t)
+{
+    free(t->name);
+    free(t->path);
+    free(t->symbol);
+}
+
 void targets_done(struct targets *t)
 {
-    for (size_t i = 0; i < t->count; i++) {
-        free(t->items[i].name);
-        free(t->items[i].path);
-        free(t->items[i].symbol);
-    }
+    for (size_t i = 0; i < t->count; i++)
+        target_done(&t->items[i]);
     free(t->items);
     *t = (struct targets){0};
 }
@@ -271,7 +275,7 @@ static bool point_field(const struct bpf_point *p, const char *name, size_t len,
 
 bool target_field(const struct target *t, const char *name, size_t len, struct ctx_field *ret)
 {
-    if (t->where == BPFD_AT_CALL_ENTRY || t->where == BPFD_AT_CALL_EXIT)
+    if (target_is_call(t))
         return call_field(t, name, len, ret);
     return t->point && point_field(t->point, name, len, ret);
 }

@@ -42,6 +42,9 @@ struct target {
     char *path, *symbol;           /* functions: still to be found; path NULL: the kernel's */
     u64 offset;                    /* from the symbol, or (symbol NULL) the address */
 };
+static inline bool target_is_call(const struct target *t) { return t->where == BPFD_AT_CALL_ENTRY || t->where == BPFD_AT_CALL_EXIT; }
+static inline bool target_is_function(const struct target *t) { return t->where == BPFD_AT_FUNCTION || t->where == BPFD_AT_RETURN; }
+void target_done(struct target *t);
 struct targets {
     struct target *items;
     size_t count;

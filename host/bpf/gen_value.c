@@ -85,7 +85,7 @@ static void low_half(struct gen *g, s32 helper)
 
 static void probe_number(struct gen *g)
 {
-    if (g->t->where != BPFD_AT_CALL_ENTRY && g->t->where != BPFD_AT_CALL_EXIT) {
+    if (!target_is_call(g->t)) {
         emit_imm(g, R0, lang_probe(g->l, g->t));
         return;
     }

@@ -343,8 +343,6 @@ static int attach_user(struct session *s, const struct unit_attach *a, struct er
     return result;
 }
 
-static bool is_function(const struct target *t) { return t->where == BPFD_AT_FUNCTION || t->where == BPFD_AT_RETURN; }
-
 /* Places that need nothing to be found out: up to AHEAD requests are on their way before a reply is waited for. */
 static int attach_plain(struct session *s, const struct unit *u, struct error *err)
 {
@@ -352,7 +350,7 @@ static int attach_plain(struct session *s, const struct unit *u, struct error *e
     u32 sent = 0, answered = 0;
     for (u32 i = 0; i < u->nattaches; i++) {
         const struct unit_attach *a = &u->attaches[i];
-        if (is_function(&a->target) || a->target.where >= AT_BEGIN)
+        if (target_is_function(&a->target) || a->target.where >= AT_BEGIN)
             continue;
         if (sent - answered == AHEAD && take_attached(s, waiting[answered++ % AHEAD], err) < 0)
             return -1;
@@ -369,7 +367,7 @@ int session_attach(struct session *s, const struct unit *u, struct error *err)
 {
     for (u32 i = 0; i < u->nattaches; i++) {
         const struct unit_attach *a = &u->attaches[i];
-        if (is_function(&a->target) && (a->target.path ? attach_user(s, a, err) : attach_kernel(s, a, err)) < 0)
+        if (target_is_function(&a->target) && (a->target.path ? attach_user(s, a, err) : attach_kernel(s, a, err)) < 0)
             return -1;
     }
     return attach_plain(s, u, err);

@@ -60,11 +60,8 @@ void unit_done(struct unit *u)
     }
     for (u32 i = 0; i < u->nprograms; i++)
         program_done(&u->programs[i]);
-    for (u32 i = 0; i < u->nattaches; i++) {
-        free(u->attaches[i].target.name);
-        free(u->attaches[i].target.path);
-        free(u->attaches[i].target.symbol);
-    }
+    for (u32 i = 0; i < u->nattaches; i++)
+        target_done(&u->attaches[i].target);
     free(u->maps);
     free(u->programs);
     free(u->attaches);

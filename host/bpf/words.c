@@ -10,9 +10,6 @@
 
 static void set_type(struct expr *e, enum type_kind kind, u32 size) { e->type = (struct type){.kind = kind, .size = size}; }
 
-static bool is_call(const struct target *t) { return t->where == BPFD_AT_CALL_ENTRY || t->where == BPFD_AT_CALL_EXIT; }
-static bool is_function(const struct target *t) { return t->where == BPFD_AT_FUNCTION || t->where == BPFD_AT_RETURN; }
-
 /* --- builtins ------------------------------------------------------------------------------- */
 
 /* A value at that offset of the context. */
@@ -55,7 +52,7 @@ static int result(struct checker *k, struct expr *e)
 /* Where several calls are meant, -1 stands for those that have none. */
 static int descriptor(struct checker *k, struct expr *e)
 {
-    int n = is_call(k->t) ? call_fd_arg(k->t->number) : -1;
+    int n = target_is_call(k->t) ? call_fd_arg(k->t->number) : -1;
     if (n < 0 && k->c->targets.count == 1)
         return lang_fail(k->l, e->at, "%s has no descriptor", k->t->name);
     if (n < 0) {
@@ -68,7 +65,7 @@ static int descriptor(struct checker *k, struct expr *e)
 
 static int function(struct checker *k, struct expr *e)
 {
-    if (!is_function(k->t))
+    if (!target_is_function(k->t))
         return lang_fail(k->l, e->at, "func is for kprobe and uprobe");
     set_type(e, k->t->path ? T_USYM : T_KSYM, k->t->path ? 16 : 8);
     return 0;
