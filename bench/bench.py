@@ -3,9 +3,7 @@
 """Drupe against Debian's cloud kernel as guest, and against the native process and gVisor on the host, side by
 side in one run.
 
-    bench.py BUILD [boot] [start] [memory] [calls] [redis] [nginx] [iperf] [path] [load]
-                   [host-calls] [host-redis] [host-nginx] [host-start] [host-memory] [host-touch]
-                   [strace] [profile] [bpf] [off] [smp]
+    bench.py BUILD [SECTION...]         all, without one; a name that there is not is answered with those that there are
 
 Prints each figure with its target and ratio; medians of several runs. Nothing
 else should run on the machine meanwhile. Needs root (TAP, namespaces).
@@ -25,6 +23,7 @@ import load
 import smp
 import tracing
 import trimmed
+import volumes
 from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, first_line_ms, parse_micro, redis_rates, row, run_drupe, \
     wrk_rate
 from guests import GUEST_IP, TAP, sh
@@ -271,7 +270,7 @@ def nginx():
     row('  p99 latency', d[1], f'Linux {l[1]}')
 
 
-SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | load.SECTIONS | host.SECTIONS | tracing.SECTIONS | smp.SECTIONS
+SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | load.SECTIONS | host.SECTIONS | tracing.SECTIONS | smp.SECTIONS | volumes.SECTIONS
 
 
 def main():
