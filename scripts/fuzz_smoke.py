@@ -12,8 +12,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def fuzz(name, build, seconds):
+    """Whether that fuzzer did what it should, and a text: what it did, its report where it failed."""
+    with tempfile.TemporaryDirectory() as tmp:
+        corpus = tmp + '/corpus'
+        subprocess.run([sys.executable, str(ROOT / 'tests' / 'fuzz' / 'seeds.py'), name, corpus], check=True)
+        # print_funcs=0: the sanitizers' symbolizer, asked for the names of functions met, can wait for itself for ever.
+        r = subprocess.run(['timeout', '-s', 'KILL', str(seconds + 120), str(build / 'tests' / 'fuzz' / f'{name}_fuzz'), f'-max_total_time={seconds}',
+                            '-timeout=20', '-rss_limit_mb=4096', '-print_final_stats=1', '-print_funcs=0', f'-artifact_prefix={tmp}/', corpus],
+                           cwd=tmp, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors='replace', text=True)
+    lines = r.stdout.splitlines()
+    if name == 'planted':
+        good, text = 'AddressSanitizer: heap-buffer-overflow' in r.stdout, f'fuzz {name}: finds its planted bug'
+    else:
+        runs = next((l.split()[-1] for l in lines if 'number_of_executed_units' in l), '?')
+        good, text = r.returncode == 0, f'fuzz {name}: {runs} runs in {seconds} s'
+    return good, text if good else '\n# '.join([text, *lines[-40:]])
 
 
 def main():
@@ -29,26 +48,12 @@ def main():
                        env=dict(os.environ, CC='clang-14'))
     subprocess.run(['ninja', '--quiet', '-C', str(build), 'fuzzers'], check=True)
     names = a.names or sorted(f.name.removesuffix('_fuzz.c') for f in (ROOT / 'tests' / 'fuzz').glob('*_fuzz.c'))
+    print(f'1..{len(names)}', flush=True)
     failed = 0
-    print(f'1..{len(names)}')
-    for n, name in enumerate(names, 1):
-        with tempfile.TemporaryDirectory() as tmp:
-            corpus = tmp + '/corpus'
-            subprocess.run([sys.executable, str(ROOT / 'tests' / 'fuzz' / 'seeds.py'), name, corpus], check=True)
-            # print_funcs=0: the sanitizers' symbolizer, asked for the names of functions met, can wait for itself for ever.
-            r = subprocess.run(['timeout', '-s', 'KILL', str(a.seconds + 120), str(build / 'tests' / 'fuzz' / f'{name}_fuzz'), f'-max_total_time={a.seconds}',
-                                '-timeout=20', '-rss_limit_mb=4096', '-print_final_stats=1', '-print_funcs=0', f'-artifact_prefix={tmp}/', corpus],
-                               cwd=tmp, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors='replace', text=True)
-            if name == 'planted':
-                good = 'AddressSanitizer: heap-buffer-overflow' in r.stdout
-            else:
-                good = r.returncode == 0
-            runs = next((l.split()[-1] for l in r.stdout.splitlines() if 'number_of_executed_units' in l), '?')
-            text = 'finds its planted bug' if name == 'planted' else f'{runs} runs in {a.seconds} s'
-            print(f'{"ok" if good else "not ok"} {n} - fuzz {name}: {text}', flush=True)
-            if not good:
-                failed += 1
-                print('\n'.join('# ' + l for l in r.stdout.splitlines()[-40:]))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for n, (good, text) in enumerate(pool.map(lambda name: fuzz(name, build, a.seconds), names), 1):
+            print(f'{"ok" if good else "not ok"} {n} - {text}', flush=True)
+            failed += not good
     return 1 if failed else 0
 
 
