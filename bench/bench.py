@@ -134,7 +134,8 @@ def start():
         linux = guests.LinuxGuest(tmp)
         image = linux.initramfs('hello', init_program=MICRO.replace('micro', 'hello-init'))
         ms = statistics.median(first_line_ms(linux.argv(image)) for _ in range(5))
-        row('  Linux guest, microvm', f'{ms:.1f}', 'ms', f'{ms / best:.1f} times Drupe')
+        # The target's machine booted the Linux guest in 1193 ms: the same for a machine of any speed.
+        row('  Linux guest, microvm', f'{ms:.1f}', 'ms', f'{ms / best:.1f} times Drupe; at least {1193 / 60:.1f}', ms / best >= 1193 / 60)
 
 
 # --- memory ------------------------------------------------------------------------
