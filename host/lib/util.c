@@ -41,15 +41,20 @@ char *xstrndup(const char *s, size_t n)
 
 char *xstrdup(const char *s) { return xstrndup(s, strlen(s)); }
 
-char *str_format(const char *format, ...)
+static char *text(const char *format, va_list args)
 {
     char *s = NULL;
+    if (vasprintf(&s, format, args) < 0)
+        out_of_memory();
+    return s;
+}
+
+char *str_format(const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    int n = vasprintf(&s, format, args);
+    char *s = text(format, args);
     va_end(args);
-    if (n < 0)
-        out_of_memory();
     return s;
 }
 
@@ -118,14 +123,10 @@ void strv_add(struct strv *v, const char *s) { strv_take(v, xstrdup(s)); }
 
 void strv_addf(struct strv *v, const char *format, ...)
 {
-    char *s = NULL;
     va_list args;
     va_start(args, format);
-    int n = vasprintf(&s, format, args);
+    strv_take(v, text(format, args));
     va_end(args);
-    if (n < 0)
-        out_of_memory();
-    strv_take(v, s);
 }
 
 void strv_done(struct strv *v)
@@ -171,14 +172,11 @@ void buf_drop(struct buf *b, size_t len)
 
 void buf_addf(struct buf *b, const char *format, ...)
 {
-    char *s = NULL;
     va_list args;
     va_start(args, format);
-    int n = vasprintf(&s, format, args);
+    char *s = text(format, args);
     va_end(args);
-    if (n < 0)
-        out_of_memory();
-    buf_add(b, s, (size_t)n);
+    buf_add(b, s, strlen(s));
     free(s);
 }
 

@@ -310,6 +310,19 @@ fail:
     return NULL;
 }
 
+struct pkt *pkt_clone_behind(u32 headroom, const struct pkt *p, u32 off, u32 len)
+{
+    struct pkt *head = pkt_alloc(headroom, 0), *data = len > 0 ? pkt_clone_range(p, off, len) : NULL;
+    if (head == NULL || (data == NULL && len > 0)) {
+        pkt_free(head);
+        pkt_free(data);
+        return NULL;
+    }
+    if (data != NULL)
+        pkt_append(head, data);
+    return head;
+}
+
 struct pkt *pkt_flatten(const struct pkt *p, u32 headroom)
 {
     struct pkt *one = pkt_alloc(headroom, p->total_len);

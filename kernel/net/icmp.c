@@ -65,23 +65,16 @@ static void echo(struct pkt *p)
     const struct ip_rx *rx = ip_rx(p);
     if (rx->broadcast || ip_is_any(rx->src) || !icmp_may_send())
         return;
-    struct pkt *r = pkt_alloc(NET_HEADROOM, sizeof(struct icmp_hdr));
-    if (r == NULL)
-        goto no_memory;
-    struct icmp_hdr *h = (void *)pkt_put(r, sizeof *h);
+    struct icmp_hdr *h;
+    struct pkt *r = pkt_clone_behind(NET_HEADROOM + sizeof *h, p, sizeof *h, p->total_len - (u32)sizeof *h);
+    if (r == NULL) {
+        NET_COUNT(no_memory);
+        return;
+    }
+    h = (void *)pkt_push(r, sizeof *h);
     pkt_copy_out(p, 0, h, sizeof *h);
     h->type = 0;
-    if (p->total_len > sizeof *h) {
-        struct pkt *data = pkt_clone_range(p, sizeof *h, p->total_len - (u32)sizeof *h);
-        if (data == NULL)
-            goto no_memory;
-        pkt_append(r, data);
-    }
     icmp_send(r, rx->dst, rx->src, rx->tos);
-    return;
-no_memory:
-    NET_COUNT(no_memory);
-    pkt_free(r);
 }
 
 /* An error about a packet we sent: the quoted IP header and at least eight bytes follow. */

@@ -59,20 +59,15 @@ static void echo(struct pkt *p)
     const struct ip_rx *rx = ip_rx(p);
     if (ip_is_unspec(rx->src) || !icmp_may_send())
         return;
-    struct pkt *r = pkt_alloc(NET_HEADROOM, sizeof(struct icmp_hdr));
-    struct pkt *data = p->total_len > sizeof(struct icmp_hdr)
-                           ? pkt_clone_range(p, sizeof(struct icmp_hdr), p->total_len - (u32)sizeof(struct icmp_hdr)) : NULL;
-    if (r == NULL || (data == NULL && p->total_len > sizeof(struct icmp_hdr))) {
+    struct icmp_hdr *h;
+    struct pkt *r = pkt_clone_behind(NET_HEADROOM + sizeof *h, p, sizeof *h, p->total_len - (u32)sizeof *h);
+    if (r == NULL) {
         NET_COUNT(no_memory);
-        pkt_free(r);
-        pkt_free(data);
         return;
     }
-    struct icmp_hdr *h = (void *)pkt_put(r, sizeof *h);
+    h = (void *)pkt_push(r, sizeof *h);
     pkt_copy_out(p, 0, h, sizeof *h);
     h->type = 129;
-    if (data != NULL)
-        pkt_append(r, data);
     icmp_send(r, rx->dst, rx->src, rx->tos);
 }
 

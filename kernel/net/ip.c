@@ -158,15 +158,12 @@ static int output_fragments(struct pkt *p, const struct ip_tx *tx)
     int err = 0;
     for (u32 off = 0; off < total && err == 0; off += step) {
         u32 n = MIN(step, total - off);
-        struct pkt *f = pkt_alloc(NET_HEADROOM, 0), *data = pkt_clone_range(p, off, n);
-        if (f == NULL || data == NULL) {
-            pkt_free(f);
-            pkt_free(data);
+        struct pkt *f = pkt_clone_behind(NET_HEADROOM, p, off, n);
+        if (f == NULL) {
             NET_COUNT(no_memory);
             err = -ENOBUFS;
             break;
         }
-        pkt_append(f, data);
         fill_header(f, tx, id, (u16)(off / 8 | (off + n < total ? IP_MF : 0)));
         NET_COUNT(ip_frag_created);
         NET_COUNT(ip_out);

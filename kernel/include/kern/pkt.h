@@ -89,6 +89,8 @@ u32 pkt_copy_out(const struct pkt *p, u32 off, void *dst, u32 len);
 /* A chain of views of [off, off+len) of the chain p, sharing storage; the first carries
  * total_len and no other metadata. NULL = out of memory, or the range is not inside. */
 struct pkt *pkt_clone_range(const struct pkt *p, u32 off, u32 len);
+/* The same, perhaps of no bytes, behind an empty view with that headroom. */
+struct pkt *pkt_clone_behind(u32 headroom, const struct pkt *p, u32 off, u32 len);
 /* A copy of the chain p in one view, with its checksum and segmentation fields. NULL = out of memory or too long. */
 struct pkt *pkt_flatten(const struct pkt *p, u32 headroom);
 /* Memory that the chain keeps from being reused, for socket limits. */

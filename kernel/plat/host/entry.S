@@ -13,7 +13,7 @@
  *   other kernel text         kernel; everything else: program
  * and anything that interrupts the signal stack is noted, too.
  */
-#include "arch/frame_offsets.h"
+#include "arch/frame_asm.h"
 #include "plat/layout.h"
 
 #define NR_RT_SIGRETURN 15
@@ -128,25 +128,8 @@ back:
     .globl back_start, back_end
 back_start:
     movb %al, %gs:P_EVENTS_OFF
-    .macro POP_ALL
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rax
-    popq %rcx
-    popq %rdx
-    popq %rsi
-    popq %rdi
-    leaq 24(%rsp), %rsp
-    .endm
-    POP_ALL
+    POP_FIRST
+    POP_LAST
     iretq
 back_end:
 
@@ -172,35 +155,15 @@ leave_iret:
     je 1f
     movq %gs:P_PROGRAM_GS, %rax
     wrgsbase %rax
-1:  POP_ALL
+1:  POP_FIRST
+    POP_LAST
     iretq
 
-/* The short way behind a system call is right when rcx and r11 may hold the return address and flags, and nothing needs
- * IRET's atomicity (TF). rbx and r12 to r15 are the program's: C has kept them. */
 syscall_exit:
     movb $0, %gs:P_EVENTS_OFF
     cmpb $0, %gs:P_PENDING
     jne leave_pending
-    movq F_RFLAGS(%rsp), %r11
-    movl %r11d, %ecx
-    andl $0xfffff728, %ecx /* anything but arithmetic flags and IF (and the always-one bit) */
-    cmpl $0x200, %ecx
-    jne leave_iret
-    movl %r11d, %ecx
-    btl $11, %ecx
-    setc %al
-    movb %cl, %ah
-    addb $0x7f, %al /* OF */
-    sahf            /* SF, ZF, AF, PF, CF; from here on nothing changes flags */
-    movq F_RBP(%rsp), %rbp
-    movq F_R10(%rsp), %r10
-    movq F_R9(%rsp), %r9
-    movq F_R8(%rsp), %r8
-    movq F_RAX(%rsp), %rax
-    movq F_RDX(%rsp), %rdx
-    movq F_RSI(%rsp), %rsi
-    movq F_RDI(%rsp), %rdi
-    movq F_RCX(%rsp), %rcx
+    RESTORE_FAST leave_iret
     movq F_RSP(%rsp), %rsp
     jmp *%rcx
 leave_end:
@@ -232,21 +195,7 @@ host_gate_fast:
     pushq $0
     pushq $0
     pushq %rax
-    pushq %rdi
-    pushq %rsi
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    PUSH_REGISTERS
     cld
     testl $FLAGS_UNWANTED, F_RFLAGS(%rsp)
     jz 1f

@@ -25,7 +25,7 @@
  *   kernel    anything else. Frame goes below the interrupted RSP, which must lie inside the kernel
  *             stack with KSTACK_ROOM left; otherwise the overflow is reported from the IST stack.
  */
-#include "arch/frame_offsets.h"
+#include "arch/frame_asm.h"
 #include "plat/layout.h"
 
     .section .text.stub, "ax", @progbits
@@ -183,23 +183,9 @@ save_rest:
 
 /* rsp = frame, esi = 1 when it is a program's; events disabled. */
 resume:
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rax
-    popq %rcx
-    popq %rdx
+    POP_FIRST
     testl %esi, %esi
-    popq %rsi
-    popq %rdi
-    leaq 24(%rsp), %rsp /* flags are kept */
+    POP_LAST
     jz 1f
     swapgs
 1:  iretq
@@ -229,21 +215,7 @@ bad_stub:
     xchgq %rax, (%rsp) /* old rax; the reason waits in its place */
     popq %r9
     pushq $-1
-    pushq %rdi
-    pushq %rsi
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    PUSH_REGISTERS
     movl %r9d, %r12d
     movq %r8, %rax
     movq %r8, %rdx
@@ -280,21 +252,7 @@ entry_debug:
     jz entry_common           /* the layout of this stack is the same */
 entry_paranoid:
     pushq $-1
-    pushq %rdi
-    pushq %rsi
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    PUSH_REGISTERS
     cld
     movl $0xc0000101, %ecx
     rdmsr
@@ -312,22 +270,8 @@ entry_paranoid:
     movl %r12d, %eax
     movl %r13d, %edx
     wrmsr
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rax
-    popq %rcx
-    popq %rdx
-    popq %rsi
-    popq %rdi
-    addq $24, %rsp
+    POP_FIRST
+    POP_LAST
     iretq
 
 /* --- system calls ----------------------------------------------------------------- */
@@ -337,21 +281,7 @@ entry_paranoid:
     pushq $0
     pushq $0
     pushq %rax
-    pushq %rdi
-    pushq %rsi
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    PUSH_REGISTERS
     .endm
 
 /* LSTAR: rcx = return address, r11 = rflags; FMASK has cleared IF, DF, TF, NT, AC. */
@@ -411,28 +341,7 @@ syscall_worked: /* exit work or a switch may have changed every register of the 
 1:  shrq $47, %rcx
     jnz exit_slow
 syscall_exit:
-    /* The short way out is right when rcx and r11 may hold the return address and flags, and nothing needs
-     * IRET's atomicity (TF) or POPF. rbx and r12 to r15 are the program's: C has kept them. */
-    movq F_RFLAGS(%rsp), %r11
-    movl %r11d, %ecx
-    andl $0xfffff728, %ecx /* anything but arithmetic flags and IF (and the always-one bit) */
-    cmpl $0x200, %ecx
-    jne exit_slow
-    movl %r11d, %ecx
-    btl $11, %ecx
-    setc %al
-    movb %cl, %ah
-    addb $0x7f, %al /* OF */
-    sahf            /* SF, ZF, AF, PF, CF; from here on nothing changes flags */
-    movq F_RBP(%rsp), %rbp
-    movq F_R10(%rsp), %r10
-    movq F_R9(%rsp), %r9
-    movq F_R8(%rsp), %r8
-    movq F_RAX(%rsp), %rax
-    movq F_RDX(%rsp), %rdx
-    movq F_RSI(%rsp), %rsi
-    movq F_RDI(%rsp), %rdi
-    movq F_RCX(%rsp), %rcx
+    RESTORE_FAST exit_slow
     swapgs
     movq F_RSP(%rsp), %rsp
     sti
