@@ -17,7 +17,7 @@
 #define DBG_VERSION 1u
 #define DBG_DATA_MAX 7168u   /* of one request or answer, so that it is one part of a channel */
 #define DBG_BREAKS_MAX 512u
-#define DBG_FILES_MAX 16u
+#define DBG_FILES_MAX 256u
 
 enum dbg_op {
     DBG_HELLO = 1,   /* -> struct dbg_hello */

@@ -9,6 +9,7 @@
 
 #include "host/cli/cli.h"
 #include "host/cli/common.h"
+#include "host/client/tasks.h"
 #include "host/debug/server.h"
 #include "host/lib/fs.h"
 
@@ -70,7 +71,7 @@ static char *quoted(const char *text)
     return b.data;
 }
 
-static char *target_command(const struct gdb *g, struct error *err)
+static char *target_command(const struct gdb *g, u32 pid, struct error *err)
 {
     AUTO_FREE char *self = self_path();
     if (!self) {
@@ -78,11 +79,11 @@ static char *target_command(const struct gdb *g, struct error *err)
         return NULL;
     }
     AUTO_FREE char *path = quoted(self);
-    return str_format("target remote | exec %s gdb --server%s -p %u %s", path, g->owned ? " --owned" : "", (unsigned)g->pid, g->entry.id);
+    return str_format("target remote | exec %s gdb --server%s -p %u %s", path, g->owned ? " --owned" : "", pid, g->entry.id);
 }
 
-/* What gdb is told first: `backtrace` begins with the kernel's frames; where there are no debug registers it need not try them. */
-static int script(const struct gdb *g, struct error *err)
+/* What gdb is told first: `backtrace` begins with the kernel's frames; where there are no debug registers it need not try them. Then `more`. */
+static int script(const struct gdb *g, const char *more, struct error *err)
 {
     static const char text[] = "define hook-backtrace\n"
                                "python\n"
@@ -91,30 +92,41 @@ static int script(const struct gdb *g, struct error *err)
                                "end\n"
                                "end\n";
     bool host = strcmp(entry_text(&g->entry, "Platform"), "host") == 0;
-    AUTO_FREE char *whole = str_format("%s%s", text, host ? "set can-use-hw-watchpoints 0\n" : "");
+    AUTO_FREE char *whole = str_format("%s%s%s", text, host ? "set can-use-hw-watchpoints 0\n" : "", more);
     int fd = memory_file("drupe-gdb", whole, strlen(whole));
     return fd < 0 || set_cloexec(fd, false) < 0 ? err_errno(err, EXIT_DRUPE, "a script for gdb") : fd;
 }
 
-static int exec_gdb(const struct gdb *g, const char *const *before, const char *const *behind, struct error *err)
+/* With `options`, then the script in fd, then what else it shall be told. */
+static int exec_gdb(int fd, const char *const *first, const char *const *behind, struct error *err)
 {
     struct strv argv = {0};
-    AUTO_FREE char *target = target_command(g, err);
-    int fd = target ? script(g, err) : -1;
-    if (fd < 0)
-        return -1;
     strv_add(&argv, "gdb");
-    for (; *before; before++)
-        strv_add(&argv, *before);
+    for (; *first; first++)
+        strv_add(&argv, *first);
     strv_add(&argv, "-ex");
     strv_addf(&argv, "source /dev/fd/%d", fd);
-    strv_add(&argv, "-ex");
-    strv_add(&argv, target);
     for (; *behind; behind++)
         strv_add(&argv, *behind);
     execvp("gdb", argv.items);
-    int result = err_errno(err, errno == ENOENT ? EXIT_NOPROG : EXIT_NOEXEC, "gdb");
+    int result = errno == ENOENT ? err_set(err, EXIT_NOPROG, "gdb is not installed; apt-get install gdb") : err_errno(err, EXIT_NOEXEC, "gdb");
     strv_done(&argv);
+    return result;
+}
+
+static int attach_gdb(const struct gdb *g, char **more, struct error *err)
+{
+    struct strv behind = {0};
+    AUTO_FREE char *target = target_command(g, (u32)g->pid, err);
+    int fd = target ? script(g, "", err) : -1;
+    if (fd < 0)
+        return -1;
+    strv_add(&behind, "-ex");
+    strv_add(&behind, target);
+    for (; *more; more++)
+        strv_add(&behind, *more);
+    int result = exec_gdb(fd, (const char *const[]){"-q", NULL}, (const char *const *)behind.items, err);
+    strv_done(&behind);
     return result;
 }
 
@@ -127,27 +139,101 @@ static int serve(const struct gdb *g, struct error *err)
 
 int command_gdb(int argc, char **argv, struct error *err)
 {
-    static const char *const before[] = {"-q", NULL};
     struct gdb g = {.pid = 1, .entry = {.dir_fd = -1, .lock_fd = -1}};
     int result = parse(&g, "gdb", argc, argv, err);
     if (result == 0 && g.server && optind < argc)
         result = err_set(err, EXIT_DRUPE, "gdb --server: %s is one argument too many", argv[optind]);
     else if (result == 0)
-        result = g.server ? serve(&g, err) : exec_gdb(&g, before, (const char *const *)argv + optind, err);
+        result = g.server ? serve(&g, err) : attach_gdb(&g, argv + optind, err);
     entry_done(&g.entry);
     return result < 0 ? -1 : 0;
 }
 
+/* --- stack ------------------------------------------------------------------------------------------------- */
+
+/* What gdb says while it attaches is shown only where that fails. */
+static const char stack_functions[] = "python\n"
+                                      "import os, sys\n"
+                                      "def drupe_quiet(command):\n"
+                                      "    log, kept = os.memfd_create('log'), [os.dup(1), os.dup(2)]\n"
+                                      "    gdb.flush()\n"
+                                      "    for fd in 1, 2: os.dup2(log, fd)\n"
+                                      "    try: gdb.execute(command)\n"
+                                      "    finally:\n"
+                                      "        gdb.flush()\n"
+                                      "        for fd in 1, 2: os.dup2(kept[fd - 1], fd)\n"
+                                      "        for fd in [*kept]: os.close(fd)\n"
+                                      "        os.lseek(log, 0, 0)\n"
+                                      "        drupe_quiet.said = os.fdopen(log, errors='replace').read()\n"
+                                      "def drupe_stack(pid, name, target):\n"
+                                      "    try: drupe_quiet(bytes.fromhex(target).decode())\n"
+                                      "    except gdb.error as e:\n"
+                                      "        own = [l for l in drupe_quiet.said.splitlines() if l.startswith('drupe: ')]\n"
+                                      "        print(own[0] if own else 'drupe: process %d: %s' % (pid, e), file=sys.stderr)\n"
+                                      "        return False\n"
+                                      "    print('Process %d \"%s\":' % (pid, bytes.fromhex(name).decode(errors='replace')))\n"
+                                      "    gdb.execute('thread apply all bt')\n"
+                                      "    print()\n"
+                                      "    drupe_quiet('detach')\n"
+                                      "    drupe_quiet('file')\n"
+                                      "    return True\n"
+                                      "end\n"
+                                      "python drupe_good = 0\n";
+
+static void add_hex(struct buf *out, const char *text)
+{
+    for (; *text; text++)
+        buf_addf(out, "%02x", (unsigned char)*text);
+}
+
+/* Lines of the script: one for each process, or for that of -p. */
+static int add_processes(const struct gdb *g, const struct tasks *t, struct buf *out, struct error *err)
+{
+    bool any = false;
+    buf_addf(out, "%s", stack_functions);
+    for (size_t i = 0; i < t->count; i++) {
+        const struct task_row *r = &t->rows[i];
+        if (r->pid != r->tid || r->state == 'Z' || (g->pid && r->pid != g->pid))
+            continue;
+        AUTO_FREE char *target = target_command(g, r->pid, err);
+        if (!target)
+            return -1;
+        buf_addf(out, "python drupe_good += drupe_stack(%u, '", r->pid);
+        add_hex(out, r->name);
+        buf_addf(out, "', '");
+        add_hex(out, target);
+        buf_addf(out, "')\n");
+        any = true;
+    }
+    if (!any)
+        return err_set(err, EXIT_DRUPE, "%s: there is no such process", g->entry.name);
+    buf_addf(out, "python if not drupe_good: gdb.execute('quit 125')\n");
+    return 0;
+}
+
+static int show_stacks(const struct gdb *g, struct error *err)
+{
+    static const char *const first[] = {"-q", "-nx", "-batch", "-ex", "set confirm off", "-ex", "set print thread-events off", NULL}, *const none[] = {NULL};
+    struct conversation c = {.fd = -1};
+    struct tasks t = {0};
+    struct buf lines = {0};
+    int fd = -1;
+    if (tasks_open(&c, &g->entry, err) == 0 && tasks_read(&c, &g->entry, &t, err) == 0 && add_processes(g, &t, &lines, err) == 0)
+        fd = script(g, lines.data, err);
+    conversation_done(&c);
+    tasks_done(&t);
+    buf_done(&lines);
+    return fd < 0 ? -1 : exec_gdb(fd, first, none, err);
+}
+
 int command_stack(int argc, char **argv, struct error *err)
 {
-    static const char *const before[] = {"-q", "-nx", "-batch", "-ex", "set confirm off", "-ex", "set print thread-events off", NULL},
-                       *const behind[] = {"-ex", "thread apply all bt", "-ex", "detach", NULL};
-    struct gdb g = {.pid = 1, .entry = {.dir_fd = -1, .lock_fd = -1}};
+    struct gdb g = {.entry = {.dir_fd = -1, .lock_fd = -1}};
     int result = parse(&g, "stack", argc, argv, err);
     if (result == 0 && (g.server || g.owned || optind < argc))
         result = err_set(err, EXIT_DRUPE, "stack: one INSTANCE is needed; see drupe stack --help");
     else if (result == 0)
-        result = exec_gdb(&g, before, behind, err);
+        result = show_stacks(&g, err);
     entry_done(&g.entry);
     return result < 0 ? -1 : 0;
 }

@@ -162,12 +162,12 @@ void help_gdb(void)
     fputs("Usage: drupe gdb [-p PID] INSTANCE [GDB-OPTION]...   gdb, attached to the program\n"
           "       drupe gdb --server [-p PID] INSTANCE           gdb's remote protocol on standard input and output:\n"
           "                                                      (gdb) target remote | drupe gdb --server INSTANCE\n"
-          "       drupe stack [-p PID] INSTANCE                  the backtraces of all threads\n"
+          "       drupe stack [-p PID] INSTANCE                  the backtraces of all threads of all processes\n"
           "\n"
           "The instance needs no preparation and goes on when gdb detaches or ends, however that happens.\n"
           "drupe run --gdb starts one that waits for gdb with its first instruction.\n"
           "\n"
-          "  -p PID   another process of the instance than its first\n",
+          "  -p PID   another process of the instance than its first; of stack: this one alone\n",
           stdout);
 }
 

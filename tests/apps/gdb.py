@@ -104,6 +104,9 @@ second.stdout.close()
 goes_on('one', 'and nothing else')
 status, out, err = drupe('stack', 'one')
 has(out, [r'^#\d+ .* wait_for_ever', r'^#\d+ .* main ', r'"worker bee"'], 'drupe stack')
+check(err == '' and 'Reading' not in out, 'of nothing else', (out, err))
+status, out, err = drupe('stack', '-p', '99', 'one')
+same((status, err), (125, 'drupe: one: there is no such process\n'), 'of a process that is not there')
 text = gdb('one', 'break add_points', 'continue', 'p stop_now = 1', 'p exit_code = 7', 'delete', 'continue', timeout=120)
 has(text, [r'exited with code 07'], 'gdb is told of the end')
 
@@ -113,6 +116,16 @@ text = gdb('two', 'break add_points', 'ignore 1 100', 'continue', 'p $bpnum', 'd
 has(text, [r'hit Breakpoint 1', r'^\$2 = 1', r'^\$3 = 0'], 'breakpoints, which children never see')
 text = gdb('two', 'break add_points', 'continue', 'p stop_now = 1', 'delete', 'continue')
 has(text, [r'exited normally'], 'its end')
+
+# Two processes, one of them with more libraries than one usually has.
+status, out, err = drupe('run', *ON, '-d', '--rm', '--name', 'three', '--net', 'none', '--add', '/bin/sh', '--entrypoint', '/bin/sh', 'redis-server', '-c',
+                         'redis-server & wait')
+while drupe('ps', 'three')[1].count('redis-server') == 0:
+    time.sleep(0.1)
+status, out, err = drupe('stack', 'three')
+has(out, [r'^Process 1 "sh":\n(.|\n)*^Process 2 "redis-server":\n(.|\n)*^#\d .* main \('], 'drupe stack: of all processes')
+check('Too many' not in out + err, 'and all their libraries', err)
+drupe('kill', 'three')
 
 # Debug registers: of both CPUs, and not of children.
 if ON[1] == 'qemu':
