@@ -54,14 +54,11 @@ int command_collect(int argc, char **argv, struct error *err)
         return err_errno(err, EXIT_DRUPE, "--pcap %s", argv[3]);
     if (open_soon(&c, &e, argv[1], argv[2], err) < 0)
         return -1;
-    struct error end = {0}; /* its end is the instance's */
-    if (cores)
-        (void)cores_receive(&c, &e, argv[3], NULL, say_path, &end);
-    else
-        (void)pcap_receive(&c, &e, fd, &end);
+    int result = cores ? cores_receive(&c, &e, argv[3], NULL, say_path, err) : pcap_receive(&c, &e, fd, err);
+    bool usual = c.gone || c.ended; /* its end is the instance's */
     conversation_done(&c);
     entry_done(&e);
-    return 0;
+    return usual ? 0 : cores ? result : err_prefix(err, "--pcap %s", argv[3]);
 }
 
 pid_t collector_start(const struct entry *e, const char *what, const char *where, struct error *err)

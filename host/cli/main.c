@@ -59,6 +59,13 @@ static void fill_standard_streams(void)
             _exit(EXIT_DRUPE);
 }
 
+/* What a command printed is out, or it has failed. */
+static int end_output(int status, struct error *err)
+{
+    bool bad = fflush(stdout) != 0 || ferror(stdout);
+    return bad && status >= 0 ? err_set(err, EXIT_DRUPE, "standard output: not all could be written; is its file system full?") : status;
+}
+
 int main(int argc, char **argv)
 {
     struct error err = {0};
@@ -76,6 +83,7 @@ int main(int argc, char **argv)
         const struct command *c = find(name);
         status = c ? c->run(argc - 1, argv + 1, &err) : unknown(name, &err);
     }
+    status = end_output(status, &err);
     if (status < 0) {
         err_print(&err);
         return err.code ? err.code : EXIT_DRUPE;

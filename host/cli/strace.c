@@ -43,8 +43,10 @@ FILE *output_open(const char *path, FILE *otherwise, struct error *err)
 
 int output_close(FILE *out, const char *path, int result, struct error *err)
 {
-    bool bad = path && fclose(out) != 0;
-    return bad && result == 0 ? err_errno(err, EXIT_DRUPE, "%s", path) : result;
+    bool bad = fflush(out) != 0 || ferror(out);
+    if (path)
+        bad |= fclose(out) != 0;
+    return bad && result == 0 ? err_set(err, EXIT_DRUPE, "%s: not all could be written; is its file system full?", path ? path : "the output") : result;
 }
 
 void await_records(struct trace_client *t, bool *finishing)

@@ -80,8 +80,10 @@ int conversation_receive(struct conversation *c, void *buf, size_t *ret_len, boo
     do
         n = recv(c->fd, packet, sizeof(packet), MSG_TRUNC);
     while (n < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
-    if (n <= 0)
+    if (n <= 0) {
+        c->gone = true;
         return err_set(err, EXIT_DRUPE, "the instance has ended");
+    }
     memcpy(&h, packet, MIN((size_t)n, sizeof(h)));
     if ((size_t)n < sizeof(h) + sizeof(d) || (size_t)n > sizeof(packet) || h.magic != CTL_MAGIC || h.version != CTL_VERSION ||
         h.len != (size_t)n - sizeof(h) || (h.type != CTL_DATA && h.type != CTL_CLOSE))

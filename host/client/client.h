@@ -11,7 +11,7 @@
 
 struct conversation {
     int fd;
-    bool ended;
+    bool ended, gone; /* gone: without a word */
     u32 error; /* of its end; 0 = done */
     char why[CTL_REASON_MAX + 1];
 };

@@ -121,7 +121,7 @@ int cores_receive(struct conversation *c, const struct entry *e, const char *dir
         if (result <= 0)
             break;
     }
-    if (core.fd >= 0)
+    if (core.fd >= 0 && (result == 0 || c->gone))
         fprintf(stderr, "drupe: %s is not whole: the instance has gone\n", core.path);
     close_core(&core);
     if (result == 0 && c->error != 0)

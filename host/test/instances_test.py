@@ -55,6 +55,10 @@ rows = listed()
 check([(r['ID'], r['Names'], r['State'], r['Ports']) for r in rows] == [(ident, 'web', 'running', f'127.0.0.1:{PORT}->80/tcp')],
       'ps lists it', rows)
 check('web' in drupe('ps')[1] and 'Up since' in drupe('ps')[1], 'for people, too')
+for words in (('ps',), ('inspect', 'web'), ('--help',)):
+    with open('/dev/full', 'w') as full:
+        p = subprocess.run([DRUPE, *words], env=ENV, stdout=full, stderr=subprocess.PIPE)
+    check(p.returncode == 125 and b'standard output' in p.stderr, f'{words[0]}: a full disk is named', (p.returncode, p.stderr))
 info = inspect(ident[:10])
 check(info['Name'] == 'web' and info['Platform'] == ON and info['Config']['process']['args'][-1] == 'signal' and info['Pid'] > 1 and
       os.path.exists(f'/proc/{info["InstancePid"]}'), 'inspect by a part of the id', info)

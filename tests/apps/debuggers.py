@@ -87,6 +87,8 @@ with tempfile.TemporaryDirectory() as tmp:
     check(text.count('wait_for_ever') == 3 and ' main ' in text and 'too small' not in text, 'three threads and main', text)
     r = subprocess.run([DRUPE, 'dump', '-p', '77', name], capture_output=True, text=True, timeout=60)
     check(r.returncode == 125 and 'no such process' in r.stderr, 'dump of a process that is not there', r)
+    r = subprocess.run([DRUPE, 'dump', '-o', '/dev/full', name], capture_output=True, text=True, timeout=60)
+    same((r.returncode, r.stderr), (125, 'drupe: /dev/full: No space left on device\n'), 'dump to a full disk')
     r = subprocess.run([DRUPE, 'kill', '-s', 'TERM', name], capture_output=True, text=True, timeout=60)
     r = subprocess.run([DRUPE, 'wait', name], capture_output=True, text=True, timeout=60)
     same(r.stdout, '143\n', 'it has gone on, and takes a signal')

@@ -28,6 +28,7 @@ with tempfile.TemporaryDirectory() as tmp:
     check(status == 7 and len(lines) >= 4 and 'ARP' in lines[0] and re.search(r'10\.0\.2\.15\.\d+ > 10\.0\.2\.2\.1: Flags \[S\]', '\n'.join(lines)),
           '--pcap: from the first packet to the last', (status, lines, err))
     same(drupe('--pcap', '/nowhere/file', '/bin/true')[0], 125, '--pcap: a file that cannot be made')
+    check('--pcap /dev/full' in drupe('--pcap', '/dev/full', '/usr/bin/curl', '-s', '-m', '10', 'http://10.0.2.2:1/')[2], '--pcap: a full disk')
     status, out, err = drupe('--net', 'none', '--pcap', path, '/bin/true')
     check(status == 125 and '--net none' in err, '--pcap without a network', err)
 

@@ -52,6 +52,8 @@ status, text = trace('sh', '-e', 'process:*', '--format', 'chrome')
 events = json.loads(text)['traceEvents']
 check(status == 0 and {e['name'] for e in events} >= {'process:fork', 'process:exec', 'process:exit'} and all(e['ph'] in 'iM' for e in events),
       'a Chrome trace', events[:2])
+status, out, err = command('trace', '-e', 'sched:*', '-o', '/dev/full', 'sh')
+check(status == 125 and '/dev/full' in err, 'a full disk ends it and is named', (status, err))
 for words in (('-e', 'no:such', 'sh'), ('sh',), ('-e', 'sched:switch', '--format', 'xml', 'sh'), ()):
     check(command('trace', *words)[0] == 125, 'refused: ' + ' '.join(words))
 command('rm', '-f', 'sh')
