@@ -37,13 +37,37 @@ char *cache_directory(void)
     return home && *home == '/' ? path_join(home, ".cache/drupe") : NULL;
 }
 
+static bool can_write(const char *dir) { return access(dir, W_OK) == 0 || (make_dirs(dir, 0700) == 0 && access(dir, W_OK) == 0); }
+
+/* For who has no home, or one that cannot be written: ours alone, whoever else may write in /tmp. NULL with errno. */
+static char *place_in_tmp(void)
+{
+    AUTO_FREE char *path = str_format("/tmp/drupe-cache-%u", geteuid());
+    struct stat st;
+    if ((mkdir(path, 0700) < 0 && errno != EEXIST) || lstat(path, &st) < 0)
+        return NULL;
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || st.st_mode & 077) {
+        errno = EPERM;
+        return NULL;
+    }
+    return TAKE_PTR(path);
+}
+
 int cache_open(struct cache *c, struct error *err)
 {
+    const char *own = getenv("DRUPE_CACHE");
     c->dir = cache_directory();
-    if (!c->dir)
-        return err_set(err, EXIT_DRUPE, "no place for the image cache: set HOME, XDG_CACHE_HOME or DRUPE_CACHE");
-    if (access(c->dir, W_OK) < 0 && make_dirs(c->dir, 0700) < 0)
+    if (c->dir && can_write(c->dir))
+        return 0;
+    if (c->dir && own && strcmp(own, c->dir) == 0)
         return err_errno(err, EXIT_DRUPE, "image cache %s", c->dir);
+    char *other = place_in_tmp();
+    if (!other)
+        return err_errno(err, EXIT_DRUPE, "no place for the image cache: neither %s nor /tmp/drupe-cache-%u; name a directory by DRUPE_CACHE",
+                         c->dir ? c->dir : "HOME", geteuid());
+    say("image: the cache is in %s, because %s cannot be written", other, c->dir ? c->dir : "HOME");
+    free(c->dir);
+    c->dir = other;
     return 0;
 }
 

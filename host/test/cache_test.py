@@ -40,6 +40,21 @@ check(cached(run(HELLO, 'argument')), 'arguments need no other image')
 shutil.copy(HELLO, WORK + '/other')
 check(not cached(run(WORK + '/other')), 'the same content at another path is another program')
 
+# Who has no home, or one that cannot be written, has a place in /tmp, but not one that somebody else has made there.
+place = f'/tmp/drupe-cache-{os.geteuid()}'
+if not os.path.exists(place):
+    homeless = {'DRUPE_CACHE': '', 'XDG_CACHE_HOME': '/proc/cache'}
+    try:
+        run(HELLO, **homeless)
+        check(cached(run(HELLO, **homeless)) and glob.glob(place + '/*.img'), 'without a home the cache is in /tmp')
+        os.chmod(place, 0o777)
+        text = run(HELLO, **homeless)
+        check('no place for the image cache' in text and place in text, 'which is ours alone', text)
+    finally:
+        shutil.rmtree(place)
+text = run(HELLO, DRUPE_CACHE='/proc/cache')
+check('image cache /proc/cache' in text and 'drupe-cache' not in text, 'DRUPE_CACHE is what it says', text)
+
 # A directory: every change in it counts.
 work('tree/file', 'one')
 run('dir:tree', '/x')
