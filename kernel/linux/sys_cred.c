@@ -215,8 +215,8 @@ s64 sys_capget(uaddr_t uhdr, uaddr_t udata)
     struct cap_data d[2];
     unsigned words;
     int r = cap_header_get(uhdr, &h, &words);
-    if (r < 0)
-        return udata == 0 && r == -EINVAL ? 0 : r;
+    if (r < 0 || udata == 0)
+        return udata == 0 && r == -EINVAL ? 0 : r; /* who asks for the version alone */
     if (h.pid < 0)
         return -EINVAL;
     struct task *t = task_arg(h.pid);

@@ -139,6 +139,8 @@ int main(int argc, char **argv)
     SHOW(getresuid(&r, &e, &s));
     SHOW(r + e + s);
     SHOW(getresuid((void *)8, &e, &s));
+    unsigned header[2] = {0x20080522, 0};
+    SHOW(syscall(SYS_capget, header, NULL));
     gid_t groups[4] = {1, 2, 3, 4};
     SHOW(setgroups(4, groups));
     SHOW(getgroups(0, NULL));
