@@ -189,7 +189,7 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         break;
     case OPT_CPUS:
         if (parse_number(optarg, 1, 64, &number) < 0)
-            return err_set(err, EXIT_DRUPE, "--cpus %s: a number from 1 is needed", optarg);
+            return err_set(err, EXIT_DRUPE, "--cpus %s: a number from 1 to 64 is needed", optarg);
         r->instance.cpus = (unsigned)number;
         break;
     case OPT_NET:

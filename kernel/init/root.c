@@ -124,7 +124,7 @@ void root_mount_image(const char *serial)
     int err = vfs_mount_root("overlay", b->name, 0, NULL);
     if (err != 0)
         boot_fail("cannot mount the root image on %s: %s (error %d)", b->name,
-                  err == -EINVAL || err == -EUCLEAN ? "it is not an EROFS image that this kernel reads" : "input or memory",
+                  err == -EUCLEAN ? "it is damaged" : err == -EINVAL ? "it is not an EROFS image that this kernel reads" : "input or memory",
                   -err);
     init_fs = fs_ctx_create();
     if (init_fs == NULL)

@@ -85,6 +85,8 @@ static int run_from_path(const struct program_spec *spec, struct trap_frame *fra
     return result;
 }
 
+static const char cwd_failed[] = "cwd"; /* the text has its name */
+
 static int set_up(struct task *t, const struct program_spec *spec, const char **ret_why)
 {
     struct cred *c = kzalloc(sizeof *c);
@@ -120,7 +122,7 @@ static int set_up(struct task *t, const struct program_spec *spec, const char **
             path_put(&p);
         }
         if (r < 0) {
-            *ret_why = "its working directory cannot be entered";
+            *ret_why = cwd_failed;
             return r;
         }
     }
@@ -218,7 +220,9 @@ int linux_start(const struct program_spec *spec, void (*ended)(const struct prog
     wait_event(&s.wq, atomic_load(&s.done));
     if (s.result < 0 && why_size > 0) {
         const char *why = s.why != NULL ? s.why : reason(s.result);
-        if (why != NULL)
+        if (why == cwd_failed)
+            fmt_snprintf(ret_why, why_size, "%s: its working directory %s cannot be entered", spec->argv[0], spec->cwd);
+        else if (why != NULL)
             fmt_snprintf(ret_why, why_size, "%s: %s", spec->argv[0], why);
         else
             fmt_snprintf(ret_why, why_size, "%s: error %d", spec->argv[0], -s.result);

@@ -28,6 +28,7 @@ same(p.stdout.read(), b'all\n', 'a program that closes its output ends it while 
 same((p.poll(), p.communicate(b'go\n', 60)[0], p.returncode), (None, b'', 4), 'and goes on')
 same(drupe('-e', 'A=1 2', '/bin/sh', '-c', 'echo "$A"')[1], b'1 2\n', '-e sets the environment')
 same(drupe('-w', '/tmp', '/bin/pwd')[1], b'/tmp\n', '-w sets the working directory')
+check(' /no/where ' in drupe('-w', '/no/where', '/bin/pwd')[2], 'one that is not there is named')
 same(drupe('-u', '1000:1001', '/usr/bin/id', '-u')[1], b'1000\n', '-u sets the user')
 same(drupe('-m', '6M', build_file('hello'))[0], 0, 'hello with -m 6M')
 
