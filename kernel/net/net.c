@@ -105,7 +105,11 @@ static void netif_input(struct netdev *d, struct pkt *p)
     net_taking_in(NULL);
 }
 
-static void netif_batch_end(struct netdev *d) { net_batch_end(); }
+static void netif_batch_end(struct netdev *d, bool more)
+{
+    tcp_shed_batch(more);
+    net_batch_end();
+}
 
 void net_batch_end(void)
 {

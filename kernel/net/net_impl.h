@@ -146,7 +146,7 @@ struct netif;
     X(tcp_rst_in) X(tcp_retransmits) X(tcp_fast_retransmits) X(tcp_timeouts) X(tcp_paws)                   \
     X(tcp_out_of_window) X(tcp_bad_ack) X(tcp_challenge_acks) X(tcp_ooo) X(tcp_ooo_limit)                  \
     X(tcp_active_opens) X(tcp_passive_opens) X(tcp_failed_opens) X(tcp_resets)                             \
-    X(tcp_syn_queue_full) X(tcp_cookies_sent) X(tcp_cookies_ok) X(tcp_cookies_bad) X(tcp_accept_full)      \
+    X(tcp_syn_queue_full) X(tcp_syn_shed) X(tcp_cookies_sent) X(tcp_cookies_ok) X(tcp_cookies_bad) X(tcp_accept_full)      \
     X(tcp_timewait) X(tcp_timewait_limit) X(tcp_keepalives) X(tcp_probes) X(tcp_orphan_limit)              \
     X(tcp_memory_limit) X(tcp_mss_lowered) X(tcp_loss_probes) X(tcp_spurious_timeouts)                     \
     X(tcp_black_holes) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)                                          \
@@ -614,6 +614,7 @@ void tcp_init(void);
 void tcp_rx(struct netif *nif, struct pkt *p);
 void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool unreachable, u32 mtu);
 void tcp_batch_end(void);
+void tcp_shed_batch(bool more); /* a card's batch ended; more: by its budget */
 size_t tcp_show(char *buf, size_t size, int domain);
 size_t udp_show(char *buf, size_t size, int domain);
 size_t raw_show(char *buf, size_t size);

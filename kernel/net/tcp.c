@@ -465,6 +465,12 @@ void tcp_batch_end(void)
     }
 }
 
+void tcp_shed_batch(bool more)
+{
+    if (tcp_parts.shed != NULL)
+        tcp_parts.shed->batch(more);
+}
+
 static void conn_segment(struct tcp *t, struct tcp_seg *g)
 {
     u64 now = now_ns();

@@ -12,7 +12,8 @@
  *   tcp_listen.c  half-open connections, SYN cookies, accept queues
  *   tcp_sock.c    the socket calls;  tcp_sockopt.c  options of sockets, TCP_INFO
  *   tcp_full.c or tcp_basic.c   which of the parts that can be left out there are: tcp_cubic.c, tcp_rack.c
- *                 (loss detection by time, tail probes), tcp_fastopen.c, tcp_prr.c (recovery's rate), tcp_ecn.c, tcp_frto.c (needless timeouts), tcp_mtu.c (black holes)
+ *                 (loss detection by time, tail probes), tcp_fastopen.c, tcp_prr.c (recovery's rate), tcp_ecn.c, tcp_frto.c (needless timeouts),
+ *                 tcp_mtu.c (black holes), tcp_shed.c (floods of SYNs)
  *
  * Sequence space of the sender:
  *
@@ -345,6 +346,11 @@ struct tcp_frto_ops {
     void (*advanced)(struct tcp *t);  /* t->frto is set, an ack moved una */
     void (*duplicate)(struct tcp *t); /* t->frto is set, an ack did not */
 };
+struct tcp_shed_ops {
+    void (*batch)(bool more);            /* net.c's, a card's batch ended; more: by its budget */
+    void (*proved)(struct ip_addr peer); /* a connection of its came about */
+    bool (*refuse)(struct ip_addr peer); /* is its SYN, which would get a cookie, to go without an answer? */
+};
 struct tcp_mtu_ops {
     void (*timeout)(struct tcp *t);   /* before the retransmission */
     void (*acked)(struct tcp *t);     /* mss_before is set */
@@ -372,6 +378,7 @@ extern const struct tcp_prr_ops tcp_prr;
 extern const struct tcp_ecn_ops tcp_ecn;
 extern const struct tcp_frto_ops tcp_frto;
 extern const struct tcp_mtu_ops tcp_mtu;
+extern const struct tcp_shed_ops tcp_shed;
 extern const struct tcp_parts {
     const struct tcp_cc_ops *cc[2]; /* the first is the default */
     const struct tcp_rack_ops *rack;
@@ -380,6 +387,7 @@ extern const struct tcp_parts {
     const struct tcp_frto_ops *frto;
     const struct tcp_mtu_ops *mtu;
     const struct tcp_tfo_ops *tfo;
+    const struct tcp_shed_ops *shed;
 } tcp_parts;
 /* These say no at compile time where the part is not there. */
 static ALWAYS_INLINE bool tcp_has_rack(const struct tcp *t) { return tcp_parts.rack != NULL && unlikely(t->rack != NULL); }

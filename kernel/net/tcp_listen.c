@@ -244,6 +244,8 @@ static bool establish(struct tcp *l, struct tcp_req *r, bool made, struct tcp_se
     }
     spin_unlock(&t->s.lock);
     queue_child(l, t);
+    if (tcp_parts.shed != NULL)
+        tcp_parts.shed->proved(t->s.faddr);
     return true;
 }
 
@@ -411,7 +413,10 @@ void tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fp
             ;
         else if (l->l->nreqs >= MIN(MAX(l->l->backlog, 8u), REQ_MAX) || net_mem_full()) {
             NET_DROP(tcp_syn_queue_full);
-            send_cookie(l, rx, lport, fport, g, now);
+            if (tcp_parts.shed != NULL && tcp_parts.shed->refuse(rx->src))
+                NET_COUNT(tcp_syn_shed);
+            else
+                send_cookie(l, rx, lport, fport, g, now);
         } else {
             enum tfo_verdict v = tcp_parts.tfo != NULL ? tcp_parts.tfo->judge(l, rx, g) : TFO_NO;
             if (tcp_parts.tfo != NULL && v >= TFO_OPEN)

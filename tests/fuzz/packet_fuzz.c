@@ -59,7 +59,7 @@ static void frame_in(const u8 *f, u32 len)
     }
     bh_disable();
     dev.input(&dev, p);
-    dev.input_done(&dev);
+    dev.input_done(&dev, false);
     bh_enable();
 }
 

@@ -252,8 +252,9 @@ static void syn(char **v)
         p.tcp = (struct tcphdr){.source = htons((uint16_t)(1024 + (x >> 16) % 60000)), .dest = to.sin_port, .seq = x, .doff = 5, .syn = 1, .window = 65535};
         pseudo.src = p.ip.saddr;
         p.tcp.check = fold(sum(&p.tcp, sizeof p.tcp, sum(&pseudo, sizeof pseudo, 0)));
-        sent += sendto(s, &p, sizeof p, 0, (void *)&to, sizeof to) == sizeof p;
-        if (errno == EPERM || errno == EBADF)
+        if (sendto(s, &p, sizeof p, 0, (void *)&to, sizeof to) == sizeof p)
+            sent++;
+        else if (errno == EPERM || errno == EBADF)
             die("raw socket");
     }
     printf("%.0f\n", (double)sent / (now() - begin));

@@ -131,7 +131,7 @@ static unsigned pair_poll(struct vnet_pair *q, unsigned budget)
     }
     spin_unlock(&q->rx_lock);
     if (n > 0 && d->input_done != NULL)
-        d->input_done(d);
+        d->input_done(d, n >= budget);
     return n;
 }
 

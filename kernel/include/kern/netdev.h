@@ -46,7 +46,8 @@ struct netdev {
     bool link_up;
     bool opened;
     void (*input)(struct netdev *d, struct pkt *p); /* set by net; takes the packet; bottom-half context */
-    void (*input_done)(struct netdev *d);           /* set by net: end of a receive batch (flush GRO, acks, kick); may be NULL */
+    /* Set by net: end of a receive batch (acks, kick); more: it ended by its budget, the device may have others. May be NULL. */
+    void (*input_done)(struct netdev *d, bool more);
     void (*link_changed)(struct netdev *d);         /* set by net; may be NULL */
     void *stack;                  /* net's interface */
     void *driver;

@@ -28,6 +28,7 @@ struct wire {
     bool answer_arp;
     bool ipv6;                  /* keep what is sent as IPv6; else it goes nowhere */
     bool drop_all;
+    bool busy;                  /* wire_in(): a card that always has more, in batches of 64 */
     u64 frames, bytes, lost;    /* statistics */
 };
 extern struct wire wire;

@@ -283,13 +283,15 @@ TEST(path_mtu_discovery)
 
 /* --- listeners ----------------------------------------------------------------------------------- */
 
-static void syn_from(u16 port)
+static void syn_from_ip(u32 ip, u16 port)
 {
-    struct peer q = { .ip = PEER_IP, .port = port, .our_port = 80, .wnd = 1000 };
+    struct peer q = { .ip = ip, .port = port, .our_port = 80, .wnd = 1000 };
     u8 o[40];
     u32 n = tcp_put_syn_options(o, 1460, 7, true, true, 1, 0);
     peer_send_at(&q, port, 0, TH_SYN, o, n, NULL, 0);
 }
+
+static void syn_from(u16 port) { syn_from_ip(PEER_IP, port); }
 
 TEST(syn_flood)
 {
@@ -323,6 +325,40 @@ TEST(syn_flood)
     sleep_ns(70 * NSEC_PER_SEC);
     CHECK_EQ(conn(l)->l->nreqs, 0); /* half-open ones have gone */
     wire_flush();
+    close_all();
+}
+
+static void made_up_syns(u32 n)
+{
+    static u32 i;
+    for (u32 end = i + n; i < end; i++)
+        syn_from_ip(IP4(198, 18, (u8)(i >> 8), (u8)i), 1000);
+    wire_flush();
+}
+
+/* Of a card that never runs dry, only SYNs of peers that were here before are all answered. */
+TEST(syn_flood_beyond_all_answers)
+{
+    open_conn(true);
+    made_up_syns(16);
+    CHECK_EQ(conn(l)->l->nreqs, 16);
+    made_up_syns(6400); /* the card runs dry each time: all are answered */
+    CHECK_EQ(net_counters.tcp_cookies_sent, 6400);
+    wire.busy = true;
+    made_up_syns(64 * 4 * 6);
+    u64 sent = net_counters.tcp_cookies_sent, shed = net_counters.tcp_syn_shed;
+    made_up_syns(6400);
+    CHECK_EQ(net_counters.tcp_cookies_sent - sent, 100);
+    CHECK_EQ(net_counters.tcp_syn_shed - shed, 6300);
+    syn_from(7000);
+    CHECK(peer_recv(&g, NSEC_PER_MSEC));
+    CHECK_EQ(g.flags, TH_SYN | TH_ACK);
+    CHECK_EQ(g.dport, 7000);
+    wire.busy = false;
+    made_up_syns(64); /* at each dry batch one more is answered */
+    shed = net_counters.tcp_syn_shed;
+    made_up_syns(64);
+    CHECK_EQ(net_counters.tcp_syn_shed, shed);
     close_all();
 }
 

@@ -209,7 +209,7 @@ static unsigned card_poll(struct card *c, unsigned budget)
     }
     spin_unlock(&c->rx_lock);
     if (n > 0 && d->input_done != NULL)
-        d->input_done(d);
+        d->input_done(d, n >= budget);
     return n;
 }
 

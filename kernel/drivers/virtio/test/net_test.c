@@ -48,7 +48,7 @@ static void input(struct netdev *d, struct pkt *p)
     received_count++;
 }
 
-static void input_done(struct netdev *d) { batches++; }
+static void input_done(struct netdev *d, bool more) { batches++; }
 
 static void start(u64 features)
 {

@@ -117,7 +117,7 @@ static void input(struct netdev *d, struct pkt *p)
     received_count++;
 }
 
-static void input_done(struct netdev *d) { batches++; }
+static void input_done(struct netdev *d, bool more) { batches++; }
 static void link_changed(struct netdev *d) { link_changes++; }
 
 static int start(u32 kind, u32 flags)
