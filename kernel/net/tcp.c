@@ -274,6 +274,8 @@ void tcp_destroy(struct sock *s)
     tcp_scores_drop(t);
     tcp_rack_drop(t);
     tcp_tfo_drop(t);
+    if (tcp_parts.info != NULL)
+        tcp_parts.info->drop(t);
     kfree(t->l);
     atomic_sub(&tcp_alive, 1u);
     kmem_free(tcp_cache, t);

@@ -13,7 +13,7 @@
  *   tcp_sock.c    the socket calls;  tcp_sockopt.c  options of sockets, TCP_INFO
  *   tcp_full.c or tcp_basic.c   which of the parts that can be left out there are: tcp_cubic.c, tcp_rack.c
  *                 (loss detection by time, tail probes), tcp_fastopen.c, tcp_prr.c (recovery's rate), tcp_ecn.c, tcp_frto.c (needless timeouts),
- *                 tcp_mtu.c (black holes), tcp_shed.c (floods of SYNs)
+ *                 tcp_mtu.c (black holes), tcp_shed.c (floods of SYNs), tcp_info.c (what TCP_INFO tells beyond the state)
  *
  * Sequence space of the sender:
  *
@@ -193,6 +193,7 @@ struct tcp {
         struct cubic cubic;
     } cc;
     struct tcp_tfo *tfo;    /* made where fast open is asked for */
+    struct tcp_history *history; /* tcp_info.c */
     struct tcp_rack *rack;  /* made with a flight of more than one segment, where SACK is in use */
     u32 ack_rtt_us;         /* of the latest ack, for the next; 0 = none */
     u32 reo_round;          /* RACK: where the next needless retransmission counts */
@@ -291,6 +292,8 @@ void tcp_scores_drop(struct tcp *t);
 u32 tcp_scores_bytes(const struct tcp *t);
 /* If seq lies in a range: its end; else seq itself. */
 u32 tcp_scores_skip(const struct tcp *t, u32 seq);
+/* Do g's blocks begin with a duplicate (RFC 2883 4)? */
+bool tcp_is_dsack(const struct tcp_seg *g);
 /* First sequence number above seq that is SACKed, or snd_max. */
 u32 tcp_scores_next(const struct tcp *t, u32 seq);
 /* Lost by RFC 6675: three segments' worth SACKed above seq. */
@@ -346,6 +349,24 @@ struct tcp_frto_ops {
     void (*advanced)(struct tcp *t);  /* t->frto is set, an ack moved una */
     void (*duplicate)(struct tcp *t); /* t->frto is set, an ack did not */
 };
+/* TCP_INFO behind its first 104 bytes (struct tcp_info of Linux 6.1); times in microseconds. */
+struct tcp_info_more {
+    u64 pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+    u32 segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out;
+    u64 delivery_rate, busy_time, rwnd_limited, sndbuf_limited;
+    u32 delivered, delivered_ce;
+    u64 bytes_sent, bytes_retrans;
+    u32 dsack_dups, reord_seen, rcv_ooopack, snd_wnd;
+};
+enum tcp_event { TCP_EVENT_DSACK, TCP_EVENT_REORDERED, TCP_EVENT_OOO };
+struct tcp_info_ops {
+    void (*begin)(struct tcp *t, u32 una);        /* a connection begins, whose peer's first ack counts from una */
+    void (*drop)(struct tcp *t);
+    void (*out)(struct tcp *t, u32 seq, u8 flags, u32 len, u64 now); /* before snd_max moves */
+    void (*in)(struct tcp *t, const struct tcp_seg *g, u64 now);     /* after g has changed t */
+    void (*event)(struct tcp *t, enum tcp_event e);
+    bool (*fill)(const struct tcp *t, struct tcp_info_more *i);      /* true: the rate was limited by the program */
+};
 struct tcp_shed_ops {
     void (*batch)(bool more);            /* net.c's, a card's batch ended; more: by its budget */
     void (*proved)(struct ip_addr peer); /* a connection of its came about */
@@ -379,6 +400,7 @@ extern const struct tcp_ecn_ops tcp_ecn;
 extern const struct tcp_frto_ops tcp_frto;
 extern const struct tcp_mtu_ops tcp_mtu;
 extern const struct tcp_shed_ops tcp_shed;
+extern const struct tcp_info_ops tcp_info;
 extern const struct tcp_parts {
     const struct tcp_cc_ops *cc[2]; /* the first is the default */
     const struct tcp_rack_ops *rack;
@@ -388,6 +410,7 @@ extern const struct tcp_parts {
     const struct tcp_mtu_ops *mtu;
     const struct tcp_tfo_ops *tfo;
     const struct tcp_shed_ops *shed;
+    const struct tcp_info_ops *info;
 } tcp_parts;
 /* These say no at compile time where the part is not there. */
 static ALWAYS_INLINE bool tcp_has_rack(const struct tcp *t) { return tcp_parts.rack != NULL && unlikely(t->rack != NULL); }
@@ -408,6 +431,11 @@ static inline void tcp_tfo_drop(struct tcp *t)
 {
     if (tcp_parts.tfo != NULL)
         tcp_parts.tfo->drop(t);
+}
+static inline void tcp_count_event(struct tcp *t, enum tcp_event e)
+{
+    if (tcp_parts.info != NULL)
+        tcp_parts.info->event(t, e);
 }
 /* t's handshake is done, or its life. */
 static inline void tcp_tfo_end(struct tcp *t)

@@ -233,6 +233,8 @@ static bool process_ack(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
     }
     u32 wnd = (u32)g->wnd << t->snd_wscale, before = tcp_parts.prr != NULL ? t->snd_una + tcp_scores_bytes(t) : 0;
     bool news = unlikely(g->o.nsack != 0) && t->sack_ok && tcp_scores_add(t, &g->o);
+    if (unlikely(g->o.nsack != 0) && tcp_parts.info != NULL && tcp_is_dsack(g))
+        tcp_count_event(t, TCP_EVENT_DSACK);
     bool same_wnd = wnd == t->snd_wnd;
     if (SEQ_LT(t->snd_wl1, g->seq) || (t->snd_wl1 == g->seq && SEQ_LE(t->snd_wl2, g->ack))) {
         bool opened = wnd > t->snd_wnd;
@@ -332,6 +334,7 @@ static void ooo_remove(struct tcp *t, struct pkt *p)
 static void queue_ooo(struct tcp *t, struct pkt *p, u32 seq, u32 len, bool fin)
 {
     NET_COUNT(tcp_ooo);
+    tcp_count_event(t, TCP_EVENT_OOO);
     if (t->ooo_mem + pkt_truesize(p) > MAX(t->s.rcvbuf, 16384u) || net_mem_full()) {
         NET_COUNT(tcp_ooo_limit);
         pkt_free(p);
@@ -703,6 +706,8 @@ u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now)
 u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now)
 {
     u32 events = 0;
+    if (tcp_parts.info != NULL)
+        tcp_parts.info->in(t, g, now);
     if (unlikely(acts & ACT_RST))
         tcp_reply_rst(&(struct ip_rx){ .src = t->node.faddr, .dst = t->node.laddr }, t->node.lport, t->node.fport, g);
     if (unlikely(acts & ACT_CLOSED)) {

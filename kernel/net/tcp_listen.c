@@ -204,6 +204,8 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
         t->rtt_start_ns = r->made_ns;
         t->rtt_seq = r->iss + 1;
     }
+    if (tcp_parts.info != NULL)
+        tcp_parts.info->begin(t, t->iss + 1);
     tcp_route(t);
     tcp_set_mss(t);
     tcp_cc_init(t);

@@ -114,6 +114,8 @@ static int transmit(struct tcp *t, struct pkt *p, u32 seq, u8 flags, const u8 *o
     }
     csum_finish_l4(p, t->rt.nif, csum_ip(tx.src), csum_ip(tx.dst), IPPROTO_TCP, offsetof(struct tcp_hdr, csum));
     NET_COUNT(tcp_out);
+    if (tcp_parts.info != NULL)
+        tcp_parts.info->out(t, seq, flags, payload, now);
     if (flags & TH_ACK) {
         t->ack_now = false;
         t->t_delack = NEVER_NS;

@@ -154,8 +154,10 @@ static void delivered(struct tcp *t, struct record *r, u32 to, u64 now)
     r->seen = to;
     if (r->again && rtt < t->min_rtt_us)
         return; /* the original arrived, most likely */
-    if (!r->again && SEQ_LT(to, k->fack))
+    if (!r->again && SEQ_LT(to, k->fack)) {
         t->reordering = true;
+        tcp_count_event(t, TCP_EVENT_REORDERED);
+    }
     if (SEQ_GT(to, k->fack))
         k->fack = to;
     if (r->ns > k->xmit_ns || (r->ns == k->xmit_ns && SEQ_GT(to, k->end_seq))) {
@@ -319,18 +321,10 @@ static void probe_acked(struct tcp *t, const struct tcp_seg *g, bool dsack)
 
 /* --- the way in --------------------------------------------------------------------------------- */
 
-/* RFC 2883 4: the first block is a duplicate when it lies below the ack or inside the second. */
-static bool is_dsack(const struct tcp_seg *g)
-{
-    const struct sack_range *s = g->o.sack;
-    return g->o.nsack > 0 && (SEQ_LT(s[0].start, g->ack) ||
-                              (g->o.nsack > 1 && SEQ_LE(s[1].start, s[0].start) && SEQ_LE(s[0].end, s[1].end)));
-}
-
 static u32 acked(struct tcp *t, const struct tcp_seg *g, u64 now)
 {
     struct tcp_rack *k = t->rack;
-    bool dsack = is_dsack(g);
+    bool dsack = tcp_is_dsack(g);
     if (t->reo_mult == 0 || SEQ_LT(t->reo_round, t->snd_una))
         t->reo_round = t->snd_una;
     if (dsack && t->reo_round == t->snd_una) { /* once a round trip */

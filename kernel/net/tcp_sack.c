@@ -58,6 +58,14 @@ static bool add_range(struct tcp_scores *sc, struct sack_range r)
     return true;
 }
 
+/* The first block is a duplicate when it lies below the ack or inside the second. */
+bool tcp_is_dsack(const struct tcp_seg *g)
+{
+    const struct sack_range *s = g->o.sack;
+    return g->o.nsack > 0 && (SEQ_LT(s[0].start, g->ack) ||
+                              (g->o.nsack > 1 && SEQ_LE(s[1].start, s[0].start) && SEQ_LE(s[0].end, s[1].end)));
+}
+
 bool tcp_scores_add(struct tcp *t, const struct tcp_options *o)
 {
     bool news = false;

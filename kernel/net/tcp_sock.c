@@ -175,6 +175,8 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port, bool syn)
     t->first_unacked_ns = now;
     s->soft_err = 0;
     s->shut = 0;
+    if (tcp_parts.info != NULL)
+        tcp_parts.info->begin(t, t->iss);
     tcp_set_state(t, TCP_SYN_SENT);
     t->connecting = true;
     NET_COUNT(tcp_active_opens);

@@ -128,14 +128,14 @@ int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len)
     return err;
 }
 
-/* struct tcp_info of Linux, the part every program knows. */
+/* struct tcp_info of Linux, the part every program knows; struct tcp_info_more follows. */
 struct tcp_info_ {
     u8 state, ca_state, retransmits, probes, backoff, options, wscales, flags;
     u32 rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets;
     u32 last_data_sent, last_ack_sent, last_data_recv, last_ack_recv;
     u32 pmtu, rcv_ssthresh, rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans;
 };
-_Static_assert(sizeof(struct tcp_info_) == 104, "struct tcp_info of Linux");
+_Static_assert(sizeof(struct tcp_info_) == 104 && sizeof(struct tcp_info_more) == 128, "struct tcp_info of Linux");
 
 static u32 ms_since(u64 then, u64 now) { return then == 0 ? 0 : (u32)((now - then) / NSEC_PER_MSEC); }
 
@@ -233,11 +233,16 @@ int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         return opt_out(ret_val, len, cc, sizeof cc);
     }
     case TCP_INFO: {
-        struct tcp_info_ i;
+        struct {
+            struct tcp_info_ first;
+            struct tcp_info_more more;
+        } i;
         sock_lock(s);
-        fill_info(t, &i);
+        fill_info(t, &i.first);
+        if (tcp_parts.info != NULL)
+            i.first.flags = tcp_parts.info->fill(t, &i.more);
         sock_unlock(s);
-        return opt_out(ret_val, len, &i, sizeof i);
+        return opt_out(ret_val, len, &i, tcp_parts.info != NULL ? sizeof i : sizeof i.first);
     }
     default:
         return -ENOPROTOOPT;
