@@ -2,7 +2,8 @@
 /*
  * Signal-driven input and output (fcntl(2): F_SETOWN, F_SETSIG, O_ASYNC; ioctl FIOASYNC). An asynchronous file has waiters on
  * the queues that its poll operation names; they stay there until the mode is turned off or the file ends. A wake-up comes with the
- * queue's lock held, where no signal can be sent, so the work thread sends it.
+ * queue's lock held, where no signal can be sent, so the work thread sends it. A socket with an owner is watched in any case: the owner is to
+ * hear of urgent data (POLLMSG: its pointer came) by SIGURG.
  *
  * file->owner_data holds the owner (low half; negative: a group), the signal (next 8 bits, 0: SIGIO), and whether the owner is one task.
  */
@@ -27,6 +28,7 @@ struct async {
     struct poll_table pt;
     struct work work;
     u64 owner;                  /* atomic: the file's owner_data at the last event */
+    u32 events;                 /* atomic: POLLMSG, and another bit for SIGIO; those to be told of */
     int fd;                     /* c: what siginfo says */
 };
 
@@ -39,11 +41,27 @@ static void async_put(struct async *a)
         kfree(a);
 }
 
+static void send(u64 owner, const struct ksiginfo *i)
+{
+    s32 pid = (s32)owner;
+    struct task *t = owner & OWNER_TASK ? task_find((u32)pid) : NULL;
+    if (t != NULL)
+        (void)signal_send_task(t, i, NULL);
+    task_put(t);
+    if (!(owner & OWNER_TASK)) {
+        spin_lock_bh(&process_list_lock);
+        list_for_each(p, &process_list, struct process, all_node)
+            if (pid > 0 ? p->pid == (u32)pid : pid < 0 && p->pgid == (u32)-pid)
+                (void)signal_send_process(p, i, NULL);
+        spin_unlock_bh(&process_list_lock);
+    }
+}
+
 static void send_work(struct work *w)
 {
     struct async *a = container_of(w, struct async, work);
     u64 owner = atomic_load(&a->owner);
-    s32 pid = (s32)owner;
+    u32 events = atomic_xchg(&a->events, 0u);
     int sig = OWNER_SIGNAL(owner);
     struct ksiginfo i = {.signo = sig != 0 ? sig : SIGIO, .code = SI_KERNEL};
     if (sig != 0) {
@@ -51,23 +69,21 @@ static void send_work(struct work *w)
         i.poll.band = POLLIN | POLLRDNORM;
         i.poll.fd = a->fd;
     }
-    struct task *t = owner & OWNER_TASK ? task_find((u32)pid) : NULL;
-    if (t != NULL)
-        (void)signal_send_task(t, &i, NULL);
-    task_put(t);
-    if (!(owner & OWNER_TASK)) {
-        spin_lock_bh(&process_list_lock);
-        list_for_each(p, &process_list, struct process, all_node)
-            if (pid > 0 ? p->pid == (u32)pid : pid < 0 && p->pgid == (u32)-pid)
-                (void)signal_send_process(p, &i, NULL);
-        spin_unlock_bh(&process_list_lock);
-    }
+    if (events & POLLMSG)
+        send(owner, &(struct ksiginfo){.signo = SIGURG, .code = SI_KERNEL});
+    if (events & ~POLLMSG)
+        send(owner, &i);
     async_put(a);
 }
 
 static bool event(struct waiter *w, u32 events)
 {
     struct async *a = container_of(w, struct watch, waiter)->async;
+    bool io = (atomic_load_relaxed(&a->file->flags) & O_ASYNC) != 0 && (events & ~POLLMSG) != 0;
+    u32 what = (events & POLLMSG) | (io ? POLLIN : 0);
+    if (what == 0)
+        return false;
+    atomic_or(&a->events, what);
     atomic_store(&a->owner, (u64)(uintptr_t)a->file->owner_data);
     ref_get(&a->refs);
     if (!work_queue(&a->work))
@@ -110,17 +126,21 @@ void sigio_file_gone(struct file *f)
     async_put(a);
 }
 
-static int set(struct file *f, int fd, bool on)
+static bool watched(const struct file *f)
 {
-    if (((atomic_load_relaxed(&f->flags) & O_ASYNC) != 0) == on)
+    bool found = false;
+    spin_lock(&async_lock);
+    list_for_each(a, &asyncs, struct async, node)
+        found |= a->file == f;
+    spin_unlock(&async_lock);
+    return found;
+}
+
+/* f->pos_lock held. */
+static int watch(struct file *f, int fd)
+{
+    if (watched(f))
         return 0;
-    if (!on) {
-        sigio_file_gone(f);
-        atomic_and(&f->flags, ~O_ASYNC);
-        return 0;
-    }
-    if (f->ops->poll == NULL)
-        return -ENOTTY; /* always ready: nothing to be told of */
     struct async *a = kzalloc(sizeof *a);
     if (a == NULL)
         return -ENOMEM;
@@ -130,12 +150,29 @@ static int set(struct file *f, int fd, bool on)
     a->fd = fd;
     a->pt.queue = add_queue;
     file_watch_end(f);
-    atomic_or(&f->flags, O_ASYNC);
     spin_lock(&async_lock);
     list_push_back(&asyncs, &a->node);
     spin_unlock(&async_lock);
     (void)vfs_poll(f, &a->pt);
     return 0;
+}
+
+static int set(struct file *f, int fd, bool on)
+{
+    if (((atomic_load_relaxed(&f->flags) & O_ASYNC) != 0) == on)
+        return 0;
+    if (!on) {
+        atomic_and(&f->flags, ~O_ASYNC);
+        if (file_sock(f) == NULL)
+            sigio_file_gone(f);
+        return 0;
+    }
+    if (f->ops->poll == NULL)
+        return -ENOTTY; /* always ready: nothing to be told of */
+    int r = watch(f, fd);
+    if (r == 0)
+        atomic_or(&f->flags, O_ASYNC);
+    return r;
 }
 
 int sigio_set(struct file *f, int fd, bool on)
@@ -164,36 +201,42 @@ static int check_owner(s32 owner, bool task)
     return r;
 }
 
-static s64 set_owner(struct file *f, s32 owner, bool task)
+static s64 set_owner(struct file *f, int fd, s32 owner, bool task)
 {
     int r = owner != INT32_MIN ? check_owner(owner, task) : -EINVAL;
     u64 v = (u64)(uintptr_t)f->owner_data & 0xffULL << 32;
-    if (r == 0)
-        f->owner_data = (void *)(uintptr_t)(v | (u32)owner | (task ? OWNER_TASK : 0));
+    if (r != 0)
+        return r;
+    f->owner_data = (void *)(uintptr_t)(v | (u32)owner | (task ? OWNER_TASK : 0));
+    if (owner != 0 && file_sock(f) != NULL) {
+        mutex_lock(&f->pos_lock);
+        r = watch(f, fd);
+        mutex_unlock(&f->pos_lock);
+    }
     return r;
 }
 
-static s64 set_owner_ex(struct file *f, uaddr_t arg)
+static s64 set_owner_ex(struct file *f, int fd, uaddr_t arg)
 {
     s32 ex[2]; /* struct f_owner_ex */
     if (copy_from_user(ex, arg, sizeof ex) < 0)
         return -EFAULT;
     if (ex[0] < F_OWNER_TID || ex[0] > F_OWNER_PGRP || ex[1] < 0)
         return -EINVAL;
-    return set_owner(f, ex[0] == F_OWNER_PGRP ? -ex[1] : ex[1], ex[0] == F_OWNER_TID);
+    return set_owner(f, fd, ex[0] == F_OWNER_PGRP ? -ex[1] : ex[1], ex[0] == F_OWNER_TID);
 }
 
-s64 sigio_fcntl(struct file *f, u32 cmd, u64 arg)
+s64 sigio_fcntl(struct file *f, int fd, u32 cmd, u64 arg)
 {
     u64 v = (u64)(uintptr_t)f->owner_data;
     s32 owner = (s32)v;
     switch (cmd) {
     case F_SETOWN:
-        return set_owner(f, (s32)arg, false);
+        return set_owner(f, fd, (s32)arg, false);
     case F_GETOWN:
         return owner;
     case F_SETOWN_EX:
-        return set_owner_ex(f, arg);
+        return set_owner_ex(f, fd, arg);
     case F_GETOWN_EX: {
         s32 ex[2] = {v & OWNER_TASK ? F_OWNER_TID : owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, owner < 0 ? -owner : owner};
         return copy_to_user(arg, ex, sizeof ex);

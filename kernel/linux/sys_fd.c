@@ -218,7 +218,7 @@ s64 sys_fcntl(int fd, u32 cmd, u64 arg)
     case F_GETSIG:
     case F_SETOWN_EX:
     case F_GETOWN_EX:
-        r = sigio_fcntl(f, cmd, arg);
+        r = sigio_fcntl(f, fd, cmd, arg);
         break;
     case F_GETLEASE:
         r = 2; /* F_UNLCK */
@@ -249,6 +249,10 @@ s64 sys_fcntl(int fd, u32 cmd, u64 arg)
 #define FIOCLEX 0x5451u
 #define FIONBIO 0x5421u
 #define FIOASYNC 0x5452u
+#define FIOSETOWN 0x8901u
+#define SIOCSPGRP 0x8902u
+#define FIOGETOWN 0x8903u
+#define SIOCGPGRP 0x8904u
 #define TIOCGPTPEER 0x5441u
 #define FIONREAD 0x541bu
 
@@ -291,6 +295,16 @@ s64 sys_ioctl(int fd, u32 cmd, uaddr_t arg)
         r = get_user_u32(arg, &on);
         if (r == 0)
             r = sigio_set(f, fd, on != 0);
+        break;
+    case FIOSETOWN:
+    case SIOCSPGRP:
+        r = file_sock(f) != NULL ? get_user_u32(arg, &on) : -ENOTTY;
+        if (r == 0)
+            r = sigio_fcntl(f, fd, F_SETOWN, on);
+        break;
+    case FIOGETOWN:
+    case SIOCGPGRP:
+        r = file_sock(f) != NULL ? put_user_u32(arg, (u32)sigio_fcntl(f, fd, F_GETOWN, 0)) : -ENOTTY;
         break;
     case TIOCGPTPEER:
         r = open_peer(f, (u32)arg);

@@ -441,7 +441,7 @@ void file_watch_end(struct file *f); /* what this file has here (locks, sigio) g
 /* sigio.c */
 int sigio_set(struct file *f, int fd, bool on); /* -ENOTTY: nothing of the kind can happen to it */
 void sigio_file_gone(struct file *f);
-s64 sigio_fcntl(struct file *f, u32 cmd, u64 arg);
+s64 sigio_fcntl(struct file *f, int fd, u32 cmd, u64 arg);
 
 extern u32 posix_lock_count; /* atomic: locks held; 0 makes close() short */
 /* splice.c: splice(2) with the offsets themselves (~0: the file's own position), and tee(2) */

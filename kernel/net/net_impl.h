@@ -460,6 +460,7 @@ struct sock_ops {
     int (*accept)(struct sock *s, bool nonblock, struct sock **ret, struct sock_addr *ret_peer);
     s64 (*send)(struct sock *s, struct sock_msg *m);
     s64 (*recv)(struct sock *s, struct sock_msg *m);
+    s64 (*recv_oob)(struct sock *s, struct sock_msg *m); /* MSG_OOB; NULL = such sockets have no urgent data */
     int (*shutdown)(struct sock *s, int how);
     int (*getname)(struct sock *s, bool peer, struct sock_addr *ret);
     /* Of SOL_SOCKET what socket.c does not know, and that SO_KEEPALIVE was set. May be NULL. */
@@ -494,6 +495,7 @@ struct sock {
     u8 rcvbuf_locked, sndbuf_locked; /* s: set by the program: no auto sizing */
     u8 nospace;               /* a: a writer found no room: wake with POLLOUT when there is */
     u8 closed;                /* s: no program holds it any more */
+    u8 urg, urg_byte;         /* s, urg read without: URG_*; the urgent byte */
     u32 linger_s;             /* s */
     u32 priority, mark, rcvlowat;
     u32 bound_if;             /* s: interface index, 0 = any */
@@ -505,7 +507,14 @@ struct sock {
     u8 v6only;                /* s, constant once bound */
     u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr;
     u32 mc_if;
+    u32 urg_at;               /* s: its place in the stream */
 };
+/* urg */
+#define URG_KNOWN 1u   /* it will come */
+#define URG_BYTE 2u    /* it is here */
+#define URG_TAKEN 4u   /* by MSG_OOB */
+#define URG_AT_MARK 8u /* what is read next begins with it, or behind it */
+#define URG_STALE 16u  /* in front of all there is one that nobody will read */
 /* recv_flags */
 #define INET_PKTINFO 1u
 #define INET_RECVTTL 2u

@@ -5,6 +5,7 @@
 
 #define FIONREAD 0x541B
 #define SIOCOUTQ 0x5411
+#define SIOCATMARK 0x8905
 #define SIOCGIFNAME 0x8910
 #define SIOCGIFCONF 0x8912
 #define SIOCGIFFLAGS 0x8913
@@ -119,6 +120,8 @@ int sock_ioctl(struct sock *s, u32 cmd, uaddr_t arg)
         s64 n = s->ops->pending == NULL ? -ENOTTY : s->ops->pending(s, cmd == SIOCOUTQ);
         return n < 0 ? (int)n : put_user_u32(arg, (u32)MIN(n, (s64)INT32_MAX));
     }
+    case SIOCATMARK:
+        return s->ops->recv_oob == NULL ? -ENOTTY : put_user_u32(arg, (atomic_load(&s->urg) & URG_AT_MARK) != 0);
     case SIOCGIFCONF:
         return if_conf(arg);
     case SIOCGIFNAME:

@@ -155,7 +155,7 @@ int sock_accept(struct sock *s, bool nonblock, struct sock **ret, struct sock_ad
 
 s64 sock_send(struct sock *s, struct sock_msg *m)
 {
-    if (m->flags & (MSG_OOB | MSG_ERRQUEUE))
+    if ((m->flags & MSG_ERRQUEUE) || ((m->flags & MSG_OOB) && s->ops->recv_oob == NULL))
         return -EOPNOTSUPP;
     return s->ops->send(s, m);
 }
@@ -163,7 +163,7 @@ s64 sock_send(struct sock *s, struct sock_msg *m)
 s64 sock_recv(struct sock *s, struct sock_msg *m)
 {
     if (m->flags & MSG_OOB)
-        return -EINVAL; /* there is never urgent data out of line */
+        return s->ops->recv_oob != NULL ? s->ops->recv_oob(s, m) : -EINVAL;
     if (m->flags & MSG_ERRQUEUE)
         return -EAGAIN;
     return s->ops->recv(s, m);

@@ -552,6 +552,7 @@ void tcp_rx(struct netif *nif, struct pkt *p)
     g.seq = be32(h->seq);
     g.ack = be32(h->ack);
     g.wnd = be16(h->wnd);
+    g.urg = be16(h->urg);
     g.ecn = rx.tos & 3;
     u16 sport = be16(h->sport), dport = be16(h->dport);
     const u8 odd = g.flags & (TH_SYN | TH_FIN | TH_RST);

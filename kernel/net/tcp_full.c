@@ -4,5 +4,5 @@
 
 const struct tcp_parts tcp_parts = {
     .cc = { &tcp_cubic, &tcp_reno }, .rack = &tcp_rack, .prr = &tcp_prr, .ecn = &tcp_ecn, .frto = &tcp_frto, .mtu = &tcp_mtu, .tfo = &tcp_tfo,
-    .shed = &tcp_shed, .info = &tcp_info,
+    .shed = &tcp_shed, .info = &tcp_info, .urg = &tcp_urg,
 };

@@ -10,10 +10,11 @@
  *   tcp_out.c     what may be sent now, building segments, resets
  *   tcp_timer.c   retransmission, persist, delayed ack, keep-alive: one timer a connection
  *   tcp_listen.c  half-open connections, SYN cookies, accept queues
- *   tcp_sock.c    the socket calls;  tcp_sockopt.c  options of sockets, TCP_INFO
+ *   tcp_sock.c    the socket calls;  tcp_recv.c  reading;  tcp_sockopt.c  options of sockets, TCP_INFO
  *   tcp_full.c or tcp_basic.c   which of the parts that can be left out there are: tcp_cubic.c, tcp_rack.c
  *                 (loss detection by time, tail probes), tcp_fastopen.c, tcp_prr.c (recovery's rate), tcp_ecn.c, tcp_frto.c (needless timeouts),
- *                 tcp_mtu.c (black holes), tcp_shed.c (floods of SYNs), tcp_info.c (what TCP_INFO tells beyond the state)
+ *                 tcp_mtu.c (black holes), tcp_shed.c (floods of SYNs),
+ *                 tcp_info.c (what TCP_INFO tells beyond the state), tcp_urg.c (urgent data)
  *
  * Sequence space of the sender:
  *
@@ -119,7 +120,7 @@ struct tcp_options {
 
 struct tcp_seg {
     u32 seq, ack, len; /* payload bytes */
-    u16 wnd;           /* as on the wire */
+    u16 wnd, urg;      /* as on the wire */
     u8 flags;
     u8 ecn;
     u16 segs;          /* segments merged into this one, at least 1 */
@@ -172,6 +173,7 @@ struct tcp {
     u32 snd_wnd, snd_wl1, snd_wl2, max_wnd;
     u32 snd_sml;          /* end of the last small segment sent (Nagle, as Minshall) */
     u32 total_retrans;
+    u32 snd_up;           /* behind the last urgent byte, or snd_una (tcp_urg.c) */
     struct list sendq;    /* struct pkt; cb[0] = sequence number of its data */
     struct pkt *append;   /* w mutex + s: last packet of sendq, being filled outside the lock: not to be freed */
     struct pkt *send_hint; /* packet of sendq that holds snd_nxt, or NULL = search */
@@ -266,6 +268,8 @@ struct tcp_tw {
 #define ACT_TIMEWAIT 0x080u    /* over, but must be remembered */
 #define ACT_HANGUP 0x100u      /* the peer's FIN came */
 #define ACT_REXMIT 0x200u      /* retransmit the first unacked segment */
+#define ACT_URGENT 0x400u      /* urgent data is on its way: a signal */
+#define ACT_PRIORITY 0x800u    /* it is here */
 u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now);
 /* Carry the actions out. t locked; what needs waking comes back as poll bits. */
 u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now);
@@ -367,6 +371,13 @@ struct tcp_info_ops {
     void (*event)(struct tcp *t, enum tcp_event e);
     bool (*fill)(const struct tcp *t, struct tcp_info_more *i);      /* true: the rate was limited by the program */
 };
+struct tcp_urg_ops {
+    u32 (*received)(struct tcp *t, const struct tcp_seg *g); /* URG, or t's urgent byte is awaited; before the data is taken. ACT_* */
+    void (*moved)(struct tcp *t);                 /* t->s.urg is set, the queue was read; locked */
+    u32 (*until)(struct tcp *t, u32 skip);        /* bytes to be read before the mark, behind the first skip; UINT32_MAX = it is not ahead */
+    s64 (*recv)(struct tcp *t, struct sock_msg *m);   /* MSG_OOB */
+    u16 (*pointer)(const struct tcp *t, u32 seq); /* of a segment that begins at seq; 0 = none */
+};
 struct tcp_shed_ops {
     void (*batch)(bool more);            /* net.c's, a card's batch ended; more: by its budget */
     void (*proved)(struct ip_addr peer); /* a connection of its came about */
@@ -400,6 +411,7 @@ extern const struct tcp_ecn_ops tcp_ecn;
 extern const struct tcp_frto_ops tcp_frto;
 extern const struct tcp_mtu_ops tcp_mtu;
 extern const struct tcp_shed_ops tcp_shed;
+extern const struct tcp_urg_ops tcp_urg;
 extern const struct tcp_info_ops tcp_info;
 extern const struct tcp_parts {
     const struct tcp_cc_ops *cc[2]; /* the first is the default */
@@ -411,6 +423,7 @@ extern const struct tcp_parts {
     const struct tcp_tfo_ops *tfo;
     const struct tcp_shed_ops *shed;
     const struct tcp_info_ops *info;
+    const struct tcp_urg_ops *urg;
 } tcp_parts;
 /* These say no at compile time where the part is not there. */
 static ALWAYS_INLINE bool tcp_has_rack(const struct tcp *t) { return tcp_parts.rack != NULL && unlikely(t->rack != NULL); }
@@ -422,6 +435,8 @@ static ALWAYS_INLINE bool tcp_opening(const struct tcp *t)
     return IN_STATES(t, ST(SYN_SENT) | ST(SYN_RCVD)) && !(tcp_parts.tfo != NULL && t->fast_open);
 }
 static ALWAYS_INLINE bool tcp_deferred(const struct tcp *t) { return tcp_parts.tfo != NULL && unlikely(t->deferred); }
+/* Is urgent data not acknowledged yet? */
+static ALWAYS_INLINE bool tcp_urgent(const struct tcp *t) { return tcp_parts.urg != NULL && unlikely(t->snd_up != t->snd_una); }
 static inline void tcp_rack_drop(struct tcp *t)
 {
     if (tcp_has_rack(t))
@@ -544,6 +559,14 @@ static inline u64 tcp_fin_timeout_ns(const struct tcp *t)
 {
     return t->linger2_s < 0 ? 0 : t->linger2_s > 0 ? (u64)t->linger2_s * NSEC_PER_SEC : TCP_FIN_TIMEOUT_NS;
 }
+/* The program reads or writes on this CPU. Locked. */
+void tcp_used_here(struct tcp *t);
+
+/* --- tcp_recv.c ------------------------------------------------------------------------------------ */
+s64 tcp_recv(struct sock *s, struct sock_msg *m);
+s64 tcp_recv_oob(struct sock *s, struct sock_msg *m);
+u32 tcp_readable(const struct sock *s);       /* bytes that reads give */
+u32 tcp_pending_input(struct tcp *t);         /* the same, of them those before urgent data */
 void tcp_rcv_autosize(struct tcp *t, u32 copied);
 
 #endif

@@ -157,6 +157,8 @@ static u32 new_ack(struct tcp *t, struct tcp_seg *g, u64 now)
         t->snd_nxt = t->snd_una;
         t->send_hint = NULL;
     }
+    if (tcp_parts.urg != NULL && SEQ_LT(t->snd_up, t->snd_una))
+        t->snd_up = t->snd_una;
     free_acked(t);
     tcp_scores_acked(t);
     t->backoff = 0;
@@ -563,7 +565,7 @@ static u32 syn_sent(struct tcp *t, struct tcp_seg *g, u64 now)
         return ACT_REXMIT;
     }
     t->snd_wl2 = g->ack;
-    t->snd_una = t->snd_nxt = g->ack; /* what of the SYN's data it left goes again */
+    t->snd_una = t->snd_nxt = t->snd_up = g->ack; /* what of the SYN's data it left goes again */
     if (tcp_parts.tfo != NULL && t->tfo != NULL) {
         free_acked(t);
         tcp_parts.tfo->answered(t, g);
@@ -683,6 +685,8 @@ u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now)
         t->snd_wl1 = g->seq;
         t->snd_wl2 = g->ack;
         t->snd_una = t->iss + 1;
+        if (SEQ_LT(t->snd_up, t->snd_una))
+            t->snd_up = t->snd_una;
         handshake_done(t, g, t->syn_tries > 1, now);
         if (t->snd_una != t->snd_max)
             t->t_rexmit = now + (u64)t->rto_us * 1000;
@@ -692,6 +696,9 @@ u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now)
         return acts;
     if (acts & (ACT_CLOSED | ACT_TIMEWAIT))
         return acts | (g->len > 0 || (g->flags & TH_FIN) ? ACT_ACK : 0);
+    if (tcp_parts.urg != NULL && unlikely((g->flags & TH_URG) != 0 || (t->s.urg & URG_KNOWN) != 0) &&
+        IN_STATES(t, ST(ESTABLISHED) | ST(FIN_WAIT1) | ST(FIN_WAIT2)))
+        acts |= tcp_parts.urg->received(t, g);
     if (g->len > 0 || (g->flags & TH_FIN)) {
         if (IN_STATES(t, ST(ESTABLISHED) | ST(FIN_WAIT1) | ST(FIN_WAIT2)))
             acts |= receive_data(t, g, now);
@@ -756,5 +763,7 @@ u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now)
         events |= POLLOUT | POLLWRNORM;
     if (acts & ACT_HANGUP)
         events |= POLLIN | POLLRDNORM | POLLRDHUP;
+    if (unlikely(acts & (ACT_URGENT | ACT_PRIORITY)))
+        events |= (acts & ACT_URGENT ? POLLMSG : 0) | (acts & ACT_PRIORITY ? POLLPRI : 0);
     return events;
 }

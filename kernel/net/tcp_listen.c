@@ -189,7 +189,7 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
     t->snd_wscale = r->snd_wscale;
     t->rcv_wscale = r->wscale_ok ? l->rcv_wscale : 0;
     t->peer_mss = r->peer_mss == 0 ? TCP_MSS_DEFAULT : (u16)MAX(r->peer_mss, TCP_MSS_MIN);
-    t->iss = t->snd_una = t->snd_wl2 = r->iss;
+    t->iss = t->snd_una = t->snd_up = t->snd_wl2 = r->iss;
     t->snd_nxt = t->snd_max = t->write_seq = t->snd_sml = t->recover = r->iss + 1;
     t->irs = r->irs;
     t->rcv_nxt = t->last_ack_sent = t->rcv_round_seq = r->irs + 1;

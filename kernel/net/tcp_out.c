@@ -98,6 +98,8 @@ static int transmit(struct tcp *t, struct pkt *p, u32 seq, u8 flags, const u8 *o
     h->wnd = be16(wnd);
     h->csum = 0;
     h->urg = 0;
+    if (tcp_urgent(t) && (h->urg = be16(tcp_parts.urg->pointer(t, seq))) != 0)
+        h->flags |= TH_URG;
     for (u32 i = 0; i < optlen; i += 4)
         put_u32((u8 *)(h + 1) + i, get_u32(opts + i));
     p->time_ns = now;
@@ -398,7 +400,7 @@ static u32 gso_limit(const struct tcp *t)
 /* May a segment shorter than the MSS go now (Nagle as modified by Minshall; RFC 9293 3.8.6.2.1)? */
 static bool small_may_go(const struct tcp *t, u32 len, bool last)
 {
-    if (t->push_partial || t->fin_queued)
+    if (t->push_partial || t->fin_queued || tcp_urgent(t))
         return true;
     if (!last && len >= t->max_wnd / 2 && t->max_wnd > 0)
         return true; /* made small by the window and not for lack of data: cork has no say */
@@ -521,7 +523,7 @@ void tcp_output(struct tcp *t, u64 now)
         if (limit == 0) {
             if (tcp_route(t) != 0)
                 break;
-            limit = left <= t->mss || t->ecn_cwr ? t->mss : gso_limit(t);
+            limit = left <= t->mss || t->ecn_cwr || tcp_urgent(t) ? t->mss : gso_limit(t);
         }
         u32 len = MIN(MIN(left, room), limit);
         if (SEQ_LT(seq, t->snd_max))

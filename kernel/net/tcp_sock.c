@@ -2,9 +2,7 @@
 /*
  * The socket calls of TCP (tcp(7), socket(7)).
  *
- * Receiving: the holder of `rd` copies up to rcvq_bytes from the receive queue without
- * the spinlock (the bottom half only appends, and only beyond what rcvq_bytes said), then
- * takes the lock once to remove what was read and to see whether the window grew.
+ * Receiving is tcp_recv.c's.
  * Sending: the holder of `wr` fills packets outside the lock and links them under it; the last
  * packet of the queue is filled up in place while `append` pins it.
  */
@@ -160,6 +158,8 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port, bool syn)
     t->iss = tcp_new_isn(s->laddr, s->faddr, s->lport, s->fport);
     t->snd_una = t->snd_wl2 = t->iss;
     t->snd_nxt = t->snd_max = t->write_seq = t->snd_sml = t->recover = t->iss + 1;
+    t->snd_up = t->iss;
+    s->urg = 0;
     t->ts_offset = tcp_ts_offset(s->laddr, s->faddr);
     t->peer_mss = 0;
     t->rcv_nxt = 0;
@@ -280,7 +280,7 @@ static bool may_send(struct sock *s)
 
 /* The program reads or writes on this CPU: its queue is the one to transmit by from now on, and cards then bring here what comes back
  * (net_mq.c). Not while segments are under way by another queue, which new ones could overtake. Locked. */
-static void used_here(struct tcp *t)
+void tcp_used_here(struct tcp *t)
 {
     if (t->snd_una == t->snd_max)
         t->tx_cpu = (u16)(1 + this_cpu()->cpu);
@@ -373,7 +373,7 @@ static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags, bool 
     struct sock *s = &t->s;
     u64 now = now_ns();
     sock_lock(s);
-    used_here(t);
+    tcp_used_here(t);
     int err = send_check(t);
     if (err < 0) {
         sock_unlock(s);
@@ -381,6 +381,8 @@ static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags, bool 
         return err;
     }
     tcp_queue_packet(t, p);
+    if (last && (flags & MSG_OOB) != 0)
+        t->snd_up = t->write_seq;
     t->more = !last || (flags & MSG_MORE) != 0;
     bool push = last || t->write_seq - t->snd_nxt >= MIN(TCP_GSO_MAX, t->cwnd);
     if (push) {
@@ -405,10 +407,10 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
 {
     struct tcp *t = tcp_of(s);
     struct uio *u = m->uio;
-    bool nonblock = (m->flags & MSG_DONTWAIT) != 0, fill = true, unpushed = false;
+    bool nonblock = (m->flags & MSG_DONTWAIT) != 0, fill = (m->flags & MSG_OOB) == 0, unpushed = false;
     u64 deadline = 0, done = 0;
     s64 err = 0;
-    if (tcp_parts.tfo == NULL && unlikely(m->flags & MSG_FASTOPEN))
+    if ((tcp_parts.tfo == NULL && unlikely(m->flags & MSG_FASTOPEN)) || (tcp_parts.urg == NULL && unlikely(m->flags & MSG_OOB)))
         return -EOPNOTSUPP;
     mutex_lock(&s->wr);
     if (tcp_parts.tfo != NULL && (unlikely(m->flags & MSG_FASTOPEN) || tcp_deferred(t)))
@@ -461,156 +463,6 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
         push_out(t, false);
     mutex_unlock(&s->wr);
     return done > 0 ? (s64)done : err;
-}
-
-/* --- receive ---------------------------------------------------------------------------- */
-
-static bool may_recv(struct sock *s)
-{
-    const struct tcp *t = tcp_of(s);
-    return atomic_load(&s->rcvq_bytes) > 0 || atomic_load(&s->err) != 0 || (s->shut & SHUT_RD_BIT) != 0 ||
-           t->state == TCP_CLOSED;
-}
-
-/* Copy [skip, skip + max) of the receive queue. Bytes, or -EFAULT. u NULL = throw away. rd held. */
-static s64 copy_queue(struct sock *s, u32 skip, u32 max, struct uio *u)
-{
-    u32 done = 0;
-    for (struct pkt *p = list_first(&s->rcvq, struct pkt, node); done < max;
-         p = list_entry(p->node.next, struct pkt, node)) {
-        u32 len = p->total_len; /* may grow, but not within max */
-        if (skip >= len) {
-            skip -= len;
-            continue;
-        }
-        u32 n = MIN(len - skip, max - done);
-        s64 got = u == NULL ? n : pkt_to_uio(p, skip, u, n);
-        if (got < 0)
-            return done > 0 ? (s64)done : got;
-        done += (u32)got;
-        skip = 0;
-        if ((u32)got < n)
-            break;
-    }
-    return done;
-}
-
-/* Remove n bytes that were read, tell the peer of the room when that is worth it. rd held. */
-static void consume(struct tcp *t, u32 n)
-{
-    struct sock *s = &t->s;
-    struct list gone;
-    list_init(&gone);
-    u32 left = n;
-    sock_lock(s);
-    used_here(t);
-    while (left > 0) {
-        struct pkt *p = list_first(&s->rcvq, struct pkt, node);
-        if (p->total_len > left) {
-            pkt_pull(p, left);
-            break;
-        }
-        left -= p->total_len;
-        s->rcv_mem -= (u32)p->cb[2];
-        net_mem_uncharge((u32)p->cb[2]);
-        list_remove(&p->node);
-        list_push_back(&gone, &p->node);
-    }
-    atomic_store(&s->rcvq_bytes, s->rcvq_bytes - n);
-    if (IN_STATES(t, ST(ESTABLISHED) | ST(FIN_WAIT1) | ST(FIN_WAIT2))) {
-        tcp_rcv_autosize(t, n);
-        if (tcp_window_grew(t)) {
-            tcp_send_ack(t, now_ns());
-            tcp_timer_set(t);
-        }
-    }
-    sock_unlock(s);
-    pkt_list_free(&gone);
-}
-
-void tcp_rcv_autosize(struct tcp *t, u32 copied)
-{
-    struct sock *s = &t->s;
-    t->rcv_space += copied;
-    if (t->rcv_space <= s->rcvbuf / 4)
-        return; /* without a look at the clock */
-    u64 now = now_ns(), rtt = MAX((u64)t->srtt_us8 / 8, 1000ULL) * 1000;
-    /* Read half a window within a round trip: the window is what limits the peer. */
-    u32 max = (u32)MIN((u64)TCP_RCVBUF_MAX, net_mem_limit / 4);
-    if (now - t->rcv_round_ns <= rtt * t->rcv_space / (s->rcvbuf / 4) && !s->rcvbuf_locked && !net_mem_tight() && s->rcvbuf < max)
-        s->rcvbuf = MIN(s->rcvbuf * 2, max);
-    t->rcv_space = 0;
-    t->rcv_round_ns = now;
-}
-
-static s64 tcp_recv(struct sock *s, struct sock_msg *m)
-{
-    struct tcp *t = tcp_of(s);
-    struct uio *u = m->uio;
-    u32 flags = m->flags;
-    bool nonblock = (flags & MSG_DONTWAIT) != 0, peek = (flags & MSG_PEEK) != 0;
-    u64 want = MIN(u->remaining, (u64)INT32_MAX), done = 0, deadline = 0;
-    u64 target = flags & MSG_WAITALL ? want : MIN(want, (u64)s->rcvlowat);
-    s64 err = 0;
-    m->flags = 0;
-    m->control_len = 0;
-    if (m->from != NULL)
-        m->from->len = 0;
-    if (t->state == TCP_LISTEN)
-        return -ENOTCONN;
-    mutex_lock(&s->rd);
-    while (done < want) {
-        u32 avail = atomic_load(&s->rcvq_bytes), skip = peek ? (u32)done : 0;
-        if (avail > skip) {
-            u32 n = (u32)MIN((u64)(avail - skip), want - done);
-            s64 got = copy_queue(s, skip, n, flags & MSG_TRUNC ? NULL : u);
-            if (got < 0) {
-                err = got;
-                break;
-            }
-            if (!peek && got > 0)
-                consume(t, (u32)got);
-            done += (u64)got;
-            if ((u32)got < n) {
-                err = -EFAULT;
-                break;
-            }
-            continue;
-        }
-        if (done >= MAX(target, 1ULL))
-            break;
-        err = sock_take_err(s);
-        if (err != 0)
-            break;
-        if (s->shut & SHUT_RD_BIT || t->fin_rcvd)
-            break;
-        if (t->state == TCP_CLOSED) {
-            err = -ENOTCONN;
-            break;
-        }
-        if (tcp_opening(t) && nonblock) {
-            err = -EAGAIN;
-            break;
-        }
-        if (deadline == 0)
-            deadline = sock_deadline(s->rcvtimeo_ns);
-        if (peek) { /* only what comes on top of what was seen counts */
-            if (done > 0)
-                break;
-        }
-        mutex_unlock(&s->rd);
-        err = sock_wait(s, may_recv, deadline, nonblock, false);
-        mutex_lock(&s->rd);
-        if (err != 0)
-            break;
-    }
-    mutex_unlock(&s->rd);
-    if (done > 0) {
-        if (err < 0 && err != -EAGAIN && err != -EFAULT && err != -EINTR && err != -ERESTARTSYS)
-            atomic_store(&s->err, (s32)-err); /* for the next call */
-        return (s64)done;
-    }
-    return err;
 }
 
 /* --- shutdown and close --------------------------------------------------------------------- */
@@ -730,7 +582,7 @@ u32 tcp_poll(struct sock *s)
     if (tcp_deferred(t)) {
         ev |= POLLOUT | POLLWRNORM;
     } else if (!tcp_opening(t)) {
-        if (atomic_load(&s->rcvq_bytes) >= MAX(s->rcvlowat, 1u))
+        if (tcp_readable(s) >= MAX(s->rcvlowat, 1u))
             ev |= POLLIN | POLLRDNORM;
         if (shut & SHUT_WR_BIT) {
             ev |= POLLOUT | POLLWRNORM;
@@ -745,6 +597,8 @@ u32 tcp_poll(struct sock *s)
     }
     if (atomic_load(&s->err) != 0)
         ev |= POLLERR;
+    if (atomic_load(&s->urg) & URG_BYTE)
+        ev |= POLLPRI;
     return ev;
 }
 
@@ -754,7 +608,7 @@ static s64 tcp_pending(struct sock *s, bool output)
     if (t->state == TCP_LISTEN)
         return -EINVAL;
     if (!output)
-        return tcp_opening(t) ? 0 : atomic_load(&s->rcvq_bytes);
+        return tcp_opening(t) ? 0 : tcp_pending_input(t);
     sock_lock(s);
     s64 n = tcp_opening(t) || t->state == TCP_CLOSED ? 0 : t->write_seq + t->fin_queued - t->snd_una;
     sock_unlock(s);
@@ -777,6 +631,7 @@ const struct sock_ops tcp_ops = {
     .accept = tcp_accept,
     .send = tcp_send,
     .recv = tcp_recv,
+    .recv_oob = tcp_recv_oob,
     .shutdown = tcp_shutdown,
     .getname = tcp_getname,
     .setopt = tcp_setopt,

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What streams tell and carry beside their bytes, over the loopback interface: TCP_INFO in full (tcp(7)) */
+/* What streams tell and carry beside their bytes, over the loopback interface: TCP_INFO in full, urgent data (tcp(7)) */
 #include "t.h"
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -44,12 +47,18 @@ static struct tcp_info info(int s)
     return i;
 }
 
+/* All that was sent has come. */
+static void arrived(int from)
+{
+    for (struct tcp_info i = info(from); i.tcpi_unacked != 0 || i.tcpi_notsent_bytes != 0; i = info(from))
+        usleep(1000);
+}
+
 static void move(int from, int to, size_t n)
 {
     write(from, buf, n);
     recv(to, buf, n, MSG_WAITALL);
-    for (struct tcp_info i = info(from); i.tcpi_unacked != 0 || i.tcpi_notsent_bytes != 0; i = info(from))
-        usleep(1000);
+    arrived(from);
 }
 
 static void show_info(int s)
@@ -122,8 +131,134 @@ static void tcp_info(void)
     close_pair(s);
 }
 
+/* --- urgent data ------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t urgent_signals;
+static void on_urgent(int sig) { urgent_signals++; }
+
+static void say(int s[2], const char *text, int flags)
+{
+    SHOW(send(s[0], text, strlen(text), flags));
+    arrived(s[0]);
+}
+
+static void mark(int s)
+{
+    int at = -1, n = -1;
+    SHOW(ioctl(s, SIOCATMARK, &at));
+    SHOW(at);
+    SHOW(ioctl(s, FIONREAD, &n));
+    SHOW(n);
+    struct pollfd p = {.fd = s, .events = POLLIN | POLLPRI};
+    SHOW(poll(&p, 1, 0));
+    SHOW(p.revents);
+}
+
+static void hear(int s, size_t n, int flags)
+{
+    memset(buf, 0, 32);
+    SHOW(recv(s, buf, n, flags | MSG_DONTWAIT));
+    SHOW_STR(buf);
+}
+
+static void urgent(bool in_line)
+{
+    int s[2], one = 1;
+    section(in_line ? "urgent data in line" : "urgent data");
+    pair(s);
+    SHOW(setsockopt(s[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one));
+    if (in_line)
+        SHOW(setsockopt(s[1], SOL_SOCKET, SO_OOBINLINE, &one, sizeof one));
+    hear(s[1], 1, MSG_OOB);
+    mark(s[1]);
+    say(s, "abc", 0);
+    mark(s[1]);
+    say(s, "d", MSG_OOB);
+    say(s, "efg", 0);
+    mark(s[1]);
+    hear(s[1], 20, MSG_OOB | MSG_PEEK);
+    hear(s[1], 20, MSG_PEEK);
+    hear(s[1], 2, 0);
+    mark(s[1]);
+    hear(s[1], 20, MSG_OOB);
+    mark(s[1]);
+    hear(s[1], 20, MSG_OOB);
+    hear(s[1], 20, MSG_WAITALL);
+    mark(s[1]);
+    hear(s[1], 20, MSG_PEEK);
+    hear(s[1], 20, 0);
+    mark(s[1]);
+
+    say(s, "12!", MSG_OOB); /* a second one before the first was read */
+    say(s, "34?", MSG_OOB);
+    mark(s[1]);
+    hear(s[1], 20, 0);
+    mark(s[1]);
+    hear(s[1], 20, MSG_PEEK);
+    hear(s[1], 20, 0);
+    hear(s[1], 20, MSG_OOB);
+    mark(s[1]);
+
+    say(s, "mn<", MSG_OOB); /* and when reading has come to it */
+    hear(s[1], 20, 0);
+    mark(s[1]);
+    say(s, "op>", MSG_OOB);
+    mark(s[1]);
+    hear(s[1], 20, MSG_PEEK);
+    hear(s[1], 20, 0);
+    mark(s[1]);
+    hear(s[1], 0, MSG_OOB);
+    hear(s[1], 20, MSG_OOB);
+    hear(s[1], 20, 0);
+    mark(s[1]);
+
+    say(s, "last", MSG_OOB);
+    SHOW(close(s[0]));
+    poll(&(struct pollfd){.fd = s[1], .events = POLLRDHUP}, 1, 5000);
+    hear(s[1], 20, 0);
+    hear(s[1], 20, 0);
+    hear(s[1], 20, MSG_OOB);
+    close(s[1]);
+}
+
+static void urgent_signal(void)
+{
+    int s[2], owner = 0, d = socket(AF_INET, SOCK_DGRAM, 0);
+    section("SIGURG");
+    pair(s);
+    signal(SIGURG, on_urgent);
+    say(s, "1", MSG_OOB);
+    SHOW(urgent_signals);
+    SHOW(ioctl(s[1], SIOCGPGRP, &owner));
+    SHOW(owner);
+    owner = getpid();
+    SHOW(ioctl(s[1], SIOCSPGRP, &owner));
+    SHOW_TRUE(fcntl(s[1], F_GETOWN) == getpid());
+    say(s, "ordinary", 0);
+    SHOW(urgent_signals);
+    for (int i = 1; i <= 3; i++) {
+        say(s, "urgent", MSG_OOB);
+        while (urgent_signals < i)
+            usleep(1000);
+        SHOW(urgent_signals);
+    }
+    int e = epoll_create1(0);
+    struct epoll_event ev = {.events = EPOLLPRI}, got = {0};
+    SHOW(epoll_ctl(e, EPOLL_CTL_ADD, s[1], &ev));
+    SHOW(epoll_wait(e, &got, 1, 0));
+    SHOW(got.events);
+    SHOW(send(d, "x", 1, MSG_OOB));
+    SHOW(ioctl(d, SIOCATMARK, &owner));
+    close(e);
+    close(d);
+    close_pair(s);
+}
+
 int main(void)
 {
     tcp_info();
+    urgent(false);
+    urgent(true);
+    urgent_signal();
     return 0;
 }

@@ -65,7 +65,7 @@ struct peer {
 struct tseg {   /* a TCP segment that the stack sent */
     u64 at_ns;
     u32 src, dst, seq, ack, len;
-    u16 sport, dport, wnd;
+    u16 sport, dport, wnd, urg;
     u8 flags, tos;
     struct tcp_options o;
     u8 data[2048];

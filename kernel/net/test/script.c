@@ -177,7 +177,7 @@ static void do_send(void)
     s64 n = number();
     u8 *b = kmalloc((size_t)n + 1, 0);
     stream_fill(b, sent_pos + 1, (u32)n);
-    u32 flags = MSG_DONTWAIT | (take("more") ? MSG_MORE : 0);
+    u32 flags = MSG_DONTWAIT | (take("more") ? MSG_MORE : 0) | (take("oob") ? MSG_OOB : 0);
     s64 got = send_bytes(s, b, (u32)n, flags | MSG_NOSIGNAL);
     kfree(b);
     if (got > 0)
@@ -217,6 +217,17 @@ static void do_recv(void)
     if (got > 0)
         read_pos += (u64)got;
     returned(got, n);
+}
+
+/* The urgent byte, which is byte `at` of the stream. */
+static void do_recvoob(void)
+{
+    u8 b;
+    s64 got = recv_bytes(s, &b, 1, MSG_DONTWAIT | MSG_OOB);
+    s32 at = number();
+    if (got == 1 && b != stream_byte((u64)at))
+        FAIL("not byte %d", at);
+    returned(got, 1);
 }
 
 static void do_close(void)
@@ -408,6 +419,10 @@ static void step(const char *verb)
         do_send();
     else if (strcmp(verb, "recv") == 0)
         do_recv();
+    else if (strcmp(verb, "recvoob") == 0)
+        do_recvoob();
+    else if (strcmp(verb, "skip") == 0)
+        read_pos += (u64)number();
     else if (strcmp(verb, "fastsend") == 0)
         do_fastsend();
     else if (strcmp(verb, "socket") == 0)

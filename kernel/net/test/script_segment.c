@@ -233,6 +233,8 @@ static void expect(const struct what *w)
         FAIL("ack %u", ack);
     if ((s64)at < w->at_lo || g.at_ns > until)
         FAIL("after %llu ms", (unsigned long long)at);
+    if (w->has_urg && g.urg != w->urg)
+        FAIL("urgent pointer %u", g.urg);
     if (w->has_win && g.wnd != w->win)
         FAIL("window %u", g.wnd);
     if (w->mss >= 0 && g.o.mss != w->mss)

@@ -349,6 +349,7 @@ bool peer_recv(struct tseg *r, u64 wait_ns)
     r->seq = be32(t->seq);
     r->ack = be32(t->ack);
     r->wnd = be16(t->wnd);
+    r->urg = be16(t->urg);
     r->flags = t->flags;
     r->tos = h->tos;
     r->len = l4 - hlen;
