@@ -20,12 +20,13 @@ import bulk
 import guests
 import host
 import load
+import processes
 import smp
 import tracing
 import trimmed
 import volumes
 from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, first_line_ms, parse_micro, redis_rates, row, run_drupe, \
-    wrk_rate
+    symbol, wrk_rate
 from guests import GUEST_IP, TAP, sh
 
 FLOOR = os.path.join(BUILD, 'bench', 'floor-kernel')
@@ -35,22 +36,14 @@ def kernel():
     return os.path.join(BUILD, 'kernel/plat/pc/drupe-kernel')
 
 
-def symbol(name):
-    for line in sh('nm', kernel()).stdout.splitlines():
-        value, _, found = line.partition(' ')
-        if found.split()[-1] == name:
-            return int(value, 16)
-    raise RuntimeError(f'no symbol {name}')
-
-
 # --- boot: guest instructions ----------------------------------------------------
 
 
 def boot_instructions(memory, machine='microvm', program=HELLO):
-    entry = symbol('pvh_start') & 0x7fffffff  # linked in the top 2 GiB, entered by its physical address
+    entry = symbol(kernel(), 'pvh_start') & 0x7fffffff  # linked in the top 2 GiB, entered by its physical address
     with tempfile.TemporaryDirectory() as tmp:
         out = os.path.join(tmp, 'count')
-        plugin = f'{PLUGIN},out={out},start={entry:#x},mark={symbol("stream_write"):#x}'
+        plugin = f'{PLUGIN},out={out},start={entry:#x},mark={symbol(kernel(), "stream_write"):#x}'
         # -icount makes the count the same from run to run
         with guests.qemu_with('-plugin', plugin, '-icount', 'shift=0,sleep=off', '-rtc',
                               'base=2024-01-01,clock=vm', '-seed', '1') as env:
@@ -271,7 +264,9 @@ def nginx():
     row('  p99 latency', d[1], f'Linux {l[1]}')
 
 
-SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)} | bulk.SECTIONS | load.SECTIONS | host.SECTIONS | tracing.SECTIONS | smp.SECTIONS | volumes.SECTIONS
+SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)}
+for part in (processes, bulk, load, host, tracing, smp, volumes):
+    SECTIONS |= part.SECTIONS
 
 
 def main():

@@ -22,6 +22,14 @@ def row(name, value, unit='', target='', verdict=None):
     print(f'{name:46} {value:>14} {unit:12} {target}{mark}', flush=True)
 
 
+def symbol(path, name):
+    for line in sh('nm', path).stdout.splitlines():
+        value, _, found = line.partition(' ')
+        if found.split()[-1] == name:
+            return int(value, 16)
+    raise RuntimeError(f'{path}: no symbol {name}')
+
+
 def run_drupe(*args, env=None, timeout=120, prefix=()):
     start = time.perf_counter()
     r = subprocess.run([*prefix, DRUPE, 'run', *args], stdin=subprocess.DEVNULL, capture_output=True, env=env,

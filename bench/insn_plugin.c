@@ -2,14 +2,16 @@
 /*
  * A QEMU TCG plugin that counts guest instructions between two marks:
  *
- *   -plugin insn_plugin.so,out=FILE[,start=ADDR][,mark=ADDR[,nth=N]][,io=LO-HI]
+ *   -plugin insn_plugin.so,out=FILE[,start=ADDR][,mark=ADDR[,nth=N]][,io=LO-HI][,lap=ADDR]
  *
  * Counting begins when the instruction at `start` is executed (default: at
  * reset). With `mark`, FILE gets the count at the first store to an I/O address
  * in [LO, HI) after the N-th execution of `mark` (the doorbell behind a call of
- * the function there); the total is written at exit in any case:
+ * the function there); with `lap` the count at each execution of the instruction
+ * there, whoever executes it; the total is written at exit in any case:
  *
  *   doorbell 1234567
+ *   lap 2000000
  *   total 2345678
  *
  * Debian ships no plugin header: what is used of the interface (QEMU's
@@ -52,12 +54,14 @@ bool qemu_plugin_hwaddr_is_io(const struct qemu_plugin_hwaddr *a);
 uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *a);
 EXPORT int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **argv);
 
-static uint64_t count, start, mark, nth = 1, io_lo, io_hi = UINT64_MAX;
+static uint64_t count, start, mark, lap, nth = 1, io_lo, io_hi = UINT64_MAX;
 static bool marked, done;
 static FILE *out;
 
 static void at_start(unsigned cpu, void *data) { count = 0; }
 static void at_mark(unsigned cpu, void *data) { marked = marked || (nth != 0 && --nth == 0); }
+
+static void at_lap(unsigned cpu, void *data) { fprintf(out, "lap %" PRIu64 "\n", count); }
 
 static void at_store(unsigned cpu, uint32_t info, uint64_t vaddr, void *data)
 {
@@ -84,6 +88,8 @@ static void translate(plugin_id id, struct qemu_plugin_tb *tb)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, at_start, CB_NO_REGS, NULL);
         if (mark != 0 && at == mark)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, at_mark, CB_NO_REGS, NULL);
+        if (lap != 0 && at == lap)
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, at_lap, CB_NO_REGS, NULL);
         qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &count, 1);
         if (mark != 0)
             qemu_plugin_register_vcpu_mem_cb(insn, at_store, CB_NO_REGS, MEM_W, NULL);
@@ -110,6 +116,8 @@ int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **
             start = strtoull(value, NULL, 0);
         else if (strcmp(argv[i], "mark") == 0)
             mark = strtoull(value, NULL, 0);
+        else if (strcmp(argv[i], "lap") == 0)
+            lap = strtoull(value, NULL, 0);
         else if (strcmp(argv[i], "nth") == 0)
             nth = strtoull(value, NULL, 0);
         else if (strcmp(argv[i], "io") == 0) {

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System-call microbenchmarks: nanoseconds a call, the best of several rounds.
+ * System-call microbenchmarks: nanoseconds a call, the best of many short rounds (a long one is hardly ever undisturbed).
  * The same static binary runs in Drupe, in a Linux guest and on the host.
- * Lines: "name nanoseconds".
+ *
+ *   micro                    all rows but those of "processes" alone; lines: "name nanoseconds"
+ *   micro processes          rows of processes, threads and switches between them
+ *   micro processes count    the same; lap() before and after so many calls of each, lines: "name calls"
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +29,7 @@
 static int zero, event, ping[2], pong[2];
 static uint32_t word;
 static volatile int stop;
+static bool counting;
 
 static uint64_t now(void)
 {
@@ -130,23 +136,65 @@ static void bench_fork(void)
     wait_for_child(pid);
 }
 
-static void bench_exec(void)
+static void run_program(const char *path, const char *arg)
 {
     pid_t pid = vfork();
     if (pid == 0) {
-        execl(self, self, "nothing", (char *)NULL);
+        execl(path, path, arg, (char *)NULL);
         _exit(127);
     }
     wait_for_child(pid);
 }
 
+static void bench_exec(void) { run_program(self, "nothing"); }
+static void bench_exec_true(void) { run_program("/bin/true", NULL); }
+
+/* Whose turn it is, 0 or 1; 2: nobody's any more. In memory that a child shares. */
+static volatile unsigned *turn;
+
+static void yield_to(unsigned other)
+{
+    *turn = other;
+    while (*turn == other)
+        sched_yield();
+}
+
+static void bench_switch(void) { yield_to(1); }
+
+static void *echo_switch(void *arg)
+{
+    while (*turn == 0)
+        sched_yield();
+    while (*turn == 1)
+        yield_to(0);
+    return NULL;
+}
+
+#define ROUNDS 30
+
+/* Where the plugin counts: see insn_plugin.c. */
+__attribute__((noinline)) void lap(void) { __asm__ volatile(""); }
+
+static void call_often(void (*fn)(void), int calls)
+{
+    for (int i = 0; i < calls; i++)
+        fn();
+}
+
+/* `calls` make some milliseconds natively. */
 static void measure(const char *name, void (*fn)(void), int calls)
 {
     uint64_t best = UINT64_MAX;
-    for (int round = 0; round < 5; round++) {
+    if (counting) {
+        call_often(fn, 10);
+        lap();
+        call_often(fn, calls);
+        lap();
+        best = (uint64_t)calls;
+    }
+    for (int round = 0; round < ROUNDS && !counting; round++) {
         uint64_t start = now();
-        for (int i = 0; i < calls; i++)
-            fn();
+        call_often(fn, calls);
         uint64_t ns = (now() - start) / (uint64_t)calls;
         best = ns < best ? ns : best;
     }
@@ -154,11 +202,106 @@ static void measure(const char *name, void (*fn)(void), int calls)
     fflush(stdout);
 }
 
+static void measure_beside_thread(const char *name, void (*fn)(void), int calls, void *(*echo)(void *), void (*end)(void))
+{
+    pthread_t t;
+    if (pthread_create(&t, NULL, echo, NULL) != 0)
+        return;
+    measure(name, fn, calls);
+    end();
+    pthread_join(t, NULL);
+}
+
+static void measure_beside_process(const char *name, void (*fn)(void), int calls, void *(*echo)(void *), void (*end)(void))
+{
+    pid_t other = fork();
+    if (other == 0) {
+        echo(NULL);
+        _exit(0);
+    }
+    if (other < 0)
+        return;
+    measure(name, fn, calls);
+    end();
+    wait_for_child(other);
+}
+
+static void end_pipe(void) { (void)!write(ping[1], "q", 1); }
+static void end_switch(void) { *turn = 2; }
+
+static void end_futex(void)
+{
+    stop = 1;
+    syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    __atomic_store_n(&word, 1, __ATOMIC_RELEASE);
+}
+
+static void switch_rows(void)
+{
+    turn = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (turn == MAP_FAILED)
+        return;
+    *turn = 0;
+    measure_beside_thread("yield to a thread and back", bench_switch, 300, echo_switch, end_switch);
+    *turn = 0;
+    measure_beside_process("yield to a process and back", bench_switch, 300, echo_switch, end_switch);
+}
+
+static void fork_row(void)
+{
+    char *big = mmap(NULL, BIG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (big != MAP_FAILED) {
+        memset(big, 1, BIG);
+        measure("fork+exit+wait, 64 MiB", bench_fork, 4);
+    }
+}
+
+static void ping_pong_rows(void)
+{
+    if (pipe(ping) == 0 && pipe(pong) == 0) {
+        measure_beside_thread("pipe ping-pong", bench_pipe, 300, echo_pipe, end_pipe);
+        measure_beside_process("pipe ping-pong, two processes", bench_pipe, 300, echo_pipe, end_pipe);
+    }
+    measure_beside_thread("futex ping-pong", bench_futex, 300, echo_futex, end_futex);
+    measure("pthread create+join", bench_thread, 50);
+}
+
+static void call_rows(void)
+{
+    measure("getppid", bench_getppid, 20000);
+    measure("clock_gettime", bench_clock, 20000);
+    measure("read 1 byte of /dev/zero", bench_read, 10000);
+    measure("eventfd write+read", bench_eventfd, 3000);
+    ping_pong_rows();
+    measure("open+close", bench_open, 1000);
+    measure("mmap 1 page", bench_mmap, 500);
+    measure("mmap 4 MiB", bench_mmap_4m, 2);
+    measure("vfork+exec+exit+wait", bench_exec, 10);
+    fork_row();
+}
+
+static void process_rows(void)
+{
+    ping_pong_rows();
+    switch_rows();
+    measure("vfork+exec+exit+wait, /bin/true", bench_exec_true, 10);
+    fork_row();
+}
+
+static bool has(int argc, char **argv, const char *what)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], what) == 0)
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "nothing") == 0)
+    if (has(argc, argv, "nothing"))
         return 0;
     self = argv[0];
+    counting = has(argc, argv, "count");
     int is_init = getpid() == 1 && argc > 0 && strcmp(argv[0], "/init") == 0;
     if (is_init) {
         mount("dev", "/dev", "devtmpfs", 0, NULL);
@@ -168,43 +311,10 @@ int main(int argc, char **argv)
     }
     zero = open("/dev/zero", O_RDONLY);
     event = eventfd(0, 0);
-    measure("getppid", bench_getppid, 100000);
-    measure("clock_gettime", bench_clock, 100000);
-    measure("read 1 byte of /dev/zero", bench_read, 50000);
-    measure("eventfd write+read", bench_eventfd, 20000);
-    pthread_t t;
-    if (pipe(ping) == 0 && pipe(pong) == 0 && pthread_create(&t, NULL, echo_pipe, NULL) == 0) {
-        measure("pipe ping-pong", bench_pipe, 2000);
-        (void)!write(ping[1], "q", 1);
-        pthread_join(t, NULL);
-    }
-    pid_t other = fork();
-    if (other == 0) {
-        echo_pipe(NULL);
-        _exit(0);
-    }
-    if (other > 0) {
-        measure("pipe ping-pong, two processes", bench_pipe, 2000);
-        (void)!write(ping[1], "q", 1);
-        wait_for_child(other);
-    }
-    if (pthread_create(&t, NULL, echo_futex, NULL) == 0) {
-        measure("futex ping-pong", bench_futex, 2000);
-        stop = 1;
-        syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-        __atomic_store_n(&word, 1, __ATOMIC_RELEASE);
-        pthread_join(t, NULL);
-    }
-    measure("pthread create+join", bench_thread, 300);
-    measure("open+close", bench_open, 5000);
-    measure("mmap 1 page", bench_mmap, 3000);
-    measure("mmap 4 MiB", bench_mmap_4m, 10);
-    measure("vfork+exec+exit+wait", bench_exec, 50);
-    char *big = mmap(NULL, BIG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (big != MAP_FAILED) {
-        memset(big, 1, BIG);
-        measure("fork+exit+wait, 64 MiB", bench_fork, 20);
-    }
+    if (has(argc, argv, "processes"))
+        process_rows();
+    else
+        call_rows();
     printf("end 0\n");
     fflush(stdout);
     if (is_init)
