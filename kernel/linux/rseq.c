@@ -2,7 +2,8 @@
 /*
  * rseq(2), restartable sequences: the program is told on which CPU it runs, and a critical section that was left by
  * force goes on at its abort address. The scheduler sets EXIT_RSEQ on a thread that asked (thread->told_cpu) when it
- * comes to another CPU or is preempted; all else happens on its way back to the program.
+ * comes to another CPU, or gives up its CPU other than in a system call (there are none in a critical section): preempted, or
+ * waiting in a page fault. All else happens on its way back to the program.
  */
 #include "task.h"
 #include "arch_linux.h"

@@ -438,6 +438,9 @@ static void tell_wait(struct thread *t, u64 now)
     t->ready_ns = 0;
 }
 
+/* Did its program enter the kernel by a system call? By anything else, a fault included, it is interrupted. */
+static bool makes_call(struct thread *t) { return (s64)FRAME_SYSCALL_NR(thread_frame(t)) >= 0; }
+
 void sched_switch_locked(struct percpu *cpu)
 {
     struct thread *prev = cpu->current;
@@ -463,11 +466,10 @@ void sched_switch_locked(struct percpu *cpu)
     }
     cpu->stats[STAT_SWITCHES]++;
     TRACE(SCHED_SWITCH, prev->id, prev->state, (u64)prev->name, next->id, next->rt_prio, (u64)next->name);
-    if (prev->state == THREAD_READY) {
+    if (prev->state == THREAD_READY)
         prev->switches_forced++;
-        if (prev->told_cpu != 0)
-            atomic_or(&prev->exit_work, EXIT_RSEQ);
-    }
+    if (prev->told_cpu != 0 && !makes_call(prev))
+        atomic_or(&prev->exit_work, EXIT_RSEQ);
     if (prev->user) {
         arch_tls_save(&prev->tls);
         fpu_switch_out(cpu, prev);

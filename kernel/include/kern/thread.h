@@ -33,7 +33,7 @@ enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKING, T
 #define EXIT_SIGNAL 1u  /* the personality has a signal (or an end) for it */
 #define EXIT_TRACE 2u
 #define EXIT_KILL 4u    /* the thread must end; interrupts every interruptible wait */
-#define EXIT_RSEQ 16u   /* it was preempted or came to another CPU, and wants to know (told_cpu) */
+#define EXIT_RSEQ 16u   /* its program lost the CPU between two instructions, or got another one, and wants to know (told_cpu) */
 #define EXIT_NOWAIT 8u  /* set by the thread itself around what may not wait: an interruptible wait ends as if interrupted */
 
 /* Linux's scheduling policies (sched(7)) */

@@ -317,6 +317,39 @@ TEST(creation_without_memory)
     CHECK(finished <= made);
 }
 
+/* --- restartable sequences ------------------------------------------------------------ */
+
+static void told(void *arg)
+{
+    struct thread *self = current_thread();
+    for (int i = 0; i < 40; i++) {
+        bool call = i & 1, yields = i & 2;
+        self->told_cpu = this_cpu()->cpu + 1;
+        FRAME_SYSCALL_NR(thread_frame(self)) = call ? 24 : -1UL;
+        u64 switches = self->switches_voluntary + self->switches_forced;
+        if (yields)
+            sched_yield_cpu();
+        else
+            thread_sleep_until(now_ns() + 1000, false);
+        bool switched = self->switches_voluntary + self->switches_forced != switches;
+        CHECK(switched || yields);
+        CHECK_EQ((self->exit_work & EXIT_RSEQ) != 0, switched && !call);
+        atomic_and(&self->exit_work, ~EXIT_RSEQ);
+    }
+    self->told_cpu = 0;
+}
+
+TEST_CPUS(a_program_hears_of_switches_but_in_its_calls, 1)
+{
+    struct thread *t[2];
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(thread_create("told", told, NULL, true, &t[i]), 0);
+        thread_start(t[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        test_join(t[i]);
+}
+
 /* --- FPU ----------------------------------------------------------------------------- */
 
 static void fpu_user(void *arg)
