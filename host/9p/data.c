@@ -57,8 +57,8 @@ int do_read(struct server *s, struct p9_in *in, struct p9_out *out)
     if (!f || in->bad || (!f->value && !f->opened))
         return EBADF;
     if (f->value) {
-        n = offset < f->size ? (ssize_t)MIN(count, f->size - offset) : 0;
-        memcpy(data, f->value + (n > 0 ? offset : 0), (size_t)n);
+        n = offset < f->value->size ? (ssize_t)MIN(count, f->value->size - offset) : 0;
+        memcpy(data, f->value->data + (n > 0 ? offset : 0), (size_t)n);
     } else {
         n = pread(f->fd, data, count, (off_t)offset);
     }
@@ -69,12 +69,12 @@ int do_read(struct server *s, struct p9_in *in, struct p9_out *out)
     return 0;
 }
 
-static int write_value(struct fid *f, u64 offset, const u8 *data, u32 count)
+static int write_value(struct value *v, u64 offset, const u8 *data, u32 count)
 {
-    if (!f->setting || offset != f->filled || count > f->size - f->filled)
+    if (!v->setting || offset != v->filled || count > v->size - v->filled)
         return EINVAL;
-    memcpy(f->value + f->filled, data, count);
-    f->filled += count;
+    memcpy(v->data + v->filled, data, count);
+    v->filled += count;
     return 0;
 }
 
@@ -88,7 +88,7 @@ int do_write(struct server *s, struct p9_in *in, struct p9_out *out)
     if (!f || !data || (!f->value && !f->opened))
         return !f || data ? EBADF : EINVAL;
     if (f->value) {
-        int problem = write_value(f, offset, data, count);
+        int problem = write_value(f->value, offset, data, count);
         if (problem)
             return problem;
     } else if (offset == P9_APPEND) {
@@ -325,6 +325,7 @@ static u32 only_visible(char *list, size_t n)
 
 int do_xattrwalk(struct server *s, struct p9_in *in, struct p9_out *out)
 {
+    static char value[SERVER_XATTR_MAX];
     char name[256];
     struct fid *f, *x;
     int problem = get_fid(s, in, &f);
@@ -334,20 +335,21 @@ int do_xattrwalk(struct server *s, struct p9_in *in, struct p9_out *out)
         return problem ? problem : EINVAL;
     if (name[0] && !is_visible(name))
         return EOPNOTSUPP;
-    u8 *value = malloc(SERVER_XATTR_MAX);
-    if (!value)
-        return ENOMEM;
     struct fid_path path = fid_path(f);
-    ssize_t n = name[0] ? getxattr(path.text, name, value, SERVER_XATTR_MAX)
-                        : listxattr(path.text, (char *)value, SERVER_XATTR_MAX);
-    problem = n < 0 ? errno : fid_make(s, number, -1, 0, &x);
+    ssize_t n = name[0] ? getxattr(path.text, name, value, sizeof(value)) : listxattr(path.text, value, sizeof(value));
+    if (n < 0)
+        return errno;
+    u32 size = name[0] ? (u32)n : only_visible(value, (size_t)n);
+    problem = fid_make(s, number, -1, 0, &x);
+    if (problem)
+        return problem;
+    problem = fid_make_value(s, x, size);
     if (problem) {
-        free(value);
+        fid_drop(s, number);
         return problem;
     }
-    x->value = value;
-    x->size = name[0] ? (u32)n : only_visible((char *)value, (size_t)n);
-    p9_put64(out, x->size);
+    memcpy(x->value->data, value, size);
+    p9_put64(out, size);
     return 0;
 }
 
@@ -365,14 +367,12 @@ int do_xattrcreate(struct server *s, struct p9_in *in, struct p9_out *out)
         return EOPNOTSUPP;
     if (size > SERVER_XATTR_MAX)
         return E2BIG;
-    f->value = malloc(SERVER_XATTR_MAX);
-    if (!f->value)
-        return ENOMEM;
-    memcpy(f->name, name, sizeof(name));
-    f->size = (u32)size;
-    f->filled = 0;
-    f->set_flags = (int)flags;
-    f->setting = true;
+    problem = fid_make_value(s, f, (u32)size);
+    if (problem)
+        return problem;
+    memcpy(f->value->name, name, sizeof(name));
+    f->value->set_flags = (int)flags;
+    f->value->setting = true;
     return 0;
 }
 
@@ -380,9 +380,10 @@ int do_xattrcreate(struct server *s, struct p9_in *in, struct p9_out *out)
 int xattr_set(const struct fid *f)
 {
     struct fid_path path = fid_path(f);
-    if (f->filled != f->size)
+    const struct value *v = f->value;
+    if (v->filled != v->size)
         return EINVAL;
-    int r = f->size == 0 && f->set_flags == XATTR_REPLACE ? removexattr(path.text, f->name)
-                                                          : setxattr(path.text, f->name, f->value, f->size, f->set_flags);
+    int r = v->size == 0 && v->set_flags == XATTR_REPLACE ? removexattr(path.text, v->name)
+                                                          : setxattr(path.text, v->name, v->data, v->size, v->set_flags);
     return r < 0 ? errno : 0;
 }

@@ -56,9 +56,24 @@ void fid_drop(struct server *s, u32 number)
         return;
     if (f->fd >= 0)
         close(f->fd);
+    if (f->value)
+        s->value_bytes -= sizeof(*f->value) + f->value->size;
     free(f->value);
     free(f);
     s->fids[number] = NULL;
+}
+
+int fid_make_value(struct server *s, struct fid *f, u32 size)
+{
+    size_t bytes = sizeof(*f->value) + size;
+    if (bytes > SERVER_VALUES_MAX - s->value_bytes)
+        return ENOMEM;
+    f->value = calloc(1, bytes);
+    if (!f->value)
+        return ENOMEM;
+    f->value->size = size;
+    s->value_bytes += bytes;
+    return 0;
 }
 
 struct fid_path fid_path(const struct fid *f)
@@ -178,7 +193,7 @@ int do_clunk(struct server *s, struct p9_in *in, struct p9_out *out)
     struct fid *f = fid_get(s, number);
     if (!f)
         return EBADF;
-    int problem = f->setting ? xattr_set(f) : 0;
+    int problem = f->value && f->value->setting ? xattr_set(f) : 0;
     fid_drop(s, number);
     return problem;
 }

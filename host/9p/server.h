@@ -24,17 +24,22 @@
 #define SERVER_MAX_FIDS (1u << 20)
 #define SERVER_MAX_DEVICES 64
 #define SERVER_XATTR_MAX 65536u
+#define SERVER_VALUES_MAX (32u << 20) /* bytes of extended attributes that are kept at once */
+
+/* An extended attribute, or the list of their names, that is read or being written. */
+struct value {
+    u32 size, filled;
+    bool setting;  /* Tclunk sets it */
+    int set_flags;
+    char name[256];
+    u8 data[];
+};
 
 struct fid {
     int fd;        /* O_PATH, or opened */
     bool opened;
     u32 mode;      /* kind of file: S_IFMT */
-    /* A fid made by Txattrwalk or Txattrcreate has a value instead of a file. */
-    u8 *value;     /* NULL = it is a file */
-    u32 size, filled;
-    bool setting;  /* Tclunk sets it */
-    int set_flags;
-    char name[256];
+    struct value *value; /* of a fid by Txattrwalk or Txattrcreate, instead of a file; NULL = it is a file */
 };
 
 struct server {
@@ -43,6 +48,7 @@ struct server {
     u32 msize;         /* 0 before Tversion */
     struct fid **fids; /* by number */
     u32 capacity;
+    size_t value_bytes; /* that fids have: at most SERVER_VALUES_MAX */
     u64 devices[SERVER_MAX_DEVICES]; /* st_dev of what lies below, in the order of their first use */
     unsigned ndevices;
 };
@@ -57,6 +63,8 @@ void server_done(struct server *s);
 struct fid *fid_get(struct server *s, u32 number); /* NULL = there is none */
 int fid_make(struct server *s, u32 number, int fd, u32 mode, struct fid **ret); /* takes fd over, also on failure */
 void fid_drop(struct server *s, u32 number);
+/* A value of so many zeros for f: ENOMEM, also when there are too many. */
+int fid_make_value(struct server *s, struct fid *f, u32 size);
 /* The file's name in the working directory. */
 struct fid_path {
     char text[16];

@@ -21,8 +21,8 @@ with open(SRC + '/file', 'w') as f:
 os.symlink('../secret', SRC + '/link')
 os.mkfifo(SRC + '/fifo')
 
-ERROR, LOPEN, LCREATE, SYMLINK, MKNOD, SETATTR, READDIR, LINK, MKDIR, UNLINK, VERSION, ATTACH, WALK, READ, WRITE, CLUNK, RENAME = \
-    7, 12, 14, 16, 18, 26, 40, 70, 72, 76, 100, 104, 110, 116, 118, 120, 204
+ERROR, LOPEN, LCREATE, SYMLINK, MKNOD, SETATTR, READDIR, LINK, MKDIR, UNLINK, VERSION, ATTACH, WALK, READ, WRITE, CLUNK, RENAME, \
+    XATTRWALK, XATTRCREATE = 7, 12, 14, 16, 18, 26, 40, 70, 72, 76, 100, 104, 110, 116, 118, 120, 204, 30, 32
 NOFID = 0xffffffff
 
 
@@ -98,6 +98,36 @@ check(len(c.call(READ, struct.pack('<IQI', 3, 0, NOFID))) == 9, 'a read of 4 GiB
 check(c.call(READ, struct.pack('<IQI', 3, 1 << 63, 10)) == 'EINVAL', 'a read at a negative place')
 check(c.call(WRITE, struct.pack('<IQI', 3, 0, 1000) + b'short') == 'EINVAL', 'a write that says more than it has')
 check(c.call(READDIR, struct.pack('<IQI', 3, 0, 100)) == 'EBADF', 'a file is no directory')
+# Extended attributes: the server's memory is neither told nor without end.
+
+
+def rss():
+    with open(f'/proc/{c.process.pid}/statm') as f:
+        return int(f.read().split()[1]) << 12
+
+
+c.walk(20, 'file')
+c.call(XATTRCREATE, struct.pack('<I', 20) + text('user.x') + struct.pack('<QI', 4096, 0))
+c.call(WRITE, struct.pack('<IQI', 20, 0, 4000) + b's' * 4000)
+check(c.call(CLUNK, struct.pack('<I', 20)) == 'EINVAL', 'half a value is not set')
+c.walk(20, 'file')
+c.call(XATTRCREATE, struct.pack('<I', 20) + text('user.x') + struct.pack('<QI', 4096, 0))
+unwritten = c.call(READ, struct.pack('<IQI', 20, 0, 4096))
+check(unwritten == struct.pack('<I', 4096) + bytes(4096), 'of a value that is being written nothing else is read')
+c.call(CLUNK, struct.pack('<I', 20))
+before = rss()
+for kind, body in ((XATTRWALK, lambda n: struct.pack('<IIH', 3, n, 0)), (CLUNK, lambda n: struct.pack('<I', n))):
+    for i in range(0, 20000, 100):
+        c.raw(b''.join(struct.pack('<IBH', 7 + len(body(k)), kind, 5) + body(k) for k in range(100 + i, 200 + i)))
+        for _ in range(100):
+            c.reply()
+    if kind == XATTRWALK:
+        check(rss() - before < 32 << 20, '20000 values that are kept take what they are long', f'{rss() - before >> 20} MiB')
+made = [c.walk(200 + i, 'file') and c.call(XATTRCREATE, struct.pack('<I', 200 + i) + text('user.x') + struct.pack('<QI', 65536, 0)) for i in range(600)]
+check(made[0] == b'' and made[-1] == 'ENOMEM', 'and values have a limit', made[-1])
+for i in range(600):
+    c.call(CLUNK, struct.pack('<I', 200 + i))
+check(c.walk(200, 'file') and c.call(XATTRCREATE, struct.pack('<I', 200) + text('user.x') + struct.pack('<QI', 65536, 0)) == b'', 'of those that there are')
 os.rename(SRC + '/dir', TOP + '/moved')
 check(c.walk(9, 'dir') == 'ENOENT', 'a directory that the host has moved away')
 os.rename(TOP + '/moved', SRC + '/dir')
