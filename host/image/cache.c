@@ -37,6 +37,27 @@ char *cache_directory(void)
     return home && *home == '/' ? path_join(home, ".cache/drupe") : NULL;
 }
 
+/* Can somebody else change what has this name? Users have groups of their own. */
+static bool is_open_to_others(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) < 0 || (st.st_uid != geteuid() && st.st_uid != 0) || st.st_mode & 002 ||
+           (st.st_mode & 020 && st.st_gid != getegid() && st.st_gid != 0);
+}
+
+/* Nobody else can put an image into it, or another directory in its place; errno says EPERM. */
+static bool is_ours(const char *dir)
+{
+    AUTO_FREE char *path = realpath(dir, NULL);
+    AUTO_FREE char *parent = path ? path_dirname(path) : NULL;
+    struct stat st;
+    bool sticky = parent && stat(parent, &st) == 0 && st.st_mode & S_ISVTX;
+    if (path && !is_open_to_others(path) && (sticky || !is_open_to_others(parent)))
+        return true;
+    errno = EPERM;
+    return false;
+}
+
 static bool can_write(const char *dir) { return access(dir, W_OK) == 0 || (make_dirs(dir, 0700) == 0 && access(dir, W_OK) == 0); }
 
 /* For who has no home, or one that cannot be written: ours alone, whoever else may write in /tmp. NULL with errno. */
@@ -57,15 +78,15 @@ int cache_open(struct cache *c, struct error *err)
 {
     const char *own = getenv("DRUPE_CACHE");
     c->dir = cache_directory();
-    if (c->dir && can_write(c->dir))
+    if (c->dir && can_write(c->dir) && is_ours(c->dir))
         return 0;
     if (c->dir && own && strcmp(own, c->dir) == 0)
-        return err_errno(err, EXIT_DRUPE, "image cache %s", c->dir);
+        return err_errno(err, EXIT_DRUPE, "image cache %s%s", c->dir, errno == EPERM ? ", which others may change, or what it lies in" : "");
     char *other = place_in_tmp();
     if (!other)
         return err_errno(err, EXIT_DRUPE, "no place for the image cache: neither %s nor /tmp/drupe-cache-%u; name a directory by DRUPE_CACHE",
                          c->dir ? c->dir : "HOME", geteuid());
-    say("image: the cache is in %s, because %s cannot be written", other, c->dir ? c->dir : "HOME");
+    say("image: the cache is in %s, because %s cannot be written, or by others, too", other, c->dir ? c->dir : "HOME");
     free(c->dir);
     c->dir = other;
     return 0;

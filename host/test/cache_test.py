@@ -54,6 +54,15 @@ if not os.path.exists(place):
         shutil.rmtree(place)
 text = run(HELLO, DRUPE_CACHE='/proc/cache')
 check('image cache /proc/cache' in text and 'drupe-cache' not in text, 'DRUPE_CACHE is what it says', text)
+os.makedirs(WORK + '/public/cache')
+for path, mode in ((WORK + '/public/cache', 0o777), (WORK + '/public', 0o777)):
+    os.chmod(path, mode)
+    text = run(HELLO, DRUPE_CACHE=WORK + '/public/cache')
+    check('others may change' in text and not glob.glob(WORK + '/public/cache/*'), f'an image that somebody else could put there is not run: {path}', text)
+    os.chmod(path, 0o755)
+if os.geteuid() == 0:
+    os.chown(WORK + '/public', 65534, 65534)
+    check('others may change' in run(HELLO, DRUPE_CACHE=WORK + '/public/cache'), 'nor one in another user\'s directory')
 
 # A directory: every change in it counts.
 work('tree/file', 'one')
