@@ -2,7 +2,6 @@
 /* Addresses and names: names.h. */
 #include "host/bpf/names.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "host/client/tasks.h"
 #include "host/image/symbols.h"
+#include "host/lib/fs.h"
 
 #define FILE_MAX (1u << 30)
 #define AREAS_MAX (16u << 20)
@@ -26,8 +26,8 @@ static struct image *image_open(const char *path)
 {
     struct image *i = xalloc(sizeof(*i));
     struct stat st;
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size < FILE_MAX) {
+    AUTO_CLOSE int fd = open_regular(path);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < FILE_MAX) {
         i->len = (size_t)st.st_size;
         i->bytes = mmap(NULL, i->len, PROT_READ, MAP_PRIVATE, fd, 0);
         if (i->bytes == MAP_FAILED)

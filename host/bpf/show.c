@@ -40,10 +40,9 @@ void elements_done(struct elements *e)
 
 void show_text(struct buf *out, const u8 *text, size_t size)
 {
-    for (size_t i = 0; i < size && text[i]; i++) {
-        u8 c = (text[i] < ' ' && text[i] != '\n' && text[i] != '\t') || text[i] == 127 ? '?' : text[i];
-        buf_add(out, &c, 1);
-    }
+    size_t len = strnlen((const char *)text, size);
+    buf_add(out, text, len);
+    text_clean(out->data + out->len - len, len, "\n\t");
 }
 
 static void add_address(struct printer *s, struct buf *out, u64 address, u32 pid, bool offset)

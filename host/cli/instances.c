@@ -100,9 +100,7 @@ static char *joined(const struct entry *e, const char *key, const char *between)
         buf_addf(&out, "%s%s", i ? between : "", json_object_get_string(json_object_array_get_idx(a, i)) ?: "");
     char *text = xstrdup(out.data ? out.data : "");
     buf_done(&out);
-    for (char *p = text; *p; p++) /* arguments may hold anything */
-        if ((u8)*p < ' ' || *p == 127)
-            *p = '?';
+    text_clean(text, strlen(text), ""); /* arguments may hold anything */
     return text;
 }
 

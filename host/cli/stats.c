@@ -61,7 +61,7 @@ static double rate(const struct watched *w, const char *name, const char *label)
 
 static double busy_percent(const struct watched *w)
 {
-    double cpus = metrics_value(&w->now, "cpus", NULL), busy = 0;
+    double cpus = MIN(metrics_value(&w->now, "cpus", NULL), (double)w->now.count), busy = 0; /* each has rows */
     for (unsigned i = 0; i < cpus; i++) {
         char label[40];
         snprintf(label, sizeof(label), "cpu=\"%u\",mode=\"busy\"", i);

@@ -35,6 +35,13 @@ static void add_json_string(struct buf *out, const u8 *text, size_t len)
     buf_add(out, "\"", 1);
 }
 
+static void add_text(struct buf *out, const char *text, size_t max)
+{
+    size_t len = strnlen(text, max);
+    buf_add(out, text, len);
+    text_clean(out->data + out->len - len, len, "");
+}
+
 /* Its fields, each with `name` before it as the format has it, and between them `between`. */
 static void add_fields(struct buf *out, const struct point *p, const u8 *body, size_t left, bool json)
 {
@@ -47,7 +54,7 @@ static void add_fields(struct buf *out, const struct point *p, const u8 *body, s
         if (f.type == 's' && json)
             add_json_string(out, f.text, f.value);
         else if (f.type == 's')
-            buf_addf(out, "%.*s", (int)f.value, (const char *)f.text);
+            add_text(out, (const char *)f.text, f.value);
         else if (f.type == 'd')
             buf_addf(out, "%" PRId64, (s64)f.value);
         else if (f.type == 'x' && json)
@@ -83,9 +90,6 @@ static void add_record(struct buf *out, enum format format, const struct trace_c
     buf_add(out, "\n", 1);
 }
 
-/* Names come from the instance and are put into JSON as they are. */
-static bool plain(const char *s) { return s && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_:,") == strlen(s); }
-
 /* --- which ---------------------------------------------------------------------------------- */
 
 static int choose(const struct trace_client *t, const struct strv *patterns, u64 *ret, struct error *err)
@@ -94,7 +98,7 @@ static int choose(const struct trace_client *t, const struct strv *patterns, u64
     for (size_t k = 0; k < patterns->count; k++) {
         u64 found = 0;
         for (unsigned i = 0; i < TRACE_POINTS; i++)
-            if (plain(t->points[i].name) && plain(t->points[i].fields) && fnmatch(patterns->items[k], t->points[i].name, 0) == 0)
+            if (t->points[i].name && fnmatch(patterns->items[k], t->points[i].name, 0) == 0)
                 found |= 1ull << i;
         if (!found)
             return err_set(err, EXIT_DRUPE, "-e %s: there is no such tracepoint; drupe trace -l lists them", patterns->items[k]);
@@ -106,7 +110,7 @@ static int choose(const struct trace_client *t, const struct strv *patterns, u64
 static void list(const struct trace_client *t)
 {
     for (unsigned i = 0; i < TRACE_POINTS; i++)
-        if (plain(t->points[i].name) && plain(t->points[i].fields))
+        if (t->points[i].name)
             printf("%-22s %s\n", t->points[i].name, t->points[i].fields);
 }
 
@@ -133,7 +137,7 @@ static int watch(FILE *out, enum format format, const struct entry *e, struct tr
         text.len = 0;
     } while (ok && result > 0);
     if (format == CHROME && ok)
-        fprintf(out, "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":0,\"args\":{\"name\":\"%s\"}}]}\n", plain(e->name) ? e->name : "kernel");
+        fprintf(out, "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":0,\"args\":{\"name\":\"%s\"}}]}\n", e->name);
     if (t->lost)
         fprintf(stderr, "drupe: %" PRIu64 " events were lost: they came faster than they could be written\n", t->lost);
     buf_done(&text);

@@ -59,9 +59,7 @@ static int on_close(struct conversation *c, const char *payload, size_t len)
     memcpy(&close, payload, sizeof(close));
     len = MIN(len - sizeof(close), sizeof(c->why) - 1);
     memcpy(c->why, payload + sizeof(close), len);
-    for (size_t i = 0; i < len; i++)
-        if ((u8)c->why[i] < ' ' || c->why[i] == 127)
-            c->why[i] = '?';
+    text_clean(c->why, len, "");
     c->why[len] = 0;
     c->error = close.error;
     c->ended = true;

@@ -70,7 +70,7 @@ static u64 little_endian(const char *p)
 /* One message. */
 static int take(struct conversation *talk, struct core *c, struct buf *m, const char *dir, const char *file, void (*told)(const char *path), struct error *err)
 {
-    const char *data = m->data + 1;
+    char *data = m->data + 1;
     size_t len = m->len - 1;
     switch (m->data[0]) {
     case CORE_BEGIN:
@@ -94,6 +94,7 @@ static int take(struct conversation *talk, struct core *c, struct buf *m, const 
             break;
         if (ftruncate(c->fd, (off_t)c->size) < 0)
             return err_errno(err, EXIT_DRUPE, "%s", c->path);
+        text_clean(data, len, "");
         if (len)
             fprintf(stderr, "drupe: %s is not whole:%s\n", c->path, data);
         told(c->path);

@@ -124,7 +124,7 @@ static int take(struct conversation *c, const struct buf *m, unsigned interfaces
         size_t rest = m->len - sizeof(r);
         if (r.flags == PCAP_SYNC)
             return conversation_send(c, "", 0) < 0 ? 0 : 1;
-        if (r.captured <= rest && r.captured <= r.length && r.interface < interfaces) {
+        if (r.captured <= rest && rest - r.captured <= PCAP_REASON_MAX && r.captured <= r.length && r.interface < interfaces) {
             add_packet(out, &r, m->data + sizeof(r), m->data + sizeof(r) + r.captured, rest - r.captured);
             *ret_lost = r.lost;
             return 1;

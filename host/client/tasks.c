@@ -9,14 +9,6 @@
 
 #define ANSWER_SECONDS 5
 
-static bool printable(const char *s)
-{
-    for (; *s; s++)
-        if ((u8)*s < ' ' || *s == 127)
-            return false;
-    return true;
-}
-
 /* One line, without its end. The name is last and may have blanks. */
 static bool parse_line(struct task_row *r, const char *line)
 {
@@ -24,8 +16,7 @@ static bool parse_line(struct task_row *r, const char *line)
     *r = (struct task_row){0};
     unsigned long cpu, calls, voluntary, forced, rss;
     if (sscanf(line, "%u %u %u %c %lu %lu %lu %lu %lu %d %d %31s %n", &r->pid, &r->ppid, &r->tid, &r->state, &cpu, &calls, &voluntary,
-               &forced, &rss, &r->nice, &r->call, r->waits_for, &name) != 12 || name < 0 || strlen(line + name) >= sizeof(r->name) ||
-        !printable(line))
+               &forced, &rss, &r->nice, &r->call, r->waits_for, &name) != 12 || name < 0 || strlen(line + name) >= sizeof(r->name))
         return false;
     r->cpu_ns = cpu;
     r->calls = calls;
@@ -45,6 +36,7 @@ int tasks_parse(struct tasks *t, const char *text, struct error *err)
     for (const char *end; *text; text = end + 1) {
         end = strchrnul(text, '\n');
         AUTO_FREE char *line = xstrndup(text, (size_t)(end - text));
+        text_clean(line, strlen(line), "");
         if (!*end || !parse_line(&t->rows[t->count++], line)) {
             tasks_done(t);
             return err_set(err, EXIT_DRUPE, "the instance's threads make no sense");

@@ -4,12 +4,12 @@
  * it does when the image was made of it, that one is read: sooner, and the same.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "host/debug/server_impl.h"
+#include "host/lib/fs.h"
 
 #define NAME_MAX_BYTES 4096u
 
@@ -23,8 +23,8 @@ static void fail(struct server *s, int err)
 static int open_local(const char *name, const struct dbg_stat *d)
 {
     struct stat st;
-    AUTO_CLOSE int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    bool same = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (u64)st.st_size == d->size && (u64)st.st_mtime == d->mtime_s;
+    AUTO_CLOSE int fd = open_regular(name);
+    bool same = fd >= 0 && fstat(fd, &st) == 0 && (u64)st.st_size == d->size && (u64)st.st_mtime == d->mtime_s;
     return same ? TAKE_FD(fd) : -1;
 }
 

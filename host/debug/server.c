@@ -484,6 +484,7 @@ static void kernel_stack(struct server *s, const char *p)
         line[strcspn(line, "+")] = 0;
         if (strcmp(line, "gate_end") == 0) /* a symbol behind the code of the gate */
             continue;
+        text_clean(line, strlen(line), "");
         buf_addf(&text, "k   %s () in the kernel\n", line);
     }
     if (r < 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -104,6 +105,21 @@ int file_read(const char *path, size_t max_len, struct buf *ret)
 {
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -1 : file_read_fd(fd, max_len, ret);
+}
+
+int open_regular(const char *path)
+{
+    struct stat st;
+    char by_fd[40];
+    AUTO_CLOSE int place = open(path, O_PATH | O_CLOEXEC);
+    if (place < 0 || fstat(place, &st) < 0)
+        return -1;
+    if (!S_ISREG(st.st_mode)) {
+        errno = EINVAL;
+        return -1;
+    }
+    snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", place);
+    return open(by_fd, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
 int fd_write_all(int fd, const void *data, size_t len)

@@ -20,6 +20,9 @@ bool path_is_inside(const char *path, const char *dir);
 /* Read a whole file of at most max_len bytes. 0 or -1 with errno (EFBIG: longer). */
 int file_read(const char *path, size_t max_len, struct buf *ret);
 int file_read_fd(int fd, size_t max_len, struct buf *ret);
+/* Open a file to read it, if it is a regular one: opening a device or a pipe may do anything, and the path may be what an
+ * instance says. The descriptor, or -1 with errno (EINVAL: it is none). */
+int open_regular(const char *path);
 /* Write all bytes. 0 or -1 with errno. */
 int fd_write_all(int fd, const void *data, size_t len);
 /* Copy the rest of `from` to `to`, sharing blocks where the file system can. 0 or -1 with errno. */

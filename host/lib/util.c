@@ -64,6 +64,32 @@ void str_ascii(char *s)
         *s = (u8)*s < ' ' || (u8)*s > 126 ? '?' : *s;
 }
 
+size_t utf8_len(const char *text, size_t n)
+{
+    const u8 *p = (const u8 *)text;
+    size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+    if (!len || len > n)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+void text_clean(char *text, size_t len, const char *keep)
+{
+    for (size_t i = 0, n; i < len; i += n) {
+        u8 *c = (u8 *)text + i;
+        n = utf8_len(text + i, len - i);
+        bool good = n == 1 ? (*c >= ' ' && *c != 127) || (*c && strchr(keep, *c)) : n == 2 ? c[0] != 0xc2 || c[1] >= 0xa0 : n > 2;
+        n = n ? n : 1;
+        if (!good)
+            memset(c, '?', n);
+    }
+}
+
 bool str_has_prefix(const char *s, const char *prefix) { return strncmp(s, prefix, strlen(prefix)) == 0; }
 
 bool str_has_suffix(const char *s, const char *suffix)

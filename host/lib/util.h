@@ -30,6 +30,11 @@ char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);
 char *str_format(const char *format, ...) PRINTF_LIKE(1, 2);
 void str_ascii(char *s); /* what is not printable ASCII becomes '?' */
+/* Length of the UTF-8 character at text, at most len bytes; 0: it is none (RFC 3629). */
+size_t utf8_len(const char *text, size_t len);
+/* Text from an instance, for a terminal: control characters but those of `keep`, the second set of them (U+0080 to U+009F, in which
+ * CSI is one character) and what is no UTF-8 become '?', each byte one. */
+void text_clean(char *text, size_t len, const char *keep);
 bool str_has_prefix(const char *s, const char *prefix);
 bool str_has_suffix(const char *s, const char *suffix);
 /* "64M" -> bytes; suffixes K M G, plain numbers are bytes times `unit`. 0 or -1. */

@@ -58,12 +58,13 @@ static int take_sample(struct session *s, const char *data, size_t len, struct e
             struct buf stack = {0}, program = {0};
             buf_addf(&stack, "%s", p.name[0] ? p.name : "?");
             for (char *c = stack.data; *c; c++)
-                *c = *c == ';' || (unsigned char)*c < ' ' ? '_' : *c;
+                *c = *c == ';' ? '_' : *c;
             if (p.pid) {
                 unwinder_frames(s->unwinder, &p, kernel + p.kernel_len, &program);
                 prepend(&stack, program.data, program.len, "");
             }
             prepend(&stack, kernel, p.kernel_len, "_[k]");
+            text_clean(stack.data, stack.len, "");
             buf_add(&stack, "", 1);
             folded_add(s->folded, stack.data, p.weight_ns);
             buf_done(&stack);

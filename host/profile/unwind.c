@@ -8,7 +8,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "host/lib/fs.h"
 #include "host/profile/profile.h"
 
 #define FRAMES_MAX 512
@@ -69,6 +71,14 @@ static struct process *find(struct unwinder *u, u32 pid)
     return p;
 }
 
+/* The descriptor is libdw's, if it takes the file. */
+static void report_file(Dwfl *dwfl, const char *path, u64 start)
+{
+    int fd = open_regular(path);
+    if (fd >= 0 && !dwfl_report_elf(dwfl, path, path, fd, start, false))
+        close(fd);
+}
+
 /* Each file once, where its first byte would lie: dwfl_report_elf() finds out by itself where the rest is. */
 static void report_files(Dwfl *dwfl, const char *text)
 {
@@ -83,7 +93,7 @@ static void report_files(Dwfl *dwfl, const char *text)
             continue;
         snprintf(last, sizeof(last), "%s", line + at);
         if (offset == 0)
-            dwfl_report_elf(dwfl, line + at, line + at, -1, start, false);
+            report_file(dwfl, line + at, start);
     }
 }
 

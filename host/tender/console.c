@@ -12,12 +12,7 @@
 #define MAX_TEXT 65536u
 #define LAST_LINES 30
 
-void console_clean(char *text, size_t len)
-{
-    for (char *p = text; p < text + len; p++)
-        if (((u8)*p < ' ' && !strchr("\n\t\r", *p)) || *p == 127 || *p == 0)
-            *p = '?';
-}
+void console_clean(char *text, size_t len) { text_clean(text, len, "\n\t\r"); }
 
 size_t console_keep(int *fd, struct buf *b)
 {

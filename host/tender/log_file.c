@@ -43,25 +43,11 @@ static void rotate(struct logs *l)
     open_newest(l, l->max_files == 1 ? O_TRUNC : 0);
 }
 
-/* Length of the UTF-8 character at p, at most n bytes; 0: it is none (RFC 3629). */
-static size_t utf8_len(const u8 *p, size_t n)
-{
-    size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
-    if (!len || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 static void add_escaped(struct buf *out, const char *data, size_t len)
 {
     for (size_t i = 0; i < len;) {
         u8 c = (u8)data[i];
-        size_t n = utf8_len((const u8 *)data + i, len - i);
+        size_t n = utf8_len(data + i, len - i);
         if (!n)
             buf_addf(out, "\\ufffd");
         else if (c == '"' || c == '\\')

@@ -458,7 +458,7 @@ __attribute__((noreturn, used)) static void begin(long *stack)
     const char *what = last_argument();
     struct { long handler, flags, restorer, mask; } ignore = {1, 0, 0, 0};
     call(SYS_rt_sigaction, SIGPIPE, (long)&ignore, 0, 8, 0, 0);
-    print(HOST_FD_CONSOLE, "first line \x1b[31mof the console\nlast line of the console\n");
+    print(HOST_FD_CONSOLE, "first line \x1b[31mof the console\xc2\x9b" "31m\nlast line of the console\n");
     if (same(what, "mute"))
         sleep_seconds(100);
     if (!same(what, "silent")) {

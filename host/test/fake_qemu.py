@@ -131,7 +131,7 @@ for fd in range(CONTROL, ERR + 1): # QEMU chooses for itself, too
         os.set_blocking(fd, True)
     except OSError:
         pass
-os.write(CONSOLE, b'first line \x1b[31mof the console\nlast line of the console\n')
+os.write(CONSOLE, b'first line \x1b[31mof the console\xc2\x9b31m\nlast line of the console\n')
 if what != 'silent':
     send(HELLO, b'fake'.ljust(32, b'\0') + struct.pack('<Q', 1000000))
     if what != 'noexec':

@@ -336,6 +336,41 @@ static void test_symbols(void)
     buf_done(&self);
 }
 
+static bool cleans(const char *text, const char *keep, const char *want)
+{
+    AUTO_FREE char *copy = xstrdup(text);
+    text_clean(copy, strlen(copy), keep);
+    return strcmp(copy, want) == 0;
+}
+
+static void test_text(void)
+{
+    check(cleans("a\x1b[31m\x7f\r\n\t", "\n\t", "a?[31m??\n\t"), "control characters, and those that are kept");
+    check(cleans("\xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x92 \xc2\xa0", "", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x92 \xc2\xa0"), "other languages stay");
+    check(cleans("\xc2\x9b" "31m\xc2\x80\xc2\x9f", "", "??31m????"), "CSI in one character");
+    check(cleans("\x9b" "31m a\x9b\xc2", "", "?31m a??"), "and in one byte");
+    check(cleans("\xe0\x82\x9b\xc0\x9b\xed\xa0\x80\xf8\x88\x80\x80\x9b", "", "?????????????"), "and in what is no UTF-8");
+    char zero[] = {0, 'a', 27};
+    text_clean(zero, sizeof(zero), "\n");
+    check(memcmp(zero, "?a?", 3) == 0, "a zero in the middle");
+}
+
+static void test_open(void)
+{
+    char path[] = "/tmp/drupe-test-XXXXXX";
+    check(mkdtemp(path) != NULL, "a directory");
+    AUTO_FREE char *pipe_path = path_join(path, "pipe");
+    AUTO_FREE char *file_path = path_join(path, "file");
+    AUTO_CLOSE int file = open(file_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    check(mkfifo(pipe_path, 0600) == 0 && file >= 0, "a pipe and a file");
+    AUTO_CLOSE int opened = open_regular(file_path);
+    check(opened >= 0, "a regular file is opened");
+    check(open_regular(pipe_path) < 0 && open_regular("/dev/null") < 0 && open_regular(path) < 0 && open_regular("/proc/nowhere") < 0, "nothing else is");
+    AUTO_CLOSE int writer = open(pipe_path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    check(writer < 0, "not even for a moment");
+    remove_tree(AT_FDCWD, path);
+}
+
 static void test_sizes(void)
 {
     u64 v;
@@ -361,6 +396,8 @@ int main(void)
     test_inputs();
     test_stream();
     test_symbols();
+    test_text();
+    test_open();
     test_sizes();
     printf("1..%u\n", count);
     return failed != 0;

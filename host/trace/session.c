@@ -16,13 +16,16 @@ int trace_client_open(struct trace_client *t, const struct entry *e, struct trac
     return conversation_open(&t->talk, e, "trace", want, sizeof(*want), err);
 }
 
+/* Names are shown, and put into JSON, as they are. */
+static bool is_plain(const char *s) { return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_:,") == strlen(s); }
+
 /* "name types fields", ended by zeros. */
 static bool add_point(struct trace_client *t, u16 id, const char *text, size_t len)
 {
     char name[64], types[16], fields[128];
     AUTO_FREE char *copy = xstrndup(text, len);
     if (id >= TRACE_POINTS || t->points[id].name || sscanf(copy, "%63s %15s %127s", name, types, fields) != 3 ||
-        strlen(types) > TRACE_FIELDS_MAX || strspn(types, "duxs") != strlen(types))
+        !is_plain(name) || !is_plain(fields) || strlen(types) > TRACE_FIELDS_MAX || strspn(types, "duxs") != strlen(types))
         return false;
     t->points[id] = (struct point){xstrdup(name), xstrdup(types), xstrdup(fields)};
     return true;
