@@ -43,6 +43,7 @@
 #include "base/bytes.h"
 #include "host/lib/fs.h"
 #include "host/lib/trim.h"
+#include "host/net/fragments.h"
 #include "host/net/ports.h"
 #include "host/net/slirp_policy.h"
 
@@ -295,6 +296,13 @@ static bool goes_to_this_host(const char *frame, size_t len)
     return len >= 34 && get_be16(frame + 12) == 0x0800 && ((u8)frame[30] == 127 || frame[30] == 0);
 }
 
+static void take_frame(const char *frame, size_t len)
+{
+    const char *whole = goes_to_this_host(frame, len) ? NULL : fragments_take(frame, &len);
+    if (whole)
+        slirp_input(self.slirp, (const u8 *)whole, (int)len);
+}
+
 /* Hand whole frames to libslirp, keep the rest. */
 static void take_frames(void)
 {
@@ -308,8 +316,7 @@ static void take_frames(void)
         }
         if (self.in.len - at - 4 < len)
             break;
-        if (!goes_to_this_host(self.in.data + at + 4, len))
-            slirp_input(self.slirp, (const u8 *)self.in.data + at + 4, (int)len);
+        take_frame(self.in.data + at + 4, len);
         at += 4 + (size_t)len;
     }
     if (at) {

@@ -156,6 +156,30 @@ try:
 except OSError as e:
     got = e
 check(got == b'answer', 'and is answered', got)
+
+
+def fragment(net, dst, number, offset, data, more):
+    head = struct.pack('!BBHHHBBH', 0x45, 0, 20 + len(data), number, (0x2000 if more else 0) | offset // 8, 64, 17, 0) + GUEST + dst
+    frame = net.gateway_mac + MAC + b'\x08\x00' + head[:10] + struct.pack('!H', checksum(head)) + head[12:] + data
+    return struct.pack('!I', len(frame)) + frame
+
+
+long = os.urandom(40003)
+s.settimeout(10)
+whole = struct.pack('!HHHH', 53, s.getsockname()[1], 8 + len(long), 0) + long
+pieces = [(at, whole[at:at + 1480], at + 1480 < len(whole)) for at in range(0, len(whole), 1480)]
+for at, data, more in pieces[::-1] + pieces[1:2] + [(0, bytes(16), True)]:
+    net.ours.sendall(fragment(net, GATEWAY, 7, at, data, more))
+try:
+    got = s.recv(99999)
+except OSError as e:
+    got = e
+check(got == long, 'in fragments, too, the last first', got if isinstance(got, OSError) else len(got))
+for at, data, more in ((0, whole[:1480], True), (1472, whole[:16], True), (2000, whole[:8], False), (1480, whole[:8], False), (65528, whole[:1480], True)):
+    net.ours.sendall(fragment(net, GATEWAY, 9, at, data, more))
+for _ in net.frames(0.1):
+    pass
+check(net.process.poll() is None, 'fragments that do not fit are survived')
 s.close()
 
 # From inside: the world, but not the host's loopback.
@@ -236,6 +260,17 @@ for i in range(3000):
 for _ in net.frames(0.3):
     pass
 check(net.process.poll() is None, '3000 nonsense frames are survived', net.process.poll())
+def rss():
+    with open(f'/proc/{net.process.pid}/statm') as f:
+        return int(f.read().split()[1]) << 12
+
+
+before = rss()
+for i in range(0, 20000, 500):
+    net.ours.sendall(b''.join(fragment(net, bytes([192, 0, 2, 1]), n, 8, bytes(8), True) for n in range(i, i + 500)))
+net.arp(1, b'', GATEWAY)
+there = any(f[12:14] == b'\x08\x06' for f in net.frames(20))
+check(there and rss() - before < 8 << 20, '20000 fragments take little of the host\'s memory', (there, f'{rss() - before >> 20} MiB'))
 net.ours.sendall(struct.pack('!I', 1 << 30))
 time.sleep(0.3)
 check(net.process.poll() is not None and net.process.poll() >= 0, 'an endless frame ends it in order', net.process.poll())
