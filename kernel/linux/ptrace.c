@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Traced tasks: how they stop, go on and end. The rules (P1 to P4) are in ptrace.h, the requests in ptrace_calls.c. */
+/* Traced tasks: how they stop, go on and end. The rules (P1 to P5) are in ptrace.h, the requests in ptrace_calls.c. */
 #include "ptrace.h"
 #include "arch_linux.h"
 #include "base/str.h"
@@ -64,8 +64,11 @@ void ptrace_forget(struct task *t)
     struct list gone;
     list_init(&gone);
     spin_lock_bh(&process_list_lock);
-    if (t->tracee != NULL)
+    if (t->tracee != NULL) {
+        struct process *tracer = t->tracee->tracer;
         ptrace_let_go_locked(t->tracee, &gone);
+        wq_wake_all(&tracer->child_wq, 0); /* there may be nothing left to wait for */
+    }
     spin_unlock_bh(&process_list_lock);
     ptrace_free(&gone);
 }
@@ -140,15 +143,10 @@ bool ptrace_traced_by_locked(const struct process *p, const struct process *by)
 
 void ptrace_task_ended(struct task *t)
 {
-    struct process *p = t->proc;
-    if (t == p->leader && !p->exec_pending)
-        return; /* told with the end of the process */
-    if (p->exec_pending && t == p->leader) {
-        ptrace_forget(t);
-        return;
-    }
+    const struct process *p = t->proc;
     spin_lock_bh(&process_list_lock);
-    if (t->tracee != NULL)
+    t->ended = true;
+    if (t->tracee != NULL && t != p->leader) /* which is told with the end of the process */
         ended_locked(t->tracee, p->exit_code, p->exit_signal);
     spin_unlock_bh(&process_list_lock);
 }

@@ -10,6 +10,8 @@
  *   P3  A task that must end does not stay stopped.
  *   P4  A process that is traced by another one than its parent is shown to the parent as ended only when the tracer has seen it, or
  *       is gone.
+ *   P5  The end of a task other than the first is told before the process can be a ZOMBIE, whoever of them is the last. The first
+ *       task's is told with the process'; if another one executes a program in its place, never.
  * Tracing is by process: any thread of the tracer may make requests (Linux: the one that attached).
  */
 #ifndef LINUX_PTRACE_H
@@ -77,9 +79,9 @@ void ptrace_event(struct task *t, unsigned event, u64 message);
 void ptrace_exec(struct task *t, u32 old_tid);
 /* The current task makes t: trace it as well, if asked for. *ret_event is the event to tell, or 0. -ENOMEM */
 int ptrace_inherit(struct task *t, const struct clone_args *a, unsigned *ret_event);
-/* The tracer, if any, forgets a task that was never started, or that exec ended. */
+/* The tracer, if any, forgets a task that was never started, or whose number another one takes by exec. */
 void ptrace_forget(struct task *t);
-/* A task that is not the last of its process has ended. */
+/* A task has ended and is still counted among its process'. Its tracer, if any, is told, but for the first task's (P5). */
 void ptrace_task_ended(struct task *t);
 /* l held: p has ended. True: its tracer has to be told first (P4). */
 bool ptrace_keeps_locked(struct process *p);

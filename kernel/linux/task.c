@@ -548,6 +548,7 @@ void task_exit(void)
     spin_unlock_bh(&p->lock);
     fdtable_put(files);
     fs_ctx_put(fs);
+    ptrace_task_ended(t); /* before another one can be the last: a process ends after its threads */
 
     spin_lock_bh(&p->lock);
     list_remove_init(&t->proc_node);
@@ -564,11 +565,6 @@ void task_exit(void)
     spin_unlock(&p->sighand->lock);
     spin_unlock_bh(&p->lock);
     wq_wake_all(&p->stop_wq, 0);
-    spin_lock_bh(&process_list_lock);
-    t->ended = true;
-    spin_unlock_bh(&process_list_lock);
-    if (task_traced(t) && !last)
-        ptrace_task_ended(t);
     if (last)
         process_finish(p);
 
@@ -614,6 +610,7 @@ void process_exit(int code, int signal)
 static void take_lead(struct task *t)
 {
     struct process *p = t->proc;
+    ptrace_forget(p->leader);
     spin_lock_bh(&process_list_lock);
     spin_lock(&p->lock);
     struct task *old = p->leader;

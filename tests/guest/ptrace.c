@@ -434,25 +434,23 @@ static int thread_body(void)
     return 8;
 }
 
-static void threads(void)
+/* What is left of a process whose first thread is traced and waits to go on: its ends, and an exec. */
+static void watch_ends(pid_t pid, pid_t other)
 {
-    section("threads");
-    pid_t pid = traced_child(thread_body), other = 0;
     int st, ends = 0;
-    PT(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACECLONE);
-    PT(PTRACE_CONT, pid, 0, 0);
-    awaited("clone", pid);
-    unsigned long message = 0;
-    req(PTRACE_GETEVENTMSG, pid, 0, &message);
-    other = (pid_t)message;
-    awaited("thread", other);
-    PT(PTRACE_CONT, other, 0, 0);
-    PT(PTRACE_CONT, pid, 0, 0);
     while (ends < 2) {
         pid_t got = waitpid(-1, &st, __WALL);
         if (got < 0)
             break;
+        unsigned long message = 0;
         if (WIFSTOPPED(st)) {
+            req(PTRACE_GETEVENTMSG, got, 0, &message);
+            if (st >> 16 == PTRACE_EVENT_CLONE)
+                other = (pid_t)message;
+            if (st >> 16 == PTRACE_EVENT_EXEC) {
+                printf("exec: of the process %d, by its thread %d\n", got == pid, (pid_t)message == other);
+                ends++; /* of the thread, which is the process now */
+            }
             req(PTRACE_CONT, got, 0, NULL);
             continue;
         }
@@ -463,6 +461,60 @@ static void threads(void)
             printf("the thread: %d\n", got == other && WIFEXITED(st)); /* whose result it shows depends on who was faster */
     }
     SHOW(waitpid(-1, &st, __WALL));
+}
+
+static void threads(void)
+{
+    section("threads");
+    pid_t pid = traced_child(thread_body), other = 0;
+    PT(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACECLONE);
+    PT(PTRACE_CONT, pid, 0, 0);
+    awaited("clone", pid);
+    unsigned long message = 0;
+    req(PTRACE_GETEVENTMSG, pid, 0, &message);
+    other = (pid_t)message;
+    awaited("thread", other);
+    PT(PTRACE_CONT, other, 0, 0);
+    PT(PTRACE_CONT, pid, 0, 0);
+    watch_ends(pid, other);
+}
+
+static int first_is_here = 1; /* cleared by the kernel as the first thread ends */
+
+static void *last_thread(void *exec)
+{
+    while (__atomic_load_n(&first_is_here, __ATOMIC_ACQUIRE))
+        sched_yield();
+    if (exec != NULL)
+        execl(exec, "ptrace", "exec", (char *)NULL);
+    syscall(SYS_exit, 9);
+    return NULL;
+}
+
+static int first_ends(void *exec)
+{
+    pthread_t t;
+    syscall(SYS_set_tid_address, &first_is_here);
+    pthread_create(&t, NULL, last_thread, exec);
+    syscall(SYS_exit, 8);
+    return 0;
+}
+static int first_ends_body(void) { return first_ends(NULL); }
+static int first_ends_exec_body(void)
+{
+    static char program[4096]; /* /proc/self, the first thread's, has none when that has ended */
+    return readlink("/proc/self/exe", program, sizeof program - 1) > 0 ? first_ends(program) : 1;
+}
+
+static void first_thread_ends(void)
+{
+    section("the first thread ends first");
+    for (int exec = 0; exec < 2; exec++) {
+        pid_t pid = traced_child(exec ? first_ends_exec_body : first_ends_body);
+        PT(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC);
+        PT(PTRACE_CONT, pid, 0, 0);
+        watch_ends(pid, 0);
+    }
 }
 
 int main(int argc, char **argv)
@@ -481,5 +533,6 @@ int main(int argc, char **argv)
     seized_stops();
     attached();
     threads();
+    first_thread_ends();
     return 0;
 }
