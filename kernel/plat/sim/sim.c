@@ -5,7 +5,7 @@
  * One host thread runs everything. A virtual CPU that does not have it is parked
  * inside sim_switch_cpu(), on the stack of whatever kernel thread it was running.
  * Events (timer, kick, simulated interrupts) are delivered where a CPU enables
- * events and at "points" (sim_point(): every spinlock, every plat_relax()), with some
+ * events and at "points" (sim_point(): every spinlock, every plat_relax(), some basic blocks of the kernel), with some
  * randomness by the seed; an idle CPU takes them at once. So a run is a
  * function of the seed and the test.
  */
@@ -25,6 +25,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define BLOCKS_PER_POINT 64u
 
 struct sim_event {
     struct sim_event *next; /* by time */
@@ -47,6 +49,7 @@ static unsigned fail_rate;
 static void *host_sp;        /* where sim_run() waits */
 static bool in_machine;      /* the host thread is on a stack of the machine, or acts for it */
 static bool run_done;
+static unsigned blocks_left; /* until the next that is a point */
 static unsigned long busy_points; /* since time last moved: finds endless loops */
 
 /* --- chance ------------------------------------------------------------------- */
@@ -82,9 +85,11 @@ unsigned sim_fail_allocations(unsigned rate)
 
 /* --- events ------------------------------------------------------------------- */
 
+static bool event_due(void) { return events != NULL && events->at_ns <= sim_now_ns; }
+
 static bool cpu_has_event(const struct percpu *cpu)
 {
-    return cpu->plat.kicked || cpu->plat.timer_ns <= sim_now_ns || (events != NULL && events->at_ns <= sim_now_ns);
+    return cpu->plat.kicked || cpu->plat.timer_ns <= sim_now_ns || event_due();
 }
 
 static void take_one(struct percpu *cpu)
@@ -96,7 +101,7 @@ static void take_one(struct percpu *cpu)
     } else if (cpu->plat.timer_ns <= sim_now_ns) {
         cpu->plat.timer_ns = NEVER_NS;
         timer_interrupt();
-    } else {
+    } else if (event_due()) { /* no other CPU has come in between and taken it */
         struct sim_event *e = events;
         events = e->next;
         e->fn(e->arg);
@@ -194,6 +199,17 @@ void sim_point(void)
     struct percpu *cpu = sim_cpu;
     if (cpu->plat.events_enabled && cpu->irq_depth == 0 && cpu_has_event(cpu) && !sim_chance(3))
         deliver(cpu);
+}
+
+/* Called by the compiler in every basic block of the portable kernel: one in many of them is a point. */
+void __sanitizer_cov_trace_pc(void);
+void __sanitizer_cov_trace_pc(void)
+{
+    if (likely(blocks_left-- != 0))
+        return;
+    blocks_left = 1 + (unsigned)(sim_random() >> 33) % (2 * BLOCKS_PER_POINT);
+    if (in_machine && sim_config.seed != 0)
+        sim_point();
 }
 
 void plat_relax(void)
