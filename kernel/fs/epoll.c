@@ -88,6 +88,7 @@ static bool hook_woken(struct waiter *w, u32 events)
     if ((wanted & ~PRIVATE_BITS) == 0 || (events != 0 && (events & wanted) == 0))
         return false;
     make_ready(it);
+    atomic_fence(); /* who waits tests for something ready without ep->lock */
     bool awake = wq_active(&it->ep->wq);
     if (awake)
         wq_wake(&it->ep->wq, POLLIN | POLLRDNORM);

@@ -526,8 +526,10 @@ void sock_put(struct sock *s);
 static inline void sock_lock(struct sock *s) { spin_lock_bh(&s->lock); }
 /* Knocks on the devices before bottom halves may run again. */
 void sock_unlock(struct sock *s);
+/* The fence orders what was changed before the look at the queue, as adding oneself orders before testing. */
 static inline void sock_wake(struct sock *s, u32 events)
 {
+    atomic_fence();
     if (wq_active(&s->wq))
         wq_wake(&s->wq, events);
 }

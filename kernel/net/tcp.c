@@ -234,7 +234,7 @@ u32 tcp_ts_offset(struct ip_addr laddr, struct ip_addr faddr)
 void tcp_set_state(struct tcp *t, u8 state)
 {
     TRACE(NET_TCP_STATE, t->s.lport, t->s.fport, t->state, state);
-    t->state = state;
+    atomic_store(&t->state, state);
 }
 
 struct tcp *tcp_create(int domain)
@@ -319,7 +319,7 @@ void tcp_done(struct tcp *t)
     tcp_set_state(t, TCP_CLOSED);
     tcp_tfo_end(t);
     t->deferred = false;
-    t->s.shut = SHUT_RD_BIT | SHUT_WR_BIT;
+    atomic_store(&t->s.shut, (u8)(SHUT_RD_BIT | SHUT_WR_BIT));
     tcp_timer_stop(t);
     tcp_send_purge(t);
     tcp_scores_drop(t);

@@ -399,14 +399,14 @@ static void queue_ooo(struct tcp *t, struct pkt *p, u32 seq, u32 len, bool fin)
 static u32 receive_fin(struct tcp *t)
 {
     t->rcv_nxt++;
-    t->fin_rcvd = true;
     while (!list_empty(&t->oooq)) { /* nothing can lie behind the end */
         struct pkt *p = list_first(&t->oooq, struct pkt, node);
         ooo_remove(t, p);
         pkt_free(p);
     }
     t->nsack_out = 0;
-    t->s.shut |= SHUT_RD_BIT;
+    t->fin_rcvd = true;
+    atomic_store(&t->s.shut, (u8)(t->s.shut | SHUT_RD_BIT)); /* behind rcvq_bytes */
     u32 acts = ACT_ACK | ACT_READ | ACT_HANGUP;
     switch (t->state) {
     case TCP_SYN_RCVD:

@@ -7,12 +7,24 @@
 #include "kern/uio.h"
 #include "tcp_impl.h"
 
-static bool may_recv(struct sock *s)
+/* Nothing more will come: an error, the peer's FIN, shutdown(2), no connection. */
+static bool recv_over(const struct tcp *t)
 {
-    const struct tcp *t = tcp_of(s);
-    return atomic_load(&s->rcvq_bytes) > 0 || atomic_load(&s->err) != 0 || (s->shut & SHUT_RD_BIT) != 0 ||
-           t->state == TCP_CLOSED;
+    return atomic_load(&t->s.err) != 0 || (atomic_load(&t->s.shut) & SHUT_RD_BIT) != 0 || atomic_load(&t->state) == TCP_CLOSED;
 }
+
+/* False: it was an error, and somebody else has taken it. */
+static bool how_over(struct tcp *t, s64 *ret_err)
+{
+    *ret_err = sock_take_err(&t->s);
+    if (*ret_err != 0 || (t->s.shut & SHUT_RD_BIT))
+        return true;
+    if (t->state == TCP_CLOSED)
+        *ret_err = -ENOTCONN;
+    return t->state == TCP_CLOSED;
+}
+
+static bool may_recv(struct sock *s) { return atomic_load(&s->rcvq_bytes) > 0 || recv_over(tcp_of(s)); }
 
 /* Copy [skip, skip + max) of the receive queue. Bytes, or -EFAULT. u NULL = throw away. rd held. */
 static s64 copy_queue(struct sock *s, u32 skip, u32 max, struct uio *u)
@@ -108,7 +120,7 @@ u32 tcp_pending_input(struct tcp *t)
     return likely(!urgent) ? n : MIN(tcp_parts.urg->until(t, 0), tcp_readable(&t->s));
 }
 
-static bool may_peek(struct sock *s) { return tcp_readable(s) > 0 || (atomic_load(&s->rcvq_bytes) == 0 && may_recv(s)); }
+static bool may_peek(struct sock *s) { return tcp_readable(s) > 0 || recv_over(tcp_of(s)); }
 
 /* Of *avail bytes that may be read, urgent data is at hand: leave it out, and end before it. False = what was read is all
  * that this call gets. *hole: bytes that peeking steps over. rd held. */
@@ -151,6 +163,7 @@ s64 tcp_recv(struct sock *s, struct sock_msg *m)
         return -ENOTCONN;
     mutex_lock(&s->rd);
     while (done < want) {
+        bool over = recv_over(t); /* first: what came before the end is in the queue then */
         u32 avail = atomic_load(&s->rcvq_bytes);
         if (tcp_parts.urg != NULL && unlikely(atomic_load(&s->urg) != 0) && !heed_urgent(t, peek, done, &hole, &avail))
             break;
@@ -173,15 +186,8 @@ s64 tcp_recv(struct sock *s, struct sock_msg *m)
         }
         if (done >= MAX(target, 1ULL))
             break;
-        err = sock_take_err(s);
-        if (err != 0)
+        if (over && how_over(t, &err))
             break;
-        if (s->shut & SHUT_RD_BIT || t->fin_rcvd)
-            break;
-        if (t->state == TCP_CLOSED) {
-            err = -ENOTCONN;
-            break;
-        }
         if (tcp_opening(t) && nonblock) {
             err = -EAGAIN;
             break;

@@ -237,11 +237,11 @@ static void unix_release(struct sock *s)
     u->peer = NULL;
     bool mutual = peer != NULL && peer->peer == u;
     if (mutual) {
-        peer->peer = NULL;
         if (unread && !unix_is_dgram(u))
             peer->peer_reset = true;
         if (unix_is_dgram(u))
             peer->s.err = ECONNREFUSED;
+        atomic_store(&peer->peer, NULL); /* last: a reader that sees the end sees of which kind it is */
     }
     list_splice_back(&children, &u->accepts);
     u->naccept = 0;
@@ -268,6 +268,12 @@ static void unix_destroy(struct sock *s)
 
 /* --- questions ---------------------------------------------------------------------------------- */
 
+/* With a good part of the buffer free, so that writers do not wake for each byte. */
+static bool writable(const struct unix_sock *u, struct unix_sock *p)
+{
+    return p->s.rcv_mem * 4 <= p->s.rcvbuf || (u->s.shut & SHUT_WR_BIT) || (unix_is_dgram(u) && unix_has_room(&p->s));
+}
+
 static u32 unix_poll(struct sock *s)
 {
     struct unix_sock *u = un(s);
@@ -284,15 +290,14 @@ static u32 unix_poll(struct sock *s)
     if (s->shut == (SHUT_RD_BIT | SHUT_WR_BIT) || lost || (!unix_is_dgram(u) && !u->had_peer))
         ev |= POLLHUP;
     struct unix_sock *p = unix_peer_get(u);
-    if (p != NULL && p->s.rcv_mem >= p->s.rcvbuf) {
+    bool room = p == NULL || writable(u, p);
+    if (!room) {
         atomic_store(&s->nospace, (u8)1);
         atomic_fence();
+        room = writable(u, p); /* or made_room() sees nospace */
     }
-    /* Writable with a good part of the buffer free, so that writers do not wake for each byte. */
-    if (p == NULL || p->s.rcv_mem * 4 <= p->s.rcvbuf || (s->shut & SHUT_WR_BIT) || (unix_is_dgram(u) && unix_has_room(&p->s)))
+    if (room)
         ev |= POLLOUT | POLLWRNORM | POLLWRBAND;
-    else
-        atomic_store(&s->nospace, (u8)1);
     unix_put(p);
     return ev;
 }

@@ -87,7 +87,9 @@ static void put_control(struct sock *s, struct pkt *p, struct sock_msg *m, u32 i
 
 /* --- send -------------------------------------------------------------------------------- */
 
-bool unix_has_room(struct sock *s) { return s->rcv_mem < s->rcvbuf || un(s)->dead || (s->shut & SHUT_RD_BIT) != 0; }
+static bool full(const struct sock *s) { return s->rcv_mem >= s->rcvbuf || (net_mem_full() && s->rcv_mem > 0); }
+
+bool unix_has_room(struct sock *s) { return !full(s) || un(s)->dead || (s->shut & SHUT_RD_BIT) != 0; }
 
 /* Queue p for `to`. 0, -EPIPE (it does not read), -EAGAIN (full). Takes p when 0. */
 static int queue(struct unix_sock *to, struct pkt *p, int gone)
@@ -97,7 +99,7 @@ static int queue(struct unix_sock *to, struct pkt *p, int gone)
     spin_lock_bh(&r->lock);
     if (to->dead || (r->shut & SHUT_RD_BIT)) {
         err = gone;
-    } else if (r->rcv_mem >= r->rcvbuf || (net_mem_full() && r->rcv_mem > 0)) {
+    } else if (full(r)) {
         err = -EAGAIN;
     } else {
         umsg(p)->mem = pkt_truesize(p);
@@ -142,7 +144,7 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
         first->rights = NULL; /* descriptors go with the first byte */
         unix_name_get(umsg(p)->from);
         while ((err = queue(to, p, gone)) == -EAGAIN) { /* another sender was quicker */
-            err = sock_wait(&to->s, unix_has_room, NEVER_NS, false, false);
+            err = sock_wait(&to->s, unix_has_room, deadline, nonblock, false);
             if (err != 0)
                 break;
         }
@@ -188,7 +190,10 @@ s64 unix_send(struct sock *s, struct sock_msg *m)
 
 /* --- receive ---------------------------------------------------------------------------------- */
 
-static bool eof(const struct unix_sock *u) { return (u->s.shut & SHUT_RD_BIT) != 0 || (u->had_peer && u->peer == NULL); }
+static bool eof(const struct unix_sock *u)
+{
+    return (atomic_load(&u->s.shut) & SHUT_RD_BIT) != 0 || (u->had_peer && atomic_load(&u->peer) == NULL);
+}
 
 static bool readable(struct sock *s) { return !list_empty(&s->rcvq) || atomic_load(&s->err) != 0 || eof(un(s)); }
 
@@ -303,6 +308,7 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
     if (!unix_is_dgram(u) && !u->had_peer)
         return u->listening ? -EINVAL : stream ? -EINVAL : -ENOTCONN;
     for (;;) {
+        bool over = eof(u) || u->peer_reset || atomic_load(&s->err) != 0; /* first: what came before that is in the queue then */
         mutex_lock(&s->rd);
         spin_lock_bh(&s->lock);
         bool any = !list_empty(&s->rcvq);
@@ -322,15 +328,15 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
         }
         mutex_unlock(&s->rd);
         m->control_len = done == 0 ? 0 : m->control_len;
-        ret = sock_take_err(s);
-        if (ret == 0 && u->peer_reset && done == 0) {
+        ret = over ? sock_take_err(s) : 0;
+        if (ret == 0 && over && u->peer_reset && done == 0) {
             u->peer_reset = false;
             ret = -ECONNRESET;
         }
-        if (ret == 0 && want > 0 && !eof(u))
-            ret = sock_wait(s, readable, deadline, nonblock, true);
-        else if (ret == 0)
+        if (ret == 0 && (want == 0 || (over && eof(u))))
             return (s64)done;
+        if (ret == 0)
+            ret = sock_wait(s, readable, deadline, nonblock, true);
         if (ret != 0)
             return done > 0 ? (s64)done : ret;
     }

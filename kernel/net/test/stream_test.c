@@ -192,3 +192,38 @@ TEST_CPUS(connections_of_three_cpus, 3)
         live += states[i];
     CHECK_EQ(live, 0);
 }
+
+/* --- the end of a stream ---------------------------------------------------------------------------------------------- */
+
+static void last_words(void *arg)
+{
+    for (u64 k = sim_random() % 16; k > 0; k--)
+        plat_relax();
+    peer_send(arg, TH_ACK | TH_FIN, "farewell", 8);
+}
+
+/* What came before the end is read before the end, also when both come while the reader looks whether there is something. */
+TEST_CPUS(end_behind_data, 2)
+{
+    u8 buf[16];
+    net_test_boot(0);
+    struct sock *l = tcp_listener(80, 8);
+    for (u16 i = 0; i < 400; i++) {
+        struct peer p = { .ip = PEER_IP, .port = (u16)(1000 + i), .seq = 1, .wnd = 60000 };
+        peer_connect(&p, 80);
+        struct sock *s = must_accept(l);
+        struct thread *t = test_thread("peer", last_words, &p);
+        s64 n;
+        while ((n = recv_bytes(s, buf, sizeof buf, MSG_DONTWAIT)) == -EAGAIN)
+            cond_resched();
+        CHECK_EQ(n, 8);
+        CHECK_EQ(recv_bytes(s, buf, sizeof buf, 0), 0);
+        test_join(t);
+        sock_release(s);
+        wire_flush();
+    }
+    sock_release(l);
+    wire.drop_all = true;
+    sleep_ns(2000 * NSEC_PER_SEC);
+    check_no_leak();
+}

@@ -168,3 +168,28 @@ TEST_CPUS(big_stream, 2)
     sock_release(p[1]);
     check_no_leak();
 }
+
+static void last_words(void *arg)
+{
+    CHECK_EQ(send_bytes(arg, "farewell", 8, 0), 8);
+    sock_release(arg);
+}
+
+/* What was sent before the end is read before the end, whenever both come. */
+TEST_CPUS(end_behind_data, 2)
+{
+    struct sock *p[2];
+    u8 buf[16];
+    net_test_boot(0);
+    for (unsigned i = 0; i < 300; i++) {
+        CHECK_EQ(sock_create_pair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+        struct thread *t = test_thread("writer", last_words, p[0]);
+        for (unsigned k = sim_random() % 4; k > 0; k--)
+            cond_resched();
+        CHECK_EQ(recv_bytes(p[1], buf, sizeof buf, 0), 8);
+        CHECK_EQ(recv_bytes(p[1], buf, sizeof buf, 0), 0);
+        test_join(t);
+        sock_release(p[1]);
+    }
+    check_no_leak();
+}
