@@ -209,10 +209,10 @@ static u32 pipe_poll(struct file *f, struct poll_table *pt)
     u32 r = 0;
     if (f->can_read) {
         poll_wait(&p->readable, pt);
+        if (atomic_load(&p->writers) == 0 && (u32)f->pos != p->writes_opened) /* first: what came before the end is in it then */
+            r |= POLLHUP;
         if (!pipe_empty(p))
             r |= POLLIN | POLLRDNORM;
-        if (atomic_load(&p->writers) == 0 && (u32)f->pos != p->writes_opened)
-            r |= POLLHUP;
     }
     if (f->can_write) {
         poll_wait(&p->writable, pt);

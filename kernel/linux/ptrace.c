@@ -196,9 +196,13 @@ static void stop_locked(struct task *t, u32 code, enum syscall_place place, u64 
     t->resume_signal = 0;
     thread_fpu_sync(t->thread);
     thread_fpu_reload(t->thread);
+    arch_tls_save(&t->tls);
+    t->tls_kept = true;
     tell_tracer(tr, CLD_TRAPPED, (int)code);
     spin_unlock_bh(&process_list_lock);
     wait_event(&t->proc->stop_wq, may_go_on(t));
+    t->tls_kept = false;
+    arch_tls_load(&t->tls);
 }
 
 /* A stop that is not for a signal. l held at the call, released on return. */

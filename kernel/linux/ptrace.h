@@ -6,7 +6,8 @@
  *   P1  t->tracee is set and cleared under the process list lock l, as is every field of struct tracee. A traced task is on the
  *       `tracees` of a LIVE process: whoever ends lets its tracees go before it becomes a ZOMBIE.
  *   P2  A task stops itself and nobody else does. While it is stopped its frame, FPU state and TLS lie in memory and are
- *       the tracer's, within ptrace_hold() and ptrace_release(); it does not go on while it is held.
+ *       the tracer's, within ptrace_hold() and ptrace_release(); it does not go on while it is held. It is told to be stopped while it
+ *       still has a CPU, and may have one for a while whenever stop_wq is woken. So its TLS is kept where no switch saves it.
  *   P3  A task that must end does not stay stopped.
  *   P4  A process that is traced by another one than its parent is shown to the parent as ended only when the tracer has seen it, or
  *       is gone.

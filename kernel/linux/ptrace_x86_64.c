@@ -22,6 +22,8 @@ struct user_regs {
 _Static_assert(sizeof(struct user_regs) == 216, "struct user_regs_struct");
 _Static_assert(offsetof(struct trap_frame, vector) == offsetof(struct user_regs, rip), "the same order up to orig_rax");
 
+static struct arch_tls *tls_of(struct task *t) { return t->tls_kept ? &t->tls : &t->thread->tls; }
+
 static void get_general(struct task *t, struct user_regs *r)
 {
     const struct trap_frame *f = thread_frame(t->thread);
@@ -35,8 +37,8 @@ static void get_general(struct task *t, struct user_regs *r)
     r->eflags = t->tracee != NULL && t->tracee->how == RESUME_STEP ? f->rflags & ~RFLAGS_TF : f->rflags;
     r->cs = CS_SHOWN;
     r->ss = SS_SHOWN;
-    r->fs_base = t->thread->tls.fs_base;
-    r->gs_base = t->thread->tls.gs_base;
+    r->fs_base = tls_of(t)->fs_base;
+    r->gs_base = tls_of(t)->gs_base;
     r->ds = r->es = r->fs = r->gs = 0;
 }
 
@@ -55,8 +57,7 @@ static s64 set_general(struct task *t, const struct user_regs *r)
     f->rip = r->rip;
     f->rsp = r->rsp;
     f->rflags = (r->eflags & RFLAGS_USER) | RFLAGS_FIXED;
-    t->thread->tls.fs_base = r->fs_base;
-    t->thread->tls.gs_base = r->gs_base;
+    *tls_of(t) = (struct arch_tls){.fs_base = r->fs_base, .gs_base = r->gs_base};
     return 0;
 }
 

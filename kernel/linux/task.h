@@ -140,6 +140,8 @@ struct task {
     struct list hash_node;        /* l */
     struct tracee *tracee;        /* l, read without: ptrace.h */
     u8 resume_signal;             /* l: what the tracer lets a stop go on with */
+    bool tls_kept;                /* it makes a stop: `tls` is the tracer's (ptrace.h, P2) */
+    struct arch_tls tls;
     bool parked;                  /* a: freeze.c */
     bool ended;                   /* l: past the point where it could be traced */
     struct fs_ctx *fs;            /* o */

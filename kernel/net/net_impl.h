@@ -526,13 +526,7 @@ void sock_put(struct sock *s);
 static inline void sock_lock(struct sock *s) { spin_lock_bh(&s->lock); }
 /* Knocks on the devices before bottom halves may run again. */
 void sock_unlock(struct sock *s);
-/* The fence orders what was changed before the look at the queue, as adding oneself orders before testing. */
-static inline void sock_wake(struct sock *s, u32 events)
-{
-    atomic_fence();
-    if (wq_active(&s->wq))
-        wq_wake(&s->wq, events);
-}
+static inline void sock_wake(struct sock *s, u32 events) { wq_wake(&s->wq, events); }
 void sock_set_err(struct sock *s, int err); /* positive; wakes */
 int sock_take_err(struct sock *s);          /* 0 or -err; clears */
 /* Wait for cond_fn under SO_RCVTIMEO/SO_SNDTIMEO rules: 0, -EAGAIN (time out, nonblock), -EINTR, -ERESTARTSYS. */

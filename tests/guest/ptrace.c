@@ -267,6 +267,32 @@ static void steps(void)
     awaited("end", pid);
 }
 
+static int bases_body(void)
+{
+    while (syscall(SYS_getppid) > 0)
+        ;
+    return 0;
+}
+
+/* What is written while it is stopped is there when it stops again; the tracer may be told before it has left its CPU. */
+static void bases(void)
+{
+    section("segment bases");
+    pid_t pid = traced_child(bases_body);
+    int kept = 0, st;
+    const long gs = offsetof(struct user_regs_struct, gs_base);
+    for (long i = 1; i <= 300; i++) {
+        req(PTRACE_POKEUSER, pid, gs, (void *)(i << 12));
+        req(PTRACE_SYSCALL, pid, 0, NULL);
+        while (waitpid(pid, &st, WNOHANG) == 0)
+            sched_yield();
+        kept += req(PTRACE_PEEKUSER, pid, gs, NULL) == i << 12;
+    }
+    printf("kept at %d of 300 stops\n", kept);
+    kill(pid, SIGKILL);
+    awaited("end", pid);
+}
+
 static int fork_body(void)
 {
     int st = 0;
@@ -528,6 +554,7 @@ int main(int argc, char **argv)
     signals();
     syscalls(1);
     steps();
+    bases();
     events(false);
     events(true);
     seized_stops();
