@@ -163,10 +163,14 @@ static int check_object(struct verifier *v, const struct reg *base, s64 off, u64
 
 int check_load(struct verifier *v, const struct reg *base, s32 off, u32 size, struct reg *ret)
 {
-    int err;
+    struct insn_info *info = &v->info[v->at];
+    bool ctx = base->type == REG_CTX;
+    if (ctx ? info->reads_else : info->reads_ctx)
+        v->words = NULL; /* the offset has to stay */
+    info->reads_else |= !ctx;
     if (base->type == REG_STACK)
         return load_stack(v, base, off, size, ret);
-    err = base->type == REG_CTX ? check_ctx(v, base, off, size) : check_object(v, base, off, size, false);
+    int err = ctx ? check_ctx(v, base, off, size) : check_object(v, base, off, size, false);
     set_number(ret, range_truncate(range_any(), size * 8));
     return err;
 }

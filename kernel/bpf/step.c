@@ -60,6 +60,8 @@ static int move_pointer(struct verifier *v, u8 op, struct reg *dst, const struct
         r.off = (s32)by;
     } else {
         r.range = range_op(op, true, r.range, n->range);
+        if (r.range.smin <= -OFFSET_MAX || r.range.smax >= OFFSET_MAX) /* it could come to be 0, and tests of it are not followed */
+            return refuse(v, -EACCES, "the offset has no bounds");
     }
     *dst = r;
     return 0;

@@ -72,7 +72,7 @@ struct insn_info {
     u8 set, unset;             /* of trace_printk(): arguments that were, or were not */
     u16 live;                  /* registers that are read before they are written, from here on */
     const struct bpf_map *map; /* of the lookup */
-    bool reads_ctx;
+    bool reads_ctx, reads_else;
     s32 ctx_at, ctx_base;      /* of a load from the context: the byte, and where the register pointed */
     struct seen *seen;
 };

@@ -112,8 +112,12 @@ TEST(map_values)
     REFUSED(8, "map value", LOOKUP(ARRAY), LDX(BPF_DW, 1, 0, VALUE_BYTES - 4), EXIT());
     REFUSED(8, "map value", LOOKUP(ARRAY), LDX(BPF_DW, 1, 0, -1), EXIT());
     REFUSED(11, "map value", LOOKUP(ARRAY), LDX(BPF_DW, 1, 0, 0), ALU(BPF_AND, 1, 63), ALUX(BPF_ADD, 0, 1), LDX(BPF_B, 1, 0, 0), EXIT());
-    REFUSED(10, "no bounds", LOOKUP(ARRAY), LDX(BPF_DW, 1, 0, 0), ALUX(BPF_ADD, 0, 1), LDX(BPF_B, 1, 0, 0), EXIT());
-    REFUSED(11, "no bounds", LOOKUP(ARRAY), LDX(BPF_DW, 1, 0, 0), JMP(BPF_JSGT, 1, 8, 2), ALUX(BPF_ADD, 0, 1), LDX(BPF_B, 1, 0, 0), MOV(0, 0), EXIT());
+    REFUSED(9, "no bounds", LOOKUP(ARRAY), LDX(BPF_DW, 1, 0, 0), ALUX(BPF_ADD, 0, 1), LDX(BPF_B, 1, 0, 0), EXIT());
+    REFUSED(11, "no bounds", LOOKUP(ARRAY), LDX(BPF_DW, 1, 0, 0), ALU(BPF_AND, 1, 15), ALUX(BPF_SUB, 0, 1), LDX(BPF_B, 1, 0, 0), EXIT());
+    REFUSED(10, "no bounds", LOOKUP(ARRAY), LDX(BPF_DW, 1, 0, 0), JMP(BPF_JSGT, 1, 8, 2), ALUX(BPF_ADD, 0, 1), LDX(BPF_B, 1, 0, 0), MOV(0, 0), EXIT());
+    /* value + (-value) is 0: the way that "cannot be gone" would bring a number to where a pointer is expected */
+    REFUSED(11, "no bounds", LOOKUP(ARRAY), LDX(BPF_DW, 1, 0, 0), LDX(BPF_DW, 2, 0, 8), MOVX(6, 0), ALUX(BPF_ADD, 6, 1), JMP(BPF_JEQ, 6, 0, 1), MOVX(2, 0),
+            ST(BPF_DW, 2, 0, 1), MOV(0, 0), EXIT());
     REFUSED(8, "not for programs to write", LOOKUP(READ_ONLY), ST(BPF_DW, 0, 0, 0), EXIT());
     REFUSED(0, "there is no map 6", LDMAP(1, 6), EXIT());
     REFUSED(0, "constant addresses", LDVALUE(1, HASH, 0), EXIT());
@@ -256,9 +260,15 @@ TEST(contexts_that_lie_elsewhere)
     const struct bpf_insn whole[] = { MOVX(3, 1), ADDR(1, -8), MOV(2, 8), CALL(113), EXIT() };
     const struct bpf_insn below[] = { ALU(BPF_ADD, 1, 8 - INT16_MAX), LDX(BPF_DW, 0, 1, INT16_MAX), EXIT() }; /* 32 more are no offset */
     const struct bpf_insn above[] = { ALU(BPF_ADD, 1, 16 - INT16_MIN), LDX(BPF_DW, 0, 1, INT16_MIN), EXIT() };
+    /* one load of the context and of a pointer on the stack, whichever comes first: another offset would lead to something else there */
+    const struct bpf_insn stack[] = { MOVX(6, 1), LDX(BPF_DW, 0, 6, 16), STX(BPF_DW, 10, -8, 6), STX(BPF_DW, 10, -16, 0), MOVX(2, 10), ALU(BPF_SUB, 2, 16),
+                                      JMP(BPF_JEQ, 0, 0, 1), MOVX(2, 6), LDX(BPF_DW, 3, 2, 8), MOV(0, 0), EXIT() };
+    const struct bpf_insn stack_last[] = { MOVX(6, 1), LDX(BPF_DW, 0, 6, 16), STX(BPF_DW, 10, -8, 6), STX(BPF_DW, 10, -16, 0), MOVX(2, 10), ALU(BPF_SUB, 2, 16),
+                                           JMP(BPF_JNE, 0, 0, 1), MOVX(2, 6), LDX(BPF_DW, 3, 2, 8), MOV(0, 0), EXIT() };
     const struct { const struct bpf_insn *insns; u32 count; bool moves; } all[] = {
         { moved, ARRAY_SIZE(moved), true }, { head, ARRAY_SIZE(head), false }, { two, ARRAY_SIZE(two), false }, { whole, ARRAY_SIZE(whole), false },
-        { below, ARRAY_SIZE(below), false }, { above, ARRAY_SIZE(above), false } };
+        { below, ARRAY_SIZE(below), false }, { above, ARRAY_SIZE(above), false }, { stack, ARRAY_SIZE(stack), false },
+        { stack_last, ARRAY_SIZE(stack_last), false } };
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
         struct verify_result why;
         struct bpf_code code = { .insns = kmalloc(all[i].count * sizeof(struct bpf_insn), 0), .count = all[i].count };
