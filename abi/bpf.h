@@ -143,7 +143,7 @@ enum bpfd_where {
     BPFD_AT_POINT = 1,  /* number: of the tracepoint, by BPFD_POINTS */
     BPFD_AT_CALL_ENTRY, /* number: of the system call, or BPFD_ALL_CALLS */
     BPFD_AT_CALL_EXIT,
-    BPFD_AT_INTERVAL,   /* value: ns between runs, at least 100,000; on one CPU at a time */
+    BPFD_AT_INTERVAL,   /* value: ns between runs, 100,000 to 2^63 - 1; on one CPU at a time */
     BPFD_AT_PROFILE,    /* number: runs a second on each CPU, up to BPFD_HZ_MAX; idle ones are left out. regs: where the CPU is, as far as it is in a program */
     BPFD_AT_FUNCTION,   /* value: address of an instruction of the kernel (pid 0), or of process pid; -EOPNOTSUPP where the kernel cannot */
     BPFD_AT_RETURN,     /* the same of a function's first instruction: when it has returned (rax: what) */

@@ -32,8 +32,11 @@ static void put_many(struct out *o, const char *s, size_t n)
 
 static void pad(struct out *o, char c, int n)
 {
-    for (; n > 0; n--)
-        put(o, c);
+    if (n <= 0)
+        return;
+    if (o->len < o->size)
+        memset(o->buf + o->len, c, MIN((size_t)n, o->size - o->len));
+    o->len += (size_t)n;
 }
 
 static void put_text(struct out *o, const struct spec *sp, const char *s, size_t n)

@@ -3,7 +3,7 @@
 #include "verify_impl.h"
 
 #include "base/str.h"
-#include "kern/slab.h"
+#include "kern/thread.h"
 
 static bool is_jump(u8 code) { return BPF_CLASS(code) == BPF_JMP || BPF_CLASS(code) == BPF_JMP32; }
 static bool is_call(u8 code) { return code == (BPF_JMP | BPF_CALL); }
@@ -183,8 +183,9 @@ static u16 live_behind(const struct verifier *v, u32 at)
 
 static void find_live(struct verifier *v)
 {
-    for (bool changed = true; changed;) {
+    for (bool changed = true; changed;) { /* a jump back more, a round more */
         changed = false;
+        cond_resched();
         for (u32 at = v->code->count; at-- > 0;) {
             if (!v->info[at].start)
                 continue;

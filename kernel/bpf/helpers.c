@@ -122,7 +122,8 @@ static s64 put(struct bpf_ring *r, u64 data, u64 size)
     void *to = size <= RING_RECORD_MAX ? ring_reserve(r, (u32)size) : NULL;
     if (to == NULL)
         return size <= RING_RECORD_MAX ? -ENOSPC : -E2BIG;
-    memcpy(to, ptr(data), size);
+    if (size != 0) /* of nothing the address may be NULL */
+        memcpy(to, ptr(data), size);
     ring_finish(to, true);
     return 0;
 }
@@ -193,7 +194,7 @@ static u32 one_conversion(const char *format, u32 len, u64 value, char *out, u32
 /* The text's length, or -EINVAL. */
 static s64 format_text(char *out, const char *format, u64 size, const u64 *args)
 {
-    u32 n = 0, arg = 0, len = (u32)strnlen(format, MIN(size, (u64)TEXT_MAX));
+    u32 n = 0, arg = 0, len = (u32)strnlen(format, size);
     for (u32 at = 0; at < len && n < TEXT_MAX - 1; at++) {
         if (format[at] != '%' || (at + 1 < len && format[at + 1] == '%')) {
             out[n++] = format[at];
@@ -211,8 +212,10 @@ static s64 format_text(char *out, const char *format, u64 size, const u64 *args)
 
 static u64 h_printk(u64 format, u64 size, u64 a, u64 b, u64 c)
 {
-    char *text = (char *)bpf_this_cpu()->scratch;
-    s64 n = format_text(text, ptr(format), size, (const u64[]){ a, b, c });
+    char *text = (char *)bpf_this_cpu()->scratch, *copy = text + TEXT_MAX; /* what lies in a map may change while it is looked at */
+    size = MIN(size, (u64)TEXT_MAX);
+    memcpy(copy, ptr(format), size);
+    s64 n = format_text(text, copy, size, (const u64[]){ a, b, c });
     s64 err = n < 0 ? n : put(session_print_ring(bpf_this_cpu()->program->session), (u64)(uintptr_t)text, (u64)n);
     return (u64)(err < 0 ? err : n);
 }
@@ -246,6 +249,8 @@ static u64 h_stackid(u64 ctx, u64 map, u64 flags, u64 r4, u64 r5)
 static u64 h_stack(u64 ctx, u64 buf, u64 size, u64 flags, u64 r5)
 {
     u64 *frames;
+    if (size == 0)
+        return 0;
     if ((flags & ~0x1ffull) != 0 || size % 8 != 0) {
         memset(ptr(buf), 0, size);
         return (u64)-EINVAL;

@@ -24,14 +24,15 @@ static void *array_lookup(struct bpf_map *m, const void *key, u32 copy) { return
 
 static int array_update(struct bpf_map *m, const void *key, const u8 *value, u32 flags, u32 copy, bool all)
 {
+    u32 index = index_of(key); /* once: another CPU's program may change the key, which can lie in a map */
     if (flags > UPDATE_EXIST)
         return -EINVAL;
     if (flags == UPDATE_NOEXIST)
         return -EEXIST;
-    if (index_of(key) >= m->entries)
+    if (index >= m->entries)
         return -E2BIG;
     for (u32 i = all ? 0 : copy; i < (all ? m->copies : copy + 1); i++, value += all ? m->stride : 0)
-        memcpy(array_value(m, index_of(key), i), value, m->value_size);
+        memcpy(array_value(m, index, i), value, m->value_size);
     return 0;
 }
 

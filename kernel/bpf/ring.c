@@ -104,8 +104,8 @@ u32 ring_take(struct bpf_ring *r, const struct bpfd_record *like, u8 *buf, size_
             return 0;
         if ((word & DISCARDED) == 0) {
             rec.len = len;
-            memcpy(buf, &rec, sizeof(rec));
             memset(buf + total - 8, 0, 8);
+            memcpy(buf, &rec, sizeof(rec));
             memcpy(buf + sizeof(rec), h + 1, len);
             advance(r, len);
             return total;

@@ -8,6 +8,7 @@
 #include "kern/thread.h"
 
 #define INTERVAL_MIN_NS 100000u
+#define INTERVAL_MAX_NS (UINT64_MAX / 2) /* now and one more are no overflow */
 
 static struct bpf_cpu *cpus[MAX_CPUS];       /* set once; B2 */
 static struct spinlock attach_lock = SPINLOCK_INIT("bpf attach"); /* the lists below; threads only */
@@ -286,7 +287,7 @@ int bpf_attach(struct bpf_attach *a, const char **ret_why)
         return 0;
     }
     *ret_why = "a timer's period, or how often a second";
-    if (w->where == BPFD_AT_INTERVAL && w->number == 0 && w->value >= INTERVAL_MIN_NS)
+    if (w->where == BPFD_AT_INTERVAL && w->number == 0 && w->value >= INTERVAL_MIN_NS && w->value <= INTERVAL_MAX_NS)
         return start_timers(a, w->value);
     if (w->where == BPFD_AT_PROFILE && w->value == 0 && w->number != 0 && w->number <= BPFD_HZ_MAX)
         return start_timers(a, NSEC_PER_SEC / w->number);

@@ -320,6 +320,7 @@ TEST(a_refusal_says_where_and_why)
     CHECK_EQ(LOAD(1, BPFD_CTX_REGS, MOV(0, 0), EXIT()), 0);
     CHECK_EQ(attach(1, BPFD_AT_FUNCTION, 0, 0x1234), -EOPNOTSUPP);
     CHECK_EQ(attach(1, BPFD_AT_INTERVAL, 0, 5), -EINVAL);
+    CHECK_EQ(attach(1, BPFD_AT_INTERVAL, 0, UINT64_MAX), -EINVAL);
     CHECK_EQ(attach(1, BPFD_AT_PROFILE, BPFD_HZ_MAX + 1, 0), -EINVAL);
     close_client();
 }
@@ -412,6 +413,19 @@ TEST(what_does_not_fit_is_counted)
     }
     CHECK_EQ(got + lost, 1000);
     CHECK_EQ(got, 4096 / 16);
+    close_client();
+}
+
+TEST(an_empty_record_says_whose_it_is)
+{
+    open_client(0);
+    CHECK_EQ(make(1, MAP_RINGBUF, 0, 0, 4096), 0);
+    CHECK_EQ(LOAD(0, BPFD_CTX_POINT, MOV(2, 0), LDMAP(1, 1), MOV(3, 0), MOV(4, 0), CALL(130), EXIT()), 0);
+    CHECK_EQ(about(BPFD_RUN, 0, "", 0), 0);
+    CHECK_EQ(ask(BPFD_FLUSH, "", 0, "", 0, "", 0), 0);
+    size_t at = 0;
+    const struct bpfd_record *r = next_record(&at);
+    CHECK(r != NULL && r->kind == BPFD_RECORD_RINGBUF && r->len == 0 && r->map == 1);
     close_client();
 }
 
