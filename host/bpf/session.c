@@ -170,7 +170,7 @@ int session_dump(struct session *s, const struct unit *u, u32 map, void (*fn)(vo
     int result;
     do {
         result = expect(s, BPFD_MAP_DUMP, &op, sizeof(op), u->maps[map].name, &reply, &data, err);
-        if (result == 0 && (data.len % one || (reply.value && reply.value <= op.cursor)))
+        if (result == 0 && (one == 0 || data.len % one || (reply.value && reply.value <= op.cursor)))
             result = nonsense(s, err);
         for (size_t at = 0; result == 0 && at < data.len; at += one)
             fn(ctx, (const u8 *)data.data + at, (const u8 *)data.data + at + key);
