@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * eBPF programs, raw or put together from pieces that usual programs have. What the verifier accepts runs in the interpreter, where every access has to
- * lie in the context, the stack, one value of a map or a ring, and within the bound of steps; then as machine code, which has to come to the same
- * result and leave the same maps. The stack has other bytes in it each time, so that what was not written shows.
+ * lie in the context, the stack, one value of a map or a ring, and within the bound of steps; then as machine code, and on a context whose words lie
+ * elsewhere if it can, which have to come to the same result and leave the same maps. The stack has other bytes in it each time, so that what was not
+ * written shows.
  */
 #include "fuzz_sim.h"
 
@@ -24,7 +25,8 @@ static void on_step(void);
 enum { ARRAY, HASH, RING, READ_ONLY, SMALL };
 
 static struct bpf_map *maps[MAPS];
-static u8 ctx[CTX_BYTES] ALIGNED(8), stack[BPF_STACK_BYTES * BPF_FRAMES_MAX] ALIGNED(16);
+static const s16 words[CTX_BYTES / 8] = { 64, 72, 8, 120, 24, 16, 40, 56 };
+static u8 ctx[CTX_BYTES] ALIGNED(8), elsewhere[128] ALIGNED(8), stack[BPF_STACK_BYTES * BPF_FRAMES_MAX] ALIGNED(16);
 static u32 steps;
 
 static void boot(void *arg)
@@ -58,7 +60,7 @@ static bool in_one_value(const struct bpf_map *m, u64 address, u32 size)
 
 static void on_access(unsigned long long address, unsigned size)
 {
-    bool good = inside(address, size, ctx, sizeof(ctx)) || inside(address, size, stack, sizeof(stack)) ||
+    bool good = inside(address, size, ctx, sizeof(ctx)) || inside(address, size, elsewhere, sizeof(elsewhere)) || inside(address, size, stack, sizeof(stack)) ||
                 inside(address, size, maps[RING]->rings[0].bytes, maps[RING]->rings[0].size);
     for (u32 i = 0; i < MAPS; i++)
         good |= maps[i]->memory != NULL && in_one_value(maps[i], address, size);
@@ -187,6 +189,23 @@ static void lookup(struct maker *m)
         put(m, BPF_ALU64 | BPF_MOV, 9, 0, 0, 9);
 }
 
+/* A load of the context or of the stack, and one of either. */
+static void either(struct maker *m)
+{
+    put(m, BPF_LDX | BPF_MEM | size_code(m), 8, 6, 8 * (s32)below(m, 8), 0);
+    put(m, BPF_ALU64 | BPF_MOV | BPF_X, 9, 6, 0, 0);
+    put(m, jump_op(m), 8, 0, 2, number(m));
+    if (below(m, 4) == 0) {
+        put(m, BPF_ALU64 | BPF_ADD, 9, 0, 0, 0);
+        put(m, BPF_ALU64 | BPF_ADD, 9, 0, 0, below(m, 2) * 8);
+    } else {
+        put(m, BPF_ALU64 | BPF_MOV | BPF_X, 9, 10, 0, 0);
+        put(m, BPF_ALU64 | BPF_SUB, 9, 0, 0, 48);
+    }
+    put(m, BPF_LDX | BPF_MEM | size_code(m), reg(m), 9, 8 * (s32)below(m, 6), 0);
+    put(m, BPF_ALU64 | BPF_MOV, 9, 0, 0, 9);
+}
+
 static void record(struct maker *m)
 {
     u32 size = 1 + number(m) % 40;
@@ -241,7 +260,7 @@ static void loop(struct maker *m)
 
 static void piece(struct maker *m)
 {
-    switch (below(m, 12)) {
+    switch (below(m, 13)) {
     case 0:
     case 1:
     case 2: arithmetic(m); break;
@@ -253,6 +272,7 @@ static void piece(struct maker *m)
     case 8: loop(m); break;
     case 9: record(m); break;
     case 10: helper(m); break;
+    case 11: either(m); break;
     default:
         put(m, BPF_LD_IMM64, reg(m), 0, 0, number(m));
         put(m, 0, 0, 0, 0, number(m));
@@ -351,7 +371,15 @@ static void look(struct outcome *o, u64 result)
     memcpy(o->ring, r->bytes, sizeof(o->ring));
 }
 
-static void run_both(const struct bpf_code *code)
+static u64 run_slowly(const struct bpf_code *code, const u8 *at)
+{
+    reset(0x11);
+    steps = 0;
+    return bpf_interpret(code, at, stack + sizeof(stack));
+}
+
+/* moved: the same program, accepted for a context that lies elsewhere. */
+static void run_all(const struct bpf_code *code, const struct bpf_code *moved)
 {
     static u32 offsets[INSNS_MAX + 1];
     static struct outcome slow, fast;
@@ -360,13 +388,20 @@ static void run_both(const struct bpf_code *code)
     CHECK(size != 0 && machine != NULL);
     CHECK(arch_bpf_compile(code, offsets, machine, size) == size);
     CHECK(vmap_make_code(machine, size) == 0);
-    reset(0x11);
-    steps = 0;
-    look(&slow, bpf_interpret(code, ctx, stack + sizeof(stack)));
+    look(&slow, run_slowly(code, ctx));
+    look(&fast, run_slowly(moved, moved->on_frame ? elsewhere : ctx));
+    CHECK(memcmp(&slow, &fast, sizeof(slow)) == 0);
     reset(0xee);
     look(&fast, ((bpf_entry_fn *)(uintptr_t)machine)(ctx, stack + sizeof(stack)));
     CHECK(memcmp(&slow, &fast, sizeof(slow)) == 0);
     vmap_free(machine, size);
+}
+
+static int verify(const struct maker *m, const s16 *to, struct bpf_code *ret, struct verify_result *why)
+{
+    *ret = (struct bpf_code){ .insns = kmalloc(m->n * sizeof(m->insns[0]) + 1, 0), .count = m->n };
+    memcpy(ret->insns, m->insns, m->n * sizeof(m->insns[0]));
+    return bpf_verify(ret, CTX_BYTES, to, maps, MAPS, why);
 }
 
 static void one(struct fuzz_in *in)
@@ -378,16 +413,21 @@ static void one(struct fuzz_in *in)
     const u8 *bytes = fuzz_bytes(in, CTX_BYTES, &len);
     memset(ctx, 0, sizeof(ctx));
     memcpy(ctx, bytes, len);
+    memset(elsewhere, 0xdd, sizeof(elsewhere));
+    for (u32 i = 0; i < ARRAY_SIZE(words); i++)
+        memcpy(elsewhere + words[i], ctx + 8 * i, 8);
     if ((fuzz_u8(in) & 7) == 7)
         make_raw(&m);
     else
         make_pieces(&m);
-    struct bpf_code code = { .insns = kmalloc(m.n * sizeof(m.insns[0]) + 1, 0), .count = m.n };
-    memcpy(code.insns, m.insns, m.n * sizeof(m.insns[0]));
-    int err = bpf_verify(&code, CTX_BYTES, NULL, maps, MAPS, &why);
+    struct bpf_code code, moved;
+    int err = verify(&m, NULL, &code, &why);
     CHECK(err == 0 || (why.why[0] != '\0' && (why.insn < m.n || m.n == 0)));
+    CHECK(err != 0 || verify(&m, words, &moved, &why) == 0);
     if (err == 0 && !why.prints)
-        run_both(&code);
+        run_all(&code, &moved);
+    if (err == 0)
+        bpf_code_done(&moved);
     if (err == 0 && getenv("BPF_FUZZ_COUNT") != NULL)
         fprintf(stderr, "accepted: %u instructions, %u steps\n", m.n, why.steps);
     if (err != 0 && getenv("BPF_FUZZ_COUNT") != NULL)
