@@ -33,6 +33,7 @@
 #include <slirp/libslirp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -45,6 +46,7 @@
 #include "host/lib/trim.h"
 #include "host/net/fragments.h"
 #include "host/net/ports.h"
+#include "host/net/quiet.h"
 #include "host/net/slirp_policy.h"
 
 #define MAX_FRAME 65550u          /* what we accept from the other side */
@@ -391,14 +393,16 @@ static void close_doors(void)
         if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i])) < 0)
             fail("seccomp rule");
-    /* Other families, files and registers of devices: refused, not fatal; libraries ask for such things. */
-    seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_NE, AF_INET),
-                     SCMP_A0(SCMP_CMP_NE, AF_INET6));
+    /* Most other families, files and registers of devices: refused, not fatal; libraries ask for such things. */
+    if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_LT, AF_INET)) < 0 ||
+        seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, AF_INET6)) < 0 ||
+        seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_LT, FIONREAD)) < 0)
+        fail("seccomp rule");
     static const int refused[] = {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(access), SCMP_SYS(readlink)};
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
         seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
-    seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, 0x541B /* FIONREAD */));
-    seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, 0x5421 /* FIONBIO */));
+    seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
+    seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONBIO));
     if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, 4 /* PROT_EXEC */, 0)) < 0 ||
         seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                          SCMP_A2(SCMP_CMP_MASKED_EQ, 4 /* PROT_EXEC */, 0)) < 0 ||
@@ -481,6 +485,7 @@ int main(int argc, char **argv)
         files.rlim_cur = MIN(files.rlim_max, (rlim_t)65536);
         setrlimit(RLIMIT_NOFILE, &files);
     }
+    quiet_libslirp();
     self.frames_fd = (int)frames_fd;
     self.polls_capacity = 256;
     self.polls = xalloc(self.polls_capacity * sizeof(*self.polls));

@@ -102,7 +102,7 @@ static bool is_loopback(const union address *a)
 static bool is_allowed_server(u8 proto, const union address *to)
 {
     union address inside = *to;
-    if (to->v4.sin_port != htons(DNS_PORT))
+    if (!proto || to->v4.sin_port != htons(DNS_PORT)) /* libslirp's ICMP leaves the port open */
         return false;
     for (size_t i = 0; i < nservers; i++) {
         if (!same_host(to, &servers[i]))
