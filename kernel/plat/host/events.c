@@ -60,6 +60,8 @@ static bool poll_sources(u64 timeout_ns)
         return false;
     struct __kernel_timespec t = { (s64)(timeout_ns / NSEC_PER_SEC), (s64)(timeout_ns % NSEC_PER_SEC) };
     long ready = host_wait(fds, n, timeout_ns == NEVER_NS ? NULL : &t);
+    if (ready == -EINTR && timeout_ns == 0) /* something else came, and nothing was looked at: the kick that led here still stands */
+        atomic_or(&this_cpu()->plat.pending, (u8)PENDING_KICK);
     if (ready <= 0)
         return false;
     irq_enter();
