@@ -48,6 +48,7 @@
 #define BPFD_FIELDS_MAX 6u
 #define BPFD_FRAMES_MAX 127u        /* of a stack trace */
 #define BPFD_HZ_MAX 10000u
+#define BPFD_PATH_MAX 1023u         /* bytes */
 
 enum bpfd_type {
     /* client -> kernel; -> value and data of the reply */
@@ -58,7 +59,7 @@ enum bpfd_type {
     BPFD_MAP_DUMP,       /* struct bpfd_map_op (cursor 0: from the start) -> value: next cursor, 0: that was all; data: keys and values, each padded to 8 */
     BPFD_MAP_CLEAR,      /* struct bpfd_map_op: delete all; arrays: zero all */
     BPFD_LOAD,           /* struct bpfd_load, instructions -> value: 1 compiled to machine code, 0 interpreted. Refused: error, insn, data: the reason as text */
-    BPFD_ATTACH,         /* struct bpfd_attach -> value: its number. Data of an error: the reason as text */
+    BPFD_ATTACH,         /* struct bpfd_attach, for a function of a file its path -> value: its number. Data of an error: the reason as text */
     BPFD_DETACH,         /* struct bpfd_number: attachment; when it is answered, no run of it is left */
     BPFD_RUN,            /* struct bpfd_number: program; the context from its begin on, what is missing is 0 -> value: what it returned */
     BPFD_STATS,          /* struct bpfd_number: program -> struct bpfd_stats */
@@ -145,8 +146,9 @@ enum bpfd_where {
     BPFD_AT_CALL_EXIT,
     BPFD_AT_INTERVAL,   /* value: ns between runs, 100,000 to 2^63 - 1; on one CPU at a time */
     BPFD_AT_PROFILE,    /* number: runs a second on each CPU, up to BPFD_HZ_MAX; idle ones are left out. regs: where the CPU is, as far as it is in a program */
-    BPFD_AT_FUNCTION,   /* value: address of an instruction of the kernel (pid 0), or of process pid; -EOPNOTSUPP where the kernel cannot */
-    BPFD_AT_RETURN,     /* the same of a function's first instruction: when it has returned (rax: what) */
+    BPFD_AT_FUNCTION,   /* an instruction. value: its address in the kernel, or its offset in a file of the instance, whose path (without a 0 byte) follows struct
+                           bpfd_attach: in all processes that have it mapped, now or later. -EOPNOTSUPP where the kernel cannot; -ENOENT: no such file */
+    BPFD_AT_RETURN,     /* the same of a function's first instruction: when it has returned (rax: what, rip: where to) */
 };
 #define BPFD_ALL_CALLS 0xffffffffu
 
@@ -154,9 +156,10 @@ struct bpfd_attach {
     uint32_t program;
     uint32_t where; /* enum bpfd_where */
     uint32_t number;
-    uint32_t pid;   /* BPFD_AT_FUNCTION, BPFD_AT_RETURN; else 0 */
+    uint32_t flags; /* BPFD_FUNCTION_BEGINS, of a file's; else 0 */
     uint64_t value;
 };
+#define BPFD_FUNCTION_BEGINS 1u /* BPFD_AT_FUNCTION: the first instruction of one, so that the return address is on top of the stack */
 
 struct bpfd_symbol { /* then with address 0 a name, without a 0 byte */
     uint64_t address;

@@ -16,10 +16,10 @@ import sys
 
 # Public headers by the part that owns them; kern/<name>.h.
 OWNER = {
-    'core': 'types atomic log lock lockstat bh channel wait poll timer work random percpu trap plat arch device core',
+    'core': 'types atomic log lock lockstat bh channel wait poll timer work random percpu trap plat arch device core kprobe',
     'trace': 'trace symbols counters latency',
     'bpf': 'bpf',
-    'mm': 'page slab uio uaccess pagecache addrspace callsite',
+    'mm': 'page slab uio uaccess pagecache addrspace callsite textbreak',
     'sched': 'thread futex',
     'dev': 'netdev blkdev chardev pkt vnet_hdr',
     'fs': 'notify vfs',

@@ -50,7 +50,7 @@ def main():
         address, kind, name = line.split(maxsplit=2)
         if name in ("text_start", "text_end"):
             bounds[name] = int(address, 16)
-        elif kind in "tTwW":
+        elif kind in "tTwW" and name not in ("noprobe_start", "noprobe_end"):
             symbols.setdefault(int(address, 16), name.split(".")[0])
     start, end = bounds["text_start"], bounds["text_end"]
     table = sorted((a - start, n) for a, n in symbols.items() if start <= a < end)

@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "host/client/tasks.h"
 #include "host/image/symbols.h"
 #include "host/lib/fs.h"
 
@@ -181,54 +180,16 @@ const char *names_of(struct names *n, u64 address, u32 pid, bool offset)
 
 /* --- functions to attach to ------------------------------------------------------------------------ */
 
-/* Where the process has it; 0: nowhere. */
-static u64 address_in(struct session *s, u32 pid, const char *path, u64 offset)
-{
-    AUTO_FREE char *text = areas_of(s, pid);
-    AUTO_FREE char *real = realpath(path, NULL);
-    struct area a;
-    for (char *rest = text; next_area(&rest, &a);)
-        if ((strcmp(a.path, path) == 0 || (real && strcmp(a.path, real) == 0)) && offset >= a.offset && offset - a.offset < a.end - a.start)
-            return a.start + (offset - a.offset);
-    return 0;
-}
-
-static int offset_in_file(const struct target *t, u64 *ret, struct error *err)
+int function_find(const struct target *t, u64 *ret_offset, struct error *err)
 {
     struct image *i = image_open(t->path);
     int result = 0;
-    *ret = 0;
+    *ret_offset = 0;
     if (!i->bytes)
         result = err_set(err, EXIT_DRUPE, "%s: %s cannot be read on this host, where its functions are looked up", t->name, t->path);
-    else if (t->symbol && !symbol_find(i->bytes, i->len, t->symbol, ret))
+    else if (t->symbol && !symbol_find(i->bytes, i->len, t->symbol, ret_offset))
         result = err_set(err, EXIT_DRUPE, "%s: %s has no function %s in its symbol tables", t->name, t->path, t->symbol);
-    *ret += t->offset;
+    *ret_offset += t->offset;
     image_close(i);
-    return result;
-}
-
-int places_find(struct session *s, const struct target *t, struct place **ret, size_t *ret_count, struct error *err)
-{
-    struct conversation c = {.fd = -1};
-    struct tasks tasks = {0};
-    u64 offset;
-    if (offset_in_file(t, &offset, err) < 0)
-        return -1;
-    int result = tasks_open(&c, s->entry, err);
-    if (result == 0)
-        result = tasks_read(&c, s->entry, &tasks, err);
-    for (size_t i = 0; result == 0 && i < tasks.count; i++) {
-        if (tasks.rows[i].pid == 0 || tasks.rows[i].pid != tasks.rows[i].tid)
-            continue;
-        u64 address = address_in(s, tasks.rows[i].pid, t->path, offset);
-        if (!address)
-            continue;
-        *ret = xrealloc(*ret, (*ret_count + 1) * sizeof(**ret));
-        (*ret)[(*ret_count)++] = (struct place){tasks.rows[i].pid, address};
-    }
-    tasks_done(&tasks);
-    conversation_done(&c);
-    if (result == 0 && *ret_count == 0)
-        return err_set(err, EXIT_DRUPE, "%s: no process of %s has %s mapped", t->name, s->entry->name, t->path);
     return result;
 }

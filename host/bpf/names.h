@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of addresses in an instance, and addresses of names. The kernel's it tells itself; those of programs come from the files of this host
+ * Names of addresses in an instance, and places of names. The kernel's it tells itself; those of programs come from the files of this host
  * with the same path as the areas that are mapped there: an image made here has this host's files.
  */
 #ifndef HOST_BPF_NAMES_H
@@ -14,12 +14,7 @@ void names_free(struct names *n);
 /* "function+12", or the address in hex. offset: with it. pid 0: the kernel's. Owned by names. */
 const char *names_of(struct names *n, u64 address, u32 pid, bool offset);
 
-/* Where a function of a file is in the processes that have it mapped. */
-struct place {
-    u32 pid;
-    u64 address;
-};
-/* At least one, or -1 with the reason. The caller frees. */
-int places_find(struct session *s, const struct target *t, struct place **ret, size_t *ret_count, struct error *err);
+/* Where in its file t's function is, or -1 with the reason. */
+int function_find(const struct target *t, u64 *ret_offset, struct error *err);
 
 #endif

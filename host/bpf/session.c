@@ -311,10 +311,12 @@ static int take_attached(struct session *s, const struct unit_attach *a, struct 
     return result;
 }
 
-static void ask_attach(struct session *s, const struct unit_attach *a, u32 pid, u64 value)
+/* path: of a function's file; or NULL. */
+static void ask_attach(struct session *s, const struct unit_attach *a, u64 value, const char *path)
 {
-    struct bpfd_attach at = {.program = a->program, .where = a->target.where, .number = a->target.number, .pid = pid, .value = value};
-    send_request(s, BPFD_ATTACH, &at, sizeof(at), NULL, 0);
+    struct bpfd_attach at = {.program = a->program, .where = a->target.where, .number = a->target.number, .value = value,
+                             .flags = path && a->target.symbol && !a->target.offset ? BPFD_FUNCTION_BEGINS : 0};
+    send_request(s, BPFD_ATTACH, &at, sizeof(at), path, path ? strlen(path) : 0);
 }
 
 static int attach_kernel(struct session *s, const struct unit_attach *a, struct error *err)
@@ -326,21 +328,17 @@ static int attach_kernel(struct session *s, const struct unit_attach *a, struct 
         return -1;
     if (reply.error)
         return err_set(err, EXIT_DRUPE, "%s: the instance's kernel has no function %s", a->target.name, name);
-    ask_attach(s, a, 0, reply.value + a->target.offset);
+    ask_attach(s, a, reply.value + a->target.offset, NULL);
     return take_attached(s, a, err);
 }
 
 static int attach_user(struct session *s, const struct unit_attach *a, struct error *err)
 {
-    struct place *places = NULL;
-    size_t count = 0;
-    int result = places_find(s, &a->target, &places, &count, err);
-    for (size_t i = 0; result == 0 && i < count; i++) {
-        ask_attach(s, a, places[i].pid, places[i].address);
-        result = take_attached(s, a, err);
-    }
-    free(places);
-    return result;
+    u64 offset;
+    if (function_find(&a->target, &offset, err) < 0)
+        return -1;
+    ask_attach(s, a, offset, a->target.path);
+    return take_attached(s, a, err);
 }
 
 /* Places that need nothing to be found out: up to AHEAD requests are on their way before a reply is waited for. */
@@ -355,7 +353,7 @@ static int attach_plain(struct session *s, const struct unit *u, struct error *e
         if (sent - answered == AHEAD && take_attached(s, waiting[answered++ % AHEAD], err) < 0)
             return -1;
         waiting[sent++ % AHEAD] = a;
-        ask_attach(s, a, 0, a->target.value);
+        ask_attach(s, a, a->target.value, NULL);
     }
     while (answered < sent)
         if (take_attached(s, waiting[answered++ % AHEAD], err) < 0)

@@ -92,6 +92,7 @@ struct bpf_program {
 struct bpf_cpu {
     u32 active;                 /* a program runs; atomic, B2, B4 */
     const u64 *frame;           /* where kernel stacks begin, or NULL */
+    u64 caller;                 /* of the program's function, when its frame is not there yet; or 0 */
     struct bpf_program *program;
     u8 *top;                    /* c: behind stack */
     u64 random;                 /* never 0 */
@@ -103,8 +104,6 @@ bool bpf_cpus_init(void);
 struct bpf_cpu *bpf_this_cpu(void); /* inside a run */
 u64 bpf_interpreted(const void *ctx, u8 *stack); /* the CPU's program */
 u64 bpf_run_once(struct bpf_program *p, const void *ctx); /* thread context */
-/* After it no CPU is in a program that was taken off before. Thread context. */
-void bpf_quiesce(void);
 
 struct bpf_attach {
     struct bpf_attach *next;    /* changed under attach_lock, read without: B4 */
@@ -113,11 +112,18 @@ struct bpf_attach {
     u32 number;
     struct list node;           /* the session's */
     struct bpf_timers *timers;
+    struct bpf_probe *probe;    /* functions: whoever has made it */
+    bool of_file;               /* and it is a program's */
 };
-/* 0, -EINVAL, -ENOMEM, -EOPNOTSUPP; ret_why. */
-int bpf_attach(struct bpf_attach *a, const char **ret_why);
+/* path: of a function's file, or "". 0, -EINVAL, -ENOMEM, -EOPNOTSUPP and others of opening files; ret_why. */
+int bpf_attach(struct bpf_attach *a, const char *path, const char **ret_why);
 void bpf_detach(struct bpf_attach *a); /* waits for its end */
 u32 bpf_ctx_size(u32 ctx);             /* 0: there is no such context */
+
+/* kprobe.c: functions of the kernel */
+int kprobe_attach(struct bpf_attach *a, u64 address, bool returns, const char **ret_why); /* as bpf_attach() */
+void kprobe_detach(struct bpf_attach *a);
+void kprobes_init(void);
 
 /* The ring of trace_printk(). */
 struct bpf_ring *session_print_ring(struct bpf_session *s);

@@ -4,6 +4,7 @@
 
 #include "base/fmt.h"
 #include "base/str.h"
+#include "kern/kprobe.h"
 #include "kern/thread.h"
 #include "kern/uaccess.h"
 #include "stack.h"
@@ -225,14 +226,22 @@ static u64 h_printk(u64 format, u64 size, u64 a, u64 b, u64 c)
 #define STACK_SKIP 0xffu
 #define STACK_USER 0x100u
 
+static u32 stack_of_kernel(const u64 *frame, u64 *ret, u32 max)
+{
+    u32 n = arch_walk_frames(frame, current_thread()->kstack, ret, max);
+    for (u32 i = 0; i < n; i++, frame = (const u64 *)(uintptr_t)frame[0])
+        ret[i] = kprobe_true_return(frame, ret[i]);
+    return n;
+}
+
 /* Frames behind those to skip, in the CPU's scratch. */
 static u32 take_stack(u64 flags, u64 **ret)
 {
     struct bpf_cpu *cpu = bpf_this_cpu();
     u64 *frames = (u64 *)cpu->scratch;
     u32 skip = flags & STACK_SKIP, n;
-    n = (flags & STACK_USER) != 0 ? stack_of_program(frames, BPFD_FRAMES_MAX)
-                                  : arch_walk_frames(cpu->frame, current_thread()->kstack, frames, BPFD_FRAMES_MAX);
+    n = (flags & STACK_USER) != 0 ? stack_of_program(cpu->caller, frames, BPFD_FRAMES_MAX)
+                                  : stack_of_kernel(cpu->frame, frames, BPFD_FRAMES_MAX);
     *ret = frames + MIN(skip, n);
     return n - MIN(skip, n);
 }

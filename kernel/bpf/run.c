@@ -49,27 +49,31 @@ u64 bpf_interpreted(const void *ctx, u8 *stack) { return bpf_interpret(&bpf_this
 /* The locked operation orders it before the look at the place: B4. */
 static ALWAYS_INLINE bool begin_run(struct bpf_cpu *cpu) { return (atomic_or(&cpu->active, 1u) & 1) == 0; }
 
-static void count_missed(struct bpf_attach *const *place)
+void bpf_missed(struct bpf_attach *const *place)
 {
     for (struct bpf_attach *a = atomic_load(place); a != NULL; a = atomic_load(&a->next))
         a->program->missed++;
 }
 
-void bpf_run(struct bpf_attach *const *place, const void *ctx, const u64 *frame)
+static ALWAYS_INLINE void run_place(struct bpf_attach *const *place, const void *ctx, const u64 *frame, u64 caller)
 {
     u64 flags = plat_events_save();
     struct bpf_cpu *cpu = bpf_this_cpu();
     if (likely(begin_run(cpu))) {
         cpu->frame = frame;
+        cpu->caller = caller;
         for (struct bpf_attach *a = atomic_load(place); a != NULL; a = atomic_load(&a->next))
             run_program(cpu, a->program, ctx);
         cpu->frame = NULL;
         atomic_store(&cpu->active, 0u);
     } else {
-        count_missed(place);
+        bpf_missed(place);
     }
     plat_events_restore(flags);
 }
+
+void bpf_run(struct bpf_attach *const *place, const void *ctx, const u64 *frame) { run_place(place, ctx, frame, 0); }
+void bpf_run_at_entry(struct bpf_attach *const *place, const void *ctx, u64 caller) { run_place(place, ctx, NULL, caller); }
 
 u64 bpf_run_once(struct bpf_program *p, const void *ctx)
 {
@@ -92,7 +96,7 @@ void bpf_syscall(struct trap_frame *f)
             run_program(cpu, a->program, f);
         atomic_store(&cpu->active, 0u);
     } else {
-        count_missed(&bpf_call_entries.all[true]);
+        bpf_missed(&bpf_call_entries.all[true]);
     }
     plat_events_enable();
     if (unlikely(atomic_load_relaxed(&bpf_calls_slow) != 0))
@@ -250,7 +254,7 @@ static void want_place(const struct bpf_attach *a, int by)
         count_calls(a, by);
 }
 
-static void link(struct bpf_attach **place, struct bpf_attach *a)
+void bpf_place_add(struct bpf_attach **place, struct bpf_attach *a)
 {
     spin_lock(&attach_lock);
     a->next = *place;
@@ -258,7 +262,7 @@ static void link(struct bpf_attach **place, struct bpf_attach *a)
     spin_unlock(&attach_lock);
 }
 
-static void unlink(struct bpf_attach **place, struct bpf_attach *a)
+void bpf_place_remove(struct bpf_attach **place, struct bpf_attach *a)
 {
     spin_lock(&attach_lock);
     while (*place != a)
@@ -267,22 +271,32 @@ static void unlink(struct bpf_attach **place, struct bpf_attach *a)
     spin_unlock(&attach_lock);
 }
 
-int bpf_attach(struct bpf_attach *a, const char **ret_why)
+static int attach_function(struct bpf_attach *a, const char *path, const char **ret_why)
+{
+    bool returns = a->want.where == BPFD_AT_RETURN;
+    a->of_file = path[0] != '\0';
+    if (a->of_file && bpf_personality == NULL)
+        return -EOPNOTSUPP;
+    if ((a->want.flags & ~(a->of_file ? BPFD_FUNCTION_BEGINS : 0u)) != 0)
+        return -EINVAL;
+    struct bpf_function_place place = { .path = path, .offset = a->want.value, .returns = returns, .begins = returns || a->want.flags != 0 };
+    return a->of_file ? bpf_personality->attach(a, &place, &a->probe, ret_why) : kprobe_attach(a, a->want.value, returns, ret_why);
+}
+
+int bpf_attach(struct bpf_attach *a, const char *path, const char **ret_why)
 {
     const struct bpfd_attach *w = &a->want;
     struct bpf_attach **place = place_of(a);
     *ret_why = "no such place, or a program for another kind of context";
     if (ctx_of_place(w->where) != a->program->ctx)
         return -EINVAL;
-    if (w->where == BPFD_AT_FUNCTION || w->where == BPFD_AT_RETURN) {
-        *ret_why = "this kernel runs no programs at functions: it has no breakpoints of its own";
-        return -EOPNOTSUPP;
-    }
-    if (w->pid != 0)
+    if (w->where == BPFD_AT_FUNCTION || w->where == BPFD_AT_RETURN)
+        return attach_function(a, path, ret_why);
+    if (path[0] != '\0' || w->flags != 0)
         return -EINVAL;
     if (place != NULL) {
         trace_programs = at_point;
-        link(place, a);
+        bpf_place_add(place, a);
         want_place(a, 1);
         return 0;
     }
@@ -298,9 +312,13 @@ void bpf_detach(struct bpf_attach *a)
 {
     if (a->timers != NULL) {
         stop_timers(a);
-        return;
+    } else if (a->of_file) {
+        bpf_personality->detach(a, a->probe, a->want.where == BPFD_AT_RETURN);
+    } else if (a->probe != NULL) {
+        kprobe_detach(a);
+    } else {
+        want_place(a, -1);
+        bpf_place_remove(place_of(a), a);
+        bpf_quiesce();
     }
-    want_place(a, -1);
-    unlink(place_of(a), a);
-    bpf_quiesce();
 }

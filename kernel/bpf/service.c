@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "bpf_impl.h"
 #include "kern/channel.h"
+#include "kern/kprobe.h"
 #include "kern/log.h"
 #include "kern/slab.h"
 #include "kern/thread.h"
@@ -258,15 +259,19 @@ static int attach(struct bpf_session *s, const void *body, size_t len)
 {
     struct bpfd_attach want;
     const char *why = "";
+    char path[BPFD_PATH_MAX + 1];
     memcpy(&want, body, sizeof(want));
+    len -= sizeof(want);
     struct bpf_program *p = program_of(s, want.program);
-    if (len != sizeof(want) || p == NULL)
-        return reply_text(s, -EINVAL, "there is no such program");
+    if (len > BPFD_PATH_MAX || p == NULL)
+        return reply_text(s, -EINVAL, "there is no such program, or the path is too long");
+    memcpy(path, (const u8 *)body + sizeof(want), len);
+    path[len] = '\0';
     struct bpf_attach *a = s->nattached < BPFD_ATTACHES_MAX ? kzalloc(sizeof(*a)) : NULL;
     if (a == NULL)
         return reply_text(s, -ENOMEM, "too many attachments, or no memory");
     *a = (struct bpf_attach){ .program = p, .want = want, .number = s->next_attach };
-    int err = bpf_attach(a, &why);
+    int err = bpf_attach(a, path, &why);
     if (err != 0) {
         kfree(a);
         return reply_text(s, err, why);
@@ -313,8 +318,12 @@ static int show_symbol(struct bpf_session *s, const void *body, size_t len)
     struct bpfd_symbol symbol;
     char name[128];
     memcpy(&symbol, body, sizeof(symbol));
-    if (symbol.address == 0)
-        return reply_text(s, -EOPNOTSUPP, "this kernel finds names of addresses only");
+    if (symbol.address == 0) {
+        memcpy(name, (const u8 *)body + sizeof(symbol), MIN(len - sizeof(symbol), sizeof(name) - 1));
+        name[MIN(len - sizeof(symbol), sizeof(name) - 1)] = '\0';
+        s->value = symbol_find(name);
+        return s->value != 0 ? 0 : -ENOENT;
+    }
     return reply_text(s, 0, symbol_name(symbol.address, name, sizeof(name)));
 }
 
@@ -542,6 +551,7 @@ void bpf_service_init(void)
 {
     static struct service bpf = { .name = "bpf", .run = run_bpf };
     wq_init(&sessions_wq, "bpf sessions");
+    kprobes_init();
     service_register(&bpf);
 }
 

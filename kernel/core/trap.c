@@ -2,6 +2,7 @@
 /* Faults, system calls and the way back to a program: from the platform to whoever registered. */
 #include "kern/trap.h"
 
+#include "kern/kprobe.h"
 #include "kern/log.h"
 #include "kern/thread.h"
 #include "kern/uaccess.h"
@@ -45,9 +46,11 @@ static NORETURN void die(struct trap_frame *frame, const struct trap_info *info)
     panic_frame(frame, "kernel %s (error %#llx)", name, (unsigned long long)info->error);
 }
 
-/* The kernel faulted: allowed only at instructions that touch program memory. */
-static void kernel_trap(struct trap_frame *frame, const struct trap_info *info)
+/* The kernel faulted: allowed only at instructions that touch program memory, and at breakpoints. */
+NOPROBE static void kernel_trap(struct trap_frame *frame, const struct trap_info *info)
 {
+    if (info->kind == TRAP_BREAKPOINT && kprobe_trap != NULL && kprobe_trap(frame))
+        return;
     u64 fixup = arch_fault_fixup(FRAME_PC(frame));
     if (fixup == 0)
         die(frame, info);
@@ -61,7 +64,7 @@ static void kernel_trap(struct trap_frame *frame, const struct trap_info *info)
     FRAME_PC(frame) = fixup;
 }
 
-void trap_exception(struct trap_frame *frame, const struct trap_info *info, bool from_program)
+NOPROBE void trap_exception(struct trap_frame *frame, const struct trap_info *info, bool from_program)
 {
     if (!from_program) {
         kernel_trap(frame, info);

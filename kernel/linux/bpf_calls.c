@@ -74,6 +74,8 @@ static s64 areas(u32 pid, char *buf, size_t size)
 
 void bpf_calls_init(void)
 {
-    static const struct bpf_personality linux_personality = { arch_bpf_call_words, linux_syscall, slow_call, watch_calls, uid_gid, arch_bpf_registers, areas };
+    static const struct bpf_personality linux_personality = { arch_bpf_call_words, linux_syscall, slow_call, watch_calls, uid_gid, arch_bpf_registers,
+                                                               probe_attach, probe_detach, areas };
+    probes_init();
     bpf_personality = &linux_personality;
 }

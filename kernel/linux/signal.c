@@ -458,7 +458,7 @@ void linux_exit_work(struct trap_frame *f)
     struct process *p = t->proc;
     struct sighand *h = p->sighand;
 
-    FRAME_PC(f) = callsite_original(t->thread->as, FRAME_PC(f));
+    FRAME_PC(f) = callsite_resting(t->thread->as, FRAME_PC(f));
     atomic_and(&t->thread->exit_work, ~(EXIT_SIGNAL | EXIT_TRACE | EXIT_RSEQ)); /* the last also of who no longer wants it */
     if (t->thread->told_cpu != 0)
         rseq_resume(t, f);

@@ -44,6 +44,9 @@
 #include "abi.h"
 #include "linux/syscalls_gen.h"
 
+struct bpf_attach;
+struct bpf_function_place;
+struct bpf_probe;
 struct posix_timer;
 struct uring_tasks;
 struct first;
@@ -379,6 +382,10 @@ void trace_calls_init(void);
 /* bpf_calls.c: programs at calls (kern/bpf.h). A call whose exit they want to see (task.program_call) is done. */
 void bpf_call_exit(struct task *t);
 void bpf_calls_init(void);
+/* probe.c: programs at functions of programs: bpf_personality.attach and detach. */
+int probe_attach(struct bpf_attach *a, const struct bpf_function_place *at, struct bpf_probe **ret_probe, const char **ret_why);
+void probe_detach(struct bpf_attach *a, struct bpf_probe *p, bool returns);
+void probes_init(void);
 /* syscall.c: fn makes calls, in linux_syscall()'s place; l held. */
 void syscall_make_by(void (*fn)(struct trap_frame *f));
 /* syscall.c: count the call being made as missing (a part of it that is). */

@@ -98,6 +98,7 @@ void addrspace_put(struct addrspace *as)
     if (as == NULL || !ref_put(&as->refs))
         return;
     unmap_all(as);
+    returns_gone(as);
     callsite_done(as);
     plat_aspace_done(&as->plat);
     kmem_free(as_cache, as);

@@ -4,6 +4,7 @@
 #define MM_AS_IMPL_H
 
 #include "kern/addrspace.h"
+#include "kern/arch.h"
 #include "kern/page.h"
 
 #define STACK_GUARD (256 * PAGE_SIZE) /* below a stack that grows; Linux's stack_guard_gap */
@@ -65,10 +66,30 @@ int fault_in(struct vma *v, uaddr_t va, unsigned access, bool force);
 void callsite_drop_page(struct addrspace *as, uaddr_t va);                /* if it is a patched one */
 void callsite_restore(struct addrspace *as, uaddr_t start, uaddr_t end);  /* original text in the range */
 void callsite_forget(struct addrspace *as, uaddr_t start, uaddr_t end);   /* text in the range has gone */
+/* Text of a file, as the file has it unless a page was written? */
+bool callsite_is_text(const struct vma *v);
+struct page *callsite_patched(struct addrspace *as, uaddr_t va); /* the patched page at va, or NULL. pt_lock held, as for the next one */
+void callsite_drop_locked(struct addrspace *as, uaddr_t va, struct list *freed); /* if it is a patched one: the next fault brings the original */
 bool callsite_is_thunks(const struct vma *v);
 void callsite_retire(struct vma *v); /* an area of thunks, or part of it, is about to go */
 void callsite_trim(struct addrspace *as);
 void callsite_done(struct addrspace *as); /* nothing is mapped any more */
+/* For breaks.c, as->lock held for writing, and after the first of them. 0 and false: no memory, or no room near v. */
+bool callsite_prepare(struct addrspace *as);
+uaddr_t callsite_thunk(struct vma *v, const struct call_site *s, const u8 *original);
+uaddr_t callsite_probe(struct addrspace *as, uaddr_t start); /* the thunk of a probe there; 0: none yet */
+uaddr_t callsite_make_trampoline(struct vma *v);
+uaddr_t callsite_trampoline(struct addrspace *as); /* 0: none yet. Without the lock */
+
+/* breaks.c, returns.c */
+extern u32 text_breaks; /* atomic: how many there are */
+bool text_broken_slow(const struct vma *v, u64 index);
+/* Is page `index` of v's object one whose text has breakpoints? Then text_map_broken() maps it, if it lacks, as map_around() does: 0, AGAIN or -errno. */
+static inline bool text_broken(const struct vma *v, u64 index) { return unlikely(atomic_load_relaxed(&text_breaks) != 0) && text_broken_slow(v, index); }
+int text_map_broken(struct vma *v, uaddr_t va, struct page *p, unsigned access);
+void returns_forked(struct addrspace *from, struct addrspace *to); /* no locks held */
+void returns_gone(struct addrspace *as);
+#define AGAIN 1 /* of faults: look again */
 
 extern const struct vma_ops anon_shared_ops;
 int anon_shared_create(u64 len_bytes, struct map_request *req); /* fills in mapping, object and ops */

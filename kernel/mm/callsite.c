@@ -33,6 +33,7 @@ struct callsites {
     struct list areas;
     unsigned nareas;
     uaddr_t low, high;  /* all areas lie between; grows only; read without the lock */
+    uaddr_t trampoline; /* where functions with probes return to; 0: none yet */
     u64 seen[SEEN];     /* calls that came by trap: address, above it how many; pairs of slots; relaxed: a count may be lost */
 };
 
@@ -192,7 +193,8 @@ static uaddr_t write_thunk(struct thunk_area *a, unsigned i, unsigned slot, cons
 {
     u8 *base = page_virt(a->pages[i]->page);
     uaddr_t thunk = slot_address(a, i, slot);
-    arch_thunk_write(base + slot * ARCH_THUNK_BYTES, thunk, a->start + i * PAGE_SIZE, s, original);
+    if (!arch_thunk_write(base + slot * ARCH_THUNK_BYTES, thunk, a->start + i * PAGE_SIZE, s, original))
+        return 0;
     a->pages[i]->sites[slot] = *s;
     a->used++;
     return thunk;
@@ -209,7 +211,7 @@ static uaddr_t place_in(struct callsites *c, bool new_page, const struct call_si
     return 0;
 }
 
-static uaddr_t thunk_create(struct vma *v, const struct call_site *s, const u8 *original)
+uaddr_t callsite_thunk(struct vma *v, const struct call_site *s, const u8 *original)
 {
     struct callsites *c = v->as->sites;
     uaddr_t thunk = place_in(c, false, s, original);
@@ -235,8 +237,7 @@ static void for_each_site(struct addrspace *as, uaddr_t start, uaddr_t end, site
 
 /* --- pages of text ----------------------------------------------------------------------------- */
 
-/* Text of a file, as the file has it unless a page was written. */
-static bool is_text(const struct vma *v)
+bool callsite_is_text(const struct vma *v)
 {
     return v->mapping != NULL && v->mapping->ops->read != NULL && !(v->flags & VMA_SHARED) && (v->ops == NULL || v->ops->fault == NULL) &&
            (v->prot & (MAP_WRITE | MAP_EXEC)) == MAP_EXEC;
@@ -248,16 +249,20 @@ static struct page *page_mapped(struct addrspace *as, uaddr_t va)
     return plat_lookup(&as->plat, va, &pa, NULL) ? counted_page(pa) : NULL;
 }
 
-/* The page that va shows leaves it when it is a patched one: the next fault brings the original. pt_lock held. */
-static bool drop_patched(struct addrspace *as, uaddr_t va, struct list *freed)
+struct page *callsite_patched(struct addrspace *as, uaddr_t va)
 {
     struct page *p = page_mapped(as, va);
-    if (p == NULL || !(p->flags & PG_PATCHED))
-        return false;
+    return p != NULL && (p->flags & PG_PATCHED) ? p : NULL;
+}
+
+void callsite_drop_locked(struct addrspace *as, uaddr_t va, struct list *freed)
+{
+    struct page *p = callsite_patched(as, va);
+    if (p == NULL)
+        return;
     plat_unmap(&as->plat, va, PAGE_SIZE, NULL, NULL); /* never part of a large page: cannot fail */
     plat_flush(&as->plat, va, PAGE_SIZE);
     page_unmapped(as, p, freed);
-    return true;
 }
 
 void callsite_drop_page(struct addrspace *as, uaddr_t va)
@@ -265,7 +270,7 @@ void callsite_drop_page(struct addrspace *as, uaddr_t va)
     struct list freed;
     list_init(&freed);
     spin_lock_bh(&as->pt_lock);
-    drop_patched(as, va, &freed);
+    callsite_drop_locked(as, va, &freed);
     spin_unlock_bh(&as->pt_lock);
     page_free_list(&freed);
 }
@@ -387,16 +392,22 @@ void callsite_done(struct addrspace *as)
 
 /* --- a call came by trap ----------------------------------------------------------------------- */
 
-static struct callsites *prepare(struct addrspace *as)
+bool callsite_prepare(struct addrspace *as)
 {
-    rwmutex_write_lock(&as->lock);
     struct callsites *c = as->sites;
     if (c == NULL && (c = kzalloc(sizeof(*c))) != NULL) {
         list_init(&c->areas);
         atomic_store(&as->sites, c);
     }
+    return c != NULL;
+}
+
+static struct callsites *prepare(struct addrspace *as)
+{
+    rwmutex_write_lock(&as->lock);
+    callsite_prepare(as);
     rwmutex_write_unlock(&as->lock);
-    return c;
+    return as->sites;
 }
 
 /* The site whose call ends at pc, in `original`, the file's page for va: patch it. */
@@ -408,7 +419,7 @@ static void patch_site(struct vma *v, uaddr_t va, struct page *original, struct 
     const u8 *code = (u8 *)page_virt(original) + s.start;
     s.start += va;
     s.back += va;
-    uaddr_t thunk = thunk_create(v, &s, code);
+    uaddr_t thunk = callsite_thunk(v, &s, code);
     if (thunk == 0)
         return;
     if (patch_page(v, va, original, &s, thunk) == 0) {
@@ -429,11 +440,41 @@ void callsite_trapped(struct addrspace *as, struct trap_frame *f)
         return;
     rwmutex_write_lock(&as->lock);
     struct vma *v = as_find(as, va, false);
-    if (v != NULL && is_text(v) && mapping_get(v->mapping, vma_index(v, va), false, &original) == 0) {
+    if (v != NULL && callsite_is_text(v) && mapping_get(v->mapping, vma_index(v, va), false, &original) == 0) {
         patch_site(v, va, original, f);
         page_put(original);
     }
     as_write_unlock(as);
+}
+
+/* --- probes ------------------------------------------------------------------------------------ */
+
+uaddr_t callsite_probe(struct addrspace *as, uaddr_t start)
+{
+    if (as->sites != NULL)
+        list_for_each(a, &as->sites->areas, struct thunk_area, node)
+            for (unsigned i = 0; i < AREA_PAGES && !a->retired; i++)
+                for (unsigned slot = 1; slot < SLOTS && a->pages[i] != NULL; slot++)
+                    if (a->pages[i]->sites[slot].start == start && a->pages[i]->sites[slot].nr == CALL_SITE_PROBE)
+                        return slot_address(a, i, slot);
+    return 0;
+}
+
+uaddr_t callsite_trampoline(struct addrspace *as) { return as->sites != NULL ? atomic_load_relaxed(&as->sites->trampoline) : 0; }
+
+uaddr_t callsite_make_trampoline(struct vma *v)
+{
+    static const u8 code[ARCH_PROBE_BYTES] = { ARCH_BREAK };
+    struct callsites *c = v->as->sites;
+    if (c->trampoline == 0) {
+        struct call_site s = { .start = v->start, .back = v->start + 1, .nr = CALL_SITE_PROBE };
+        uaddr_t at = callsite_thunk(v, &s, code);
+        if (at == 0)
+            return 0;
+        page_at(area_of(c, at), at)->sites[(at & (PAGE_SIZE - 1)) / ARCH_THUNK_BYTES].start = at; /* it goes with no text */
+        atomic_store(&c->trampoline, at);
+    }
+    return c->trampoline;
 }
 
 /* --- threads inside thunks --------------------------------------------------------------------- */
@@ -452,7 +493,7 @@ static const struct call_site *site_of_thunk(struct addrspace *as, uaddr_t pc, u
     return &t->sites[slot];
 }
 
-uaddr_t callsite_original(struct addrspace *as, uaddr_t pc)
+static uaddr_t place_in_text(struct addrspace *as, uaddr_t pc, bool resting)
 {
     struct callsites *c = as != NULL ? atomic_load(&as->sites) : NULL;
     uaddr_t thunk;
@@ -460,11 +501,14 @@ uaddr_t callsite_original(struct addrspace *as, uaddr_t pc)
         return pc;
     rwmutex_read_lock(&as->lock);
     const struct call_site *s = site_of_thunk(as, pc, &thunk);
-    if (s != NULL)
+    if (s != NULL && !(resting && s->nr == CALL_SITE_PROBE && pc == thunk))
         pc = arch_thunk_original(s, thunk, pc);
     rwmutex_read_unlock(&as->lock);
     return pc;
 }
+
+uaddr_t callsite_original(struct addrspace *as, uaddr_t pc) { return place_in_text(as, pc, false); }
+uaddr_t callsite_resting(struct addrspace *as, uaddr_t pc) { return place_in_text(as, pc, true); }
 
 /* Does page p of text, at va, hold the jump from s to thunk? */
 static bool jumps(const struct page *p, uaddr_t va, const struct call_site *s, uaddr_t thunk)

@@ -32,8 +32,6 @@
 #define FLIP_SUSPECT 64u /* changes between write and execute on one page, nothing else between */
 #define TRIES 8
 
-#define AGAIN 1 /* internal: look again */
-
 unsigned hw_rights(const struct vma *v, unsigned access, bool may_write)
 {
     unsigned prot = v->prot & (MAP_READ | MAP_WRITE | MAP_EXEC);
@@ -322,7 +320,7 @@ static int map_around(struct vma *v, uaddr_t va, struct page *p, unsigned access
     spin_lock_bh(&as->pt_lock);
     for (unsigned i = 0; i < n; i++) {
         struct page *q = pages[i];
-        if (q == NULL || atomic_load(&q->mapping) != m) /* truncated: whoever did it has been here, or will be */
+        if (q == NULL || atomic_load(&q->mapping) != m || text_broken(v, vma_index(v, low) + i)) /* truncated: whoever did it has been here, or will be */
             continue;
         bool write = shared && (!tracked || (i == at && (access & TRAP_WRITE)));
         if (i == at && write && tracked)
@@ -374,7 +372,7 @@ static int fault_object(struct vma *v, uaddr_t va, unsigned access)
     }
     if (!(atomic_load_relaxed(&p->flags) & PG_REFERENCED))
         atomic_or(&p->flags, PG_REFERENCED);
-    err = map_around(v, va, p, access);
+    err = text_broken(v, index) ? text_map_broken(v, va, p, access) : map_around(v, va, p, access);
     page_put(p);
     return err;
 }

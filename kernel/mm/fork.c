@@ -118,6 +118,7 @@ int addrspace_fork(struct addrspace *from, struct addrspace **ret_as)
         addrspace_put(to);
         return err;
     }
+    returns_forked(from, to);
     *ret_as = to;
     return 0;
 }

@@ -6,6 +6,7 @@
 
 void callsite_trapped(struct addrspace *as, struct trap_frame *f) {}
 uaddr_t callsite_original(struct addrspace *as, uaddr_t pc) { return pc; }
+uaddr_t callsite_resting(struct addrspace *as, uaddr_t pc) { return pc; }
 uaddr_t callsite_resume(struct addrspace *as, uaddr_t pc) { return 0; }
 void callsite_undo(struct addrspace *as, uaddr_t pc) {}
 void callsite_drop_page(struct addrspace *as, uaddr_t va) {}

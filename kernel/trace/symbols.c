@@ -14,6 +14,7 @@
  */
 #include "base/fmt.h"
 #include "base/str.h"
+#include "kern/kprobe.h"
 #include "kern/log.h"
 
 struct symbols_header {
@@ -56,45 +57,109 @@ static u32 read_leb(const u8 **p)
     return v;
 }
 
-const char *symbol_name(u64 addr, char *buf, size_t size)
+/* The parts of the table. */
+struct symbols {
+    u32 count, groups, step;
+    const u32 *offsets, *addresses;
+    const u8 *tokens, *data;
+};
+
+static bool open_symbols(struct symbols *s, u32 *ret_text_size)
 {
     const struct symbols_header *h = (const void *)symtab_packed;
-    u64 offset = addr - (u64)text_start;
-    if (symtab_packed == NULL || h->count == 0 || offset >= h->text_size) {
-        fmt_snprintf(buf, size, "%#llx", (unsigned long long)addr);
-        return buf;
-    }
-    u32 groups = ((h->count - 1) >> h->step_shift) + 1;
-    const u32 *offsets = (const u32 *)(h + 1), *addresses = offsets + groups;
-    const u8 *tokens = (const u8 *)(addresses + groups);
-    const u8 *data = tokens + 2 * 256;
+    if (symtab_packed == NULL || h->count == 0)
+        return false;
+    *s = (struct symbols){ .count = h->count, .step = 1u << h->step_shift, .groups = ((h->count - 1) >> h->step_shift) + 1, .offsets = (const u32 *)(h + 1) };
+    s->addresses = s->offsets + s->groups;
+    s->tokens = (const u8 *)(s->addresses + s->groups);
+    s->data = s->tokens + 2 * 256;
+    *ret_text_size = h->text_size;
+    return true;
+}
+
+static u32 in_group(const struct symbols *s, u32 g) { return MIN(s->step, s->count - g * s->step); }
+
+static const u8 *skip_name(const struct symbols *s, const u8 *p)
+{
+    size_t none = 0;
+    while (expand(s->tokens, *p++, NULL, &none, 0))
+        ;
+    return p;
+}
+
+/* The last symbol at or below offset: its own, and its name or NULL. */
+static const u8 *look_up(const struct symbols *s, u64 offset, u32 *ret_at)
+{
     u32 g = 0;
-    for (u32 low = 0, high = groups; low < high;) {
+    for (u32 low = 0, high = s->groups; low < high;) {
         u32 mid = (low + high) / 2;
-        if (addresses[mid] <= offset) {
+        if (s->addresses[mid] <= offset) {
             g = mid;
             low = mid + 1;
         } else {
             high = mid;
         }
     }
-    u32 at = addresses[g], left = MIN(1u << h->step_shift, h->count - (g << h->step_shift));
-    const u8 *p = data + offsets[g], *name = NULL;
-    for (u32 found = at; left > 0; left--) {
+    const u8 *p = s->data + s->offsets[g], *name = NULL;
+    u32 at = s->addresses[g];
+    for (u32 left = in_group(s, g), found = at; left > 0; left--) {
         u32 next = found + read_leb(&p);
         if (next > offset)
             break;
         found = at = next;
         name = p;
-        size_t none = 0;
-        while (expand(tokens, *p++, NULL, &none, 0))
-            ;
+        p = skip_name(s, p);
     }
+    *ret_at = at;
+    return name;
+}
+
+const char *symbol_name(u64 addr, char *buf, size_t size)
+{
+    struct symbols s;
+    u64 offset = addr - (u64)text_start;
+    u32 text_size, at;
+    if (!open_symbols(&s, &text_size) || offset >= text_size) {
+        fmt_snprintf(buf, size, "%#llx", (unsigned long long)addr);
+        return buf;
+    }
+    const u8 *name = look_up(&s, offset, &at);
     size_t n = 0;
-    while (name != NULL && expand(tokens, *name++, buf, &n, size))
+    while (name != NULL && expand(s.tokens, *name++, buf, &n, size))
         ;
     fmt_snprintf(buf + n, size - n, "+%#x", (unsigned)(offset - at));
     return buf;
+}
+
+u64 symbol_start(u64 addr)
+{
+    struct symbols s;
+    u64 offset = addr - (u64)text_start;
+    u32 text_size, at;
+    return open_symbols(&s, &text_size) && offset < text_size && look_up(&s, offset, &at) != NULL ? (u64)text_start + at : 0;
+}
+
+u64 symbol_find(const char *name)
+{
+    struct symbols s;
+    u32 text_size;
+    char text[80];
+    if (!open_symbols(&s, &text_size))
+        return 0;
+    for (u32 g = 0; g < s.groups; g++) {
+        const u8 *p = s.data + s.offsets[g];
+        u32 at = s.addresses[g];
+        for (u32 left = in_group(&s, g); left > 0; left--) {
+            size_t n = 0;
+            at += read_leb(&p);
+            while (expand(s.tokens, *p++, text, &n, sizeof(text)))
+                ;
+            text[n] = '\0';
+            if (strcmp(text, name) == 0)
+                return (u64)text_start + at;
+        }
+    }
+    return 0;
 }
 
 void print_backtrace(const struct trap_frame *frame)

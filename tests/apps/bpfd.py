@@ -83,8 +83,8 @@ class Client:
     def load(self, number, ctx, insns):
         return self.ask(LOAD, struct.pack('<IIII16s', number, ctx, len(insns) // 8, 0, b'test') + insns)[0]
 
-    def attach(self, program, where, number=0, value=0, pid=0):
-        return self.ask(ATTACH, struct.pack('<IIIIQ', program, where, number, pid, value))[0]
+    def attach(self, program, where, number=0, value=0, path=''):
+        return self.ask(ATTACH, struct.pack('<IIIIQ', program, where, number, 0, value) + path.encode())[0]
 
     def detach(self, number):
         self.ask(DETACH, struct.pack('<II', number, 0))

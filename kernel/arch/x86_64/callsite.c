@@ -100,9 +100,11 @@ bool arch_thunk_fits(const struct call_site *s, uaddr_t thunk)
     return s->kept == 0 || invalid_opcode((u8)(rel >> 8));
 }
 
-void arch_thunk_write(u8 *code, uaddr_t thunk, uaddr_t gate_slot, const struct call_site *s, const u8 *original)
+bool arch_thunk_write(u8 *code, uaddr_t thunk, uaddr_t gate_slot, const struct call_site *s, const u8 *original)
 {
     u8 *p = code;
+    if (s->nr == CALL_SITE_PROBE)
+        return arch_probe_thunk(code, thunk, s->start, original);
 #define AT(p) (thunk + (u64)((p) - code))
     if (s->kept == 0) {
         *p = 0xb8;
@@ -127,6 +129,7 @@ void arch_thunk_write(u8 *code, uaddr_t thunk, uaddr_t gate_slot, const struct c
         p += s->kept;
         put_jump(p, AT(p), s->back + s->kept);
     }
+    return true;
 #undef AT
 }
 
@@ -136,6 +139,8 @@ uaddr_t arch_thunk_again(const struct call_site *s, uaddr_t thunk) { return s->k
 
 uaddr_t arch_thunk_original(const struct call_site *s, uaddr_t thunk, uaddr_t pc)
 {
+    if (s->nr == CALL_SITE_PROBE)
+        return pc == thunk ? s->start : s->back;
     if (s->kept == 0 || pc < thunk + B_AGAIN)
         return s->start;
     return pc == thunk + B_AGAIN ? s->back : s->back + s->kept;

@@ -113,6 +113,7 @@ unsigned insn_decode(const u8 *p, unsigned room, struct insn *ret)
         unsigned m = modrm_length(p + n, room - n, ret);
         if (m == 0)
             return 0;
+        ret->disp_at = (u8)(n + 1);
         n += m;
     }
     n += immediate_length(kind, ret, short_operand, short_address);

@@ -71,9 +71,10 @@ unsigned arch_walk_frames(const u64 *frame, const void *stack, u64 *ret_pcs, uns
 struct call_site {
     uaddr_t start; /* first byte that a jump replaces; 0 = none */
     uaddr_t back;  /* behind the system call */
-    u32 nr;
+    u32 nr;        /* CALL_SITE_PROBE: no call, but [start, back) has a breakpoint */
     u8 kept;       /* length of the instruction at `back` where the jump covers it too, else 0 */
 };
+#define CALL_SITE_PROBE UINT32_MAX
 #define ARCH_CALL_SITE_BYTES 5u             /* that the jump replaces */
 #define ARCH_THUNK_BYTES 48u                /* room for any thunk */
 #define ARCH_THUNK_REACH ((s64)0x7ff00000)  /* from a site */
@@ -83,13 +84,32 @@ bool arch_call_site(const u8 *page, unsigned end, u64 nr, struct call_site *ret)
 /* May the thunk of s (addresses now) lie there? */
 bool arch_thunk_fits(const struct call_site *s, uaddr_t thunk);
 /* Write the thunk that is to run at `thunk`; gate_slot is the address of the word that holds plat_call_gate(),
- * `original` the text at s->start. */
-void arch_thunk_write(u8 *code, uaddr_t thunk, uaddr_t gate_slot, const struct call_site *s, const u8 *original);
+ * `original` the text at s->start. False: it cannot lie there (only a probe's). */
+bool arch_thunk_write(u8 *code, uaddr_t thunk, uaddr_t gate_slot, const struct call_site *s, const u8 *original);
 void arch_call_site_patch(u8 *code, const struct call_site *s, uaddr_t thunk); /* code = the text at s->start */
 /* Where the program goes on after the call. */
 uaddr_t arch_thunk_again(const struct call_site *s, uaddr_t thunk);
 /* The place in the program's own text that pc, inside the thunk, stands for: going on there is the same. */
 uaddr_t arch_thunk_original(const struct call_site *s, uaddr_t thunk, uaddr_t pc);
+
+/*
+ * Probes: the instruction at the pc of a frame, of which `code` has the bytes (ARCH_PROBE_BYTES of them, what is behind the end of all code being
+ * anything), and whose first byte a breakpoint has taken.
+ */
+#define ARCH_BREAK 0xcc
+#define ARCH_PROBE_BYTES 16u
+#define ARCH_PROBE_REACH ((s64)0x7ff00000) /* of a thunk */
+enum probe_step {
+    PROBE_THUNK,  /* nothing was done: run the thunk */
+    PROBE_DONE,   /* the frame is behind it */
+    PROBE_PUSH,   /* so it is when *ret_push has been pushed */
+    PROBE_RETURN, /* and when the pc has been popped */
+};
+/* Its length; 0: none of the ways below can do it. */
+unsigned arch_probe_fits(const u8 *code);
+enum probe_step arch_probe_step(struct trap_frame *f, const u8 *code, u64 *ret_push);
+/* Write the thunk (at most ARCH_THUNK_BYTES) that is to run at `thunk` instead of the one at pc. False: too far. */
+bool arch_probe_thunk(u8 *to, u64 thunk, u64 pc, const u8 *code);
 
 u64 arch_cycles(void); /* TSC; for tracing, not for time */
 /* Can programs read the number of their CPU? On x86-64 by RDTSCP. */

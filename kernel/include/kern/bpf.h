@@ -123,8 +123,17 @@ size_t arch_bpf_compile(const struct bpf_code *code, u32 *offsets, u8 *buf, size
 
 struct bpf_attach;
 
+/* For who has places of his own: onto one and off it, where it may run until bpf_quiesce(). */
+void bpf_place_add(struct bpf_attach **place, struct bpf_attach *a);
+void bpf_place_remove(struct bpf_attach **place, struct bpf_attach *a);
+/* After it no CPU is in a program that was taken off before. Thread context. */
+void bpf_quiesce(void);
+/* What hangs there was to run and could not. Any context. */
+void bpf_missed(struct bpf_attach *const *place);
 /* Run what hangs there. frame: of the function that `ctx` is about, where its callers begin; may be NULL. Any context. */
 void bpf_run(struct bpf_attach *const *place, const void *ctx, const u64 *frame);
+/* The same where a program's function has just been entered and will return to `caller` (0: that is not known). */
+void bpf_run_at_entry(struct bpf_attach *const *place, const void *ctx, u64 caller);
 
 #define BPF_CALLS 512u
 /* Attachments to all calls, and to one by its number: programs for which a context is made, and those that run on the frame. */
@@ -137,7 +146,15 @@ extern u32 bpf_calls_used, bpf_calls_slow;
 /* A system call: runs the programs at all entries that run on the frame, then bpf_personality.call or, while there are others, slow_call. */
 void bpf_syscall(struct trap_frame *f);
 
+struct bpf_probe;
 struct bpfd_regs_ctx;
+/* An instruction of a file. */
+struct bpf_function_place {
+    const char *path;
+    u64 offset;
+    bool returns; /* when the function has returned that begins there */
+    bool begins;  /* one does */
+};
 /* What the personality tells and does; set at boot. */
 struct bpf_personality {
     const s16 *words;                    /* where in a trap_frame each u64 of a call entry's context is; -1: nowhere */
@@ -146,6 +163,9 @@ struct bpf_personality {
     void (*watch_calls)(void);           /* bpf_calls_used has become 0, or is so no longer. Thread context */
     u64 (*uid_gid)(void);                /* of the current thread: gid << 32 | uid. Any context, as the next one */
     void (*registers)(const struct trap_frame *f, struct bpfd_regs_ctx *ret);
+    /* Programs there. 0 and *ret_probe, or -errno and why. */
+    int (*attach)(struct bpf_attach *a, const struct bpf_function_place *at, struct bpf_probe **ret_probe, const char **ret_why);
+    void (*detach)(struct bpf_attach *a, struct bpf_probe *probe, bool returns); /* after it, no run of a is left */
     s64 (*areas)(u32 pid, char *buf, size_t size); /* the bytes that /proc/PID/maps has, if less than size; -ESRCH */
 };
 extern const struct bpf_personality *bpf_personality;

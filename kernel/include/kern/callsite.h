@@ -33,6 +33,8 @@
 void callsite_trapped(struct addrspace *as, struct trap_frame *f);
 /* pc, or if it lies in a thunk the place of the program's own text that it stands for. May sleep. */
 uaddr_t callsite_original(struct addrspace *as, uaddr_t pc);
+/* The same for a thread that goes on: whoever has come to a probe's instruction in a thunk is left there, or the probe would see it twice. */
+uaddr_t callsite_resting(struct addrspace *as, uaddr_t pc);
 /* An invalid opcode at pc: if a replaced site is the cause, where to go on, else 0. May sleep. */
 uaddr_t callsite_resume(struct addrspace *as, uaddr_t pc);
 /* The site that pc (in the program's own text) belongs to is not patched any more: for single steps. May sleep. */

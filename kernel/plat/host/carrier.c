@@ -44,6 +44,7 @@ static void wait_for_turn(struct host_carrier *c)
         atomic_or(&c->cpu->plat.pending, PENDING_KICK);
     c->noted = 0;
     host_kmap_refresh(c);
+    host_text_refresh(c);
 }
 
 /* Signals are the other's from the first line on. */
@@ -133,6 +134,7 @@ static void make_carrier(void)
     u64 flags = plat_events_save();
     init_block(c, this_cpu());
     c->kmap_seen = host_carrier()->kmap_seen;
+    c->text_seen = host_carrier()->text_seen;
     bool made = ncarriers < host_carriers_max && clone_carrier(c);
     if (made)
         carriers[ncarriers++] = c;

@@ -40,6 +40,7 @@ struct host_carrier {
     struct plat_aspace *as;      /* whose mappings it has; NULL = nobody's: it is free */
     u32 maps;                    /* since the last drop: tlb.c */
     u64 kmap_seen;               /* kmap.c */
+    u64 text_seen;               /* text.c */
     u64 timer_ns;                /* when its timer will come; NEVER_NS = it is not set */
 };
 
@@ -67,5 +68,7 @@ bool host_kmap_fill(u64 va);
 extern u64 host_code_low, host_code_high;
 /* Take out what has been unmapped since this carrier, just unparked, ran last. */
 void host_kmap_refresh(struct host_carrier *c);
+/* text.c: take over what has been changed of the kernel's text since then. */
+void host_text_refresh(struct host_carrier *c);
 
 #endif

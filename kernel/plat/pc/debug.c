@@ -2,6 +2,7 @@
 /* Debug registers (Intel SDM volume 3, 17.2): the same on all CPUs, for whatever runs there. */
 #include "arch/cpu.h"
 #include "kern/atomic.h"
+#include "kern/kprobe.h"
 #include "pc.h"
 
 #define DR6_POINTS 0xfu
@@ -51,7 +52,7 @@ void pc_debug_init_cpu(void)
             load(NULL);
 }
 
-u32 pc_debug_hits(void)
+NOPROBE u32 pc_debug_hits(void)
 {
     u64 dr6;
     __asm__ volatile("movq %%dr6, %0" : "=r"(dr6));

@@ -9,6 +9,7 @@
  */
 #include "arch/cpu.h"
 #include "base/str.h"
+#include "kern/kprobe.h"
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/slab.h"
@@ -87,7 +88,7 @@ void plat_stop_others(void)
         pc_apic_ipi(percpu_table[__builtin_ctzll(m)]->plat.apic_id, PC_IPI_NMI);
 }
 
-bool pc_stopping(void)
+NOPROBE bool pc_stopping(void)
 {
     u32 by = atomic_load(&stopping);
     return by != 0 && by != this_cpu()->cpu + 1;

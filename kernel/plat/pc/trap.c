@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 #include "arch/x86.h"
 #include "base/str.h"
+#include "kern/kprobe.h"
 #include "kern/log.h"
 #include "kern/thread.h"
 #include "pc.h"
@@ -25,7 +26,7 @@ static const u8 kind_of[32] = {
 };
 
 /* Events disabled on entry and return. */
-void pc_trap(struct trap_frame *frame, u64 from_program)
+NOPROBE void pc_trap(struct trap_frame *frame, u64 from_program)
 {
     if (frame->vector >= VEC_FIRST_IRQ) {
         pc_irq_dispatch((unsigned)frame->vector);
@@ -64,7 +65,7 @@ void pc_check_program_frame(struct trap_frame *frame)
 }
 
 /* On a stack of its own, nothing may fault. NMI and #MC come at any instruction. */
-void pc_paranoid_trap(struct trap_frame *frame)
+NOPROBE void pc_paranoid_trap(struct trap_frame *frame)
 {
     switch (frame->vector) {
     case VEC_DB: /* the kernel works on watched memory of the program, which learns of it on its way out */

@@ -10,6 +10,7 @@
 struct insn {
     u8 map; /* of opcodes: 0 = one byte, 1 = 0F, 2 = 0F 38, 3 = 0F 3A */
     u8 opcode, modrm, rex;
+    u8 disp_at; /* pc_relative: where its 32-bit displacement is */
     bool pc_relative, locked_or_repeated, vector;
 };
 

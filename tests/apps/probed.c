@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+/* For probes.py: SIGUSR1 calls its functions as often as the test knows, SIGUSR2 begins to call them without an end, and looks at each result. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOINLINE __attribute__((noinline, noclone))
+
+int number = 5;
+static jmp_buf jump;
+
+/* One of each kind of instruction that a probe has to do something about; probes.py knows the offsets. */
+__asm__(".text\n.globl steps\n.type steps, @function\nsteps: endbr64\n push %rbp\n mov %rsp, %rbp\n sub $16, %rsp\n mov number(%rip), %eax\n test %edi, %edi\n"
+        " je 1f\n call two\n1: lea 1(%rax,%rdi,1), %eax\n leave\n ret\n.size steps, . - steps\n"
+        ".type two, @function\ntwo: add $2, %eax\n ret\n.size two, . - two\n");
+int steps(int n);
+
+NOINLINE int add(int a, int b)
+{
+    __asm__ volatile("");
+    return a + b + number;
+}
+
+NOINLINE int deep(int n)
+{
+    int r = n == 0 ? 1 : deep(n - 1);
+    __asm__ volatile("" : "+r"(r));
+    return r + (n != 0);
+}
+
+NOINLINE void leaves(int n)
+{
+    if (n != 0)
+        longjmp(jump, n);
+    __asm__ volatile("");
+}
+
+NOINLINE int inner(int n)
+{
+    __asm__ volatile("" : "+r"(n));
+    return n;
+}
+
+NOINLINE int outer(int n)
+{
+    int r = inner(n);
+    __asm__ volatile("" : "+r"(r));
+    return r + 1;
+}
+
+static void *thousand(void *arg)
+{
+    long sum = 0;
+    for (int i = 0; i < 1000; i++)
+        sum += add(i, 1);
+    return (void *)sum;
+}
+
+NOINLINE static void known(const char *self)
+{
+    pthread_t t[4];
+    void *r;
+    long sum = 0;
+    int status[2];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&t[i], NULL, thousand, NULL);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(t[i], &r);
+        sum += (long)r;
+    }
+    int d = deep(50), s = steps(1) + steps(0), o = outer(3);
+    for (int i = 1; i <= 100; i++)
+        if (setjmp(jump) == 0)
+            leaves(i);
+    leaves(0);
+    for (int i = 0; i < 7; i++)
+        getppid();
+    pid_t forked = fork();
+    if (forked == 0)
+        _exit(add(1, 2));
+    waitpid(forked, &status[0], 0);
+    pid_t executed = fork();
+    if (executed == 0) {
+        execl(self, self, "child", NULL);
+        _exit(127);
+    }
+    waitpid(executed, &status[1], 0);
+    printf("known %ld %d %d %d %d %d\n", sum, d, s, o, WEXITSTATUS(status[0]), WEXITSTATUS(status[1]));
+}
+
+static void *endless(void *arg)
+{
+    for (int i = 0;; i = (i + 1) & 0xffff)
+        if (add(i, 2) != i + 7 || steps(i) != (i == 0 ? 6 : i + 8) || outer(i) != i + 1 || getppid() != 0) {
+            printf("wrong result\n");
+            abort();
+        }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    sigset_t set;
+    pthread_t t;
+    int sig;
+    if (argc > 1)
+        return add(10, 20);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    printf("ready\n");
+    while (sigwait(&set, &sig) == 0)
+        if (sig == SIGUSR1)
+            known(argv[0]);
+        else
+            for (int i = 0; i < 2; i++)
+                pthread_create(&t, NULL, endless, NULL);
+    return 1;
+}
