@@ -125,18 +125,21 @@ void ktimer_init(struct ktimer *t, void (*fn)(struct ktimer *t))
     *t = (struct ktimer){ .fn = fn };
 }
 
-/* Take the timer out of whatever base it is queued on. */
+/* Take the timer out of whatever base it is queued on; another CPU may be starting it on its own meanwhile. */
 static bool dequeue(struct ktimer *t)
 {
-    struct timer_base *base = atomic_load(&t->base);
-    if (base == NULL || !atomic_load(&t->queued))
-        return false;
-    u64 flags = spin_lock_irqsave(&base->lock);
-    bool was_queued = t->queued;
-    if (was_queued)
-        tree_remove(base, t);
-    spin_unlock_irqrestore(&base->lock, flags);
-    return was_queued;
+    for (;;) {
+        struct timer_base *base = atomic_load(&t->base);
+        if (base == NULL || !atomic_load(&t->queued))
+            return false;
+        u64 flags = spin_lock_irqsave(&base->lock);
+        bool here = t->base == base, was_queued = t->queued;
+        if (here && was_queued)
+            tree_remove(base, t);
+        spin_unlock_irqrestore(&base->lock, flags);
+        if (here || !was_queued)
+            return was_queued;
+    }
 }
 
 /* Off its old base, another CPU's. True: its callback is running there, so it is armed there anew (run_timers() comes to that behind the
@@ -166,7 +169,7 @@ void ktimer_start(struct ktimer *t, u64 deadline_ns)
     spin_lock(&base->lock);
     if (t->queued)
         tree_remove(base, t);
-    t->base = base;
+    atomic_store(&t->base, base);
     t->deadline_ns = deadline_ns;
     tree_insert(base, t);
     if (base->first == &t->node)

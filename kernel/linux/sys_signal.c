@@ -120,13 +120,15 @@ s64 sys_rt_sigtimedwait(uaddr_t uset, uaddr_t uinfo, uaddr_t utimeout, u64 size)
         spin_unlock_bh(&h->lock);
         interrupted = thread_sleep_until(deadline, true) < 0;
         spin_lock_bh(&h->lock);
-        t->blocked = blocked;
         t->wait_set = 0;
         sig = signal_dequeue_locked(t, set, &info);
+        spin_unlock_bh(&h->lock);
+        signal_set_blocked(blocked); /* one more that came for this task may be for another one now */
         if (sig != 0) /* EXIT_SIGNAL may stand for the one just taken; the exit work finds that out */
             interrupted = false;
+    } else {
+        spin_unlock_bh(&h->lock);
     }
-    spin_unlock_bh(&h->lock);
     if (sig == 0)
         return interrupted ? -EINTR : -EAGAIN;
     return uinfo != 0 && put_siginfo(uinfo, &info) < 0 ? -EFAULT : sig;

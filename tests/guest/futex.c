@@ -168,10 +168,12 @@ static void owner_ends(void)
 }
 
 static pthread_mutex_t *m;
+static volatile int *held; /* beside m */
 
 static void *robust_holder(void *arg)
 {
     pthread_mutex_lock(m);
+    *held = 1;
     if (arg != NULL)
         usleep(30000);
     return NULL;
@@ -181,6 +183,7 @@ static void mutexes(void)
 {
     section("mutexes");
     m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    held = (int *)(m + 1);
     for (int robust = 0; robust < 2; robust++)
         for (int shared = 0; shared < 2; shared++) {
             pthread_mutexattr_t a;
@@ -201,10 +204,11 @@ static void mutexes(void)
                 continue;
             for (int waits = 0; waits < 2; waits++) {
                 pthread_t t;
+                *held = 0;
                 pthread_create(&t, NULL, robust_holder, waits ? m : NULL);
-                if (waits)
-                    usleep(10000);
-                else
+                while (!*held)
+                    usleep(1000);
+                if (!waits)
                     pthread_join(t, NULL);
                 SHOW(pthread_mutex_lock(m) == EOWNERDEAD);
                 SHOW(pthread_mutex_consistent(m));
@@ -217,13 +221,14 @@ static void mutexes(void)
             if (!shared)
                 continue;
             fflush(stdout);
+            *held = 0;
             pid_t pid = fork();
             if (pid == 0) {
-                pthread_mutex_lock(m);
-                usleep(30000);
+                robust_holder(m);
                 _exit(0);
             }
-            usleep(10000);
+            while (!*held)
+                usleep(1000);
             SHOW(pthread_mutex_lock(m) == EOWNERDEAD);
             SHOW(pthread_mutex_consistent(m));
             SHOW(pthread_mutex_unlock(m));
@@ -292,6 +297,7 @@ static void signals(void)
 
 static void *requeued(void *arg)
 {
+    *(volatile long *)arg = gettid();
     errno = 0;
     long r = fx(&other, FUTEX_WAIT_REQUEUE_PI_PRIVATE, 0, NULL, &word, 0);
     bool owner = (word & FUTEX_TID_MASK) == tid();
@@ -312,9 +318,11 @@ static void requeue(void)
     SHOW(fx(&other, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)5, &word, 7));
     SHOW(fx(&other, FUTEX_CMP_REQUEUE_PI_PRIVATE, 2, (void *)5, &word, 0));
     SHOW(fx(&other, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)5, &word, 0));
+    volatile long tids[3] = {0};
     for (int i = 0; i < 3; i++)
-        pthread_create(&t[i], NULL, requeued, NULL);
-    usleep(50000);
+        pthread_create(&t[i], NULL, requeued, (void *)&tids[i]);
+    for (int i = 0; i < 3; i++)
+        until_asleep(&tids[i]);
     SHOW(fx(&word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
     SHOW(fx(&other, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)5, &word, 0));
     SHOW(fx(&word, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));

@@ -40,6 +40,22 @@ static inline long show(const char *name, long value)
 #define SHOW_TRUE(expr) printf("%s: %s\n", #expr, (expr) ? "yes" : "no")
 #define SHOW_STR(expr) printf("%s = \"%s\"\n", #expr, (expr))
 
+/* Until the thread of this process that puts its number there sleeps: what it does next, on any machine. At most 10 s. */
+static inline void until_asleep(volatile long *tid)
+{
+    for (int i = 0; i < 10000; i++) {
+        char name[64], line[256] = "";
+        snprintf(name, sizeof name, "/proc/self/task/%ld/stat", *tid);
+        FILE *f = *tid != 0 ? fopen(name, "r") : NULL;
+        bool asleep = f != NULL && fgets(line, sizeof line, f) != NULL && strstr(line, ") S") != NULL;
+        if (f != NULL)
+            fclose(f);
+        if (asleep)
+            return;
+        usleep(1000);
+    }
+}
+
 static inline void section(const char *name) { printf("--- %s\n", name); }
 
 #endif

@@ -64,6 +64,7 @@ static void *holder(void *arg)
 
 static void *futex_waiter(void *arg)
 {
+    *(volatile long *)arg = gettid();
     return (void *)futex(&word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
 }
 
@@ -110,9 +111,11 @@ static void futexes(void)
     ts = (struct timespec){1, 0};
     SHOW(futex(&word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &ts, NULL, ~0u));
     pthread_t t[3];
+    volatile long tids[3] = {0};
     for (int i = 0; i < 3; i++)
-        pthread_create(&t[i], NULL, futex_waiter, NULL);
-    usleep(50000);
+        pthread_create(&t[i], NULL, futex_waiter, (void *)&tids[i]);
+    for (int i = 0; i < 3; i++)
+        until_asleep(&tids[i]);
     uint32_t other = 0;
     SHOW(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)10, &other, 9));
     SHOW(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)10, &other, 0));
@@ -124,8 +127,9 @@ static void futexes(void)
         sum += (long)r;
     }
     SHOW(sum);
-    pthread_create(&t[0], NULL, futex_waiter, NULL);
-    usleep(20000);
+    tids[0] = 0;
+    pthread_create(&t[0], NULL, futex_waiter, (void *)&tids[0]);
+    until_asleep(&tids[0]);
     SHOW(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &other, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 0)));
     SHOW(other);
     pthread_join(t[0], NULL);

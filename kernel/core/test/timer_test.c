@@ -127,6 +127,42 @@ static void raise_in_irq(void *arg)
     CHECK_EQ(bh_runs, 0);
 }
 
+static struct spinlock start_lock = SPINLOCK_INIT("test start");
+static struct probe contested;
+
+/* As timerfd_settime(2) by several threads: cancelled without a lock, started with one. */
+static void set_again(void *arg)
+{
+    for (unsigned i = 0; i < 2000; i++) {
+        ktimer_cancel_sync(&contested.timer);
+        spin_lock_bh(&start_lock);
+        ktimer_start(&contested.timer, now_ns() + NSEC_PER_SEC);
+        spin_unlock_bh(&start_lock);
+        if (i % 16 == 0)
+            sched_yield_cpu();
+    }
+}
+
+TEST_CPUS(start_and_cancel_at_once, 4)
+{
+    struct thread *t[4];
+    struct probe others[8];
+    ktimer_init(&contested.timer, fired);
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
+        t[i] = test_thread("setter", set_again, NULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
+        test_join(t[i]);
+    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+        others[i] = (struct probe){ .count = 0 };
+        ktimer_init(&others[i].timer, fired);
+        ktimer_start(&others[i].timer, now_ns() + 2 * NSEC_PER_SEC);
+    }
+    thread_sleep_until(now_ns() + 3 * NSEC_PER_SEC, false);
+    CHECK_EQ(contested.count, 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+        CHECK_EQ(others[i].count, 1);
+}
+
 TEST(bh_runs_after_the_interrupt)
 {
     bh_init(&bh, bh_fn);
