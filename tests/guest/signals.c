@@ -119,6 +119,57 @@ static void floating_point(void)
     SHOW_TRUE(a * b == 3.375);
 }
 
+static volatile int second_taken;
+static void take_second(int sig) { second_taken = sig; }
+
+static void *takes_the_second(void *arg)
+{
+    sigset_t set;
+    sigfillset(&set);
+    sigdelset(&set, SIGUSR2);
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
+    *(volatile long *)arg = gettid();
+    while (!second_taken)
+        pause();
+    return NULL;
+}
+
+static volatile long waiter_tid;
+static void *sends_both(void *arg)
+{
+    until_asleep(&waiter_tid);
+    kill(getpid(), SIGUSR1);
+    kill(getpid(), SIGUSR2);
+    for (int i = 0; i < 5000 && !second_taken; i++) /* a thread that ends passes on what it was to take */
+        usleep(1000);
+    return NULL;
+}
+
+/* Two signals come for a thread that takes one of them and blocks both again: the other one is for whoever lets it through. */
+static void one_of_two(void)
+{
+    section("one of two");
+    pthread_t t[2];
+    volatile long tid = 0;
+    sigset_t both;
+    sigemptyset(&both);
+    sigaddset(&both, SIGUSR1);
+    sigaddset(&both, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &both, NULL);
+    signal(SIGUSR2, take_second);
+    pthread_create(&t[0], NULL, takes_the_second, (void *)&tid);
+    until_asleep(&tid);
+    pthread_create(&t[1], NULL, sends_both, NULL);
+    waiter_tid = gettid();
+    SHOW(sigwaitinfo(&both, NULL));
+    for (int i = 0; i < 4000 && !second_taken; i++)
+        usleep(1000);
+    SHOW(second_taken);
+    if (second_taken)
+        pthread_join(t[0], NULL);
+    pthread_join(t[1], NULL);
+}
+
 int main(void)
 {
     section("errors");
@@ -300,5 +351,6 @@ int main(void)
     SHOW(sigwaitinfo(&waiting, &taken));
     SHOW_TRUE(taken.si_overrun > 100);
     SHOW(timer_delete(t));
+    one_of_two();
     return 0;
 }
