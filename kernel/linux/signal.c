@@ -36,13 +36,18 @@ static void flush_mask_locked(struct process *p, struct sigpending *q, u64 mask)
 {
     q->set &= ~mask;
     list_for_each_safe(s, &q->queue, struct sigqueue, node)
-        if (SIGMASK(s->info.signo) & mask)
+        if (SIGMASK(s->info.signo) & mask) {
+            if (s->timer != NULL)
+                posix_timer_taken(s->timer); /* it may send again */
             free_queued(p, s);
+        }
 }
 
 void signal_flush(struct process *p, struct sigpending *q)
 {
     spin_lock_bh(&p->sighand->lock);
+    list_for_each(s, &q->queue, struct sigqueue, node)
+        s->timer = NULL; /* it may be gone: signal_timer_detach() sees no tasks that ended */
     flush_mask_locked(p, q, ~0ULL);
     spin_unlock_bh(&p->sighand->lock);
 }
@@ -196,6 +201,8 @@ static int send(struct process *p, struct task *target, const struct ksiginfo *i
             signal_recalc_locked(taker);
         if (r == 0)
             wq_wake_all(&p->signal_wq, 1 /* POLLIN */);
+    } else if (timer != NULL) {
+        posix_timer_taken(timer);
     }
     spin_unlock(&p->sighand->lock);
     spin_unlock_bh(&p->lock);

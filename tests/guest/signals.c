@@ -119,6 +119,47 @@ static void floating_point(void)
     SHOW_TRUE(a * b == 3.375);
 }
 
+static volatile int ticks;
+static void tick(int sig) { ticks += sig != 0; }
+
+static void comes_again(void)
+{
+    ticks = 0;
+    signal(SIGUSR1, tick);
+    for (int i = 0; i < 5000 && ticks == 0; i++)
+        usleep(1000);
+    SHOW_TRUE(ticks > 0);
+    signal(SIGUSR1, SIG_IGN);
+}
+
+/* A timer whose signal was ignored, or thrown away when it was pending, is heard again. */
+static void ignored_timer(void)
+{
+    section("a timer whose signal is ignored for a while");
+    timer_t t;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    signal(SIGUSR1, SIG_IGN);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct itimerspec its = {{0, 1000000}, {0, 1000000}};
+    SHOW(timer_create(CLOCK_MONOTONIC, &ev, &t));
+    SHOW(timer_settime(t, 0, &its, NULL));
+    usleep(10000);
+    comes_again();
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGUSR1, tick);
+    sigset_t pending;
+    do
+        sigpending(&pending);
+    while (!sigismember(&pending, SIGUSR1));
+    signal(SIGUSR1, SIG_IGN);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    comes_again();
+    SHOW(timer_delete(t));
+}
+
 static volatile int second_taken;
 static void take_second(int sig) { second_taken = sig; }
 
@@ -351,6 +392,7 @@ int main(void)
     SHOW(sigwaitinfo(&waiting, &taken));
     SHOW_TRUE(taken.si_overrun > 100);
     SHOW(timer_delete(t));
+    ignored_timer();
     one_of_two();
     return 0;
 }
