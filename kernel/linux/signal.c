@@ -4,8 +4,8 @@
  * program (signal(7)). A sender only queues and sets EXIT_SIGNAL on a task that
  * would take it; everything else is done by that task in linux_exit_work().
  *
- * Invariants: (1) a standard signal is queued at most once per queue, a real-time
- * one as often as sent; (2) SIGKILL and SIGSTOP are never blocked, ignored or
+ * Invariants: (1) a standard signal is queued at most once per queue, and once for each timer
+ * that sends it; a real-time one as often as sent; (2) SIGKILL and SIGSTOP are never blocked, ignored or
  * caught; (3) EXIT_SIGNAL is set whenever a task has a deliverable signal.
  */
 #include "core.h"
@@ -141,12 +141,12 @@ void signal_recalc_locked(struct task *t)
 static int enqueue_locked(struct process *p, struct sigpending *q, const struct ksiginfo *info, struct posix_timer *timer)
 {
     int sig = info->signo;
-    if (sig < SIGRTMIN && (q->set & SIGMASK(sig)))
+    if (sig < SIGRTMIN && (q->set & SIGMASK(sig)) && timer == NULL)
         return 0;
     struct sigqueue *s = NULL;
     if (p->queued_signals < rlimit_of(p, RLIMIT_SIGPENDING) || sig < SIGRTMIN)
         s = kmalloc(sizeof *s, ALLOC_ATOMIC);
-    if (s == NULL && sig >= SIGRTMIN && info->code != SI_USER)
+    if (s == NULL && (timer != NULL || (sig >= SIGRTMIN && info->code != SI_USER)))
         return -EAGAIN;
     if (s != NULL) {
         s->info = *info;

@@ -126,9 +126,9 @@ static void comes_again(void)
 {
     ticks = 0;
     signal(SIGUSR1, tick);
-    for (int i = 0; i < 5000 && ticks == 0; i++)
+    for (int i = 0; i < 5000 && ticks < 5; i++)
         usleep(1000);
-    SHOW_TRUE(ticks > 0);
+    SHOW_TRUE(ticks >= 5);
     signal(SIGUSR1, SIG_IGN);
 }
 
@@ -155,6 +155,14 @@ static void ignored_timer(void)
         sigpending(&pending);
     while (!sigismember(&pending, SIGUSR1));
     signal(SIGUSR1, SIG_IGN);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    comes_again();
+    SHOW(timer_settime(t, 0, &(struct itimerspec){0}, NULL));
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGUSR1, tick);
+    kill(getpid(), SIGUSR1); /* pending already when the timer's comes */
+    SHOW(timer_settime(t, 0, &its, NULL));
+    usleep(10000);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     comes_again();
     SHOW(timer_delete(t));
