@@ -71,6 +71,7 @@ struct trace_piece {
     uint16_t len;
     uint32_t flags;
 };
+#define TRACE_CONTROL 255u /* the part of a message that has its control messages */
 #define TRACE_CUT 1u    /* there was more */
 #define TRACE_FAULT 2u  /* the program has no memory there */
 

@@ -12,7 +12,8 @@ SIZES = {
     'stat': 144, 'statx': 256, 'statfs': 120, 'pollfd': 8, 'sigaction': 32, 'sigset': 8, 'pair': 8, 'fdset': 128, 'timeval': 16,
     'timeval2': 32, 'timespec': 16, 'timespec2': 32, 'itimerval': 32, 'itimerspec': 32, 'int': 4, 'u32': 4, 'wstatus': 4, 'rusage': 144,
     'utsname': 390, 'rlimit': 16, 'siginfo': 128, 'stack': 24, 'schedparam': 4, 'epollevent': 12, 'time': 8, 'sembuf': 6,
-    'clone3': 88, 'openhow': 24, 'offset': 8,
+    'clone3': 88, 'openhow': 24, 'offset': 8, 'sysinfo': 112, 'tms': 32, 'utimbuf': 16, 'timex': 208, 'caphdr': 8, 'capdata': 24,
+    'sigevent': 24, 'mqattr': 32, 'schedattr': 48, 'addr': 8, 'id': 4, 'shmds': 96, 'msgds': 104,
 }
 # Arguments whose meaning another one decides: bytes copied before and after the call.
 EITHER = {'ioctl': (4, 60), 'fcntl': (32, 32), 'lenp': (4, 4), 'offset': (8, 8)}
@@ -60,8 +61,10 @@ def captures(arg):
     if how == '' and kind in EITHER:
         before, after = EITHER[kind]
         return [('FIXED', 'ENTRY', 0, before), ('FIXED', 'EXIT', 0, after)]
-    if kind in ('path', 'str', 'prctl'):
+    if kind in ('path', 'str'):
         return [('PATH' if kind == 'path' else 'STRING', 'ENTRY', 0, 0)]
+    if kind == 'prctl':
+        return [('STRING', 'ENTRY', 0, 0), ('FIXED', 'EXIT', 0, 16)]
     if kind == 'argv':
         return [('STRINGS', 'ENTRY', 0, 0)]
     if kind == 'envp':
@@ -78,7 +81,7 @@ def captures(arg):
         return [('MSG', 'EXIT' if kind == 'omsg' else 'ENTRY', 0, 0)]
     if kind == 'sa':
         return [('COUNTED', 'ENTRY', length, 1)]
-    if kind == 'osa':
+    if kind in ('osa', 'oopt'):
         return [('LENGTH_AT', 'EXIT', length if '<' in arg else 0, 1)]
     if kind not in SIZES:
         sys.exit(f'unknown kind {arg}')
@@ -129,13 +132,13 @@ def identifier(arg):
     if how in ('f', 'e'):
         return f'{{ ARG_{"FLAGS" if how == "f" else "ENUM"}, SET_{kind} }}'
     if how == '' and (arg in SCALARS or kind in EITHER or kind in (
-            'path', 'str', 'prctl', 'argv', 'envp', 'dents', 'buf', 'obuf', 'iov', 'oiov', 'msg', 'omsg', 'sa', 'osa')):
+            'path', 'str', 'prctl', 'argv', 'envp', 'dents', 'buf', 'obuf', 'iov', 'oiov', 'msg', 'omsg', 'sa', 'osa', 'oopt')):
         return f'{{ ARG_{kind}, {length} }}'
-    return f'{{ ARG_{"array" if how in ("n", "r") else "struct"}, TYPE_{kind}, {length}, {"o" in how:d}, {how == "r":d} }}'
+    return f'{{ ARG_{"array" if how in ("n", "r") else "struct"}, TYPE_{kind}, {length}, {how == "o":d}, {how == "r":d} }}'
 
 
 def host(numbers, rows, implemented):
-    sets = sorted({split(a)[1] for args, _ in rows.values() for a in args if split(a)[0] in ('f', 'e')})
+    sets = sorted({split(a)[1] for args, _ in rows.values() for a in args if split(a)[0] in ('f', 'e')} | {'seals'})
     kinds = sorted({split(a)[1] for args, _ in rows.values() for a in args if split(a)[0] not in ('f', 'e')} & set(SIZES) - set(EITHER))
     out = ['/* Generated from kernel/linux/syscall_args.tbl. */',
            'enum set_id { ' + ', '.join(f'SET_{s}' for s in sets) + ', SET_COUNT };',

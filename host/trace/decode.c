@@ -3,20 +3,19 @@
 #include "host/trace/decode.h"
 
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <linux/prctl.h>
-#include <asm/ioctls.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "host/client/syscall_names.h"
 
 enum {
     ARG_d, ARG_u, ARG_x, ARG_l, ARG_lu, ARG_p, ARG_fd, ARG_dirfd, ARG_mode, ARG_sig, ARG_dev, ARG_uid, ARG_key, ARG_ioctl, ARG_fcntl,
     ARG_lenp, ARG_offset, ARG_path, ARG_str, ARG_prctl, ARG_argv, ARG_envp, ARG_dents, ARG_buf, ARG_obuf, ARG_iov, ARG_oiov, ARG_msg,
-    ARG_omsg, ARG_sa, ARG_osa, ARG_FLAGS, ARG_ENUM, ARG_struct, ARG_array
+    ARG_omsg, ARG_sa, ARG_osa, ARG_oopt, ARG_FLAGS, ARG_ENUM, ARG_struct, ARG_array
 };
 struct call_arg {
     u8 kind, what; /* what: set, type, or the argument that has the length */
@@ -30,7 +29,7 @@ struct call_args {
     struct call_arg args[6];
 };
 #define SYSCALL_ARGS
-#include "host/trace/flags.h"
+#include "host/trace/decode_impl.h"
 
 static const struct call_args *args_of(u32 nr)
 {
@@ -59,7 +58,7 @@ void add_call_name(struct buf *out, u32 nr)
         buf_addf(out, "syscall_%#x", nr);
 }
 
-static bool is_call(const struct call *c, const char *name)
+bool is_call(const struct call *c, const char *name)
 {
     const char *n = syscall_name(c->nr);
     return n && strcmp(n, name) == 0;
@@ -67,13 +66,7 @@ static bool is_call(const struct call *c, const char *name)
 
 /* --- pieces ------------------------------------------------------------------------------ */
 
-struct found {
-    const u8 *data; /* NULL: there is none */
-    size_t len;
-    bool cut, fault;
-};
-
-static struct found find_piece(struct pieces p, unsigned arg, unsigned part)
+struct found find_piece(struct pieces p, unsigned arg, unsigned part)
 {
     struct trace_piece head;
     while (p.len >= sizeof(head)) {
@@ -89,74 +82,21 @@ static struct found find_piece(struct pieces p, unsigned arg, unsigned part)
     return (struct found){0};
 }
 
-static struct found piece_of(const struct call *c, unsigned arg, bool after) { return find_piece(after ? c->exit : c->entry, arg, 0); }
-
-/* --- which arguments there are ------------------------------------------------------------- */
-
-static bool creates(u64 flags) { return (flags & (O_CREAT | 020000000)) != 0; }
-
-static bool fcntl_has_argument(u64 cmd) { return cmd != F_GETFD && cmd != F_GETFL && cmd != 9 && cmd != 11 && cmd != F_GETLEASE && cmd != F_GETPIPE_SZ && cmd != F_GET_SEALS; }
-
-static bool futex_has(u64 op, unsigned arg)
-{
-    static const u8 last[] = {[FUTEX_WAIT] = 3, [FUTEX_WAKE] = 2, [FUTEX_REQUEUE] = 4, [FUTEX_CMP_REQUEUE] = 5, [FUTEX_WAKE_OP] = 5, [FUTEX_LOCK_PI] = 3,
-                              [FUTEX_UNLOCK_PI] = 1, [FUTEX_TRYLOCK_PI] = 1, [FUTEX_WAIT_BITSET] = 5, [FUTEX_WAKE_BITSET] = 5};
-    u64 cmd = op & FUTEX_CMD_MASK;
-    if ((cmd == FUTEX_LOCK_PI && arg == 2) || (cmd == FUTEX_WAKE_BITSET && (arg == 3 || arg == 4)))
-        return false;
-    return cmd >= ARRAY_SIZE(last) || !last[cmd] || arg <= last[cmd];
-}
-
-static unsigned prctl_count(u64 op)
-{
-    switch (op) {
-    case PR_GET_DUMPABLE: case PR_GET_KEEPCAPS: case PR_GET_SECCOMP: case PR_GET_TIMERSLACK:
-        return 1;
-    case PR_SET_NAME: case PR_GET_NAME: case PR_SET_PDEATHSIG: case PR_SET_DUMPABLE: case PR_SET_KEEPCAPS: case PR_CAPBSET_READ:
-    case PR_CAPBSET_DROP: case PR_SET_CHILD_SUBREAPER: case PR_SET_TIMERSLACK: case PR_SET_PTRACER:
-        return 2;
-    default:
-        return 5;
-    }
-}
-
-/* Some calls have arguments only with others. */
-static bool is_shown(const struct call *c, unsigned i)
-{
-    if (i == 2 && is_call(c, "open"))
-        return creates(c->args[1]);
-    if (i == 3 && is_call(c, "openat"))
-        return creates(c->args[2]);
-    if (i == 2 && is_call(c, "fcntl"))
-        return fcntl_has_argument((u32)c->args[1]);
-    if (i >= 2 && is_call(c, "futex"))
-        return futex_has(c->args[1], i);
-    if (i == 4 && is_call(c, "mremap"))
-        return (c->args[3] & 2) != 0;
-    if (is_call(c, "prctl"))
-        return i < prctl_count(c->args[0]);
-    if (is_call(c, "clone"))
-        return i != 1 && (i != 2 || c->args[0] & CLONE_PARENT_SETTID) && (i != 3 || c->args[0] & CLONE_SETTLS) &&
-               (i != 4 || c->args[0] & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID));
-    return true;
-}
-
-static bool ioctl_writes(u64 cmd)
-{
-    return cmd == TCGETS || cmd == TIOCGWINSZ || cmd == FIONREAD || cmd == TIOCGPGRP || cmd == TIOCGSID || cmd == TIOCGPTN || cmd == TIOCOUTQ;
-}
+struct found piece_of(const struct call *c, unsigned arg, bool after) { return find_piece(after ? c->exit : c->entry, arg, 0); }
 
 /* Its value is there only when the call has returned. */
 static bool is_output(const struct call *c, unsigned i)
 {
     const struct call_arg *a = &args_of(c->nr)->args[i];
     switch (a->kind) {
-    case ARG_obuf: case ARG_oiov: case ARG_omsg: case ARG_osa: case ARG_lenp: case ARG_dents: case ARG_offset:
+    case ARG_prctl:
+        return prctl_writes((u32)c->args[0]);
+    case ARG_obuf: case ARG_oiov: case ARG_omsg: case ARG_osa: case ARG_oopt: case ARG_lenp: case ARG_dents: case ARG_offset:
         return true;
     case ARG_ioctl:
         return ioctl_writes((u32)c->args[1]);
     case ARG_fcntl:
-        return (u32)c->args[1] == F_GETLK;
+        return fcntl_writes((u32)c->args[1]);
     case ARG_struct:
     case ARG_array:
         return a->out || a->by_result || a->what == TYPE_clone3;
@@ -175,7 +115,7 @@ static void add_fd(struct buf *out, u64 fd, bool at)
         buf_addf(out, "%d", (s32)fd);
 }
 
-static void add_text(struct buf *out, const struct found *f, u64 address, bool hex)
+void add_text(struct buf *out, const struct found *f, u64 address, bool hex)
 {
     if (!f->data || (f->fault && !f->len))
         add_pointer(out, address);
@@ -246,8 +186,15 @@ static void add_message(struct buf *out, const struct call *c, struct pieces p, 
     buf_addf(out, ", msg_namelen=%u, msg_iov=", (u32)m[1]);
     add_vector(out, c, p, arg, 2, m[2]);
     buf_addf(out, ", msg_iovlen=%llu, ", (unsigned long long)m[3]);
-    if (m[5])
-        buf_addf(out, "msg_control=%#llx, ", (unsigned long long)m[4]);
+    struct found control = find_piece(p, arg, TRACE_CONTROL);
+    if (m[5]) {
+        buf_addf(out, "msg_control=");
+        if (control.len)
+            add_control(out, control.data, control.len, control.cut);
+        else
+            add_pointer(out, m[4]);
+        buf_addf(out, ", ");
+    }
     buf_addf(out, "msg_controllen=%llu, msg_flags=", (unsigned long long)m[5]);
     add_flags(out, SET_msg, (u32)m[6]);
     buf_add(out, "}", 1);
@@ -296,127 +243,36 @@ static void add_number_at(struct buf *out, const struct call *c, unsigned arg, b
         memcpy(&after, a.data, size);
     else
         after = before;
-    if (before == after)
+    bool both = is_call(c, "sendfile");
+    if (both || before == after || wide)
         buf_addf(out, "[%lld]", (long long)before);
     else
         buf_addf(out, "[%lld => %lld]", (long long)before, (long long)after);
-}
-
-static void add_ioctl(struct buf *out, const struct call *c)
-{
-    bool writes = ioctl_writes((u32)c->args[1]);
-    struct found f = piece_of(c, 2, writes);
-    u16 w[4];
-    s32 n;
-    if (writes && c->args[1] == TIOCGWINSZ && f.len >= sizeof(w)) {
-        memcpy(w, f.data, sizeof(w));
-        buf_addf(out, "{ws_row=%u, ws_col=%u, ws_xpixel=%u, ws_ypixel=%u}", w[0], w[1], w[2], w[3]);
-    } else if (f.len >= sizeof(n) && ((writes && c->args[1] != TCGETS) || c->args[1] == FIONBIO || c->args[1] == FIOASYNC || c->args[1] == TIOCSPGRP)) {
-        memcpy(&n, f.data, sizeof(n));
-        buf_addf(out, "[%d]", n);
-    } else if (writes && c->args[1] == TCGETS && f.len >= 16) {
-        u32 t[4];
-        memcpy(t, f.data, sizeof(t));
-        buf_addf(out, "{c_iflag=%#x, c_oflag=%#x, c_cflag=%#x, c_lflag=%#x, ...}", t[0], t[1], t[2], t[3]);
-    } else if (c->args[1] == TIOCSCTTY || c->args[1] == TCFLSH || c->args[1] == TCXONC || c->args[1] == TCSBRK) {
-        buf_addf(out, "%d", (s32)c->args[2]);
-    } else {
-        add_pointer(out, c->args[2]);
-    }
-}
-
-static void add_fcntl(struct buf *out, const struct call *c)
-{
-    u32 cmd = (u32)c->args[1];
-    struct found f = piece_of(c, 2, cmd == F_GETLK && c->has_exited);
-    if (cmd == F_SETFD) {
-        if (c->args[2] == FD_CLOEXEC)
-            buf_addf(out, "FD_CLOEXEC");
-        else
-            buf_addf(out, "%#llx", (unsigned long long)c->args[2]);
-    } else if (cmd == F_SETFL) {
-        add_flags(out, SET_open, c->args[2]);
-    } else if ((cmd == F_SETLK || cmd == F_SETLKW || cmd == F_GETLK || (cmd >= 36 && cmd <= 38)) && f.len >= 28) {
-        static const char *const types[] = {"F_RDLCK", "F_WRLCK", "F_UNLCK"};
-        s16 t[2];
-        s64 range[2];
-        memcpy(t, f.data, 4);
-        memcpy(range, f.data + 8, 16);
-        buf_addf(out, "{l_type=%s, l_whence=", t[0] >= 0 && t[0] < 3 ? types[t[0]] : "?");
-        add_enum(out, SET_whence, (u64)t[1]);
-        buf_addf(out, ", l_start=%lld, l_len=%lld}", (long long)range[0], (long long)range[1]);
-    } else if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || cmd == F_SETPIPE_SZ || cmd == 8) {
-        buf_addf(out, "%d", (s32)c->args[2]);
-    } else {
-        add_pointer(out, c->args[2]);
-    }
-}
-
-static void add_flags_arg(struct buf *out, const struct call *c, const struct call_arg *a, unsigned i)
-{
-    u64 v = c->args[i];
-    if (a->what == SET_clone && is_call(c, "clone")) {
-        buf_addf(out, "child_stack=");
-        add_pointer(out, c->args[1]);
-        buf_addf(out, ", flags=");
-        if (v & ~0xffull || !(v & 0xff))
-            add_flags(out, SET_clone, v & ~0xffull);
-        if (v & 0xff) {
-            buf_addf(out, v & ~0xffull ? "|" : "");
-            add_signal(out, v & 0xff);
-        }
-    } else if (a->what == SET_futex) {
-        add_enum(out, SET_futex, v & FUTEX_CMD_MASK);
-        if (v & FUTEX_PRIVATE_FLAG)
-            buf_addf(out, "_PRIVATE");
-        if (v & FUTEX_CLOCK_REALTIME)
-            buf_addf(out, "|FUTEX_CLOCK_REALTIME");
-    } else if (a->what == SET_ipcflags) {
-        if (v & ~0777ull) {
-            add_flags(out, SET_ipcflags, v & ~0777ull & UINT32_MAX);
-            buf_add(out, "|", 1);
-        }
-        buf_addf(out, "%03o", (u32)v & 0777);
-    } else {
-        bool wide = a->what == SET_map || a->what == SET_prot;
-        add_flags(out, a->what, wide ? v : (u32)v);
-    }
-}
-
-static void add_sockopt(struct buf *out, const struct call *c, unsigned i)
-{
-    static const struct { u32 level, option; const char *name; } others[] = {
-        {6, 1, "TCP_NODELAY"}, {6, 2, "TCP_MAXSEG"}, {6, 3, "TCP_CORK"}, {6, 4, "TCP_KEEPIDLE"}, {6, 5, "TCP_KEEPINTVL"}, {6, 6, "TCP_KEEPCNT"},
-        {6, 9, "TCP_DEFER_ACCEPT"}, {6, 11, "TCP_INFO"}, {6, 12, "TCP_QUICKACK"}, {6, 13, "TCP_CONGESTION"}, {6, 18, "TCP_USER_TIMEOUT"},
-        {6, 23, "TCP_FASTOPEN"}, {0, 1, "IP_TOS"}, {0, 2, "IP_TTL"}, {0, 10, "IP_MTU_DISCOVER"}, {0, 11, "IP_RECVERR"}, {0, 8, "IP_PKTINFO"},
-        {41, 26, "IPV6_V6ONLY"}, {41, 25, "IPV6_RECVERR"}, {270, 11, "NETLINK_EXT_ACK"}, {270, 12, "NETLINK_GET_STRICT_CHK"}};
-    if ((u32)c->args[1] == SOL_SOCKET) {
-        add_enum(out, SET_sockopt, c->args[i]);
-        return;
-    }
-    for (size_t k = 0; k < ARRAY_SIZE(others); k++)
-        if (others[k].level == (u32)c->args[1] && others[k].option == (u32)c->args[i]) {
-            buf_addf(out, "%s", others[k].name);
-            return;
-        }
-    buf_addf(out, "%#x", (u32)c->args[i]);
+    if (both)
+        buf_addf(out, " => [%lld]", (long long)after);
 }
 
 /* Buffers of options, and what random bytes are, look different. */
 static void add_buffer(struct buf *out, const struct call *c, unsigned i, bool after)
 {
     struct found f = piece_of(c, i, after);
-    s32 n;
-    if (is_call(c, "setsockopt") && f.len == 4) {
-        memcpy(&n, f.data, 4);
-        buf_addf(out, "[%d]", n);
-    } else if (after && !f.data && c->result == 0 && c->args[i]) {
+    if (is_call(c, "setsockopt") && f.len && !f.cut && add_option(out, (u32)c->args[1], (u32)c->args[2], f.data, f.len))
+        return;
+    if ((is_call(c, "sched_setaffinity") || is_call(c, "sched_getaffinity")) && f.len)
+        add_cpus(out, f.data, f.len);
+    else if (after && !f.data && c->result == 0 && c->args[i])
         buf_addf(out, "\"\"");
-    } else if (is_call(c, "getcwd") && f.len) {
+    else if (is_call(c, "getcwd") && f.len)
         add_quoted(out, f.data, strnlen((const char *)f.data, f.len), f.cut, false);
-    } else {
+    else
         add_text(out, &f, c->args[i], is_call(c, "getrandom"));
-    }
+}
+
+static void add_got_option(struct buf *out, const struct call *c, unsigned i)
+{
+    struct found f = piece_of(c, i, true);
+    if (!f.len || f.cut || !add_option(out, (u32)c->args[1], (u32)c->args[2], f.data, f.len))
+        add_text(out, &f, c->args[i], false);
 }
 
 static void add_counted(struct buf *out, const struct call *c, unsigned i, bool after, const char *what)
@@ -443,8 +299,13 @@ static void add_structure(struct buf *out, const struct call *c, const struct ca
 {
     bool inout = piece_of(c, i, false).data && !a->out;
     struct found f = piece_of(c, i, !inout);
+    bool rest = a->out && c->result == 0 && (is_call(c, "nanosleep") || is_call(c, "clock_nanosleep")); /* nothing is left to sleep */
     if (!c->args[i])
         buf_addf(out, "NULL");
+    else if (is_call(c, "futex") && futex_counts(c->args[1]))
+        add_futex_value(out, c, i);
+    else if (rest)
+        add_pointer(out, c->args[i]);
     else if (!f.data || f.fault || !add_struct(out, a->what, f.data, f.len, c, a->out))
         add_pointer(out, c->args[i]);
 }
@@ -459,23 +320,29 @@ static void add_arg(struct buf *out, const struct call *c, unsigned i)
     case ARG_u: buf_addf(out, "%u", (u32)v); break;
     case ARG_l: buf_addf(out, "%lld", (long long)v); break;
     case ARG_lu: buf_addf(out, "%llu", (unsigned long long)v); break;
-    case ARG_x: buf_addf(out, "%#llx", (unsigned long long)v); break;
+    case ARG_x:
+        if (i == 5 && is_call(c, "futex")) add_futex_value(out, c, i); else buf_addf(out, "%#llx", (unsigned long long)v);
+        break;
     case ARG_p: add_pointer(out, v); break;
     case ARG_fd: add_fd(out, v, false); break;
     case ARG_dirfd: add_fd(out, v, true); break;
-    case ARG_mode: buf_addf(out, v ? "%#03o" : "000", (u32)v); break;
+    case ARG_mode:
+        if (v & S_IFMT && (is_call(c, "mknod") || is_call(c, "mknodat"))) add_mode(out, (u32)v); else buf_addf(out, v ? "%#03o" : "000", (u32)v);
+        break;
     case ARG_sig: add_signal(out, (u32)v); break;
     case ARG_dev: buf_addf(out, "makedev(%#x, %#x)", (u32)(v >> 8 & 0xfff), (u32)((v & 0xff) | (v >> 12 & 0xfff00))); break;
     case ARG_uid: buf_addf(out, "%d", (s32)v); break;
     case ARG_key:
         if (v) buf_addf(out, "%#x", (u32)v); else buf_addf(out, "IPC_PRIVATE");
         break;
-    case ARG_FLAGS: add_flags_arg(out, c, a, i); break;
+    case ARG_FLAGS: add_call_flags(out, c, a->what, i); break;
     case ARG_ENUM:
         if (a->what == SET_sockopt)
             add_sockopt(out, c, i);
-        else if (a->what == SET_protocol && c->args[0] != AF_INET && c->args[0] != AF_INET6)
-            buf_addf(out, "%d", (s32)v);
+        else if (a->what == SET_protocol)
+            add_protocol(out, c->args[0], v);
+        else if (a->what == SET_ioctl)
+            add_ioctl_name(out, (u32)v);
         else
             add_enum(out, a->what, v);
         break;
@@ -484,9 +351,7 @@ static void add_arg(struct buf *out, const struct call *c, unsigned i)
     case ARG_lenp: add_number_at(out, c, i, false); break;
     case ARG_offset: add_number_at(out, c, i, true); break;
     case ARG_path: case ARG_str: add_text(out, &f, v, false); break;
-    case ARG_prctl:
-        if (c->args[0] == PR_SET_NAME) add_text(out, &f, v, false); else buf_addf(out, "%#llx", (unsigned long long)v);
-        break;
+    case ARG_prctl: add_prctl(out, c); break;
     case ARG_argv: add_list(out, c, i); break;
     case ARG_envp: add_counted(out, c, i, false, "var"); break;
     case ARG_dents: add_counted(out, c, i, true, "entr"); break;
@@ -498,6 +363,7 @@ static void add_arg(struct buf *out, const struct call *c, unsigned i)
     case ARG_omsg: add_message(out, c, c->exit, i); break;
     case ARG_sa: add_address(out, c, i, false); break;
     case ARG_osa: add_address(out, c, i, true); break;
+    case ARG_oopt: add_got_option(out, c, i); break;
     case ARG_array: add_array(out, c, a, i, a->by_result); break;
     default: add_structure(out, c, a, i); break;
     }
@@ -546,8 +412,13 @@ bool result_is_error(s64 result) { return result < 0 && result >= -4095; }
 static void add_ready(struct buf *out, const struct call *c)
 {
     const struct call_args *args = args_of(c->nr);
-    if (c->result == 0 && (is_call(c, "select") || is_call(c, "pselect6")))
-        buf_addf(out, " (Timeout)");
+    if (is_call(c, "select") || is_call(c, "pselect6")) {
+        if (c->result == 0)
+            buf_addf(out, " (Timeout)");
+        else
+            add_selected(out, c);
+    }
+    add_named_result(out, c);
     if (is_call(c, "prctl") && c->args[0] == PR_GET_DUMPABLE && c->result < 2)
         buf_addf(out, c->result ? " (SUID_DUMP_USER)" : " (SUID_DUMP_DISABLE)");
     if (!args->count || args->args[0].kind != ARG_array || args->args[0].what != TYPE_pollfd)
@@ -558,6 +429,8 @@ static void add_ready(struct buf *out, const struct call *c)
     }
     buf_addf(out, " (");
     add_array(out, c, &args->args[0], 0, true);
+    if (is_call(c, "ppoll"))
+        add_left(out, c, 2, TYPE_timespec);
     buf_add(out, ")", 1);
 }
 
@@ -585,20 +458,9 @@ void add_result(struct buf *out, const struct call *c)
         add_error(out, c->result);
         return;
     }
-    if (args->hex_result)
-        buf_addf(out, " = %#llx", (unsigned long long)c->result);
-    else if (args->mode_result)
+    if (args->mode_result)
         buf_addf(out, " = %#03o", (u32)c->result);
     else
-        buf_addf(out, " = %lld", (long long)c->result);
-    if (is_call(c, "fcntl") && c->args[1] == F_GETFL) {
-        out->len -= strlen(" = ") + (size_t)snprintf(NULL, 0, "%lld", (long long)c->result);
-        buf_addf(out, " = %#llx (flags ", (unsigned long long)c->result);
-        add_flags(out, SET_open, (u64)c->result);
-        buf_add(out, ")", 1);
-    } else if (is_call(c, "fcntl") && c->args[1] == F_GETFD && c->result == FD_CLOEXEC) {
-        out->len -= strlen(" = 1");
-        buf_addf(out, " = 0x1 (flags FD_CLOEXEC)");
-    }
+        buf_addf(out, args->hex_result || has_flags_result(c) ? " = %#llx" : " = %lld", (long long)c->result);
     add_ready(out, c);
 }

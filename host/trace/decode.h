@@ -35,6 +35,12 @@ bool result_is_error(s64 result);
 
 /* decode_types.c: a structure of type_id; false: it is not whole. */
 bool add_struct(struct buf *out, unsigned type, const u8 *data, size_t len, const struct call *c, bool after);
+/* decode_system.c: the same, of types that are there; false: it is not to be shown. */
+bool add_system_struct(struct buf *out, unsigned type, const u8 *data, const struct call *c);
+const char *cap_name(u32 cap); /* "NET_RAW"; NULL: none */
+void add_cpus(struct buf *out, const u8 *data, size_t len);
+bool add_option(struct buf *out, u32 level, u32 option, const u8 *data, size_t len); /* false: as bytes */
+void add_control(struct buf *out, const u8 *data, size_t len, bool cut);
 void add_quoted(struct buf *out, const u8 *data, size_t len, bool cut, bool hex);
 void add_sockaddr(struct buf *out, const u8 *data, size_t len);
 void add_mode(struct buf *out, u32 mode);

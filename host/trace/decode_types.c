@@ -68,7 +68,7 @@ void add_mode(struct buf *out, u32 mode)
 
 static void add_signal_short(struct buf *out, int signal)
 {
-    const char *name = signal < 32 ? sigabbrev_np(signal) : NULL;
+    const char *name = signal == SIGIO ? "IO" : signal < 32 ? sigabbrev_np(signal) : NULL; /* the C library says POLL */
     if (name)
         buf_addf(out, "%s", name);
     else if (signal == 32)
@@ -149,6 +149,20 @@ void add_wait_status(struct buf *out, u32 status)
     }
 }
 
+static u64 word(const u8 *data, size_t at)
+{
+    u64 v;
+    memcpy(&v, data + at, sizeof(v));
+    return v;
+}
+
+static u32 half(const u8 *data, size_t at)
+{
+    u32 v;
+    memcpy(&v, data + at, sizeof(v));
+    return v;
+}
+
 static void add_si_code(struct buf *out, u32 signal, s32 code)
 {
     static const char *const children[] = {"CLD_EXITED", "CLD_KILLED", "CLD_DUMPED", "CLD_TRAPPED", "CLD_STOPPED", "CLD_CONTINUED"};
@@ -176,32 +190,41 @@ void add_siginfo(struct buf *out, const u8 *data, size_t len)
     add_signal(out, (u32)i[0]);
     buf_addf(out, ", si_code=");
     add_si_code(out, (u32)i[0], i[2]);
-    if (i[0] == SIGCHLD || i[2] == 0 || i[2] == -6)
+    if (i[0] == SIGCHLD || i[2] == SI_USER || i[2] == SI_TKILL || i[2] == SI_QUEUE)
         buf_addf(out, ", si_pid=%d, si_uid=%d", i[4], i[5]);
-    if (i[0] == SIGCHLD)
+    if (i[2] == SI_QUEUE && len >= 32)
+        buf_addf(out, ", si_int=%d, si_ptr=%#llx", i[6], (unsigned long long)word(data, 24));
+    if (i[0] == SIGCHLD && i[2] != CLD_EXITED && i[2] > 0) {
+        buf_addf(out, ", si_status=");
+        add_signal(out, (u32)i[6]);
+    } else if (i[0] == SIGCHLD) {
         buf_addf(out, ", si_status=%d", i[6]);
+    }
+    if (i[0] == SIGCHLD && len >= 48)
+        buf_addf(out, ", si_utime=%lld, si_stime=%lld", (long long)word(data, 32), (long long)word(data, 40));
     buf_add(out, "}", 1);
 }
 
 /* --- structures ------------------------------------------------------------------------------ */
 
-static u64 word(const u8 *data, size_t at)
-{
-    u64 v;
-    memcpy(&v, data + at, sizeof(v));
-    return v;
-}
-
-static u32 half(const u8 *data, size_t at)
-{
-    u32 v;
-    memcpy(&v, data + at, sizeof(v));
-    return v;
-}
-
 static void add_time(struct buf *out, const u8 *d, const char *fraction)
 {
     buf_addf(out, "{tv_sec=%lld, tv_%s=%lld}", (long long)word(d, 0), fraction, (long long)word(d, 8));
+}
+
+static void add_date(struct buf *out, u64 seconds, u64 fraction, int digits)
+{
+    time_t t = (time_t)seconds;
+    char date[32], zone[8];
+    struct tm tm;
+    if (!localtime_r(&t, &tm))
+        return;
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+    strftime(zone, sizeof(zone), "%z", &tm);
+    if (fraction)
+        buf_addf(out, " /* %s.%0*llu%s */", date, digits, (unsigned long long)fraction, zone);
+    else
+        buf_addf(out, " /* %s%s */", date, zone);
 }
 
 static void add_utime(struct buf *out, const u8 *d)
@@ -211,15 +234,8 @@ static void add_utime(struct buf *out, const u8 *d)
     else if (word(d, 8) == 0x3ffffffe)
         buf_addf(out, "UTIME_OMIT");
     else {
-        time_t seconds = (time_t)word(d, 0);
-        char date[32], zone[8];
-        struct tm tm;
         add_time(out, d, "nsec");
-        if (!localtime_r(&seconds, &tm))
-            return;
-        strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-        strftime(zone, sizeof(zone), "%z", &tm);
-        buf_addf(out, word(d, 8) ? " /* %s.%09u%s */" : " /* %s%.0u%s */", date, (u32)word(d, 8), zone);
+        add_date(out, word(d, 0), word(d, 8), 9);
     }
 }
 
@@ -252,6 +268,33 @@ static void add_statx(struct buf *out, const u8 *d)
     buf_addf(out, ", stx_attributes=%#llx, stx_mode=", (unsigned long long)word(d, 8));
     add_mode(out, mode);
     buf_addf(out, ", stx_size=%llu, ...}", (unsigned long long)word(d, 40));
+}
+
+static void add_statfs(struct buf *out, const u8 *d)
+{
+    static const struct { u32 type; const char *name; } types[] = {
+        {0xef53, "EXT2_SUPER_MAGIC"}, {0x01021994, "TMPFS_MAGIC"}, {0x794c7630, "OVERLAYFS_SUPER_MAGIC"}, {0x9fa0, "PROC_SUPER_MAGIC"},
+        {0x62656572, "SYSFS_MAGIC"}, {0x1cd1, "DEVPTS_SUPER_MAGIC"}, {0x01021997, "V9FS_MAGIC"}, {0xe0f5e1e2, "EROFS_SUPER_MAGIC_V1"}};
+    static const struct { u32 bit; const char *name; } flags[] = {{1, "ST_RDONLY"}, {2, "ST_NOSUID"}, {4, "ST_NODEV"}, {8, "ST_NOEXEC"}, {0x10, "ST_SYNCHRONOUS"},
+        {0x20, "ST_VALID"}, {0x400, "ST_NOATIME"}, {0x800, "ST_NODIRATIME"}, {0x1000, "ST_RELATIME"}};
+    const char *name = NULL, *between = "";
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        if (types[i].type == word(d, 0))
+            name = types[i].name;
+    if (name)
+        buf_addf(out, "{f_type=%s", name);
+    else
+        buf_addf(out, "{f_type=%#llx", (unsigned long long)word(d, 0));
+    buf_addf(out, ", f_bsize=%llu, f_blocks=%llu, f_bfree=%llu, f_bavail=%llu, f_files=%llu, f_ffree=%llu, f_fsid={val=[%#x, %#x]}, f_namelen=%llu, f_frsize=%llu, f_flags=",
+             (unsigned long long)word(d, 8), (unsigned long long)word(d, 16), (unsigned long long)word(d, 24), (unsigned long long)word(d, 32),
+             (unsigned long long)word(d, 40), (unsigned long long)word(d, 48), half(d, 56), half(d, 60), (unsigned long long)word(d, 64),
+             (unsigned long long)word(d, 72));
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+        if (word(d, 80) & flags[i].bit) {
+            buf_addf(out, "%s%s", between, flags[i].name);
+            between = "|";
+        }
+    buf_addf(out, *between ? "}" : "0}");
 }
 
 static void add_limit(struct buf *out, const char *name, u64 v)
@@ -326,6 +369,10 @@ static void add_poll(struct buf *out, const u8 *d, bool after)
     u32 both = half(d, 4), events = after ? both >> 16 : both & 0xffff;
     if (after && !events)
         return;
+    if ((s32)half(d, 0) < 0) {
+        buf_addf(out, "{fd=%d}", (s32)half(d, 0));
+        return;
+    }
     buf_addf(out, "{fd=%d, %s=", (s32)half(d, 0), after ? "revents" : "events");
     add_bits(out, bits, ARRAY_SIZE(bits), events);
     buf_add(out, "}", 1);
@@ -377,6 +424,23 @@ static void add_clone3(struct buf *out, const u8 *d, const struct call *c)
         buf_addf(out, " => {parent_tid=[%lld]}", (long long)c->result);
 }
 
+static void add_resolve(struct buf *out, u64 flags)
+{
+    static const struct bit bits[] = {{1, "RESOLVE_NO_XDEV"}, {2, "RESOLVE_NO_MAGICLINKS"}, {4, "RESOLVE_NO_SYMLINKS"}, {8, "RESOLVE_BENEATH"},
+                                      {16, "RESOLVE_IN_ROOT"}, {32, "RESOLVE_CACHED"}};
+    add_bits(out, bits, ARRAY_SIZE(bits), (u32)flags);
+}
+
+static void add_sembuf(struct buf *out, const u8 *d)
+{
+    static const struct bit bits[] = {{0x1000, "SEM_UNDO"}, {0x800, "IPC_NOWAIT"}};
+    u16 s[3];
+    memcpy(s, d, sizeof(s));
+    buf_addf(out, "{sem_num=%u, sem_op=%d, sem_flg=", s[0], (s16)s[1]);
+    add_bits(out, bits, ARRAY_SIZE(bits), s[2]);
+    buf_add(out, "}", 1);
+}
+
 static void add_stack(struct buf *out, const u8 *d)
 {
     buf_addf(out, "{ss_sp=");
@@ -391,16 +455,15 @@ bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const s
         [TYPE_sigset] = 8, [TYPE_pair] = 8, [TYPE_fdset] = 128, [TYPE_timeval] = 16, [TYPE_timeval2] = 32, [TYPE_timespec] = 16, [TYPE_timespec2] = 32,
         [TYPE_itimerval] = 32, [TYPE_itimerspec] = 32, [TYPE_int] = 4, [TYPE_u32] = 4, [TYPE_wstatus] = 4, [TYPE_rusage] = 144, [TYPE_utsname] = 390,
         [TYPE_rlimit] = 16, [TYPE_siginfo] = 24, [TYPE_stack] = 24, [TYPE_schedparam] = 4, [TYPE_epollevent] = 12, [TYPE_time] = 8, [TYPE_sembuf] = 6,
-        [TYPE_clone3] = 64, [TYPE_openhow] = 24};
+        [TYPE_clone3] = 64, [TYPE_openhow] = 24, [TYPE_sysinfo] = 112, [TYPE_tms] = 32, [TYPE_utimbuf] = 16, [TYPE_timex] = 208, [TYPE_caphdr] = 8,
+        [TYPE_capdata] = 24, [TYPE_sigevent] = 24, [TYPE_mqattr] = 32, [TYPE_schedattr] = 48, [TYPE_addr] = 8, [TYPE_id] = 4, [TYPE_shmds] = 96,
+        [TYPE_msgds] = 104};
     if (type >= TYPE_COUNT || len < sizes[type])
         return false;
     switch (type) {
     case TYPE_stat: add_stat(out, d); break;
     case TYPE_statx: add_statx(out, d); break;
-    case TYPE_statfs:
-        buf_addf(out, "{f_type=%#llx, f_bsize=%llu, f_blocks=%llu, f_bfree=%llu, ...}", (unsigned long long)word(d, 0), (unsigned long long)word(d, 8),
-                 (unsigned long long)word(d, 16), (unsigned long long)word(d, 24));
-        break;
+    case TYPE_statfs: add_statfs(out, d); break;
     case TYPE_pollfd: add_poll(out, d, after); break;
     case TYPE_epollevent: add_epoll(out, d); break;
     case TYPE_sigaction: add_sigaction(out, d); break;
@@ -409,7 +472,27 @@ bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const s
     case TYPE_fdset: add_fdset(out, d, (u32)c->args[0]); break;
     case TYPE_timeval: add_time(out, d, "usec"); break;
     case TYPE_timespec: add_time(out, d, "nsec"); break;
-    case TYPE_timeval2: add_two_times(out, d, "usec", "[", ", "); buf_add(out, "]", 1); break;
+    case TYPE_timeval2:
+        for (size_t i = 0; i < 32; i += 16) {
+            buf_addf(out, i ? ", " : "[");
+            add_time(out, d + i, "usec");
+            add_date(out, word(d, i), word(d, i + 8), 6);
+        }
+        buf_add(out, "]", 1);
+        break;
+    case TYPE_utimbuf:
+        buf_addf(out, "{actime=%lld", (long long)word(d, 0));
+        add_date(out, word(d, 0), 0, 0);
+        buf_addf(out, ", modtime=%lld", (long long)word(d, 8));
+        add_date(out, word(d, 8), 0, 0);
+        buf_add(out, "}", 1);
+        break;
+    case TYPE_id: buf_addf(out, "%d", (s32)half(d, 0)); break;
+    case TYPE_addr:
+        if (c->args[0] == 0x1001 || c->args[0] == 0x1002) /* ARCH_SET_GS, ARCH_SET_FS */
+            return false;
+        buf_addf(out, "[%#llx]", (unsigned long long)word(d, 0));
+        break;
     case TYPE_timespec2:
         buf_add(out, "[", 1);
         add_utime(out, d);
@@ -444,19 +527,16 @@ bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const s
         break;
     case TYPE_siginfo: add_siginfo(out, d, len); break;
     case TYPE_stack: add_stack(out, d); break;
-    case TYPE_sembuf: {
-        u16 s[3];
-        memcpy(s, d, sizeof(s));
-        buf_addf(out, "{sem_num=%u, sem_op=%d, sem_flg=%#x}", s[0], (s16)s[1], s[2]);
-        break;
-    }
+    case TYPE_sembuf: add_sembuf(out, d); break;
     case TYPE_clone3: add_clone3(out, d, c); break;
     case TYPE_openhow:
         buf_addf(out, "{flags=");
         add_flags(out, SET_open, word(d, 0));
-        buf_addf(out, ", resolve=%#llx}", (unsigned long long)word(d, 16));
+        buf_addf(out, ", resolve=");
+        add_resolve(out, word(d, 16));
+        buf_add(out, "}", 1);
         break;
-    default: return false;
+    default: return add_system_struct(out, type, d, c);
     }
     return true;
 }

@@ -6,10 +6,13 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/memfd.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/sched/types.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <linux/stat.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -20,6 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -42,7 +46,7 @@ struct name {
 static const struct name open_names[] = {
     M(O_RDONLY, 3), M(O_WRONLY, 3), M(O_RDWR, 3), V(O_CREAT), V(O_EXCL), V(O_NOCTTY), V(O_TRUNC), V(O_APPEND), V(O_NONBLOCK),
     {04010000, 0, "O_SYNC"}, {010000, 0, "O_DSYNC"}, {040000, 0, "O_DIRECT"}, {0100000, 0, "O_LARGEFILE"}, {01000000, 0, "O_NOATIME"},
-    {0400000, 0, "O_NOFOLLOW"}, {020000000 | 0200000, 0, "O_TMPFILE"}, {0200000, 0, "O_DIRECTORY"}, V(O_CLOEXEC), {010000000, 0, "O_PATH"}};
+    {0400000, 0, "O_NOFOLLOW"}, V(O_CLOEXEC), {010000000, 0, "O_PATH"}, {020000000 | 0200000, 0, "O_TMPFILE"}, {0200000, 0, "O_DIRECTORY"}, {020000, 0, "FASYNC"}};
 static const struct name fdflags_names[] = {V(O_NONBLOCK), {040000, 0, "O_DIRECT"}, V(O_CLOEXEC)};
 static const struct name prot_names[] = {M(PROT_NONE, ~0ull), V(PROT_READ), V(PROT_WRITE), V(PROT_EXEC), V(PROT_GROWSDOWN), V(PROT_GROWSUP)};
 static const struct name map_names[] = {
@@ -53,7 +57,9 @@ static const struct name sigmask_names[] = {V(SIG_BLOCK), V(SIG_UNBLOCK), V(SIG_
 static const struct name ioctl_names[] = {
     V(TCGETS), V(TCSETS), V(TCSETSW), V(TCSETSF), V(TCSBRK), V(TCXONC), V(TCFLSH), V(TIOCEXCL), V(TIOCNXCL), V(TIOCSCTTY), V(TIOCGPGRP),
     V(TIOCSPGRP), V(TIOCOUTQ), V(TIOCSTI), V(TIOCGWINSZ), V(TIOCSWINSZ), V(FIONREAD), V(FIONBIO), V(FIOASYNC), V(FIONCLEX), V(FIOCLEX),
-    V(TIOCNOTTY), V(TIOCGSID), V(TIOCGPTN), V(TIOCSPTLCK), V(TIOCGPTPEER), V(FICLONE)};
+    V(TIOCNOTTY), V(TIOCGSID), V(TIOCGPTN), V(TIOCSPTLCK), V(TIOCGPTPEER), V(FICLONE), V(SIOCGIFNAME), V(SIOCGIFCONF),
+    V(SIOCGIFFLAGS), V(SIOCSIFFLAGS), V(SIOCGIFADDR), V(SIOCSIFADDR), V(SIOCGIFBRDADDR), V(SIOCGIFNETMASK), V(SIOCSIFNETMASK), V(SIOCGIFMTU),
+    V(SIOCSIFMTU), V(SIOCGIFHWADDR), V(SIOCGIFINDEX), V(SIOCGIFTXQLEN), V(SIOCETHTOOL)};
 static const struct name access_names[] = {M(F_OK, ~0ull), V(R_OK), V(W_OK), V(X_OK)};
 static const struct name mremap_names[] = {V(MREMAP_MAYMOVE), V(MREMAP_FIXED), V(MREMAP_DONTUNMAP)};
 static const struct name msync_names[] = {V(MS_ASYNC), V(MS_INVALIDATE), V(MS_SYNC)};
@@ -120,7 +126,7 @@ static const struct name fadvise_names[] = {V(POSIX_FADV_NORMAL), V(POSIX_FADV_R
 static const struct name clock_names[] = {
     V(CLOCK_REALTIME), V(CLOCK_MONOTONIC), V(CLOCK_PROCESS_CPUTIME_ID), V(CLOCK_THREAD_CPUTIME_ID), V(CLOCK_MONOTONIC_RAW),
     V(CLOCK_REALTIME_COARSE), V(CLOCK_MONOTONIC_COARSE), V(CLOCK_BOOTTIME), V(CLOCK_REALTIME_ALARM), V(CLOCK_BOOTTIME_ALARM), V(CLOCK_TAI)};
-static const struct name timer_names[] = {{1, 0, "TIMER_ABSTIME"}, {2, 0, "TFD_TIMER_CANCEL_ON_SET"}};
+static const struct name timer_names[] = {{1, 0, "TIMER_ABSTIME"}};
 static const struct name epollctl_names[] = {V(EPOLL_CTL_ADD), V(EPOLL_CTL_DEL), V(EPOLL_CTL_MOD)};
 static const struct name idtype_names[] = {{0, 0, "P_ALL"}, {1, 0, "P_PID"}, {2, 0, "P_PGID"}, {3, 0, "P_PIDFD"}};
 static const struct name inotify_names[] = {
@@ -139,11 +145,25 @@ static const struct name sock_names[] = {V(SOCK_CLOEXEC), V(SOCK_NONBLOCK)};
 static const struct name signalfd_names[] = {{O_CLOEXEC, 0, "SFD_CLOEXEC"}, {O_NONBLOCK, 0, "SFD_NONBLOCK"}};
 static const struct name eventfd_names[] = {V(EFD_SEMAPHORE), V(EFD_CLOEXEC), V(EFD_NONBLOCK)};
 static const struct name epoll_names[] = {V(EPOLL_CLOEXEC)};
-static const struct name inotifyinit_names[] = {V(IN_CLOEXEC), V(IN_NONBLOCK)};
+static const struct name inotifyinit_names[] = {V(IN_NONBLOCK), V(IN_CLOEXEC)};
 static const struct name rename_names[] = {{1, 0, "RENAME_NOREPLACE"}, {2, 0, "RENAME_EXCHANGE"}, {4, 0, "RENAME_WHITEOUT"}};
 static const struct name getrandom_names[] = {V(GRND_NONBLOCK), V(GRND_RANDOM), V(GRND_INSECURE)};
 static const struct name memfd_names[] = {V(MFD_CLOEXEC), V(MFD_ALLOW_SEALING), V(MFD_HUGETLB)};
 static const struct name closerange_names[] = {V(CLOSE_RANGE_UNSHARE), V(CLOSE_RANGE_CLOEXEC)};
+
+static const struct name seals_names[] = {V(F_SEAL_SEAL), V(F_SEAL_SHRINK), V(F_SEAL_GROW), V(F_SEAL_WRITE), V(F_SEAL_FUTURE_WRITE)};
+static const struct name syncrange_names[] = {{1, 0, "SYNC_FILE_RANGE_WAIT_BEFORE"}, {2, 0, "SYNC_FILE_RANGE_WRITE"}, {4, 0, "SYNC_FILE_RANGE_WAIT_AFTER"}};
+static const struct name rwf_names[] = {V(RWF_HIPRI), V(RWF_DSYNC), V(RWF_SYNC), V(RWF_NOWAIT), V(RWF_APPEND)};
+static const struct name mlock2_names[] = {{1, 0, "MLOCK_ONFAULT"}};
+static const struct name membarrier_names[] = {
+    V(MEMBARRIER_CMD_QUERY), V(MEMBARRIER_CMD_GLOBAL), V(MEMBARRIER_CMD_GLOBAL_EXPEDITED), V(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED),
+    V(MEMBARRIER_CMD_PRIVATE_EXPEDITED), V(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED), V(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE),
+    V(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE), V(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ), V(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ)};
+static const struct name seccomp_names[] = {V(SECCOMP_SET_MODE_STRICT), V(SECCOMP_SET_MODE_FILTER), V(SECCOMP_GET_ACTION_AVAIL), V(SECCOMP_GET_NOTIF_SIZES)};
+static const struct name kcmp_names[] = {{0, 0, "KCMP_FILE"}, {1, 0, "KCMP_VM"}, {2, 0, "KCMP_FILES"}, {3, 0, "KCMP_FS"}, {4, 0, "KCMP_SIGHAND"}, {5, 0, "KCMP_IO"}, {6, 0, "KCMP_SYSVSEM"}};
+static const struct name ioprio_names[] = {{1, 0, "IOPRIO_WHO_PROCESS"}, {2, 0, "IOPRIO_WHO_PGRP"}, {3, 0, "IOPRIO_WHO_USER"}};
+static const struct name tfdtimer_names[] = {{1, 0, "TFD_TIMER_ABSTIME"}, {2, 0, "TFD_TIMER_CANCEL_ON_SET"}};
+static const struct name msgflags_names[] = {V(IPC_NOWAIT), {010000, 0, "MSG_NOERROR"}, {020000, 0, "MSG_EXCEPT"}};
 
 static const struct {
     const struct name *names;
@@ -160,7 +180,8 @@ static const struct {
     S(fadvise, "POSIX_FADV_???"), S(clock, "CLOCK_???"), S(timer, "TIMER_???"), S(epollctl, "EPOLL_CTL_???"), S(idtype, "P_???"), S(inotify, "IN_???"),
     S(at, "AT_???"), S(unlink, "AT_???"), S(atstatx, "AT_???"), S(statx, "STATX_???"), S(splice, "SPLICE_F_???"), S(timerfd, "TFD_???"),
     S(fallocate, "FALLOC_FL_???"), S(sock, "SOCK_???"), S(signalfd, "SFD_???"), S(eventfd, "EFD_???"), S(epoll, "EPOLL_???"), S(inotifyinit, "IN_???"),
-    S(rename, "RENAME_???"), S(getrandom, "GRND_???"), S(memfd, "MFD_???"), S(closerange, "CLOSE_RANGE_???"),
+    S(rename, "RENAME_???"), S(getrandom, "GRND_???"), S(memfd, "MFD_???"), S(closerange, "CLOSE_RANGE_???"), S(seals, "F_SEAL_???"), S(syncrange, "SYNC_FILE_RANGE_???"), S(rwf, "RWF_???"), S(mlock2, "MLOCK_???"), S(membarrier, "MEMBARRIER_CMD_???"),
+    S(seccomp, "SECCOMP_???"), S(kcmp, "KCMP_???"), S(ioprio, "IOPRIO_WHO_???"), S(tfdtimer, "TFD_???"), S(msgflags, "MSG_???"),
 #undef S
 };
 
@@ -186,19 +207,26 @@ void add_flags(struct buf *out, enum set_id set, u64 value)
         buf_add(out, "0", 1);
 }
 
-void add_enum(struct buf *out, enum set_id set, u64 value)
+const char *enum_name(enum set_id set, u64 value)
 {
     for (u32 i = 0; i < sets[set].count; i++)
-        if ((s32)sets[set].names[i].value == (s32)value) {
-            buf_addf(out, "%s", sets[set].names[i].text);
-            return;
-        }
-    buf_addf(out, "%#x /* %s */", (u32)value, sets[set].unknown);
+        if ((s32)sets[set].names[i].value == (s32)value)
+            return sets[set].names[i].text;
+    return NULL;
+}
+
+void add_enum(struct buf *out, enum set_id set, u64 value)
+{
+    const char *name = enum_name(set, value);
+    if (name)
+        buf_addf(out, "%s", name);
+    else
+        buf_addf(out, "%#x /* %s */", (u32)value, sets[set].unknown);
 }
 
 void add_signal(struct buf *out, u64 signal)
 {
-    const char *name = signal < 32 ? sigabbrev_np((int)signal) : NULL;
+    const char *name = signal == SIGIO ? "IO" : signal < 32 ? sigabbrev_np((int)signal) : NULL;
     if (name)
         buf_addf(out, "SIG%s", name);
     else if (signal == 32)

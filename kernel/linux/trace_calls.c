@@ -21,7 +21,7 @@ enum {
     CAPTURE_RESULT,    /* as many times size as the call returned */
     CAPTURE_LENGTH_AT, /* as many bytes as an int says to which argument `length` points */
     CAPTURE_IOV,       /* part 0 the vector of argument `length`, then a part of data for each */
-    CAPTURE_MSG,       /* part 0 a struct msghdr, 1 its address, 2 its vector, then the data */
+    CAPTURE_MSG,       /* part 0 a struct msghdr, 1 its address, 2 its vector, then the data; TRACE_CONTROL control messages */
     CAPTURE_DENTS,     /* how many directory entries: a u32 */
 };
 struct capture {
@@ -143,6 +143,7 @@ static void add_message(struct call_record *r, u8 arg, uaddr_t at, u64 total)
     add_memory(r, arg, 0, at, sizeof(m), sizeof(m));
     add_memory(r, arg, 1, m.name, m.name_len, ADDRESS_MAX);
     add_vector(r, arg, 2, m.iov, m.iov_len, total);
+    add_memory(r, arg, TRACE_CONTROL, m.control, m.control_len, ADDRESS_MAX);
 }
 
 static void add_dents(struct call_record *r, u8 arg, uaddr_t at, u64 bytes)

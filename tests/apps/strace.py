@@ -22,6 +22,7 @@ def plain(line):
     line = re.sub(r'\) += ', ') = ', line)
     line = re.sub(r'0x[0-9a-f]{6,}', 'ADDRESS', line)
     line = re.sub(r'^kill\(\d+', 'kill(PID', line)
+    line = re.sub(r'^kcmp\(\d+, \d+', 'kcmp(PID, PID', line)
     line = re.sub(r'st_size=\d+|st_rdev=[^,]*, [^,]*\)|/\* \d+ vars \*/|si_uid=\d+|stx_attributes=\w+|stx_mask=[\w|]+', 'N', line)
     return line
 
@@ -35,7 +36,8 @@ CALLS = ('openat open read write pread64 pwrite64 readv writev close newfstatat 
          'access fcntl dup dup2 dup3 pipe pipe2 socketpair socket bind listen getsockname connect accept4 sendto recvfrom sendmsg recvmsg shutdown '
          'setsockopt getsockopt poll ppoll epoll_create1 epoll_ctl epoll_wait eventfd2 timerfd_create timerfd_settime rt_sigprocmask rt_sigaction kill '
          'nanosleep clock_nanosleep clock_gettime getrlimit prlimit64 umask getcwd chdir ioctl select pselect6 futex mmap munmap mprotect madvise '
-         'memfd_create getrandom utimensat statx prctl flock').split()
+         'memfd_create getrandom utimensat statx prctl flock utime utimes preadv pwritev2 sendfile splice sync_file_range mknodat capget timer_create '
+         'mq_open mq_getsetattr mq_unlink membarrier sched_getscheduler personality kcmp arch_prctl').split()
 host = subprocess.run(['strace', '-f', '-o', work.name + '/host', EXE], capture_output=True, cwd='/tmp', timeout=60)
 status, out, err = drupe('--net', 'none', '-w', '/tmp', '--strace', EXE, timeout=120)
 check(host.returncode == 0 and status == 0, 'the program runs', (host, status, err[-2000:]))

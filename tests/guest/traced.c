@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Not a guest test: what tests/apps/strace.py traces here and there. Calls that do the same on every run. */
+#include <linux/futex.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <utime.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -181,6 +185,106 @@ static void others(void)
     getrandom(&word, 0, GRND_NONBLOCK);
 }
 
+static void options(void)
+{
+    int ends[2], one = 1, tcp = socket(AF_INET, SOCK_STREAM, IPPROTO_TCP), u6 = socket(AF_INET6, SOCK_DGRAM, 0);
+    char text[16];
+    struct linger l = {1, 2};
+    struct ifreq interface = {.ifr_name = "lo"};
+    socklen_t len = sizeof(l);
+    close(socket(AF_NETLINK, SOCK_RAW, 0));
+    socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+    setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+    getsockopt(ends[0], SOL_SOCKET, SO_LINGER, &l, &len);
+    setsockopt(tcp, IPPROTO_IP, IP_MULTICAST_LOOP, &one, 4);
+    setsockopt(u6, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, 4);
+    ioctl(tcp, SIOCGIFINDEX, &interface);
+    ioctl(tcp, SIOCGIFFLAGS, &interface);
+    ioctl(tcp, 0x1234, 5);
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr head;
+    } control = {.head = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    memcpy(CMSG_DATA(&control.head), &tcp, sizeof(int));
+    struct iovec v = {"x", 1}, in = {text, 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    sendmsg(ends[0], &m, 0);
+    m.msg_iov = &in;
+    recvmsg(ends[1], &m, 0);
+    fd_set set;
+    struct timeval now = {0, 0};
+    struct timespec zero = {0, 0};
+    struct pollfd p[2] = {{ends[0], POLLOUT, 0}, {-1, POLLIN, 0}};
+    FD_ZERO(&set);
+    FD_SET(ends[0], &set);
+    syscall(SYS_select, ends[0] + 1, NULL, &set, NULL, &now);
+    FD_ZERO(&set);
+    FD_SET(ends[0], &set);
+    syscall(SYS_select, ends[0] + 1, &set, NULL, NULL, &now);
+    syscall(SYS_ppoll, p, 2, &zero, NULL, 8);
+    close(ends[0]);
+    close(ends[1]);
+    close(tcp);
+    close(u6);
+}
+
+/* Structures, and arguments whose meaning another one decides. */
+static void structures(void)
+{
+    int f = open("traced", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600), ends[2], n;
+    char text[16];
+    struct utimbuf times = {1, 2};
+    struct timeval two[2] = {{1, 2}, {3, 4}};
+    struct iovec v = {text, 5};
+    off_t at = 0;
+    write(f, "0123456789", 10);
+    syscall(SYS_utime, "traced", &times);
+    syscall(SYS_utimes, "traced", two);
+    preadv(f, &v, 1, 2);
+    syscall(SYS_pwritev2, f, &v, 1, 0, 0, 2);
+    pipe(ends);
+    syscall(SYS_sendfile, ends[1], f, &at, 3);
+    syscall(SYS_splice, f, &at, ends[1], NULL, 2, 0);
+    syscall(SYS_sync_file_range, f, 0, 10, 2);
+    struct flock lock = {.l_type = F_WRLCK, .l_len = 5};
+    fcntl(f, F_OFD_GETLK, &lock);
+    struct f_owner_ex owner = {F_OWNER_TID, 0};
+    fcntl(f, F_SETOWN_EX, &owner);
+    fcntl(f, F_SETSIG, SIGIO);
+    fcntl(f, F_GETSIG);
+    ioctl(f, FIOCLEX);
+    close(f);
+    unlink("traced");
+    syscall(SYS_mknodat, AT_FDCWD, "traced", S_IFIFO | 0600, 0);
+    unlink("traced");
+    f = memfd_create("sealed", MFD_ALLOW_SEALING);
+    fcntl(f, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+    fcntl(f, F_GET_SEALS);
+    close(f);
+    open("/missing", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    unsigned header[2] = {0x20080522, 0};
+    syscall(SYS_capget, header, NULL);
+    syscall(SYS_timer_create, CLOCK_MONOTONIC, &(struct sigevent){.sigev_signo = SIGUSR1}, &n);
+    struct { long flags, most, size, there, rest[4]; } limits = {0, 4, 64, 0, {0}};
+    f = (int)syscall(SYS_mq_open, "traced", O_RDWR | O_CREAT, 0600, &limits);
+    syscall(SYS_mq_getsetattr, f, NULL, &limits);
+    syscall(SYS_mq_unlink, "traced");
+    close(f);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_GET_PDEATHSIG, &n);
+    prctl(PR_GET_NAME, text);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_CAPBSET_READ, 0);
+    syscall(SYS_membarrier, 16, 0, 0);
+    syscall(SYS_sched_getscheduler, 0);
+    syscall(SYS_personality, 0xffffffff);
+    syscall(SYS_kcmp, getpid(), getpid(), 0, 0, 0);
+    syscall(SYS_futex, &n, FUTEX_REQUEUE_PRIVATE, 1, 5, text);
+    syscall(SYS_arch_prctl, 0x1003, &at);
+    struct sigaction a = {.sa_handler = SIG_IGN};
+    sigaction(SIGIO, &a, NULL);
+}
+
 int main(void)
 {
     access("/begin", F_OK);
@@ -188,5 +292,7 @@ int main(void)
     sockets();
     waiting();
     others();
+    options();
+    structures();
     return 0;
 }

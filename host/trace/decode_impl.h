@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by decode.c and decode_special.c: pieces of memory that a record has, and arguments whose meaning another one decides. */
+#ifndef HOST_TRACE_DECODE_IMPL_H
+#define HOST_TRACE_DECODE_IMPL_H
+
+#include "host/trace/decode.h"
+#include "host/trace/flags.h"
+
+struct found {
+    const u8 *data; /* NULL: there is none */
+    size_t len;
+    bool cut, fault;
+};
+
+struct found find_piece(struct pieces p, unsigned arg, unsigned part);
+struct found piece_of(const struct call *c, unsigned arg, bool after); /* part 0, of the call's entry or exit */
+bool is_call(const struct call *c, const char *name);
+void add_text(struct buf *out, const struct found *f, u64 address, bool hex);
+
+bool is_shown(const struct call *c, unsigned i); /* some calls have arguments only with others */
+bool fcntl_writes(u64 cmd);
+bool ioctl_writes(u64 cmd);
+bool prctl_writes(u64 op);
+bool futex_counts(u64 op); /* argument 3 is a number, no time */
+void add_ioctl(struct buf *out, const struct call *c);
+void add_ioctl_name(struct buf *out, u32 cmd);
+void add_fcntl(struct buf *out, const struct call *c);
+void add_prctl(struct buf *out, const struct call *c);
+void add_futex_value(struct buf *out, const struct call *c, unsigned i);
+void add_sockopt(struct buf *out, const struct call *c, unsigned i); /* the option's name */
+void add_protocol(struct buf *out, u64 family, u64 protocol);
+void add_call_flags(struct buf *out, const struct call *c, enum set_id set, unsigned i);
+
+/* Behind the result: ", left {...}", what a call wrote to its timeout; the sets of select(); numbers that have names. */
+void add_left(struct buf *out, const struct call *c, unsigned arg, unsigned type);
+void add_selected(struct buf *out, const struct call *c);
+bool has_flags_result(const struct call *c); /* a number that is printed as flags, too */
+void add_named_result(struct buf *out, const struct call *c);
+
+#endif
