@@ -162,10 +162,18 @@ def bpf():
         yield r.randbytes(64) + bytes([r.choice([0, 0, 0, 7])]) + r.randbytes(r.randrange(10, 150))
 
 
+def strace():
+    r = random.Random(1)
+    for nr in range(450): # a call that has returned, with memory behind each argument
+        pieces = b''.join(struct.pack('<BBHI', arg, part, 96, 0) + bytes(r.choice((0, 0, 0, 1, r.randrange(256))) for _ in range(96))
+                          for arg in range(6) for part in (0, 1, 255))
+        yield struct.pack('<HHIq6Q', nr, len(pieces), 1, r.randrange(4), *(r.choice((0, 1, 2, 41, r.randrange(1 << 32))) for _ in range(6))) + 2 * pieces
+
+
 def main():
     name, out = sys.argv[1:]
     make = {'bpf': bpf, 'erofs': erofs, 'elf': elf, 'config': config, 'json': json_, 'control': control, 'packet': packet, 'ring': ring, 'rsp': rsp,
-            'bpfwords': bpfwords, 'bpfobject': bpfobject}.get(name)
+            'bpfwords': bpfwords, 'bpfobject': bpfobject, 'strace': strace}.get(name)
     os.makedirs(out, exist_ok=True)
     for n, data in enumerate(make() if make else []):
         pathlib.Path(out, f'seed-{n}').write_bytes(data)
