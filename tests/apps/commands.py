@@ -4,6 +4,7 @@
 import os
 import subprocess
 import tempfile
+import time
 
 from lib import DRUPE, MACHINES, ON, build_file, check, done, drupe, host_command, same
 
@@ -26,6 +27,16 @@ p = subprocess.Popen([DRUPE, 'run', *ON, '/bin/sh', '-c', 'echo all; exec >&-; r
                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 same(p.stdout.read(), b'all\n', 'a program that closes its output ends it while it runs')
 same((p.poll(), p.communicate(b'go\n', 60)[0], p.returncode), (None, b'', 4), 'and goes on')
+# Who waits for room is told of it while another process computes and nothing else happens.
+p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', '/bin/bash', '-c', 'while :; do :; done & for ((i = 0; i < 6000; i++)); do printf "%100d" $i; done; kill $!'],
+                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0)
+first = len(p.stdout.read(100))
+time.sleep(0.5) # the pipe fills, and all behind it
+try:
+    same((first + len(p.communicate(timeout=60)[0]), p.returncode), (600000, 0), 'a slow reader, and a process that computes')
+except subprocess.TimeoutExpired:
+    p.kill()
+    check(False, 'a slow reader, and a process that computes')
 same(drupe('-e', 'A=1 2', '/bin/sh', '-c', 'echo "$A"')[1], b'1 2\n', '-e sets the environment')
 same(drupe('-w', '/tmp', '/bin/pwd')[1], b'/tmp\n', '-w sets the working directory')
 check(' /no/where ' in drupe('-w', '/no/where', '/bin/pwd')[2], 'one that is not there is named')

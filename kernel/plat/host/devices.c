@@ -39,8 +39,12 @@ long host_writev(int fd, const struct host_iovec *iov, unsigned n)
 
 void host_source_want(struct host_source *s, short add, short remove)
 {
-    if (add != 0)
-        (void)__atomic_fetch_or(&s->events, add, __ATOMIC_SEQ_CST);
+    short had = add != 0 ? __atomic_fetch_or(&s->events, add, __ATOMIC_SEQ_CST) : add;
+    if ((add & ~had & HOST_POLLOUT) != 0) { /* whoever computes meanwhile is interrupted to look */
+        u64 flags = plat_events_save();
+        host_timer_resume();
+        plat_events_restore(flags);
+    }
     if (remove != 0)
         (void)__atomic_fetch_and(&s->events, (short)~remove, __ATOMIC_SEQ_CST);
 }

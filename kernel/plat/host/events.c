@@ -7,7 +7,8 @@
  * microseconds, and a sleep with its wake-up costs more than that.
  *
  * While a program computes, descriptors are looked at from a tick of Linux's timer, TICK_NS apart, but only if there is a
- * source that others than the tender feed (the network): the tender sends a signal.
+ * source that others than the tender feed (the network), or one that waits for room: what the tender writes it tells by a signal,
+ * what it reads it does not.
  *
  * Signals that find events off leave a bit in plat.pending; host_take_pending() acts on it, as the interrupt
  * handler would have.
@@ -74,7 +75,16 @@ static bool poll_sources(u64 timeout_ns)
     return true;
 }
 
-void host_timer_resume(void) { host_timer_start(feeding ? TICK_NS : NEVER_NS); }
+/* Must descriptors be looked at from the tick? */
+static bool needs_tick(void)
+{
+    bool needs = feeding;
+    for (unsigned i = 0; i < nsources && !needs; i++)
+        needs = (sources[i]->events & HOST_POLLOUT) != 0;
+    return needs;
+}
+
+void host_timer_resume(void) { host_timer_start(needs_tick() ? TICK_NS : NEVER_NS); }
 
 /* Is something about to run that Linux's timer has to interrupt? Idling needs none. Events disabled. */
 static void start_timer_if_busy(struct percpu *cpu)
@@ -90,7 +100,7 @@ void host_take_pending(void)
     u8 bits = __atomic_exchange_n(&cpu->plat.pending, 0, __ATOMIC_RELAXED);
     if (bits & PENDING_TIMER)
         host_timer_expired();
-    if ((bits & PENDING_KICK) || feeding)
+    if ((bits & PENDING_KICK) || needs_tick())
         poll_sources(0);
     start_timer_if_busy(cpu);
 }
