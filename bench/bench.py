@@ -20,14 +20,15 @@ import bulk
 import guests
 import host
 import load
+import postgres
 import processes
 import smp
 import tracing
 import trimmed
 import volumes
-from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, first_line_ms, parse_micro, redis_rates, row, run_drupe, \
+from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, Server, first_line_ms, parse_micro, redis_rates, row, run_drupe, \
     symbol, wrk_rate
-from guests import GUEST_IP, TAP, sh
+from guests import sh
 
 FLOOR = os.path.join(BUILD, 'bench', 'floor-kernel')
 
@@ -207,22 +208,6 @@ def calls():
 # --- servers over TAP --------------------------------------------------------------
 
 
-class Server:
-    """A server in either guest, on the TAP device."""
-
-    def __init__(self, inside, tmp):
-        self.inside, self.tmp = inside, tmp
-
-    def drupe(self, argv):
-        return guests.process([*self.inside, DRUPE, 'run', '--on', 'qemu', '--net', f'tap:{TAP}', '--ip',
-                               f'{GUEST_IP}/24', '--allow', 'tcp:1-65535', *argv], os.path.join(self.tmp, 'drupe.log'))
-
-    def linux(self, name, programs, script, **more):
-        linux = guests.LinuxGuest(self.tmp)
-        image = linux.initramfs(name, programs=programs, script=script, **more)
-        return guests.process([*self.inside, *linux.argv(image, net=True)], os.path.join(self.tmp, 'linux.log'))
-
-
 def redis():
     print('\nredis-benchmark, 50 connections, TAP, requests/s (median of 3)')
     cases = (([], 40000, 1.5), (['-P', '16'], 200000, 1.1))
@@ -265,7 +250,7 @@ def nginx():
 
 
 SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)}
-for part in (processes, bulk, load, host, tracing, smp, volumes):
+for part in (postgres, processes, bulk, load, host, tracing, smp, volumes):
     SECTIONS |= part.SECTIONS
 
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 
-from guests import GUEST_IP, sh
+import guests
+from guests import GUEST_IP, TAP, sh
 
 BUILD = os.path.abspath(sys.argv[1])
 DRUPE = os.path.join(BUILD, 'drupe')
@@ -14,6 +15,7 @@ PLUGIN = os.path.join(BUILD, 'bench', 'insn_plugin.so')
 HELLO = os.path.join(BUILD, 'tests', 'hello')
 MICRO = os.path.join(BUILD, 'bench', 'micro')
 REDIS = ['redis-server', '--save', '', '--protected-mode', 'no']
+FIRST = ['nice', '-n', '-20']  # before what else there is to do
 NGINX = ['nginx', '-g', 'daemon off; master_process off;']
 
 
@@ -63,3 +65,19 @@ def wrk_rate(inside):
     out = sh(*inside, 'wrk', '-t1', '-c32', '-d5s', '--latency', f'http://{GUEST_IP}/', timeout=60).stdout
     p99 = re.search(r'99%\s+(\S+)', out)
     return float(re.search(r'Requests/sec:\s+([\d.]+)', out)[1]), p99[1] if p99 else '?'
+
+
+class Server:
+    """A server in either guest, on the TAP device."""
+
+    def __init__(self, inside, tmp):
+        self.inside, self.tmp = inside, tmp
+
+    def drupe(self, argv):
+        return guests.process([*self.inside, DRUPE, 'run', '--on', 'qemu', '--net', f'tap:{TAP}', '--ip',
+                               f'{GUEST_IP}/24', '--allow', 'tcp:1-65535', *argv], os.path.join(self.tmp, 'drupe.log'))
+
+    def linux(self, name, programs, script, memory='512M', **more):
+        linux = guests.LinuxGuest(self.tmp)
+        image = linux.initramfs(name, programs=programs, script=script, **more)
+        return guests.process([*self.inside, *linux.argv(image, memory=memory, net=True)], os.path.join(self.tmp, 'linux.log'))

@@ -177,6 +177,15 @@ def descendants(pid):
     return found
 
 
+def cpu_seconds(pid):
+    """What pid and all processes below it have had."""
+    ticks = 0
+    for p in descendants(pid):
+        with contextlib.suppress(OSError), open(f'/proc/{p}/stat') as f:
+            ticks += sum(map(int, f.read().rsplit(')', 1)[1].split()[11:13]))
+    return ticks / os.sysconf('SC_CLK_TCK')
+
+
 def memory_kib(pids):
     """Memory that belongs to these processes: their proportional share of what they map, and instead of what they map
     of memory files all pages of those, mapped just now or not."""

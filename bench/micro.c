@@ -170,7 +170,8 @@ static void *echo_switch(void *arg)
     return NULL;
 }
 
-#define ROUNDS 30
+#define ROUNDS 20             /* at least */
+#define ENOUGH_NS 500000000u
 
 /* Where the plugin counts: see insn_plugin.c. */
 __attribute__((noinline)) void lap(void) { __asm__ volatile(""); }
@@ -192,7 +193,8 @@ static void measure(const char *name, void (*fn)(void), int calls)
         lap();
         best = (uint64_t)calls;
     }
-    for (int round = 0; round < ROUNDS && !counting; round++) {
+    uint64_t begin = now();
+    for (int round = 0; !counting && (round < ROUNDS || now() - begin < ENOUGH_NS); round++) {
         uint64_t start = now();
         call_often(fn, calls);
         uint64_t ns = (now() - start) / (uint64_t)calls;
@@ -252,7 +254,7 @@ static void fork_row(void)
     char *big = mmap(NULL, BIG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (big != MAP_FAILED) {
         memset(big, 1, BIG);
-        measure("fork+exit+wait, 64 MiB", bench_fork, 4);
+        measure("fork+exit+wait, 64 MiB", bench_fork, 2);
     }
 }
 
@@ -263,7 +265,7 @@ static void ping_pong_rows(void)
         measure_beside_process("pipe ping-pong, two processes", bench_pipe, 300, echo_pipe, end_pipe);
     }
     measure_beside_thread("futex ping-pong", bench_futex, 300, echo_futex, end_futex);
-    measure("pthread create+join", bench_thread, 50);
+    measure("pthread create+join", bench_thread, 30);
 }
 
 static void call_rows(void)
@@ -276,7 +278,7 @@ static void call_rows(void)
     measure("open+close", bench_open, 1000);
     measure("mmap 1 page", bench_mmap, 500);
     measure("mmap 4 MiB", bench_mmap_4m, 2);
-    measure("vfork+exec+exit+wait", bench_exec, 10);
+    measure("vfork+exec+exit+wait", bench_exec, 4);
     fork_row();
 }
 
@@ -284,7 +286,7 @@ static void process_rows(void)
 {
     ping_pong_rows();
     switch_rows();
-    measure("vfork+exec+exit+wait, /bin/true", bench_exec_true, 10);
+    measure("vfork+exec+exit+wait, /bin/true", bench_exec_true, 4);
     fork_row();
 }
 

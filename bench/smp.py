@@ -2,7 +2,8 @@
 """What a second CPU is worth: the same load on one and on two, in Drupe, in a Linux guest, and natively on one and on two of the host's CPUs.
 
 Host CPUs are what all of this shares, the emulator's own threads and load generators included: only ratios of neighbouring runs mean anything, and
-what the native program gains at the same moment is what can be had at all. So rounds go through all of them in turn.
+what the native program gains at the same moment is what can be had at all. So rounds go through all of them in turn, with the highest
+priority (nice) that there is: two CPUs that have something else to do gain nobody anything.
 """
 import os
 import re
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 
 import guests
-from common import BUILD, DRUPE, row
+from common import BUILD, DRUPE, FIRST, row
 from guests import GUEST_IP, TAP
 
 ROUNDS = 3
@@ -35,7 +36,7 @@ LOADS = (
 
 
 def _output(argv, env=None):
-    r = subprocess.run(list(map(str, argv)), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', timeout=300, env=env)
+    r = subprocess.run([*FIRST, *map(str, argv)], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', timeout=300, env=env)
     return r.stdout + r.stderr
 
 
