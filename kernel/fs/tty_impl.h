@@ -106,7 +106,7 @@ struct tty {
     struct mutex write_lock;       /* one writer at a time; before `lock` */
     u8 rest[TTY_EXPANSION], nrest; /* write_lock */
     struct mutex lock;             /* everything below unless noted */
-    struct termios tio;
+    struct termios tio, locked;    /* locked: what TCSET* leaves as it is */
     u32 speed;
     u16 winsize[4];                /* rows, columns, and both in pixels */
     u32 pgrp, session;             /* ttys_lock; read without */

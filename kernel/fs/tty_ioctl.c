@@ -7,6 +7,10 @@
 #define TCSETS 0x5402u
 #define TCSETSW 0x5403u
 #define TCSETSF 0x5404u
+#define TCGETA 0x5405u
+#define TCSETA 0x5406u
+#define TCSETAW 0x5407u
+#define TCSETAF 0x5408u
 #define TCSBRK 0x5409u
 #define TCXONC 0x540au
 #define TCFLSH 0x540bu
@@ -20,6 +24,8 @@
 #define TIOCSETD 0x5423u
 #define TIOCGETD 0x5424u
 #define TCSBRKP 0x5425u
+#define TIOCGLCKTRMIOS 0x5456u
+#define TIOCSLCKTRMIOS 0x5457u
 #define TCGETS2 0x802c542au
 #define TCSETS2 0x402c542bu
 #define TCSETSW2 0x402c542cu
@@ -38,6 +44,11 @@ struct termios2 {
     u32 ispeed, ospeed;
 };
 
+struct termio { /* System V's: the low halves */
+    u16 flags[4];
+    u8 line, cc[8];
+};
+
 /* Bits per second that the CBAUD bits mean; 0: they do not say. */
 static u32 speed_of(u32 cflag)
 {
@@ -47,28 +58,89 @@ static u32 speed_of(u32 cflag)
     return (cflag & BOTHER) != 0 ? high[cflag & 15] : low[cflag & 15];
 }
 
+static bool is_cmd(u32 cmd, u32 old, u32 plain, u32 two) { return cmd == old || cmd == plain || cmd == two; }
+
+/* What the program wants, into *n, which has what there is. */
+static int read_termios(struct termios2 *n, uaddr_t arg, u32 cmd)
+{
+    struct termio o;
+    u32 *flags = (u32 *)&n->t; /* four of them in a row */
+    if (cmd < TCSETA || cmd > TCSETAF)
+        return copy_from_user(n, arg, cmd >= TCSETS2 ? sizeof(*n) : sizeof(n->t));
+    if (copy_from_user(&o, arg, sizeof(o)) != 0)
+        return -EFAULT;
+    for (unsigned k = 0; k < 4; k++)
+        flags[k] = (flags[k] & 0xffff0000) | o.flags[k];
+    n->t.line = o.line;
+    memcpy(n->t.cc, o.cc, sizeof(o.cc));
+    return 0;
+}
+
+/* Bits and characters that are locked stay. */
+static void keep_locked(struct termios *n, const struct termios *old, const struct termios *locked)
+{
+    u8 *to = (u8 *)n;
+    const u8 *from = (const u8 *)old, *mask = (const u8 *)locked;
+    for (unsigned k = 0; k < offsetof(struct termios, cc) + TTY_NCC; k++) {
+        u8 m = k < offsetof(struct termios, line) ? mask[k] : mask[k] != 0 ? 0xff : 0;
+        to[k] = (u8)((to[k] & ~m) | (from[k] & m));
+    }
+}
+
 static int set_termios(struct tty *t, uaddr_t arg, u32 cmd)
 {
-    bool two = cmd >= TCSETS2, flush = cmd == TCSETSF || cmd == TCSETSF2;
+    bool two = cmd >= TCSETS2, flush = is_cmd(cmd, TCSETAF, TCSETSF, TCSETSF2);
     struct termios2 n;
     int err = tty_check_background(t, SIGTTOU);
     if (err != 0)
         return err;
-    if (copy_from_user(&n, arg, two ? sizeof(n) : sizeof(n.t)) != 0)
+    mutex_lock(&t->lock);
+    n.t = t->tio;
+    mutex_unlock(&t->lock);
+    if (read_termios(&n, arg, cmd) != 0)
         return -EFAULT;
-    if (flush || cmd == TCSETSW || cmd == TCSETSW2)
+    if (flush || is_cmd(cmd, TCSETAW, TCSETSW, TCSETSW2))
         t->port->ops->drain(t->port);
-    n.t.cflag = (n.t.cflag & ~(CSIZE | PARENB)) | CS8 | CREAD; /* there is no line that could have others */
     mutex_lock(&t->lock);
     struct termios old = t->tio;
     if (flush)
         tty_flush_input(t);
+    keep_locked(&n.t, &old, &t->locked);
+    n.t.cflag = (n.t.cflag & ~(CSIZE | PARENB)) | CS8 | CREAD; /* there is no line that could have others */
     t->tio = n.t;
     t->speed = two && (n.t.cflag & CBAUD) == BOTHER ? n.ospeed : speed_of(n.t.cflag);
     tty_mode_changed(t, &old);
     mutex_unlock(&t->lock);
     t->driver->room(t);
     return 0;
+}
+
+static int get_termio(struct tty *t, uaddr_t arg)
+{
+    struct termio o = {.line = 0};
+    mutex_lock(&t->lock);
+    const u32 *flags = (const u32 *)&t->tio;
+    for (unsigned k = 0; k < 4; k++)
+        o.flags[k] = (u16)flags[k];
+    o.line = t->tio.line;
+    memcpy(o.cc, t->tio.cc, sizeof(o.cc));
+    mutex_unlock(&t->lock);
+    return copy_to_user(arg, &o, sizeof(o));
+}
+
+static int lock_termios(struct tty *t, const struct file *f, uaddr_t arg, bool set)
+{
+    struct termios k;
+    if (set && !cred_capable(f->cred, CAP_SYS_ADMIN))
+        return -EPERM;
+    if (set && copy_from_user(&k, arg, sizeof(k)) != 0)
+        return -EFAULT;
+    mutex_lock(&t->lock);
+    if (set)
+        t->locked = k;
+    k = t->locked;
+    mutex_unlock(&t->lock);
+    return set ? 0 : copy_to_user(arg, &k, sizeof(k));
 }
 
 static int get_termios(struct tty *t, uaddr_t arg, bool two)
@@ -152,6 +224,14 @@ s64 tty_common_ioctl(struct tty *t, struct file *f, bool master, u32 cmd, uaddr_
     case TCGETS:
     case TCGETS2:
         return get_termios(t, arg, cmd == TCGETS2);
+    case TCGETA:
+        return get_termio(t, arg);
+    case TIOCGLCKTRMIOS:
+    case TIOCSLCKTRMIOS:
+        return lock_termios(t, f, arg, cmd == TIOCSLCKTRMIOS);
+    case TCSETA:
+    case TCSETAW:
+    case TCSETAF:
     case TCSETS:
     case TCSETSW:
     case TCSETSF:

@@ -113,6 +113,45 @@ static void termios_values(void)
     end();
 }
 
+static void old_termio(void)
+{
+    struct termio o = {0};
+    struct termios t;
+    uint8_t locked[36] = {0};
+    section("termio, locked modes");
+    pair();
+    SHOW(ioctl(s, TCGETA, &o));
+    printf("%o %o %o %o line %d:", o.c_iflag, o.c_oflag, o.c_cflag, o.c_lflag, o.c_line);
+    for (int k = 0; k < 8; k++)
+        printf(" %d", o.c_cc[k]);
+    printf("\n");
+    o.c_lflag &= (unsigned short)~ECHO;
+    o.c_cc[VINTR] = 2;
+    SHOW(ioctl(s, TCSETA, &o));
+    print_termios(s);
+    o.c_lflag |= ECHO;
+    SHOW(ioctl(m, TCSETAW, &o));
+    o.c_iflag |= IUCLC;
+    SHOW(ioctl(s, TCSETAF, &o));
+    print_termios(s);
+    SHOW(ioctl(s, TCGETA, (void *)8));
+    SHOW(ioctl(s, TCSETA, (void *)8));
+    locked[12] = ICANON | ISIG;
+    locked[17 + VINTR] = 1;
+    SHOW(ioctl(s, TIOCSLCKTRMIOS, locked));
+    SHOW(tcgetattr(s, &t));
+    t.c_lflag &= ~(tcflag_t)(ICANON | ISIG | ECHO);
+    t.c_cc[VINTR] = 9;
+    t.c_cc[VQUIT] = 9;
+    SHOW(tcsetattr(s, TCSANOW, &t));
+    print_termios(s);
+    memset(locked, 7, sizeof locked);
+    SHOW(ioctl(m, TIOCGLCKTRMIOS, locked));
+    printf("locked %d %d %d\n", locked[0], locked[12], locked[17 + VINTR]);
+    SHOW(ioctl(s, TIOCSLCKTRMIOS, (void *)8));
+    end();
+}
+
 static void lines(void)
 {
     int n;
@@ -575,6 +614,7 @@ int main(int argc, char **argv)
     alarm(100);
     making();
     termios_values();
+    old_termio();
     lines();
     output();
     raw();
