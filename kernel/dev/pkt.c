@@ -126,6 +126,17 @@ struct pkt *pkt_alloc(u32 headroom, u32 size)
     return &b->pkt;
 }
 
+struct pkt *pkt_of_store(struct pkt_store *s)
+{
+    struct pkt *v = view_new();
+    if (v == NULL)
+        return NULL;
+    v->store = s;
+    v->data = s->start;
+    v->len = v->total_len = s->size;
+    return v;
+}
+
 struct pkt *pkt_view(const struct pkt *p, u32 off, u32 len)
 {
     ASSERT(off <= p->len && len <= p->len - off);

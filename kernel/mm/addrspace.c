@@ -159,6 +159,15 @@ s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool writ
     return done != 0 ? (s64)done : err;
 }
 
+int as_page(struct addrspace *as, uaddr_t addr, struct page **ret_page)
+{
+    rwmutex_read_lock(&as->lock);
+    struct vma *v = addr < PLAT_USER_MAX ? as_find(as, ALIGN_DOWN(addr, PAGE_SIZE), false) : NULL;
+    int err = v == NULL || !(v->prot & MAP_READ) ? -EFAULT : page_for_copy(v, ALIGN_DOWN(addr, PAGE_SIZE), false, ret_page);
+    rwmutex_read_unlock(&as->lock);
+    return err;
+}
+
 void addrspace_init_subsystem(void)
 {
     vma_init();

@@ -505,9 +505,10 @@ struct sock {
     u16 lport, fport;         /* s */
     bool laddr_bound;         /* s: laddr was given by bind(): a disconnect keeps it */
     u8 v6only;                /* s, constant once bound */
-    u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr;
+    u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr, zerocopy;
     u32 mc_if;
     u32 urg_at;               /* s: its place in the stream */
+    struct sock_zc *zc;       /* a: set once, with the first SO_ZEROCOPY */
 };
 /* urg */
 #define URG_KNOWN 1u   /* it will come */
@@ -601,6 +602,15 @@ struct dgram_dest {
 int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret);
 /* Route and headers' facts for one datagram of a socket: 0 or -errno. */
 int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_tx *ret);
+
+/* zerocopy.c: MSG_ZEROCOPY and its notifications. The rest but zc_enable() and zc_drop() only where s->zc is. */
+int zc_enable(struct sock *s, s32 v);              /* SO_ZEROCOPY */
+void zc_drop(struct sock *s);                      /* from destroy() */
+bool zc_ready(const struct sock *s);               /* is there a notification? */
+s64 zc_send(struct sock *s, struct sock_msg *m);   /* s->ops->send(), with m->zc */
+s64 zc_recv(struct sock *s, struct sock_msg *m);   /* MSG_ERRQUEUE */
+/* tcp_make_packet() of z's bytes, without a copy unless they stay `here`. */
+int zc_make_packet(struct zc_send *z, bool here, struct uio *u, struct pkt **ret);
 
 int tcp_sock_create(int domain, struct sock **ret);
 int udp_sock_create(int domain, struct sock **ret);

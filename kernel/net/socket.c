@@ -157,7 +157,8 @@ s64 sock_send(struct sock *s, struct sock_msg *m)
 {
     if ((m->flags & MSG_ERRQUEUE) || ((m->flags & MSG_OOB) && s->ops->recv_oob == NULL))
         return -EOPNOTSUPP;
-    return s->ops->send(s, m);
+    bool zerocopy = unlikely(m->flags & MSG_ZEROCOPY) && s->zerocopy && m->uio->remaining != 0;
+    return zerocopy ? zc_send(s, m) : s->ops->send(s, m);
 }
 
 s64 sock_recv(struct sock *s, struct sock_msg *m)
@@ -165,7 +166,7 @@ s64 sock_recv(struct sock *s, struct sock_msg *m)
     if (m->flags & MSG_OOB)
         return s->ops->recv_oob != NULL ? s->ops->recv_oob(s, m) : -EINVAL;
     if (m->flags & MSG_ERRQUEUE)
-        return -EAGAIN;
+        return s->zc != NULL ? zc_recv(s, m) : -EAGAIN;
     return s->ops->recv(s, m);
 }
 
@@ -182,7 +183,7 @@ u32 sock_poll(struct sock *s, struct poll_table *pt)
 {
     poll_wait(&s->wq, pt);
     atomic_fence(); /* registered before looking: no wake between is lost */
-    return s->ops->poll(s);
+    return s->ops->poll(s) | (unlikely(atomic_load_relaxed(&s->zc) != NULL) && zc_ready(s) ? POLLERR : 0);
 }
 
 int sock_map(struct sock *s, u64 len_bytes) { return s->ops->map != NULL ? s->ops->map(s, len_bytes) : -ENODEV; }
@@ -216,7 +217,7 @@ enum {
     SO_OOBINLINE, SO_NO_CHECK, SO_PRIORITY, SO_LINGER, SO_BSDCOMPAT, SO_REUSEPORT, SO_PASSCRED, SO_PEERCRED,
     SO_RCVLOWAT, SO_SNDLOWAT, SO_RCVTIMEO, SO_SNDTIMEO,
     SO_BINDTODEVICE = 25, SO_TIMESTAMP = 29, SO_ACCEPTCONN = 30, SO_SNDBUFFORCE = 32, SO_RCVBUFFORCE = 33,
-    SO_MARK = 36, SO_PROTOCOL = 38, SO_DOMAIN = 39, SO_INCOMING_CPU = 49,
+    SO_MARK = 36, SO_PROTOCOL = 38, SO_DOMAIN = 39, SO_INCOMING_CPU = 49, SO_ZEROCOPY = 60,
 };
 #define SOL_SOCKET 1
 #define CAP_NET_ADMIN 12
@@ -347,6 +348,8 @@ static int setopt_socket(struct sock *s, int name, const void *val, u32 len)
     case SO_RCVLOWAT:
         s->rcvlowat = v <= 0 ? 1 : (u32)v;
         return 0;
+    case SO_ZEROCOPY:
+        return zc_enable(s, v);
     case SO_DEBUG:
         return v != 0 && !sock_may(CAP_NET_ADMIN) ? -EACCES : 0;
     case SO_NO_CHECK: /* hints that change no result */
@@ -419,6 +422,8 @@ int sock_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         return opt_int_out(ret_val, len, (s32)s->priority);
     case SO_MARK:
         return opt_int_out(ret_val, len, (s32)s->mark);
+    case SO_ZEROCOPY:
+        return opt_int_out(ret_val, len, s->zerocopy);
     case SO_DEBUG:
     case SO_NO_CHECK:
     case SO_BSDCOMPAT:

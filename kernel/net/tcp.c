@@ -274,6 +274,7 @@ void tcp_destroy(struct sock *s)
     tcp_scores_drop(t);
     tcp_rack_drop(t);
     tcp_tfo_drop(t);
+    zc_drop(s);
     if (tcp_parts.info != NULL)
         tcp_parts.info->drop(t);
     kfree(t->l);

@@ -167,6 +167,8 @@ struct tcp {
     s8 linger2_s;         /* TCP_LINGER2: 0 = the default, -1 = no FIN_WAIT2 for orphans */
     u16 mss;              /* payload of a full segment we send, options taken off */
     u16 peer_mss, user_mss, rcv_mss;
+    u8 retransmits;
+    u8 nsack_out;         /* of sack_out */
     u16 tx_cpu;           /* by whose queue segments go (struct pkt.queue): that of the thread that reads and writes */
 
     u32 iss, snd_una, snd_nxt, snd_max, write_seq;
@@ -180,9 +182,8 @@ struct tcp {
 
     u32 irs, rcv_nxt, rcv_adv, last_ack_sent;
     struct list oooq;     /* cb[0] = seq, cb[1] = 1: a FIN follows */
-    u32 ooo_mem;
+    u32 ooo_mem, window_clamp; /* clamp 0 = none */
     struct sack_range sack_out[4]; /* what we hold out of order, newest first */
-    u8 nsack_out;
     struct sack_range dsack; /* a duplicate to report with the next ack (RFC 2883); empty = none */
     struct tcp_scores *scores;
     u32 rexmit_high;      /* recovery: retransmitted up to here */
@@ -217,8 +218,7 @@ struct tcp {
     struct ktimer timer;
     u64 last_rx_ns, last_tx_ns, first_unacked_ns, oow_ack_ns;
     u32 keep_idle_s, keep_intvl_s, user_timeout_ms;
-    u32 window_clamp, notsent_lowat; /* 0 = none */
-    u32 retransmits;
+    u32 notsent_lowat;    /* 0 = none */
     struct ip_route rt;
 
     struct list bound_node;  /* table lock; of a child not yet accepted: its listener's s.lock */

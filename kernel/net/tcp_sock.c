@@ -407,7 +407,7 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
 {
     struct tcp *t = tcp_of(s);
     struct uio *u = m->uio;
-    bool nonblock = (m->flags & MSG_DONTWAIT) != 0, fill = (m->flags & MSG_OOB) == 0, unpushed = false;
+    bool nonblock = (m->flags & MSG_DONTWAIT) != 0, fill = (m->flags & MSG_OOB) == 0 && m->zc == NULL, unpushed = false;
     u64 deadline = 0, done = 0;
     s64 err = 0;
     if ((tcp_parts.tfo == NULL && unlikely(m->flags & MSG_FASTOPEN)) || (tcp_parts.urg == NULL && unlikely(m->flags & MSG_OOB)))
@@ -447,7 +447,7 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
             }
         }
         struct pkt *p = NULL;
-        err = tcp_make_packet(u, &p);
+        err = likely(m->zc == NULL) ? tcp_make_packet(u, &p) : zc_make_packet(m->zc, t->rt.nif == NULL || t->rt.nif->loopback, u, &p);
         if (err != 0)
             break;
         bool pushed;

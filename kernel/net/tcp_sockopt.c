@@ -146,7 +146,7 @@ static void fill_info(const struct tcp *t, struct tcp_info_ *i)
     memset(i, 0, sizeof *i);
     i->state = t->state;
     i->ca_state = t->ca == CA_RECOVERY ? 3 : t->ca == CA_LOSS ? 4 : t->dupacks != 0 || t->scores != NULL;
-    i->retransmits = (u8)MIN(t->retransmits, 255u);
+    i->retransmits = t->retransmits;
     i->probes = t->probes;
     i->backoff = t->backoff;
     i->options = (u8)((t->ts_ok ? 1 : 0) | (t->sack_ok ? 2 : 0) | (t->wscale_ok ? 4 : 0) | (tcp_has_ecn(t) ? 8 : 0) |

@@ -98,7 +98,8 @@ static u32 rexmit_due(struct tcp *t, u64 now)
     if (exhausted(t, t->retransmits, now))
         return timed_out(t);
     NET_COUNT(tcp_timeouts);
-    t->retransmits++;
+    if (t->retransmits < 255)
+        t->retransmits++;
     if (t->backoff < 12)
         t->backoff++;
     if (tcp_parts.frto != NULL)

@@ -197,6 +197,7 @@ static void udp_release(struct sock *s)
 static void udp_destroy(struct sock *s)
 {
     dgram_purge(s);
+    zc_drop(s);
     kfree(udp(s));
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What streams tell and carry beside their bytes, over the loopback interface: TCP_INFO in full, urgent data (tcp(7)) */
+/* What streams tell and carry beside their bytes, over the loopback interface: TCP_INFO in full, urgent data (tcp(7)), MSG_ZEROCOPY */
 #include "t.h"
 #include <arpa/inet.h>
+#include <linux/errqueue.h>
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -254,11 +255,76 @@ static void urgent_signal(void)
     close_pair(s);
 }
 
+/* --- MSG_ZEROCOPY --------------------------------------------------------------------------- */
+
+static int zerocopy(int s, int v) { return setsockopt(s, SOL_SOCKET, SO_ZEROCOPY, &v, sizeof v); }
+
+/* Wait for a notification and show it. */
+static void notification(int s)
+{
+    char control[128];
+    struct iovec v = {buf, 16};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct pollfd p = {.fd = s};
+    SHOW(poll(&p, 1, 5000));
+    SHOW(p.revents);
+    SHOW(recvmsg(s, &m, MSG_ERRQUEUE));
+    SHOW(m.msg_flags);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (c == NULL)
+        return;
+    struct sock_extended_err *e = (void *)CMSG_DATA(c);
+    SHOW(c->cmsg_len);
+    SHOW(c->cmsg_level);
+    SHOW(c->cmsg_type);
+    SHOW(e->ee_errno);
+    SHOW(e->ee_origin);
+    SHOW(e->ee_code);
+    SHOW(e->ee_info);
+    SHOW(e->ee_data);
+}
+
+static void zero_copy(void)
+{
+    int s[2], on = -1, u;
+    socklen_t l = sizeof on;
+    section("MSG_ZEROCOPY");
+    pair(s);
+    u = socket(AF_UNIX, SOCK_STREAM, 0);
+    SHOW(zerocopy(u, 1));
+    SHOW(close(u));
+    SHOW(zerocopy(s[0], 2));
+    SHOW(send(s[0], "none", 4, MSG_ZEROCOPY)); /* without the option: an ordinary send */
+    SHOW(recv(s[0], buf, 16, MSG_ERRQUEUE));
+    SHOW(zerocopy(s[0], 1));
+    SHOW(getsockopt(s[0], SOL_SOCKET, SO_ZEROCOPY, &on, &l));
+    SHOW(on);
+    SHOW(send(s[0], "copy", 4, 0));
+    for (int i = 0; i < 3; i++) {
+        memset(buf + 500000, 'a' + i, 100000);
+        SHOW(send(s[0], buf + 500000, 100000, MSG_ZEROCOPY));
+        SHOW(recv(s[1], buf, i == 0 ? 100008 : 100000, MSG_WAITALL));
+        SHOW_TRUE(buf[99999] == 'a' + i && buf[60000] == 'a' + i);
+        notification(s[0]);
+    }
+    SHOW(send(s[0], "", 0, MSG_ZEROCOPY));
+    SHOW(send(s[0], (void *)8, 10, MSG_ZEROCOPY));
+    SHOW(recv(s[0], buf, 16, MSG_ERRQUEUE));
+    SHOW(send(s[0], "x", 1, MSG_ZEROCOPY));
+    SHOW(recv(s[1], buf, 16, 0));
+    notification(s[0]);
+    SHOW(shutdown(s[0], SHUT_WR));
+    SHOW(send(s[0], "x", 1, MSG_ZEROCOPY | MSG_NOSIGNAL));
+    SHOW(recv(s[0], buf, 16, MSG_ERRQUEUE));
+    close_pair(s);
+}
+
 int main(void)
 {
     tcp_info();
     urgent(false);
     urgent(true);
     urgent_signal();
+    zero_copy();
     return 0;
 }

@@ -7,11 +7,13 @@
  *
  * Each stream is a connection. The client says what it wants (struct order), the sender sends (`up`: the client) in writes of all
  * sizes, the receiver compares, counts, and says how many bytes were right; the other end answers with how many it sent.
+ * Streams with odd seeds send without copies (MSG_ZEROCOPY), and overwrite what they sent as soon as they are told that they may.
  * The client prints "ok BYTES bytes in MS ms", or what was wrong and ends with 1. The server says "wrong: ..." for its part.
  */
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -22,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/errqueue.h> /* needs struct timespec */
+
 #define CHUNK 65536u
 
 struct order {
@@ -31,6 +35,8 @@ struct stream {
     int fd;
     struct order order;
     uint64_t bytes;
+    int flags;            /* of send() */
+    unsigned sends, told; /* with MSG_ZEROCOPY; notifications */
     char why[160];
 };
 
@@ -61,13 +67,36 @@ static int failed(struct stream *s, const char *what)
     return -1;
 }
 
+/* Wait until nobody looks at what was sent. */
+static int settle(struct stream *s)
+{
+    while (s->told != s->sends) {
+        char control[256];
+        struct msghdr m = { .msg_control = control, .msg_controllen = sizeof control };
+        struct pollfd p = { .fd = s->fd };
+        if (poll(&p, 1, 60000) != 1 || !(p.revents & POLLERR))
+            return failed(s, "no notification");
+        errno = 0;
+        if (recvmsg(s->fd, &m, MSG_ERRQUEUE) != 0 || CMSG_FIRSTHDR(&m) == NULL)
+            return failed(s, "notification");
+        const struct sock_extended_err *e = (const void *)CMSG_DATA(CMSG_FIRSTHDR(&m));
+        if (e->ee_origin != SO_EE_ORIGIN_ZEROCOPY || e->ee_errno != 0 || e->ee_data - e->ee_info >= s->sends - s->told)
+            return failed(s, "an odd notification");
+        s->told += e->ee_data - e->ee_info + 1;
+    }
+    return 0;
+}
+
 static int all(struct stream *s, void *data, size_t len, int sending)
 {
     for (size_t done = 0; done < len;) {
         errno = 0;
-        ssize_t n = sending ? send(s->fd, (char *)data + done, len - done, MSG_NOSIGNAL) : recv(s->fd, (char *)data + done, len - done, 0);
+        ssize_t n = sending ? send(s->fd, (char *)data + done, len - done, MSG_NOSIGNAL | s->flags) : recv(s->fd, (char *)data + done, len - done, 0);
+        if (n < 0 && errno == ENOBUFS && s->flags != 0 && settle(s) == 0)
+            continue;
         if (n <= 0)
             return failed(s, sending ? "send" : "recv");
+        s->sends += sending && s->flags != 0;
         done += (size_t)n;
     }
     return 0;
@@ -78,8 +107,13 @@ static int send_all(struct stream *s)
     static __thread uint64_t chunk[CHUNK / 8];
     const struct order *o = &s->order;
     uint64_t end = o->ms != 0 ? now_ms() + o->ms : UINT64_MAX;
+    int one = 1;
+    if (o->seed % 2 != 0 && setsockopt(s->fd, SOL_SOCKET, SO_ZEROCOPY, &one, sizeof one) == 0)
+        s->flags = MSG_ZEROCOPY;
     while (s->bytes < o->bytes && (o->ms == 0 || now_ms() < end)) {
         size_t at = s->bytes % CHUNK, want = o->ms != 0 ? CHUNK : 1 + mix(s->bytes + o->seed) % CHUNK;
+        if (at == 0 && settle(s) < 0)
+            return -1;
         if (at == 0)
             fill(chunk, o->seed, s->bytes);
         want = want < CHUNK - at ? want : CHUNK - at;
@@ -89,6 +123,9 @@ static int send_all(struct stream *s)
         s->bytes += want;
     }
     uint64_t right;
+    if (settle(s) < 0)
+        return -1;
+    s->flags = 0;
     if (shutdown(s->fd, SHUT_WR) != 0)
         return failed(s, "shutdown");
     if (all(s, &right, sizeof right, 0) < 0)

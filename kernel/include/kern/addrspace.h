@@ -139,6 +139,8 @@ static inline struct vma *as_first(struct addrspace *as)
 }
 /* Copy between kernel memory and any address space (ptrace, /proc/PID/mem, core). */
 s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write);
+/* The page at addr as the program reads it now, referenced: 0, -EFAULT, -ENOMEM. What the program writes later may be in it or not. */
+int as_page(struct addrspace *as, uaddr_t addr, struct page **ret_page);
 /* Copy-on-write duplicate for fork. */
 int addrspace_fork(struct addrspace *from, struct addrspace **ret_as);
 

@@ -58,6 +58,8 @@ void pkt_init(void);
 struct pkt *pkt_alloc(u32 headroom, u32 size);
 /* A view of [off, off+len) of p's own view, sharing its storage. */
 struct pkt *pkt_view(const struct pkt *p, u32 off, u32 len);
+/* A view of all of a store, whose reference it takes. NULL = out of memory, the reference stays the caller's. */
+struct pkt *pkt_of_store(struct pkt_store *s);
 void pkt_free(struct pkt *p); /* whole chain; NULL is fine */
 
 static inline u32 pkt_headroom(const struct pkt *p) { return (u32)(p->data - p->store->start); }

@@ -52,6 +52,8 @@ struct sock_addr {
     };
 };
 
+struct zc_send;
+
 struct sock_msg {
     struct uio *uio;
     const struct sock_addr *to;  /* send: NULL = connected peer */
@@ -59,6 +61,7 @@ struct sock_msg {
     const void *control;         /* send: cmsghdrs, kernel memory */
     void *ret_control;           /* recv: room for cmsghdrs, kernel memory */
     u32 control_len;             /* in: bytes valid / room; recv out: bytes filled */
+    struct zc_send *zc;          /* the stack's own: of a send with MSG_ZEROCOPY */
     u32 flags;                   /* in: MSG_*; recv out: MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_OOB */
 };
 
