@@ -108,7 +108,11 @@ static void arm(u64 now)
         ktimer_start(&six.timer, next);
 }
 
-static void changed(void) { atomic_add(&route_gen, 1u); }
+static void changed(void)
+{
+    atomic_add(&route_gen, 1u);
+    net_changed();
+}
 
 static void add_addr(struct ip_addr a, u8 plen, u64 preferred_ns, u64 valid_ns, bool permanent)
 {

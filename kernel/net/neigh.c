@@ -92,6 +92,7 @@ static void request(struct neigh *e, u64 now)
 {
     e->tries++;
     e->until_ns = now + NEIGH_RETRY_NS;
+    net_changed();
     const u8 *mac = e->state == NEIGH_PROBE ? e->mac : NULL;
     if (ip_is_v4(e->ip))
         arp_solicit(e->nif, ip_to_v4(e->ip), mac);
@@ -135,6 +136,7 @@ static void neigh_tick(struct ktimer *t)
     spin_unlock(&neigh_lock);
     if (again)
         ktimer_start(t, now + NEIGH_RETRY_NS);
+    net_changed();
     net_kick();
 }
 
@@ -207,6 +209,7 @@ void neigh_learn(struct netif *nif, struct ip_addr ip, const u8 mac[6], unsigned
     if (e != NULL && (!other || (how & NEIGH_OVERRIDE)))
         learn(e, mac, now, &ready);
     spin_unlock(&neigh_lock);
+    net_changed();
     struct list *n;
     while ((n = list_pop_front(&ready)) != NULL)
         ether_output(nif, mac, ip_is_v4(ip) ? ETH_IP : ETH_IPV6, list_entry(n, struct pkt, node));

@@ -185,6 +185,8 @@ int ether_transmit(struct netif *nif, struct pkt *p)
     return d->ops->transmit(d, p);
 }
 
+static void link_changed(struct netdev *d) { net_changed(); }
+
 static void device_added(struct netdev *d)
 {
     if (d->stack != NULL)
@@ -199,6 +201,7 @@ static void device_added(struct netdev *d)
     d->stack = nif;
     d->input = netif_input;
     d->input_done = netif_batch_end;
+    d->link_changed = link_changed;
     atomic_store(&netifs[slot], nif);
 }
 
@@ -220,6 +223,7 @@ void netif_set_address(struct netif *nif, u32 addr, u32 mask)
             arp_announce(nif);
     }
     atomic_store(&nif->configured, addr != 0);
+    net_changed();
 }
 
 void net_apply_config(const struct net_config *c, struct netif *nif)

@@ -238,6 +238,9 @@ void net_kick(void);
 /* True while this CPU handles a receive batch: acknowledgements wait for its end. */
 void net_batch_end(void);
 
+/* Addresses, routes, neighbours or a link are not as they were: whoever wants to hear of it does (rtnl_watch.c). Any context, any lock. */
+void net_changed(void);
+
 struct route {
     struct netif *nif;
     u32 dst, mask, gateway, src; /* gateway 0 = on the link; src 0 = the interface's */

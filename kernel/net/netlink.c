@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * AF_NETLINK sockets (netlink(7)) of NETLINK_ROUTE. Every answer is made whole while the request is sent (rtnetlink.c;
- * its tables are small) and queued in datagrams that fit a page, the buffer of most readers. There are no groups: who
- * wants to be told of changes is refused.
+ * its tables are small) and queued in datagrams that fit a page, the buffer of most readers. Groups are joined by bind(2) or by
+ * NETLINK_ADD_MEMBERSHIP; rtnl_watch.c tells them what changes.
  */
 #include "kern/uio.h"
 #include "netlink_impl.h"
@@ -11,6 +11,9 @@
 #define DATAGRAM 3968u
 #define NETLINK_BUF 212992u
 #define NETLINK_ROUTE 0
+#define SOL_NETLINK 270
+#define GROUPS_MAX 32u /* numbers of groups; those above exist in Linux, but nothing comes by them here */
+enum { NETLINK_ADD_MEMBERSHIP = 1, NETLINK_DROP_MEMBERSHIP };
 
 static struct spinlock nl_lock = SPINLOCK_INIT("netlink");
 static struct list socks = LIST_INIT(socks); /* nl_lock */
@@ -19,6 +22,7 @@ struct nl_sock {
     struct sock s;
     struct list node; /* nl_lock */
     u32 port;         /* nl_lock; set once, 0 = not yet */
+    u32 groups;       /* nl_lock: a bit for each it is in */
 };
 
 static struct nl_sock *nl(struct sock *s) { return container_of(s, struct nl_sock, s); }
@@ -36,7 +40,7 @@ void nl_begin(struct nl_answer *a, u16 type, u16 flags, const void *fixed, u32 l
 {
     a->len = 16 + len;
     ASSERT(a->len <= sizeof a->msg);
-    put_u16(a->msg + 4, type);
+    put_u16(a->msg + 4, (u16)(type + a->gone));
     put_u16(a->msg + 6, flags);
     put_u32(a->msg + 8, a->seq);
     put_u32(a->msg + 12, a->port);
@@ -68,6 +72,7 @@ void nl_end(struct nl_answer *a)
         return;
     }
     memcpy(pkt_put(a->p, size), a->msg, size);
+    a->p->cb[0] = a->group;
     a->p->time_ns = wall_ns();
 }
 
@@ -107,6 +112,44 @@ static void handle_all(struct nl_sock *s, const u8 *b, u32 left)
     }
 }
 
+/* --- groups -------------------------------------------------------------------------------- */
+
+/* The n-th socket in the group, referenced, or NULL. */
+static struct nl_sock *member(u32 group, unsigned n)
+{
+    struct nl_sock *found = NULL;
+    spin_lock_bh(&nl_lock);
+    list_for_each(s, &socks, struct nl_sock, node)
+        if (found == NULL && (s->groups & group) != 0 && n-- == 0) {
+            found = s;
+            sock_get(&s->s);
+        }
+    spin_unlock_bh(&nl_lock);
+    return found;
+}
+
+void nl_multicast(u32 group, void (*tell)(struct nl_answer *a, const void *what), const void *what, bool gone)
+{
+    struct nl_sock *s;
+    for (unsigned n = 0; (s = member(group, n)) != NULL; n++) {
+        struct nl_answer a = { .to = &s->s, .group = group, .gone = gone };
+        tell(&a, what);
+        queue(&a);
+        sock_put(&s->s);
+    }
+}
+
+static int join(struct nl_sock *s, u32 groups)
+{
+    int err = groups != 0 ? rtnl_watch() : 0;
+    if (err != 0)
+        return err;
+    spin_lock_bh(&nl_lock);
+    s->groups |= groups;
+    spin_unlock_bh(&nl_lock);
+    return 0;
+}
+
 /* --- sockets ------------------------------------------------------------------------------- */
 
 static bool port_taken(u32 port)
@@ -139,35 +182,46 @@ static int set_port(struct nl_sock *s, u32 port)
     return err;
 }
 
-static int address_in(const struct sock_addr *a, u32 *ret_port)
+static int address_in(const struct sock_addr *a, u32 *ret_port, u32 *ret_groups)
 {
     if (a->len < 12 || a->family != AF_NETLINK)
         return -EINVAL;
     *ret_port = get_u32(a->data + 4);
-    return get_u32(a->data + 8) != 0 ? -EOPNOTSUPP : 0; /* groups */
+    *ret_groups = get_u32(a->data + 8);
+    return 0;
 }
 
-static void name_out(struct sock_addr *a, u32 port)
+static void name_out(struct sock_addr *a, u32 port, u32 groups)
 {
     memset(a->data, 0, 12);
     a->family = AF_NETLINK;
     put_u32(a->data + 4, port);
+    put_u32(a->data + 8, groups);
     a->len = 12;
 }
 
 static int nl_bind(struct sock *s, const struct sock_addr *a)
 {
-    u32 port;
-    int err = address_in(a, &port);
-    return err != 0 ? err : set_port(nl(s), port);
+    u32 port, groups;
+    int err = address_in(a, &port, &groups);
+    if (err == 0)
+        err = nl(s)->port != 0 && port != nl(s)->port ? -EINVAL : set_port(nl(s), port);
+    if (err != 0)
+        return err;
+    spin_lock_bh(&nl_lock);
+    nl(s)->groups = 0; /* those of the address take the place of earlier ones */
+    spin_unlock_bh(&nl_lock);
+    return join(nl(s), groups);
 }
 
 static int nl_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
 {
-    u32 port;
+    u32 port, groups;
     if (a->family == AF_UNSPEC)
         return 0;
-    int err = address_in(a, &port);
+    int err = address_in(a, &port, &groups);
+    if (err == 0 && groups != 0)
+        err = -EOPNOTSUPP; /* programs tell groups nothing */
     if (err == 0 && port != 0)
         err = -ECONNREFUSED; /* nobody but the kernel listens */
     return err != 0 ? err : set_port(nl(s), 0);
@@ -175,8 +229,10 @@ static int nl_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
 
 static s64 nl_send(struct sock *s, struct sock_msg *m)
 {
-    u32 port = 0, want = (u32)MIN(m->uio->remaining, (u64)REQUESTS_MAX + 1);
-    int err = m->to != NULL && m->to->len != 0 ? address_in(m->to, &port) : 0;
+    u32 port = 0, groups = 0, want = (u32)MIN(m->uio->remaining, (u64)REQUESTS_MAX + 1);
+    int err = m->to != NULL && m->to->len != 0 ? address_in(m->to, &port, &groups) : 0;
+    if (err == 0 && groups != 0)
+        err = -EOPNOTSUPP;
     if (err == 0 && port != 0)
         err = -ECONNREFUSED;
     if (err == 0 && want > REQUESTS_MAX)
@@ -195,16 +251,33 @@ static s64 nl_send(struct sock *s, struct sock_msg *m)
     return n >= 0 && n < (s64)want ? -EFAULT : n;
 }
 
-static void nl_from(struct sock *s, const struct pkt *p, struct sock_addr *ret) { name_out(ret, 0); /* the kernel */ }
+static void nl_from(struct sock *s, const struct pkt *p, struct sock_addr *ret) { name_out(ret, 0, (u32)p->cb[0]); /* the kernel */ }
 static s64 nl_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, nl_from); }
 
 static int nl_getname(struct sock *s, bool peer, struct sock_addr *ret)
 {
-    name_out(ret, peer ? 0 : atomic_load_relaxed(&nl(s)->port));
+    name_out(ret, peer ? 0 : atomic_load_relaxed(&nl(s)->port), peer ? 0 : atomic_load_relaxed(&nl(s)->groups));
     return 0;
 }
 
-static int nl_setopt(struct sock *s, int level, int name, const void *val, u32 len) { return -ENOPROTOOPT; }
+static int nl_setopt(struct sock *s, int level, int name, const void *val, u32 len)
+{
+    s32 v;
+    if (level != SOL_NETLINK || (name != NETLINK_ADD_MEMBERSHIP && name != NETLINK_DROP_MEMBERSHIP))
+        return -ENOPROTOOPT;
+    int err = opt_int_in(val, len, &v);
+    if (err != 0)
+        return err;
+    if (v < 1 || (u32)v > GROUPS_MAX)
+        return -EINVAL;
+    if (name == NETLINK_ADD_MEMBERSHIP)
+        return join(nl(s), 1u << (v - 1));
+    spin_lock_bh(&nl_lock);
+    nl(s)->groups &= ~(1u << (v - 1));
+    spin_unlock_bh(&nl_lock);
+    return 0;
+}
+
 static int nl_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len) { return -ENOPROTOOPT; }
 
 static void nl_release(struct sock *s)

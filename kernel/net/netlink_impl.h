@@ -24,6 +24,8 @@ struct nl_answer {
     struct pkt *p; /* being filled, or NULL */
     u32 seq, port;
     u32 len;       /* of msg */
+    u32 group;     /* it goes to; 0 = to one socket */
+    bool gone;     /* what is told of is no more: RTM_DEL instead of RTM_NEW */
     u8 msg[768];   /* the message being made; all there are fit, which is asserted */
 };
 
@@ -32,6 +34,40 @@ void nl_begin(struct nl_answer *a, u16 type, u16 flags, const void *fixed, u32 l
 void nl_attr(struct nl_answer *a, u16 type, const void *data, u32 len);
 void nl_attr_u32(struct nl_answer *a, u16 type, u32 v);
 void nl_end(struct nl_answer *a);
+
+/* tell() for each socket in the group, then what it made is queued. Thread context. */
+void nl_multicast(u32 group, void (*tell)(struct nl_answer *a, const void *what), const void *what, bool gone);
+
+/* --- rtnetlink.c: what there is, and one message of each ------------------------- */
+#define RTMGRP_LINK 0x1u
+#define RTMGRP_NEIGH 0x4u
+#define RTMGRP_IPV4_IFADDR 0x10u
+#define RTMGRP_IPV4_ROUTE 0x40u
+#define RTMGRP_IPV6_IFADDR 0x100u
+#define RTMGRP_IPV6_ROUTE 0x400u
+struct told_addr {
+    const struct netif *nif;
+    struct ip6_addr ip; /* of either family */
+    u8 scope;
+};
+struct told_route {
+    const struct netif *nif;
+    struct ip_addr dst, gateway, src; /* gateway, src: :: = none */
+    u32 metric, flags;
+    u8 plen, protocol, table;
+    bool local;
+};
+#define TOLD_ADDRS (NETIF_MAX + 1 + IP6_ADDRS)
+#define TOLD_ROUTES (ROUTE_MAX + IP6_ROUTES)
+unsigned rtnl_addrs(struct told_addr ret[TOLD_ADDRS], u8 family);
+unsigned rtnl_routes(struct told_route ret[TOLD_ROUTES], u8 family);
+void rtnl_tell_link(struct nl_answer *a, const struct netif *nif, u16 flags);
+void rtnl_tell_addr(struct nl_answer *a, const struct told_addr *t, u16 flags);
+void rtnl_tell_route(struct nl_answer *a, const struct told_route *t, u16 flags);
+void rtnl_tell_neigh(struct nl_answer *a, const struct neigh_info *e, u16 flags);
+
+/* rtnl_watch.c: somebody is in a group now. Thread context. 0 or -ENOMEM. */
+int rtnl_watch(void);
 
 /* Answer a request (thread context; may wait for the network). 0: all of it was made, but the end of a dump; -errno. */
 int rtnl_handle(struct nl_answer *a, const struct nl_request *r);

@@ -37,6 +37,7 @@ int route_add(const struct route *r)
     }
     atomic_add(&route_gen, 1u);
     spin_unlock_bh(&route_lock);
+    net_changed();
     return err;
 }
 
@@ -50,6 +51,7 @@ void route_remove_netif(struct netif *nif)
     nroutes = n;
     atomic_add(&route_gen, 1u);
     spin_unlock_bh(&route_lock);
+    net_changed();
 }
 
 unsigned route_list(struct route *ret, unsigned max)

@@ -79,7 +79,7 @@ static void link_stats(struct nl_answer *a, const struct netdev_stats *s)
     nl_attr(a, 7, half, sizeof half); /* IFLA_STATS */
 }
 
-static void tell_link(struct nl_answer *a, const struct netif *nif, u16 flags)
+void rtnl_tell_link(struct nl_answer *a, const struct netif *nif, u16 flags)
 {
     const struct netdev *d = nif->dev;
     static const u8 none[6];
@@ -104,7 +104,7 @@ static void tell_link(struct nl_answer *a, const struct netif *nif, u16 flags)
 static int dump_links(struct nl_answer *a, u8 family)
 {
     for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL && family != AF_BRIDGE; i++)
-        tell_link(a, netifs[i], NLM_F_MULTI);
+        rtnl_tell_link(a, netifs[i], NLM_F_MULTI);
     return 0;
 }
 
@@ -124,7 +124,7 @@ static int one_link(struct nl_answer *a, const struct nl_request *r)
     const struct netif *nif = m.index > 0 ? netif_by_index((unsigned)m.index) : netif_by_name(text);
     if (nif == NULL)
         return -ENODEV;
-    tell_link(a, nif, 0);
+    rtnl_tell_link(a, nif, 0);
     return 0;
 }
 
@@ -135,14 +135,16 @@ static u32 seconds_left(u64 until_ns, u64 now)
     return until_ns == NEVER_NS ? UINT32_MAX : until_ns <= now ? 0 : (u32)((until_ns - now) / NSEC_PER_SEC);
 }
 
-static void tell_addr(struct nl_answer *a, const struct netif *nif, const struct ip6_addr *ip, u8 scope)
+void rtnl_tell_addr(struct nl_answer *a, const struct told_addr *t, u16 flags)
 {
+    const struct netif *nif = t->nif;
+    const struct ip6_addr *ip = &t->ip;
     u64 now = now_ns();
     u32 life[4] = { seconds_left(ip->preferred_ns, now), seconds_left(ip->valid_ns, now), 0, 0 };
-    u32 flags = (ip->permanent ? 0x80u : 0) | (ip->dad_ns != NEVER_NS ? 0x04u : 0) | (life[0] == 0 ? 0x20u : 0);
+    u32 state = (ip->permanent ? 0x80u : 0) | (ip->dad_ns != NEVER_NS ? 0x04u : 0) | (life[0] == 0 ? 0x20u : 0);
     bool v4 = ip_is_v4(ip->addr);
-    struct ifaddrmsg m = { v4 ? AF_INET : AF_INET6, ip->plen, (u8)flags, scope, nif->dev->index };
-    nl_begin(a, RTM_NEWADDR, NLM_F_MULTI, &m, sizeof m);
+    struct ifaddrmsg m = { v4 ? AF_INET : AF_INET6, ip->plen, (u8)state, t->scope, nif->dev->index };
+    nl_begin(a, RTM_NEWADDR, flags, &m, sizeof m);
     attr_ip(a, 1, ip->addr); /* IFA_ADDRESS */
     if (v4) {
         attr_ip(a, 2, ip->addr); /* IFA_LOCAL */
@@ -150,44 +152,46 @@ static void tell_addr(struct nl_answer *a, const struct netif *nif, const struct
             nl_attr_u32(a, 4, nif->bcast);
         nl_attr(a, 3, nif->dev->name, (u32)strlen(nif->dev->name) + 1); /* IFA_LABEL */
     }
-    nl_attr_u32(a, 8, flags);
+    nl_attr_u32(a, 8, state);
     nl_attr(a, 6, life, sizeof life); /* IFA_CACHEINFO */
     nl_end(a);
 }
 
-static int dump_addrs(struct nl_answer *a, u8 family)
+unsigned rtnl_addrs(struct told_addr ret[TOLD_ADDRS], u8 family)
 {
     struct ip6_addr fixed = { .permanent = true, .dad_ns = NEVER_NS, .preferred_ns = NEVER_NS, .valid_ns = NEVER_NS }, six[IP6_ADDRS];
+    unsigned n = 0;
     for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL && (family == AF_UNSPEC || family == AF_INET); i++) {
         u32 v4 = atomic_load(&netifs[i]->addr);
         fixed.addr = ip_v4(v4);
         fixed.plen = prefix_length(netifs[i]->mask);
         if (v4 != 0)
-            tell_addr(a, netifs[i], &fixed, netifs[i]->loopback ? SCOPE_HOST : SCOPE_GLOBAL);
+            ret[n++] = (struct told_addr){ netifs[i], fixed, netifs[i]->loopback ? SCOPE_HOST : SCOPE_GLOBAL };
     }
     if (family != AF_UNSPEC && family != AF_INET6)
-        return 0;
+        return n;
     fixed.addr = IP6_LOOPBACK;
     fixed.plen = 128;
-    tell_addr(a, &lo_if, &fixed, SCOPE_HOST);
+    ret[n++] = (struct told_addr){ &lo_if, fixed, SCOPE_HOST };
     struct netif *nif;
-    unsigned n = ip6_addr_list(six, &nif);
+    unsigned n6 = ip6_addr_list(six, &nif);
+    for (unsigned i = 0; i < n6; i++)
+        ret[n++] = (struct told_addr){ nif, six[i], ip6_is_link_local(six[i].addr) ? SCOPE_LINK : SCOPE_GLOBAL };
+    return n;
+}
+
+static int dump_addrs(struct nl_answer *a, u8 family)
+{
+    struct told_addr all[TOLD_ADDRS];
+    unsigned n = rtnl_addrs(all, family);
     for (unsigned i = 0; i < n; i++)
-        tell_addr(a, nif, &six[i], ip6_is_link_local(six[i].addr) ? SCOPE_LINK : SCOPE_GLOBAL);
+        rtnl_tell_addr(a, &all[i], NLM_F_MULTI);
     return 0;
 }
 
 /* --- routes ---------------------------------------------------------------------------------- */
 
-struct told_route {
-    const struct netif *nif;
-    struct ip_addr dst, gateway, src; /* gateway, src: :: = none */
-    u32 metric, flags;
-    u8 plen, protocol, table;
-    bool local;
-};
-
-static void tell_route(struct nl_answer *a, const struct told_route *t, u16 flags)
+void rtnl_tell_route(struct nl_answer *a, const struct told_route *t, u16 flags)
 {
     bool v4 = ip_is_v4(t->dst);
     u8 scope = t->local ? SCOPE_HOST : v4 && ip_is_unspec(t->gateway) && t->flags == 0 ? SCOPE_LINK : SCOPE_GLOBAL;
@@ -207,8 +211,9 @@ static void tell_route(struct nl_answer *a, const struct told_route *t, u16 flag
     nl_end(a);
 }
 
-static int dump_routes(struct nl_answer *a, u8 family)
+unsigned rtnl_routes(struct told_route ret[TOLD_ROUTES], u8 family)
 {
+    unsigned told = 0;
     struct route four[ROUTE_MAX];
     struct ip6_route six[IP6_ROUTES];
     unsigned n = family == AF_UNSPEC || family == AF_INET ? route_list(four, ROUTE_MAX) : 0;
@@ -219,7 +224,7 @@ static int dump_routes(struct nl_answer *a, u8 family)
                                 .plen = prefix_length(r->mask), .protocol = via ? PROTO_BOOT : PROTO_KERNEL, .table = TABLE_MAIN };
         t.src = via && r->src == 0 ? IP6_ANY : ip_v4(r->src != 0 ? r->src : r->nif->addr);
         if (!r->nif->loopback)
-            tell_route(a, &t, NLM_F_MULTI);
+            ret[told++] = t;
     }
     struct netif *nif;
     n = family == AF_UNSPEC || family == AF_INET6 ? ip6_route_list(six, &nif) : 0;
@@ -227,8 +232,20 @@ static int dump_routes(struct nl_answer *a, u8 family)
         bool via = !ip_is_unspec(six[i].gateway);
         struct told_route t = { .nif = nif, .dst = six[i].dst, .gateway = six[i].gateway, .plen = six[i].plen,
                                 .metric = via ? 1024 : 256, .protocol = via ? PROTO_RA : PROTO_KERNEL, .table = TABLE_MAIN };
-        tell_route(a, &t, NLM_F_MULTI);
+        ret[told++] = t;
     }
+    return told;
+}
+
+static int dump_routes(struct nl_answer *a, u8 family)
+{
+    struct told_route *all = kmalloc(TOLD_ROUTES * sizeof *all, 0);
+    if (all == NULL)
+        return -ENOMEM;
+    unsigned n = rtnl_routes(all, family);
+    for (unsigned i = 0; i < n; i++)
+        rtnl_tell_route(a, &all[i], NLM_F_MULTI);
+    kfree(all);
     return 0;
 }
 
@@ -257,11 +274,21 @@ static int one_route(struct nl_answer *a, const struct nl_request *r)
     t.gateway = ip_equal(found.nexthop, dst) ? IP6_ANY : found.nexthop;
     t.local = found.nif->loopback;
     t.table = t.local && (get_u32(r->body + 8) & RTM_F_LOOKUP_TABLE) ? TABLE_LOCAL : TABLE_MAIN; /* else as Linux says */
-    tell_route(a, &t, 0);
+    rtnl_tell_route(a, &t, 0);
     return 0;
 }
 
 /* --- neighbours ------------------------------------------------------------------------------ */
+
+void rtnl_tell_neigh(struct nl_answer *a, const struct neigh_info *e, u16 flags)
+{
+    struct ndmsg m = { .family = ip_is_v4(e->ip) ? AF_INET : AF_INET6, .index = (s32)e->nif->dev->index, .state = e->state, .type = 1 };
+    nl_begin(a, RTM_NEWNEIGH, flags, &m, sizeof m);
+    attr_ip(a, 1, e->ip); /* NDA_DST */
+    if (e->known)
+        nl_attr(a, 2, e->mac, 6); /* NDA_LLADDR */
+    nl_end(a);
+}
 
 static int dump_neighbours(struct nl_answer *a, u8 family)
 {
@@ -269,17 +296,9 @@ static int dump_neighbours(struct nl_answer *a, u8 family)
     if (all == NULL)
         return -ENOMEM;
     unsigned n = neigh_list(all);
-    for (unsigned i = 0; i < n; i++) {
-        const struct neigh_info *e = &all[i];
-        struct ndmsg m = { .family = ip_is_v4(e->ip) ? AF_INET : AF_INET6, .index = (s32)e->nif->dev->index, .state = e->state, .type = 1 };
-        if (family != AF_UNSPEC && family != m.family)
-            continue;
-        nl_begin(a, RTM_NEWNEIGH, NLM_F_MULTI, &m, sizeof m);
-        attr_ip(a, 1, e->ip); /* NDA_DST */
-        if (e->known)
-            nl_attr(a, 2, e->mac, 6); /* NDA_LLADDR */
-        nl_end(a);
-    }
+    for (unsigned i = 0; i < n; i++)
+        if (family == AF_UNSPEC || family == (ip_is_v4(all[i].ip) ? AF_INET : AF_INET6))
+            rtnl_tell_neigh(a, &all[i], NLM_F_MULTI);
     kfree(all);
     return 0;
 }

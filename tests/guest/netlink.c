@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* netlink(7), rtnetlink(7): what there is of the loopback interface, and refusals */
+/* netlink(7), rtnetlink(7): what there is of the loopback interface, groups, and refusals */
 #include "t.h"
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -73,6 +73,39 @@ static void sockets(void)
     SHOW(listen(s, 1));
     SHOW(close(s));
     SHOW(close(t));
+}
+
+static int membership(int s, int option, int group) { return setsockopt(s, SOL_NETLINK, option, &group, sizeof group); }
+
+static unsigned groups_of(int s)
+{
+    struct sockaddr_nl a = {0};
+    socklen_t l = sizeof a;
+    getsockname(s, SA(a), &l);
+    return a.nl_groups;
+}
+
+static void groups(void)
+{
+    struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_ROUTE};
+    int s = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    section("groups");
+    SHOW(groups_of(s));
+    SHOW(bind(s, SA(a), sizeof a));
+    SHOW(groups_of(s));
+    SHOW(membership(s, NETLINK_ADD_MEMBERSHIP, RTNLGRP_NEIGH));
+    SHOW(groups_of(s));
+    SHOW(membership(s, NETLINK_DROP_MEMBERSHIP, RTNLGRP_LINK));
+    SHOW(membership(s, NETLINK_DROP_MEMBERSHIP, RTNLGRP_LINK));
+    SHOW(groups_of(s));
+    SHOW(membership(s, NETLINK_ADD_MEMBERSHIP, 0));
+    SHOW(membership(s, NETLINK_ADD_MEMBERSHIP, 100000));
+    SHOW(setsockopt(s, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &a, 2));
+    a.nl_groups = RTMGRP_IPV4_ROUTE;
+    a.nl_pid = 0;
+    SHOW(bind(s, SA(a), sizeof a));
+    SHOW(groups_of(s));
+    SHOW(close(s));
 }
 
 static void questions(void)
@@ -154,6 +187,7 @@ static void library(void)
 int main(void)
 {
     sockets();
+    groups();
     questions();
     library();
     return 0;

@@ -642,3 +642,55 @@ TEST(failing_allocations)
     sleep_ns(1000 * NSEC_PER_SEC);
     check_no_leak();
 }
+
+/* The next message of a netlink socket: its type, and the first attribute behind a fixed part of so many bytes. */
+static u16 netlink_next(struct sock *s, u32 fixed, u32 *ret_first)
+{
+    u8 b[2048];
+    CHECK(recv_bytes(s, b, sizeof b, 0) >= 16 + (s64)fixed);
+    *ret_first = get_u32(b + 16 + fixed + 4);
+    return get_u16(b + 4);
+}
+
+TEST(netlink_groups_hear_of_changes)
+{
+    struct sock_addr a = { .len = 12, .family = AF_NETLINK };
+    struct sock *s, *u;
+    u32 first;
+    u8 b[16];
+    net_test_boot(0);
+    struct netif *nif = netif_of(&test_dev);
+    CHECK_EQ(sock_create(AF_NETLINK, SOCK_RAW, 0, &s), 0);
+    put_u32(a.data + 8, 0x1 | 0x10 | 0x40); /* links, addresses and routes of IPv4 */
+    CHECK_EQ(sock_bind(s, &a), 0);
+    CHECK_EQ(recv_bytes(s, b, sizeof b, MSG_DONTWAIT), -EAGAIN);
+    bh_disable();
+    netif_set_address(nif, IP4(10, 0, 0, 3), IP4(255, 255, 255, 0));
+    bh_enable();
+    CHECK_EQ(netlink_next(s, 8, &first), 21); /* RTM_DELADDR */
+    CHECK_EQ(first, OUR_IP);
+    CHECK_EQ(netlink_next(s, 8, &first), 20); /* RTM_NEWADDR */
+    CHECK_EQ(first, IP4(10, 0, 0, 3));
+    u16 type = netlink_next(s, 12, &first);
+    if (type == 25) /* RTM_DELROUTE: what went by a gateway */
+        type = netlink_next(s, 12, &first);
+    CHECK_EQ(type, 24); /* RTM_NEWROUTE: from another address */
+    test_dev.link_up = false;
+    test_dev.link_changed(&test_dev);
+    CHECK_EQ(netlink_next(s, 16, &first), 16); /* RTM_NEWLINK */
+    CHECK_EQ(sock_setopt(s, 270, 1, &(int){ 3 }, 4), 0); /* neighbours */
+    CHECK_EQ(sock_create(AF_INET, SOCK_DGRAM, 0, &u), 0);
+    CHECK_EQ(send_to(u, "x", 1, PEER_IP, 9), 1);
+    CHECK_EQ(netlink_next(s, 12, &first), 28); /* RTM_NEWNEIGH */
+    CHECK_EQ(first, PEER_IP);
+    sock_release(u);
+    CHECK_EQ(sock_setopt(s, 270, 2, &(int){ 1 }, 4), 0); /* of links no more */
+    sleep_ns(NSEC_PER_SEC);
+    while (recv_bytes(s, b, sizeof b, MSG_DONTWAIT) > 0)
+        ;
+    test_dev.link_up = true;
+    test_dev.link_changed(&test_dev);
+    sleep_ns(NSEC_PER_SEC);
+    CHECK_EQ(recv_bytes(s, b, sizeof b, MSG_DONTWAIT), -EAGAIN);
+    sock_release(s);
+}
