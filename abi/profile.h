@@ -8,6 +8,9 @@
  *   PROFILE_MAPS    u32 process, then text: its /proc/PID/maps, before its first sample and when it has changed
  *   PROFILE_SAMPLE  struct profile_sample, kernel_len bytes of text: names of the kernel's frames, innermost first, a line each; then
  *                   stack_len bytes of the program's stack from regs[PROFILE_RSP] on
+ *
+ * And the service "perf-map"; its argument is a process, in decimal. It sends the text of that process's /tmp/perf-PID.map, where programs that make code tell
+ * its names as perf(1) wants them, in messages of any length, at most PERF_MAP_MAX bytes.
  */
 #ifndef ABI_PROFILE_H
 #define ABI_PROFILE_H
@@ -20,6 +23,7 @@
 #define PROFILE_STACK_MAX 16384u
 #define PROFILE_MAPS_MAX (4u << 20)
 #define PROFILE_KERNEL_MAX 4096u
+#define PERF_MAP_MAX (32u << 20)
 
 #define PROFILE_REGS 17 /* by DWARF's numbers for x86-64; 16 is the program counter */
 #define PROFILE_RSP 7

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "host/client/jit.h"
 #include "host/image/symbols.h"
 #include "host/lib/fs.h"
 
@@ -86,6 +87,7 @@ static char *areas_of(struct session *s, u32 pid)
 
 struct names {
     struct session *session;
+    struct jit *jit;
     struct map known;  /* "pid address offset" -> name */
     struct map areas;  /* "pid" -> text */
     struct map images; /* path -> struct image */
@@ -95,11 +97,13 @@ struct names *names_new(struct session *s)
 {
     struct names *n = xalloc(sizeof(*n));
     n->session = s;
+    n->jit = jit_new(s->entry);
     return n;
 }
 
 void names_free(struct names *n)
 {
+    jit_free(n->jit);
     map_done(&n->known, free);
     map_done(&n->areas, free);
     map_done(&n->images, image_close);
@@ -137,7 +141,9 @@ static char *user_name(struct names *n, u64 address, u32 pid)
         const struct image *i = image_kept(n, a.path);
         return i->bytes ? symbol_at(i->bytes, i->len, address - a.start + a.offset) : NULL;
     }
-    return NULL;
+    u64 offset;
+    const char *made = jit_name(n->jit, pid, address, &offset); /* by the program itself */
+    return made ? str_format("%s+%#" PRIx64, made, offset) : NULL;
 }
 
 static char *kernel_name(struct names *n, u64 address)

@@ -82,17 +82,60 @@ static char *target_command(const struct gdb *g, u32 pid, struct error *err)
     return str_format("target remote | exec %s gdb --server%s -p %u %s", path, g->owned ? " --owned" : "", pid, g->entry.id);
 }
 
+/* Frames of code that programs make while they run have the names that they tell perf(1): host/client/jit.h. */
+static const char jit_frames[] = "python\n"
+                                 "import bisect, gdb.unwinder, tempfile\n"
+                                 "from gdb.FrameDecorator import FrameDecorator\n"
+                                 "drupe_pid, drupe_made = 0, {}\n"
+                                 "def drupe_pieces(pid):\n"
+                                 "    if pid not in drupe_made:\n"
+                                 "        drupe_made[pid] = []\n"
+                                 "        with tempfile.NamedTemporaryFile() as f:\n"
+                                 "            try: gdb.execute('remote get /tmp/perf-%d.map %s' % (pid, f.name), to_string=True)\n"
+                                 "            except gdb.error: return []\n"
+                                 "            for n, line in enumerate(open(f.name, errors='replace')):\n"
+                                 "                part = line.split(None, 2)\n"
+                                 "                try: drupe_made[pid].append((int(part[0], 16), n, int(part[1], 16), ''.join(c if c.isprintable() else '?' for c in part[2].strip())))\n"
+                                 "                except (ValueError, IndexError): pass\n"
+                                 "            drupe_made[pid].sort()\n"
+                                 "    return drupe_made[pid]\n"
+                                 "def drupe_name(pid, pc):\n"
+                                 "    pieces = drupe_pieces(pid)\n"
+                                 "    at = bisect.bisect_right(pieces, (pc, 1 << 62))\n"
+                                 "    return max(((n, name) for start, n, size, name in pieces[max(at - 32, 0):at] if pc < start + size), default=(0, None))[1]\n"
+                                 "class DrupeFrame(FrameDecorator):\n"
+                                 "    def function(self):\n"
+                                 "        name = super().function()\n"
+                                 "        return name if isinstance(name, str) else drupe_name(drupe_pid, self.inferior_frame().pc()) or name\n"
+                                 "class DrupeFilter:\n"
+                                 "    name, priority, enabled = 'drupe-jit', 100, True\n"
+                                 "    def filter(self, frames): return map(DrupeFrame, frames)\n"
+                                 "gdb.frame_filters['drupe-jit'] = DrupeFilter()\n"
+                                 "class DrupeId:\n"
+                                 "    def __init__(self, sp, pc): self.sp, self.pc = sp, pc\n"
+                                 "class DrupeUnwinder(gdb.unwinder.Unwinder):\n" /* such code has frame pointers, or nobody could follow it */
+                                 "    def __call__(self, frame):\n"
+                                 "        pc = frame.read_register('rip')\n"
+                                 "        if not drupe_made.get(drupe_pid) or not drupe_name(drupe_pid, int(pc)): return None\n"
+                                 "        words = frame.read_register('rbp').cast(gdb.lookup_type('unsigned long').pointer())\n"
+                                 "        above = frame.create_unwind_info(DrupeId(words + 2, pc))\n"
+                                 "        for name, value in ('rip', words[1]), ('rbp', words[0]), ('rsp', words + 2): above.add_saved_register(name, value)\n"
+                                 "        return above\n"
+                                 "gdb.unwinder.register_unwinder(None, DrupeUnwinder('drupe-jit'))\n"
+                                 "end\n";
+
 /* What gdb is told first: `backtrace` begins with the kernel's frames; where there are no debug registers it need not try them. Then `more`. */
 static int script(const struct gdb *g, const char *more, struct error *err)
 {
     static const char text[] = "define hook-backtrace\n"
                                "python\n"
+                               "drupe_pieces(drupe_pid)\n"
                                "t = gdb.selected_thread()\n"
                                "print(gdb.execute('monitor kernel-stack %d' % t.ptid[1], to_string=True) if t else '', end='')\n"
                                "end\n"
                                "end\n";
     bool host = strcmp(entry_text(&g->entry, "Platform"), "host") == 0;
-    AUTO_FREE char *whole = str_format("%s%s%s", text, host ? "set can-use-hw-watchpoints 0\n" : "", more);
+    AUTO_FREE char *whole = str_format("%s%spython drupe_pid = %llu\n%s%s", text, jit_frames, (unsigned long long)g->pid, host ? "set can-use-hw-watchpoints 0\n" : "", more);
     int fd = memory_file("drupe-gdb", whole, strlen(whole));
     return fd < 0 || set_cloexec(fd, false) < 0 ? err_errno(err, EXIT_DRUPE, "a script for gdb") : fd;
 }
@@ -171,6 +214,9 @@ static const char stack_functions[] = "python\n"
                                       "        own = [l for l in drupe_quiet.said.splitlines() if l.startswith('drupe: ')]\n"
                                       "        print(own[0] if own else 'drupe: process %d: %s' % (pid, e), file=sys.stderr)\n"
                                       "        return False\n"
+                                      "    global drupe_pid\n"
+                                      "    drupe_pid = pid\n"
+                                      "    drupe_pieces(pid)\n"
                                       "    print('Process %d \"%s\":' % (pid, bytes.fromhex(name).decode(errors='replace')))\n"
                                       "    gdb.execute('thread apply all bt')\n"
                                       "    print()\n"

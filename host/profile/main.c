@@ -158,7 +158,7 @@ static int profile(char **argv, struct error *err)
     if (result == 0)
         result = conversation_open(&c, &e, "profile", wanted, strlen(wanted), err);
     if (result == 0) {
-        s.unwinder = unwinder_new();
+        s.unwinder = unwinder_new(&e);
         s.folded = folded_new();
         result = collect(&s, &c, &e, seconds ? now_ns() + seconds * 1000000000 : 0, err);
         about.duration_ns = now_ns() - start;

@@ -11,7 +11,8 @@
 
 /* --- unwind.c: programs' stacks, by the unwind tables of their files (elfutils libdw) --- */
 struct unwinder;
-struct unwinder *unwinder_new(void);
+struct entry; /* host/registry/registry.h */
+struct unwinder *unwinder_new(const struct entry *e); /* e outlives it */
 void unwinder_free(struct unwinder *u);
 /* The areas of a process, as /proc/PID/maps has them; text of len bytes. */
 void unwinder_maps(struct unwinder *u, u32 pid, const char *text, size_t len);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "host/lib/fs.h"
+#include "host/client/jit.h"
 #include "host/profile/profile.h"
 
 #define FRAMES_MAX 512
@@ -22,6 +23,7 @@ struct process {
 };
 struct unwinder {
     struct process *processes;
+    struct jit *jit;
 };
 
 /* What the callbacks of one sample work on. */
@@ -29,6 +31,7 @@ struct view {
     const struct profile_sample *sample;
     const char *stack;
     struct process *process;
+    struct jit *jit;
     struct buf *frames;
     unsigned count;
     bool whole;
@@ -40,10 +43,10 @@ static char *debug_path;
 static const Dwfl_Callbacks file_callbacks = {.find_elf = dwfl_linux_proc_find_elf, .find_debuginfo = dwfl_standard_find_debuginfo,
                                               .debuginfo_path = &debug_path};
 
-struct unwinder *unwinder_new(void)
+struct unwinder *unwinder_new(const struct entry *e)
 {
     struct unwinder *u = xalloc(sizeof(*u));
-    *u = (struct unwinder){0};
+    *u = (struct unwinder){.jit = jit_new(e)};
     return u;
 }
 
@@ -60,6 +63,8 @@ void unwinder_free(struct unwinder *u)
         next = p->next;
         free_process(p);
     }
+    if (u)
+        jit_free(u->jit);
     free(u);
 }
 
@@ -180,11 +185,13 @@ static void add_name(struct view *v, u64 pc)
         return;
     }
     const char *file = module ? dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL) : NULL;
+    u64 offset;
+    const char *made = module ? NULL : jit_name(v->jit, v->sample->pid, pc, &offset);
     const char *slash = file ? strrchr(file, '/') : NULL;
     if (file)
         buf_addf(v->frames, "[%s]\n", slash ? slash + 1 : file);
     else
-        buf_addf(v->frames, "[unknown]\n");
+        buf_addf(v->frames, "%s\n", made ? made : "[unknown]");
 }
 
 static int on_frame(Dwfl_Frame *frame, void *arg)
@@ -207,7 +214,7 @@ static int on_thread(Dwfl_Thread *thread, void *arg)
 
 void unwinder_frames(struct unwinder *u, const struct profile_sample *s, const char *stack, struct buf *ret)
 {
-    struct view v = {.sample = s, .stack = stack, .process = find(u, s->pid), .frames = ret};
+    struct view v = {.sample = s, .stack = stack, .process = find(u, s->pid), .jit = u->jit, .frames = ret};
     if (v.process && v.process->dwfl) {
         /* A Dwfl keeps one attached state for good: its argument is this pointer's content. */
         static struct view current;

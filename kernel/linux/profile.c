@@ -15,6 +15,7 @@
 #include "kern/channel.h"
 #include "kern/page.h"
 #include "kern/timer.h"
+#include "perf_map.h"
 #include "task.h"
 
 #define QUEUE_BYTES (8UL << 20)
@@ -383,4 +384,5 @@ void profile_init(void)
 {
     static struct service profile = {.name = "profile", .run = run};
     service_register(&profile);
+    perf_map_init();
 }

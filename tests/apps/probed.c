@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* For probes.py: SIGUSR1 calls its functions as often as the test knows, SIGUSR2 begins to call them without an end, and looks at each result. */
+/* For probes.py: SIGUSR1 calls its functions as often as the test knows, SIGUSR2 begins to call them without an end, and looks at each result; with
+ * the argument jit it stays in code that it has made. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -94,6 +96,28 @@ NOINLINE static void known(const char *self)
     printf("known %ld %d %d %d %d %d\n", sum, d, s, o, WEXITSTATUS(status[0]), WEXITSTATUS(status[1]));
 }
 
+/* Code of its own that calls fn, and its name where perf(1) looks for it. */
+static void (*made(void))(void (*fn)(void))
+{
+    static const unsigned char code[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3}; /* push %rbp; mov %rsp, %rbp; call *%rdi; pop %rbp; ret */
+    char name[32];
+    unsigned char *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(at, code, sizeof code);
+    mprotect(at, 4096, PROT_READ | PROT_EXEC);
+    snprintf(name, sizeof name, "/tmp/perf-%d.map", getpid());
+    FILE *f = fopen(name, "w");
+    fprintf(f, "%lx 10 an_older_name\n%lx %zx made by: itself\n", (long)at, (long)at, sizeof code);
+    fclose(f);
+    return (void (*)(void (*)(void)))at;
+}
+
+NOINLINE static void busy(void)
+{
+    printf("ready\n");
+    for (volatile long i = 0;; i++)
+        ;
+}
+
 static void *endless(void *arg)
 {
     for (int i = 0;; i = (i + 1) & 0xffff)
@@ -109,9 +133,11 @@ int main(int argc, char **argv)
     sigset_t set;
     pthread_t t;
     int sig;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1 && strcmp(argv[1], "jit") == 0)
+        made()(busy);
     if (argc > 1)
         return add(10, 20);
-    setvbuf(stdout, NULL, _IOLBF, 0);
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     sigaddset(&set, SIGUSR2);

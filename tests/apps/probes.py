@@ -117,4 +117,16 @@ for where in places[:1] + places[2:3]: # whoever goes without a word
 status, out, err = trace(f"{u('add')} {{ @n = count(); }} kprobe:sys_getppid {{ @k = count(); }} interval:ms:50 {{ exit(); }}", lambda: until(lambda: False, 0.2))
 check(status == 0 and re.search(r'^@n: \d+$', out, re.M) and re.search(r'^@k: \d+$', out, re.M), 'nor by clients that left', (out, err))
 command('rm', '-f', 'probed')
+
+# --- names of code that a program makes --------------------------------------------------------------------------------
+
+status, out, err = command('run', *ON, '-d', '--name', 'probed', '--net', 'none', PROBED, 'jit')
+check(status == 0 and until(lambda: 'ready' in logs()), 'run -d', err)
+status, out, err = command('trace', 'profile:hz:99 { @[ustack(3)] = count(); @n++; if (@n > 5) { exit(); } }', 'probed')
+check(status == 0 and re.search(r'busy.*\n *made by: itself.*\n *main', out), 'in stacks of programs', (out, err))
+status, out, err = command('profile', '-d', '1', '--format', 'folded', 'probed')
+check(status == 0 and ';main;made by: itself;busy ' in out, 'in profiles', (out, err))
+status, out, err = command('stack', 'probed')
+check(status == 0 and re.search(r'in busy .*\n#\d+ .*made by: itself.*\n#\d+ .* main ', out), 'in backtraces', (out, err))
+command('rm', '-f', 'probed')
 done()
