@@ -59,6 +59,9 @@ static int add_program(struct tree *t, struct libs *l, const struct source *s, c
 {
     if (s->kind == SOURCE_SCRIPT && tree_add_host(t, s->path, "the program", NULL, err) < 0)
         return -1;
+    for (size_t i = 0; i < s->scripts.count; i++)
+        if (tree_add_host(t, s->scripts.items[i], "an interpreter", NULL, err) < 0)
+            return -1;
     const char *binary = s->interpreter ? s->interpreter : s->path;
     if (libs_add_for(l, binary, true, err) < 0)
         return s->interpreter ? err_prefix(err, "%s: its interpreter", s->path) : -1;
@@ -160,6 +163,8 @@ static void make_request(struct cache *c, const struct source *s, const struct i
     add_request(c, "kind", s->kind == SOURCE_DIR ? "dir" : s->kind == SOURCE_SCRIPT ? "script" : "elf");
     if (s->interpreter)
         add_request(c, "interpreter", s->interpreter);
+    for (size_t i = 0; i < s->scripts.count; i++)
+        add_request(c, "script", s->scripts.items[i]);
     add_request(c, "no-package", o->no_package ? "1" : "0");
     add_request(c, "gconv", o->gconv ? "1" : "0");
     add_request(c, "root", geteuid() == 0 ? "1" : "0");

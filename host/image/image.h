@@ -17,6 +17,7 @@ struct source {
     enum source_kind kind;
     char *path;        /* absolute host path of the program, directory or image */
     char *interpreter; /* of a script: host path */
+    struct strv scripts; /* between a script and its interpreter: host paths */
     struct strv args;  /* how the program is called, before the user's arguments */
     int fd;            /* SOURCE_IMAGE: open */
 };

@@ -10,6 +10,7 @@
 #include "host/lib/fs.h"
 
 #define MAX_SHEBANG 4096
+#define MAX_SCRIPTS 4u /* as execve(2) has it, one through the other */
 
 static int open_program(const char *path, struct error *err)
 {
@@ -36,50 +37,70 @@ static bool in_default_path(const char *path)
     return false;
 }
 
-/* "#!/usr/bin/env python3" means python3; options of env are refused rather than guessed. */
-static int through_env(struct source *s, const char *argument, struct error *err)
+static bool is_script(int fd)
 {
-    if (!argument || argument[0] == '-' || strpbrk(argument, "= \t"))
-        return err_set(err, EXIT_NOEXEC, "%s: #! line with env: only \"env PROGRAM\" is understood, not \"env %s\"", s->path,
-                       argument ? argument : "");
-    s->interpreter = find_in_path(argument);
-    if (!s->interpreter)
-        return err_set(err, EXIT_NOPROG, "%s: its interpreter %s is not in PATH", s->path, argument);
-    strv_add(&s->args, s->interpreter);
-    return 0;
+    char magic[2];
+    return pread(fd, magic, sizeof(magic), 0) == sizeof(magic) && magic[0] == '#' && magic[1] == '!';
 }
 
-/* The kernel's rule (execve(2)): one optional argument, the rest of the line. */
-static int parse_shebang(struct source *s, int fd, struct error *err)
+/* "#!/usr/bin/env python3" means python3; options of env are refused rather than guessed. The host path, or NULL. */
+static char *through_env(const char *script, const char *argument, struct error *err)
 {
-    char line[MAX_SHEBANG + 1];
-    ssize_t n = pread(fd, line, MAX_SHEBANG, 0);
-    line[n < 0 ? 0 : n] = 0;
+    if (!*argument || argument[0] == '-' || strpbrk(argument, "= \t")) {
+        err_set(err, EXIT_NOEXEC, "%s: #! line with env: only \"env PROGRAM\" is understood, not \"env %s\"", script, argument);
+        return NULL;
+    }
+    char *found = find_in_path(argument);
+    if (!found)
+        err_set(err, EXIT_NOPROG, "%s: its interpreter %s is not in PATH", script, argument);
+    return found;
+}
+
+/* The #! line of a script: the interpreter's path, behind it, after a zero, its argument or nothing. */
+static char *split_shebang(char *line)
+{
     line[strcspn(line, "\n")] = 0;
     char *interp = line + 2 + strspn(line + 2, " \t");
     size_t len = strlen(interp);
     while (len && strchr(" \t\r", interp[len - 1]))
         interp[--len] = 0;
+    return interp;
+}
+
+/* The kernel's rules (execve(2)): one optional argument, the rest of the line; an interpreter may be a script, but not for ever. */
+static int parse_shebang(struct source *s, const char *path, int fd, struct error *err)
+{
+    char line[MAX_SHEBANG + 2] = {0};
+    if (pread(fd, line, MAX_SHEBANG, 0) < 0)
+        return err_errno(err, EXIT_NOEXEC, "%s", path);
+    char *interp = split_shebang(line);
     char *argument = interp + strcspn(interp, " \t");
     if (*argument) {
         *argument++ = 0;
         argument += strspn(argument, " \t");
     }
     if (interp[0] != '/')
-        return err_set(err, EXIT_NOEXEC, "%s: #! line without an absolute interpreter", s->path);
-    s->kind = SOURCE_SCRIPT;
-    if (strcmp(path_basename(interp), "env") == 0) {
-        if (through_env(s, *argument ? argument : NULL, err) < 0)
+        return err_set(err, EXIT_NOEXEC, "%s: #! line without an absolute interpreter", path);
+    bool env = strcmp(path_basename(interp), "env") == 0;
+    AUTO_FREE char *binary = env ? through_env(path, argument, err) : xstrdup(interp);
+    if (!binary)
+        return -1;
+    AUTO_CLOSE int next = open(binary, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (next < 0)
+        return err_set(err, EXIT_NOPROG, "%s: its interpreter %s is not on this host", path, binary);
+    if (is_script(next)) {
+        if (s->scripts.count == MAX_SCRIPTS)
+            return err_set(err, EXIT_NOEXEC, "%s: too many interpreters that are scripts themselves", s->path);
+        strv_add(&s->scripts, binary);
+        if (parse_shebang(s, binary, next, err) < 0)
             return -1;
     } else {
-        if (access(interp, R_OK) < 0)
-            return err_set(err, EXIT_NOPROG, "%s: its interpreter %s is not on this host", s->path, interp);
-        s->interpreter = xstrdup(interp);
-        strv_add(&s->args, interp);
-        if (*argument)
-            strv_add(&s->args, argument);
+        s->interpreter = xstrdup(binary);
+        strv_add(&s->args, binary);
     }
-    strv_add(&s->args, s->path);
+    if (!env && *argument)
+        strv_add(&s->args, argument);
+    strv_add(&s->args, path);
     return 0;
 }
 
@@ -96,14 +117,16 @@ static int resolve_program(struct source *s, const char *text, bool by_name, str
     char magic[4] = {0};
     ssize_t n = pread(fd, magic, 4, 0);
     bool is_elf = n == 4 && memcmp(magic, "\177ELF", 4) == 0;
-    bool is_script = n >= 2 && magic[0] == '#' && magic[1] == '!';
-    if (!is_elf && !is_script)
+    bool script = is_script(fd);
+    if (!is_elf && !script)
         return err_set(err, EXIT_NOEXEC, "%s: %s", text,
                        n == 0 ? "the file is empty" : "neither an ELF program, nor a script with #!, nor an EROFS image");
     if (access(s->path, X_OK) < 0)
         return err_set(err, EXIT_NOEXEC, "%s: not executable (chmod +x)", text);
-    if (is_script)
-        return parse_shebang(s, fd, err);
+    if (script) {
+        s->kind = SOURCE_SCRIPT;
+        return parse_shebang(s, s->path, fd, err);
+    }
     s->kind = SOURCE_ELF;
     strv_add(&s->args, by_name && in_default_path(s->path) ? text : s->path);
     return 0;
@@ -151,6 +174,7 @@ void source_done(struct source *s)
     free(s->path);
     free(s->interpreter);
     strv_done(&s->args);
+    strv_done(&s->scripts);
     if (s->fd >= 0)
         close(s->fd);
     *s = (struct source){.fd = -1};

@@ -59,6 +59,7 @@ refused(126, ['neither an ELF'], 'run', work('text', 'just text', 0o755))
 refused(126, ['empty'], 'run', work('empty', '', 0o755))
 refused(126, ['not executable'], 'run', work('noexec', open(HELLO, 'rb').read(), 0o644))
 refused(127, ['interpreter /no/interp'], 'run', work('badscript', '#!/no/interp\n', 0o755))
+refused(126, ['too many interpreters'], 'run', work('ring', f'#!{work("ring")}\n', 0o755))
 
 elf = bytearray(open(HELLO, 'rb').read())
 elf[18:20] = b'\xb7\x00'

@@ -125,6 +125,12 @@ if root:
     args = json.load(open(root + '/.drupe/config.json'))['process']['args']
     check(args == ['/bin/sh', '-e', script, 'x'], 'a script is its interpreter\'s argument', args)
     check(os.path.exists(inside(root, '/bin/sh')) and os.path.exists(root + script), 'interpreter and script')
+outer = work('outer', f'#!{script} one two\n', 0o755)
+root = build('outer', outer, 'x')
+if root:
+    args = json.load(open(root + '/.drupe/config.json'))['process']['args']
+    check(args == ['/bin/sh', '-e', script, 'one two', outer, 'x'], 'a script that is interpreted by a script', args)
+    check(os.path.exists(root + script) and os.path.exists(root + outer), 'both are there')
 root = build('dir', 'dir:extra', '/prog', 'arg')
 if root:
     check(open(root + '/sub/b.txt').read() == 'B' and os.path.isdir(root + '/proc'), 'dir: is the root')
