@@ -8,7 +8,6 @@
 #include "kern/slab.h"
 #include "kern/timer.h"
 
-#define SESSIONS_MAX 8
 #define RING_BYTES (1u << 20)
 #define RING_BYTES_SMALL (64u << 10) /* where there is little memory */
 

@@ -10,6 +10,7 @@
 #define BATCH_BYTES (4 * CTL_PART_MAX)
 #define ROUND_NS 5000000ull /* writers wake nobody: the rings are looked at so often */
 #define SUMS_NS NSEC_PER_SEC
+#define PLACE_NS NSEC_PER_SEC
 
 void (*trace_watch_calls)(bool on);
 static u32 open_sessions; /* atomic */
@@ -112,6 +113,17 @@ static void run_session(struct channel *c, struct trace_session *s)
     kfree(buf);
 }
 
+/* Those whose clients have gone are given time to end. */
+static int create(struct channel *c, const struct trace_open *o, struct trace_session **ret)
+{
+    u64 deadline = now_ns() + PLACE_NS;
+    int err;
+    do {
+        err = session_create(o, ret);
+    } while (err == -EBUSY && !channel_closed(c) && wait_event_until(&sessions_wq, atomic_load(&open_sessions) < SESSIONS_MAX, deadline) == 0);
+    return err;
+}
+
 static void run_trace(struct channel *c, const char *args, size_t len)
 {
     struct trace_open o;
@@ -126,7 +138,7 @@ static void run_trace(struct channel *c, const char *args, size_t len)
         channel_fail(c, EINVAL, "trace: this kernel does not know what is asked for");
         return;
     }
-    int err = session_create(&o, &s);
+    int err = create(c, &o, &s);
     if (err != 0) {
         channel_fail(c, -err, err == -EBUSY ? "trace: too many look already" : "the instance has no memory for it");
         return;

@@ -6,6 +6,8 @@
 #include "kern/lock.h"
 #include "kern/trace.h"
 
+#define SESSIONS_MAX 8u
+
 struct ring {
     u8 *bytes;        /* NULL: not this CPU's; constant while the session is on the list */
     u64 begin, end;   /* X: counts of bytes since the start */

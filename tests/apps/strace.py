@@ -159,11 +159,12 @@ counts = collections.Counter()
 
 def attach():
     for i in range(25):
-        p = subprocess.Popen([DRUPE, 'strace', *(['-c'] if i % 3 == 0 else []), 's'], stderr=subprocess.DEVNULL)
+        p = subprocess.Popen([DRUPE, 'strace', *(['-c'] if i % 3 == 0 else []), '-o', '/dev/null', 's'], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         time.sleep(0.05)
         p.send_signal(signal.SIGKILL if i % 2 else signal.SIGINT)
         try:
-            counts[p.wait(20) in (0, -2, -9)] += 1
+            said = p.communicate(timeout=20)[1]
+            counts[True if p.returncode in (0, -2, -9) else f'{p.returncode}: {said.decode(errors="replace")}'] += 1
         except subprocess.TimeoutExpired:
             p.kill()
             counts['stuck'] += 1
