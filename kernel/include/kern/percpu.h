@@ -14,6 +14,7 @@ struct runqueue;
 struct timer_base;
 struct page_pcp;
 struct addrspace;
+struct cpu_call;
 
 /* Random bytes made ahead; see core/random.c. */
 struct random_cpu {
@@ -46,6 +47,8 @@ struct percpu {
     struct plat_percpu plat;   /* offset 128: the platform's own (plat/impl.h) */
     u64 stats[16];             /* enum cpu_stat */
     struct random_cpu random;  /* core/random.c */
+    u64 calls;                 /* atomic: CPUs whose cpu_call() this one has to answer (kern/cpu_calls.h) */
+    struct cpu_call *call;     /* of this CPU, under way */
     struct list *bh_remote;    /* atomic: bottom halves that other CPUs have raised here (core/bh.c) */
 };
 

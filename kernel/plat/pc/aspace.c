@@ -8,6 +8,7 @@
  */
 #include "arch/pagetable.h"
 #include "base/str.h"
+#include "kern/cpu_calls.h"
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "pc.h"
@@ -65,14 +66,14 @@ void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
         tlb_stale(as, va, PAGE_SIZE);
     if (as->stale_start < as->stale_end) {
         atomic_fence(); /* the entries are changed before we look who uses them: pairs with plat_aspace_switch() */
-        pc_call_cpus(atomic_load_relaxed(&as->cpus), flush_asked, as);
+        cpu_call(atomic_load_relaxed(&as->cpus), flush_asked, as);
         as->stale_start = UINT64_MAX;
         as->stale_end = 0;
     }
     pt_free_dead(as);
 }
 
-void plat_barrier(struct plat_aspace *as) { pc_call_cpus(as != NULL ? atomic_load(&as->cpus) : UINT64_MAX, NULL, NULL); }
+void plat_barrier(struct plat_aspace *as) { cpu_call(as != NULL ? atomic_load(&as->cpus) : UINT64_MAX, NULL, NULL); }
 
 int plat_aspace_init(struct plat_aspace *as)
 {
@@ -90,7 +91,7 @@ void plat_aspace_done(struct plat_aspace *as)
     u64 flags = plat_events_save();
     leave_asked(as);
     plat_events_restore(flags);
-    pc_call_cpus(atomic_load(&as->cpus), leave_asked, as); /* on which kernel threads run, or nothing */
+    cpu_call(atomic_load(&as->cpus), leave_asked, as); /* on which kernel threads run, or nothing */
     pt_done(as);
 }
 
@@ -137,7 +138,7 @@ void plat_kunmap(void *kva, size_t len_bytes)
     spin_lock(&kmap_lock);
     pt_unmap_range(&pc_kernel_as, k.va, k.end, NULL, NULL);
     kunmap_flush(&k);
-    pc_call_cpus(UINT64_MAX, kunmap_flush, &k);
+    cpu_call(UINT64_MAX, kunmap_flush, &k);
     pt_free_dead(&pc_kernel_as);
     spin_unlock(&kmap_lock);
 }

@@ -2,6 +2,7 @@
 /* Debug registers (Intel SDM volume 3, 17.2): the same on all CPUs, for whatever runs there. */
 #include "arch/cpu.h"
 #include "kern/atomic.h"
+#include "kern/cpu_calls.h"
 #include "kern/kprobe.h"
 #include "pc.h"
 
@@ -42,7 +43,7 @@ void trap_set_points(const struct trap_point new[TRAP_POINTS])
     u64 flags = plat_events_save();
     load(NULL);
     plat_events_restore(flags);
-    pc_call_cpus(~0ul, load, NULL);
+    cpu_call(~0ul, load, NULL);
 }
 
 void pc_debug_init_cpu(void)

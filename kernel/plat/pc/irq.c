@@ -6,6 +6,7 @@
  *   VEC_FIRST_IRQ .. VEC_TIMER - 1   devices, given out in order
  *   VEC_TIMER, VEC_KICK, VEC_CALL, VEC_SPURIOUS
  */
+#include "kern/cpu_calls.h"
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/slab.h"
@@ -48,7 +49,7 @@ void pc_irq_dispatch(unsigned vector)
         cpu_kicked();
     } else if (vector == VEC_CALL) {
         pc_apic_eoi();
-        pc_answer_calls();
+        cpu_answer_calls();
     } else if (vector != VEC_SPURIOUS) {
         struct irq_line *l = vector < VEC_TIMER ? atomic_load(&lines[vector - VEC_FIRST_IRQ]) : NULL;
         for (; l != NULL; l = l->next) {

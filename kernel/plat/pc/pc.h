@@ -51,10 +51,6 @@ void pc_debug_init_cpu(void);
 u32 pc_debug_hits(void); /* since it was last asked, on this CPU: bit n for the n-th point. After a #DB */
 
 /* --- smp.c --- */
-/* Call fn(arg) on each other running CPU of the mask, with events disabled there, and wait until all have. Each passes a full barrier
- * and a serializing instruction (IRET). fn may be NULL. Not with a lock held that is taken with events disabled. */
-void pc_call_cpus(u64 mask, void (*fn)(void *arg), void *arg);
-void pc_answer_calls(void); /* those that others make to this CPU. Events disabled */
 bool pc_stopping(void);     /* plat_stop_others() wants this CPU to end here */
 
 /* --- apic.c --- */

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Several CPUs: their start (Intel SDM volume 3, 8.4), and what they ask of each other.
- *
- *   K1  percpu_table[n] is set before CPU n begins, and pc_online gets its bit before it uses any mapping that may go away. From
- *       then on it answers calls: at once with events enabled, else when they are enabled again.
- *   K2  Who calls waits with events disabled, and answers meanwhile; so two that call each other both come through.
- *       So nobody calls with a lock held that somebody else wants with events disabled.
- */
+/* Several CPUs: their start (Intel SDM volume 3, 8.4), and how they reach each other. */
 #include "arch/cpu.h"
 #include "base/str.h"
+#include "kern/cpu_calls.h"
 #include "kern/kprobe.h"
 #include "kern/lock.h"
 #include "kern/log.h"
@@ -23,7 +17,6 @@ _Static_assert(LAYOUT_MAX_CPUS == MAX_CPUS, "entry code and headers agree");
 unsigned pc_cpu_found = 1;
 u8 pc_cpu_apic_ids[MAX_CPUS];
 
-static u64 pc_online = 1;  /* atomic */
 static struct spinlock start_lock = SPINLOCK_INIT("pc cpu start");
 static unsigned coming;    /* start_lock: sent for, not yet there */
 static u32 stopping;       /* atomic: 1 + the CPU that stops all others */
@@ -31,48 +24,7 @@ static void (*cpu_fn)(void); /* const after the first start */
 
 unsigned plat_cpu_count(void) { return pc_cpu_found; }
 
-/* --- calls ------------------------------------------------------------------------ */
-
-struct pc_call {
-    void (*fn)(void *arg);
-    void *arg;
-    u64 waiting; /* atomic: CPUs that have not answered; whose bit goes does not look at this again */
-};
-
-void pc_answer_calls(void)
-{
-    struct percpu *cpu = this_cpu();
-    if (atomic_load_relaxed(&cpu->plat.calls) == 0)
-        return;
-    for (u64 from = atomic_xchg(&cpu->plat.calls, 0); from != 0; from &= from - 1) {
-        struct pc_call *c = atomic_load(&percpu_table[__builtin_ctzll(from)]->plat.call);
-        if (c->fn != NULL)
-            c->fn(c->arg);
-        (void)atomic_and(&c->waiting, ~(1UL << cpu->cpu));
-    }
-}
-
-void pc_call_cpus(u64 mask, void (*fn)(void *arg), void *arg)
-{
-    u64 flags = plat_events_save();
-    struct percpu *cpu = this_cpu();
-    u64 self = 1UL << cpu->cpu;
-    mask &= atomic_load(&pc_online) & ~self;
-    if (mask != 0) {
-        struct pc_call c = { fn, arg, mask };
-        atomic_store(&cpu->plat.call, &c);
-        for (u64 m = mask; m != 0; m &= m - 1) {
-            struct percpu *to = percpu_table[__builtin_ctzll(m)];
-            if (atomic_or(&to->plat.calls, self) == 0) /* else an earlier caller's interrupt has yet to come */
-                pc_apic_ipi(to->plat.apic_id, VEC_CALL);
-        }
-        while (atomic_load(&c.waiting) != 0) {
-            pc_answer_calls();
-            plat_relax();
-        }
-    }
-    plat_events_restore(flags);
-}
+void plat_cpu_ask(unsigned cpu) { pc_apic_ipi(percpu_table[cpu]->plat.apic_id, VEC_CALL); }
 
 void plat_cpu_kick(unsigned cpu)
 {
@@ -84,7 +36,7 @@ void plat_stop_others(void)
     u32 self = this_cpu()->cpu, none = 0;
     if (!atomic_cas(&stopping, &none, self + 1))
         return;
-    for (u64 m = atomic_load(&pc_online) & ~(1UL << self); m != 0; m &= m - 1)
+    for (u64 m = atomic_load(&cpus_answering) & ~(1UL << self); m != 0; m &= m - 1)
         pc_apic_ipi(percpu_table[__builtin_ctzll(m)]->plat.apic_id, PC_IPI_NMI);
 }
 
@@ -103,7 +55,7 @@ static bool tsc_agrees(void)
 {
     for (unsigned i = 0; i < WARP_TRIES; i++) {
         u64 theirs = 0, before = rdtsc();
-        pc_call_cpus(1, read_tsc, &theirs);
+        cpu_call(1, read_tsc, &theirs);
         if (theirs < before || theirs > rdtsc())
             return false;
     }
@@ -118,7 +70,7 @@ __attribute__((no_stack_protector)) void pc_cpu_main(struct percpu *cpu)
     pc_cpu_init(cpu);
     pc_apic_init_cpu();
     pc_clock_init_cpu();
-    atomic_or(&pc_online, 1UL << cpu->cpu);
+    atomic_or(&cpus_answering, 1UL << cpu->cpu);
     pc_debug_init_cpu();
     spin_lock(&start_lock);
     if (--coming == 0)
@@ -127,7 +79,7 @@ __attribute__((no_stack_protector)) void pc_cpu_main(struct percpu *cpu)
     write_cr3(read_cr3());
     if (tsc_agrees())
         cpu_fn();
-    atomic_and(&pc_online, ~(1UL << cpu->cpu));
+    atomic_and(&cpus_answering, ~(1UL << cpu->cpu));
     klog(LOG_ERROR, "CPU %u is not used: its time-stamp counter differs from the first CPU's", cpu->cpu);
     for (;;)
         __asm__ volatile("cli; hlt");

@@ -31,7 +31,6 @@ struct percpu;
 struct thread;
 struct page;
 struct cpu_tables;
-struct pc_call;
 
 /* Locks: the caller of plat_map() and friends holds the address space's. */
 struct plat_aspace {
@@ -47,8 +46,6 @@ struct plat_percpu {
     struct plat_aspace *as;     /* loaded, NULL = kernel only */
     u64 timer_want_ns;          /* deadline asked for */
     u64 timer_hw_ns;            /* deadline that the hardware is set to, <= want */
-    u64 calls;                  /* atomic: CPUs whose pc_call_cpus() this one has to answer */
-    struct pc_call *call;       /* of this CPU, under way */
     u32 apic_id;
 };
 
