@@ -11,10 +11,10 @@
  *
  * What the kernel says before it has a control port goes to HOST_FD_CONSOLE.
  *
- * The image may make more processes like itself, one for each address space of the program's; they are in its process group, and
- * the end of one is the end of all: the first ends with the other's exit status, or with 128 + the signal that ended it.
+ * The image may make more processes like itself, one for each address space of the program's, with a thread for each CPU; they are in its process
+ * group, and the end of one is the end of all: the first ends with the other's exit status, or with 128 + the signal that ended it.
  *
- * The tender may send SIGURG to the group after it has written to a port, so that a program that computes without
+ * The tender may send SIGURG to the process that it started after it has written to a port, so that a program that computes without
  * system calls is interrupted. Nothing depends on it: ports are looked at when the CPU idles, and often enough else.
  */
 #ifndef ABI_HOST_H
@@ -30,6 +30,7 @@
 #define HOST_BOOT_VERSION 1
 #define HOST_BOOT_SIZE 4096u /* the block; what it points to lies behind it */
 #define HOST_MAX_DEVICES 32
+#define HOST_MAX_CPUS 8 /* of 128 tasks each CPU has one in each process, of which there are as many at least */
 
 enum host_device_kind {
     HOST_BLOCK = 1, /* a regular file or block device; size_bytes; name = serial */
@@ -54,7 +55,7 @@ struct host_device {
 struct host_boot {
     uint64_t magic;
     uint32_t version;
-    uint32_t cpus;
+    uint32_t cpus;           /* 1 to HOST_MAX_CPUS */
     uint64_t memory_bytes;   /* the memfd's size; a multiple of 2 MiB */
     uint64_t cmdline_offset; /* into the memfd; NUL-terminated text as in abi/boot.h */
     uint64_t cmdline_len;    /* without the NUL */

@@ -44,7 +44,7 @@ void help_run(void)
           "                      qemu (emulation), or auto (default): the first that works here\n"
           "  --machine TYPE      of kvm and qemu: microvm (default, starts fastest) or q35\n"
           "  -m, --memory SIZE   memory, with K, M or G (default 512M; used as needed)\n"
-          "  --cpus N            processors of a virtual machine (default 1; host has only 1 so far)\n"
+          "  --cpus N            processors (default 1; on host at most 8)\n"
           "Program:\n"
           "  -e, --env K[=V]     set a variable of the environment, or pass on this one's\n"
           "  -w, --workdir DIR   working directory (default /)\n"

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "abi/boot.h"
+#include "abi/host.h"
 #include "host/cli/cli.h"
 #include "host/cli/common.h"
 #include "host/cli/network.h"
@@ -396,7 +397,7 @@ static void choose_automatically(struct run *r)
     }
     if (usable)
         why = "QEMU is not installed";
-    bool machine = r->machine || r->instance.cpus > 1;
+    bool machine = r->machine || r->instance.cpus > HOST_MAX_CPUS;
     AUTO_FREE char *kernel = machine ? NULL : find_process_kernel(&ignored);
     if (kernel) {
         use_process(r);
@@ -404,7 +405,7 @@ static void choose_automatically(struct run *r)
     } else {
         use_qemu(r, "tcg");
         say("on: QEMU's emulation, because %s and %s", why,
-            r->machine ? "--machine asks for a machine" : machine ? "--cpus asks for several processors" : ignored.text);
+            r->machine ? "--machine asks for a machine" : machine ? "--cpus asks for more processors than a process has" : ignored.text);
     }
 }
 
@@ -417,9 +418,9 @@ static int choose_backend(struct run *r, struct error *err)
     } else if (strcmp(on, "host") == 0) {
         if (r->machine)
             return err_set(err, EXIT_DRUPE, "--machine %s: with --on host there is no machine; use --on qemu", r->machine);
-        if (r->instance.cpus > 1)
-            return err_set(err, EXIT_DRUPE, "--cpus %u: a sandboxed process has one processor so far; use --on qemu or --on kvm",
-                           r->instance.cpus);
+        if (r->instance.cpus > HOST_MAX_CPUS)
+            return err_set(err, EXIT_DRUPE, "--cpus %u: a sandboxed process has at most %u processors; use --on qemu or --on kvm",
+                           r->instance.cpus, HOST_MAX_CPUS);
         use_process(r);
     } else if (strcmp(on, "qemu") == 0) {
         use_qemu(r, "tcg");

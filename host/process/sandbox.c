@@ -23,6 +23,7 @@
 #define STACK_BYTES (8u << 20) /* the layout of the address space depends on it */
 #define MAX_FILES 64u
 #define MAX_TASKS 128u         /* in a user namespace of its own: threads, and a bomb's end */
+#define MAX_TIMERS (2 * MAX_TASKS) /* a task has one, which counts as a pending signal does */
 #define MAX_FDS (HOST_MAX_DEVICES + 3)
 #define ARGV0_BYTES 64
 
@@ -195,6 +196,7 @@ static void leave_privileges(bool root)
         drop_bounding_set();
         if (!root || !(report.refused & STEP_NOBODY)) /* Linux does not hold its first user to it */
             set_limit(RLIMIT_NPROC, "RLIMIT_NPROC", MAX_TASKS);
+        set_limit(RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING", MAX_TIMERS);
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail("PR_SET_NO_NEW_PRIVS");

@@ -100,11 +100,11 @@ static int start(struct tender *t, struct error *err)
     return t->i->nports ? start_slirp(t, err) : 0;
 }
 
-/* Something has been written to a port: abi/host.h. The group, since nobody here knows which of its processes runs. */
+/* Something has been written to a port: abi/host.h. */
 static void kick(const struct tender *t)
 {
     if (t->i->backend->kick_signal && !t->gone)
-        kill(-t->pid, t->i->backend->kick_signal);
+        kill(t->pid, t->i->backend->kick_signal);
 }
 
 static void flush_control(struct tender *t)

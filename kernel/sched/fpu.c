@@ -104,10 +104,10 @@ void thread_fpu_leave(void)
 {
     struct percpu *cpu = this_cpu();
     struct thread *owner = cpu->fpu_owner;
-    if (owner != NULL) {
+    if (owner != NULL && (single_cpu() || (owner == cpu->current && is_live(cpu, owner)))) /* F2: else it is saved, and may be gone */
         arch_fpu_save(owner->fpu);
-        fpu_forget(cpu, owner);
-    }
+    cpu->fpu_owner = NULL; /* F1: so its fpu_cpu does not count */
+    cpu->fpu_for = NULL;
 }
 
 void thread_fpu_reload(struct thread *t)

@@ -36,9 +36,9 @@ def gone(pids):
     return not any(os.path.exists(f'/proc/{pid}') for pid in pids)
 
 
-def crowd(what, n, memory, most):
+def crowd(what, n, memory, most, cpus=1):
     """There is a process for each 4 MiB, at most."""
-    p = start('crowd', n, options=('-m', f'{memory}M'))
+    p = start('crowd', n, options=('-m', f'{memory}M', '--cpus', str(cpus)))
     p.stdin.write(b'g')
     p.stdin.flush()
     same(p.stdout.readline(), b'made\n', f'{what}: made')
@@ -52,6 +52,10 @@ crowd('more address spaces than there may be processes', CROWD, 512, 128)
 crowd('twelve', 40, 48, 12)
 crowd('two that take turns', 10, 8, 2)
 crowd('one for all', 6, 6, 1)
+crowd('two that take turns on two CPUs', 10, 8, 2, 2)
+crowd('more address spaces than there may be processes, on four CPUs', 60, 512, 32, 4)
+status, _, err = drupe('--cpus', 2, '-m', '6M', carriers, 'stay')
+check(status == 125 and '--cpus: several CPUs need' in err, 'two CPUs and memory for one process are refused', (status, err))
 same(drupe(carriers, 'asleep')[:2], (0, b'asleep: file z, own page 77, copy ac\nasleep: SIGBUS behind the file\'s end\n'
                                         b'awake: own page 40, poked 1, cut 0, ended 0\n'), 'what is done to one that sleeps')
 
@@ -66,13 +70,13 @@ out, _ = p.communicate(b'q', timeout=30)
 same((p.returncode, out), (0, b'went on\n'), 'input reaches the one that runs, stopped and continued')
 check(gone(found), 'nothing is left of it', found)
 
-for number in (signal.SIGKILL, signal.SIGTERM):
-    p = start('stay', 5)
+for number, cpus in ((signal.SIGKILL, 1), (signal.SIGTERM, 1), (signal.SIGKILL, 2)):
+    p = start('stay', 5, options=('--cpus', str(cpus)))
     found = processes_of(p)
     check(len(found) > 1, 'has more than one process', found)
     os.kill(found[-1], number)
     out, err = p.communicate(timeout=30)
-    check(p.returncode == 125 and f'signal {int(number)}'.encode() in err, f'{number.name} to any of them ends all, and it is said', (p.returncode, err))
+    check(p.returncode == 125 and f'signal {int(number)}'.encode() in err, f'{number.name} to any of them, with {cpus} CPUs, ends all, and it is said', (p.returncode, err))
     check(gone(found), 'nothing is left of it', found)
 
 # Events to all at random, as fast as can be, while they take turns.

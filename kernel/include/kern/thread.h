@@ -165,7 +165,7 @@ void thread_fpu_sync(struct thread *t);
 void thread_fpu_reload(struct thread *t);
 /* Load FPU state if another owner's is live. Called by trap_before_program(), events disabled. */
 void thread_fpu_before_program(void);
-/* The platform is about to give this CPU other registers: whoever's state is live in them gets it saved. One CPU. Events disabled. */
+/* The platform is about to give this CPU other registers: whoever's state is live in them gets it saved. Events disabled. */
 void thread_fpu_leave(void);
 /* A program used the FPU and it trapped. False = not because of us. Events disabled. */
 bool thread_fpu_trapped(void);

@@ -132,6 +132,8 @@ EARLY static const char *check_block(const struct host_boot *b)
 {
     if (b->magic != HOST_BOOT_MAGIC || b->version != HOST_BOOT_VERSION)
         return "the boot block is not of this kernel's version: drupe and drupe-kernel-host do not belong together";
+    if (b->cpus == 0 || b->cpus > HOST_MAX_CPUS)
+        return "the boot block asks for no CPU, or for too many";
     if (b->memory_bytes > MAX_MEMORY || !IS_ALIGNED(b->memory_bytes, HUGE_SIZE))
         return "too much memory for a process, or not a multiple of 2 MiB";
     if (b->ndevices > HOST_MAX_DEVICES || !text_inside(b->cmdline_offset, b->cmdline_len, b->memory_bytes) ||
@@ -239,13 +241,14 @@ static void set_signal(int sig, void (*handler)(void), u64 blocked)
 
 static void init_signals(struct percpu *cpu)
 {
-    static const u8 faults[] = { SIGSEGV, SIGBUS, SIGSYS, SIGILL, SIGFPE, SIGTRAP, SIGCHLD };
+    static const u8 faults[] = { SIGSEGV, SIGBUS, SIGSYS, SIGILL, SIGFPE, SIGTRAP };
     static const u8 ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH };
     const u64 none = 0, events = 1UL << (SIGALRM - 1) | 1UL << (SIGURG - 1);
     host_carrier_init(cpu, phys_to_virt(first_free));
     first_free += SIGSTACK_SIZE;
     for (unsigned i = 0; i < ARRAY_SIZE(faults); i++)
         set_signal(faults[i], host_signal_entry, 0);
+    set_signal(SIGCHLD, host_signal_entry, events | 1UL << (SIGCHLD - 1));
     set_signal(SIGALRM, host_signal_entry, events);
     set_signal(SIGURG, host_signal_entry, events);
     for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
@@ -290,10 +293,6 @@ paddr_t host_disk_memory(int fd, u64 *ret_len_bytes)
 const struct plat_boot_info *plat_boot_info(void) { return &boot_info; }
 const char *plat_name(void) { return "host"; }
 bool plat_fresh_memory_is_zero(void) { return true; }
-unsigned plat_cpu_count(void) { return 1; }
-int plat_cpu_start(unsigned cpu, void (*fn)(void), void *stack_top) { return -ENOSYS; }
-void plat_barrier(struct plat_aspace *as) { atomic_fence(); }
-void plat_stop_others(void) {}
 
 unsigned plat_memory(struct plat_mem_range ret_ranges[PLAT_MAX_RANGES])
 {

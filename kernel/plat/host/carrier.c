@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making carriers, and handing the CPU over from one to another: carrier.h. */
+/* Making carriers and seats, and handing a CPU over from one to another: carrier.h. */
 #include "carrier.h"
 
+#include <asm/siginfo.h>
 #include <asm/signal.h>
 #include <asm/unistd.h>
 #include <linux/futex.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
+#include <linux/time.h>
 
 #include "base/fmt.h"
 #include "base/str.h"
 #include "host.h"
 #include "kern/log.h"
 #include "kern/page.h"
+#include "kern/slab.h"
 #include "kern/thread.h"
+#include "tlb.h"
 
 #define PARK_STACK_TOP 16384u /* in the block */
 #define BLOCK_ORDER 4u
@@ -22,69 +26,87 @@
 
 _Static_assert(SIGSTACK_SIZE == PAGE_SIZE << BLOCK_ORDER, "a block of pages");
 
+unsigned host_cpus = 1;
 unsigned host_carriers_max;
-static struct host_carrier *carriers[CARRIERS_MAX];
-static unsigned ncarriers, naspaces; /* atomic: naspaces */
-static unsigned victim;              /* of carriers[], the next one to be taken from its address space */
-static u64 retry_ns;                 /* Linux has refused: no attempt before */
+static struct host_carrier first;
+static struct mutex making;                         /* who makes carriers */
+static u64 retry_ns;                                /* making; Linux has refused: no attempt before */
+static struct spinlock carriers_lock = SPINLOCK_INIT("carriers");
+static struct host_carrier *carriers[CARRIERS_MAX]; /* carriers_lock, as is plat_aspace.carrier; [0] is const */
+static unsigned ncarriers;                          /* carriers_lock, making */
+static unsigned naspaces;                           /* atomic */
+static unsigned victim;                             /* carriers_lock; of carriers[], the next one to be taken from its address space */
 
 void host_clone_start(void); /* entry.S */
-NORETURN void host_clone_main(struct host_carrier *c);
+NORETURN void host_clone_main(struct host_seat *s);
 
-/* --- one process -------------------------------------------------------------------------- */
+/* --- one thread ---------------------------------------------------------------------------- */
 
-static void wait_for_turn(struct host_carrier *c)
+static void wait_on(u32 *word, u32 while_it_is)
 {
-    while (atomic_load(&c->turn) == 0)
-        host_call(__NR_futex, &c->turn, (long)FUTEX_WAIT, 0L, 0L);
-    atomic_store_relaxed(&c->turn, 0);
-    if (c->noted & PENDING_TIMER)
-        c->timer_ns = NEVER_NS;
-    if (c->noted & PENDING_KICK)
-        atomic_or(&c->cpu->plat.pending, PENDING_KICK);
-    c->noted = 0;
-    host_kmap_refresh(c);
-    host_text_refresh(c);
+    while (atomic_load(word) == while_it_is)
+        host_call(__NR_futex, word, (long)FUTEX_WAIT, (long)while_it_is, 0L);
+}
+
+static void wait_for_turn(struct host_seat *s)
+{
+    wait_on(&s->turn, 0);
+    atomic_store_relaxed(&s->turn, 0);
+    if (s->timer_noted)
+        s->timer_ns = NEVER_NS;
+    s->timer_noted = false;
+    host_kmap_refresh(s->carrier);
+    host_text_refresh(s->carrier);
 }
 
 /* Signals are the other's from the first line on. */
-static void give_turn(struct host_carrier *from, struct host_carrier *to)
+static void give_turn(struct host_seat *from, struct host_seat *to)
 {
-    atomic_store(&to->cpu->plat.carrier, to);
-    if (to->cpu->plat.pending & PENDING_TIMER)
+    atomic_store(&to->cpu->plat.seat, to);
+    if (atomic_load_relaxed(&to->cpu->plat.pending) & PENDING_TIMER)
         from->timer_ns = NEVER_NS;
     atomic_store(&to->turn, 1);
     host_call(__NR_futex, &to->turn, (long)FUTEX_WAKE, 1L);
 }
 
-/* On the process's own stack; the CPU is at rest in next->going_on. */
+/* On the thread's own stack; the CPU is at rest in next->going_on. */
 static NORETURN void park(void *arg)
 {
-    struct host_carrier *c = arg;
+    struct host_seat *s = arg;
     for (;;) {
-        if (c->next != NULL)
-            give_turn(c, c->next);
-        wait_for_turn(c);
-        arch_switch(&c->parked, &c->going_on);
+        if (s->next != NULL)
+            give_turn(s, s->next);
+        wait_for_turn(s);
+        arch_switch(&s->parked, &s->going_on);
     }
 }
 
-static void set_signal_stack(struct host_carrier *c)
+static void set_signal_stack(struct host_seat *s)
 {
-    stack_t stack = { .ss_sp = (u8 *)c + PARK_STACK_TOP, .ss_size = SIGSTACK_SIZE - PARK_STACK_TOP };
+    stack_t stack = { .ss_sp = (u8 *)s + PARK_STACK_TOP, .ss_size = SIGSTACK_SIZE - PARK_STACK_TOP };
     if (host_call(__NR_sigaltstack, &stack, 0L) != 0)
         host_fatal("cannot set the signal stack");
 }
 
-static void init_block(struct host_carrier *c, struct percpu *cpu)
+/* What the thread has of Linux for itself. */
+static bool take_seat(struct host_seat *s)
 {
-    *c = (struct host_carrier){ .cpu = cpu, .timer_ns = NEVER_NS };
-    arch_context_init(&c->parked, c + 1, PARK_STACK_TOP - sizeof *c, park, c);
+    struct sigevent event = { .sigev_signo = SIGALRM, .sigev_notify = SIGEV_THREAD_ID };
+    set_signal_stack(s);
+    s->tid = event._sigev_un._tid = (int)host_call(__NR_gettid);
+    return host_call(__NR_timer_create, (long)CLOCK_MONOTONIC, &event, &s->timer) == 0;
 }
 
-/* The limit on processes is the wall: without one of our own, and without a PID namespace that ends them all, there is one
+static void init_seat(struct host_seat *s, struct percpu *cpu, struct host_carrier *c)
+{
+    *s = (struct host_seat){ .cpu = cpu, .carrier = c, .timer_ns = NEVER_NS };
+    arch_context_init(&s->parked, s + 1, PARK_STACK_TOP - sizeof *s, park, s);
+    c->seats[cpu->cpu] = s;
+}
+
+/* The limit on tasks is the wall: without one of our own, and without a PID namespace that ends them all, there is one
  * process (host/process/sandbox.c). */
-static unsigned processes_allowed(void)
+static unsigned tasks_allowed(void)
 {
     struct rlimit64 limit;
     if (host_call(__NR_getpid) != 1 || host_call(__NR_prlimit64, 0L, (long)RLIMIT_NPROC, 0L, &limit) != 0 || limit.rlim_max > CARRIERS_MAX)
@@ -92,64 +114,164 @@ static unsigned processes_allowed(void)
     return (unsigned)MAX(limit.rlim_cur, 1);
 }
 
+static void init_carrier(struct host_carrier *c)
+{
+    *c = (struct host_carrier){ 0 };
+    spin_init(&c->lock, "carrier");
+}
+
 void host_carrier_init(struct percpu *cpu, void *block)
 {
-    struct host_carrier *c = block;
-    init_block(c, cpu);
-    set_signal_stack(c);
-    carriers[ncarriers++] = cpu->plat.carrier = c;
-    host_carriers_max = (unsigned)MIN(processes_allowed(), MAX(host_boot->memory_bytes / MEMORY_PER_CARRIER, 1));
+    struct host_seat *s = block;
+    host_cpus = host_boot->cpus;
+    host_carriers_max = (unsigned)MIN(tasks_allowed() / host_cpus, MAX(host_boot->memory_bytes / MEMORY_PER_CARRIER, 1));
+    if (host_carriers_max < host_cpus)
+        host_fatal("--cpus: several CPUs need a PID namespace and a limit on tasks of their own, and 4 MiB of -m each; where this host gives none, "
+                   "use --cpus 1, or --on qemu");
+    mutex_init(&making, "carriers making");
+    init_carrier(&first);
+    init_seat(s, cpu, &first);
+    first.seated = 1;
+    if (!take_seat(s))
+        host_fatal("Linux gives no timer");
+    carriers[ncarriers++] = &first;
+    cpu->plat.seat = s;
 }
 
 /* --- more of them --------------------------------------------------------------------------- */
 
-/* The new process, on its own stack. Signals are blocked, the signal stack is still the other's. */
-NORETURN void host_clone_main(struct host_carrier *c)
+/* s's thread, on its own stack: a thread of this process, or the first of a copy of it, which shares all memory with us. */
+static bool start_thread(struct host_seat *s, unsigned flags)
 {
-    const u64 none = 0;
-    set_signal_stack(c);
-    host_call(__NR_rt_sigprocmask, (long)SIG_SETMASK, &none, 0L, 8L);
-    park(c);
-}
-
-/* A copy of this process, parked. It shares all memory with us, this stack too, so it starts on its own. */
-static bool clone_carrier(struct host_carrier *c)
-{
-    const u64 all = ~0UL, none = 0;
-    bool first = host_carrier() == carriers[0];
-    void (**sp)(void) = (void (**)(void))((u8 *)c + PARK_STACK_TOP - 64);
+    const u64 all = ~0UL;
+    u64 old;
+    void (**sp)(void) = (void (**)(void))((u8 *)s + PARK_STACK_TOP - 64);
     *sp = host_clone_start;
-    host_call(__NR_rt_sigprocmask, (long)SIG_SETMASK, &all, 0L, 8L);
-    long pid = host_call(__NR_clone, (long)(CARRIER_SIGNAL | (first ? 0 : CLONE_PARENT)), sp, 0L, 0L, 0L);
-    host_call(__NR_rt_sigprocmask, (long)SIG_SETMASK, &none, 0L, 8L);
+    host_call(__NR_rt_sigprocmask, (long)SIG_SETMASK, &all, &old, 8L);
+    long pid = host_call(__NR_clone, (long)flags, sp, 0L, 0L, 0L);
+    host_call(__NR_rt_sigprocmask, (long)SIG_SETMASK, &old, 0L, 8L);
     return pid > 0;
 }
 
-static void make_carrier(void)
+static void tell_seated(struct host_carrier *c, bool well)
 {
-    struct page *p = page_alloc(BLOCK_ORDER, ALLOC_NORETRY);
-    if (p == NULL)
-        return;
-    struct host_carrier *c = page_virt(p);
+    if (!well)
+        atomic_store(&c->failed, 1);
+    atomic_add(&c->seated, 1);
+    host_call(__NR_futex, &c->seated, (long)FUTEX_WAKE, 1L);
+}
+
+/* A new thread, on its own stack. Signals are blocked; nothing but the block and its carrier is this thread's, though GS says that it is the CPU. */
+NORETURN void host_clone_main(struct host_seat *s)
+{
+    const u64 none = 0;
+    struct host_carrier *c = s->carrier;
+    bool well = take_seat(s);
+    if (s == c->seats[0])
+        for (unsigned i = 1; i < host_cpus; i++)
+            if (!well || !start_thread(c->seats[i], HOST_THREAD_FLAGS))
+                tell_seated(c, well = false);
+    host_call(__NR_rt_sigprocmask, (long)SIG_SETMASK, &none, 0L, 8L);
+    tell_seated(c, well);
+    park(s);
+}
+
+/* Wait for n threads of c. False: not all are as they should be. */
+static bool wait_seated(struct host_carrier *c, u32 n)
+{
+    for (u32 there; (there = atomic_load(&c->seated)) < n;)
+        wait_on(&c->seated, there);
+    return atomic_load(&c->failed) == 0;
+}
+
+static void free_carrier(struct host_carrier *c)
+{
+    for (unsigned i = 0; i < host_cpus; i++)
+        if (c->seats[i] != NULL)
+            page_put(page_of(virt_to_phys(c->seats[i])));
+    kfree(c);
+}
+
+static struct host_carrier *alloc_carrier(void)
+{
+    struct host_carrier *c = kmalloc(sizeof *c, 0);
+    if (c == NULL)
+        return NULL;
+    init_carrier(c);
+    for (unsigned i = 0; i < host_cpus; i++) {
+        struct page *p = page_alloc(BLOCK_ORDER, ALLOC_NORETRY);
+        if (p == NULL) {
+            free_carrier(c);
+            return NULL;
+        }
+        init_seat(page_virt(p), percpu_table[i], c);
+    }
+    return c;
+}
+
+/* What was begun and could not be ended stays, asleep: it has our memory, and its end would be ours. */
+static bool begin_carrier(struct host_carrier *c)
+{
     u64 flags = plat_events_save();
-    init_block(c, this_cpu());
+    unsigned parent = host_carrier() == &first ? 0 : CLONE_PARENT;
     c->kmap_seen = host_carrier()->kmap_seen;
     c->text_seen = host_carrier()->text_seen;
-    bool made = ncarriers < host_carriers_max && clone_carrier(c);
-    if (made)
-        carriers[ncarriers++] = c;
-    else
-        retry_ns = plat_now_ns() + RETRY_NS;
+    bool begun = start_thread(c->seats[0], CARRIER_SIGNAL | parent);
     plat_events_restore(flags);
-    if (!made)
-        page_put(p);
+    return begun;
+}
+
+/* making */
+static bool make_carrier(void)
+{
+    struct host_carrier *c = plat_now_ns() >= retry_ns && ncarriers < host_carriers_max ? alloc_carrier() : NULL;
+    if (c == NULL)
+        return false;
+    if (!begin_carrier(c)) {
+        retry_ns = plat_now_ns() + RETRY_NS;
+        free_carrier(c);
+        return false;
+    }
+    if (!wait_seated(c, host_cpus)) {
+        host_carriers_max = ncarriers;
+        return false;
+    }
+    u64 flags = spin_lock_irqsave(&carriers_lock);
+    carriers[ncarriers++] = c;
+    spin_unlock_irqrestore(&carriers_lock, flags);
+    return true;
+}
+
+bool host_carriers_reserve(unsigned n)
+{
+    bool well = true;
+    mutex_lock(&making);
+    while (well && ncarriers < n)
+        well = make_carrier();
+    mutex_unlock(&making);
+    return well;
+}
+
+int host_seat_start(struct percpu *cpu, void (*fn)(void *), void *stack, size_t size)
+{
+    struct page *p = page_alloc(BLOCK_ORDER, 0);
+    if (p == NULL)
+        return -ENOMEM;
+    struct host_seat *s = page_virt(p);
+    init_seat(s, cpu, &first);
+    arch_context_init(&s->going_on, stack, size, fn, NULL);
+    cpu->plat.seat = s;
+    s->turn = 1;
+    if (start_thread(s, HOST_THREAD_FLAGS) && wait_seated(&first, cpu->cpu + 1))
+        return 0;
+    return -EAGAIN; /* its memory stays: it may have begun */
 }
 
 void host_carrier_want(void)
 {
     unsigned want = atomic_add(&naspaces, 1);
-    if (want > ncarriers && ncarriers < host_carriers_max && plat_now_ns() >= retry_ns)
-        make_carrier();
+    if (want > atomic_load_relaxed(&ncarriers) && atomic_load_relaxed(&ncarriers) < host_carriers_max)
+        host_carriers_reserve(want);
 }
 
 void host_carrier_unwant(void) { atomic_sub(&naspaces, 1); }
@@ -166,14 +288,26 @@ NORETURN void host_carrier_ended(int status, bool by_signal)
 
 /* --- whose is which ---------------------------------------------------------------------- */
 
-void host_carrier_release(struct plat_aspace *as)
+/* carriers_lock */
+static void unassign(struct plat_aspace *as)
 {
     if (as->carrier != NULL)
         as->carrier->as = NULL;
     as->carrier = NULL;
 }
 
-/* The one that runs, if it is free: nothing need be handed over. Then any that is free; then one in turn. */
+void host_carrier_leave(struct plat_aspace *as) { (void)atomic_and(&as->cpus, ~(1UL << this_cpu()->cpu)); }
+
+void host_carrier_release(struct plat_aspace *as)
+{
+    u64 flags = spin_lock_irqsave(&carriers_lock);
+    host_carrier_leave(as);
+    unassign(as);
+    spin_unlock_irqrestore(&carriers_lock, flags);
+}
+
+/* The one that runs, if it is free: nothing need be handed over. Then any that is free; then one in turn. There is one, since a CPU
+ * has no more than one address space loaded (C6). */
 static struct host_carrier *choose(void)
 {
     if (host_carrier()->as == NULL)
@@ -181,30 +315,59 @@ static struct host_carrier *choose(void)
     for (unsigned i = 0; i < ncarriers; i++)
         if (carriers[i]->as == NULL)
             return carriers[i];
-    victim = (victim + 1) % ncarriers;
+    do
+        victim = (victim + 1) % ncarriers;
+    while (atomic_load(&carriers[victim]->as->cpus) != 0);
     return carriers[victim];
 }
 
-static void hand_over(struct host_carrier *to)
+/* carriers_lock */
+static void assign(struct plat_aspace *as)
 {
-    struct host_carrier *from = host_carrier();
+    struct host_carrier *c = choose();
+    if (c->as != NULL)
+        c->as->carrier = NULL;
+    c->as = as;
+    as->carrier = c;
+    spin_lock(&c->lock);
+    c->foreign = true;
+    spin_unlock(&c->lock);
+}
+
+static void hand_over(struct host_seat *to)
+{
+    struct host_seat *from = this_cpu()->plat.seat;
     thread_fpu_leave();
     from->next = to;
     arch_switch(&to->going_on, &from->parked);
     host_timer_resume();
 }
 
-bool host_carrier_enter(struct plat_aspace *as)
+void host_carrier_enter(struct plat_aspace *as)
 {
-    bool fresh = as->carrier == NULL;
-    if (fresh) {
-        struct host_carrier *c = choose();
-        if (c->as != NULL)
-            c->as->carrier = NULL;
-        c->as = as;
-        as->carrier = c;
+    struct percpu *cpu = this_cpu();
+    spin_lock(&carriers_lock);
+    if (as->carrier == NULL)
+        assign(as);
+    atomic_or(&as->cpus, 1UL << cpu->cpu); /* from here on its carrier stays its own */
+    struct host_carrier *c = as->carrier;
+    spin_unlock(&carriers_lock);
+    if (c != host_carrier())
+        hand_over(c->seats[cpu->cpu]);
+}
+
+u64 host_carrier_stale(struct plat_aspace *as, u64 start, u64 end)
+{
+    u64 flags = spin_lock_irqsave(&carriers_lock), cpus = 0;
+    struct host_carrier *c = as->carrier;
+    if (c != NULL) {
+        spin_lock(&c->lock);
+        bool any = c->stale_start < c->stale_end;
+        c->stale_start = any ? MIN(c->stale_start, start) : start;
+        c->stale_end = any ? MAX(c->stale_end, end) : end;
+        spin_unlock(&c->lock);
+        cpus = atomic_load(&as->cpus);
     }
-    if (as->carrier != host_carrier())
-        hand_over(as->carrier);
-    return fresh;
+    spin_unlock_irqrestore(&carriers_lock, flags);
+    return cpus;
 }

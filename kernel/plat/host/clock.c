@@ -119,12 +119,14 @@ static void follow_wall(void)
 
 void host_clock_refine(u64 now_ns)
 {
-    if (now_ns < next_step_ns)
+    static u32 refining; /* atomic: by one CPU at a time */
+    if (now_ns < atomic_load_relaxed(&next_step_ns) || atomic_xchg(&refining, 1u) != 0)
         return;
-    next_step_ns = now_ns + MIN(now_ns * 7, LONGEST_NS);
+    atomic_store_relaxed(&next_step_ns, now_ns + MIN(now_ns * 7, LONGEST_NS));
     if (clk.valid)
         measure(read_pair());
     follow_wall();
+    atomic_store(&refining, 0u);
 }
 
 bool plat_clock_params(struct plat_clock_params *ret)

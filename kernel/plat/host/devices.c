@@ -39,8 +39,10 @@ long host_writev(int fd, const struct host_iovec *iov, unsigned n)
 
 void host_source_want(struct host_source *s, short add, short remove)
 {
-    short had = add != 0 ? __atomic_fetch_or(&s->events, add, __ATOMIC_SEQ_CST) : add;
-    if ((add & ~had & HOST_POLLOUT) != 0) { /* whoever computes meanwhile is interrupted to look */
+    short more = add != 0 ? (short)(add & ~__atomic_fetch_or(&s->events, add, __ATOMIC_SEQ_CST)) : 0;
+    if (more != 0)
+        host_sources_changed();
+    if ((more & HOST_POLLOUT) != 0) { /* whoever computes meanwhile is interrupted to look */
         u64 flags = plat_events_save();
         host_timer_resume();
         plat_events_restore(flags);

@@ -73,12 +73,14 @@ host_wait_skip:
     movq $-EINTR, %rax
     ret
 
-/* A new process, on the stack that clone() was told of, in a carrier's block. */
+/* A new thread, on the stack that clone() was told of, in a seat's block. */
     .globl host_clone_start
 host_clone_start:
     xorl %ebp, %ebp
     movq %rsp, %rdi
-    andq $-SIGSTACK_SIZE, %rdi
+    andq $-SIGSTACK_SIZE, %rdi /* its seat */
+    movq (%rdi), %rax
+    wrgsbase %rax
     andq $-16, %rsp
     call host_clone_main
     ud2
@@ -90,7 +92,7 @@ host_signal_entry: /* edi signal, rsi siginfo, rdx ucontext; the restorer's addr
     pushq $2 /* Linux leaves AC and NT as the program had them: alignment faults, and an IRET that faults */
     popfq
     movq %rsp, %rcx
-    andq $-SIGSTACK_SIZE, %rcx /* this process's carrier */
+    andq $-SIGSTACK_SIZE, %rcx /* this thread's seat */
     cmpb $0, host_gs_shared(%rip)
     je 1f
     movq (%rcx), %rax

@@ -2,9 +2,13 @@
 /*
  * Waiting, and being woken.
  *
- * Idle, the CPU sleeps in one call of Linux until a descriptor is ready or the next timer is due. Before that it looks at
+ * Idle, a CPU sleeps in one call of Linux until a descriptor is ready or the next timer is due. Before that it looks at
  * the descriptors for a short while without sleeping, as long as that has paid lately: a peer on another CPU answers within
  * microseconds, and a sleep with its wake-up costs more than that.
+ *
+ * One CPU at a time asks for descriptors, the *asker*: it alone would be woken, and handlers need no lock. Another that idles
+ * sleeps without them, and is woken to take over when the asker has been busy for a tick. What comes to be asked for while the asker sleeps
+ * wakes it.
  *
  * While a program computes, descriptors are looked at from a tick of Linux's timer, TICK_NS apart, but only if there is a
  * source that others than the tender feed (the network), or one that waits for room: what the tender writes it tells by a signal,
@@ -18,7 +22,9 @@
 #include <linux/time_types.h>
 
 #include "host.h"
+#include "kern/cpu_calls.h"
 #include "kern/log.h"
+#include "kern/thread.h"
 #include "kern/timer.h"
 #include "kern/trace.h"
 #include "plat/layout.h"
@@ -31,6 +37,9 @@
 static struct host_source *sources[HOST_MAX_SOURCES];
 static unsigned nsources;
 static bool feeding; /* a source wants the tick */
+static u32 asker;    /* atomic: 1 + the CPU that asks; 0 = nobody */
+static u32 unasked;  /* atomic: somebody wanted to know, and found that another was asking */
+static u64 idlers;   /* atomic: CPUs that sleep, or are about to, without being the asker */
 
 int host_source_add(struct host_source *s)
 {
@@ -44,30 +53,42 @@ int host_source_add(struct host_source *s)
     return err;
 }
 
-/* Ask Linux which sources are ready, waiting at most timeout_ns (NEVER_NS = no end), and call them. Events
+static bool become_asker(void)
+{
+    u32 nobody = 0;
+    return atomic_load_relaxed(&asker) == 0 && atomic_cas(&asker, &nobody, this_cpu()->cpu + 1);
+}
+
+void host_sources_changed(void)
+{
+    u32 who = atomic_load(&asker);
+    if (who != 0)
+        plat_cpu_kick(who - 1);
+}
+
+/* Ask Linux which sources are ready, waiting at most timeout_ns (NEVER_NS = no end), and call them. By the asker, events
  * disabled. False: none was. */
-static bool poll_sources(u64 timeout_ns)
+static bool ask(u64 timeout_ns)
 {
     struct pollfd fds[HOST_MAX_SOURCES];
     struct host_source *asked[HOST_MAX_SOURCES];
     unsigned n = 0;
     for (unsigned i = 0; i < nsources; i++) {
-        if (sources[i]->events == 0)
+        short events = atomic_load(&sources[i]->events);
+        if (events == 0)
             continue;
-        fds[n] = (struct pollfd){ .fd = sources[i]->fd, .events = sources[i]->events };
+        fds[n] = (struct pollfd){ .fd = sources[i]->fd, .events = events };
         asked[n++] = sources[i];
     }
     if (timeout_ns == 0 && n == 0)
         return false;
     struct __kernel_timespec t = { (s64)(timeout_ns / NSEC_PER_SEC), (s64)(timeout_ns % NSEC_PER_SEC) };
     long ready = host_wait(fds, n, timeout_ns == NEVER_NS ? NULL : &t);
-    if (ready == -EINTR && timeout_ns == 0) /* something else came, and nothing was looked at: the kick that led here still stands */
-        atomic_or(&this_cpu()->plat.pending, (u8)PENDING_KICK);
     if (ready <= 0)
         return false;
     irq_enter();
     for (unsigned i = 0; i < n; i++)
-        if (fds[i].revents != 0 && asked[i]->events != 0) {
+        if (fds[i].revents != 0 && atomic_load(&asked[i]->events) != 0) {
             TRACE(IRQ_HANDLER, (u64)asked[i]->fn);
             asked[i]->fn(asked[i]->arg);
         }
@@ -75,12 +96,43 @@ static bool poll_sources(u64 timeout_ns)
     return true;
 }
 
+/* True: somebody wanted to know meanwhile. */
+static bool stop_asking(void)
+{
+    atomic_store(&asker, 0);
+    atomic_fence();
+    return atomic_load(&unasked) != 0;
+}
+
+/* Look once, unless another CPU does, which will look again then. Events disabled. */
+static void look(void)
+{
+    do {
+        if (!become_asker()) {
+            atomic_store(&unasked, 1);
+            atomic_fence();
+            if (!become_asker())
+                return;
+        }
+        atomic_store(&unasked, 0);
+        ask(0);
+    } while (stop_asking());
+}
+
+/* This CPU, busy, looks once a tick: one that idles can do better. */
+static void wake_idler(void)
+{
+    u64 cpus = atomic_load(&idlers);
+    if (cpus != 0 && atomic_load(&asker) == 0)
+        plat_cpu_kick((unsigned)__builtin_ctzll(cpus));
+}
+
 /* Must descriptors be looked at from the tick? */
 static bool needs_tick(void)
 {
     bool needs = feeding;
     for (unsigned i = 0; i < nsources && !needs; i++)
-        needs = (sources[i]->events & HOST_POLLOUT) != 0;
+        needs = (atomic_load_relaxed(&sources[i]->events) & HOST_POLLOUT) != 0;
     return needs;
 }
 
@@ -97,11 +149,21 @@ static void start_timer_if_busy(struct percpu *cpu)
 void host_take_pending(void)
 {
     struct percpu *cpu = this_cpu();
-    u8 bits = __atomic_exchange_n(&cpu->plat.pending, 0, __ATOMIC_RELAXED);
+    u8 bits = atomic_xchg(&cpu->plat.pending, 0);
+    if (bits & PENDING_ASK)
+        cpu_answer_calls();
+    if (bits & PENDING_KICK) {
+        irq_enter();
+        cpu_kicked();
+        irq_exit();
+    }
     if (bits & PENDING_TIMER)
         host_timer_expired();
-    if ((bits & PENDING_KICK) || needs_tick())
-        poll_sources(0);
+    bool tick = needs_tick();
+    if ((bits & PENDING_LOOK) || tick)
+        look();
+    if ((bits & PENDING_TIMER) && tick)
+        wake_idler();
     start_timer_if_busy(cpu);
 }
 
@@ -114,7 +176,7 @@ void host_run_pending(void)
     }
 }
 
-/* Descriptors without sleeping, for as long as it seems worth it. */
+/* Descriptors without sleeping, for as long as it seems worth it. By the asker. */
 static bool spin(u64 until_ns)
 {
     static u64 worth_ns = SPIN_MAX_NS / 2; /* moves towards what pays */
@@ -122,11 +184,11 @@ static bool spin(u64 until_ns)
     if (!feeding || worth_ns == 0)
         goto again_sometimes;
     do {
-        if (poll_sources(0)) {
+        if (ask(0)) {
             worth_ns = MIN(worth_ns + SPIN_MAX_NS / 8, SPIN_MAX_NS);
             return true;
         }
-        if (this_cpu()->plat.pending != 0)
+        if (atomic_load_relaxed(&this_cpu()->plat.pending) != 0)
             return false;
         now = plat_now_ns();
     } while (now - start < worth_ns && now < until_ns);
@@ -149,18 +211,42 @@ static void trim(u64 now)
     host_disk_trim();
 }
 
+static u64 time_until(u64 due_ns)
+{
+    u64 now = plat_now_ns();
+    return due_ns == NEVER_NS ? NEVER_NS : due_ns > now ? due_ns - now : 0;
+}
+
+static void sleep_asking(u64 due_ns)
+{
+    if (!spin(due_ns) && atomic_load_relaxed(&this_cpu()->plat.pending) == 0) {
+        trim(plat_now_ns());
+        ask(time_until(due_ns));
+    }
+    if (stop_asking())
+        look();
+}
+
+/* Who became the asker and is busy by now finds us in `idlers`. */
+static void sleep_alone(u64 due_ns)
+{
+    u64 self = 1UL << this_cpu()->cpu, timeout_ns = time_until(due_ns);
+    struct __kernel_timespec t = { (s64)(timeout_ns / NSEC_PER_SEC), (s64)(timeout_ns % NSEC_PER_SEC) };
+    atomic_or(&idlers, self);
+    host_wait(NULL, 0, timeout_ns == NEVER_NS ? NULL : &t);
+    atomic_and(&idlers, ~self);
+}
+
 void plat_idle(void)
 {
     struct percpu *cpu = this_cpu();
-    if (cpu->plat.pending == 0) {
-        u64 due = cpu->plat.timer_want_ns, now;
+    if (atomic_load_relaxed(&cpu->plat.pending) == 0) {
         cpu->plat.in_idle = 1;
-        if (!spin(due) && cpu->plat.pending == 0) {
-            now = plat_now_ns();
-            trim(now);
-            poll_sources(due == NEVER_NS ? NEVER_NS : due > now ? due - now : 0);
-            host_clock_refine(plat_now_ns()); /* who was asleep shall see what has been set meanwhile */
-        }
+        if (become_asker())
+            sleep_asking(cpu->plat.timer_want_ns);
+        else
+            sleep_alone(cpu->plat.timer_want_ns);
+        host_clock_refine(plat_now_ns()); /* who was asleep shall see what has been set meanwhile */
         if (cpu->plat.timer_want_ns <= plat_now_ns())
             host_timer_due();
         cpu->plat.in_idle = 0;
@@ -168,5 +254,3 @@ void plat_idle(void)
     }
     plat_events_enable();
 }
-
-void plat_cpu_kick(unsigned cpu) {} /* one CPU: whoever kicks runs on it */

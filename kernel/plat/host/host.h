@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to plat/host: the kernel as a sandboxed process of Linux, or a few that take turns (carrier.h).
+ * Private to plat/host: the kernel as a sandboxed process of Linux, or a few (carrier.h).
  *
  * Rules of the folder:
  *   H1  Every call to Linux goes through host_call() (entry.S): one `syscall` instruction, at an
@@ -33,7 +33,7 @@ extern const struct host_boot *host_boot;
 #define HOST_MAX_SOURCES 32
 
 /* fn runs as an interrupt handler (kern/trap.h) when one of `events` is there. `events` may be changed by
- * whoever owns the source, events disabled; 0 = not asked. */
+ * whoever owns the source; 0 = not asked. */
 struct host_source {
     int fd;
     short events;
@@ -43,8 +43,14 @@ struct host_source {
 };
 /* `s` stays the caller's, for good. 0 or -ENOSPC. */
 int host_source_add(struct host_source *s);
+/* More is wanted of a source than before: whoever asks Linux now asks anew. Any context. */
+void host_sources_changed(void);
 /* The CPU goes on in another process, whose timer is not set, or was for something else. Events disabled. */
 void host_timer_resume(void);
+/* Have `cpu` act on `bit` (PENDING_*) soon. Any context, also on a signal stack. */
+void host_poke(struct percpu *cpu, u8 bit);
+/* plat_stop_others() wants this CPU to end here. On its signal stack. */
+void host_stop_if_asked(const struct percpu *cpu);
 /* Act on what signals left in plat.pending. Events disabled. */
 void host_take_pending(void);
 struct pollfd;
@@ -59,7 +65,7 @@ void host_clock_init(void);
 void host_timer_due(void);
 /* A thread is about to run: set Linux's timer for the deadline asked for, or for tick_ns from now (NEVER_NS: no tick). */
 void host_timer_start(u64 tick_ns);
-/* SIGALRM came: Linux's timer is not set any more. */
+/* SIGALRM came: Linux's timer for this seat is not set any more. */
 void host_timer_expired(void);
 /* Measure the TSC's rate again and look whether this host's wall clock was set, if it is time to (at most each second). */
 void host_clock_refine(u64 now_ns);

@@ -2,10 +2,11 @@
 /*
  * The kernel's range: thread stacks and what else lies in pieces (kern/vmap.h). Tables like those of programs are the record; what a
  * carrier lacks it gets by a fault, which is taken on the signal stack and may hit anything, entry code and the handler of another
- * signal included. What is unmapped goes at once from the process that runs, and from the others when they are unparked: `gone` has
+ * signal included. What is unmapped goes at once from the processes that run, and from the others when one of their seats is unparked: `gone` has
  * the latest ranges, and who has slept through more drops all of the range.
  *
- * Locks: the caller's (vmap_lock); a fault only reads, and finds what it interrupts complete enough.
+ * Locks: the caller's (vmap_lock); carrier->lock for what is taken out of a carrier. A fault only reads. It finds what it interrupts
+ * complete enough; what another CPU takes out meanwhile it notices by `ngone`, and tables are freed when no CPU is in a fault that began before.
  */
 #include <asm/unistd.h>
 #include <linux/mman.h>
@@ -13,6 +14,7 @@
 #include "arch/pagetable.h"
 #include "carrier.h"
 #include "host.h"
+#include "kern/cpu_calls.h"
 #include "kern/log.h"
 #include "tlb.h"
 
@@ -22,7 +24,7 @@ static struct plat_aspace kernel_space;
 static struct {
     u64 va, len;
 } gone[GONE_MAX];
-static u64 ngone; /* ever */
+static u64 ngone; /* atomic; ever. Grows before anything is unmapped, and after the tables have lost it */
 
 u64 host_code_low, host_code_high;
 
@@ -51,27 +53,33 @@ int plat_kmap(void *kva, paddr_t pa, size_t len_bytes, unsigned prot)
     return -ENOMEM;
 }
 
+static void refresh(void *arg) { host_kmap_refresh(host_carrier()); }
+
 void plat_kunmap(void *kva, size_t len_bytes)
 {
-    u64 va = (u64)kva;
+    u64 va = (u64)kva, n = ngone;
     pt_unmap_range(&kernel_space, va, va + len_bytes, NULL, NULL);
-    pt_free_dead(&kernel_space);
+    gone[n % GONE_MAX].va = va;
+    gone[n % GONE_MAX].len = len_bytes;
+    atomic_store(&ngone, n + 1);
     u64 flags = plat_events_save();
-    gone[ngone % GONE_MAX].va = va;
-    gone[ngone % GONE_MAX].len = len_bytes;
-    ngone++;
     host_kmap_refresh(host_carrier());
     plat_events_restore(flags);
+    cpu_call(UINT64_MAX, refresh, NULL);
+    pt_free_dead(&kernel_space);
 }
 
 void host_kmap_refresh(struct host_carrier *c)
 {
-    if (ngone - c->kmap_seen > GONE_MAX)
+    spin_lock(&c->lock);
+    u64 now = atomic_load(&ngone);
+    if (now - c->kmap_seen >= GONE_MAX) /* the oldest may be being replaced */
         host_unmap(PLAT_KVMAP_START, PLAT_KVMAP_SIZE);
     else
-        for (u64 i = c->kmap_seen; i < ngone; i++)
+        for (u64 i = c->kmap_seen; i < now; i++)
             host_unmap(gone[i % GONE_MAX].va, gone[i % GONE_MAX].len);
-    c->kmap_seen = ngone;
+    c->kmap_seen = now;
+    spin_unlock(&c->lock);
 }
 
 static u64 *entry(u64 va)
@@ -80,24 +88,37 @@ static u64 *entry(u64 va)
     return pte != NULL && (*pte & PTE_PRESENT) ? pte : NULL;
 }
 
+/* The pages around va that belong together. False: Linux has no room. */
+static bool map_around(u64 va, u64 *ret_start, u64 *ret_end)
+{
+    while (entry(va - PAGE_SIZE) != NULL)
+        va -= PAGE_SIZE;
+    *ret_start = *ret_end = va;
+    for (u64 *pte; (pte = entry(va)) != NULL; *ret_end = va) {
+        u64 e = atomic_load_relaxed(pte), len = PAGE_SIZE;
+        while ((pte = entry(va + len)) != NULL && (*pte & ~PTE_CACHED) == (e & ~PTE_CACHED) + len)
+            len += PAGE_SIZE;
+        if (!map(va, e & PTE_ADDR, len, pt_prot(e)))
+            return false;
+        va += len;
+    }
+    return true;
+}
+
 /* The whole stack: where signals are blocked nothing of it may be missing. */
 bool host_kmap_fill(u64 va)
 {
     if (va < PLAT_KVMAP_START || va >= PLAT_KVMAP_END || kernel_space.top == NULL)
         return false;
     va = ALIGN_DOWN(va, PAGE_SIZE);
-    if (entry(va) == NULL)
-        return false;
-    while (entry(va - PAGE_SIZE) != NULL)
-        va -= PAGE_SIZE;
-    for (u64 *pte; (pte = entry(va)) != NULL;) {
-        u64 pa = *pte & PTE_ADDR, len = PAGE_SIZE;
-        unsigned rights = pt_prot(*pte);
-        while ((pte = entry(va + len)) != NULL && (*pte & PTE_ADDR) == pa + len && pt_prot(*pte) == rights)
-            len += PAGE_SIZE;
-        if (!map(va, pa, len, rights) && !(host_tlb_make_room() && map(va, pa, len, rights)))
-            panic("Linux has no room for a mapping of the kernel, %llu bytes", (unsigned long long)len);
-        va += len;
+    for (u64 start, end, before; entry(va) != NULL;) {
+        before = atomic_load(&ngone);
+        if (!map_around(va, &start, &end) && !host_tlb_make_room())
+            panic("Linux has no room for a mapping of the kernel at %#llx", (unsigned long long)va);
+        if (end > va && atomic_load(&ngone) == before)
+            return true;
+        if (end > start)
+            host_unmap(start, end - start); /* another CPU may have unmapped some of it before we mapped it */
     }
-    return true;
+    return false;
 }

@@ -8,7 +8,7 @@
  *   what?        From there, the calls of `allowed` with the arguments pinned as they say; everything else ends the process.
  *
  * No allowed set of arguments may do the host harm: they touch the instance's own memory, time and descriptors, and nothing
- * makes new descriptors or rights; processes only where their number has a limit (carrier.c). docs/SANDBOX.md has the table with the reasons. The position is for telling
+ * makes new descriptors or rights; processes and threads only where their number has a limit (carrier.c). docs/SANDBOX.md has the table with the reasons. The position is for telling
  * programs' calls from ours, not for safety.
  */
 #include <asm/unistd.h>
@@ -28,21 +28,23 @@
 #define MAX_CHECKS 3
 #define NO_MORE 0xff
 
-/* Pinned: (argument & mask) == value, in its low 32 bits; the high ones must be 0. */
+/* Pinned: (argument & mask) == value, or == other if that is not 0, in its low 32 bits; the high ones must be 0. */
 struct check {
     u8 arg; /* NO_MORE ends the list */
-    u32 mask, value;
+    u32 mask, value, other;
 };
+/* Where a call is needed. */
+enum need { ALWAYS, PROCESSES /* where there may be more than one */, CPUS /* of several CPUs */ };
 struct allowed_call {
     u16 nr;
     bool of_memory; /* mmap: when argument 4 is the memory file; else the next entry is asked */
-    bool carriers;  /* only where there may be more than one process */
+    u8 need;        /* enum need */
     struct check checks[MAX_CHECKS + 1];
 };
 
 #define FD_DEVICES 0xfe /* pseudo argument: argument 0 is a device's descriptor or the console's */
 #define FD_DISK 0xfd    /* pseudo argument: argument 4 is the descriptor of the mapped root image */
-#define END { NO_MORE, 0, 0 }
+#define END { NO_MORE, 0, 0, 0 }
 
 /* Common ones first: each costs what stands before it. */
 static const struct allowed_call allowed[] = {
@@ -62,8 +64,10 @@ static const struct allowed_call allowed[] = {
                   { FD_DISK, 0, 0 },
                   END } },
     { __NR_munmap, .checks = { END } },
-    { __NR_futex, .carriers = true, .checks = { { 1, ~(u32)FUTEX_WAKE, FUTEX_WAIT }, END } },
-    { __NR_setitimer, .checks = { { 0, ~0u, 0 }, END } }, /* ITIMER_REAL */
+    { __NR_futex, .need = PROCESSES, .checks = { { 1, ~(u32)FUTEX_WAKE, FUTEX_WAIT }, END } },
+    { __NR_timer_settime, .checks = { { 1, ~0u, 0 }, END } }, /* relative; nothing but the process's own timers has a number */
+    { __NR_tgkill, .need = PROCESSES, .checks = { { 2, ~0u, KICK_SIGNAL }, END } },
+    { __NR_sched_yield, .need = CPUS, .checks = { END } },
     { __NR_clock_gettime, .checks = { { 0, ~1u, 0 }, END } }, /* CLOCK_REALTIME, CLOCK_MONOTONIC */
     { __NR_preadv, .checks = { { FD_DEVICES, 0, 0 }, END } },
     { __NR_pwritev, .checks = { { FD_DEVICES, 0, 0 }, END } },
@@ -74,9 +78,12 @@ static const struct allowed_call allowed[] = {
     { __NR_getrandom, .checks = { { 2, ~0u, 0 }, END } },
     { __NR_rt_sigreturn, .checks = { END } },
     { __NR_exit_group, .checks = { END } },
-    { __NR_clone, .carriers = true, .checks = { { 0, ~(u32)CLONE_PARENT, CARRIER_SIGNAL }, END } },
-    { __NR_sigaltstack, .carriers = true, .checks = { END } },
-    { __NR_rt_sigprocmask, .carriers = true, .checks = { END } },
+    { __NR_clone, .need = CPUS, .checks = { { 0, ~(u32)CLONE_PARENT, CARRIER_SIGNAL, HOST_THREAD_FLAGS }, END } },
+    { __NR_clone, .need = PROCESSES, .checks = { { 0, ~(u32)CLONE_PARENT, CARRIER_SIGNAL }, END } },
+    { __NR_gettid, .need = PROCESSES, .checks = { END } },
+    { __NR_timer_create, .need = PROCESSES, .checks = { { 0, ~0u, 1 }, END } }, /* CLOCK_MONOTONIC */
+    { __NR_sigaltstack, .need = PROCESSES, .checks = { END } },
+    { __NR_rt_sigprocmask, .need = PROCESSES, .checks = { END } },
 };
 
 #define MAX_PROGRAM 256
@@ -120,6 +127,8 @@ static void want_check(const struct check *c)
     }
     if (c->mask != ~0u)
         emit(BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
+    if (c->other != 0)
+        emit(BPF_JMP | BPF_JEQ | BPF_K, c->other, 2, 0);
     want_equal(c->value);
 }
 
@@ -171,7 +180,7 @@ static void build(void)
     want_equal(AUDIT_ARCH_X86_64);
     load((u32)offsetof(struct seccomp_data, nr));
     for (unsigned i = 0; i < ARRAY_SIZE(allowed); i++)
-        if (!allowed[i].carriers || host_carriers_max > 1)
+        if (allowed[i].need == ALWAYS || (allowed[i].need == PROCESSES ? host_carriers_max > 1 : host_cpus > 1))
             emit_allowed(&allowed[i]);
     answer(SECCOMP_RET_KILL_PROCESS);
 }

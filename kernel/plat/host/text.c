@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Kernel text changes (kern/kprobe.h). The image's pages are the file's; one that is to change becomes a page of the memory file with the same bytes, at
- * the same place in every carrier: in the one that runs at once, in the others when they are unparked.
+ * the same place in every carrier: in those that run at once, in the others when they are unparked.
  */
 #include <asm/unistd.h>
 #include <linux/mman.h>
@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "carrier.h"
 #include "host.h"
+#include "kern/cpu_calls.h"
 #include "kern/kprobe.h"
 #include "kern/log.h"
 #include "kern/page.h"
@@ -20,7 +21,7 @@ static struct {
     u64 va;
     struct page *page;
 } pages[PAGES_MAX]; /* one thread at a time */
-static u64 npages;
+static u64 npages; /* atomic; grows when pages[] has it */
 
 static bool show(u64 i)
 {
@@ -30,10 +31,14 @@ static bool show(u64 i)
 
 void host_text_refresh(struct host_carrier *c)
 {
-    for (; c->text_seen < npages; c->text_seen++)
+    spin_lock(&c->lock);
+    for (u64 now = atomic_load(&npages); c->text_seen < now; c->text_seen++)
         if (!show(c->text_seen) && !(host_tlb_make_room() && show(c->text_seen)))
             panic("Linux has no room for a page of the kernel's text");
+    spin_unlock(&c->lock);
 }
+
+static void refresh(void *arg) { host_text_refresh(host_carrier()); }
 
 static u8 *writable(u64 va)
 {
@@ -50,12 +55,17 @@ static u8 *writable(u64 va)
     pages[i].page = p;
     u64 flags = plat_events_save();
     bool shown = show(i);
-    if (shown)
-        host_carrier()->text_seen = ++npages;
+    if (shown) {
+        atomic_store(&npages, i + 1);
+        refresh(NULL);
+    }
     plat_events_restore(flags);
-    if (!shown)
+    if (!shown) {
         page_put(p);
-    return shown ? page_virt(p) : NULL;
+        return NULL;
+    }
+    cpu_call(UINT64_MAX, refresh, NULL);
+    return page_virt(p);
 }
 
 int plat_text_write(void *at, const void *bytes, size_t n)
@@ -68,5 +78,6 @@ int plat_text_write(void *at, const void *bytes, size_t n)
         more = MIN(n - done, PAGE_SIZE - (to - va));
         memcpy(page + (to - va), (const u8 *)bytes + done, more);
     }
+    plat_barrier(NULL); /* who runs it takes an event, and so reads it anew */
     return 0;
 }

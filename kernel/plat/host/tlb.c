@@ -3,11 +3,17 @@
  * A carrier's mappings below PLAT_USER_MAX are a cache of the page tables of one address space (carrier->as), as a TLB is: filled
  * by faults (host_tlb_fill()), emptied by plat_flush(), and nothing is lost when an entry goes. An entry of a
  * page table carries in PTE_CACHED the generation in which it was mapped; when everything is dropped, a new one begins. That it
- * is mapped no more costs a needless munmap().
+ * is mapped no more costs a needless munmap(); that it is mapped without the mark must not be.
  *
- *   T1  Mappings are made and taken out by the process that has them: at once when the address space is loaded (plat.as), else when it
- *       is loaded next: as->stale_* is what is to go.
- *   T2  Linux keeps a record of each mapping (a VMA), of which a process may have 65,530 (vm.max_map_count). A fill maps a
+ *   T1  Mappings are made and taken out by a thread of the process that has them. A process's threads see what one of them takes out, so
+ *       for plat_flush() it is enough that one CPU does it: this one, if it runs there; else one that has the address space loaded; else
+ *       whoever loads it next (host_tlb_settle()): carrier->stale_* is what is to go.
+ *   T2  A fill holds the address space's pt_lock, as whoever changes entries does: the mark is there before anybody can ask for it. It takes
+ *       the lock with events disabled, and the holder may wait for this CPU in plat_flush(): so it answers meanwhile (K2 in
+ *       kern/cpu_calls.h).
+ *   T3  A new generation begins under pt_lock (or while its holder waits for that in plat_flush()), or before any CPU runs in the address
+ *       space; and it begins first, so that what is mapped afterwards has its mark.
+ *   T4  Linux keeps a record of each mapping (a VMA), of which a process may have 65,530 (vm.max_map_count). A fill maps a
  *       whole run, neighbours whose physical pages are neighbours, too, with the same rights: one record more; an munmap() inside
  *       a run leaves two. After MAPS_MAX of either, everything is dropped.
  *
@@ -22,6 +28,8 @@
 #include "arch/pagetable.h"
 #include "carrier.h"
 #include "host.h"
+#include "kern/addrspace.h"
+#include "kern/cpu_calls.h"
 #include "kern/log.h"
 #include "plat/tlb.h"
 
@@ -36,28 +44,31 @@ static int protection(u64 entry)
     return PROT_READ | (prot & MAP_WRITE ? PROT_WRITE : 0) | (prot & MAP_EXEC ? PROT_EXEC : 0);
 }
 
-/* None of as's entries is mapped any more. */
+/* T3. None of as's entries is mapped any more, or will be soon. */
 static void new_generation(struct plat_aspace *as)
 {
-    as->generation = (as->generation + GENERATION) & PTE_CACHED;
-    if (as->generation == 0)
-        as->generation = GENERATION;
-    as->stale_start = as->stale_end = 0;
+    u64 next = (as->generation + GENERATION) & PTE_CACHED;
+    atomic_store(&as->generation, next != 0 ? next : GENERATION);
 }
 
-static void drop_all(void)
+/* Whatever anybody thinks is mapped. */
+static void drop_mappings(void)
 {
-    struct host_carrier *c = host_carrier();
+    host_carrier()->maps = 0;
     host_unmap(PLAT_USER_MIN, PLAT_USER_MAX - PLAT_USER_MIN);
-    c->maps = 0;
-    if (c->as != NULL)
-        new_generation(c->as);
+}
+
+/* Of the address space loaded. T3 */
+static void drop_all(struct plat_aspace *as)
+{
+    new_generation(as);
+    drop_mappings();
 }
 
 bool host_tlb_make_room(void)
 {
     bool any = host_carrier()->maps != 0;
-    drop_all();
+    drop_mappings();
     return any;
 }
 
@@ -71,10 +82,10 @@ void host_unmap(u64 va, u64 len)
         panic("munmap of %#llx, %llu bytes: Linux says %ld", (unsigned long long)va, (unsigned long long)len, err);
 }
 
-static void count_map(void)
+static void count_map(struct plat_aspace *as)
 {
     if (++host_carrier()->maps >= MAPS_MAX)
-        drop_all();
+        drop_all(as);
 }
 
 /* How many entries from pte on (towards `step`) continue it, at most `max`. */
@@ -93,7 +104,7 @@ static u64 extend(const struct plat_aspace *as, const u64 *pte, s64 step, u64 ma
 
 /* Memory comes along at once, since a fault on each page would cost more; not a page by itself, nor the image's, of which Linux brings 16 at
  * a touch. */
-static void map_run(u64 va, paddr_t pa, u64 len, int prot)
+static void map_run(struct plat_aspace *as, u64 va, paddr_t pa, u64 len, int prot)
 {
     bool disk = pa >= host_map.disk_phys && pa < host_map.disk_end;
     long populate = disk || len == PAGE_SIZE ? 0 : MAP_POPULATE;
@@ -105,19 +116,19 @@ static void map_run(u64 va, paddr_t pa, u64 len, int prot)
             return;
         if (r != -ENOMEM)
             panic("mmap of %#llx, %llu bytes: Linux says %ld", (unsigned long long)va, (unsigned long long)len, r);
-        drop_all();
+        drop_all(as);
     }
     panic("Linux has no room for a mapping of %llu bytes", (unsigned long long)len);
 }
 
-bool host_tlb_fill(u64 va, unsigned access)
+/* pt_lock held */
+static bool fill(struct plat_aspace *as, u64 va, unsigned access, bool if_missing)
 {
-    struct plat_aspace *as = this_cpu()->plat.as;
-    if (as == NULL || va < PLAT_USER_MIN || va >= PLAT_USER_MAX)
-        return false;
     u64 *pte = pt_entry(as, va);
     if (pte == NULL || !(*pte & PTE_PRESENT) || (pt_prot(*pte) & access) != access)
         return false;
+    if (if_missing && tlb_has(as, *pte))
+        return true;
     bool large = *pte & PTE_LARGE;
     u64 n = HUGE_PAGES;
     if (large) {
@@ -130,18 +141,26 @@ bool host_tlb_fill(u64 va, unsigned access)
         va -= before * PAGE_SIZE;
         n = before + 1 + after;
     }
-    count_map();
-    map_run(va, *pte & PTE_ADDR, n * PAGE_SIZE, protection(*pte));
+    count_map(as);
+    map_run(as, va, *pte & PTE_ADDR, n * PAGE_SIZE, protection(*pte));
     for (u64 i = 0; i < (large ? 1 : n); i++) /* behind map_run(), which may begin a generation */
         pte[i] = (pte[i] & ~PTE_CACHED) | as->generation;
     return true;
 }
 
-bool host_tlb_has(u64 va, unsigned access)
+bool host_tlb_fill(u64 va, unsigned access, bool if_missing)
 {
     struct plat_aspace *as = this_cpu()->plat.as;
-    u64 *pte = as != NULL && va < PLAT_USER_MAX ? pt_entry(as, va) : NULL;
-    return pte != NULL && (*pte & PTE_PRESENT) && tlb_has(as, *pte) && (pt_prot(*pte) & access) == access;
+    if (as == NULL || va < PLAT_USER_MIN || va >= PLAT_USER_MAX)
+        return false;
+    struct spinlock *pt_lock = &container_of(as, struct addrspace, plat)->pt_lock;
+    while (!spin_trylock(pt_lock)) {
+        cpu_answer_calls();
+        plat_relax();
+    }
+    bool filled = fill(as, va, access, if_missing);
+    spin_unlock(pt_lock);
+    return filled;
 }
 
 bool host_tlb_replace(struct plat_aspace *as, u64 va)
@@ -149,24 +168,65 @@ bool host_tlb_replace(struct plat_aspace *as, u64 va)
     if (this_cpu()->plat.as != as)
         return false;
     u64 *pte = pt_entry(as, va);
-    count_map();
-    map_run(va, *pte & PTE_ADDR, PAGE_SIZE, protection(*pte));
+    count_map(as);
+    map_run(as, va, *pte & PTE_ADDR, PAGE_SIZE, protection(*pte));
     *pte |= as->generation; /* behind map_run(), which may begin a generation */
     return true;
 }
 
-static void drop_stale(struct plat_aspace *as)
+/* --- what is to go ---------------------------------------------------------------------- */
+
+/* Of the carrier that this CPU runs in. */
+static void drop_range(struct plat_aspace *as, u64 start, u64 end)
 {
-    u64 len = as->stale_end - as->stale_start;
-    if (as->stale_start >= as->stale_end)
-        return;
-    if (len >= MOST_OF_ALL) {
-        drop_all();
+    if (end - start >= MOST_OF_ALL) {
+        drop_all(as);
         return;
     }
-    host_unmap(as->stale_start, len);
+    host_unmap(start, end - start);
+    host_carrier()->maps++;
+}
+
+void host_tlb_settle(struct plat_aspace *as)
+{
+    struct host_carrier *c = host_carrier();
+    spin_lock(&c->lock);
+    if (c->foreign)
+        drop_all(as);
+    else if (c->stale_start < c->stale_end)
+        drop_range(as, c->stale_start, c->stale_end);
+    c->foreign = false;
+    c->stale_start = c->stale_end = 0;
+    spin_unlock(&c->lock);
+}
+
+struct settling {
+    struct plat_aspace *as;
+    bool done;
+};
+
+static void settle_asked(void *arg)
+{
+    struct settling *s = arg;
+    if (this_cpu()->plat.as != s->as)
+        return;
+    host_tlb_settle(s->as);
+    s->done = true;
+}
+
+static void drop_stale(struct plat_aspace *as)
+{
+    u64 start = as->stale_start, end = as->stale_end;
+    if (start >= end)
+        return;
     as->stale_start = as->stale_end = 0;
-    count_map();
+    if (this_cpu()->plat.as == as) {
+        drop_range(as, start, end);
+        return;
+    }
+    struct settling s = { as, false };
+    for (u64 cpus = host_carrier_stale(as, start, end); cpus != 0 && !s.done; cpus = atomic_load(&as->cpus))
+        cpu_call(cpus & -cpus, settle_asked, &s); /* it may have left, and another come, which has settled */
 }
 
 void host_tlb_drop(struct plat_aspace *as)
@@ -178,7 +238,7 @@ void host_tlb_drop(struct plat_aspace *as)
 /* Whatever the range: what was removed tells better. */
 void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
 {
-    host_tlb_drop(as);
+    drop_stale(as);
     pt_free_dead(as);
 }
 
@@ -216,14 +276,17 @@ void plat_aspace_retire(struct plat_aspace *as)
 void plat_aspace_switch(struct plat_aspace *as)
 {
     struct percpu *cpu = this_cpu();
-    if (cpu->plat.as == as)
+    struct plat_aspace *old = cpu->plat.as;
+    if (old == as)
         return;
-    bool fresh = as != NULL && host_carrier_enter(as);
+    cpu->plat.as = NULL;
+    if (old != NULL)
+        host_carrier_leave(old);
+    if (as == NULL)
+        return;
+    host_carrier_enter(as);
     cpu->plat.as = as;
-    if (fresh)
-        drop_all();
-    else if (as != NULL)
-        drop_stale(as);
+    host_tlb_settle(as);
 }
 
 void host_disk_trim(void)

@@ -6,11 +6,11 @@
 #include "kern/plat.h"
 
 /* Map what the current address space's tables say about va, with its neighbours, if they allow `access`
- * (TRAP_*). False: they do not. Events disabled. */
-bool host_tlb_fill(u64 va, unsigned access);
-/* Is va's entry one that the process has mapped, allowing `access`? It may have been dropped with its neighbours since. Events disabled. */
-bool host_tlb_has(u64 va, unsigned access);
-/* munmap() of this process. Any context with events disabled, or on the signal stack. */
+ * (TRAP_*). False: they do not. `if_missing`: not where it is mapped already, as far as is known. Events disabled. */
+bool host_tlb_fill(u64 va, unsigned access, bool if_missing);
+/* This CPU has just come into `as`'s carrier: take out what is to go. Events disabled. */
+void host_tlb_settle(struct plat_aspace *as);
+/* munmap() of this process. Any context. */
 void host_unmap(u64 va, u64 len);
 /* Linux has no room for another mapping: drop what can be filled again. False: nothing could be. */
 bool host_tlb_make_room(void);

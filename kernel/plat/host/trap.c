@@ -38,7 +38,7 @@ struct taken {
     struct trap_frame *frame;
     u64 from_program;
 };
-struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct host_carrier *carrier);
+struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct host_seat *seat);
 void host_trap(struct trap_frame *frame, u64 from_program);
 void host_before_program(struct trap_frame *frame);
 NORETURN void host_enter_program(struct trap_frame *frame);
@@ -50,7 +50,7 @@ enum origin { FROM_PROGRAM, FROM_LEAVE, FROM_KERNEL, FROM_STUB };
 
 static bool inside(u64 pc, const u8 *start, const u8 *end) { return pc - (u64)start < (u64)(end - start); }
 
-static enum origin origin_of(u64 pc, u64 sp, const struct host_carrier *carrier)
+static enum origin origin_of(u64 pc, u64 sp, const struct host_seat *seat)
 {
     if (likely(pc < PLAT_USER_MAX))
         return FROM_PROGRAM;
@@ -60,7 +60,7 @@ static enum origin origin_of(u64 pc, u64 sp, const struct host_carrier *carrier)
         return FROM_PROGRAM;
     if (pc == (u64)host_gate || pc == (u64)host_gate_trap) /* every register is the program's still */
         return FROM_PROGRAM;
-    if (ALIGN_DOWN(sp, (u64)SIGSTACK_SIZE) == (u64)carrier)
+    if (ALIGN_DOWN(sp, (u64)SIGSTACK_SIZE) == (u64)seat)
         return FROM_STUB;
     if (inside(pc, leave_start, leave_end))
         return FROM_LEAVE;
@@ -69,7 +69,13 @@ static enum origin origin_of(u64 pc, u64 sp, const struct host_carrier *carrier)
     return FROM_KERNEL;
 }
 
-static u64 event_bit(int sig) { return sig == SIGALRM ? PENDING_TIMER : sig == SIGURG ? PENDING_KICK : 0; }
+/* What a signal stands for; 0 = it is none of events. What another CPU's means (SI_TKILL) is noted already (smp.c). */
+static u8 event_of(int sig, const siginfo_t *info)
+{
+    return sig == SIGALRM ? PENDING_TIMER : sig != SIGURG ? 0 : info->si_code == SI_TKILL ? PENDING_ASK : PENDING_LOOK;
+}
+
+static void note(struct percpu *cpu, u8 event) { (void)atomic_or(&cpu->plat.pending, event); }
 
 static void copy_registers(struct trap_frame *f, const struct sigcontext *sc)
 {
@@ -83,9 +89,9 @@ static void copy_registers(struct trap_frame *f, const struct sigcontext *sc)
 /* What kind of entry this is, for host_trap(). */
 static void classify(struct trap_frame *f, int sig, const siginfo_t *info, const struct sigcontext *sc, struct percpu *cpu)
 {
-    u64 event = event_bit(sig);
+    u8 event = event_of(sig, info);
     if (event != 0) {
-        cpu->plat.pending |= (u8)event;
+        note(cpu, event);
         f->vector = VEC_EVENT;
     } else if (sig == SIGSYS) {
         f->vector = info->si_arch == AUDIT_X86_64 ? VEC_SYSCALL : VEC_FOREIGN;
@@ -110,9 +116,10 @@ static NORETURN void bad_entry(struct percpu *cpu, int sig, const siginfo_t *inf
 /* A signal that finds entry code at work. */
 static struct taken in_stub(int sig, const siginfo_t *info, struct sigcontext *sc, struct percpu *cpu)
 {
-    u64 event = event_bit(sig), fixup;
+    u8 event = event_of(sig, info);
+    u64 fixup;
     if (event != 0)
-        cpu->plat.pending |= (u8)event;
+        note(cpu, event);
     else if (sig == SIGTRAP && sc->trapno == TRAPNO_DB)
         sc->eflags &= ~(u64)RFLAGS_TF; /* single step ran into the kernel: it ends here */
     else if ((fixup = arch_fault_fixup(sc->rip)) != 0)
@@ -124,11 +131,11 @@ static struct taken in_stub(int sig, const siginfo_t *info, struct sigcontext *s
 
 static struct taken in_kernel(int sig, const siginfo_t *info, struct sigcontext *sc, struct percpu *cpu)
 {
-    u64 event = event_bit(sig);
+    u8 event = event_of(sig, info);
     if (sig == SIGTRAP && sc->trapno == TRAPNO_DB)
         return in_stub(sig, info, sc, cpu);
     if (event != 0 && cpu->plat.events_off) {
-        cpu->plat.pending |= (u8)event;
+        note(cpu, event);
         if (inside(sc->rip, host_wait_check, host_wait_end))
             sc->rip = (u64)host_wait_skip;
         return (struct taken){ NULL, 0 };
@@ -174,28 +181,40 @@ static struct taken take_by_return(struct taken t, struct sigcontext *sc)
     return (struct taken){ NULL, 0 };
 }
 
-struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct host_carrier *carrier)
+/* An event for a CPU that has left this seat. */
+static void pass_on(struct host_seat *seat, u8 event)
+{
+    if (event == PENDING_TIMER)
+        seat->timer_noted = true;
+    else if (event == PENDING_LOOK)
+        host_poke(seat->cpu, PENDING_LOOK);
+}
+
+struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct host_seat *seat)
 {
     struct sigcontext *sc = &uc->uc_mcontext;
-    struct percpu *cpu = carrier->cpu;
+    struct percpu *cpu = seat->cpu;
     struct taken t = { NULL, 0 };
     if (sig == SIGCHLD && (info->si_code == CLD_EXITED || info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED))
         host_carrier_ended(info->si_status, info->si_code != CLD_EXITED);
-    if (event_bit(sig) == 0 && (info->si_code <= 0 || sig == SIGCHLD))
+    if (sig != SIGALRM && sig != SIGURG && (info->si_code <= 0 || sig == SIGCHLD))
         sig = SIGURG; /* somebody outside sent what only the CPU raises: an event like others, since GS may be the program's */
-    if (event_bit(sig) != 0 && atomic_load(&cpu->plat.carrier) != carrier) {
-        carrier->noted |= (u8)event_bit(sig);
+    u8 event = event_of(sig, info);
+    if (event == PENDING_ASK)
+        host_stop_if_asked(cpu);
+    if (event != 0 && atomic_load(&cpu->plat.seat) != seat) {
+        pass_on(seat, event);
         return t;
     }
     if (sig == SIGSEGV && info->si_code == SEGV_MAPERR && host_kmap_fill(sc->cr2)) /* where there is a mapping, it is a right that lacks */
         return t;
     if (sig == SIGBUS && sc->trapno == TRAPNO_PF)
         bad_entry(cpu, sig, info, sc, "Linux has no memory left for a page of this machine");
-    switch (origin_of(sc->rip, sc->rsp, carrier)) {
+    switch (origin_of(sc->rip, sc->rsp, seat)) {
     case FROM_STUB:
         return in_stub(sig, info, sc, cpu);
     case FROM_LEAVE: /* nothing of the frame has been given up yet */
-        if (event_bit(sig) == 0)
+        if (event == 0)
             bad_entry(cpu, sig, info, sc, "a fault on the way to a program");
         t = (struct taken){ (struct trap_frame *)cpu->kernel_sp - 1, 1 };
         classify(t.frame, sig, info, sc, cpu);
@@ -209,7 +228,7 @@ struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, st
     if (t.frame == NULL)
         return t;
     cpu->plat.events_off = 1;
-    if (event_bit(sig) != 0)
+    if (event != 0)
         return take_by_return(t, sc);
     if (sc->fpstate != NULL)
         arch_fpu_restore(sc->fpstate);
@@ -239,11 +258,10 @@ static void exception(struct trap_frame *frame, bool from_program)
     }
     info.addr = this_cpu()->plat.fault_addr;
     info.access = frame->error & PF_EXEC ? TRAP_EXEC : frame->error & PF_WRITE ? TRAP_WRITE : TRAP_READ;
-    if (host_tlb_fill(info.addr, info.access))
+    if (host_tlb_fill(info.addr, info.access, false))
         return;
     trap_exception(frame, &info, from_program);
-    if (!host_tlb_has(info.addr, info.access)) /* the handler replaced one page by another, and that is mapped */
-        host_tlb_fill(info.addr, info.access); /* spares the second fault */
+    host_tlb_fill(info.addr, info.access, true); /* spares the second fault */
 }
 
 /* On the thread's kernel stack. Events disabled on entry and return. */
@@ -254,11 +272,12 @@ void host_trap(struct trap_frame *frame, u64 from_program)
         host_take_pending();
         break;
     case VEC_SYSCALL:
-        plat_events_enable();
         if (frame->cs & FRAME_GATED) {
             this_cpu()->calls_gated++;
+            plat_events_enable();
             trap_handlers.syscall(frame);
         } else {
+            plat_events_enable();
             trap_handlers.syscall_trapped(frame);
         }
         plat_events_disable();

@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../sandbox.c"
@@ -24,7 +25,7 @@
 static struct host_boot block = { .ndevices = 2 };
 const struct host_boot *host_boot = &block;
 struct host_map host_map = { .disk_phys = 1, .disk_fd = 5 };
-unsigned host_carriers_max = 2;
+unsigned host_carriers_max = 2, host_cpus = 1;
 
 __asm__(".globl host_call, host_call_end, host_wait_end\n"
         "host_call:\n"
@@ -184,8 +185,15 @@ static void arguments(void)
             expect(what, fds[k].want, (struct attempt){ moving[i], { fds[k].fd, b, 0 } });
         }
     }
-    expect("the timer", PASSED, (struct attempt){ __NR_setitimer, { 0, b, 0 } });
-    expect("another timer", KILLED, (struct attempt){ __NR_setitimer, { 1, b, 0 } });
+    expect("a timer of its own", PASSED, (struct attempt){ __NR_timer_settime, { 0, 0, b, 0 } });
+    expect("a timer by the wall clock", KILLED, (struct attempt){ __NR_timer_settime, { 0, TIMER_ABSTIME, b, 0 } });
+    expect("a new timer", PASSED, (struct attempt){ __NR_timer_create, { CLOCK_MONOTONIC, 0, b } });
+    expect("a new timer by another clock", KILLED, (struct attempt){ __NR_timer_create, { CLOCK_REALTIME, 0, b } });
+    expect("a timer that wakes the host", KILLED, (struct attempt){ __NR_timer_create, { CLOCK_BOOTTIME_ALARM, 0, b } });
+    expect("a kick", PASSED, (struct attempt){ __NR_tgkill, { 1 << 22, 1 << 22, SIGURG } }); /* nobody's number */
+    expect("another signal", KILLED, (struct attempt){ __NR_tgkill, { 1 << 22, 1 << 22, SIGKILL } });
+    expect("no signal", KILLED, (struct attempt){ __NR_tgkill, { 1 << 22, 1 << 22, 0 } });
+    expect("a kick and more", KILLED, (struct attempt){ __NR_tgkill, { 1 << 22, 1 << 22, SIGURG | HIGH } });
     expect("waiting on a word of memory", PASSED, (struct attempt){ __NR_futex, { b, FUTEX_WAIT, 1 } });
     expect("waking who waits there", PASSED, (struct attempt){ __NR_futex, { b, FUTEX_WAKE, 1 } });
     expect("moving who waits", KILLED, (struct attempt){ __NR_futex, { b, FUTEX_REQUEUE, 1, 1, b } });
@@ -200,7 +208,24 @@ static void arguments(void)
     expect("random bytes, waiting for entropy", KILLED, (struct attempt){ __NR_getrandom, { b, 8, 2 } });
 }
 
-/* New processes: copies of this one, nothing else, and only where there may be more than one. */
+static void new_thread(void)
+{
+    for (;;)
+        host_call(__NR_sched_yield);
+}
+
+/* Where it goes on: at new_thread(), on a stack of its own. */
+static long thread_stack(void)
+{
+    static void *stack[1024] __attribute__((aligned(16)));
+    stack[1014] = (void *)new_thread;
+    stack[1013] = (void *)new_thread; /* host_call() returns there */
+    return (long)&stack[1013];
+}
+
+#define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
+/* New processes: copies of this one, nothing else, and only where there may be more than one. Threads: only of several CPUs. */
 static void processes(void)
 {
     static const struct { const char *what; long flags; enum outcome want; } tries[] = {
@@ -208,7 +233,7 @@ static void processes(void)
         { "a sibling", SIGCHLD | CLONE_PARENT, PASSED },
         { "a process without a signal at its end", 0, KILLED },
         { "a process with another signal", SIGKILL, KILLED },
-        { "a thread", CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, KILLED },
+        { "a thread", THREAD, KILLED },
         { "a process in the same memory", SIGCHLD | CLONE_VM, KILLED },
         { "a process that is traced", SIGCHLD | CLONE_PTRACE, KILLED },
         { "a user namespace", SIGCHLD | CLONE_NEWUSER, KILLED },
@@ -218,10 +243,26 @@ static void processes(void)
     };
     for (unsigned i = 0; i < ARRAY_SIZE(tries); i++)
         expect(tries[i].what, tries[i].want, (struct attempt){ __NR_clone, { tries[i].flags } });
+    expect("giving up the CPU, of which there is one", KILLED, (struct attempt){ __NR_sched_yield });
+    host_cpus = 2;
+    static const struct { const char *what; long flags; } others[] = {
+        { "a thread with descriptors of its own", THREAD & ~CLONE_FILES },
+        { "a thread with handlers of its own", THREAD & ~(CLONE_THREAD | CLONE_SIGHAND) },
+        { "a thread with a place for its number", THREAD | CLONE_PARENT_SETTID },
+        { "a thread that is traced", THREAD | CLONE_PTRACE },
+        { "a thread in another network", THREAD | CLONE_NEWNET },
+        { "a process without a signal at its end, of several CPUs", 0 },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+        expect(others[i].what, KILLED, (struct attempt){ __NR_clone, { others[i].flags } });
+    expect("a process, of several CPUs", PASSED, (struct attempt){ __NR_clone, { SIGCHLD } });
+    expect("a thread, of several CPUs", PASSED, (struct attempt){ __NR_clone, { THREAD, thread_stack() } });
+    expect("giving up the CPU", PASSED, (struct attempt){ __NR_sched_yield });
+    host_cpus = 1;
     host_carriers_max = 1;
-    static const long more[] = { __NR_clone, __NR_futex, __NR_sigaltstack, __NR_rt_sigprocmask };
+    static const long more[] = { __NR_clone, __NR_futex, __NR_sigaltstack, __NR_rt_sigprocmask, __NR_gettid, __NR_timer_create, __NR_tgkill };
     for (unsigned i = 0; i < ARRAY_SIZE(more); i++)
-        expect("a call for many processes, where there may be one only", KILLED, (struct attempt){ more[i], { i == 0 ? SIGCHLD : 0 } });
+        expect("a call for many processes, where there may be one only", KILLED, (struct attempt){ more[i], { i == 0 ? SIGCHLD : 1, 1, SIGURG } });
 }
 
 int main(void)

@@ -42,26 +42,29 @@ struct percpu;
 struct thread;
 struct page;
 struct host_carrier;
+struct host_seat;
 
 /* Locks: the caller of plat_map() and friends holds the address space's. */
 struct plat_aspace {
     u64 *top;          /* level 4 table */
     struct page *dead; /* emptied tables, freed by plat_flush(); linked by page.private */
-    u64 stale_start, stale_end; /* what is to go out of its process; empty when start >= end */
+    u64 stale_start, stale_end; /* what plat_flush() is to take out of its process; empty when start >= end */
     u64 generation;    /* in the place of PTE_CACHED, never 0: entries that its process may have mapped carry it */
-    struct host_carrier *carrier; /* events disabled; its process; NULL = it has none now (carrier.h) */
+    struct host_carrier *carrier; /* its process; NULL = it has none now (carrier.h) */
+    u64 cpus;          /* atomic: CPUs that have it loaded */
 };
 
-/* Written by its own CPU, with events disabled or on its signal stack; the two flags at places that entry.S knows. */
+/* Written by its own CPU, with events disabled or on its signal stack; the two flags at places that entry.S knows. `pending`: by all, atomic. */
 struct plat_percpu {
     u8 events_off;
     u8 pending;             /* PENDING_*: came while events were off */
     u8 in_idle;             /* the CPU waits with a timeout: Linux's timer need not be set */
     u64 fault_addr;         /* of the signal that is being taken in */
-    struct plat_aspace *as; /* loaded: the carrier's, or NULL */
+    struct plat_aspace *as; /* loaded: the carrier's, or NULL; its `cpus` has our bit */
     u64 program_gs;         /* GS base of the current program thread, when host_gs_shared */
     u64 timer_want_ns;      /* deadline asked for */
-    struct host_carrier *carrier; /* the process that the CPU runs in (carrier.h) */
+    u32 relaxed;            /* turns of plat_relax() */
+    struct host_seat *seat; /* atomic: the thread of Linux that the CPU runs in (carrier.h) */
 };
 
 static inline struct percpu *this_cpu(void)
@@ -111,7 +114,7 @@ static inline void plat_events_restore(u64 enabled)
         plat_events_enable();
 }
 
-static inline void plat_relax(void) { __asm__ volatile("pause" ::: "memory"); }
+void plat_relax(void); /* smp.c */
 
 static inline bool plat_kernel_readable(u64 addr, u64 len) { return addr >= PLAT_USER_MAX && len <= -addr; }
 

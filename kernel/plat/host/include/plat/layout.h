@@ -7,7 +7,7 @@
 #define CS_USER 0x33 /* Linux's selectors of 64-bit programs */
 #define SS_USER 0x2b
 #define KSTACK_ROOM 1536 /* an event in the kernel needs at least this much stack */
-#define SIGSTACK_SIZE 65536 /* aligned to its size; at its bottom a struct host_carrier, which begins with the struct percpu * */
+#define SIGSTACK_SIZE 65536 /* aligned to its size; at its bottom a struct host_seat, which begins with the struct percpu * */
 
 /* struct plat_percpu, inside struct percpu */
 #define P_EVENTS_OFF 128
@@ -16,6 +16,8 @@
 
 /* plat.pending */
 #define PENDING_TIMER 1
-#define PENDING_KICK 2
+#define PENDING_LOOK 2 /* something outside has changed: look at the sources */
+#define PENDING_KICK 4 /* cpu_kicked() */
+#define PENDING_ASK 8  /* cpu_answer_calls() */
 
 #endif
