@@ -134,7 +134,7 @@ static void free_name(void *name)
 static int compress_to(FILE *out, const struct buf *b)
 {
     z_stream z = {.next_in = (Bytef *)b->data, .avail_in = (uInt)b->len};
-    u8 piece[16384];
+    u8 piece[16384] = {0};
     int result = Z_OK;
     if (b->len > UINT32_MAX || deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16 /* gzip */, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return -1;

@@ -202,8 +202,10 @@ static const char *why_not(u64 pc)
 static u64 make_thunk(struct bpf_probe *p)
 {
     u8 code[THUNK_BYTES] = { 0 };
+    if (nthunks == THUNKS)
+        return 0;
     u64 at = (u64)(uintptr_t)thunks[nthunks];
-    if (nthunks == THUNKS || !arch_probe_thunk(code, at, p->pc, p->code) || plat_text_write((void *)(uintptr_t)at, code, sizeof(code)) != 0)
+    if (!arch_probe_thunk(code, at, p->pc, p->code) || plat_text_write((void *)(uintptr_t)at, code, sizeof(code)) != 0)
         return 0;
     nthunks++;
     return at;
