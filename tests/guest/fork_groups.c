@@ -256,6 +256,7 @@ void orphans(void)
     reap("parent", pid);
     SHOW_TRUE(wait(&st) > 0);
     show_status("parent-death signal", st);
+    signal(SIGHUP, SIG_DFL); /* who runs this by nohup */
     /* a stopped job that nobody can continue is woken */
     pid = fork();
     if (pid == 0) {
