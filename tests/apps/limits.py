@@ -71,7 +71,7 @@ with memory_group(64 << 20) as group:
               (status, out, err))
 
 with tempfile.TemporaryDirectory() as tmp:
-    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', tmp], capture_output=True).returncode != 0:
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m,mode=700', 'none', tmp], capture_output=True).returncode != 0:
         check(True, 'no file system can be mounted here # SKIP')
     else:
         status, _, err = run(HELLO, env=dict(os.environ, DRUPE_CACHE=tmp))

@@ -201,8 +201,8 @@ void sim_point(void)
         deliver(cpu);
 }
 
-/* Called by the compiler in every basic block of the portable kernel: one in many of them is a point. */
-void __sanitizer_cov_trace_pc(void);
+/* Called by the compiler in every basic block of the portable kernel: one in many of them is a point. Weak, as libFuzzer has it, too. */
+void __sanitizer_cov_trace_pc(void) __attribute__((weak));
 void __sanitizer_cov_trace_pc(void)
 {
     if (likely(blocks_left-- != 0))
