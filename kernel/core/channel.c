@@ -88,13 +88,6 @@ static bool fits(const struct channel *c, size_t len)
     return atomic_load(&c->out_allowed) - c->out_spent >= CTL_PART_COST(len);
 }
 
-size_t channel_room(struct channel *c)
-{
-    u64 left = atomic_load(&c->out_allowed) - c->out_spent;
-    u64 parts = left / CTL_PART_COST(CTL_PART_MAX), rest = left % CTL_PART_COST(CTL_PART_MAX);
-    return parts * CTL_PART_MAX + (rest > CTL_PART_COST(0) ? rest - CTL_PART_COST(0) : 0);
-}
-
 int channel_send(struct channel *c, const void *data, size_t len, bool more)
 {
     const u8 *p = data;

@@ -128,13 +128,6 @@ int vfs_setattr_path(const struct path *p, const struct cred *c, const struct se
     return err != 0 ? err : vfs_setattr_dentry(p->dentry, c, a);
 }
 
-int vfs_setattr_file(struct file *f, const struct cred *c, const struct setattr *a)
-{
-    if ((f->flags & O_PATH) != 0)
-        return -EBADF;
-    return f->path.dentry != NULL ? vfs_setattr_path(&f->path, c, a) : vfs_setattr_inode(f->inode, c, a);
-}
-
 static int size_ok(u64 size)
 {
     if (size > INT64_MAX)

@@ -156,8 +156,6 @@ int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setatt
 int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *a); /* the same, told */
 extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type;
 void procfs_init(void);
-/* Find by path below the root without any credentials' limits (init's own use). */
-int fs_mkdir_path(const char *path, u32 mode);
 
 /* Wake after a change of what the queue's waiters test. The fence orders the change
  * before the look at the queue, as adding oneself orders before testing. */

@@ -124,8 +124,6 @@ int permission(const struct inode *i, const struct cred *c, u32 rwx)
     return -EACCES;
 }
 
-bool inode_permission(const struct inode *i, const struct cred *c, u32 rwx) { return permission(i, c, rwx) == 0; }
-
 bool inode_owner_or_capable(const struct inode *i, const struct cred *c)
 {
     return c->fsuid == i->uid || cred_capable(c, CAP_FOWNER);

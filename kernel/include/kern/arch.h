@@ -98,7 +98,6 @@ uaddr_t arch_thunk_original(const struct call_site *s, uaddr_t thunk, uaddr_t pc
  */
 #define ARCH_BREAK 0xcc
 #define ARCH_PROBE_BYTES 16u
-#define ARCH_PROBE_REACH ((s64)0x7ff00000) /* of a thunk */
 enum probe_step {
     PROBE_THUNK,  /* nothing was done: run the thunk */
     PROBE_DONE,   /* the frame is behind it */

@@ -36,8 +36,6 @@ void service_register(struct service *s); /* boot */
  * client has no room. 0, or -EPIPE: the client has gone. The service's thread.
  */
 int channel_send(struct channel *c, const void *data, size_t len, bool more);
-/* Bytes that channel_send() would take now without sleeping. */
-size_t channel_room(struct channel *c);
 /*
  * The next part from the client, at most `size` bytes (a longer one ends the channel: EMSGSIZE; CTL_PART_MAX always
  * suffices). ret_more: its message goes on. Its length, or -EPIPE: the client has gone, or -ETIMEDOUT.

@@ -24,7 +24,6 @@ enum page_kind { PAGE_FREE, PAGE_KERNEL, PAGE_SLAB, PAGE_ANON, PAGE_CACHE, PAGE_
 #define PG_UPTODATE 1u
 #define PG_DIRTY 2u
 #define PG_LOCKED 4u    /* being read or written */
-#define PG_ERROR 8u
 #define PG_REFERENCED 16u
 #define PG_ZEROED 32u   /* free page known to be zero */
 #define PG_LRU 64u      /* page cache: on the replacement list */

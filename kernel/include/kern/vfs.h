@@ -409,7 +409,6 @@ int vfs_stat_path(const struct path *p, struct kstat *ret);
 int vfs_stat_file(struct file *f, struct kstat *ret);
 int vfs_statfs(const struct path *p, struct kstatfs *ret);
 int vfs_setattr_path(const struct path *p, const struct cred *c, const struct setattr *a);
-int vfs_setattr_file(struct file *f, const struct cred *c, const struct setattr *a); /* f may have no name */
 int vfs_truncate(const struct path *p, const struct cred *c, u64 size);
 int vfs_ftruncate(struct file *f, u64 size);
 int vfs_fallocate(struct file *f, int mode, u64 off, u64 len);
@@ -436,7 +435,6 @@ s64 file_name(const struct fs_ctx *fs, struct file *f, char *buf, size_t size);
 int inode_deny_write(struct inode *i);
 void inode_allow_write(struct inode *i);
 static inline u64 inode_size(const struct inode *i) { return i->mapping.size_bytes; }
-bool inode_permission(const struct inode *i, const struct cred *c, u32 rwx);
 int vfs_sync_all(void);
 /* RLIMIT_FSIZE of the current process, asked when a write would extend; set by linux. */
 extern u64 (*vfs_fsize_limit)(void);

@@ -22,7 +22,6 @@ void sim_point(void);
 void sim_memory_init(void);
 /* Leave the machine for the host's stack, until the next sim_run(). */
 void sim_leave(void);
-bool sim_run_done(void);
 void sim_print_threads(void);
 NORETURN void sim_exit(int status);
 
