@@ -33,13 +33,26 @@ static bool moves(const struct insn *in)
     return op != 0xf1 && op != 0xf4;
 }
 
+/* A call or jump, with a condition or without, relative to itself? */
+static bool branch(const u8 *code)
+{
+    return code[0] == 0xe8 || code[0] == 0xe9 || code[0] == 0xeb || (code[0] & 0xf0) == 0x70 || (code[0] == 0x0f && (code[1] & 0xf0) == 0x80);
+}
+
+/* From behind it to where it goes. */
+static s64 branch_offset(const u8 *code)
+{
+    if (code[0] == 0x0f)
+        return (s32)get_u32(code + 2);
+    return code[0] == 0xe8 || code[0] == 0xe9 ? (s32)get_u32(code + 1) : (s8)code[1];
+}
+
 /* Is it one that arch_probe_step() does? */
 static bool simple(const u8 *code)
 {
     if (is(code, "\xf3\x0f\x1e\xfa", 4) || is(code, "\x48\x89\xe5", 3))
         return true;
-    return (code[0] & 0xf8) == 0x50 || (code[0] == 0x41 && (code[1] & 0xf8) == 0x50) || code[0] == 0xeb || code[0] == 0xe9 || code[0] == 0xe8 || code[0] == 0xc3 ||
-           (code[0] & 0xf0) == 0x70 || (code[0] == 0x0f && (code[1] & 0xf0) == 0x80);
+    return (code[0] & 0xf8) == 0x50 || (code[0] == 0x41 && (code[1] & 0xf8) == 0x50) || code[0] == 0xc3 || branch(code);
 }
 
 unsigned arch_probe_fits(const u8 *code)
@@ -89,17 +102,15 @@ enum probe_step arch_probe_step(struct trap_frame *f, const u8 *code, u64 *ret_p
         f->rbp = f->rsp;
     } else if (code[0] == 0xc3) {
         return PROBE_RETURN;
-    } else if (code[0] == 0xeb) {
-        f->rip += (u64)(s64)(s8)code[1];
-    } else if (code[0] == 0xe9) {
-        f->rip += (u64)(s64)(s32)get_u32(code + 1);
+    } else if (code[0] == 0xeb || code[0] == 0xe9) {
+        f->rip += (u64)branch_offset(code);
     } else if (code[0] == 0xe8) {
         *ret_push = next;
-        f->rip += (u64)(s64)(s32)get_u32(code + 1);
+        f->rip += (u64)branch_offset(code);
         return PROBE_PUSH;
     } else if (near || (code[0] & 0xf0) == 0x70) {
         if (holds(f->rflags, code[near]))
-            f->rip += near ? (u64)(s64)(s32)get_u32(code + 2) : (u64)(s64)(s8)code[1];
+            f->rip += (u64)branch_offset(code);
     } else if (code[0] != 0xf3) {
         *ret_push = *reg_of(f, code[0] == 0x41 ? 8 + (code[1] & 7) : code[0] & 7);
         return PROBE_PUSH;
@@ -107,21 +118,37 @@ enum probe_step arch_probe_step(struct trap_frame *f, const u8 *code, u64 *ret_p
     return PROBE_DONE;
 }
 
+static bool put_offset(u8 *at, s64 offset)
+{
+    put_u32(at, (u32)offset);
+    return offset == (s32)offset;
+}
+
+/* The branch to the same place, with a long displacement. Its length; 0: too far. */
+static unsigned write_branch(u8 *to, s64 moved, const u8 *code, unsigned len)
+{
+    unsigned n = 0;
+    if ((code[0] & 0xf0) == 0xe0) {
+        to[n++] = code[0] == 0xe8 ? 0xe8 : 0xe9;
+    } else {
+        to[n++] = 0x0f;
+        to[n++] = 0x80 | (code[code[0] == 0x0f] & 15);
+    }
+    return put_offset(to + n, moved + len + branch_offset(code) - (n + 4)) ? n + 4 : 0;
+}
+
 bool arch_probe_thunk(u8 *to, u64 thunk, u64 pc, const u8 *code)
 {
     struct insn in;
-    unsigned len = insn_decode(code, INSN_MAX, &in);
+    unsigned len = insn_decode(code, INSN_MAX, &in), n = len;
     s64 moved = (s64)(pc - thunk);
-    if (moved != (s32)moved)
-        return false;
-    memcpy(to, code, len);
-    if (in.pc_relative) {
-        s64 offset = (s32)get_u32(code + in.disp_at) + moved;
-        if (offset != (s32)offset)
+    if (branch(code)) {
+        n = write_branch(to, moved, code, len);
+    } else {
+        memcpy(to, code, len);
+        if (in.pc_relative && !put_offset(to + in.disp_at, (s32)get_u32(code + in.disp_at) + moved))
             return false;
-        put_u32(to + in.disp_at, (u32)offset);
     }
-    to[len] = 0xe9;
-    put_u32(to + len + 1, (u32)(moved - (s64)JUMP_BYTES));
-    return true;
+    to[n] = 0xe9;
+    return n != 0 && put_offset(to + n + 1, moved + len - (n + JUMP_BYTES));
 }

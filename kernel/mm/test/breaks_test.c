@@ -85,6 +85,29 @@ TEST(copies_reach_what_they_name)
     CHECK(!arch_probe_thunk(thunk, 0x10000, 0x90000, code));
 }
 
+/* The kernel runs them from thunks. */
+TEST(copies_branch_to_the_same_place)
+{
+    static const struct { const char *bytes, *copy; u8 len, copy_len; u64 to; } cases[] = {
+        { "\xe8\x10\x00\x00\x00", "\xe8", 5, 1, 0x10015 },         /* call */
+        { "\xe9\xf0\xff\xff\xff", "\xe9", 5, 1, 0xfff5 },          /* jmp */
+        { "\xeb\xfe", "\xe9", 2, 1, 0x10000 },
+        { "\x74\x10", "\x0f\x84", 2, 2, 0x10012 },                 /* je */
+        { "\x0f\x82\x00\x01\x00\x00", "\x0f\x82", 6, 2, 0x10106 }, /* jb */
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        u8 thunk[ARCH_THUNK_BYTES], code[ARCH_PROBE_BYTES] = { 0 }, n = cases[i].copy_len;
+        memcpy(code, cases[i].bytes, cases[i].len);
+        CHECK_EQ(arch_probe_fits(code), cases[i].len);
+        CHECK(arch_probe_thunk(thunk, 0x20000, 0x10000, code));
+        CHECK(memcmp(thunk, cases[i].copy, n) == 0);
+        CHECK_EQ(0x20000 + n + 4 + (s64)(s32)get_u32(thunk + n), cases[i].to);
+        CHECK_EQ(thunk[n + 4], 0xe9);
+        CHECK_EQ(0x20000 + n + 9 + (s64)(s32)get_u32(thunk + n + 5), 0x10000 + cases[i].len);
+        CHECK(!arch_probe_thunk(thunk, 0x20000, 0x10000 + (1UL << 32), code));
+    }
+}
+
 /* The byte of the page that is mapped there; text: not the original. */
 static int mapped(struct addrspace *as, uaddr_t at)
 {
