@@ -59,21 +59,20 @@ static u32 read_leb(const u8 **p)
 
 /* The parts of the table. */
 struct symbols {
-    u32 count, groups, step;
+    u32 count, groups, step, text_size;
     const u32 *offsets, *addresses;
     const u8 *tokens, *data;
 };
 
-static bool open_symbols(struct symbols *s, u32 *ret_text_size)
+static bool open_symbols(struct symbols *s)
 {
     const struct symbols_header *h = (const void *)symtab_packed;
     if (symtab_packed == NULL || h->count == 0)
         return false;
-    *s = (struct symbols){ .count = h->count, .step = 1u << h->step_shift, .groups = ((h->count - 1) >> h->step_shift) + 1, .offsets = (const u32 *)(h + 1) };
+    *s = (struct symbols){ .count = h->count, .step = 1u << h->step_shift, .text_size = h->text_size, .groups = ((h->count - 1) >> h->step_shift) + 1, .offsets = (const u32 *)(h + 1) };
     s->addresses = s->offsets + s->groups;
     s->tokens = (const u8 *)(s->addresses + s->groups);
     s->data = s->tokens + 2 * 256;
-    *ret_text_size = h->text_size;
     return true;
 }
 
@@ -118,8 +117,8 @@ const char *symbol_name(u64 addr, char *buf, size_t size)
 {
     struct symbols s;
     u64 offset = addr - (u64)text_start;
-    u32 text_size, at;
-    if (!open_symbols(&s, &text_size) || offset >= text_size) {
+    u32 at;
+    if (!open_symbols(&s) || offset >= s.text_size) {
         fmt_snprintf(buf, size, "%#llx", (unsigned long long)addr);
         return buf;
     }
@@ -135,16 +134,15 @@ u64 symbol_start(u64 addr)
 {
     struct symbols s;
     u64 offset = addr - (u64)text_start;
-    u32 text_size, at;
-    return open_symbols(&s, &text_size) && offset < text_size && look_up(&s, offset, &at) != NULL ? (u64)text_start + at : 0;
+    u32 at;
+    return open_symbols(&s) && offset < s.text_size && look_up(&s, offset, &at) != NULL ? (u64)text_start + at : 0;
 }
 
 u64 symbol_find(const char *name)
 {
     struct symbols s;
-    u32 text_size;
     char text[80];
-    if (!open_symbols(&s, &text_size))
+    if (!open_symbols(&s))
         return 0;
     for (u32 g = 0; g < s.groups; g++) {
         const u8 *p = s.data + s.offsets[g];
