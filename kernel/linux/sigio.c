@@ -102,23 +102,22 @@ static void add_queue(struct poll_table *pt, struct waitqueue *wq)
     wq_add(wq, &w->waiter);
 }
 
-static struct async *take(const struct file *f)
+/* async_lock held. */
+static struct async *find(const struct file *f)
 {
-    struct async *found = NULL;
-    spin_lock(&async_lock);
     list_for_each(a, &asyncs, struct async, node)
-        if (a->file == f) {
-            found = a;
-            list_remove(&a->node);
-            break;
-        }
-    spin_unlock(&async_lock);
-    return found;
+        if (a->file == f)
+            return a;
+    return NULL;
 }
 
 void sigio_file_gone(struct file *f)
 {
-    struct async *a = take(f);
+    spin_lock(&async_lock);
+    struct async *a = find(f);
+    if (a != NULL)
+        list_remove(&a->node);
+    spin_unlock(&async_lock);
     if (a == NULL)
         return;
     for (unsigned i = 0; i < a->used; i++)
@@ -128,10 +127,8 @@ void sigio_file_gone(struct file *f)
 
 static bool watched(const struct file *f)
 {
-    bool found = false;
     spin_lock(&async_lock);
-    list_for_each(a, &asyncs, struct async, node)
-        found |= a->file == f;
+    bool found = find(f) != NULL;
     spin_unlock(&async_lock);
     return found;
 }
