@@ -444,25 +444,15 @@ static s64 exe_name(struct debug *d)
     return n < 0 ? n : (s64)strlen((char *)d->out.data);
 }
 
-/* A plain file of the root's file system: others (/proc, /dev) may ask who the caller is, and it is nobody. */
+/* Of the root's file system. */
 static int open_file(struct debug *d, const char *name, struct file **ret)
 {
-    struct path path;
-    struct kstat st;
     struct task *t = process_task(d->proc);
     if (t == NULL)
         return -ESRCH;
-    struct fs_ctx *fs = task_fs(t);
     struct cred *cred = task_cred(t);
-    struct lookup l = {.fs = fs, .cred = cred};
-    int r = fs == NULL || name[0] != '/' ? -ENOENT : vfs_lookup(&l, name, LOOKUP_NO_XDEV, &path);
-    if (r == 0) {
-        r = vfs_stat_path(&path, &st);
-        r = r < 0 ? r : !S_ISREG(st.mode) ? -EACCES : vfs_open_path(&path, O_RDONLY, cred, ret);
-        path_put(&path);
-    }
+    int r = open_plain(t, name, LOOKUP_NO_XDEV, cred, ret);
     cred_put(cred);
-    fs_ctx_put(fs);
     task_put(t);
     return r;
 }

@@ -10,23 +10,13 @@
 #include "kern/channel.h"
 #include "task.h"
 
-/* A plain file, as the process sees it, whoever it belongs to: others (/proc, /dev) may ask who the caller is, and it is nobody. */
+/* Whoever it belongs to. */
 static int open_map(u32 pid, struct file **ret)
 {
     char name[32];
-    struct path path;
-    struct kstat st;
     struct task *t = task_find(pid);
-    struct fs_ctx *fs = t != NULL ? task_fs(t) : NULL;
-    struct lookup l = {.fs = fs, .cred = &kernel_cred};
     fmt_snprintf(name, sizeof name, "/tmp/perf-%u.map", pid);
-    int r = fs == NULL ? -ESRCH : vfs_lookup(&l, name, LOOKUP_NO_SYMLINKS, &path);
-    if (r == 0) {
-        r = vfs_stat_path(&path, &st);
-        r = r < 0 ? r : !S_ISREG(st.mode) ? -EACCES : vfs_open_path(&path, O_RDONLY, &kernel_cred, ret);
-        path_put(&path);
-    }
-    fs_ctx_put(fs);
+    int r = t == NULL ? -ESRCH : open_plain(t, name, LOOKUP_NO_SYMLINKS, &kernel_cred, ret);
     task_put(t);
     return r;
 }

@@ -96,21 +96,11 @@ static void program_trap(struct trap_frame *f, const struct trap_info *info, int
 
 /* --- attaching --------------------------------------------------------------------------------------- */
 
-/* A plain file of the root's file system, as the first process sees it. */
+/* Of the root's file system, as the first process sees it. */
 static int open_file(const char *path, struct file **ret)
 {
-    struct path where;
-    struct kstat st;
     struct task *t = task_find(1);
-    struct fs_ctx *fs = t != NULL ? task_fs(t) : NULL;
-    struct lookup l = { .fs = fs, .cred = &kernel_cred };
-    int r = fs == NULL || path[0] != '/' ? -ENOENT : vfs_lookup(&l, path, LOOKUP_NO_XDEV, &where);
-    if (r == 0) {
-        r = vfs_stat_path(&where, &st);
-        r = r < 0 ? r : !S_ISREG(st.mode) ? -EACCES : vfs_open_path(&where, O_RDONLY, &kernel_cred, ret);
-        path_put(&where);
-    }
-    fs_ctx_put(fs);
+    int r = t == NULL ? -ENOENT : open_plain(t, path, LOOKUP_NO_XDEV, &kernel_cred, ret);
     task_put(t);
     return r;
 }

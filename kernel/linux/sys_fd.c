@@ -78,6 +78,22 @@ s64 open_as(int dirfd, uaddr_t name, const struct open_how *how)
     return do_open(dirfd, name, (u32)how->flags | O_LARGEFILE, (u32)how->mode, lookup);
 }
 
+int open_plain(struct task *t, const char *name, u32 lookup, const struct cred *cred, struct file **ret)
+{
+    struct path path;
+    struct kstat st;
+    struct fs_ctx *fs = task_fs(t);
+    struct lookup l = {.fs = fs, .cred = cred};
+    int r = fs == NULL || name[0] != '/' ? -ENOENT : vfs_lookup(&l, name, lookup, &path);
+    if (r == 0) {
+        r = vfs_stat_path(&path, &st);
+        r = r < 0 ? r : !S_ISREG(st.mode) ? -EACCES : vfs_open_path(&path, O_RDONLY, cred, ret);
+        path_put(&path);
+    }
+    fs_ctx_put(fs);
+    return r;
+}
+
 int open_how_get(uaddr_t uhow, u64 size, struct open_how *ret)
 {
     if (size < sizeof *ret)

@@ -466,6 +466,9 @@ s64 with_user_offsets(uaddr_t in_off, uaddr_t out_off, s64 (*fn)(int, u64 *, int
 struct open_how { u64 flags, mode, resolve; };
 int open_how_get(uaddr_t uhow, u64 size, struct open_how *ret);
 s64 open_as(int dirfd, uaddr_t name, const struct open_how *how); /* openat2(2) */
+/* For clients outside, to be read: a plain file as t sees it, by an absolute name. Others (/proc, /dev) may ask who the caller is, and it is nobody.
+ * lookup: LOOKUP_*. -EACCES: not a plain one; -ENOENT also where t has no directories any more. */
+int open_plain(struct task *t, const char *name, u32 lookup, const struct cred *cred, struct file **ret);
 /* Two new descriptors, written to `ufds` (pipe, socketpair). References move in. */
 s64 install_pair(struct file *pair[2], bool cloexec, uaddr_t ufds);
 
