@@ -103,10 +103,11 @@ static bool port_can_read(struct chardev *c)
     bool ok = p->ahead_off < p->ahead_len;
     if (!ok && is_open(p)) {
         p->ahead_off = 0;
+        host_source_want(&p->source, HOST_POLLIN, 0); /* first: the signal of what comes behind the read finds it asked for */
         p->ahead_len = (u32)moved(host_read(p->source.fd, p->ahead, AHEAD_BYTES), &gone);
         ok = p->ahead_len > 0;
-        if (!ok && !gone)
-            host_source_want(&p->source, HOST_POLLIN, 0);
+        if (ok || gone)
+            host_source_want(&p->source, 0, HOST_POLLIN);
     }
     spin_unlock_bh(&p->lock);
     if (gone)

@@ -17,6 +17,8 @@
 
 /* --- Linux below ---------------------------------------------------------------------- */
 
+static void (*nothing_read)(void); /* once, behind the next call that says EAGAIN */
+
 long host_call(long nr, ...)
 {
     va_list ap;
@@ -28,6 +30,11 @@ long host_call(long nr, ...)
     va_end(ap);
     long r;
     __asm__ volatile("syscall" : "=a"(r) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(d), "r"(e), "r"(f) : "rcx", "r11", "memory");
+    void (*then)(void) = nothing_read;
+    if (r == -EAGAIN && then != NULL) {
+        nothing_read = NULL;
+        then();
+    }
     return r;
 }
 
@@ -646,6 +653,23 @@ TEST(port_input)
     CHECK_EQ(chardev_read(port, buf, sizeof(buf), false), 0);
     CHECK(!port->ops->can_read(port));
     CHECK_EQ(look(), 0);
+}
+
+static int client;
+static unsigned noticed;
+static void client_writes(void)
+{
+    CHECK_EQ(write(client, "new", 3), 3);
+    noticed = look(); /* its signal comes */
+}
+
+TEST(port_input_behind_the_last_look)
+{
+    client = start_port();
+    nothing_read = client_writes;
+    CHECK(!port->ops->can_read(port));
+    CHECK_EQ(noticed, 1);
+    CHECK(port->ops->can_read(port));
 }
 
 static s64 got_total;
