@@ -59,11 +59,11 @@ void icmp_send(struct pkt *p, struct ip_addr src, struct ip_addr dst, u8 tos)
     ip_output(p, &tx);
 }
 
-/* Answer an echo request: a new header packet in front of views of the received payload. */
-static void echo(struct pkt *p)
+/* A new header packet in front of views of the received payload. */
+void icmp_echo(const struct pkt *p, u8 type)
 {
     const struct ip_rx *rx = ip_rx(p);
-    if (rx->broadcast || ip_is_any(rx->src) || !icmp_may_send())
+    if (ip_is_any(rx->src) || !icmp_may_send())
         return;
     struct icmp_hdr *h;
     struct pkt *r = pkt_clone_behind(NET_HEADROOM + sizeof *h, p, sizeof *h, p->total_len - (u32)sizeof *h);
@@ -73,7 +73,7 @@ static void echo(struct pkt *p)
     }
     h = (void *)pkt_push(r, sizeof *h);
     pkt_copy_out(p, 0, h, sizeof *h);
-    h->type = 0;
+    h->type = type;
     icmp_send(r, rx->dst, rx->src, rx->tos);
 }
 
@@ -117,7 +117,8 @@ void icmp_input(struct netif *nif, struct pkt *p)
     if (pkt_copy_out(p, 0, &h, sizeof h) != sizeof h || (p->csum == PKT_CSUM_NONE && csum_fold(csum_pkt(p, 0, 0)) != 0)) {
         NET_DROP(icmp_bad);
     } else if (h.type == 8 && h.code == 0) {
-        echo(p);
+        if (!ip_rx(p)->broadcast)
+            icmp_echo(p, 0);
     } else if (h.type == 3 || h.type == 11 || h.type == 12) {
         if (!ip_rx(p)->broadcast)
             error_input(p, h.type, h.code, be16(h.seq));

@@ -54,23 +54,6 @@ bad:
     NET_DROP(icmp_bad);
 }
 
-static void echo(struct pkt *p)
-{
-    const struct ip_rx *rx = ip_rx(p);
-    if (ip_is_unspec(rx->src) || !icmp_may_send())
-        return;
-    struct icmp_hdr *h;
-    struct pkt *r = pkt_clone_behind(NET_HEADROOM + sizeof *h, p, sizeof *h, p->total_len - (u32)sizeof *h);
-    if (r == NULL) {
-        NET_COUNT(no_memory);
-        return;
-    }
-    h = (void *)pkt_push(r, sizeof *h);
-    pkt_copy_out(p, 0, h, sizeof *h);
-    h->type = 129;
-    icmp_send(r, rx->dst, rx->src, rx->tos);
-}
-
 void icmp6_input(struct netif *nif, struct pkt *p, bool plain)
 {
     struct icmp_hdr h;
@@ -79,7 +62,7 @@ void icmp6_input(struct netif *nif, struct pkt *p, bool plain)
     if (pkt_copy_out(p, 0, &h, sizeof h) != sizeof h || !csum_ok_l4(p, csum_ip(rx->src), csum_ip(rx->dst), IPPROTO_ICMPV6))
         NET_DROP(icmp_bad);
     else if (h.type == 128 && h.code == 0)
-        echo(p);
+        icmp_echo(p, 129);
     else if (h.type >= 1 && h.type <= 4)
         error_input(p, h.type, h.code, (u32)be16(h.id) << 16 | be16(h.seq));
     else if (!nif->loopback && plain && h.type == 130) /* RFC 6980: none of these in fragments */

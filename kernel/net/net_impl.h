@@ -388,6 +388,8 @@ void ip_frag_init(void);
 void icmp_input(struct netif *nif, struct pkt *p);
 /* p starts at the ICMP header, whose checksum is made here. Takes p. */
 void icmp_send(struct pkt *p, struct ip_addr src, struct ip_addr dst, u8 tos);
+/* Answer the echo request p (data at its header, which is whole) by a message of that type. Does not take p. */
+void icmp_echo(const struct pkt *p, u8 type);
 bool icmp_may_send(void); /* the rate limit; counts when not */
 /* Answer p (data at the transport header, IP header still in front) with an ICMP error. Does not take p. */
 void icmp_error(struct netif *nif, const struct pkt *p, u8 type, u8 code);
