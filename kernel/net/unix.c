@@ -340,9 +340,7 @@ static s64 unix_pending(struct sock *s, bool output)
         unix_put(p);
         return n;
     }
-    if (s->type == SOCK_STREAM)
-        return atomic_load(&s->rcvq_bytes);
-    return dgram_pending(s, false);
+    return unix_is_dgram(u) ? dgram_pending(s, false) : atomic_load(&s->rcvq_bytes);
 }
 
 static const struct sock_ops unix_ops = {

@@ -61,6 +61,26 @@ TEST(senders_of_a_stream)
     check_no_leak();
 }
 
+/* SIOCINQ: what one read could give, but of seqpackets all that is there, as Linux has it. */
+TEST(pending)
+{
+    static const struct {
+        int type;
+        s64 bytes;
+    } cases[] = { { SOCK_STREAM, 8 }, { SOCK_SEQPACKET, 8 }, { SOCK_DGRAM, 3 } };
+    struct sock *p[2];
+    net_test_boot(0);
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        CHECK_EQ(sock_create_pair(AF_UNIX, cases[i].type, 0, p), 0);
+        CHECK_EQ(send_bytes(p[1], "one", 3, 0), 3);
+        CHECK_EQ(send_bytes(p[1], "other", 5, 0), 5);
+        CHECK_EQ(p[0]->ops->pending(p[0], false), cases[i].bytes);
+        sock_release(p[0]);
+        sock_release(p[1]);
+    }
+    check_no_leak();
+}
+
 TEST(pair_close_with_unread)
 {
     struct sock *p[2];
