@@ -23,6 +23,7 @@ struct nl_sock {
     struct list node; /* nl_lock */
     u32 port;         /* nl_lock; set once, 0 = not yet */
     u32 groups;       /* nl_lock: a bit for each it is in */
+    u32 told;         /* nl_lock: number of the last message to a group that it got */
 };
 
 static struct nl_sock *nl(struct sock *s) { return container_of(s, struct nl_sock, s); }
@@ -114,14 +115,15 @@ static void handle_all(struct nl_sock *s, const u8 *b, u32 left)
 
 /* --- groups -------------------------------------------------------------------------------- */
 
-/* The n-th socket in the group, referenced, or NULL. */
-static struct nl_sock *member(u32 group, unsigned n)
+/* A socket in the group that message number `n` is still to be told, referenced, or NULL. */
+static struct nl_sock *member(u32 group, u32 n)
 {
     struct nl_sock *found = NULL;
     spin_lock_bh(&nl_lock);
     list_for_each(s, &socks, struct nl_sock, node)
-        if (found == NULL && (s->groups & group) != 0 && n-- == 0) {
+        if (found == NULL && (s->groups & group) != 0 && s->told != n) {
             found = s;
+            s->told = n;
             sock_get(&s->s);
         }
     spin_unlock_bh(&nl_lock);
@@ -130,8 +132,10 @@ static struct nl_sock *member(u32 group, unsigned n)
 
 void nl_multicast(u32 group, void (*tell)(struct nl_answer *a, const void *what), const void *what, bool gone)
 {
+    static u32 messages;
+    u32 n = ++messages;
     struct nl_sock *s;
-    for (unsigned n = 0; (s = member(group, n)) != NULL; n++) {
+    while ((s = member(group, n)) != NULL) { /* others come and go meanwhile */
         struct nl_answer a = { .to = &s->s, .group = group, .gone = gone };
         tell(&a, what);
         queue(&a);

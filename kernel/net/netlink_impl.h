@@ -35,7 +35,7 @@ void nl_attr(struct nl_answer *a, u16 type, const void *data, u32 len);
 void nl_attr_u32(struct nl_answer *a, u16 type, u32 v);
 void nl_end(struct nl_answer *a);
 
-/* tell() for each socket in the group, then what it made is queued. Thread context. */
+/* tell() for each socket in the group, then what it made is queued. Of one thread at a time. */
 void nl_multicast(u32 group, void (*tell)(struct nl_answer *a, const void *what), const void *what, bool gone);
 
 /* --- rtnetlink.c: what there is, and one message of each ------------------------- */

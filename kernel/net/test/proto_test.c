@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checksums, IP checks and fragments, ARP, ICMP, UDP, raw sockets, DHCP, packet buffers. */
+#include "../netlink_impl.h"
 #include "net_test.h"
 
 /* --- packets ------------------------------------------------------------------------ */
@@ -693,4 +694,36 @@ TEST(netlink_groups_hear_of_changes)
     sleep_ns(NSEC_PER_SEC);
     CHECK_EQ(recv_bytes(s, b, sizeof b, MSG_DONTWAIT), -EAGAIN);
     sock_release(s);
+}
+
+static struct sock *leaving;
+
+static void tell_and_leave(struct nl_answer *a, const void *what)
+{
+    nl_begin(a, 16, 0, what, 4);
+    nl_end(a);
+    if (leaving != NULL)
+        sock_release(leaving);
+    leaving = NULL;
+}
+
+/* One that leaves the group meanwhile takes nothing from the others. */
+TEST(netlink_group_that_shrinks)
+{
+    struct sock *s[4];
+    u8 b[32];
+    net_test_boot(0);
+    for (unsigned i = 0; i < ARRAY_SIZE(s); i++) {
+        CHECK_EQ(sock_create(AF_NETLINK, SOCK_RAW, 0, &s[i]), 0);
+        CHECK_EQ(sock_setopt(s[i], 270, 1, &(int){ 9 }, 4), 0);
+    }
+    leaving = s[0];
+    nl_multicast(1u << 8, tell_and_leave, "what", false);
+    nl_multicast(1u << 8, tell_and_leave, "what", false);
+    for (unsigned i = 1; i < ARRAY_SIZE(s); i++) {
+        CHECK_EQ(recv_bytes(s[i], b, sizeof b, MSG_DONTWAIT), 20);
+        CHECK_EQ(recv_bytes(s[i], b, sizeof b, MSG_DONTWAIT), 20);
+        CHECK_EQ(recv_bytes(s[i], b, sizeof b, MSG_DONTWAIT), -EAGAIN);
+        sock_release(s[i]);
+    }
 }
