@@ -197,19 +197,21 @@ static bool eof(const struct unix_sock *u)
 
 static bool readable(struct sock *s) { return !list_empty(&s->rcvq) || atomic_load(&s->err) != 0 || eof(un(s)); }
 
-static void remove_msg(struct sock *s, struct pkt *p)
+/* The first n bytes of the first message p were read; it goes with its last. rd held. */
+static void took(struct sock *s, struct pkt *p, u32 n)
 {
-    spin_lock_bh(&s->lock);
-    list_remove(&p->node);
-    s->rcv_mem -= umsg(p)->mem;
-    spin_unlock_bh(&s->lock);
-}
-
-static void took(struct sock *s, u32 n)
-{
+    bool all = n == p->total_len;
     spin_lock_bh(&s->lock);
     atomic_store(&s->rcvq_bytes, s->rcvq_bytes - n);
+    if (all) {
+        list_remove(&p->node);
+        s->rcv_mem -= umsg(p)->mem;
+    } else {
+        pkt_pull(p, n);
+    }
     spin_unlock_bh(&s->lock);
+    if (all)
+        msg_free(p);
 }
 
 static void made_room(struct unix_sock *u)
@@ -251,17 +253,8 @@ static s64 read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
         spin_lock_bh(&s->lock);
         n = p->node.next;
         spin_unlock_bh(&s->lock);
-        if (!peek) {
-            took(s, (u32)got);
-            if ((u32)got == p->total_len) {
-                remove_msg(s, p);
-                msg_free(p);
-            } else {
-                spin_lock_bh(&s->lock);
-                pkt_pull(p, (u32)got);
-                spin_unlock_bh(&s->lock);
-            }
-        }
+        if (!peek)
+            took(s, p, (u32)got);
         if ((u32)got < len)
             break;
     }
@@ -286,9 +279,7 @@ static s64 read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u
         unix_name_out(umsg(p)->from, m->from);
     if (!(in_flags & MSG_PEEK)) {
         put_control(s, p, m, in_flags, &used);
-        took(s, len);
-        remove_msg(s, p);
-        msg_free(p);
+        took(s, p, len);
     }
     m->control_len = used;
     return in_flags & MSG_TRUNC ? len : got;
