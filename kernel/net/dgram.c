@@ -198,33 +198,27 @@ u32 dgram_poll(struct sock *s)
 /* IP_PKTINFO, IPV6_PKTINFO of a send name the interface and the source address. */
 static int parse_control(const struct sock_msg *m, struct dgram_dest *d)
 {
-    const u8 *c = m->control;
-    u32 left = c == NULL ? 0 : m->control_len;
-    while (left >= 16) {
-        u64 len = get_u64(c);
-        if (len < 16 || len > left)
-            return -EINVAL;
-        s32 level = (s32)get_u32(c + 8), type = (s32)get_u32(c + 12);
-        if (level == IPPROTO_IP && type == 8) {
-            if (len < 16 + 12)
+    struct sock_cmsg c;
+    u32 at = 0;
+    int err;
+    while ((err = sock_next_cmsg(m, &at, &c)) > 0) {
+        if (c.level == IPPROTO_IP && c.type == 8) {
+            if (c.len < 12)
                 return -EINVAL;
-            d->ifindex = get_u32(c + 16);
-            d->src = ip_v4(get_u32(c + 20));
-        } else if (level == IPPROTO_IPV6 && type == 50) {
-            if (len < 16 + 20)
+            d->ifindex = get_u32(c.data);
+            d->src = ip_v4(get_u32(c.data + 4));
+        } else if (c.level == IPPROTO_IPV6 && c.type == 50) {
+            if (c.len < 20)
                 return -EINVAL;
-            memcpy(&d->src, c + 16, 16);
-            d->ifindex = get_u32(c + 32);
-        } else if ((level == IPPROTO_IP && type != 1 && type != 2) || (level == IPPROTO_IPV6 && type != 52 && type != 67)) {
+            memcpy(&d->src, c.data, 16);
+            d->ifindex = get_u32(c.data + 16);
+        } else if ((c.level == IPPROTO_IP && c.type != 1 && c.type != 2) || (c.level == IPPROTO_IPV6 && c.type != 52 && c.type != 67)) {
             return -EINVAL;
         }
-        u32 step = ALIGN_UP((u32)len, 8u);
-        if (step >= left)
-            break;
-        c += step;
-        left -= step;
     }
-    return c == NULL || ip_is_any(d->src) || ip_addr_is_local(d->src) ? 0 : -EINVAL;
+    if (err != 0)
+        return err;
+    return m->control == NULL || ip_is_any(d->src) || ip_addr_is_local(d->src) ? 0 : -EINVAL;
 }
 
 int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret)

@@ -539,6 +539,13 @@ int sock_take_err(struct sock *s);          /* 0 or -err; clears */
 int sock_wait(struct sock *s, bool (*ready)(struct sock *s), u64 deadline_ns, bool nonblock, bool exclusive);
 static inline u64 sock_deadline(u64 timeo_ns) { return timeo_ns == 0 ? NEVER_NS : now_ns() + timeo_ns; }
 bool sock_may(unsigned cap); /* the calling process has the capability */
+struct sock_cmsg {
+    s32 level, type;
+    u32 len;
+    const u8 *data;
+};
+/* The cmsg at *at, which starts at 0, of a send, and *at moves on: 1; 0 = there are no more; -EINVAL. */
+int sock_next_cmsg(const struct sock_msg *m, u32 *at, struct sock_cmsg *ret);
 /* Append one cmsg to m->ret_control; sets MSG_CTRUNC when it does not fit. `used` counts. */
 void sock_put_cmsg(struct sock_msg *m, u32 *used, int level, int type, const void *data, u32 len);
 

@@ -440,6 +440,20 @@ int sock_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
 
 /* --- control messages ------------------------------------------------------------ */
 
+int sock_next_cmsg(const struct sock_msg *m, u32 *at, struct sock_cmsg *ret)
+{
+    u32 left = m->control != NULL && *at < m->control_len ? m->control_len - *at : 0;
+    if (left < 16)
+        return 0;
+    const u8 *c = (const u8 *)m->control + *at;
+    u64 len = get_u64(c);
+    if (len < 16 || len > left)
+        return -EINVAL;
+    *ret = (struct sock_cmsg){ .level = (s32)get_u32(c + 8), .type = (s32)get_u32(c + 12), .len = (u32)len - 16, .data = c + 16 };
+    *at += ALIGN_UP((u32)len, 8u);
+    return 1;
+}
+
 void sock_put_cmsg(struct sock_msg *m, u32 *used, int level, int type, const void *data, u32 len)
 {
     u32 room = m->ret_control == NULL ? 0 : m->control_len;

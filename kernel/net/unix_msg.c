@@ -36,33 +36,26 @@ static void msg_free(struct pkt *p)
 
 static int parse_control(const struct sock_msg *m, struct umsg *ret)
 {
-    const u8 *c = m->control;
-    u32 left = c == NULL ? 0 : m->control_len;
-    int err = 0;
-    while (left >= 16 && err == 0) {
-        u64 len = get_u64(c);
-        if (len < 16 || len > left)
-            return -EINVAL;
-        u32 level = get_u32(c + 8), type = get_u32(c + 12), n = (u32)(len - 16);
-        if (level == 1 && type == SCM_RIGHTS && n >= 4) {
-            err = sock_fd_ops == NULL ? -EOPNOTSUPP : sock_fd_ops->take((const s32 *)(const void *)(c + 16), n / 4, &ret->rights);
-        } else if (level == 1 && type == SCM_CREDENTIALS) {
+    struct sock_cmsg c;
+    u32 at = 0;
+    int err;
+    while ((err = sock_next_cmsg(m, &at, &c)) > 0) {
+        if (c.level == 1 && c.type == SCM_RIGHTS && c.len >= 4) {
+            err = sock_fd_ops == NULL ? -EOPNOTSUPP : sock_fd_ops->take((const s32 *)(const void *)c.data, c.len / 4, &ret->rights);
+            if (err != 0)
+                return err;
+        } else if (c.level == 1 && c.type == SCM_CREDENTIALS) {
             struct cred3 want, mine;
-            if (n != sizeof want)
+            if (c.len != sizeof want)
                 return -EINVAL;
-            memcpy(&want, c + 16, sizeof want);
+            memcpy(&want, c.data, sizeof want);
             unix_who(&mine);
             if (memcmp(&want, &mine, sizeof want) != 0 && !sock_may(21))
                 return -EPERM;
             ret->cred = want;
-        } else if (level == 1 && type != SCM_RIGHTS) {
+        } else if (c.level == 1 && c.type != SCM_RIGHTS) {
             return -EINVAL;
         }
-        u32 step = ALIGN_UP((u32)len, 8u);
-        if (step >= left)
-            break;
-        c += step;
-        left -= step;
     }
     return err;
 }
