@@ -63,7 +63,7 @@ static int parse_control(const struct sock_msg *m, struct umsg *ret)
 static void put_control(struct sock *s, struct pkt *p, struct sock_msg *m, u32 in_flags, u32 *used)
 {
     struct umsg *x = umsg(p);
-    if (s->passcred)
+    if (s->passcred && *used == 0)
         sock_put_cmsg(m, used, 1, SCM_CREDENTIALS, &x->cred, sizeof x->cred);
     if (x->rights == NULL)
         return;
@@ -220,50 +220,54 @@ static void made_room(struct unix_sock *u)
     unix_put(p);
 }
 
-/* Read across messages of a stream, stopping where descriptors or another sender begin. rd held. */
-static s64 read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u64 want)
+/* What a call of recvmsg() has got. */
+struct so_far {
+    u64 done;
+    u32 used;            /* of the room for control messages */
+    bool ended;          /* nothing can be added */
+    struct cred3 sender; /* of a stream's bytes */
+};
+
+/* Read across messages of a stream, up to another sender's where the program wants to know it, or behind descriptors. rd held. */
+static int read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u64 want, struct so_far *x)
 {
     struct sock *s = &u->s;
-    u64 done = 0;
-    u32 used = 0;
     bool peek = (in_flags & MSG_PEEK) != 0;
-    struct cred3 sender;
     spin_lock_bh(&s->lock);
     struct list *n = s->rcvq.next;
     spin_unlock_bh(&s->lock);
-    while (n != &s->rcvq && done < want) {
+    while (n != &s->rcvq && x->done < want && !x->ended) {
         struct pkt *p = list_entry(n, struct pkt, node);
-        if (done > 0 && (umsg(p)->rights != NULL || (s->passcred && memcmp(&umsg(p)->cred, &sender, sizeof sender) != 0)))
+        if (x->done > 0 && s->passcred && memcmp(&umsg(p)->cred, &x->sender, sizeof x->sender) != 0) {
+            x->ended = true;
             break;
-        sender = umsg(p)->cred;
-        u32 len = (u32)MIN((u64)p->total_len, want - done);
+        }
+        x->sender = umsg(p)->cred;
+        u32 len = (u32)MIN((u64)p->total_len, want - x->done);
         s64 got = pkt_to_uio(p, 0, m->uio, len);
         if (got < 0)
-            return done > 0 ? (s64)done : got;
-        if (done == 0 && !peek)
-            put_control(s, p, m, in_flags, &used);
-        done += (u64)got;
+            return (int)got;
+        x->ended = (u32)got < len || umsg(p)->rights != NULL;
+        x->done += (u64)got;
+        if (!peek)
+            put_control(s, p, m, in_flags, &x->used);
         spin_lock_bh(&s->lock);
         n = p->node.next;
         spin_unlock_bh(&s->lock);
         if (!peek)
             took(s, p, (u32)got);
-        if ((u32)got < len)
-            break;
     }
-    m->control_len = used;
-    return (s64)done;
+    return 0;
 }
 
-static s64 read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u64 want)
+static int read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u64 want, struct so_far *x)
 {
     struct sock *s = &u->s;
-    u32 used = 0;
     struct pkt *p = list_first(&s->rcvq, struct pkt, node);
     u32 len = p->total_len;
     s64 got = pkt_to_uio(p, 0, m->uio, (u32)MIN((u64)len, want));
     if (got < 0)
-        return got;
+        return (int)got;
     if (len > want)
         m->flags |= MSG_TRUNC;
     if (s->type == SOCK_SEQPACKET)
@@ -271,21 +275,23 @@ static s64 read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u
     if (m->from != NULL)
         unix_name_out(umsg(p)->from, m->from);
     if (!(in_flags & MSG_PEEK)) {
-        put_control(s, p, m, in_flags, &used);
+        put_control(s, p, m, in_flags, &x->used);
         took(s, p, len);
     }
-    m->control_len = used;
-    return in_flags & MSG_TRUNC ? len : got;
+    x->ended = true;
+    x->done = in_flags & MSG_TRUNC ? len : (u64)got;
+    return 0;
 }
 
 s64 unix_recv(struct sock *s, struct sock_msg *m)
 {
     struct unix_sock *u = un(s);
     bool stream = s->type == SOCK_STREAM, nonblock = (m->flags & MSG_DONTWAIT) != 0;
-    u32 in_flags = m->flags, room = m->control_len;
-    u64 want = MIN(m->uio->remaining, (u64)INT32_MAX), done = 0;
+    u32 in_flags = m->flags;
+    u64 want = MIN(m->uio->remaining, (u64)INT32_MAX);
     u64 deadline = sock_deadline(s->rcvtimeo_ns);
-    s64 ret;
+    struct so_far x = { .done = 0 };
+    int err;
     m->flags = 0;
     if (m->from != NULL)
         m->from->len = 0;
@@ -297,33 +303,30 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
         spin_lock_bh(&s->lock);
         bool any = !list_empty(&s->rcvq);
         spin_unlock_bh(&s->lock);
-        if (any && (want > done || !stream)) {
-            m->control_len = done == 0 ? room : 0;
-            ret = stream ? read_stream(u, m, in_flags, want - done) : read_message(u, m, in_flags, want);
+        if (any && (want > x.done || !stream)) {
+            err = (stream ? read_stream : read_message)(u, m, in_flags, want, &x);
             mutex_unlock(&s->rd);
             if (!(in_flags & MSG_PEEK))
                 made_room(u);
-            if (ret < 0 || !stream)
-                return done > 0 ? (s64)done : ret;
-            done += (u64)ret;
-            if (!(in_flags & MSG_WAITALL) || done >= want || (in_flags & MSG_PEEK) || ret == 0)
-                return (s64)done;
+            if (err != 0 || x.ended || x.done >= want || !(in_flags & MSG_WAITALL) || (in_flags & MSG_PEEK))
+                break;
             continue;
         }
         mutex_unlock(&s->rd);
-        m->control_len = done == 0 ? 0 : m->control_len;
-        ret = over ? sock_take_err(s) : 0;
-        if (ret == 0 && over && u->peer_reset && done == 0) {
+        err = over ? sock_take_err(s) : 0;
+        if (err == 0 && over && u->peer_reset && x.done == 0) {
             u->peer_reset = false;
-            ret = -ECONNRESET;
+            err = -ECONNRESET;
         }
-        if (ret == 0 && (want == 0 || (over && eof(u))))
-            return (s64)done;
-        if (ret == 0)
-            ret = sock_wait(s, readable, deadline, nonblock, true);
-        if (ret != 0)
-            return done > 0 ? (s64)done : ret;
+        if (err == 0 && (want == 0 || (over && eof(u))))
+            break;
+        if (err == 0)
+            err = sock_wait(s, readable, deadline, nonblock, true);
+        if (err != 0)
+            break;
     }
+    m->control_len = x.used;
+    return x.done > 0 ? (s64)x.done : err;
 }
 
 void unix_drain(struct unix_sock *u)

@@ -593,6 +593,44 @@ static void unix_rights_apart(void)
     close(p[0]), close(p[1]), close(q[0]), close(q[1]);
 }
 
+static void *send_late(void *fd)
+{
+    usleep(20000);
+    return write(*(int *)fd, "efgh", 4) == 4 ? NULL : fd;
+}
+
+/* Bytes before descriptors come with them, bytes behind them do not; a read that waits for all of its bytes keeps what came with the first. */
+static void unix_rights_in_a_stream(void)
+{
+    section("unix rights in a stream");
+    int p[2], one = 1;
+    char control[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+    SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
+    for (int flags = 0; flags <= MSG_WAITALL; flags += MSG_WAITALL) {
+        SHOW(write(p[0], "abcd", 4));
+        SHOW(send_fd(p[0], p[1]));
+        SHOW(write(p[0], "efgh", 4));
+        for (int i = 0; i < 2; i++) {
+            struct iovec v = {buf, i == 0 ? 9 : 4};
+            struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+            SHOW(recvmsg(p[1], &m, flags));
+            SHOW(m.msg_controllen);
+            if (CMSG_FIRSTHDR(&m) != NULL)
+                close(*(int *)(void *)CMSG_DATA(CMSG_FIRSTHDR(&m)));
+        }
+    }
+    SHOW(setsockopt(p[1], SOL_SOCKET, SO_PASSCRED, &one, sizeof one));
+    SHOW(write(p[0], "abcd", 4));
+    pthread_t t;
+    pthread_create(&t, NULL, send_late, &p[0]);
+    struct iovec v = {buf, 8};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    SHOW(recvmsg(p[1], &m, MSG_WAITALL));
+    SHOW(m.msg_controllen);
+    pthread_join(t, NULL);
+    close(p[0]), close(p[1]);
+}
+
 static void unix_sockets(void)
 {
     section("unix pair");
@@ -627,6 +665,7 @@ int main(void)
     unix_sockets();
     unix_rights();
     unix_rights_apart();
+    unix_rights_in_a_stream();
     struct sockaddr_un a = {AF_UNIX, "\0drupe-guest-test"};
     unix_named("unix abstract", &a, offsetof(struct sockaddr_un, sun_path) + 17);
     char dir[] = "/tmp/drupe-sockets.XXXXXX";
