@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "base/bytes.h"
 #include "host/image/config.h"
@@ -21,6 +23,7 @@
 #include "host/net/ports.h"
 #include "host/tender/control.h"
 #include "host/tender/stream.h"
+#include "host/trace/decode.h"
 
 static unsigned count, failed;
 static u64 seed = 42;
@@ -343,6 +346,33 @@ static bool cleans(const char *text, const char *keep, const char *want)
     return strcmp(copy, want) == 0;
 }
 
+/* The call, which wrote that much to its third argument, as it is printed. */
+static char *decoded(u32 nr, u64 what, const void *data, u16 len)
+{
+    struct trace_piece head = {.arg = 2, .len = len};
+    struct buf exit = {0}, out = {0};
+    buf_add(&exit, &head, sizeof(head));
+    buf_add(&exit, data, ALIGN_UP((size_t)len, 8));
+    u8 *whole = xalloc(exit.len); /* of its own, so that reading beyond it shows */
+    memcpy(whole, exit.data, exit.len);
+    struct call c = {.nr = nr, .args = {3, what, 0x1000}, .exit = {whole, exit.len}, .has_exited = true, .string_max = 32};
+    add_args(&out, &c, 0);
+    free(whole);
+    buf_done(&exit);
+    return out.data;
+}
+
+static void test_decode(void)
+{
+    struct { char name[16]; struct sockaddr_in address; u8 rest[8]; } ifr = {"lo", {.sin_family = AF_INET, .sin_addr = {0x0100007f}}, {0}};
+    struct flock lock = {.l_type = F_UNLCK, .l_pid = 7};
+    AUTO_FREE char *whole = decoded(SYS_ioctl, SIOCGIFADDR, &ifr, 32), *short_one = decoded(SYS_ioctl, SIOCGIFADDR, &ifr, 24);
+    check(strstr(whole, "ifr_addr={sa_family=AF_INET") && strstr(whole, "127.0.0.1"), "an interface's address");
+    check(!strstr(short_one, "ifr_addr"), "half of it is not read to its end");
+    AUTO_FREE char *locked = decoded(SYS_fcntl, F_GETLK, &lock, 32);
+    check(strstr(locked, "F_UNLCK") && strstr(locked, "l_pid=7"), "a lock and its owner");
+}
+
 static void test_text(void)
 {
     check(cleans("a\x1b[31m\x7f\r\n\t", "\n\t", "a?[31m??\n\t"), "control characters, and those that are kept");
@@ -396,6 +426,7 @@ int main(void)
     test_inputs();
     test_stream();
     test_symbols();
+    test_decode();
     test_text();
     test_open();
     test_sizes();

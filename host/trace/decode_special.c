@@ -115,7 +115,7 @@ void add_ioctl(struct buf *out, const struct call *c)
     struct found f = piece_of(c, 2, writes);
     u16 w[4];
     s32 n;
-    if ((u32)c->args[1] >> 8 == 0x89 && c->args[1] != SIOCGIFCONF && f.len >= 24) {
+    if ((u32)c->args[1] >> 8 == 0x89 && c->args[1] != SIOCGIFCONF && f.len >= 32) {
         buf_addf(out, "{ifr_name=");
         add_quoted(out, f.data, strnlen((const char *)f.data, 16), false, false);
         add_ifreq(out, (u32)c->args[1], f.data + 16);
@@ -159,7 +159,7 @@ void add_fcntl(struct buf *out, const struct call *c)
         buf_addf(out, "{l_type=%s, l_whence=", t[0] >= 0 && t[0] < 3 ? locks[t[0]] : "?");
         add_enum(out, SET_whence, (u64)t[1]);
         buf_addf(out, ", l_start=%lld, l_len=%lld", (long long)range[0], (long long)range[1]);
-        memcpy(owner, f.data + 24, sizeof(owner));
+        memcpy(owner, f.data + 24, sizeof(owner[0]));
         buf_addf(out, cmd == F_GETLK || cmd == 36 ? ", l_pid=%d}" : "}", owner[0]);
     } else if ((cmd == 15 || cmd == 16) && f.len >= sizeof(owner)) { /* F_SETOWN_EX, F_GETOWN_EX */
         static const char *const kinds[] = {"F_OWNER_TID", "F_OWNER_PID", "F_OWNER_PGRP"};
