@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by decode.c and decode_special.c: pieces of memory that a record has, and arguments whose meaning another one decides. */
+/* Shared by the files of the decoder: pieces of memory that a record has, and arguments whose meaning another one decides. */
 #ifndef HOST_TRACE_DECODE_IMPL_H
 #define HOST_TRACE_DECODE_IMPL_H
+
+#include <string.h>
 
 #include "host/trace/decode.h"
 #include "host/trace/flags.h"
@@ -11,6 +13,20 @@ struct found {
     size_t len;
     bool cut, fault;
 };
+
+static inline u64 word(const u8 *data, size_t at)
+{
+    u64 v;
+    memcpy(&v, data + at, sizeof(v));
+    return v;
+}
+
+static inline u32 half(const u8 *data, size_t at)
+{
+    u32 v;
+    memcpy(&v, data + at, sizeof(v));
+    return v;
+}
 
 struct found find_piece(struct pieces p, unsigned arg, unsigned part);
 struct found piece_of(const struct call *c, unsigned arg, bool after); /* part 0, of the call's entry or exit */

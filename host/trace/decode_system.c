@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Structures of the system, of scheduling, capabilities, System V and message queues; options and control messages of sockets: decode.h. */
-#include "host/trace/decode.h"
+#include "host/trace/decode_impl.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,22 +11,6 @@
 #include <sys/sysinfo.h>
 #include <sys/times.h>
 #include <sys/timex.h>
-
-#include "host/trace/flags.h"
-
-static u64 word(const u8 *data, size_t at)
-{
-    u64 v;
-    memcpy(&v, data + at, sizeof(v));
-    return v;
-}
-
-static u32 half(const u8 *data, size_t at)
-{
-    u32 v;
-    memcpy(&v, data + at, sizeof(v));
-    return v;
-}
 
 static void add_sysinfo(struct buf *out, const u8 *d)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Structures, strings and addresses as strace(1) prints them: decode.h. */
-#include "host/trace/decode.h"
+#include "host/trace/decode_impl.h"
 
 #include <arpa/inet.h>
 #include <linux/netlink.h>
@@ -18,8 +18,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <linux/stat.h>
-
-#include "host/trace/flags.h"
 
 void add_pointer(struct buf *out, u64 p)
 {
@@ -147,20 +145,6 @@ void add_wait_status(struct buf *out, u32 status)
     } else {
         buf_addf(out, "{WIFCONTINUED(s)}");
     }
-}
-
-static u64 word(const u8 *data, size_t at)
-{
-    u64 v;
-    memcpy(&v, data + at, sizeof(v));
-    return v;
-}
-
-static u32 half(const u8 *data, size_t at)
-{
-    u32 v;
-    memcpy(&v, data + at, sizeof(v));
-    return v;
 }
 
 static void add_si_code(struct buf *out, u32 signal, s32 code)
