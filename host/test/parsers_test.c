@@ -369,6 +369,9 @@ static void test_decode(void)
     AUTO_FREE char *whole = decoded(SYS_ioctl, SIOCGIFADDR, &ifr, 32), *short_one = decoded(SYS_ioctl, SIOCGIFADDR, &ifr, 24);
     check(strstr(whole, "ifr_addr={sa_family=AF_INET") && strstr(whole, "127.0.0.1"), "an interface's address");
     check(!strstr(short_one, "ifr_addr"), "half of it is not read to its end");
+    ifr.address.sin_family = 0x201;
+    AUTO_FREE char *flags = decoded(SYS_ioctl, SIOCGIFFLAGS, &ifr, 32);
+    check(strstr(flags, "ifr_flags=IFF_UP|0x200}") != NULL, "flags, with and without names");
     AUTO_FREE char *locked = decoded(SYS_fcntl, F_GETLK, &lock, 32);
     check(strstr(locked, "F_UNLCK") && strstr(locked, "l_pid=7"), "a lock and its owner");
 }

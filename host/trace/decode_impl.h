@@ -28,6 +28,12 @@ static inline u32 half(const u8 *data, size_t at)
     return v;
 }
 
+struct bit {
+    u32 bit;
+    const char *name;
+};
+void add_bits(struct buf *out, const struct bit *bits, size_t n, u32 value); /* what has no name as a number */
+
 struct found find_piece(struct pieces p, unsigned arg, unsigned part);
 struct found piece_of(const struct call *c, unsigned arg, bool after); /* part 0, of the call's entry or exit */
 bool is_call(const struct call *c, const char *name);

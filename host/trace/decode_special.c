@@ -84,22 +84,17 @@ bool prctl_writes(u64 op) { return op == PR_GET_NAME || op == PR_GET_PDEATHSIG |
 /* The union of struct ifreq. */
 static void add_ifreq(struct buf *out, u32 cmd, const u8 *d)
 {
-    static const struct { u32 bit; const char *name; } flags[] = {
+    static const struct bit flags[] = {
         {1, "IFF_UP"}, {2, "IFF_BROADCAST"}, {8, "IFF_LOOPBACK"}, {0x10, "IFF_POINTOPOINT"}, {0x40, "IFF_RUNNING"}, {0x80, "IFF_NOARP"},
         {0x100, "IFF_PROMISC"}, {0x1000, "IFF_MULTICAST"}};
-    const char *between = ", ifr_flags=";
-    s32 n;
-    memcpy(&n, d, sizeof(n));
+    s32 n = (s32)half(d, 0);
     if (cmd == SIOCGIFINDEX) {
         buf_addf(out, ", ifr_ifindex=%d", n);
     } else if (cmd == SIOCGIFMTU || cmd == SIOCSIFMTU) {
         buf_addf(out, ", ifr_mtu=%d", n);
     } else if (cmd == SIOCGIFFLAGS || cmd == SIOCSIFFLAGS) {
-        for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-            if ((u32)n & flags[i].bit) {
-                buf_addf(out, "%s%s", between, flags[i].name);
-                between = "|";
-            }
+        buf_addf(out, ", ifr_flags=");
+        add_bits(out, flags, ARRAY_SIZE(flags), (u16)n);
     } else if (cmd == SIOCGIFADDR || cmd == SIOCGIFNETMASK || cmd == SIOCGIFBRDADDR) {
         buf_addf(out, cmd == SIOCGIFADDR ? ", ifr_addr=" : cmd == SIOCGIFNETMASK ? ", ifr_netmask=" : ", ifr_broadaddr=");
         add_sockaddr(out, d, 16);

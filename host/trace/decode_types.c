@@ -254,14 +254,28 @@ static void add_statx(struct buf *out, const u8 *d)
     buf_addf(out, ", stx_size=%llu, ...}", (unsigned long long)word(d, 40));
 }
 
+void add_bits(struct buf *out, const struct bit *bits, size_t n, u32 value)
+{
+    const char *between = "";
+    u32 left = value;
+    for (size_t i = 0; i < n; i++)
+        if (value & bits[i].bit) {
+            buf_addf(out, "%s%s", between, bits[i].name);
+            between = "|";
+            left &= ~bits[i].bit;
+        }
+    if (left || !value)
+        buf_addf(out, value ? "%s%#x" : "%s%u", between, left);
+}
+
 static void add_statfs(struct buf *out, const u8 *d)
 {
     static const struct { u32 type; const char *name; } types[] = {
         {0xef53, "EXT2_SUPER_MAGIC"}, {0x01021994, "TMPFS_MAGIC"}, {0x794c7630, "OVERLAYFS_SUPER_MAGIC"}, {0x9fa0, "PROC_SUPER_MAGIC"},
         {0x62656572, "SYSFS_MAGIC"}, {0x1cd1, "DEVPTS_SUPER_MAGIC"}, {0x01021997, "V9FS_MAGIC"}, {0xe0f5e1e2, "EROFS_SUPER_MAGIC_V1"}};
-    static const struct { u32 bit; const char *name; } flags[] = {{1, "ST_RDONLY"}, {2, "ST_NOSUID"}, {4, "ST_NODEV"}, {8, "ST_NOEXEC"}, {0x10, "ST_SYNCHRONOUS"},
+    static const struct bit flags[] = {{1, "ST_RDONLY"}, {2, "ST_NOSUID"}, {4, "ST_NODEV"}, {8, "ST_NOEXEC"}, {0x10, "ST_SYNCHRONOUS"},
         {0x20, "ST_VALID"}, {0x400, "ST_NOATIME"}, {0x800, "ST_NODIRATIME"}, {0x1000, "ST_RELATIME"}};
-    const char *name = NULL, *between = "";
+    const char *name = NULL;
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
         if (types[i].type == word(d, 0))
             name = types[i].name;
@@ -273,12 +287,8 @@ static void add_statfs(struct buf *out, const u8 *d)
              (unsigned long long)word(d, 8), (unsigned long long)word(d, 16), (unsigned long long)word(d, 24), (unsigned long long)word(d, 32),
              (unsigned long long)word(d, 40), (unsigned long long)word(d, 48), half(d, 56), half(d, 60), (unsigned long long)word(d, 64),
              (unsigned long long)word(d, 72));
-    for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-        if (word(d, 80) & flags[i].bit) {
-            buf_addf(out, "%s%s", between, flags[i].name);
-            between = "|";
-        }
-    buf_addf(out, *between ? "}" : "0}");
+    add_bits(out, flags, ARRAY_SIZE(flags), half(d, 80));
+    buf_add(out, "}", 1);
 }
 
 static void add_limit(struct buf *out, const char *name, u64 v)
@@ -324,25 +334,6 @@ static void add_sigaction(struct buf *out, const u8 *d)
     if (flags & 0x04000000)
         buf_addf(out, ", sa_restorer=%#llx", (unsigned long long)word(d, 16));
     buf_add(out, "}", 1);
-}
-
-struct bit {
-    u32 bit;
-    const char *name;
-};
-
-static void add_bits(struct buf *out, const struct bit *bits, size_t n, u32 value)
-{
-    const char *between = "";
-    u32 left = value;
-    for (size_t i = 0; i < n; i++)
-        if (value & bits[i].bit) {
-            buf_addf(out, "%s%s", between, bits[i].name);
-            between = "|";
-            left &= ~bits[i].bit;
-        }
-    if (left || !value)
-        buf_addf(out, value ? "%s%#x" : "%s%u", between, left);
 }
 
 static void add_poll(struct buf *out, const u8 *d, bool after)
