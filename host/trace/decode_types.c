@@ -66,7 +66,7 @@ void add_mode(struct buf *out, u32 mode)
 
 static void add_signal_short(struct buf *out, int signal)
 {
-    const char *name = signal == SIGIO ? "IO" : signal < 32 ? sigabbrev_np(signal) : NULL; /* the C library says POLL */
+    const char *name = signal_name((u32)signal);
     if (name)
         buf_addf(out, "%s", name);
     else if (signal == 32)

@@ -224,9 +224,16 @@ void add_enum(struct buf *out, enum set_id set, u64 value)
         buf_addf(out, "%#x /* %s */", (u32)value, sets[set].unknown);
 }
 
+const char *signal_name(u64 signal)
+{
+    if (signal == SIGIO) /* the C library says POLL */
+        return "IO";
+    return signal < 32 ? sigabbrev_np((int)signal) : NULL;
+}
+
 void add_signal(struct buf *out, u64 signal)
 {
-    const char *name = signal == SIGIO ? "IO" : signal < 32 ? sigabbrev_np((int)signal) : NULL;
+    const char *name = signal_name(signal);
     if (name)
         buf_addf(out, "SIG%s", name);
     else if (signal == 32)

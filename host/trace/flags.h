@@ -11,6 +11,7 @@ void add_flags(struct buf *out, enum set_id set, u64 value);
 /* One of a set. */
 void add_enum(struct buf *out, enum set_id set, u64 value);
 const char *enum_name(enum set_id set, u64 value); /* NULL: none */
+const char *signal_name(u64 signal); /* "TERM"; NULL: none, or a real-time one */
 /* "SIGTERM", "SIGRT_2", or the number. */
 void add_signal(struct buf *out, u64 signal);
 /* "ENOENT", or NULL. */
