@@ -29,12 +29,11 @@ static bool futex_has(u64 op, unsigned arg)
 static unsigned prctl_count(u64 op)
 {
     switch (op) {
-    case PR_GET_PDEATHSIG: case PR_GET_CHILD_SUBREAPER:
-        return 2;
     case PR_GET_DUMPABLE: case PR_GET_KEEPCAPS: case PR_GET_SECCOMP: case PR_GET_TIMERSLACK:
         return 1;
     case PR_SET_NAME: case PR_GET_NAME: case PR_SET_PDEATHSIG: case PR_SET_DUMPABLE: case PR_SET_KEEPCAPS: case PR_CAPBSET_READ:
     case PR_CAPBSET_DROP: case PR_SET_CHILD_SUBREAPER: case PR_SET_TIMERSLACK: case PR_SET_PTRACER:
+    case PR_GET_PDEATHSIG: case PR_GET_CHILD_SUBREAPER:
         return 2;
     default:
         return 5;
