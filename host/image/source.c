@@ -56,29 +56,30 @@ static char *through_env(const char *script, const char *argument, struct error 
     return found;
 }
 
-/* The #! line of a script: the interpreter's path, behind it, after a zero, its argument or nothing. */
-static char *split_shebang(char *line)
+/* The #! line of a script: the interpreter's path, and its argument or nothing. */
+static char *split_shebang(char *line, char **ret_argument)
 {
     line[strcspn(line, "\n")] = 0;
     char *interp = line + 2 + strspn(line + 2, " \t");
     size_t len = strlen(interp);
     while (len && strchr(" \t\r", interp[len - 1]))
         interp[--len] = 0;
+    char *argument = interp + strcspn(interp, " \t");
+    if (*argument) {
+        *argument++ = 0;
+        argument += strspn(argument, " \t");
+    }
+    *ret_argument = argument;
     return interp;
 }
 
 /* The kernel's rules (execve(2)): one optional argument, the rest of the line; an interpreter may be a script, but not for ever. */
 static int parse_shebang(struct source *s, const char *path, int fd, struct error *err)
 {
-    char line[MAX_SHEBANG + 2] = {0};
+    char line[MAX_SHEBANG + 2] = {0}, *argument;
     if (pread(fd, line, MAX_SHEBANG, 0) < 0)
         return err_errno(err, EXIT_NOEXEC, "%s", path);
-    char *interp = split_shebang(line);
-    char *argument = interp + strcspn(interp, " \t");
-    if (*argument) {
-        *argument++ = 0;
-        argument += strspn(argument, " \t");
-    }
+    char *interp = split_shebang(line, &argument);
     if (interp[0] != '/')
         return err_set(err, EXIT_NOEXEC, "%s: #! line without an absolute interpreter", path);
     bool env = strcmp(path_basename(interp), "env") == 0;
