@@ -140,7 +140,7 @@ static int script(const struct gdb *g, const char *more, struct error *err)
     return fd < 0 || set_cloexec(fd, false) < 0 ? err_errno(err, EXIT_DRUPE, "a script for gdb") : fd;
 }
 
-/* With `options`, then the script in fd, then what else it shall be told. */
+/* With the options `first`, then the script in fd, then those of `behind`. */
 static int exec_gdb(int fd, const char *const *first, const char *const *behind, struct error *err)
 {
     struct strv argv = {0};
