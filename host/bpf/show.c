@@ -38,12 +38,7 @@ void elements_done(struct elements *e)
 
 /* --- one value -------------------------------------------------------------------------------- */
 
-void show_text(struct buf *out, const u8 *text, size_t size)
-{
-    size_t len = strnlen((const char *)text, size);
-    buf_add(out, text, len);
-    text_clean(out->data + out->len - len, len, "\n\t");
-}
+void show_text(struct buf *out, const u8 *text, size_t size) { buf_add_clean(out, (const char *)text, size, "\n\t"); }
 
 static void add_address(struct printer *s, struct buf *out, u64 address, u32 pid, bool offset)
 {

@@ -35,13 +35,6 @@ static void add_json_string(struct buf *out, const u8 *text, size_t len)
     buf_add(out, "\"", 1);
 }
 
-static void add_text(struct buf *out, const char *text, size_t max)
-{
-    size_t len = strnlen(text, max);
-    buf_add(out, text, len);
-    text_clean(out->data + out->len - len, len, "");
-}
-
 /* Its fields, each with `name` before it as the format has it, and between them `between`. */
 static void add_fields(struct buf *out, const struct point *p, const u8 *body, size_t left, bool json)
 {
@@ -54,7 +47,7 @@ static void add_fields(struct buf *out, const struct point *p, const u8 *body, s
         if (f.type == 's' && json)
             add_json_string(out, f.text, f.value);
         else if (f.type == 's')
-            add_text(out, (const char *)f.text, f.value);
+            buf_add_clean(out, (const char *)f.text, f.value, "");
         else if (f.type == 'd')
             buf_addf(out, "%" PRId64, (s64)f.value);
         else if (f.type == 'x' && json)

@@ -206,6 +206,13 @@ void buf_addf(struct buf *b, const char *format, ...)
     free(s);
 }
 
+void buf_add_clean(struct buf *b, const char *text, size_t max, const char *keep)
+{
+    size_t len = strnlen(text, max);
+    buf_add(b, text, len);
+    text_clean(b->data + b->len - len, len, keep);
+}
+
 void buf_done(struct buf *b)
 {
     free(b->data);

@@ -61,6 +61,7 @@ struct buf {
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_drop(struct buf *b, size_t len); /* the first len bytes */
 void buf_addf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
+void buf_add_clean(struct buf *b, const char *text, size_t max, const char *keep); /* up to its end, as text_clean() leaves it */
 void buf_done(struct buf *b);
 
 /* String -> pointer. Keys are copied; values belong to the caller. */
