@@ -5,7 +5,7 @@
 
 #include "host/lib/util.h"
 
-/* Put a question mark for each control character: an instance does not write escapes to our terminal. */
+/* Put a question mark for each control character and for what is no UTF-8: an instance does not write escapes to our terminal. */
 void console_clean(char *text, size_t len);
 /* Read what a descriptor has and keep the last bytes of it all, cleaned. At the end *fd is closed and -1.
  * Returns how many bytes are new: they are the last of those kept. */

@@ -553,10 +553,7 @@ static int instance_died(struct tender *t, struct error *err)
 static void list_report(struct tender *t, const char *report)
 {
     AUTO_FREE char *text = xstrndup(report, MAX_REPORT);
-    console_clean(text, strlen(text));
-    for (char *p = text; *p; p++)
-        if ((u8)*p >= 0x80) /* JSON is UTF-8 */
-            *p = '?';
+    console_clean(text, strlen(text)); /* UTF-8, as JSON has to be */
     if (t->i->entry)
         entry_set_text(t->i->entry, "CrashReport", text);
 }
