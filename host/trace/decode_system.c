@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/sysinfo.h>
-#include <sys/times.h>
 #include <sys/timex.h>
 
 static void add_sysinfo(struct buf *out, const u8 *d)

@@ -11,7 +11,6 @@
 #include "base/str.h"
 #include "bpf_impl.h"
 #include "kern/atomic.h"
-#include "kern/log.h"
 #include "kern/percpu.h"
 #include "kern/slab.h"
 #include "kern/thread.h"
