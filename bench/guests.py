@@ -301,12 +301,6 @@ class LinuxGuest:
         return [*argv, *extra, '-append', f'console=ttyS0 quiet panic=-1 tsc_early_khz={self.tsc} tsc=reliable {append}']
 
 
-def permanent_neighbour(inside, mac=None):
-    """Without it the first packet over TAP waits a second for ARP."""
-    if mac:
-        sh(*inside, 'ip', 'neigh', 'replace', GUEST_IP, 'lladdr', mac, 'dev', TAP, 'nud', 'permanent', check=False)
-
-
 # --- a QEMU with more options, for `drupe` ---------------------------------------
 
 
