@@ -113,15 +113,25 @@ static void run_session(struct channel *c, struct trace_session *s)
     kfree(buf);
 }
 
+static void leave(void)
+{
+    atomic_sub(&open_sessions, 1u);
+    wq_wake_all(&sessions_wq, 0);
+}
+
 /* Those whose clients have gone are given time to end. */
 static int create(struct channel *c, const struct trace_open *o, struct trace_session **ret)
 {
     u64 deadline = now_ns() + PLACE_NS;
-    int err;
-    do {
-        err = session_create(o, ret);
-    } while (err == -EBUSY && !channel_closed(c) && wait_event_until(&sessions_wq, atomic_load(&open_sessions) < SESSIONS_MAX, deadline) == 0);
-    return err;
+    for (;;) {
+        atomic_add(&open_sessions, 1u);
+        int err = session_create(o, ret);
+        if (err == 0)
+            return 0;
+        leave();
+        if (err != -EBUSY || channel_closed(c) || wait_event_until(&sessions_wq, atomic_load(&open_sessions) < SESSIONS_MAX, deadline) != 0)
+            return err;
+    }
 }
 
 static void run_trace(struct channel *c, const char *args, size_t len)
@@ -143,11 +153,9 @@ static void run_trace(struct channel *c, const char *args, size_t len)
         channel_fail(c, -err, err == -EBUSY ? "trace: too many look already" : "the instance has no memory for it");
         return;
     }
-    atomic_add(&open_sessions, 1u);
     run_session(c, s);
     session_destroy(s);
-    atomic_sub(&open_sessions, 1u);
-    wq_wake_all(&sessions_wq, 0);
+    leave();
 }
 
 void trace_service_init(void)
