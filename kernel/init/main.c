@@ -235,6 +235,10 @@ static void tell_calls(void)
     fmt_snprintf(text, sizeof(text), "system calls: %lu by jump, %lu by trap; %lu call sites replaced", (unsigned long)gated,
                  (unsigned long)trapped, (unsigned long)sites);
     control_notice(text);
+    char missing[400] = "calls missing: ";
+    size_t n = strlen(missing);
+    if (linux_missing_calls(missing + n, sizeof(missing) - n) > 0)
+        control_notice(missing);
 }
 
 static bool verbose;

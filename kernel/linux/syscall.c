@@ -108,7 +108,7 @@ size_t linux_missing_calls(char *buf, size_t size)
             fmt_snprintf(number, sizeof number, "%u", missing_calls[i].nr);
             name = number;
         }
-        n += (size_t)fmt_snprintf(n < size ? buf + n : NULL, n < size ? size - n : 0, "%s %u\n", name,
+        n += (size_t)fmt_snprintf(n < size ? buf + n : NULL, n < size ? size - n : 0, "%s%s %u", i > 0 ? ", " : "", name,
                                   missing_calls[i].count);
     }
     return n;

@@ -42,7 +42,7 @@ int linux_start(const struct program_spec *spec, void (*ended)(const struct prog
                 char *ret_why, size_t why_size);
 /* From the control port: signal `pid` (0 = the first process). 0 or -ESRCH / -EINVAL. */
 int linux_signal(u32 pid, int sig);
-/* Lines "name count" of the calls that were missing. Returns length needed. */
+/* The calls that were missing, "name count, name count". Returns the length needed. */
 size_t linux_missing_calls(char *buf, size_t size);
 /* System calls with that number so far; all are below LINUX_CALL_NUMBERS. */
 u64 linux_call_count(u32 nr);
