@@ -151,7 +151,7 @@ if ON[1] == 'qemu':
     has(text, [r'exited normally'], 'to its end')
 
 # From the first instruction.
-r = subprocess.run([DRUPE, 'run', *ON, '--gdb', '--name', 'three', PROGRAM], env=dict(os.environ, PAGER='cat'), capture_output=True, timeout=180, start_new_session=True,
+r = subprocess.run([DRUPE, 'run', *ON, '--gdb', '--name', 'five', PROGRAM], env=dict(os.environ, PAGER='cat'), capture_output=True, timeout=180, start_new_session=True,
                    input=b'set pagination off\nset confirm off\nx/i $pc\nbreak main\ncontinue\np argc\np stop_now = 1\np exit_code = 3\ncontinue\nquit\n')
 text = r.stdout.decode(errors='replace') + r.stderr.decode(errors='replace')
 has(text, [r'<_start>', r'Breakpoint 1, main', r'^(\(gdb\) )*\$1 = 1', r'exited with code 03'], 'run --gdb: from the first instruction')

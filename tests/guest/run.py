@@ -8,6 +8,7 @@ With --volume, /tmp inside is a directory of the host's own /tmp. Prints TAP: on
 """
 import argparse
 import difflib
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,9 @@ def main():
     p.add_argument('-m', dest='memory', default='256M')
     p.add_argument('--volume', action='store_true')
     a = p.parse_args()
-    want, want_status, _ = run([a.program])
+    with open(a.program, 'rb') as only:  # on the host its files, keys and names are everybody's: one at a time
+        fcntl.flock(only, fcntl.LOCK_EX)
+        want, want_status, _ = run([a.program])
     machine = ['--machine', a.machine] if a.machine else []
     program = a.program
     with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory(dir='/var/tmp') as elsewhere:
