@@ -21,7 +21,7 @@ OWNER = {
     'bpf': 'bpf',
     'mm': 'page slab uio uaccess pagecache addrspace callsite textbreak',
     'sched': 'thread futex',
-    'dev': 'netdev blkdev chardev pkt vnet_hdr',
+    'dev': 'netdev blkdev chardev pkt sysfs vnet_hdr',
     'fs': 'notify vfs',
     'net': 'net socket',
     'linux': 'linux',

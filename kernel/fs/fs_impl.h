@@ -10,6 +10,7 @@
 #include "kern/log.h"
 #include "kern/notify.h"
 #include "kern/slab.h"
+#include "kern/sysfs.h"
 #include "kern/vfs.h"
 
 /* Guards every link between dentries, the hash, the LRU, the mount list and
@@ -156,6 +157,7 @@ int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setatt
 int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *a); /* the same, told */
 extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type;
 void procfs_init(void);
+void sysfs_init(void); /* procfs/sys.c, or no_sysfs.c */
 
 /* Wake after a change of what the queue's waiters test. The fence orders the change
  * before the look at the queue, as adding oneself orders before testing. */

@@ -17,6 +17,7 @@ void vfs_init(void)
     fs_register(&tmpfs_type);
     fs_register(&devfs_type);
     fs_register(&procfs_type);
+    sysfs_init();
     p9_init();
     pty_init();
 }

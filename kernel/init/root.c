@@ -174,7 +174,7 @@ static void mount_one(const struct mount_spec *m)
     for (unsigned i = 0; i < ARRAY_SIZE(always); i++)
         if (strcmp(m->destination, always[i]) == 0)
             return;
-    if (strcmp(m->type, "tmpfs") == 0 || strcmp(m->type, "proc") == 0) {
+    if (strcmp(m->type, "tmpfs") == 0 || strcmp(m->type, "proc") == 0 || strcmp(m->type, "sysfs") == 0) {
         mount_at(m->type, m->source, m->destination, m->read_only ? MS_RDONLY : 0, NULL);
         return;
     }
@@ -262,22 +262,6 @@ void root_write_network_files(void)
     write_hosts(&n);
 }
 
-/* What tells programs of several CPUs (sysfs(5)); with one they need not look. */
-static void write_cpu_files(bool read_only)
-{
-    static const char names[][12] = { "online", "possible", "present" };
-    char path[48], text[16];
-    size_t len = (size_t)fmt_snprintf(text, sizeof(text), "0-%u\n", plat_cpu_count() - 1);
-    furnish_directory("/sys", 0755, read_only);
-    int err = make_dirs("/sys/devices/system/cpu", 0755);
-    for (unsigned i = 0; i < ARRAY_SIZE(names) && err == 0; i++) {
-        fmt_snprintf(path, sizeof(path), "/sys/devices/system/cpu/%s", names[i]);
-        err = write_file(path, text, len);
-    }
-    if (err != 0)
-        klog(LOG_WARN, "/sys/devices/system/cpu: error %d", -err);
-}
-
 void root_furnish(const struct boot_config *c)
 {
     struct path root;
@@ -287,10 +271,10 @@ void root_furnish(const struct boot_config *c)
     mount_at("mqueue", "mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     mount_at("devpts", "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666");
     mount_at("proc", "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    if (sysfs != NULL)
+        mount_at("sysfs", "sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     furnish_directory("/tmp", 01777, c->root_read_only);
     furnish_directory("/run", 0755, c->root_read_only);
-    if (plat_cpu_count() > 1)
-        write_cpu_files(c->root_read_only);
     for (unsigned i = 0; i < c->nmounts; i++)
         mount_one(&c->mounts[i]);
     if (!c->root_read_only) {

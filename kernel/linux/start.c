@@ -6,6 +6,7 @@
  */
 #include "core.h"
 #include "ptrace.h"
+#include "sysfs.h"
 #include "arch_linux.h"
 #include "base/fmt.h"
 #include "base/str.h"
@@ -43,6 +44,7 @@ void linux_init(void)
     bpf_calls_init();
     debuggable = debug_service_init();
     sysctl_init();
+    sysfs_entries_init();
     inotify_glue_init();
     sysv_ipc_init();
     mqueue_init();

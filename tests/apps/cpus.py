@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+import subprocess
 
 from lib import BUILD, MACHINES, check, done, drupe, same
 
@@ -18,6 +19,13 @@ for machine, options in MACHINES:
     same((status, out), (0, b'2\n'), f'{machine}: /proc/cpuinfo')
     status, out, err = drupe(*two, '/usr/bin/cat', '/proc/lock_stat')
     check(status == 0 and out.startswith(b'lock class '), f'{machine}: /proc/lock_stat', out.decode() + err)
+    status, out, err = drupe(*two, '/usr/bin/lscpu')
+    fields = dict(re.findall(r'^(\S[^:]*): +(.*)', out.decode(), re.M))
+    got = [fields.get(k) for k in ('CPU op-mode(s)', 'CPU(s)', 'On-line CPU(s) list', 'Thread(s) per core', 'Core(s) per socket', 'Socket(s)')]
+    same(got, ['32-bit, 64-bit', '2', '0,1', '1', '2', '1'], f'{machine}: lscpu')
+    if machine == 'a process': # it is the same processor
+        caches = ['/usr/bin/lscpu', '-C=NAME,ONE-SIZE,WAYS,TYPE,LEVEL,SETS,COHERENCY-SIZE']
+        same(drupe(*two, *caches)[:2], (0, subprocess.check_output(caches)), f'{machine}: lscpu -C')
     for kind in ('cpu', 'threads'):
         status, out, err = drupe(*two, SYSBENCH, kind, '--threads=4', '--time=2', 'run', timeout=120)
         events = re.search(r'total number of events: +(\d+)', out.decode())

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tree of registered entries. */
+/* Trees of registered entries. */
 #include "proc_impl.h"
 
 struct mutex proc_lock;
-struct proc_node *proc_root;
+struct proc_tree proc_tree = {.type = "proc", .magic = 0x9fa0};
 static u64 next_ino = 0x1000; /* proc_lock */
 
 struct proc_node *proc_find(struct proc_node *dir, const char *name, size_t len)
@@ -31,10 +31,9 @@ static struct proc_node *node_create(struct proc_node *parent, const char *name,
     return n;
 }
 
-/* The entry at path, with the directories that lead to it. An entry that was there is replaced. */
-static int add(const char *path, u32 mode, const struct proc_node *what)
+int proc_add_below(struct proc_node *dir, const char *path, u32 mode, const struct proc_node *what)
 {
-    struct proc_node *dir = proc_root, *n;
+    struct proc_node *n;
     int err = 0;
     mutex_lock(&proc_lock);
     for (;;) {
@@ -44,7 +43,7 @@ static int add(const char *path, u32 mode, const struct proc_node *what)
         size_t len = slash != NULL ? (size_t)(slash - path) : strlen(path);
         n = proc_find(dir, path, len);
         bool last = slash == NULL;
-        if (len == 0 || len > NAME_MAX || (n != NULL && S_ISDIR(n->mode) == last))
+        if (len == 0 || len > NAME_MAX || (n != NULL && S_ISDIR(n->mode) != (last ? S_ISDIR(mode) : 1)))
             err = -EINVAL;
         else if (n == NULL && (n = node_create(dir, path, len, last ? mode : S_IFDIR | 0555)) == NULL)
             err = -ENOMEM;
@@ -58,6 +57,7 @@ static int add(const char *path, u32 mode, const struct proc_node *what)
         n->arg = what->arg;
         n->store = what->store;
         n->target = what->target;
+        n->fill = what->fill;
         atomic_store(&n->show, what->show);
     }
     mutex_unlock(&proc_lock);
@@ -67,20 +67,37 @@ static int add(const char *path, u32 mode, const struct proc_node *what)
 int proc_add(const char *path, u32 mode, proc_show_fn *show, void *arg)
 {
     struct proc_node n = {.show = show, .arg = arg};
-    return add(path, S_IFREG | (mode & 0777), &n);
+    return proc_add_below(proc_tree.root, path, S_IFREG | (mode & 0777), &n);
 }
 
 int proc_add_writable(const char *path, u32 mode, proc_show_fn *show,
                       int (*store)(void *arg, const char *text, size_t len), void *arg)
 {
     struct proc_node n = {.show = show, .store = store, .arg = arg};
-    return add(path, S_IFREG | (mode & 0777), &n);
+    return proc_add_below(proc_tree.root, path, S_IFREG | (mode & 0777), &n);
 }
 
 int proc_add_symlink(const char *path, const char *target)
 {
     struct proc_node n = {.target = target};
-    return add(path, S_IFLNK | 0777, &n);
+    return proc_add_below(proc_tree.root, path, S_IFLNK | 0777, &n);
+}
+
+int proc_fill(struct proc_node *dir)
+{
+    int (*fill)(const struct sysfs_ops *) = atomic_load(&dir->fill);
+    int err = fill != NULL ? fill(sysfs) : 0;
+    if (err == 0)
+        atomic_store(&dir->fill, NULL);
+    return err;
+}
+
+struct proc_node *proc_tree_create(void)
+{
+    struct proc_node *root = node_create(NULL, "", 0, S_IFDIR | 0555);
+    if (root == NULL)
+        panic("no memory for /proc");
+    return root;
 }
 
 static size_t show_filesystems(void *arg, char *buf, size_t size) { return vfs_show_filesystems(buf, size); }
@@ -88,9 +105,7 @@ static size_t show_filesystems(void *arg, char *buf, size_t size) { return vfs_s
 void procfs_init(void)
 {
     mutex_init(&proc_lock, "proc");
-    proc_root = node_create(NULL, "", 0, S_IFDIR | 0555);
-    if (proc_root == NULL)
-        panic("no memory for /proc");
+    proc_tree.root = proc_tree_create();
     proc_add("filesystems", 0444, show_filesystems, NULL);
     proc_add_symlink("mounts", "self/mounts");
 }

@@ -3,7 +3,6 @@
 #include "proc_impl.h"
 #include "kern/thread.h"
 
-#define PROC_MAGIC 0x9fa0u
 #define TEXT_MAX (16u << 20)
 #define PID_POS 0x100000000ULL /* root directory: positions of processes */
 
@@ -64,12 +63,15 @@ static int proc_lookup(struct inode *dir, struct dentry *d)
     struct proc_inode *p = proc_i(dir), what = {.kind = PROC_NODE};
     if (p->kind != PROC_NODE)
         return proc_pid_lookup(dir, d);
+    int err = proc_fill(p->node);
+    if (err != 0)
+        return err;
     mutex_lock(&proc_lock);
     what.node = proc_find(p->node, d->name, d->name_len);
     mutex_unlock(&proc_lock);
     if (what.node != NULL)
         return proc_attach(dir, d, &what, what.node->mode);
-    if (p->node != proc_root || proc_pids == NULL)
+    if (p->node != proc_tree.root || proc_pids == NULL)
         return 0;
     if (strcmp(d->name, "self") == 0)
         what.kind = PROC_SELF;
@@ -111,12 +113,15 @@ static int proc_follow(struct inode *i, struct path *ret)
 static int proc_getattr(struct inode *i, struct kstat *s)
 {
     struct proc_inode *p = proc_i(i);
+    const struct proc_tree *tree = i->sb->private;
     if (p->pid != 0 && proc_pids->owner != NULL)
         proc_pids->owner(p->pid, &s->uid, &s->gid);
     s->atime_ns = s->mtime_ns = s->ctime_ns = vfs_time_ns();
     s->blocks_512 = 0;
     if (S_ISLNK(s->mode) && p->kind == PROC_FD)
         s->size = 64;
+    else if (S_ISREG(s->mode))
+        s->size = tree->file_size;
     s->block_size = 1024;
     return 0;
 }
@@ -150,12 +155,15 @@ static struct proc_node *child_at(struct proc_node *dir, u64 k)
 static int iterate_node(struct proc_node *dir, u64 *pos, struct dir_emit *e)
 {
     struct proc_node *n;
+    int err = proc_fill(dir);
+    if (err != 0)
+        return err;
     while (*pos < PID_POS && (n = child_at(dir, *pos - 2)) != NULL) {
         if (!e->emit(e, n->name, strlen(n->name), n->ino, mode_to_dtype(n->mode), *pos + 1))
             return 0;
         (*pos)++;
     }
-    if (dir != proc_root || proc_pids == NULL)
+    if (dir != proc_tree.root || proc_pids == NULL)
         return 0;
     static const char *const selves[] = {"self", "thread-self"};
     if (*pos < PID_POS - 2)
@@ -227,6 +235,9 @@ static int render(const struct proc_inode *p, struct proc_text *t)
 
 static int proc_open(struct inode *i, struct file *f)
 {
+    const struct proc_tree *tree = i->sb->private;
+    if (tree->refuses_writers && (f->flags & O_ACCMODE) != O_RDONLY && (i->mode & 0222) == 0)
+        return -EACCES;
     struct proc_text *t = kzalloc(sizeof(*t));
     if (t == NULL)
         return -ENOMEM;
@@ -336,7 +347,8 @@ const struct file_ops proc_mem_ops = {.read = mem_read, .write = mem_write, .see
 
 static int proc_statfs(struct superblock *sb, struct kstatfs *s)
 {
-    s->type = PROC_MAGIC;
+    const struct proc_tree *t = sb->private;
+    s->type = t->magic;
     return 0;
 }
 
@@ -346,12 +358,13 @@ static const struct super_ops proc_super_ops = {
     .statfs = proc_statfs,
 };
 
-static int proc_mount(const char *source, u64 flags, const char *data, struct superblock **ret)
+int proc_mount_tree(const struct proc_tree *t, struct superblock **ret)
 {
-    struct proc_inode what = {.kind = PROC_NODE, .node = proc_root};
-    struct superblock *sb = super_create("proc", &proc_super_ops);
+    struct proc_inode what = {.kind = PROC_NODE, .node = t->root};
+    struct superblock *sb = super_create(t->type, &proc_super_ops);
     if (sb == NULL)
         return -ENOMEM;
+    sb->private = (void *)(uintptr_t)t;
     struct inode *root = inode_of(sb, &what, S_IFDIR | 0555);
     if (root != NULL && (sb->root = dentry_create_root(sb, root)) == NULL)
         inode_put(root);
@@ -361,6 +374,11 @@ static int proc_mount(const char *source, u64 flags, const char *data, struct su
     }
     *ret = sb;
     return 0;
+}
+
+static int proc_mount(const char *source, u64 flags, const char *data, struct superblock **ret)
+{
+    return proc_mount_tree(&proc_tree, ret);
 }
 
 const struct fs_type procfs_type = {.name = "proc", .mount = proc_mount, .nodev = true};

@@ -96,12 +96,57 @@ TEST(registered_entries)
     CHECK_EQ(f_read(f, buf, 16), 0);
     CHECK_EQ(f_write(f, "x", 1), -EINVAL);
     file_put(f);
-    CHECK(text_is("/proc/filesystems", "nodev\toverlay\n\terofs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\t9p\nnodev\tdevpts\n"));
+    CHECK(text_is("/proc/filesystems", "nodev\toverlay\n\terofs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tsysfs\nnodev\t9p\nnodev\tdevpts\n"));
     CHECK_EQ(try_open(&as_root, "/proc/none", O_RDONLY), -ENOENT);
     CHECK_EQ(proc_add("none", 0444, show_value, &value), 0);
     CHECK_EQ(try_open(&as_root, "/proc/none", O_RDONLY), 0); /* it was not remembered as missing */
     CHECK(has_name(list_dir("/proc/sys", 0, NULL), "vm"));
     CHECK_EQ(vfs_mkdir(&as_root, "/proc/dir", 0755), -EPERM);
+}
+
+static int fills, fill_error;
+
+static int fill_dir(const struct sysfs_ops *sys)
+{
+    static int value = 6;
+    fills++;
+    int err = sys->add("devices/thing/size", 0444, show_value, &value);
+    if (err == 0)
+        err = sys->add_symlink("devices/thing/self", "../thing");
+    return err != 0 ? err : fill_error;
+}
+
+TEST(sysfs_entries)
+{
+    static int value = 5;
+    struct kstat st;
+    struct kstatfs sf;
+    boot_proc();
+    fills = 0;
+    fill_error = -ENOMEM;
+    CHECK_EQ(vfs_mkdir(&as_root, "/sys", 0755), 0);
+    CHECK_EQ(vfs_mount(&as_root, "sysfs", "sysfs", "/sys", 0, NULL), 0);
+    CHECK_EQ(sysfs->add("class/one/value", 0444, show_value, &value), 0);
+    CHECK(text_is("/sys/class/one/value", "5\n"));
+    CHECK_EQ(stat_of("/sys/class/one/value", 0, &st), 0);
+    CHECK_EQ(st.size, 4096);
+    CHECK_EQ(try_open(&as_root, "/proc/class", O_RDONLY), -ENOENT); /* a tree of its own, */
+    CHECK_EQ(try_open(&as_root, "/sys/self", O_RDONLY), -ENOENT);   /* without processes */
+    CHECK(!has_name(list_dir("/sys", 0, NULL), "1"));
+    CHECK_EQ(sysfs->add_dir("devices/thing", fill_dir), 0);
+    CHECK_EQ(sysfs->add_dir("class/one/value", fill_dir), -EINVAL);
+    CHECK(has_name(list_dir("/sys/devices", 0, NULL), "thing"));
+    CHECK_EQ(fills, 0); /* nobody looked */
+    CHECK_EQ(try_open(&as_root, "/sys/devices/thing/size", O_RDONLY), -ENOMEM);
+    fill_error = 0;
+    CHECK(text_is("/sys/devices/thing/self/size", "6\n"));
+    CHECK(has_name(list_dir("/sys/devices/thing", 0, NULL), "self"));
+    CHECK_EQ(fills, 2); /* once in vain, once for good */
+    struct path p;
+    CHECK_EQ(vfs_lookup(&as_root, "/sys", 0, &p), 0);
+    CHECK_EQ(p.mount->sb->ops->statfs(p.mount->sb, &sf), 0);
+    CHECK_EQ(sf.type, 0x62656572);
+    path_put(&p);
 }
 
 TEST(processes)

@@ -507,6 +507,9 @@ int proc_add(const char *path, u32 mode, proc_show_fn *show, void *arg);
 int proc_add_writable(const char *path, u32 mode, proc_show_fn *show, int (*store)(void *arg, const char *text, size_t len), void *arg);
 int proc_add_symlink(const char *path, const char *target);
 
+/* The same for /sys; NULL in a kernel without it. */
+extern const struct sysfs_ops *const sysfs;
+
 /* /proc/PID directories, supplied by the personality. */
 struct proc_pid_ops {
     bool (*exists)(u32 pid);
