@@ -32,7 +32,8 @@ def expect(text, out=b""):
         part = os.read(fd, 1000)
         out += part
 expect(b"# ")
-for line, want in ((b"PS1=re''ady:", b"ready:"), (b"tty", b"/dev/pts/0\\r\\n"), (b"sleep 100 | cat", b"cat\\r\\n"), (b"\\x1a", b"Stopped"),
+for line, want in ((b"PS1=re''ady:", b"ready:"), (b"tty", b"/dev/pts/0\\r\\n"), (b"(echo star''ted; sleep 100) | cat", b"started\\r\\n"),
+                   (b"\\x1a", b"Stopped"), # not before the job runs: the shell itself ignores it
                    (b"bg", b"&"), (b"kill %1; wait; echo $((6 * 7))", b"42\\r\\n")):
     os.write(fd, line if line == b"\\x1a" else line + b"\\r")
     expect(want)
@@ -45,7 +46,7 @@ except OSError as e:
     print(e.strerror)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 ''')
-    status, out, err = drupe(*ADD, '--add', '/bin/bash', '--add', prog, '/usr/bin/python3', prog, timeout=120)
+    status, out, err = drupe(*ADD, '--add', '/bin/bash', '--add', prog, '/usr/bin/python3', '-u', prog, timeout=120)
     check(status == 0 and out.decode().split('\n')[-3:-1] == ['Input/output error', '4'] and out.count(b'saw') == 6,
           'Python drives a shell on a pseudo terminal: job control', out.decode() + err)
 
