@@ -10,6 +10,8 @@
  *       and under the lock: who reads w->wq == NULL knows that no waker
  *       will touch `w` again. Who reads another value without the lock knows nothing: the waker may have taken the
  *       waiter out and woken the thread, and not have come to that store yet.
+ *   W3  An exclusive wake that a waiter has got is not wasted: whoever gives up (signal, deadline) looks once more when nobody
+ *       can wake it any longer. What came before it left the queue it sees then; what came behind that woke somebody else.
  */
 #include "kern/wait.h"
 

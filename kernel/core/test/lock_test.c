@@ -206,6 +206,46 @@ TEST(exclusive_wakes_are_not_lost)
     CHECK_EQ(ready, 0);
 }
 
+static int gave_up = 1;
+
+/* What is waited for comes right behind the last look of one whom a signal has woken. */
+static bool comes_late(void)
+{
+    if (ready != 0)
+        return atomic_sub(&ready, 1u) != UINT32_MAX;
+    if ((current_thread()->exit_work & EXIT_SIGNAL) != 0 && wq_active(&wq)) {
+        atomic_store(&ready, 1u);
+        wq_wake(&wq, 0);
+    }
+    return false;
+}
+
+static void interrupted_consumer(void *arg)
+{
+    gave_up = wait_event_exclusive_until(&wq, comes_late(), NEVER_NS);
+}
+
+static void second_consumer(void *arg)
+{
+    u64 deadline_ns = now_ns() + NSEC_PER_SEC;
+    if (wait_event_exclusive_until(&wq, ready != 0 && atomic_sub(&ready, 1u) != UINT32_MAX, deadline_ns) == 0)
+        counter += now_ns() < deadline_ns; /* at the deadline it looks by itself */
+}
+
+TEST(interrupted_waiter_keeps_no_wake_from_others)
+{
+    wq_init(&wq, "test wq");
+    struct thread *first = test_thread("first", interrupted_consumer, NULL);
+    thread_sleep_until(now_ns() + 1000, false);
+    struct thread *second = test_thread("second", second_consumer, NULL);
+    thread_sleep_until(now_ns() + 1000, false);
+    thread_interrupt(first, EXIT_SIGNAL);
+    test_join(first);
+    test_join(second);
+    CHECK_EQ(counter + (gave_up == 0), 1);
+    CHECK_EQ(ready, 0);
+}
+
 static void ping(void *arg)
 {
     u32 me = (u32)(uintptr_t)arg;

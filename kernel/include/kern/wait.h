@@ -70,6 +70,8 @@ void wait_finish(struct waiter *w);
                     break;                                           \
             }                                                        \
             wait_finish(&waiter_);                                   \
+            if ((excl) && wait_ret_ != 0 && (cond)) /* W3 */         \
+                wait_ret_ = 0;                                       \
         }                                                            \
         wait_ret_;                                                   \
     })
