@@ -235,8 +235,9 @@ static bool make_rx_locked(struct port *p, size_t wanted)
         bufs[i].data = data + i * p->rx_bytes;
         give_rx_locked(p, &bufs[i]);
     }
-    virtio_kick(p->rx);
+    /* In this order: QEMU does not look for input when a port opens, but when its driver gives buffers, and only of an open port. */
     tell_open_locked(p);
+    virtio_kick(p->rx);
     return true;
 }
 

@@ -154,6 +154,16 @@ static void feed(struct fake *d)
         tell(2, 6, 0, NULL); /* the host closes right behind the last byte */
 }
 
+TEST(port_is_open_before_its_buffers_are_offered)
+{
+    start(VIRTIO_F_EVENT_IDX);
+    struct chardev *c = chardev_find("drupe.stdin");
+    f.doorbell = 0;
+    CHECK(!c->ops->can_read(c));
+    CHECK_EQ(f.doorbell, 6); /* QEMU looks for input when this bell rings, if it knows by then that the port is open, and not when it learns of that */
+    f.on = false;
+}
+
 TEST(input_ends_behind_the_last_byte)
 {
     start(VIRTIO_F_EVENT_IDX);
