@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Virtio over a register window (virtio 1.2, section 4.2), version 2 only. One
- * level-triggered line for everything.
+ * line for everything, high while the interrupt status is not 0; microvm's interrupt controller takes its edges.
  */
 #include "kern/drivers.h"
 #include "kern/log.h"
@@ -33,7 +33,6 @@ enum {
 #define MMIO_MAGIC 0x74726976u /* "virt" */
 #define INT_QUEUE 1u
 #define INT_CONFIG 2u
-#define MAX_ROUNDS 16u /* a device that never falls silent does not hold the CPU */
 
 static u32 reg_read(struct virtio_dev *vd, u32 reg) { return *(volatile u32 *)(vd->regs + reg); }
 static void reg_write(struct virtio_dev *vd, u32 reg, u32 v) { *(volatile u32 *)(vd->regs + reg) = v; }
@@ -100,9 +99,11 @@ static const struct virtio_transport mmio_transport = {
 static void mmio_irq(void *arg)
 {
     struct virtio_dev *vd = arg;
-    u32 status, rounds = 0;
-    /* Until it is 0: an edge that comes before the acknowledgement lowers the wire would be lost. */
-    while ((status = reg_read(vd, REG_INTERRUPT_STATUS)) != 0 && rounds++ < MAX_ROUNDS) {
+    u32 status;
+    /* Until it is 0, however often: the wire is low then, so what comes next is an edge. One that comes while it is high is none, and
+     * where the interrupt controller takes edges nothing of this device would be heard again. (A host that never lets it fall
+     * could as well stop the CPU.) */
+    while ((status = reg_read(vd, REG_INTERRUPT_STATUS)) != 0) {
         reg_write(vd, REG_INTERRUPT_ACK, status);
         virtio_interrupt(vd, ANY_VECTOR, (status & INT_CONFIG) != 0);
     }
