@@ -447,7 +447,7 @@ void sched_switch_locked(struct percpu *cpu)
     ASSERT(cpu->bh_disabled == 0 && cpu->irq_depth == 0);
     u64 now = plat_now_ns();
     charge(cpu, prev, now);
-    atomic_store_relaxed(&cpu->need_resched, false);
+    atomic_store_relaxed(&cpu->need_resched, !list_empty(&cpu->bh_pending) && !cpu->bh_hold); /* B1 in core/bh.c */
     put_previous(cpu, prev);
     struct thread *next = pick(cpu);
     if (next == cpu->idle && !single_cpu()) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scheduling: shares of CPU time, classes, blocking, ends of threads, FPU ownership. */
+#include "kern/bh.h"
 #include "kern/trap.h"
 #include "kern/wait.h"
 #include "sim/test.h"
@@ -76,6 +77,30 @@ TEST_CPUS(lone_thread_gets_no_timer_interrupts, 1)
     u64 before = this_cpu()->stats[STAT_TIMER_IRQS];
     sim_compute(1000 * MS);
     CHECK_EQ(this_cpu()->stats[STAT_TIMER_IRQS], before);
+}
+
+static bool half_ran, half_seen;
+
+static void half(struct bh *bh) { half_ran = true; }
+
+static void looks_for_half(void *arg)
+{
+    for (int i = 0; i < 100 && !half_seen; i++) {
+        cond_resched(); /* as on the way back to a program */
+        half_seen = half_ran;
+    }
+}
+
+TEST_CPUS(bottom_half_outlives_a_switch, 1)
+{
+    struct bh bh;
+    bh_init(&bh, half);
+    struct thread *t = test_thread("looker", looks_for_half, NULL);
+    u64 flags = plat_events_save();
+    bh_raise(&bh);
+    plat_events_restore(flags);
+    test_join(t); /* sleeps: to another thread, without having been on any way back */
+    CHECK(half_seen);
 }
 
 TEST_CPUS(real_time_comes_first, 1)
