@@ -62,6 +62,8 @@ static int socket_file(struct sock *s, u32 type_flags, struct file **ret)
     int r = file_create_inode("socket", &socket_ops, s, S_IFSOCK | 0777, O_RDWR | (type_flags & SOCK_NONBLOCK ? O_NONBLOCK : 0), ret);
     if (r < 0)
         sock_release(s);
+    else
+        sock_set_file(s, (*ret)->inode->ino);
     return r;
 }
 

@@ -177,4 +177,18 @@ drop:
     return NULL;
 }
 
+u32 ip_frag_count(bool v4, u32 *ret_bytes)
+{
+    u32 n = 0;
+    *ret_bytes = 0;
+    spin_lock_bh(&frag_lock);
+    for (unsigned i = 0; queues != NULL && i < FRAG_QUEUES; i++)
+        if (queues[i].used && ip_is_v4(queues[i].key.src) == v4) {
+            n++;
+            *ret_bytes += queues[i].mem;
+        }
+    spin_unlock_bh(&frag_lock);
+    return n;
+}
+
 void ip_frag_init(void) { ktimer_init(&frag_timer, frag_tick); }

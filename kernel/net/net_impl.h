@@ -512,6 +512,7 @@ struct sock {
     u8 v6only;                /* s, constant once bound */
     u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr, zerocopy;
     u32 mc_if;
+    u32 ino, uid;             /* a: of its file, and of who made that; 0 = no program has it (yet) */
     u32 urg_at;               /* s: its place in the stream */
     struct sock_zc *zc;       /* a: set once, with the first SO_ZEROCOPY */
 };
@@ -642,13 +643,36 @@ void tcp_rx(struct netif *nif, struct pkt *p);
 void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool unreachable, u32 mtu);
 void tcp_batch_end(void);
 void tcp_shed_batch(bool more); /* a card's batch ended; more: by its budget */
+/* Sockets of a table, a few at a time: those behind the first `skip`, referenced. What comes and goes between two calls may be missed, or
+ * found twice. */
+#define SOCKS_FOUND 16u
+struct socks_found {
+    u32 skip;
+    unsigned n; /* SOCKS_FOUND: there may be more */
+    struct sock *s[SOCKS_FOUND];
+};
+static inline void sock_found(struct socks_found *f, struct sock *s)
+{
+    if (f->skip > 0) {
+        f->skip--;
+    } else if (f->n < SOCKS_FOUND) {
+        sock_get(s);
+        f->s[f->n++] = s;
+    }
+}
+void tcp_find_listeners(struct socks_found *f);
+void udp_find_all(struct socks_found *f);
+void raw_find_all(struct socks_found *f);
+void unix_find_all(struct socks_found *f);
 size_t tcp_show(char *buf, size_t size, int domain);
 size_t udp_show(char *buf, size_t size, int domain);
 size_t raw_show(char *buf, size_t size);
 size_t unix_show(char *buf, size_t size);
 bool tcp_unfinished(void); /* closed towards another host, which has not acknowledged it all */
 u32 tcp_count(u32 *ret_orphans, u32 *ret_timewait);
-u32 udp_count(void);
+u32 tcp_count_open(int domain); /* connections, TIME_WAIT and listeners aside */
+/* Datagrams of one family being put together, and what their pieces take. */
+u32 ip_frag_count(bool v4, u32 *ret_bytes);
 
 /* --- DHCP (dhcp.c) ------------------------------------------------------------------- */
 void dhcp_start(struct netif *nif);

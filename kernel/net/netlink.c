@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AF_NETLINK sockets (netlink(7)) of NETLINK_ROUTE. Every answer is made whole while the request is sent (rtnetlink.c;
- * its tables are small) and queued in datagrams that fit a page, the buffer of most readers. Groups are joined by bind(2) or by
- * NETLINK_ADD_MEMBERSHIP; rtnl_watch.c tells them what changes.
+ * AF_NETLINK sockets (netlink(7)) of NETLINK_ROUTE and NETLINK_SOCK_DIAG. An answer of rtnetlink.c is made whole while the request is
+ * sent (its tables are small), and queued in datagrams that fit a page, the buffer of most readers; one of sock_diag.c may be long, and is made
+ * as it is read (struct nl_dump). Groups are joined by bind(2) or by NETLINK_ADD_MEMBERSHIP; rtnl_watch.c tells them what changes.
  */
 #include "kern/uio.h"
 #include "netlink_impl.h"
@@ -11,6 +11,7 @@
 #define DATAGRAM 3968u
 #define NETLINK_BUF 212992u
 #define NETLINK_ROUTE 0
+#define NETLINK_SOCK_DIAG 4
 #define SOL_NETLINK 270
 #define GROUPS_MAX 32u /* numbers of groups; those above exist in Linux, but nothing comes by them here */
 enum { NETLINK_ADD_MEMBERSHIP = 1, NETLINK_DROP_MEMBERSHIP };
@@ -24,6 +25,9 @@ struct nl_sock {
     u32 port;         /* nl_lock; set once, 0 = not yet */
     u32 groups;       /* nl_lock: a bit for each it is in */
     u32 told;         /* nl_lock: number of the last message to a group that it got */
+    nl_handler *handle;      /* c: of its protocol */
+    struct mutex dumping;    /* before sock.rd */
+    struct nl_dump *dump;    /* dumping: there is more to tell; the queue is not empty then. Read without */
 };
 
 static struct nl_sock *nl(struct sock *s) { return container_of(s, struct nl_sock, s); }
@@ -61,10 +65,25 @@ void nl_attr(struct nl_answer *a, u16 type, const void *data, u32 len)
 
 void nl_attr_u32(struct nl_answer *a, u16 type, u32 v) { nl_attr(a, type, &v, sizeof v); }
 
+const u8 *nl_attr_find(const struct nl_request *r, u32 fixed, u16 type, u32 *ret_len)
+{
+    for (u32 at = ALIGN_UP(fixed, 4u); at + 4 <= r->len;) {
+        u32 len = get_u16(r->body + at);
+        if (len < 4 || len > r->len - at)
+            return NULL;
+        if ((get_u16(r->body + at + 2) & 0x3fff) == type) {
+            *ret_len = len - 4;
+            return r->body + at + 4;
+        }
+        at += ALIGN_UP(len, 4u);
+    }
+    return NULL;
+}
+
 void nl_end(struct nl_answer *a)
 {
     u32 len = a->len, size = ALIGN_UP(len, 4u);
-    put_u32(a->msg, len);
+    put_u32(a->msg, size);
     memset(a->msg + len, 0, size - len);
     if (a->p != NULL && a->p->len + size > DATAGRAM)
         queue(a);
@@ -77,15 +96,53 @@ void nl_end(struct nl_answer *a)
     a->p->time_ns = wall_ns();
 }
 
-static void answer(struct nl_answer *a, const struct nl_request *r)
+static void end_dump(struct nl_answer *a)
+{
+    nl_begin(a, NLMSG_DONE, NLM_F_MULTI, "\0\0\0", 4);
+    nl_end(a);
+}
+
+/* Make more of a dump, until there is something to read. s->dumping held. */
+static void go_on(struct nl_sock *s)
+{
+    struct nl_answer a = { .to = &s->s, .seq = s->dump->seq, .port = s->port };
+    bool more;
+    do
+        more = s->dump->more(&a, s->dump);
+    while (more && atomic_load_relaxed(&s->s.rcvq_bytes) == 0);
+    if (!more) {
+        end_dump(&a);
+        kfree(s->dump);
+        atomic_store(&s->dump, NULL);
+    }
+    queue(&a);
+}
+
+static int begin_dump(struct nl_sock *s, struct nl_answer *a)
+{
+    mutex_lock(&s->dumping);
+    int err = s->dump != NULL ? -EBUSY : 0;
+    if (err == 0) {
+        a->dump->seq = a->seq;
+        atomic_store(&s->dump, a->dump);
+        go_on(s);
+    } else {
+        kfree(a->dump);
+    }
+    mutex_unlock(&s->dumping);
+    return err;
+}
+
+static void answer(struct nl_sock *s, struct nl_answer *a, const struct nl_request *r)
 {
     u8 report[4 + 16];
-    int err = rtnl_handle(a, r);
+    int err = s->handle(a, r);
     bool dump = err == 0 && (r->flags & NLM_F_DUMP) == NLM_F_DUMP;
+    if (a->dump != NULL && (err = begin_dump(s, a)) == 0)
+        return;
     put_u32(report, (u32)err);
-    if (dump) {
-        nl_begin(a, NLMSG_DONE, NLM_F_MULTI, report, 4);
-        nl_end(a);
+    if (dump && err == 0) {
+        end_dump(a);
     } else if (err != 0 || (r->flags & NLM_F_ACK)) {
         memcpy(report + 4, r->header, 16);
         nl_begin(a, NLMSG_ERROR, 0, report, sizeof report);
@@ -107,7 +164,7 @@ static void handle_all(struct nl_sock *s, const u8 *b, u32 left)
         struct nl_request r = { .header = b, .type = get_u16(b + 4), .flags = get_u16(b + 6), .body = b + 16, .len = len - 16 };
         struct nl_answer a = { .to = &s->s, .seq = get_u32(b + 8), .port = s->port };
         if ((r.flags & NLM_F_REQUEST) && (r.type >= NLMSG_MIN_TYPE || (r.flags & NLM_F_ACK)))
-            answer(&a, &r);
+            answer(s, &a, &r);
         b += MIN(step, left);
         left -= MIN(step, left);
     }
@@ -256,7 +313,18 @@ static s64 nl_send(struct sock *s, struct sock_msg *m)
 }
 
 static void nl_from(struct sock *s, const struct pkt *p, struct sock_addr *ret) { name_out(ret, 0, (u32)p->cb[0]); /* the kernel */ }
-static s64 nl_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, nl_from); }
+
+static s64 nl_recv(struct sock *s, struct sock_msg *m)
+{
+    s64 n = dgram_recv(s, m, nl_from);
+    if (atomic_load(&nl(s)->dump) != NULL) {
+        mutex_lock(&nl(s)->dumping);
+        if (nl(s)->dump != NULL && atomic_load_relaxed(&s->rcvq_bytes) == 0)
+            go_on(nl(s));
+        mutex_unlock(&nl(s)->dumping);
+    }
+    return n;
+}
 
 static int nl_getname(struct sock *s, bool peer, struct sock_addr *ret)
 {
@@ -295,6 +363,7 @@ static void nl_release(struct sock *s)
 static void nl_destroy(struct sock *s)
 {
     dgram_purge(s);
+    kfree(nl(s)->dump);
     kfree(nl(s));
 }
 
@@ -315,13 +384,16 @@ int netlink_sock_create(int type, int protocol, struct sock **ret)
 {
     if (type != SOCK_RAW && type != SOCK_DGRAM)
         return -ESOCKTNOSUPPORT;
-    if (protocol != NETLINK_ROUTE)
+    nl_handler *handle = protocol == NETLINK_ROUTE ? rtnl_handle : protocol == NETLINK_SOCK_DIAG ? sock_diag_handle : NULL;
+    if (handle == NULL)
         return -EPROTONOSUPPORT;
     struct nl_sock *n = kzalloc(sizeof *n);
     if (n == NULL)
         return -ENOMEM;
     sock_setup(&n->s, &nl_ops, AF_NETLINK, type, protocol);
     n->s.rcvbuf = n->s.sndbuf = NETLINK_BUF;
+    n->handle = handle;
+    mutex_init(&n->dumping, "netlink_dump");
     spin_lock_bh(&nl_lock);
     list_push_back(&socks, &n->node);
     spin_unlock_bh(&nl_lock);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between netlink.c (sockets, framing) and rtnetlink.c (what is asked and told). Wire: netlink(7), host byte order. */
+/* Between netlink.c (sockets, framing), and rtnetlink.c and sock_diag.c (what is asked and told). Wire: netlink(7), host byte order. */
 #ifndef NETLINK_IMPL_H
 #define NETLINK_IMPL_H
 
@@ -13,14 +13,29 @@
 #define NLM_F_ACK 0x4u
 #define NLM_F_DUMP 0x300u
 
+struct nl_answer;
+struct nl_request;
+/* Answer a request (thread context; may wait for the network). 0: all of it was made, but the end of a dump; -errno. */
+typedef int nl_handler(struct nl_answer *a, const struct nl_request *r);
+nl_handler rtnl_handle;
+extern nl_handler *const sock_diag_handle; /* NULL: not in this build */
+
 struct nl_request {
     const u8 *header, *body;
     u32 len; /* of the body */
     u16 type, flags;
 };
 
+/* An answer that is made in parts, while it is read. */
+struct nl_dump {
+    /* The next part; false = there is no more. Thread context; one call at a time. */
+    bool (*more)(struct nl_answer *a, struct nl_dump *d);
+    u32 seq; /* netlink.c's */
+};
+
 struct nl_answer {
     struct sock *to;
+    struct nl_dump *dump; /* a handler of a dump that returns 0 may leave one here (kmalloc), which is netlink.c's then */
     struct pkt *p; /* being filled, or NULL */
     u32 seq, port;
     u32 len;       /* of msg */
@@ -34,6 +49,8 @@ void nl_begin(struct nl_answer *a, u16 type, u16 flags, const void *fixed, u32 l
 void nl_attr(struct nl_answer *a, u16 type, const void *data, u32 len);
 void nl_attr_u32(struct nl_answer *a, u16 type, u32 v);
 void nl_end(struct nl_answer *a);
+/* The attribute of a request whose fixed part has so many bytes; NULL = not there. */
+const u8 *nl_attr_find(const struct nl_request *r, u32 fixed, u16 type, u32 *ret_len);
 
 /* tell() for each socket in the group, then what it made is queued. Of one thread at a time. */
 void nl_multicast(u32 group, void (*tell)(struct nl_answer *a, const void *what), const void *what, bool gone);
@@ -68,8 +85,5 @@ void rtnl_tell_neigh(struct nl_answer *a, const struct neigh_info *e, u16 flags)
 
 /* rtnl_watch.c: somebody is in a group now. Thread context. 0 or -ENOMEM. */
 int rtnl_watch(void);
-
-/* Answer a request (thread context; may wait for the network). 0: all of it was made, but the end of a dump; -errno. */
-int rtnl_handle(struct nl_answer *a, const struct nl_request *r);
 
 #endif

@@ -33,13 +33,41 @@ static size_t show_route(char *buf, size_t size)
     return t.len;
 }
 
+static u32 count_of(void (*find)(struct socks_found *f), int domain)
+{
+    struct socks_found f;
+    u32 n = 0, seen = 0;
+    do {
+        f = (struct socks_found){ .skip = seen };
+        find(&f);
+        seen += f.n;
+        for (unsigned i = 0; i < f.n; i++) {
+            n += f.s[i]->domain == domain;
+            sock_put(f.s[i]);
+        }
+    } while (f.n == SOCKS_FOUND);
+    return n;
+}
+
 static size_t show_sockstat(char *buf, size_t size)
 {
     struct text t = { buf, size, 0 };
-    u32 orphans, tw, tcp = tcp_count(&orphans, &tw), udp = udp_count();
+    u32 orphans, tw, tcp = tcp_count(&orphans, &tw), open = tcp_count_open(AF_INET) + count_of(tcp_find_listeners, AF_INET);
+    u32 udp = count_of(udp_find_all, AF_INET), raw = count_of(raw_find_all, AF_INET), frag_bytes, frags = ip_frag_count(true, &frag_bytes);
+    u32 other = count_of(udp_find_all, AF_INET6) + count_of(raw_find_all, AF_INET6) + count_of(unix_find_all, AF_UNIX);
     unsigned long pages = (unsigned long)(atomic_load_relaxed(&net_mem_used) / PAGE_SIZE);
-    text_add(&t, "sockets: used %u\nTCP: inuse %u orphan %u tw %u alloc %u mem %lu\nUDP: inuse %u mem 0\n"
-                 "UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n", tcp + udp, tcp, orphans, tw, tcp, pages, udp);
+    text_add(&t, "sockets: used %u\nTCP: inuse %u orphan %u tw %u alloc %u mem %lu\nUDP: inuse %u mem 0\nUDPLITE: inuse 0\n"
+                 "RAW: inuse %u\nFRAG: inuse %u memory %u\n", tcp + udp + raw + other, open, orphans, tw, tcp, pages, udp, raw, frags, frag_bytes);
+    return t.len;
+}
+
+static size_t show_sockstat6(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    u32 frag_bytes, frags = ip_frag_count(false, &frag_bytes);
+    text_add(&t, "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse 0\nRAW6: inuse %u\nFRAG6: inuse %u memory %u\n",
+             tcp_count_open(AF_INET6) + count_of(tcp_find_listeners, AF_INET6), count_of(udp_find_all, AF_INET6), count_of(raw_find_all, AF_INET6),
+             frags, frag_bytes);
     return t.len;
 }
 
@@ -92,7 +120,7 @@ static size_t show_counters(char *buf, size_t size)
     return t.len;
 }
 
-const char *const net_proc_names[] = { "tcp", "tcp6", "udp", "udp6", "if_inet6", "raw", "unix", "dev", "route", "arp", "sockstat", "snmp",
+const char *const net_proc_names[] = { "tcp", "tcp6", "udp", "udp6", "if_inet6", "raw", "unix", "dev", "route", "arp", "sockstat", "sockstat6", "snmp",
                                        "drupe", NULL };
 
 size_t net_proc_show(const char *name, char *buf, size_t size)
@@ -115,6 +143,8 @@ size_t net_proc_show(const char *name, char *buf, size_t size)
         return arp_show(buf, size);
     if (strcmp(name, "sockstat") == 0)
         return show_sockstat(buf, size);
+    if (strcmp(name, "sockstat6") == 0)
+        return show_sockstat6(buf, size);
     if (strcmp(name, "snmp") == 0)
         return show_snmp(buf, size);
     if (strcmp(name, "drupe") == 0)

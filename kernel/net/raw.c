@@ -217,6 +217,14 @@ bool raw_input(struct netif *nif, const struct pkt *p, u8 proto)
     return n > 0;
 }
 
+void raw_find_all(struct socks_found *f)
+{
+    spin_lock_bh(&raw_lock);
+    list_for_each(r, &socks, struct raw_sock, node)
+        sock_found(f, &r->s);
+    spin_unlock_bh(&raw_lock);
+}
+
 size_t raw_show(char *buf, size_t size)
 {
     struct text t = { buf, size, 0 };
@@ -226,8 +234,8 @@ size_t raw_show(char *buf, size_t size)
     spin_lock_bh(&raw_lock);
     list_for_each(r, &socks, struct raw_sock, node)
         if (r->s.domain == AF_INET)
-            text_add(&t, "%4u: %08X:%04X %08X:0000 07 00000000:%08X 00:00000000 00000000     0        0 0 2 0 0\n", n++,
-                 ip_to_v4(r->s.laddr), r->s.protocol, ip_to_v4(r->s.faddr), r->s.rcv_mem);
+            text_add(&t, "%4u: %08X:%04X %08X:0000 07 00000000:%08X 00:00000000 00000000 %5u        0 %u 2 0 0\n", n++,
+                 ip_to_v4(r->s.laddr), r->s.protocol, ip_to_v4(r->s.faddr), r->s.rcv_mem, r->s.uid, r->s.ino);
     spin_unlock_bh(&raw_lock);
     return t.len;
 }

@@ -40,22 +40,6 @@ struct ndmsg {
     u8 flags, type;
 };
 
-/* The attribute of a request whose fixed part has that size, or NULL; its length is *ret_len. */
-static const u8 *attr_find(const struct nl_request *r, u32 fixed, u16 type, u32 *ret_len)
-{
-    for (u32 at = ALIGN_UP(fixed, 4u); at + 4 <= r->len;) {
-        u32 len = get_u16(r->body + at);
-        if (len < 4 || len > r->len - at)
-            return NULL;
-        if ((get_u16(r->body + at + 2) & 0x3fff) == type) {
-            *ret_len = len - 4;
-            return r->body + at + 4;
-        }
-        at += ALIGN_UP(len, 4u);
-    }
-    return NULL;
-}
-
 static void attr_ip(struct nl_answer *a, u16 type, struct ip_addr ip)
 {
     u32 v4 = ip_to_v4(ip);
@@ -116,7 +100,7 @@ static int one_link(struct nl_answer *a, const struct nl_request *r)
     if (r->len < sizeof m)
         return -EINVAL;
     memcpy(&m, r->body, sizeof m);
-    const u8 *name = attr_find(r, sizeof m, 3, &len);
+    const u8 *name = nl_attr_find(r, sizeof m, 3, &len);
     if (m.index < 0 || (m.index == 0 && name == NULL))
         return -EINVAL;
     if (m.index == 0)
@@ -257,7 +241,7 @@ static int one_route(struct nl_answer *a, const struct nl_request *r)
     if (r->len < sizeof(struct rtmsg))
         return -EINVAL;
     u8 family = r->body[0];
-    const u8 *d = attr_find(r, sizeof(struct rtmsg), 1, &len);
+    const u8 *d = nl_attr_find(r, sizeof(struct rtmsg), 1, &len);
     if (family != AF_INET && family != AF_INET6)
         return -EOPNOTSUPP;
     if (d == NULL || len != (family == AF_INET ? 4 : 16))

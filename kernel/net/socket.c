@@ -135,6 +135,15 @@ void sock_release(struct sock *s)
         s->ops->release(s);
 }
 
+void sock_set_file(struct sock *s, u64 ino)
+{
+    u32 pid, uid = 0, gid;
+    if (sock_who != NULL)
+        sock_who(&pid, &uid, &gid);
+    atomic_store_relaxed(&s->uid, uid);
+    atomic_store_relaxed(&s->ino, (u32)ino);
+}
+
 /* --- calls --------------------------------------------------------------------- */
 
 int sock_bind(struct sock *s, const struct sock_addr *a) { return s->ops->bind ? s->ops->bind(s, a) : -EOPNOTSUPP; }

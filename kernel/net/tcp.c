@@ -657,6 +657,15 @@ u32 tcp_count(u32 *ret_orphans, u32 *ret_timewait)
     return atomic_load_relaxed(&tcp_alive);
 }
 
+void tcp_find_listeners(struct socks_found *f)
+{
+    spin_lock_bh(&table_lock);
+    for (unsigned i = 0; listeners != NULL && i < PORT_BUCKETS; i++)
+        list_for_each(l, &listeners[i], struct tcp_listen, node)
+            sock_found(f, &l->t->s);
+    spin_unlock_bh(&table_lock);
+}
+
 void tcp_listen_for_each(void (*fn)(const struct tcp_listen *l, void *ctx), void *ctx)
 {
     spin_lock_bh(&table_lock);

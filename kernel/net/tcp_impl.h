@@ -165,6 +165,7 @@ struct tcp {
     u8 quickacks;         /* acks left to send at once */
     u8 keep_cnt, keep_probes, defer_accept_s, syn_cnt;
     s8 linger2_s;         /* TCP_LINGER2: 0 = the default, -1 = no FIN_WAIT2 for orphans */
+    u8 frto;              /* tcp_frto.c */
     u16 mss;              /* payload of a full segment we send, options taken off */
     u16 peer_mss, user_mss, rcv_mss;
     u8 retransmits;
@@ -203,13 +204,12 @@ struct tcp {
     u8 reo_mult, reo_persist;
     bool reordering;
     bool ecn_ok, ecn_echo, ecn_cwr; /* agreed on; ECE with every ack; CWR with the next data */
-    u8 frto;                /* tcp_frto.c */
     u16 mss_before;         /* tcp_mtu.c: a smaller MSS is being tried; 0 = no */
     u32 ecn_high;           /* no further reduction before this is acked */
     u32 frto_cwnd, frto_ssthresh;
     u32 srtt_us8, rttvar_us4, rto_us, rtt_seq;
-    u64 rtt_start_ns;
     u32 min_rtt_us;
+    u64 rtt_start_ns;
     u32 rcv_space;        /* receive autosizing: bytes read in this round */
     u32 rcv_round_seq;
     u64 rcv_round_ns;
@@ -502,6 +502,9 @@ bool tcp_table_remove(struct tcp_node *n);    /* was it there? */
 void tcp_table_replace(struct tcp_node *a, struct tcp_node *b); /* atomically put b where a is */
 /* fn for each entry, its part locked, until one returns true; whether one did. */
 bool tcp_table_any(bool (*fn)(const struct tcp_node *n, void *ctx), void *ctx);
+/* fn for each entry of one bucket, its part locked. From 0 on each call returns where the next one goes on, 0 = that was the last bucket:
+ * meanwhile everything that stays in the table comes by once. */
+u32 tcp_table_scan(u32 at, void (*fn)(const struct tcp_node *n, void *ctx), void *ctx);
 
 /* --- tcp.c ---------------------------------------------------------------------------------- */
 struct tcp *tcp_create(int domain);           /* one reference, CLOSED; NULL = no memory */
@@ -547,6 +550,12 @@ int tcp_make_packet(struct uio *u, struct pkt **ret); /* with the next bytes; 0 
 void tcp_queue_packet(struct tcp *t, struct pkt *p);  /* behind what is queued. t locked */
 int tcp_setopt(struct sock *s, int level, int name, const void *val, u32 len);
 int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len);
+/* TCP_INFO: bytes. Takes t's lock. */
+#define TCP_INFO_MAX (104u + (u32)sizeof(struct tcp_info_more))
+u32 tcp_get_info(struct tcp *t, u8 ret[TCP_INFO_MAX]);
+/* tcp_show.c: whose an entry of the table is. Its part locked. */
+int tcp_node_domain(const struct tcp_node *n);
+u8 tcp_node_state(const struct tcp_node *n);
 u32 tcp_poll(struct sock *s);
 bool tcp_writable(const struct tcp *t);
 /* What the window may grow to. */

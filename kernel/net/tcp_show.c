@@ -10,7 +10,7 @@ static bool unfinished(const struct tcp_node *n, void *ctx)
 
 bool tcp_unfinished(void) { return tcp_table_any(unfinished, NULL); }
 
-static u8 node_state(const struct tcp_node *n)
+u8 tcp_node_state(const struct tcp_node *n)
 {
     return n->kind == NODE_CONN ? container_of(n, const struct tcp, node)->state : n->kind == NODE_TW ? TCP_TIME_WAIT : TCP_SYN_RCVD;
 }
@@ -19,7 +19,7 @@ static void count_listener(const struct tcp_listen *l, void *states) { ((u32 *)s
 
 static bool count_node(const struct tcp_node *n, void *states)
 {
-    ((u32 *)states)[node_state(n) % NET_TCP_STATES]++;
+    ((u32 *)states)[tcp_node_state(n) % NET_TCP_STATES]++;
     return false;
 }
 
@@ -30,18 +30,38 @@ void net_tcp_states(u32 ret[NET_TCP_STATES])
     tcp_table_any(count_node, ret);
 }
 
+struct tally {
+    u32 n;
+    int domain;
+};
+
+static bool tally_node(const struct tcp_node *n, void *ctx)
+{
+    struct tally *x = ctx;
+    x->n += n->kind == NODE_CONN && tcp_node_domain(n) == x->domain;
+    return false;
+}
+
+u32 tcp_count_open(int domain)
+{
+    struct tally x = { .domain = domain };
+    tcp_table_any(tally_node, &x);
+    return x.n;
+}
+
 struct show {
     struct text t;
     unsigned n;
     int domain;
 };
 
-static void show_line(struct show *x, struct ip_addr la, u16 lp, struct ip_addr fa, u16 fp, u8 state, u32 tx, u32 rx)
+static void show_line(struct show *x, struct ip_addr la, u16 lp, struct ip_addr fa, u16 fp, u8 state, u32 tx, u32 rx, const struct sock *s)
 {
     text_add(&x->t, "%4u:", x->n++);
     text_add_name(&x->t, x->domain, la, lp);
     text_add_name(&x->t, x->domain, fa, fp);
-    text_add(&x->t, " %02X %08X:%08X 00:00000000 00000000     0        0 0 1 0 100 0 0 10 0\n", state, tx, rx);
+    text_add(&x->t, " %02X %08X:%08X 00:00000000 00000000 %5u        0 %u 1 0 100 0 0 10 0\n", state, tx, rx, s != NULL ? s->uid : 0,
+             s != NULL ? s->ino : 0);
 }
 
 static void show_listener(const struct tcp_listen *l, void *ctx)
@@ -49,11 +69,11 @@ static void show_listener(const struct tcp_listen *l, void *ctx)
     struct show *x = ctx;
     const struct sock *s = &l->t->s;
     if (s->domain == x->domain)
-        show_line(x, s->laddr, s->lport, IP6_ANY, 0, TCP_LISTEN, 0, l->naccept);
+        show_line(x, s->laddr, s->lport, IP6_ANY, 0, TCP_LISTEN, 0, l->naccept, s);
 }
 
 /* The family a line belongs to: the socket's; a remembered connection has only its addresses. */
-static int node_domain(const struct tcp_node *n)
+int tcp_node_domain(const struct tcp_node *n)
 {
     if (n->kind == NODE_TW)
         return ip_is_v4(n->laddr) ? AF_INET : AF_INET6;
@@ -65,9 +85,9 @@ static bool show_node(const struct tcp_node *n, void *ctx)
 {
     struct show *x = ctx;
     const struct tcp *c = n->kind == NODE_CONN ? container_of(n, const struct tcp, node) : NULL;
-    if (node_domain(n) == x->domain)
-        show_line(x, n->laddr, n->lport, n->faddr, n->fport, node_state(n), c != NULL ? c->write_seq - c->snd_una : 0,
-                  c != NULL ? c->s.rcvq_bytes : 0);
+    if (tcp_node_domain(n) == x->domain)
+        show_line(x, n->laddr, n->lport, n->faddr, n->fport, tcp_node_state(n), c != NULL ? c->write_seq - c->snd_una : 0,
+                  c != NULL ? c->s.rcvq_bytes : 0, c != NULL ? &c->s : NULL);
     return false;
 }
 

@@ -177,6 +177,22 @@ static void fill_info(const struct tcp *t, struct tcp_info_ *i)
     i->total_retrans = t->total_retrans;
 }
 
+u32 tcp_get_info(struct tcp *t, u8 ret[TCP_INFO_MAX])
+{
+    struct {
+        struct tcp_info_ first;
+        struct tcp_info_more more;
+    } i;
+    sock_lock(&t->s);
+    fill_info(t, &i.first);
+    if (tcp_parts.info != NULL)
+        i.first.flags = tcp_parts.info->fill(t, &i.more);
+    sock_unlock(&t->s);
+    u32 len = tcp_parts.info != NULL ? sizeof i : sizeof i.first;
+    memcpy(ret, &i, len);
+    return len;
+}
+
 int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
 {
     struct tcp *t = tcp_of(s);
@@ -233,16 +249,9 @@ int tcp_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         return opt_out(ret_val, len, cc, sizeof cc);
     }
     case TCP_INFO: {
-        struct {
-            struct tcp_info_ first;
-            struct tcp_info_more more;
-        } i;
-        sock_lock(s);
-        fill_info(t, &i.first);
-        if (tcp_parts.info != NULL)
-            i.first.flags = tcp_parts.info->fill(t, &i.more);
-        sock_unlock(s);
-        return opt_out(ret_val, len, &i, tcp_parts.info != NULL ? sizeof i : sizeof i.first);
+        u8 info[TCP_INFO_MAX];
+        u32 size = tcp_get_info(t, info);
+        return opt_out(ret_val, len, info, size);
     }
     default:
         return -ENOPROTOOPT;

@@ -134,6 +134,22 @@ bool tcp_table_any(bool (*fn)(const struct tcp_node *n, void *ctx), void *ctx)
     return found;
 }
 
+/* Buckets, which the low bits of a hash name (first the part, then the chain), come in the order of these bits reversed: then the four that
+ * one becomes when its part grows have the same neighbours as it had. */
+u32 tcp_table_scan(u32 at, void (*fn)(const struct tcp_node *n, void *ctx), void *ctx)
+{
+    u32 hash = 0;
+    for (unsigned i = 0; i < 32; i++)
+        hash |= (at >> i & 1) << (31 - i);
+    struct part *p = part_of(hash);
+    spin_lock_bh(&p->lock);
+    u32 buckets = (p->mask + 1) * PARTS;
+    for (const struct tcp_node *n = *chain_of(p, hash); n != NULL; n = n->next)
+        fn(n, ctx);
+    spin_unlock_bh(&p->lock);
+    return at + (u32)((1ULL << 32) / buckets);
+}
+
 void tcp_table_init(void)
 {
     for (struct part *p = parts; p < parts + PARTS; p++) {

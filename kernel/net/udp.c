@@ -17,11 +17,8 @@ struct udp_sock {
 
 static struct spinlock table_lock = SPINLOCK_INIT("net_udp");
 static struct list *buckets; /* table_lock; made with the first socket */
-static u32 count;            /* table_lock */
 
 static struct udp_sock *udp(struct sock *s) { return container_of(s, struct udp_sock, s); }
-
-u32 udp_count(void) { return count; }
 
 /* May s take (addr, port) beside what is there? table_lock held. */
 static bool port_free(const struct sock *s, struct ip_addr addr, u16 port)
@@ -58,7 +55,6 @@ static int bind_locked(struct sock *s, struct ip_addr addr, u16 port)
         s->lport = port;
         list_push_back(&buckets[port % UDP_BUCKETS], &udp(s)->node);
         sock_get(s);
-        count++;
     }
     spin_unlock_bh(&table_lock);
     return err;
@@ -71,7 +67,6 @@ static void unbind_locked(struct sock *s)
     if (s->lport != 0) {
         list_remove(&udp(s)->node);
         s->lport = 0;
-        count--;
         was = true;
     }
     spin_unlock_bh(&table_lock);
@@ -355,6 +350,15 @@ void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 le
     sock_put(s);
 }
 
+void udp_find_all(struct socks_found *f)
+{
+    spin_lock_bh(&table_lock);
+    for (unsigned i = 0; buckets != NULL && i < UDP_BUCKETS; i++)
+        list_for_each(u, &buckets[i], struct udp_sock, node)
+            sock_found(f, &u->s);
+    spin_unlock_bh(&table_lock);
+}
+
 size_t udp_show(char *buf, size_t size, int domain)
 {
     struct text t = { buf, size, 0 };
@@ -370,8 +374,8 @@ size_t udp_show(char *buf, size_t size, int domain)
                 text_add(&t, "%5u:", n++);
                 text_add_name(&t, domain, u->s.laddr, u->s.lport);
                 text_add_name(&t, domain, u->s.faddr, u->s.fport);
-                text_add(&t, " %02X 00000000:%08X 00:00000000 00000000     0        0 0 %u 0 0\n",
-                         ip_is_unspec(u->s.faddr) ? 7 : 1, u->s.rcv_mem, ref_count(&u->s.refs));
+                text_add(&t, " %02X 00000000:%08X 00:00000000 00000000 %5u        0 %u %u 0 0\n",
+                         ip_is_unspec(u->s.faddr) ? 7 : 1, u->s.rcv_mem, u->s.uid, u->s.ino, ref_count(&u->s.refs));
             }
     spin_unlock_bh(&table_lock);
     return t.len;

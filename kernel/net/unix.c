@@ -11,6 +11,7 @@
 #define UNIX_BUF 212992u
 
 struct spinlock unix_lock = SPINLOCK_INIT("unix");
+struct list unix_all = LIST_INIT(unix_all);
 
 static const struct sock_ops unix_ops;
 
@@ -44,6 +45,9 @@ static struct unix_sock *create(int type)
     list_init(&u->accept_node);
     unix_who(&u->cred);
     u->peer_cred = (struct cred3){ 0, 0xffffffff, 0xffffffff };
+    spin_lock_bh(&unix_lock);
+    list_push_back(&unix_all, &u->all_node);
+    spin_unlock_bh(&unix_lock);
     return u;
 }
 
@@ -231,6 +235,7 @@ static void unix_release(struct sock *s)
     spin_unlock_bh(&s->lock);
     spin_lock_bh(&unix_lock);
     u->listening = false;
+    list_remove(&u->all_node);
     if (u->name != NULL && !list_empty(&u->name_node))
         list_remove_init(&u->name_node);
     peer = u->peer;

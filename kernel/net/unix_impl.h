@@ -16,6 +16,7 @@ struct unix_sock {
     struct unix_sock *peer;   /* unix_lock; referenced */
     struct unix_name *name;   /* unix_lock; set once */
     struct list name_node;    /* unix_lock */
+    struct list all_node;     /* unix_lock: until release() */
     struct list accepts, accept_node; /* unix_lock */
     u32 naccept, backlog;     /* unix_lock */
     bool listening, dead;     /* unix_lock; read without */
@@ -25,6 +26,7 @@ struct unix_sock {
 };
 
 extern struct spinlock unix_lock;
+extern struct list unix_all; /* unix_lock */
 static inline struct unix_sock *un(struct sock *s) { return container_of(s, struct unix_sock, s); }
 static inline bool unix_is_dgram(const struct unix_sock *u) { return u->s.type == SOCK_DGRAM; }
 static inline void unix_put(struct unix_sock *u)

@@ -174,19 +174,26 @@ int unix_lookup(const struct sock_addr *a, int type, struct unix_sock **ret)
     return err;
 }
 
+void unix_find_all(struct socks_found *f)
+{
+    spin_lock_bh(&unix_lock);
+    list_for_each(u, &unix_all, struct unix_sock, all_node)
+        sock_found(f, &u->s);
+    spin_unlock_bh(&unix_lock);
+}
+
 size_t unix_show(char *buf, size_t size)
 {
     struct text t = { buf, size, 0 };
     text_add(&t, "Num       RefCount Protocol Flags    Type St Inode Path\n");
     spin_lock_bh(&unix_lock);
-    for (unsigned i = 0; i < NAME_BUCKETS; i++) {
-        if (names[i].next == NULL)
-            continue;
-        list_for_each(u, &names[i], struct unix_sock, name_node) {
-            text_add(&t, "%016x: %08X 00000000 %08X %04X %02X     0 %s%.*s\n", 0, ref_count(&u->s.refs),
-                     u->listening ? 0x10000 : 0, u->s.type, u->listening ? 1 : 3, u->name->path[0] == 0 ? "@" : "",
-                     (int)(u->name->len - (u->name->path[0] == 0)), u->name->path + (u->name->path[0] == 0));
-        }
+    list_for_each(u, &unix_all, struct unix_sock, all_node) {
+        const struct unix_name *n = u->name;
+        text_add(&t, "%016x: %08X 00000000 %08X %04X %02X %5u", 0, ref_count(&u->s.refs), u->listening ? 0x10000 : 0, u->s.type,
+                 u->peer != NULL ? 3 : 1, u->s.ino);
+        if (n != NULL)
+            text_add(&t, " %s%.*s", n->path[0] == 0 ? "@" : "", (int)(n->len - (n->path[0] == 0)), n->path + (n->path[0] == 0));
+        text_add(&t, "\n");
     }
     spin_unlock_bh(&unix_lock);
     return t.len;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What programs are told of interfaces, addresses and routes: Debian's ip, whose words are compared with those about the host, and python3."""
 import json
+import re
 import subprocess
 
 from lib import check, done, drupe, same
@@ -66,8 +67,38 @@ def libraries():
     same((status, out.decode().splitlines()), (0, ["[(1, 'lo'), (2, 'eth0')]", "('127.0.0.1', 80)"]), 'python3: if_nameindex, getaddrinfo')
 
 
+SS = '''
+import socket, subprocess
+l = socket.create_server(('127.0.0.1', 5555), backlog=7)
+c = socket.create_connection(('127.0.0.1', 5555))
+a, _ = l.accept()
+c.sendall(b'abc')
+u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); u.bind(('::1', 777))
+x = socket.socket(socket.AF_UNIX); x.bind(chr(0) + 'a name'); x.listen(3)
+for args in '-tanpi', '-Htn state established dport = :5555', '-Htn src 192.0.2.0/24', '-Huan', '-Hxlp', '-s':
+    print('#' + subprocess.run(['/bin/ss', *args.split()], stdout=-1, stderr=-2, text=True).stdout, end='', flush=True)
+'''
+
+
+def sockets():
+    status, out, err = drupe('--add', '/bin/ss', '/usr/bin/python3', '-c', SS, timeout=120)
+    found = out.decode().split('#')
+    check(status == 0 and len(found) == 7, 'ss runs', (status, out, err))
+    if len(found) != 7:
+        return
+    lines = found[1].splitlines()
+    check(re.search(r'LISTEN +0 +7 +127.0.0.1:5555 +0.0.0.0:\* +users:\(\("python3",pid=1,fd=3\)\)', lines[1]) and
+          re.search(r'ESTAB +3 +0 +127.0.0.1:5555 .*fd=5', found[1]) and 'bytes_received:3' in found[1], 'ss -tanpi: states, queues, programs, TCP_INFO', found[1])
+    check(len(found[2].splitlines()) == 1 and '127.0.0.1:5555' in found[2], 'ss with a condition', found[2])
+    same(found[3], '', 'ss with another one')
+    check(re.fullmatch(r'UNCONN +0 +0 +\[::1\]:777 +\*:\*\s*', found[4]), 'ss -uan', found[4])
+    check(re.search(r'u_str LISTEN +0 +3 +@a name +\d+ +\* 0 +users', found[5]), 'ss -x', found[5])
+    check(re.search(r'\nUDP\s+1\s+0\s+1\s+\nTCP\s+3\s+3\s+0', found[6]), 'ss -s', found[6])
+
+
 interfaces()
 routes()
 refusals()
 libraries()
+sockets()
 done()

@@ -68,6 +68,8 @@ struct sock_msg {
 int sock_create(int domain, int type, int protocol, struct sock **ret);
 int sock_create_pair(int domain, int type, int protocol, struct sock *ret[2]);
 void sock_release(struct sock *s); /* close(2) of the last descriptor; honours SO_LINGER */
+/* The calling process has a file for it: what /proc and NETLINK_SOCK_DIAG name it by. */
+void sock_set_file(struct sock *s, u64 ino);
 int sock_bind(struct sock *s, const struct sock_addr *a);
 int sock_connect(struct sock *s, const struct sock_addr *a, bool nonblock);
 int sock_listen(struct sock *s, int backlog);
