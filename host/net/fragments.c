@@ -33,6 +33,10 @@ static bool same(const char *a, const char *b)
            a[ETHERNET + 9] == b[ETHERNET + 9];
 }
 
+/* Could it be a fragment of any datagram? */
+static bool is_sound(u32 offset, u32 len, bool more) { return len > 0 && offset + len <= DATA_MAX && (!more || len % BLOCK == 0); }
+
+/* That of a sound fragment. */
 static struct datagram *datagram_of(const char *frame)
 {
     struct datagram *oldest = datagrams;
@@ -54,8 +58,6 @@ static bool is_there(const struct datagram *d, u32 block) { return d->there[bloc
 
 static bool fits(const struct datagram *d, u32 offset, u32 len, bool more)
 {
-    if (len == 0 || offset + len > DATA_MAX || (more && len % BLOCK != 0))
-        return false;
     if (d->total != 0 ? !more || offset + len > d->total : !more && offset + len < d->end)
         return false;
     for (u32 at = 0; at < len; at += BLOCK)
@@ -93,7 +95,7 @@ const char *fragments_take(const char *frame, size_t *len)
         return frame;
     u32 bytes = get_be16(ip + 2), offset = (get_be16(ip + 6) & 0x1fffu) * BLOCK;
     bool more = (get_be16(ip + 6) & MORE) != 0;
-    if (ip[0] != 0x45 || bytes < 20 || bytes > *len - ETHERNET)
+    if (ip[0] != 0x45 || bytes < 20 || bytes > *len - ETHERNET || !is_sound(offset, bytes - 20, more))
         return NULL;
     struct datagram *d = datagram_of(frame);
     if (!fits(d, offset, bytes - 20, more))

@@ -45,6 +45,7 @@
 #include "host/lib/fs.h"
 #include "host/lib/trim.h"
 #include "host/net/fragments.h"
+#include "host/net/introduce.h"
 #include "host/net/ports.h"
 #include "host/net/quiet.h"
 #include "host/net/slirp_policy.h"
@@ -300,9 +301,14 @@ static bool goes_to_this_host(const char *frame, size_t len)
 
 static void take_frame(const char *frame, size_t len)
 {
+    char first[INTRODUCTION_MAX];
+    size_t first_len;
     const char *whole = goes_to_this_host(frame, len) ? NULL : fragments_take(frame, &len);
-    if (whole)
-        slirp_input(self.slirp, (const u8 *)whole, (int)len);
+    if (!whole || !introduce(whole, len, first, &first_len))
+        return;
+    if (first_len)
+        slirp_input(self.slirp, (const u8 *)first, (int)first_len);
+    slirp_input(self.slirp, (const u8 *)whole, (int)len);
 }
 
 /* Hand whole frames to libslirp, keep the rest. */

@@ -180,6 +180,14 @@ for at, data, more in ((0, whole[:1480], True), (1472, whole[:16], True), (2000,
 for _ in net.frames(0.1):
     pass
 check(net.process.poll() is None, 'fragments that do not fit are survived')
+for at, data, more in pieces:
+    net.ours.sendall(fragment(net, GATEWAY, 10, at, data, more))
+    net.ours.sendall(b''.join(fragment(net, GATEWAY, 11 + n, 0, bytes(7), True) for n in range(20)))
+try:
+    got = s.recv(99999)
+except OSError as e:
+    got = e
+check(got == long, 'and bad ones do not take the place of a good datagram', got if isinstance(got, OSError) else len(got))
 s.close()
 
 # From inside: the world, but not the host's loopback.
@@ -276,4 +284,38 @@ time.sleep(0.3)
 check(net.process.poll() is not None and net.process.poll() >= 0, 'an endless frame ends it in order', net.process.poll())
 net.ours.close()
 net.process.wait()
+
+
+# libslirp does not know the link address of who connects to what is refused, and has its answer wait.
+def syn(net, src, dst, sport):
+    family = socket.AF_INET6 if ':' in src else socket.AF_INET
+    a, b = socket.inet_pton(family, src), socket.inet_pton(family, dst)
+    seg = struct.pack('!HHIIBBHHH', sport, 7, 1, 0, 0x50, 2, 65535, 0, 0)
+    sum_ = checksum(a + b + struct.pack('!IHBB', 20, 0, 0, 6) + seg)
+    seg = seg[:16] + struct.pack('!H', sum_) + seg[18:]
+    if family == socket.AF_INET6:
+        return net.send(net.gateway_mac + MAC + b'\x86\xdd' + struct.pack('!IHBB', 0x60000000, 20, 6, 64) + a + b + seg)
+    head = struct.pack('!BBHHHBBH', 0x45, 0, 40, 1, 0, 64, 6, 0) + a + b
+    net.send(net.gateway_mac + MAC + b'\x08\x00' + head[:10] + struct.pack('!H', checksum(head)) + head[12:] + seg)
+
+
+net = Net()
+net.resolve_gateway()
+resets = set()
+try:
+    for i in range(1, 41):
+        syn(net, f'fec0::{i:x}:1', 'fec0::2', 40000 + i)
+        syn(net, f'10.0.2.{100 + i}', '10.0.2.2', 40000 + i)
+    for src, dst in (('::', 'fec0::2'), ('ff02::1', 'fec0::2'), ('0.0.0.0', '10.0.2.2'), ('224.0.0.1', '10.0.2.2')):
+        syn(net, src, dst, 50000)
+    for frame in net.frames(0.5):
+        v6 = frame[12:14] == b'\x86\xdd'
+        if frame[20 if v6 else 23] == 6:
+            at = 54 if v6 else 34
+            resets.add((v6, struct.unpack('!H', frame[at + 2:at + 4])[0], frame[at + 13] & 4))
+except OSError as e:
+    resets.add(e)
+check(resets == {(v6, 40000 + i, 4) for v6 in (False, True) for i in range(1, 41)}, 'strangers are refused, all of them', (net.process.poll(), len(resets)))
+end = net.end()
+check(end == 0, 'and the network lives', end)
 done()
