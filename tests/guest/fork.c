@@ -22,6 +22,16 @@ static void leader_ends_first(void)
     syscall(SYS_exit, 0);
 }
 
+/* Ends a little after the parent has set shared[5], which is already waiting then, as a rule. */
+static void end_when_told(int status)
+{
+    while (!((volatile char *)shared)[5])
+        msleep(1);
+    shared[5] = 0;
+    msleep(20);
+    _exit(status);
+}
+
 static void statuses(void)
 {
     section("statuses");
@@ -46,12 +56,11 @@ static void statuses(void)
     SHOW(waitpid(pid, (int *)8, 0));
     SHOW(waitpid(pid, &st, 0));
     pid = fork();
-    if (pid == 0) {
-        msleep(100);
-        _exit(3);
-    }
+    if (pid == 0)
+        end_when_told(3);
     SHOW(waitpid(pid, &st, WNOHANG));
     SHOW(waitpid(pid, &st, __WCLONE));
+    shared[5] = 1;
     SHOW_TRUE(waitpid(pid, &st, __WALL) == pid);
     show_status("after WNOHANG", st);
 }
@@ -71,13 +80,12 @@ static void waitid_all(void)
     SHOW(waitid(P_PIDFD, 999, &i, WEXITED));
     SHOW(waitid(P_PGID, 7777777, &i, WEXITED));
     pid_t pid = fork();
-    if (pid == 0) {
-        msleep(60);
-        _exit(5);
-    }
+    if (pid == 0)
+        end_when_told(5);
     memset(&i, 0x55, sizeof i);
     SHOW(waitid(P_PID, (id_t)pid, &i, WEXITED | WNOHANG));
     printf("nothing yet: signo %d pid %d\n", i.si_signo, i.si_pid);
+    shared[5] = 1;
     SHOW(waitid(P_PID, (id_t)pid, &i, WEXITED | WNOWAIT));
     show_info(&i, pid);
     SHOW(waitid(P_PGID, 0, &i, WEXITED | WNOWAIT));
@@ -257,16 +265,16 @@ static void locks(void)
         SHOW(flock(other, LOCK_SH | LOCK_NB));
         q = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 1};
         SHOW(fcntl(file, F_SETLK, &q));
-        shared[1] = 1;
         fflush(stdout);
-        msleep(50);
-        _exit(0);
+        shared[1] = 1;
+        end_when_told(0);
     }
-    while (!shared[1])
+    while (!((volatile char *)shared)[1])
         msleep(1);
     fl.l_start = 100;
     fl.l_len = 1;
     SHOW(fcntl(file, F_SETLK, &fl));
+    shared[5] = 1;
     SHOW(fcntl(file, F_SETLKW, &fl)); /* until the child ends */
     reap("locker", pid);
     shared[1] = 0;
