@@ -5,8 +5,8 @@ side in one run.
 
     bench.py BUILD [SECTION...]         all, without one; a name that there is not is answered with those that there are
 
-Prints each figure with its target and ratio; medians of several runs. Nothing
-else should run on the machine meanwhile. Needs root (TAP, namespaces).
+Prints each figure with its target and ratio; medians of several runs, with the highest priority (nice)
+that there is. Nothing else should run on the machine meanwhile. Needs root (TAP, namespaces).
 """
 import os
 import statistics
@@ -22,12 +22,12 @@ import host
 import load
 import postgres
 import processes
+import servers
 import smp
 import tracing
 import trimmed
 import volumes
-from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, Server, first_line_ms, parse_micro, redis_rates, row, run_drupe, \
-    symbol, wrk_rate
+from common import BUILD, DRUPE, HELLO, MICRO, NGINX, PLUGIN, REDIS, first_line_ms, parse_micro, row, run_drupe, symbol
 from guests import sh
 
 FLOOR = os.path.join(BUILD, 'bench', 'floor-kernel')
@@ -205,57 +205,14 @@ def calls():
         row(f'  {k}', f'{drupe.get(k, 0):,}', f'Linux {v:,}', f'ratio {ratio:.2f}, at most {limit}', k in drupe and ratio <= limit)
 
 
-# --- servers over TAP --------------------------------------------------------------
-
-
-def redis():
-    print('\nredis-benchmark, 50 connections, TAP, requests/s (median of 3)')
-    cases = (([], 40000, 1.5), (['-P', '16'], 200000, 1.1))
-    found = {}
-    with guests.network() as inside, tempfile.TemporaryDirectory() as tmp:
-        s = Server(inside, tmp)
-        which = subprocess.check_output(['which', 'redis-server'], text=True).strip()
-        for name, guest in (('Drupe', s.drupe(REDIS)),
-                            ('Linux', s.linux('redis', [which], which + " --save '' --protected-mode no"))):
-            with guest:
-                guests.wait_port(inside, 6379)
-                for extra, n, _ in cases:
-                    runs = [redis_rates(inside, extra, n) for _ in range(3)]
-                    for op in ('GET', 'SET'):
-                        found[name, op, len(extra)] = statistics.median(r[op] for r in runs)
-    for extra, _, target in cases:
-        for op in ('GET', 'SET'):
-            d, l = found['Drupe', op, len(extra)], found['Linux', op, len(extra)]
-            row(f'  {op} -P {extra[1] if extra else 1}', f'{d:,.0f}', f'Linux {l:,.0f}', f'ratio {d / l:.2f}, at least {target}',
-                d / l >= target)
-
-
-def nginx():
-    print('\nnginx, 612-byte page, wrk -t1 -c32, TAP (median of 3)')
-    found = {}
-    with guests.network() as inside, tempfile.TemporaryDirectory() as tmp:
-        s = Server(inside, tmp)
-        dirs = ['/var/log/nginx', '/var/lib/nginx', '/run', '/var/www/html']
-        files = ['/etc/nginx', '/usr/share/nginx', '/var/www/html']
-        for name, guest in (('Drupe', s.drupe(NGINX)),
-                            ('Linux', s.linux('nginx', ['/usr/sbin/nginx'], "/usr/sbin/nginx -g 'daemon off; master_process off;'",
-                                              dirs=dirs, files=[f for f in files if os.path.exists(f)]))):
-            with guest:
-                guests.wait_port(inside, 80)
-                runs = [wrk_rate(inside) for _ in range(3)]
-                found[name] = statistics.median(r[0] for r in runs), runs[1][1]
-    d, l = found['Drupe'], found['Linux']
-    row('  requests/s', f'{d[0]:,.0f}', f'Linux {l[0]:,.0f}', f'ratio {d[0] / l[0]:.2f}, at least 1.5', d[0] / l[0] >= 1.5)
-    row('  p99 latency', d[1], f'Linux {l[1]}')
-
-
-SECTIONS = {f.__name__: f for f in (boot, start, memory, calls, redis, nginx)}
-for part in (postgres, processes, bulk, load, host, tracing, smp, volumes):
+SECTIONS = {f.__name__: f for f in (boot, start, memory, calls)}
+for part in (servers, postgres, processes, bulk, load, host, tracing, smp, volumes):
     SECTIONS |= part.SECTIONS
 
 
 def main():
     wanted = sys.argv[2:]
+    os.setpriority(os.PRIO_PROCESS, 0, -20)  # before what else there is to do
     print(f'Drupe benchmarks, {time.strftime("%Y-%m-%d")}, {sh("qemu-system-x86_64", "--version").stdout.splitlines()[0]}, '
           f'{os.cpu_count()} CPUs')
     for name in wanted:

@@ -61,8 +61,9 @@ def redis_rates(inside, extra, n):
     return {m[1]: float(m[2]) for m in re.finditer(r'"(GET|SET)","([\d.]+)"', out)}
 
 
-def wrk_rate(inside):
-    out = sh(*inside, 'wrk', '-t1', '-c32', '-d5s', '--latency', f'http://{GUEST_IP}/', timeout=60).stdout
+def wrk(inside, connections, seconds, extra=()):
+    """Requests/s, and the 99th percentile of latency as wrk writes it."""
+    out = sh(*inside, 'wrk', '-t1', f'-c{connections}', f'-d{seconds}s', '--latency', *extra, f'http://{GUEST_IP}/', timeout=seconds + 60).stdout
     p99 = re.search(r'99%\s+(\S+)', out)
     return float(re.search(r'Requests/sec:\s+([\d.]+)', out)[1]), p99[1] if p99 else '?'
 
@@ -73,11 +74,11 @@ class Server:
     def __init__(self, inside, tmp):
         self.inside, self.tmp = inside, tmp
 
-    def drupe(self, argv):
+    def drupe(self, argv, env=None):
         return guests.process([*self.inside, DRUPE, 'run', '--on', 'qemu', '--net', f'tap:{TAP}', '--ip',
-                               f'{GUEST_IP}/24', '--allow', 'tcp:1-65535', *argv], os.path.join(self.tmp, 'drupe.log'))
+                               f'{GUEST_IP}/24', '--allow', 'tcp:1-65535', '--allow', 'udp:1-65535', *argv], os.path.join(self.tmp, 'drupe.log'), env=env)
 
-    def linux(self, name, programs, script, memory='512M', **more):
+    def linux(self, name, programs, script, memory='512M', extra=(), **more):
         linux = guests.LinuxGuest(self.tmp)
         image = linux.initramfs(name, programs=programs, script=script, **more)
-        return guests.process([*self.inside, *linux.argv(image, memory=memory, net=True)], os.path.join(self.tmp, 'linux.log'))
+        return guests.process([*self.inside, *linux.argv(image, memory=memory, net=self.inside, extra=extra)], os.path.join(self.tmp, 'linux.log'))

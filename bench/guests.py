@@ -14,6 +14,7 @@ Networks are a TAP device, or a veth pair with the server behind it, in a namesp
 """
 import contextlib
 import glob
+import itertools
 import json
 import os
 import re
@@ -26,8 +27,7 @@ import time
 
 HOST_IP, GUEST_IP = '10.77.0.1', '10.77.0.2'
 GUEST_MAC = '52:54:00:77:00:02'
-NS, TAP = 'drupe-bench', 'dbench0'
-PEER_NS = 'drupe-bench-peer'
+TAP = 'dbench0'
 
 
 def sh(*argv, check=True, **kw):
@@ -56,39 +56,44 @@ def _rdtsc():
 # --- network ------------------------------------------------------------------
 
 
+_names = (f'drupe-bench-{os.getpid()}-{n}' for n in itertools.count())
+
+
 @contextlib.contextmanager
-def network(multi_queue=False):
-    """A namespace with one TAP device; yields the command prefix that runs inside it."""
-    sh('ip', 'netns', 'del', NS, check=False)
-    sh('ip', 'netns', 'add', NS)
-    inside = ['ip', 'netns', 'exec', NS]
+def namespace():
+    """A network namespace of its own; yields the command prefix that runs inside it, whose last word is its name."""
+    name = next(_names)
+    sh('ip', 'netns', 'add', name)
     try:
+        inside = ['ip', 'netns', 'exec', name]
         sh(*inside, 'ip', 'link', 'set', 'lo', 'up')
-        sh(*inside, 'ip', 'tuntap', 'add', TAP, 'mode', 'tap', 'vnet_hdr', *(['multi_queue'] if multi_queue else []))
-        sh(*inside, 'ip', 'addr', 'add', HOST_IP + '/24', 'dev', TAP)
-        sh(*inside, 'ip', 'link', 'set', TAP, 'up')
         yield inside
     finally:
-        sh('ip', 'netns', 'del', NS, check=False)
+        sh('ip', 'netns', 'del', name, check=False)
+
+
+def _with_address(prefix, device, address):
+    sh(*prefix, 'ip', 'addr', 'add', address + '/24', 'dev', device)
+    sh(*prefix, 'ip', 'link', 'set', device, 'up')
+
+
+@contextlib.contextmanager
+def network(multi_queue=False):
+    """A namespace with one TAP device; yields its prefix."""
+    with namespace() as inside:
+        sh(*inside, 'ip', 'tuntap', 'add', TAP, 'mode', 'tap', 'vnet_hdr', *(['multi_queue'] if multi_queue else []))
+        _with_address(inside, TAP, HOST_IP)
+        yield inside
 
 
 @contextlib.contextmanager
 def veth_network():
-    """As network(), with GUEST_IP behind a veth pair in a second namespace; yields the prefixes of the load and of the server."""
-    peer = ['ip', 'netns', 'exec', PEER_NS]
-    sh('ip', 'netns', 'del', PEER_NS, check=False)
-    with network() as inside:
-        sh('ip', 'netns', 'add', PEER_NS)
-        try:
-            sh(*inside, 'ip', 'link', 'del', TAP)
-            sh(*inside, 'ip', 'link', 'add', 'vbench0', 'type', 'veth', 'peer', 'name', 'vbench1', 'netns', PEER_NS)
-            for prefix, device, address in ((inside, 'vbench0', HOST_IP), (peer, 'vbench1', GUEST_IP)):
-                sh(*prefix, 'ip', 'addr', 'add', address + '/24', 'dev', device)
-                sh(*prefix, 'ip', 'link', 'set', device, 'up')
-            sh(*peer, 'ip', 'link', 'set', 'lo', 'up')
-            yield inside, peer
-        finally:
-            sh('ip', 'netns', 'del', PEER_NS, check=False)
+    """Two namespaces with a veth pair between them, GUEST_IP at the far end; yields the prefixes of the load and of the server."""
+    with namespace() as inside, namespace() as peer:
+        sh(*inside, 'ip', 'link', 'add', 'vbench0', 'type', 'veth', 'peer', 'name', 'vbench1', 'netns', peer[-1])
+        _with_address(inside, 'vbench0', HOST_IP)
+        _with_address(peer, 'vbench1', GUEST_IP)
+        yield inside, peer
 
 
 def wait_port(inside, port, seconds=120):
@@ -103,10 +108,10 @@ def wait_port(inside, port, seconds=120):
 
 
 @contextlib.contextmanager
-def process(argv, log, stdin=subprocess.DEVNULL):
+def process(argv, log, stdin=subprocess.DEVNULL, env=None):
     """A process in a group of its own, ended with everything below it."""
     with open(log, 'wb') as out:
-        p = subprocess.Popen(list(map(str, argv)), stdin=stdin, stdout=out, stderr=subprocess.STDOUT,
+        p = subprocess.Popen(list(map(str, argv)), stdin=stdin, stdout=out, stderr=subprocess.STDOUT, env=env,
                              start_new_session=True)
     try:
         yield p
@@ -285,7 +290,8 @@ class LinuxGuest:
         subprocess.run(f'cd {root} && find . | cpio -o -H newc --quiet > {image}', shell=True, check=True)
         return image
 
-    def argv(self, initramfs, machine='microvm', memory='512M', net=False, extra=(), append=''):
+    def argv(self, initramfs, machine='microvm', memory='512M', net=None, extra=(), append=''):
+        """`net` is the prefix of the network() that it is on, if it is on one."""
         argv = ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-m', memory, '-nodefaults', '-no-user-config',
                 '-display', 'none', '-no-reboot', '-serial', 'stdio', '-kernel', self.kernel, '-initrd', initramfs]
         if machine == 'microvm':
@@ -296,7 +302,7 @@ class LinuxGuest:
             device = 'virtio-net-device' if machine == 'microvm' else 'virtio-net-pci'
             argv += ['-netdev', f'tap,id=n,ifname={TAP},script=no,downscript=no,vhost=off', '-device',
                      f'{device},netdev=n,mac={GUEST_MAC}']
-            mac = sh('ip', 'netns', 'exec', NS, 'cat', f'/sys/class/net/{TAP}/address').stdout.strip()
+            mac = sh(*net, 'cat', f'/sys/class/net/{TAP}/address').stdout.strip()
             append += f' hostmac={mac}'
         return [*argv, *extra, '-append', f'console=ttyS0 quiet panic=-1 tsc_early_khz={self.tsc} tsc=reliable {append}']
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 
 import guests
-from common import BUILD, DRUPE, HELLO, MICRO, NGINX, REDIS, first_line_ms, parse_micro, redis_rates, row, wrk_rate
+from common import BUILD, DRUPE, HELLO, MICRO, NGINX, REDIS, first_line_ms, parse_micro, redis_rates, row, wrk
 from guests import GUEST_IP, TAP, sh
 
 ON = ['--on', 'host']
@@ -73,8 +73,8 @@ def native_server(argv, port):
 
 @contextlib.contextmanager
 def runsc_server(argv, port):
-    with guests.veth_network() as (inside, _), tempfile.TemporaryDirectory() as tmp:
-        bundle = guests.Bundle(tmp, [shutil.which(argv[0]), *argv[1:]], guests.PEER_NS)
+    with guests.veth_network() as (inside, peer), tempfile.TemporaryDirectory() as tmp:
+        bundle = guests.Bundle(tmp, [shutil.which(argv[0]), *argv[1:]], peer[-1])
         with guests.process(bundle.runsc(), os.path.join(tmp, 'log')) as p:
             try:
                 guests.wait_port(inside, port, 30)
@@ -109,7 +109,7 @@ def nginx():
     found = {}
     for name, server in SERVERS.items():
         with server(NGINX, 80) as (inside, _):
-            runs = [wrk_rate(inside) for _ in range(1 if name == 'runsc' else 3)]
+            runs = [wrk(inside, 32, 5) for _ in range(1 if name == 'runsc' else 3)]
             found[name] = statistics.median(r[0] for r in runs), runs[-1][1]
     d, n, g = (found[name] for name in ('drupe', 'native', 'runsc'))
     row('  requests/s', f'{d[0]:,.0f}', f'runsc {g[0]:,.0f}', f'ratio {d[0] / g[0]:.2f}, at least 5', d[0] / g[0] >= 5)

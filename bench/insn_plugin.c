@@ -2,13 +2,15 @@
 /*
  * A QEMU TCG plugin that counts guest instructions between two marks:
  *
- *   -plugin insn_plugin.so,out=FILE[,start=ADDR][,mark=ADDR[,nth=N]][,io=LO-HI][,lap=ADDR]
+ *   -plugin insn_plugin.so,out=FILE[,start=ADDR][,mark=ADDR[,nth=N]][,io=LO-HI][,lap=ADDR][,live=FILE]
  *
  * Counting begins when the instruction at `start` is executed (default: at
  * reset). With `mark`, FILE gets the count at the first store to an I/O address
  * in [LO, HI) after the N-th execution of `mark` (the doorbell behind a call of
  * the function there); with `lap` the count at each execution of the instruction
- * there, whoever executes it; the total is written at exit in any case:
+ * there, whoever executes it. `live` is a file of two 64-bit numbers that are true at any time: instructions in the
+ * lower half of addresses, where programs are, and in the upper one, where kernels are (of one CPU).
+ * The total is written at exit in any case:
  *
  *   doorbell 1234567
  *   lap 2000000
@@ -17,12 +19,15 @@
  * Debian ships no plugin header: what is used of the interface (QEMU's
  * docs/devel/tcg-plugins.rst, version 1) is declared here.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 typedef uint64_t plugin_id;
 struct qemu_plugin_tb;
@@ -57,6 +62,7 @@ EXPORT int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, 
 static uint64_t count, start, mark, lap, nth = 1, io_lo, io_hi = UINT64_MAX;
 static bool marked, done;
 static FILE *out;
+static uint64_t unwatched[2], *live = unwatched; /* of the lower and of the upper half */
 
 static void at_start(unsigned cpu, void *data) { count = 0; }
 static void at_mark(unsigned cpu, void *data) { marked = marked || (nth != 0 && --nth == 0); }
@@ -91,6 +97,8 @@ static void translate(plugin_id id, struct qemu_plugin_tb *tb)
         if (lap != 0 && at == lap)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, at_lap, CB_NO_REGS, NULL);
         qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &count, 1);
+        if (live != unwatched)
+            qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &live[at >> 63], 1);
         if (mark != 0)
             qemu_plugin_register_vcpu_mem_cb(insn, at_store, CB_NO_REGS, MEM_W, NULL);
     }
@@ -100,6 +108,18 @@ static void at_exit(plugin_id id, void *data)
 {
     fprintf(out, "total %" PRIu64 "\n", count);
     fclose(out);
+}
+
+static bool map_live(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0)
+        return false;
+    void *p = ftruncate(fd, sizeof(unwatched)) == 0 ? mmap(NULL, sizeof(unwatched), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+    close(fd);
+    if (p != MAP_FAILED)
+        live = p;
+    return p != MAP_FAILED;
 }
 
 int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **argv)
@@ -112,7 +132,10 @@ int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **
         *value++ = 0;
         if (strcmp(argv[i], "out") == 0)
             path = value;
-        else if (strcmp(argv[i], "start") == 0)
+        else if (strcmp(argv[i], "live") == 0) {
+            if (!map_live(value))
+                return -1;
+        } else if (strcmp(argv[i], "start") == 0)
             start = strtoull(value, NULL, 0);
         else if (strcmp(argv[i], "mark") == 0)
             mark = strtoull(value, NULL, 0);

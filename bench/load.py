@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many small things on a server's network (tests/net/load.c): the section load of bench.py. Drupe over TAP as a process and in a machine, the
+"""Many small things on a server's network (tests/net/load.c): the sections udp, opens, idle and attacks of bench.py. Drupe over TAP as a process and in a machine, the
 same program native over veth, and in Linux's machine."""
 import contextlib
 import os
 import re
+import statistics
 import subprocess
 import tempfile
 import time
@@ -14,14 +15,15 @@ from guests import GUEST_IP, HOST_IP, sh
 
 LOAD = os.path.join(BUILD, 'tests', 'load')
 PORT = 7100
+MEMORY = '256M'
 IDLE, SLOW, CALLERS = 50_000, 10_000, 4  # each caller has a limit of descriptors
 
 
-def drupe(on, memory):
+def drupe(on):
     @contextlib.contextmanager
     def server(*role):
         with guests.network() as inside, tempfile.TemporaryDirectory() as tmp:
-            argv = [DRUPE, 'run', '--on', on, '-m', memory, '--net', f'tap:{guests.TAP}', '--ip', f'{GUEST_IP}/24,{HOST_IP}', '--allow', f'tcp:{PORT}-{PORT + 3}',
+            argv = [DRUPE, 'run', '--on', on, '-m', MEMORY, '--net', f'tap:{guests.TAP}', '--ip', f'{GUEST_IP}/24,{HOST_IP}', '--allow', f'tcp:{PORT}-{PORT + 3}',
                     '--allow', f'udp:{PORT}', LOAD, *map(str, role)]
             yield from serving(inside, [*inside, *argv], os.path.join(tmp, 'log'))
     return server
@@ -33,16 +35,12 @@ def native(*role):
         yield from serving(inside, guests.native(peer, [LOAD, *map(str, role)]), os.path.join(tmp, 'log'))
 
 
-def linux(memory):
-    @contextlib.contextmanager
-    def server(*role):
-        with guests.network() as inside, tempfile.TemporaryDirectory() as tmp:
-            guest = guests.LinuxGuest(tmp)
-            image = guest.initramfs('load', programs=[LOAD], script=' '.join(['ulimit -n 200000;', f'ip route add default via {HOST_IP};', LOAD, *map(str, role)]))
-            argv = guest.argv(image, net=True)
-            argv[argv.index('-m') + 1] = memory
-            yield from serving(inside, [*inside, *argv], os.path.join(tmp, 'log'))
-    return server
+@contextlib.contextmanager
+def linux(*role):
+    with guests.network() as inside, tempfile.TemporaryDirectory() as tmp:
+        guest = guests.LinuxGuest(tmp)
+        image = guest.initramfs('load', programs=[LOAD], script=' '.join(['ulimit -n 200000;', f'ip route add default via {HOST_IP};', LOAD, *map(str, role)]))
+        yield from serving(inside, [*inside, *guest.argv(image, memory=MEMORY, net=inside)], os.path.join(tmp, 'log'))
 
 
 def serving(inside, argv, log):
@@ -73,22 +71,38 @@ def client(inside, *role, timeout=60):
     return [int(x) for x in r.stdout.split()]
 
 
-def rates(servers, server_role, role, at_once):
-    """The best of three times three seconds: how many, and how many not."""
-    for name, server in servers.items():
-        with server(server_role, PORT) as (inside, *_):
-            best = max(client(inside, role, GUEST_IP, PORT, 3, at_once) for _ in range(3))
-        row(f'  {name}', f'{best[0]:,}', f'({best[1]})')
+def rates(server_role, role, at_once, target):
+    """Three seconds of each, three times in turn: how many, how many not. All servers are there all the time."""
+    def one(inside, _, p):
+        before = guests.cpu_seconds(p.pid)
+        done, failed = client(inside, role, GUEST_IP, PORT, 3, at_once)
+        return done, failed, done / (guests.cpu_seconds(p.pid) - before)
+
+    with contextlib.ExitStack() as stack:
+        at = {name: stack.enter_context(server(server_role, PORT)) for name, server in EVERY.items()}
+        rounds = [{name: one(*there) for name, there in at.items()} for _ in range(3)]
+    for name in EVERY:
+        done, failed, _ = (statistics.median(r[name][i] for r in rounds) for i in range(3))
+        beside = BESIDE.get(name)
+        if beside is None:
+            row(f'  {name}', f'{done:,}', f'({failed})')
+            continue
+        ratio, each = (statistics.median(r[name][i] / max(r[beside][i], 1) for r in rounds) for i in (0, 2))
+        wanted = target if beside == 'Linux, a machine' else None
+        row(f'  {name}', f'{done:,}', f'({failed})', f'{ratio:.2f} times {beside}' + (f', at least {wanted}' if wanted else ''),
+            ratio >= wanted if wanted else None)
+        if wanted:
+            row('    for the same CPU time', '', '', f'{each:.2f} times')
 
 
-def udp(servers):
-    print('\nUDP echo, 64 bytes, 64 under way, answers/s (lost in brackets)')
-    rates(servers, 'echo', 'udp', 64)
+def udp():
+    print('\nUDP echo, 64 bytes, 64 under way, answers/s (lost in brackets), median of 3 in turn')
+    rates('echo', 'udp', 64, 4)
 
 
-def opens(servers):
-    print('\nnew connections, 32 at a time, each asked once, per second (failed in brackets)')
-    rates(servers, 'answer', 'rate', 32)
+def opens():
+    print('\nnew connections, 32 at a time, each asked once, per second (failed in brackets), median of 3 in turn')
+    rates('answer', 'rate', 32, 2.5)
 
 
 @contextlib.contextmanager
@@ -102,19 +116,29 @@ def background(inside, *role):
         p.stdout.close()
 
 
-def idle(servers):
+def held(server):
+    """KiB that IDLE connections took of the machine, and how many were refused."""
+    with server('hold', PORT, IDLE) as (inside, log, p), contextlib.ExitStack() as stack:
+        callers = [stack.enter_context(background(inside, 'open', GUEST_IP, PORT + i, IDLE // CALLERS)) for i in range(CALLERS)]
+        said = [c.stdout.readline().split() for c in callers]
+        m = wait_for(log, r'^held (\d+) KiB (-?\d+)', p)
+        return int(m[2]), sum(int(w[3]) for w in said)
+
+
+def idle():
     print(f'\n{IDLE:,} idle connections of one epoll program, memory of the machine for each')
-    for name, server in servers.items():
-        with server('hold', PORT, IDLE) as (inside, log, p), contextlib.ExitStack() as stack:
-            callers = [stack.enter_context(background(inside, 'open', GUEST_IP, PORT + i, IDLE // CALLERS)) for i in range(CALLERS)]
-            said = [c.stdout.readline().split() for c in callers]
-            m = wait_for(log, r'^held (\d+) KiB (-?\d+)', p)
-        row(f'  {name}', f'{int(m[2]) * 1024 / int(m[1]):,.0f}', 'bytes', f'{sum(int(w[3]) for w in said)} failed; {int(m[2]) / 1024:,.0f} MiB')
+    for name, server in MACHINES.items():
+        try:
+            kib, failed = held(server)
+        except RuntimeError as e:
+            row(f'  {name}', 'not held', '', f'{MEMORY} do not do' if 'memory' in str(e) else str(e), None if server is linux else False)
+        else:
+            row(f'  {name}', f'{kib * 1024 / IDLE:,.0f}', 'bytes', f'{failed} failed; {kib / 1024:,.0f} MiB of {MEMORY}', failed == 0)
 
 
-def attacks(servers):
+def attacks():
     print('\nhonest clients (32 at a time), connections/s: alone, and meanwhile')
-    for name, server in servers.items():
+    for name, server in EVERY.items():
         with server('answer', PORT) as (inside, *_):
             alone = client(inside, 'rate', GUEST_IP, PORT, 3, 32)
             with background(inside, 'syn', GUEST_IP, PORT, 5) as flood:
@@ -128,11 +152,7 @@ def attacks(servers):
             row(f'  {name}: slowloris x {SLOW:,}', f'{under[0]:,}', f'of {alone[0]:,}', f'{under[1]} failed; {said[1]} slow ones are in')
 
 
-def load():
-    every = {'Drupe, a process': drupe('host', '256M'), 'native': native, 'Drupe, a machine': drupe('qemu', '256M'), 'Linux, a machine': linux('256M')}
-    machines = {k: v for k, v in every.items() if k != 'native'}
-    for part, servers in ((udp, every), (opens, every), (idle, machines), (attacks, every)):
-        part(servers)
-
-
-SECTIONS = {'load': load}
+EVERY = {'Drupe, a process': drupe('host'), 'native': native, 'Drupe, a machine': drupe('qemu'), 'Linux, a machine': linux}
+BESIDE = {'Drupe, a process': 'native', 'Drupe, a machine': 'Linux, a machine'}
+MACHINES = {k: v for k, v in EVERY.items() if k != 'native'}
+SECTIONS = {f.__name__: f for f in (udp, opens, idle, attacks)}

@@ -14,7 +14,6 @@ import tempfile
 
 import guests
 from common import BUILD, DRUPE, FIRST, row
-from guests import GUEST_IP, TAP
 
 ROUNDS = 3
 OPENMP = os.path.join(BUILD, 'tests', 'openmp')
@@ -75,38 +74,6 @@ def smp():
             d, n, g = (statistics.median(gains[w]) for w in where)
             target = min(1.8, n)
             row(f'  {name}', f'{d:.2f}', f'native {n:.2f}, Linux guest {g:.2f}', f'at least {target:.2f}: 1.8, or the native gain', d >= target)
-    smp_nginx()
-
-
-NGINX_CONF = '''user root; daemon off; worker_processes {workers}; error_log stderr; pid /tmp/nginx.pid;
-events {{ worker_connections 512; }}
-http {{ access_log off; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p; fastcgi_temp_path /tmp/f; uwsgi_temp_path /tmp/u; scgi_temp_path /tmp/s;
-server {{ listen 80 reuseport; root /usr/share/nginx/html; }} }}
-'''
-
-
-def _wrk(inside, address):
-    out = _output([*inside, 'wrk', '-t1', '-c32', '-d4s', f'http://{address}/'])
-    return float(re.search(r'Requests/sec: +([\d.]+)', out).group(1))
-
-
-def smp_nginx():
-    gains = []
-    with guests.network(multi_queue=True) as inside, tempfile.TemporaryDirectory() as tmp:
-        for _ in range(ROUNDS):
-            found = []
-            for n in (1, 2):
-                conf = os.path.join(tmp, f'nginx-{n}.conf')
-                with open(conf, 'w') as f:
-                    f.write(NGINX_CONF.format(workers=n))
-                argv = [*inside, DRUPE, 'run', '--on', 'qemu', '--cpus', n, '--net', f'tap:{TAP}', '--ip', f'{GUEST_IP}/24', '--allow',
-                        'tcp:80', '--add', conf, 'nginx', '-c', conf]
-                with guests.process(argv, os.path.join(tmp, 'drupe.log')):
-                    guests.wait_port(inside, 80)
-                    found.append(_wrk(inside, GUEST_IP))
-            gains.append(found[1] / found[0])
-    row('  nginx, a worker for each CPU, TAP with queues', f'{statistics.median(gains):.2f}', 'wrk and QEMU have their share of the host\'s CPUs',
-        'at least 1.7 on a machine with four', None)
 
 
 SECTIONS = {'smp': smp}
