@@ -23,6 +23,8 @@
 #define BLOCK_ORDER 4u
 #define MEMORY_PER_CARRIER (4UL << 20)
 #define RETRY_NS NSEC_PER_SEC
+#define POLL_NS 20000u /* a few times what falling asleep and being woken take */
+#define POLL_REST 32u
 
 _Static_assert(SIGSTACK_SIZE == PAGE_SIZE << BLOCK_ORDER, "a block of pages");
 
@@ -48,10 +50,29 @@ static void wait_on(u32 *word, u32 while_it_is)
         host_call(__NR_futex, word, (long)FUTEX_WAIT, (long)while_it_is, 0L);
 }
 
+/* Who is called back at once, as of two processes that talk to each other, need not fall asleep and be woken: it lets others run, and looks. When this has
+ * lasted longer than it can save, as on a host that has others to run, it is not done again before many times as long. */
+static void look_for_turn(struct host_seat *s, u64 start_ns)
+{
+    u64 lost_ns = 0;
+    while (atomic_load(&s->turn) == TURN_OTHERS && lost_ns < POLL_NS) {
+        host_call(__NR_sched_yield);
+        lost_ns = plat_now_ns() - start_ns;
+    }
+    if (lost_ns >= POLL_NS)
+        s->poll_after_ns = start_ns + lost_ns * POLL_REST;
+}
+
 static void wait_for_turn(struct host_seat *s)
 {
-    wait_on(&s->turn, 0);
-    atomic_store_relaxed(&s->turn, 0);
+    u64 start_ns = plat_now_ns();
+    if (s->polls && start_ns >= s->poll_after_ns)
+        look_for_turn(s, start_ns);
+    u32 turn = TURN_OTHERS;
+    if (atomic_cas(&s->turn, &turn, TURN_ASLEEP))
+        wait_on(&s->turn, TURN_ASLEEP);
+    s->polls = plat_now_ns() - start_ns < POLL_NS;
+    atomic_store_relaxed(&s->turn, TURN_OTHERS);
     if (s->timer_noted)
         s->timer_ns = NEVER_NS;
     s->timer_noted = false;
@@ -65,8 +86,8 @@ static void give_turn(struct host_seat *from, struct host_seat *to)
     atomic_store(&to->cpu->plat.seat, to);
     if (atomic_load_relaxed(&to->cpu->plat.pending) & PENDING_TIMER)
         from->timer_ns = NEVER_NS;
-    atomic_store(&to->turn, 1);
-    host_call(__NR_futex, &to->turn, (long)FUTEX_WAKE, 1L);
+    if (atomic_xchg(&to->turn, TURN_OWN) == TURN_ASLEEP)
+        host_call(__NR_futex, &to->turn, (long)FUTEX_WAKE, 1L);
 }
 
 /* On the thread's own stack; the CPU is at rest in next->going_on. */
@@ -261,7 +282,7 @@ int host_seat_start(struct percpu *cpu, void (*fn)(void *), void *stack, size_t 
     init_seat(s, cpu, &first);
     arch_context_init(&s->going_on, stack, size, fn, NULL);
     cpu->plat.seat = s;
-    s->turn = 1;
+    s->turn = TURN_OWN;
     if (start_thread(s, HOST_THREAD_FLAGS) && wait_seated(&first, cpu->cpu + 1))
         return 0;
     return -EAGAIN; /* its memory stays: it may have begun */

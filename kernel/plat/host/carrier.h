@@ -38,12 +38,17 @@
 #define KICK_SIGNAL 23    /* SIGURG: from CPU to CPU, and from the tender */
 #define HOST_THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM) /* linux/sched.h */
 
+/* Where the CPU of a seat is: in another one, for which this one looks or sleeps; or it goes on in this one from now on. */
+enum host_turn { TURN_OTHERS, TURN_ASLEEP, TURN_OWN };
+
 /* At the bottom of a block of SIGSTACK_SIZE bytes, aligned to that; above it the stack on which the thread is parked, then its
  * signal stack. */
 struct host_seat {
     struct percpu *cpu;          /* offset 0: entry.S */
     struct host_carrier *carrier;
-    u32 turn;                    /* atomic; a futex of Linux: 1 = the CPU goes on in this one from now on */
+    u32 turn;                    /* atomic, enum host_turn; a futex of Linux */
+    bool polls;                  /* its own: its last wait for the turn was short, */
+    u64 poll_after_ns;           /* and before that it does not look for it */
     bool timer_noted;            /* its timer came while it was parked; by its own signal handler */
     struct host_seat *next;      /* who has the turn when this one is parked; NULL = the one that does */
     struct arch_context parked;  /* where it goes on parking, */

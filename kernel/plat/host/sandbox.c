@@ -67,7 +67,7 @@ static const struct allowed_call allowed[] = {
     { __NR_futex, .need = PROCESSES, .checks = { { 1, ~(u32)FUTEX_WAKE, FUTEX_WAIT }, END } },
     { __NR_timer_settime, .checks = { { 1, ~0u, 0 }, END } }, /* relative; nothing but the process's own timers has a number */
     { __NR_tgkill, .need = PROCESSES, .checks = { { 2, ~0u, KICK_SIGNAL }, END } },
-    { __NR_sched_yield, .need = CPUS, .checks = { END } },
+    { __NR_sched_yield, .need = PROCESSES, .checks = { END } },
     { __NR_clock_gettime, .checks = { { 0, ~1u, 0 }, END } }, /* CLOCK_REALTIME, CLOCK_MONOTONIC */
     { __NR_preadv, .checks = { { FD_DEVICES, 0, 0 }, END } },
     { __NR_pwritev, .checks = { { FD_DEVICES, 0, 0 }, END } },
