@@ -131,23 +131,33 @@ static void hold_bundle(void *bundle, struct sock *holder)
     spin_unlock_bh(&flight_lock);
 }
 
-static u32 give_fds(void *bundle, s32 *ret_fds, u32 max, bool cloexec, bool *ret_truncated)
+static u32 give_fds(void *bundle, s32 *ret_fds, u32 max, bool cloexec, bool keep, bool *ret_truncated)
 {
     struct bundle *b = bundle;
     u32 n = 0, total = b->n;
-    spin_lock_bh(&flight_lock);
-    unlist_locked(b);
-    spin_unlock_bh(&flight_lock);
+    if (!keep) {
+        spin_lock_bh(&flight_lock);
+        unlist_locked(b);
+        spin_unlock_bh(&flight_lock);
+    }
     for (; n < total && n < max; n++) {
-        int fd = fd_install(current_files(), b->files[n], 0, cloexec);
-        if (fd < 0)
+        struct file *f = b->files[n];
+        if (keep)
+            file_get(f);
+        int fd = fd_install(current_files(), f, 0, cloexec);
+        if (fd < 0) {
+            if (keep)
+                file_put(f);
             break;
-        b->files[n] = NULL;
+        }
+        if (!keep)
+            b->files[n] = NULL;
         ret_fds[n] = fd;
     }
     if (ret_truncated != NULL)
         *ret_truncated = n < total;
-    drop_bundle(b);
+    if (!keep)
+        drop_bundle(b);
     return n;
 }
 

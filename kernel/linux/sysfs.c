@@ -6,6 +6,7 @@
 #include "task.h"
 #include "sysfs.h"
 #include "base/fmt.h"
+#include "kern/net.h"
 #include "kern/sysfs.h"
 
 enum kind {
@@ -141,6 +142,6 @@ static int fill_mm(const struct sysfs_ops *sys)
 
 void sysfs_entries_init(void)
 {
-    if (sysfs->add_dir("devices/system/cpu", fill_cpus) != 0 || sysfs->add_dir("kernel/mm", fill_mm) != 0)
+    if (sysfs->add_dir("devices/system/cpu", fill_cpus) != 0 || sysfs->add_dir("kernel/mm", fill_mm) != 0 || net_sysfs_add(sysfs) != 0)
         klog(LOG_WARN, "/sys: no memory for it");
 }

@@ -226,7 +226,7 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
         s->ttl = v == -1 ? 64 : (u8)v;
         return 0;
     case IP_MULTICAST_TTL:
-        if (v < -1 || v > 255)
+        if (v < -1 || v > 255 || (s->type == SOCK_STREAM && level == IPPROTO_IP))
             return -EINVAL;
         s->mc_ttl = v == -1 ? 1 : (u8)v;
         return 0;

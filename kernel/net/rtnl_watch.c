@@ -17,10 +17,10 @@ struct tables {
     } links[NETIF_MAX];
 };
 
-static struct tables *told, *fresh; /* the work thread's, once WATCHING */
+static struct tables *told, *fresh; /* the work thread's, once watching */
 static struct work work;
-enum { NOT_WATCHING, GETTING_READY, WATCHING };
-static u32 watching; /* atomic: the first join begins it, and it does not end */
+static struct spinlock watch_lock = SPINLOCK_INIT("netlink_watch");
+static bool watching; /* watch_lock, read without: the first join begins it, and it does not end */
 
 static void tell_link(struct nl_answer *a, const void *what) { rtnl_tell_link(a, ((const struct told_link *)what)->nif, 0); }
 static void tell_addr(struct nl_answer *a, const void *what) { rtnl_tell_addr(a, what, 0); }
@@ -125,25 +125,29 @@ static void changed(struct work *w)
 
 void net_changed(void)
 {
-    if (unlikely(atomic_load(&watching) == WATCHING))
+    if (unlikely(atomic_load(&watching)))
         work_queue(&work);
 }
 
+/* Of two that join at the same time each gets ready, so that what changes once it is back is told. */
 int rtnl_watch(void)
 {
-    u32 was = NOT_WATCHING;
-    if (!atomic_cas(&watching, &was, GETTING_READY))
+    if (atomic_load(&watching))
         return 0;
-    told = kmalloc(sizeof *told, 0);
-    fresh = kmalloc(sizeof *fresh, 0);
-    if (told == NULL || fresh == NULL) {
-        kfree(told);
-        kfree(fresh);
-        atomic_store(&watching, NOT_WATCHING);
-        return -ENOMEM;
+    struct tables *a = kmalloc(sizeof *a, 0), *b = kmalloc(sizeof *b, 0);
+    int err = a == NULL || b == NULL ? -ENOMEM : 0;
+    if (err == 0)
+        take(a);
+    spin_lock_bh(&watch_lock);
+    if (err == 0 && !watching) {
+        told = a;
+        fresh = b;
+        work_init(&work, changed);
+        atomic_store(&watching, true);
+        a = b = NULL;
     }
-    take(told);
-    work_init(&work, changed);
-    atomic_store(&watching, WATCHING);
-    return 0;
+    spin_unlock_bh(&watch_lock);
+    kfree(a);
+    kfree(b);
+    return err;
 }

@@ -403,6 +403,16 @@ static void push_out(struct tcp *t, bool more)
     sock_unlock(&t->s);
 }
 
+/* A send of urgent data ends early: the last byte that went is the urgent one. */
+static void urgent_ends(struct tcp *t)
+{
+    sock_lock(&t->s);
+    t->snd_up = t->write_seq;
+    tcp_output(t, now_ns());
+    tcp_timer_set(t);
+    sock_unlock(&t->s);
+}
+
 static s64 tcp_send(struct sock *s, struct sock_msg *m)
 {
     struct tcp *t = tcp_of(s);
@@ -461,6 +471,8 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
         push_out(t, (m->flags & MSG_MORE) != 0);
     else if (done > 0 && u->remaining > 0 && t->more && !(m->flags & MSG_MORE))
         push_out(t, false);
+    if (tcp_parts.urg != NULL && unlikely(m->flags & MSG_OOB) && done > 0 && u->remaining > 0)
+        urgent_ends(t);
     mutex_unlock(&s->wr);
     return done > 0 ? (s64)done : err;
 }

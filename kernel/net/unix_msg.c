@@ -69,9 +69,10 @@ static void put_control(struct sock *s, struct pkt *p, struct sock_msg *m, u32 i
         return;
     u32 room = m->ret_control == NULL || m->control_len < *used + 16 ? 0 : (m->control_len - *used - 16) / 4;
     s32 fds[SCM_MAX_FD];
-    bool cut = room == 0;
-    u32 n = sock_fd_ops->give(x->rights, fds, MIN(room, SCM_MAX_FD), (in_flags & MSG_CMSG_CLOEXEC) != 0, &cut);
-    x->rights = NULL;
+    bool cut = room == 0, peek = (in_flags & MSG_PEEK) != 0;
+    u32 n = sock_fd_ops->give(x->rights, fds, MIN(room, SCM_MAX_FD), (in_flags & MSG_CMSG_CLOEXEC) != 0, peek, &cut);
+    if (!peek)
+        x->rights = NULL;
     if (n > 0)
         sock_put_cmsg(m, used, 1, SCM_RIGHTS, fds, 4 * n);
     if (cut)
@@ -249,8 +250,7 @@ static int read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
             return (int)got;
         x->ended = (u32)got < len || umsg(p)->rights != NULL;
         x->done += (u64)got;
-        if (!peek)
-            put_control(s, p, m, in_flags, &x->used);
+        put_control(s, p, m, in_flags, &x->used);
         spin_lock_bh(&s->lock);
         n = p->node.next;
         spin_unlock_bh(&s->lock);
@@ -274,10 +274,9 @@ static int read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u
         m->flags |= MSG_EOR;
     if (m->from != NULL)
         unix_name_out(umsg(p)->from, m->from);
-    if (!(in_flags & MSG_PEEK)) {
-        put_control(s, p, m, in_flags, &x->used);
+    put_control(s, p, m, in_flags, &x->used);
+    if (!(in_flags & MSG_PEEK))
         took(s, p, len);
-    }
     x->ended = true;
     x->done = in_flags & MSG_TRUNC ? len : (u64)got;
     return 0;

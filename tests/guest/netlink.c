@@ -2,6 +2,7 @@
 /* netlink(7), rtnetlink(7): what there is of the loopback interface, groups, and refusals */
 #include "t.h"
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <ifaddrs.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -184,11 +185,43 @@ static void library(void)
     SHOW_STR(if_indextoname(1, text));
 }
 
+/* /sys/class/net: lo as it is there. */
+static void sys(void)
+{
+    section("sys");
+    static const char *const names[] = {"addr_assign_type", "addr_len", "address", "broadcast", "carrier", "dev_id", "dev_port", "dormant", "flags",
+                                        "ifindex", "iflink", "link_mode", "operstate", "type", "uevent", "statistics/collisions",
+                                        "statistics/rx_errors", "statistics/tx_dropped"};
+    char path[96], text[256];
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "/sys/class/net/lo/%s", names[i]);
+        FILE *f = fopen(path, "r");
+        size_t n = f != NULL ? fread(text, 1, sizeof text - 1, f) : 0;
+        text[n] = '\0';
+        printf("%s: %s", names[i], n > 0 ? text : "nothing\n");
+        if (f != NULL)
+            fclose(f);
+    }
+    SHOW_TRUE(readlink("/sys/class/net/lo", text, sizeof text) > 0 && strncmp(text, "../../devices/virtual/net/lo", 28) == 0);
+    SHOW(access("/sys/class/net/lo/queues/rx-0", X_OK));
+    SHOW(access("/sys/class/net/lo/queues/tx-0", X_OK));
+    SHOW(access("/sys/class/net/none", F_OK));
+    SHOW_OK(access("/sys/devices/virtual/net/lo/statistics/tx_packets", R_OK));
+    DIR *d = opendir("/sys/class/net/lo/statistics");
+    int n = 0;
+    while (d != NULL && readdir(d) != NULL)
+        n++;
+    SHOW_TRUE(n >= 24);
+    if (d != NULL)
+        closedir(d);
+}
+
 int main(void)
 {
     sockets();
     groups();
     questions();
     library();
+    sys();
     return 0;
 }

@@ -535,6 +535,17 @@ static long send_fd(int sock, int fd)
     return sendmsg(sock, &m, 0);
 }
 
+/* A stream has no groups. */
+static void stream_groups(void)
+{
+    section("groups of a stream");
+    int s = socket(AF_INET, SOCK_STREAM, 0), u = socket(AF_INET, SOCK_DGRAM, 0), ttl = 3;
+    SHOW(setsockopt(s, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl));
+    SHOW(setsockopt(u, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl));
+    close(s);
+    close(u);
+}
+
 static void unix_rights(void)
 {
     section("unix rights");
@@ -546,6 +557,19 @@ static void unix_rights(void)
     char control[CMSG_SPACE(sizeof fd)];
     struct iovec v = {buf, 10};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    for (int i = 0; i < 2; i++) { /* a look makes descriptors of its own */
+        m.msg_controllen = sizeof control;
+        SHOW(recvmsg(p[1], &m, MSG_PEEK));
+        SHOW(m.msg_controllen);
+        if (CMSG_FIRSTHDR(&m) != NULL) {
+            memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
+            SHOW(fcntl(fd, F_GETFD));
+            SHOW(write(fd, "peek", 4));
+            SHOW(close(fd));
+            SHOW(read(q[0], buf, 100));
+        }
+    }
+    m.msg_controllen = sizeof control;
     SHOW(recvmsg(p[1], &m, MSG_CMSG_CLOEXEC));
     SHOW(m.msg_controllen);
     SHOW(m.msg_flags & MSG_CTRUNC);
@@ -663,6 +687,7 @@ int main(void)
     ipv6_streams();
     ipv6_datagrams();
     unix_sockets();
+    stream_groups();
     unix_rights();
     unix_rights_apart();
     unix_rights_in_a_stream();

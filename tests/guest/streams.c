@@ -222,6 +222,26 @@ static void urgent(bool in_line)
     close(s[1]);
 }
 
+/* Urgent data of which only a part goes: its last byte is the urgent one. */
+static void urgent_in_part(void)
+{
+    static char big[16 << 20];
+    int s[2], at = 0;
+    section("urgent data in part");
+    pair(s);
+    ssize_t sent = send(s[0], big, sizeof big, MSG_OOB | MSG_DONTWAIT), seen = 0;
+    SHOW_TRUE(sent > 1 && sent < (ssize_t)sizeof big);
+    while (at == 0 && seen < sent) {
+        ssize_t n = recv(s[1], big, sizeof big, 0);
+        seen += n > 0 ? n : sent;
+        ioctl(s[1], SIOCATMARK, &at);
+    }
+    SHOW(at);
+    SHOW(sent - seen);
+    close(s[0]);
+    close(s[1]);
+}
+
 static void urgent_signal(void)
 {
     int s[2], owner = 0, d = socket(AF_INET, SOCK_DGRAM, 0);
@@ -324,6 +344,7 @@ int main(void)
     tcp_info();
     urgent(false);
     urgent(true);
+    urgent_in_part();
     urgent_signal();
     zero_copy();
     return 0;

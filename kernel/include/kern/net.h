@@ -50,5 +50,8 @@ extern const char *const net_proc_names[];
 size_t net_proc_show(const char *name, char *buf, size_t size);
 /* Lines "interface reason packets": what was thrown away, by the interface it came in by. Returns length needed. */
 size_t net_show_drops(char *buf, size_t size);
+struct sysfs_ops;
+/* /sys/class/net. 0 or -ENOMEM. sysfs.c, or no_proc.c, where there is none. */
+int net_sysfs_add(const struct sysfs_ops *sys);
 
 #endif

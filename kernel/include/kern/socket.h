@@ -111,8 +111,8 @@ struct sock_fd_ops {
     /* Take references of the files behind fds; *bundle (NULL at first) then holds them, too, and on failure what it
      * held. -EBADF, -ENOMEM, -EINVAL when they are too many. */
     int (*take)(const s32 *fds, u32 n, void **bundle);
-    /* Give up to max of them to the current process as new descriptors and drop the bundle; how many. */
-    u32 (*give)(void *bundle, s32 *ret_fds, u32 max, bool cloexec, bool *ret_truncated);
+    /* Give up to max of them to the current process as new descriptors and, unless it keeps them, drop the bundle; how many. */
+    u32 (*give)(void *bundle, s32 *ret_fds, u32 max, bool cloexec, bool keep, bool *ret_truncated);
     void (*drop)(void *bundle);
     /* It goes into the queue of `holder` now: how ends that only hold each other are found. */
     void (*hold)(void *bundle, struct sock *holder);
