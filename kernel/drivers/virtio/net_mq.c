@@ -103,11 +103,13 @@ void vnet_mq_release(struct vnet *v)
     v->ctrl = NULL;
 }
 
+/* A shared line asks for all: who is quiet looks by himself, and who has nothing is left alone. But for packets that wait: a transmit may
+ * have taken back what was to make room for them, and only the bottom half lets them in. */
 void vnet_mq_raise(struct vnet_pair *q, struct virtq *vq)
 {
     if (q->index == this_cpu()->cpu || !cpu_online(q->index))
         bh_raise(&q->bh);
-    else if (!vq->quiet && virtq_pending(vq)) /* a shared line asks for all; who is quiet looks by himself */
+    else if (!vq->quiet && (vq == q->tx || virtq_pending(vq)))
         bh_raise_on(&q->bh, q->index);
 }
 

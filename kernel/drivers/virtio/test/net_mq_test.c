@@ -132,6 +132,34 @@ TEST_CPUS(a_pair_for_each_cpu, 3)
     stop();
 }
 
+/* The device has sent what was posted, and its interrupt, the line of all pairs, comes to CPU 0 when a further transmit has taken that
+ * back already: for those that wait for room it is the only one. */
+TEST_CPUS(packets_that_wait_hear_of_room, 2)
+{
+    enum { COUNT = 400 };
+    start(PAIRS);
+    CHECK_EQ(thread_set_affinity(current_thread(), 1), 0);
+    fake_sleep(1000);
+    f.broken = true; /* it rests */
+    for (unsigned i = 0; i < COUNT; i++)
+        send(1);
+    struct virtq *tx = f.q[3];
+    while (f.seen[3] != tx->avail->idx) {
+        struct fake_chain c;
+        fake_chain(&f, 3, &c);
+        tx->used->ring[tx->used->idx % tx->size] = (struct vq_used_elem){ c.head, 0 };
+        tx->used->idx++;
+        sent[1]++;
+    }
+    CHECK(sent[1] < COUNT);
+    send(1);
+    f.broken = false;
+    fake_interrupt(&f, false);
+    fake_sleep(NSEC_PER_MSEC); /* the timer of what was sent last would come after 10 */
+    CHECK_EQ(sent[1], COUNT + 1);
+    stop();
+}
+
 TEST_CPUS(opens_again, 2)
 {
     start(PAIRS);
