@@ -53,7 +53,17 @@ void hidden_task_exit(void)
     thread_exit();
 }
 
-/* *ret_wait: it is one for which workers may wait. False: end. */
+/* Under the same hold as the decision to: of two whose time is up at once, one sees that it is the last. Behind it o may be gone. */
+static void leave_locked(struct worker *w)
+{
+    struct uring_tasks *o = w->owner;
+    list_remove(&w->node);
+    o->nworkers--;
+    if (o->ending)
+        wq_wake_all(&o->end_wq, 0);
+}
+
+/* *ret_wait: it is one for which workers may wait. False: w has left. */
 static bool next_for_worker(struct worker *w, struct req **ret, bool *ret_wait)
 {
     struct uring_tasks *o = w->owner;
@@ -70,6 +80,8 @@ static bool next_for_worker(struct worker *w, struct req **ret, bool *ret_wait)
             if (stay) {
                 list_push_front(&o->idle, &w->idle_node);
                 thread_prepare_block(false);
+            } else {
+                leave_locked(w);
             }
         }
         spin_unlock_irqrestore(&o->lock, flags);
@@ -82,18 +94,11 @@ static bool next_for_worker(struct worker *w, struct req **ret, bool *ret_wait)
 
 static void worker_main(void *arg)
 {
-    struct uring_tasks *o = current_task()->uring;
     struct worker *w = container_of(current_task()->given, struct worker, none);
     struct req *r;
     bool wait;
     while (next_for_worker(w, &r, &wait))
         req_run_chain(r, wait);
-    u64 flags = spin_lock_irqsave(&o->lock);
-    list_remove(&w->node);
-    o->nworkers--;
-    if (o->ending)
-        wq_wake_all(&o->end_wq, 0);
-    spin_unlock_irqrestore(&o->lock, flags); /* o may be gone */
     kfree(w);
     hidden_task_exit();
 }
