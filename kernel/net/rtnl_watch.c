@@ -18,7 +18,6 @@ struct tables {
 };
 
 static struct tables *told, *fresh; /* the work thread's, once watching */
-static struct work work;
 static struct spinlock watch_lock = SPINLOCK_INIT("netlink_watch");
 static bool watching; /* watch_lock, read without: the first join begins it, and it does not end */
 
@@ -123,6 +122,8 @@ static void changed(struct work *w)
     fresh = t;
 }
 
+static struct work work = { .node = LIST_INIT(work.node), .fn = changed };
+
 void net_changed(void)
 {
     if (unlikely(atomic_load(&watching)))
@@ -142,11 +143,11 @@ int rtnl_watch(void)
     if (err == 0 && !watching) {
         told = a;
         fresh = b;
-        work_init(&work, changed);
         atomic_store(&watching, true);
         a = b = NULL;
     }
     spin_unlock_bh(&watch_lock);
+    net_changed(); /* here the work thread can be made; who changes a table may not make threads */
     kfree(a);
     kfree(b);
     return err;
