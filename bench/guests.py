@@ -67,6 +67,7 @@ def namespace():
     try:
         inside = ['ip', 'netns', 'exec', name]
         sh(*inside, 'ip', 'link', 'set', 'lo', 'up')
+        sh(*inside, 'sysctl', '-qw', 'net.ipv4.tcp_congestion_control=cubic')  # as Linux has it, whatever this machine prefers
         yield inside
     finally:
         sh('ip', 'netns', 'del', name, check=False)

@@ -64,8 +64,10 @@ void tcp_cc_init(struct tcp *t)
 
 void tcp_cc_acked(struct tcp *t, u32 bytes, u64 now)
 {
-    /* Not limited by the window: growing it further would prove nothing (RFC 7661's spirit). */
-    if (t->snd_max - t->snd_una + bytes < t->cwnd / 2)
+    /* Not limited by the window: growing it further would prove nothing (RFC 7661's spirit). What a batch of acknowledgements
+     * has set free is as good as in flight. */
+    u32 flight = t->output_later ? MIN(t->write_seq - t->snd_una, t->snd_wnd) : t->snd_max - t->snd_una;
+    if (flight + bytes < t->cwnd / 2)
         return;
     if (t->cwnd >= t->ssthresh)
         t->cc_ops->avoid(t, bytes, now);

@@ -233,6 +233,9 @@ static bool process_ack(struct tcp *t, struct tcp_seg *g, u64 now, u32 *acts)
         }
         return true;
     }
+    /* What those before it have set free must be in flight when losses are found: the new window is a part of that. */
+    if (unlikely(g->o.nsack != 0) && t->output_later)
+        tcp_output(t, now);
     u32 wnd = (u32)g->wnd << t->snd_wscale, before = tcp_parts.prr != NULL ? t->snd_una + tcp_scores_bytes(t) : 0;
     bool news = unlikely(g->o.nsack != 0) && t->sack_ok && tcp_scores_add(t, &g->o);
     if (unlikely(g->o.nsack != 0) && tcp_parts.info != NULL && tcp_is_dsack(g))

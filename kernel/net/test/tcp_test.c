@@ -111,6 +111,38 @@ TEST(fast_retransmit)
     close_all();
 }
 
+/* Acknowledgements that come together with the news of a loss: the new window is a part of what they allowed, not of what
+ * they left in flight. */
+TEST(loss_behind_a_batch_of_acks)
+{
+    static u8 data[1460 * 40];
+    u8 o[12];
+    open_conn(false);
+    p.wnd = 65535;
+    peer_send(&p, TH_ACK, NULL, 0);
+    CHECK_EQ(send_bytes(s, data, sizeof data, MSG_DONTWAIT), sizeof data);
+    u32 base = p.ack;
+    while (peer_recv(&g, 2 * NSEC_PER_MSEC))
+        ;
+    CHECK_EQ(conn(s)->snd_nxt, base + 10 * 1460);
+    wire.busy = true;
+    for (u32 i = 1; i <= 6; i++)
+        peer_send_at(&p, p.seq, base + i * 1460, TH_ACK, NULL, 0, NULL, 0);
+    put_be32(o, 0x0101050a);
+    put_be32(o + 4, base + 7 * 1460);
+    put_be32(o + 8, base + 10 * 1460);
+    peer_send_at(&p, p.seq, base + 6 * 1460, TH_ACK, o, 12, NULL, 0);
+    wire.busy = false;
+    peer_send_at(&p, p.seq, base + 6 * 1460, TH_ACK, o, 12, NULL, 0);
+    CHECK_EQ(net_counters.tcp_fast_retransmits, 1);
+    CHECK(conn(s)->ssthresh >= 10 * 1460); /* of a window of 16 */
+    p.ack = base + sizeof data;
+    while (peer_recv(&g, 2 * NSEC_PER_MSEC))
+        ;
+    peer_send_at(&p, p.seq, conn(s)->snd_max, TH_ACK, NULL, 0, NULL, 0);
+    close_all();
+}
+
 TEST(initial_window_is_ten)
 {
     static u8 data[1460 * 40];
