@@ -67,7 +67,6 @@ def namespace():
     try:
         inside = ['ip', 'netns', 'exec', name]
         sh(*inside, 'ip', 'link', 'set', 'lo', 'up')
-        sh(*inside, 'sysctl', '-qw', 'net.ipv4.tcp_congestion_control=cubic')  # as Linux has it, whatever this machine prefers
         yield inside
     finally:
         sh('ip', 'netns', 'del', name, check=False)
@@ -76,6 +75,9 @@ def namespace():
 def _with_address(prefix, device, address):
     sh(*prefix, 'ip', 'addr', 'add', address + '/24', 'dev', device)
     sh(*prefix, 'ip', 'link', 'set', device, 'up')
+    # As Linux has it, whatever this machine prefers.
+    sh(*prefix, 'ip', 'route', 'replace', address.rpartition('.')[0] + '.0/24', 'dev', device, 'proto', 'kernel', 'scope', 'link', 'src', address,
+       'congctl', 'cubic')
 
 
 @contextlib.contextmanager
