@@ -195,35 +195,9 @@ u32 dgram_poll(struct sock *s)
     return ev;
 }
 
-/* IP_PKTINFO, IPV6_PKTINFO of a send name the interface and the source address. */
-static int parse_control(const struct sock_msg *m, struct dgram_dest *d)
-{
-    struct sock_cmsg c;
-    u32 at = 0;
-    int err;
-    while ((err = sock_next_cmsg(m, &at, &c)) > 0) {
-        if (c.level == IPPROTO_IP && c.type == 8) {
-            if (c.len < 12)
-                return -EINVAL;
-            d->ifindex = get_u32(c.data);
-            d->src = ip_v4(get_u32(c.data + 4));
-        } else if (c.level == IPPROTO_IPV6 && c.type == 50) {
-            if (c.len < 20)
-                return -EINVAL;
-            memcpy(&d->src, c.data, 16);
-            d->ifindex = get_u32(c.data + 16);
-        } else if ((c.level == IPPROTO_IP && c.type != 1 && c.type != 2) || (c.level == IPPROTO_IPV6 && c.type != 52 && c.type != 67)) {
-            return -EINVAL;
-        }
-    }
-    if (err != 0)
-        return err;
-    return m->control == NULL || ip_is_any(d->src) || ip_addr_is_local(d->src) ? 0 : -EINVAL;
-}
-
 int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret)
 {
-    *ret = (struct dgram_dest){ .addr = s->faddr, .port = s->fport, .src = s->laddr, .ifindex = s->bound_if };
+    *ret = (struct dgram_dest){ .addr = s->faddr, .port = s->fport, .src = s->laddr, .ifindex = s->bound_if, .ttl = -1, .tos = -1 };
     if (m->to != NULL && m->to->len != 0) {
         int err = inet_dest_in(s, m->to, &ret->addr, &ret->port);
         if (err != 0)
@@ -235,19 +209,21 @@ int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret)
         ret->src = inet_any(s);
     if (ip_is_group(ret->addr) && s->mc_if != 0)
         ret->ifindex = s->mc_if;
-    return parse_control(m, ret);
+    int err = inet_send_cmsgs(m, ret);
+    if (err != 0)
+        return err;
+    return m->control == NULL || ip_is_any(ret->src) || ip_addr_is_local(ret->src) ? 0 : -EINVAL;
 }
 
 int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_tx *ret)
 {
-    *ret = (struct ip_tx){ .src = d->src, .dst = d->addr, .proto = proto, .ttl = s->ttl, .tos = s->tos };
+    u8 ttl = ip_is_group(d->addr) ? s->mc_ttl : s->ttl;
+    *ret = (struct ip_tx){ .src = d->src, .dst = d->addr, .proto = proto, .ttl = d->ttl < 0 ? ttl : (u8)d->ttl, .tos = d->tos < 0 ? s->tos : (u8)d->tos };
     int err = ip_route_find(d->addr, d->src, d->ifindex, &ret->rt);
     if (err != 0)
         return err;
     ret->src = ret->rt.src;
-    if (ip_is_group(d->addr))
-        ret->ttl = s->mc_ttl;
-    else if (!s->broadcast && ip_addr_is_broadcast(ret->rt.nif, d->addr))
+    if (!ip_is_group(d->addr) && !s->broadcast && ip_addr_is_broadcast(ret->rt.nif, d->addr))
         return -EACCES;
     ret->df = s->pmtu_disc >= 2; /* IP_PMTUDISC_DO and PROBE; others let large datagrams be cut */
     return proto == IPPROTO_UDP ? filter_egress(ret->rt.nif, proto, d->addr, s->lport, d->port)

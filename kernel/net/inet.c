@@ -355,3 +355,52 @@ void inet_recv_cmsgs(struct sock *s, const struct pkt *p, struct sock_msg *m, u3
     if (s->recv_flags & INET_RECVTOS)
         sock_put_cmsg(m, used, IPPROTO_IP, IP_TOS, &rx->tos, 1);
 }
+
+/* A whole number from `min` to 255; *ret stays as it is when it does not come as one. */
+static int cmsg_byte(const struct sock_cmsg *c, s32 min, s16 *ret)
+{
+    s32 v = c->len == 4 ? (s32)get_u32(c->data) : -2;
+    if (v < min || v > 255)
+        return -EINVAL;
+    *ret = (s16)v;
+    return 0;
+}
+
+static int send_cmsg(const struct sock_cmsg *c, struct dgram_dest *d)
+{
+    if (c->level == IPPROTO_IP) {
+        if (c->type == IP_TTL)
+            return cmsg_byte(c, 1, &d->ttl);
+        if (c->type == IP_TOS && c->len == 1) {
+            d->tos = *c->data;
+            return 0;
+        }
+        if (c->type == IP_TOS)
+            return cmsg_byte(c, 0, &d->tos);
+        if (c->type != IP_PKTINFO || c->len != 12)
+            return -EINVAL;
+        d->ifindex = get_u32(c->data);
+        d->src = ip_v4(get_u32(c->data + 4));
+    } else if (c->level == IPPROTO_IPV6) {
+        if (c->type == IPV6_HOPLIMIT)
+            return cmsg_byte(c, -1, &d->ttl);
+        if (c->type == IPV6_TCLASS)
+            return cmsg_byte(c, -1, &d->tos);
+        if (c->type != IPV6_PKTINFO || c->len < 20)
+            return -EINVAL;
+        memcpy(&d->src, c->data, 16);
+        d->ifindex = get_u32(c->data + 16);
+    }
+    return 0;
+}
+
+int inet_send_cmsgs(const struct sock_msg *m, struct dgram_dest *d)
+{
+    struct sock_cmsg c;
+    u32 at = 0;
+    int err;
+    while ((err = sock_next_cmsg(m, &at, &c)) > 0)
+        if ((err = send_cmsg(&c, d)) != 0)
+            return err;
+    return err;
+}

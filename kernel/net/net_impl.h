@@ -588,6 +588,14 @@ int opt_int_in(const void *val, u32 len, s32 *ret);       /* -EINVAL when short 
 int opt_int_out(void *ret_val, u32 *len, s32 v);
 int opt_out(void *ret_val, u32 *len, const void *v, u32 size);
 void inet_recv_cmsgs(struct sock *s, const struct pkt *p, struct sock_msg *m, u32 *used);
+struct dgram_dest {
+    struct ip_addr addr, src;
+    u32 ifindex;
+    u16 port;
+    s16 ttl, tos; /* -1 = the socket's */
+};
+/* What a send's cmsgs of SOL_IP and SOL_IPV6 (source and interface, TTL, TOS) change of d: 0, -EINVAL. Other levels are not looked at. */
+int inet_send_cmsgs(const struct sock_msg *m, struct dgram_dest *d);
 u16 inet_port_low(void);
 u16 inet_port_high(void);
 
@@ -606,11 +614,6 @@ void dgram_close(struct sock *s); /* the last step of release(): nothing is queu
 void dgram_purge(struct sock *s);
 u32 dgram_poll(struct sock *s);
 s64 dgram_pending(struct sock *s, bool output); /* the next one's bytes; what is sent is gone */
-struct dgram_dest {
-    struct ip_addr addr, src;
-    u32 ifindex;
-    u16 port;
-};
 /* Where a send goes: msg_name, the connected peer, IP_PKTINFO. */
 int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret);
 /* Route and headers' facts for one datagram of a socket: 0 or -errno. */

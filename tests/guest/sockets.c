@@ -417,6 +417,53 @@ static void ipv6_streams(void)
     close(c);
 }
 
+/* Sent with one control message; the receiver is told of hop limit and class. */
+static void send_with(int s, const void *to, socklen_t tolen, int level, int type, int value, size_t len, int recv_level)
+{
+    char control[CMSG_SPACE(sizeof(int))] = {0}, got[200];
+    struct iovec v = {"x", 1}, rv = {buf, sizeof buf};
+    struct msghdr m = {.msg_name = (void *)to, .msg_namelen = tolen, .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(len)};
+    struct msghdr r = {.msg_iov = &rv, .msg_iovlen = 1, .msg_control = got, .msg_controllen = sizeof got};
+    *CMSG_FIRSTHDR(&m) = (struct cmsghdr){.cmsg_len = CMSG_LEN(len), .cmsg_level = level, .cmsg_type = type};
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &value, len);
+    int c = socket(((const struct sockaddr *)to)->sa_family, SOCK_DGRAM, 0);
+    printf("level %d, type %d, %d in %zu bytes: ", level, type, value, len);
+    SHOW(sendmsg(c, &m, 0));
+    close(c);
+    if (recvmsg(s, &r, MSG_DONTWAIT) < 0)
+        return;
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&r); h != NULL; h = CMSG_NXTHDR(&r, h)) {
+        value = 0;
+        memcpy(&value, CMSG_DATA(h), h->cmsg_len - CMSG_LEN(0));
+        printf("  received: level %s, type %d, %d\n", h->cmsg_level == recv_level ? "the same" : "another", h->cmsg_type, value);
+    }
+}
+
+static void control_of_one(void)
+{
+    section("hop limit and class of one datagram");
+    static const struct {
+        int type, value;
+        size_t len;
+    } of4[] = {{IP_TTL, 2, 4}, {IP_TTL, 0, 4}, {IP_TTL, 256, 4}, {IP_TTL, -1, 4}, {IP_TTL, 7, 1}, {IP_TOS, 0x28, 4}, {IP_TOS, 0x30, 1}, {IP_TOS, 256, 4},
+               {IP_TOS, -1, 4}, {IP_PKTINFO, 0, 4}, {IP_MTU_DISCOVER, 2, 4}},
+      of6[] = {{IPV6_HOPLIMIT, 2, 4}, {IPV6_HOPLIMIT, 0, 4}, {IPV6_HOPLIMIT, -1, 4}, {IPV6_HOPLIMIT, -2, 4}, {IPV6_HOPLIMIT, 256, 4}, {IPV6_HOPLIMIT, 7, 1},
+               {IPV6_TCLASS, 0x28, 4}, {IPV6_TCLASS, 256, 4}, {IPV6_TCLASS, 1, 1}, {IPV6_PKTINFO, 0, 4}, {IPV6_UNICAST_HOPS, 2, 4}};
+    struct sockaddr_in a = at(0);
+    struct sockaddr_in6 a6 = at6("::1", 0);
+    socklen_t l = sizeof a, l6 = sizeof a6;
+    int s = socket(AF_INET, SOCK_DGRAM, 0), s6 = socket(AF_INET6, SOCK_DGRAM, 0);
+    bind(s, SA(a), l), bind(s6, SA(a6), l6);
+    getsockname(s, SA(a), &l), getsockname(s6, SA(a6), &l6);
+    setopt_int(s, IPPROTO_IP, IP_RECVTTL, 1), setopt_int(s, IPPROTO_IP, IP_RECVTOS, 1);
+    setopt_int(s6, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1), setopt_int(s6, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+    for (size_t i = 0; i < sizeof of4 / sizeof *of4; i++)
+        send_with(s, &a, l, IPPROTO_IP, of4[i].type, of4[i].value, of4[i].len, IPPROTO_IP);
+    for (size_t i = 0; i < sizeof of6 / sizeof *of6; i++)
+        send_with(s6, &a6, l6, IPPROTO_IPV6, of6[i].type, of6[i].value, of6[i].len, IPPROTO_IPV6);
+    close(s), close(s6);
+}
+
 static void ipv6_datagrams(void)
 {
     section("udp over ipv6");
@@ -686,6 +733,7 @@ int main(void)
     datagrams();
     ipv6_streams();
     ipv6_datagrams();
+    control_of_one();
     unix_sockets();
     stream_groups();
     unix_rights();
