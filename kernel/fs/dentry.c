@@ -199,13 +199,14 @@ void dentry_put(struct dentry *d)
             spin_unlock(&dcache_lock);
             return;
         }
-        if (d->hashed) {
+        if (d->hashed && !d->transient) {
             d->referenced = true;
             if (list_empty(&d->lru_node))
                 list_push_back(&lru, &d->lru_node);
             spin_unlock(&dcache_lock);
             return;
         }
+        unhash_locked(d);
         list_remove_init(&d->lru_node);
         spin_unlock(&dcache_lock);
         struct dentry *parent = d->parent == d ? NULL : d->parent;

@@ -44,6 +44,7 @@ int proc_attach(struct inode *dir, struct dentry *d, const struct proc_inode *wh
     struct inode *i = inode_of(dir->sb, what, mode);
     if (i == NULL)
         return -ENOMEM;
+    d->transient = what->pid != 0;
     dentry_attach(d, i);
     return 0;
 }
@@ -61,6 +62,7 @@ static bool proc_revalidate(struct dentry *d)
 static int proc_lookup(struct inode *dir, struct dentry *d)
 {
     struct proc_inode *p = proc_i(dir), what = {.kind = PROC_NODE};
+    d->transient = true; /* what is not there now, and what goes with a process */
     if (p->kind != PROC_NODE)
         return proc_pid_lookup(dir, d);
     int err = proc_fill(p->node);

@@ -189,6 +189,31 @@ TEST(processes)
     CHECK(text_is("/proc/mounts", "tmpfs / tmpfs rw,relatime 0 0\nproc /proc proc rw,relatime 0 0\n"));
 }
 
+static size_t names_in_use;
+static void count_names(const char *name, size_t size, size_t used, size_t pages, void *ctx)
+{
+    if (strcmp(name, "dentry") == 0 || strcmp(name, "inode") == 0)
+        names_in_use += used;
+}
+
+/* Names that go with a process, and those of nothing, are not kept for a next time. */
+TEST(names_of_processes)
+{
+    char path[64];
+    boot_proc();
+    CHECK_EQ(try_open(&as_root, "/proc/self/stat", O_RDONLY), 0);
+    slab_for_each_cache(count_names, NULL);
+    size_t before = names_in_use;
+    for (unsigned k = 0; k < 1000; k++) {
+        CHECK_EQ(try_open(&as_root, k % 2 ? "/proc/1/task/2/comm" : "/proc/7/stat", O_RDONLY), 0);
+        fmt_snprintf(path, sizeof(path), k % 3 ? "/proc/self/fd/%u" : "/proc/%u", k + 1000);
+        CHECK_EQ(try_open(&as_root, path, O_RDONLY), -ENOENT);
+    }
+    names_in_use = 0;
+    slab_for_each_cache(count_names, NULL);
+    CHECK_EQ(names_in_use, before);
+}
+
 TEST(descriptors)
 {
     char buf[128];

@@ -253,6 +253,7 @@ struct dentry {
     bool hashed, mounted;     /* dcache lock */
     bool referenced;          /* used since the shrinker last looked */
     bool pinned;              /* the file system holds a reference (dentry_pin) */
+    bool transient;           /* the file system's, before it is hashed: not cached once nobody uses it */
     u16 name_len;             /* dcache lock, or the parent's inode lock */
     const char *name;         /* the same; with an end byte */
     void *private;            /* the file system's */
