@@ -132,7 +132,7 @@ static int size_ok(u64 size)
 {
     if (size > INT64_MAX)
         return -EINVAL;
-    return vfs_fsize_limit != NULL && size > vfs_fsize_limit() ? -EFBIG : 0;
+    return size > 0 && size > vfs_write_limit(size - 1) ? -EFBIG : 0;
 }
 
 int vfs_truncate(const struct path *p, const struct cred *c, u64 size)

@@ -3,7 +3,9 @@
 #include "fs_impl.h"
 
 static struct kmem_cache *file_cache;
-u64 (*vfs_fsize_limit)(void);
+u64 (*vfs_fsize_limit)(u64 at);
+
+u64 vfs_write_limit(u64 pos) { return vfs_fsize_limit != NULL ? MIN(vfs_fsize_limit(pos), (u64)INT64_MAX) : (u64)INT64_MAX; }
 
 void files_init(void) { file_cache = kmem_cache_create("file", sizeof(struct file), 0); }
 

@@ -32,7 +32,7 @@ s64 generic_file_write(struct file *f, struct uio *u, u64 *pos)
     mutex_lock(&i->lock);
     if ((f->flags & O_APPEND) != 0)
         *pos = inode_size(i);
-    u64 limit = vfs_fsize_limit != NULL ? MIN(vfs_fsize_limit(), (u64)INT64_MAX) : (u64)INT64_MAX;
+    u64 limit = vfs_write_limit(*pos);
     if (*pos >= limit) {
         n = -EFBIG;
     } else {

@@ -24,10 +24,13 @@ struct first {
     const char *why;
 };
 
-static u64 fsize_limit(void)
+static u64 fsize_limit(u64 at)
 {
     struct task *t = current_thread()->task;
-    return t != NULL ? rlimit_of(t->proc, RLIMIT_FSIZE) : UINT64_MAX;
+    u64 limit = t != NULL ? rlimit_of(t->proc, RLIMIT_FSIZE) : UINT64_MAX;
+    if (at >= limit)
+        signal_send_self(SIGXFSZ);
+    return limit;
 }
 
 void linux_init(void)

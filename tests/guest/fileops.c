@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -269,6 +270,52 @@ static void memory(void)
     SHOW(munmap(p, 8 * page));
 }
 
+static int xfsz;
+static void count_xfsz(int sig) { xfsz++; }
+
+static void size_limit(void)
+{
+    section("the limit of a file's size");
+    static const struct rlimit few = {100, RLIM_INFINITY}, none = {RLIM_INFINITY, RLIM_INFINITY};
+    int f = open("limited", O_CREAT | O_RDWR, 0600), a = open("limited", O_WRONLY | O_APPEND);
+    char buf[200] = {0};
+    signal(SIGXFSZ, count_xfsz);
+    setrlimit(RLIMIT_FSIZE, &few);
+    SHOW(write(f, buf, 90));
+    SHOW(write(f, buf, 20)); /* what fits */
+    SHOW(xfsz);
+    SHOW(write(f, buf, 1));
+    SHOW(xfsz);
+    SHOW(pwrite(f, buf, 0, 200));
+    SHOW(pwrite(f, buf, 1, 200));
+    SHOW(pwrite(f, buf, 5, 98));
+    SHOW(write(a, buf, 1));
+    SHOW(xfsz);
+    SHOW(ftruncate(f, 100));
+    SHOW(xfsz);
+    SHOW(ftruncate(f, 101));
+    SHOW(truncate("limited", 1000));
+    SHOW(xfsz);
+    SHOW(ftruncate(f, -1));
+    SHOW(xfsz);
+    SHOW(fallocate(f, 0, 90, 10));
+    SHOW(fallocate(f, 0, 90, 11));
+    SHOW(xfsz);
+    SHOW(ftruncate(f, 0));
+    signal(SIGXFSZ, SIG_IGN);
+    SHOW(pwrite(f, buf, 1, 100));
+    signal(SIGXFSZ, SIG_DFL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(pwrite(f, buf, 1, 100) == 1);
+    int status;
+    waitpid(child, &status, 0);
+    SHOW_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+    setrlimit(RLIMIT_FSIZE, &none);
+    close(f), close(a);
+    unlink("limited");
+}
+
 int main(void)
 {
     char dir[] = "/tmp/fileops-XXXXXX";
@@ -281,6 +328,7 @@ int main(void)
     locks();
     refused();
     memory();
+    size_limit();
     chdir("/");
     return rmdir(dir) != 0;
 }

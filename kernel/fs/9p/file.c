@@ -372,9 +372,9 @@ static s64 p9_write(struct file *f, struct uio *u, u64 *pos)
     if (u->remaining == 0)
         return 0;
     mutex_lock(&i->lock);
-    u64 limit = vfs_fsize_limit != NULL ? MIN(vfs_fsize_limit(), (u64)INT64_MAX) : (u64)INT64_MAX;
     if (append)
         *pos = inode_size(i);
+    u64 limit = vfs_write_limit(*pos);
     s64 n = *pos >= limit ? -EFBIG : remove_privs(f);
     if (n == 0) {
         u->remaining = MIN(u->remaining, limit - *pos);

@@ -437,8 +437,10 @@ int inode_deny_write(struct inode *i);
 void inode_allow_write(struct inode *i);
 static inline u64 inode_size(const struct inode *i) { return i->mapping.size_bytes; }
 int vfs_sync_all(void);
-/* RLIMIT_FSIZE of the current process, asked when a write would extend; set by linux. */
-extern u64 (*vfs_fsize_limit)(void);
+/* RLIMIT_FSIZE of the current process, which is sent SIGXFSZ unless it may write the byte `at`; set by linux. */
+extern u64 (*vfs_fsize_limit)(u64 at);
+/* How long a file may become by a write at `pos`. */
+u64 vfs_write_limit(u64 pos);
 /* vma_ops for file mappings: keep the file open, describe it. For file_ops.mmap. */
 extern const struct vma_ops file_vma_ops;
 /* For vma_ops of other areas that hold a file. */
