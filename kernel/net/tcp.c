@@ -113,6 +113,7 @@ static struct tcp *find_listener(struct ip_addr laddr, u16 lport, struct ip_addr
 
 /* --- local ports ---------------------------------------------------------------------- */
 
+#define CAREFUL_PORTS 16 /* so many candidates are also looked for among all connections: that takes long, and most ports are free */
 static bool has_port(const struct tcp_node *n, void *port) { return n->lport == *(u16 *)port; }
 bool tcp_port_in_use(u16 port) { return tcp_table_any(has_port, &port); }
 
@@ -144,7 +145,7 @@ bool tcp_bind_port(struct tcp *t, struct ip_addr addr, u16 port, int *ret_err)
         u32 span = (u32)inet_port_high() - inet_port_low() + 1, start = (u32)random_below(span);
         for (u32 i = 0; i < span && err != 0; i++) {
             port = (u16)(inet_port_low() + (start + i) % span);
-            if (bindable(t, addr, port, true))
+            if (bindable(t, addr, port, i >= CAREFUL_PORTS))
                 err = 0;
         }
     }

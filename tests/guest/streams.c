@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What streams tell and carry beside their bytes, over the loopback interface: TCP_INFO in full, urgent data (tcp(7)), MSG_ZEROCOPY */
+/* What streams tell and carry beside their bytes, over the loopback interface: TCP_INFO in full, urgent data (tcp(7)), MSG_ZEROCOPY; and the ports that they get */
 #include "t.h"
 #include <arpa/inet.h>
 #include <linux/errqueue.h>
@@ -339,6 +339,41 @@ static void zero_copy(void)
     close_pair(s);
 }
 
+/* --- ports ---------------------------------------------------------------------------------- */
+
+/* A port that bind() chose is free for the next one, too, although many others are of connections that have ended. */
+static void chosen_ports(void)
+{
+    section("ports that bind chooses");
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t l = sizeof server;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), failed = 0;
+    bind(listener, SA(server), l);
+    listen(listener, 5);
+    getsockname(listener, SA(server), &l);
+    for (int i = 0; i < 800; i++) {
+        int c = socket(AF_INET, SOCK_STREAM, 0);
+        failed += connect(c, SA(server), l) != 0;
+        int s = accept(listener, NULL, NULL);
+        close(c);
+        failed += read(s, buf, 1) != 0;
+        close(s);
+    }
+    SHOW(failed);
+    for (int i = 0; i < 400; i++) {
+        struct sockaddr_in a = {.sin_family = AF_INET};
+        int first = socket(AF_INET, SOCK_STREAM, 0), again = socket(AF_INET, SOCK_STREAM, 0);
+        failed += bind(first, SA(a), l) != 0;
+        getsockname(first, SA(a), &l);
+        close(first);
+        a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        failed += bind(again, SA(a), l) != 0;
+        close(again);
+    }
+    SHOW(failed);
+    close(listener);
+}
+
 int main(void)
 {
     tcp_info();
@@ -347,5 +382,6 @@ int main(void)
     urgent_in_part();
     urgent_signal();
     zero_copy();
+    chosen_ports();
     return 0;
 }
