@@ -162,8 +162,10 @@ static void set_slice_for(struct percpu *cpu, const struct thread *t)
 {
     const struct thread *cur = cpu->current;
     u64 end;
-    if (is_rt(cur)) {
-        if (cur->policy != POLICY_RR || !is_rt(t) || prio_of(t) != prio_of(cur))
+    if (is_rt(cur) && !is_rt(t)) {
+        end = cpu->rq->fair_due_ns;
+    } else if (is_rt(cur)) {
+        if (cur->policy != POLICY_RR || prio_of(t) != prio_of(cur))
             return;
         end = cur->exec_start_ns + RR_SLICE_NS;
     } else {
@@ -197,11 +199,13 @@ void cpu_kicked(void)
     struct percpu *cpu = this_cpu();
     bh_take_remote();
     u64 flags = spin_lock_irqsave(&cpu->rq->lock);
-    struct thread *t = rt_first(cpu->rq) != NULL ? rt_first(cpu->rq) : fair_first(cpu->rq);
+    struct thread *rt = rt_first(cpu->rq), *fair = fair_first(cpu->rq);
     if (cpu->current == cpu->idle)
         cpu->need_resched = true;
-    else if (t != NULL)
-        set_slice_for(cpu, t);
+    else if (rt != NULL)
+        set_slice_for(cpu, rt);
+    if (fair != NULL && (rt == NULL || is_rt(cpu->current)))
+        set_slice_for(cpu, fair);
     spin_unlock_irqrestore(&cpu->rq->lock, flags);
 }
 
@@ -404,11 +408,11 @@ static void put_previous(struct percpu *cpu, struct thread *t)
     enqueue(rq, t, !yielding && !expired);
 }
 
-static struct thread *pick(struct percpu *cpu)
+static struct thread *pick(struct percpu *cpu, u64 now)
 {
     struct runqueue *rq = cpu->rq;
     struct thread *t = rt_first(rq);
-    if (t == NULL)
+    if (t == NULL || (rq->leftmost != NULL && now >= rq->fair_due_ns))
         t = fair_first(rq);
     if (t != NULL)
         dequeue(rq, t);
@@ -422,8 +426,10 @@ static void start_slice(struct percpu *cpu, struct thread *t, u64 now)
     if (rq->nr_ready != 0 && t != cpu->idle) {
         if (!is_rt(t))
             slice = now + SLICE_NS;
-        else if (t->policy == POLICY_RR && rt_first(rq) != NULL && prio_of(rt_first(rq)) == prio_of(t))
-            slice = now + RR_SLICE_NS;
+        else if (rq->leftmost != NULL)
+            slice = rq->fair_due_ns;
+        if (t->policy == POLICY_RR && rt_first(rq) != NULL && prio_of(rt_first(rq)) == prio_of(t))
+            slice = MIN(slice, now + RR_SLICE_NS);
     }
     if (unlikely(cpu->bh_hold))
         slice = MIN(slice, now + BH_HOLD_NS);
@@ -449,10 +455,12 @@ void sched_switch_locked(struct percpu *cpu)
     charge(cpu, prev, now);
     atomic_store_relaxed(&cpu->need_resched, !list_empty(&cpu->bh_pending) && !cpu->bh_hold); /* B1 in core/bh.c */
     put_previous(cpu, prev);
-    struct thread *next = pick(cpu);
+    if (!is_rt(prev) && now - cpu->rq->fair_due_ns >= FAIR_TURN_NS) /* not in a turn (before it, the difference wraps) */
+        cpu->rq->fair_due_ns = now + RT_ALONE_NS;
+    struct thread *next = pick(cpu, now);
     if (next == cpu->idle && !single_cpu()) {
         steal(cpu);
-        next = pick(cpu);
+        next = pick(cpu, now);
     }
     next->state = THREAD_RUNNING;
     next->exec_start_ns = now;

@@ -28,6 +28,8 @@
 
 #define SLICE_NS 3000000ULL      /* fair threads that share a CPU */
 #define RR_SLICE_NS 100000000ULL /* POLICY_RR, sched_rr_get_interval(2) */
+#define RT_ALONE_NS 950000000ULL /* real-time threads may keep fair ones waiting so long, ... */
+#define FAIR_TURN_NS 50000000ULL /* ... which then have the CPU so long */
 #define WAKE_LEAD_NS 1000000ULL  /* a woken thread preempts when it is this far behind */
 #define SLEEP_CREDIT_NS 3000000ULL
 #define BALANCE_NS 20000000ULL   /* a busy CPU passes on a thread no more often */
@@ -38,6 +40,7 @@ struct runqueue {
     struct rb_root fair;       /* by vruntime_ns */
     struct rb_node *leftmost;
     struct list rt;            /* by rt_prio, highest first */
+    u64 fair_due_ns;           /* when fair threads get a turn before real-time ones */
     u32 nr_ready;              /* in fair and rt */
     u64 min_vruntime_ns;
     bool yielding;             /* the current thread called sched_yield */

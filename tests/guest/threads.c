@@ -56,6 +56,12 @@ static void *spinner(void *arg)
     return NULL;
 }
 
+static void *real_time_spinner(void *arg)
+{
+    pthread_setschedparam(pthread_self(), SCHED_FIFO, &(struct sched_param){.sched_priority = 1}); /* or not permitted */
+    return spinner(arg);
+}
+
 static void *holder(void *arg)
 {
     pthread_mutex_lock(arg);
@@ -287,6 +293,12 @@ int main(void)
     SHOW(setpriority(PRIO_PROCESS, 0, 5));
     SHOW(getpriority(PRIO_PROCESS, 0));
     SHOW(getpriority(77, 0));
+
+    stop = 0;
+    pthread_create(&t[0], NULL, real_time_spinner, (void *)&stop); /* on this CPU */
+    usleep(1000);
+    stop = 1; /* comes to it because a real-time thread that never sleeps leaves a part of each second */
+    SHOW(pthread_join(t[0], NULL));
 
     cpu_timers();
     section("names");

@@ -117,6 +117,21 @@ TEST_CPUS(real_time_comes_first, 1)
     test_join(low);
 }
 
+TEST_CPUS(real_time_leaves_a_twentieth, 1)
+{
+    deadline = now_ns() + 10000 * MS;
+    struct thread *fifo = burner(0, POLICY_FIFO, 10), *rr = burner(0, POLICY_RR, 10);
+    struct thread *fair = burner(0, POLICY_OTHER, 0), *other = burner(0, POLICY_OTHER, 0);
+    thread_sleep_until(deadline + 200 * MS, false);
+    u64 x = thread_cpu_ns(fair), y = thread_cpu_ns(other);
+    CHECK(x + y > 400 * MS && x + y < 600 * MS && x > 150 * MS && y > 150 * MS);
+    CHECK(thread_cpu_ns(fifo) + thread_cpu_ns(rr) > 9300 * MS);
+    test_join(fair);
+    test_join(other);
+    test_join(fifo);
+    test_join(rr);
+}
+
 TEST_CPUS(round_robin_takes_turns, 1)
 {
     deadline = now_ns() + 1000 * MS;
