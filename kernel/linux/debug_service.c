@@ -4,7 +4,9 @@
  * traces by the rules of ptrace.h; one thread, the service's, acts for it.
  *
  *   D1  A breakpoint that is `in` memory was put there by this conversation, and the byte below it is `old`.
- *   D2  A child made by vfork() has the program's own memory and is not traced: none is in memory while one does (vforks).
+ *   D2  A child has the breakpoints that were in memory when it was made. It loses them before its first instruction, and before any of them is
+ *       taken out of the program's memory and forgotten.
+ *   D3  A child made by vfork() has the program's own memory and is not traced: none is in memory while one does (vforks).
  */
 #include "abi/debug.h"
 #include "arch_linux.h"
@@ -331,6 +333,26 @@ static int on_news(struct debug *d)
     return r;
 }
 
+static bool has_children(struct debug *d)
+{
+    bool found = false;
+    spin_lock_bh(&process_list_lock);
+    list_for_each(tr, &d->tracer->tracees, struct tracee, node)
+        found |= tr->task->proc != d->proc;
+    spin_unlock_bh(&process_list_lock);
+    return found;
+}
+
+/* Until they have been cleaned (D2): they come to their stops by themselves. 0 or -EPIPE. */
+static int await_children(struct debug *d)
+{
+    u64 deadline_ns = now_ns() + STOP_NS;
+    int r = 0;
+    while (r == 0 && has_children(d) && wait_event_until(&d->tracer->child_wq, has_news(d), deadline_ns) == 0)
+        r = on_news(d);
+    return r;
+}
+
 /* --- requests ------------------------------------------------------------------------------------------- */
 
 static s64 hello(struct debug *d)
@@ -414,10 +436,10 @@ static s64 of_stopped(struct debug *d, const struct dbg_request *q, const u8 *da
 
 static s64 of_memory(struct debug *d, const struct dbg_request *q, u8 *data, size_t len)
 {
-    struct addrspace *as = memory_of(d->proc);
-    s64 r = -ESRCH;
+    s64 r = q->op == DBG_UNBREAK ? await_children(d) : 0;
+    struct addrspace *as = r == 0 ? memory_of(d->proc) : NULL;
     if (as == NULL)
-        return r;
+        return r < 0 ? r : -ESRCH;
     switch (q->op) {
     case DBG_READ: r = read_memory(d, as, q->addr, q->value); break;
     case DBG_WRITE: r = write_memory(d, as, q->addr, data, len); break;
