@@ -7,6 +7,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tests', 'apps'))
+from beside import free_port, until  # noqa: E402, F401 (tests take them from here)
+
 DRUPE = os.path.realpath(sys.argv[1])
 WORK = tempfile.mkdtemp(prefix='drupe-test-')
 atexit.register(shutil.rmtree, WORK, True)
@@ -36,7 +39,7 @@ def environment(**more):
     return env
 
 
-def drupe(*args, timeout=60, cwd=WORK, **more):
+def drupe(*args, timeout=120, cwd=WORK, **more):
     """(status, stdout, stderr) of `drupe ARGS`."""
     r = subprocess.run([DRUPE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, cwd=cwd,
                        env=environment(**more))

@@ -238,7 +238,7 @@ static void test_ports(void)
 static void test_inputs(void)
 {
     struct inputs in = {0};
-    char path[] = "/tmp/drupe-inputs-XXXXXX";
+    char path[] = "/tmp/drupe-test-inputs-XXXXXX";
     int fd = mkstemp(path);
     AUTO_FREE char *absent = str_format("%s.absent", path);
     inputs_note(&in, path, INPUT_WHOLE, NULL);

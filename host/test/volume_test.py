@@ -34,7 +34,7 @@ def text(s):
 class Client:
     def __init__(self, mode='rw'):
         self.socket, theirs = socket.socketpair()
-        self.socket.settimeout(20)
+        self.socket.settimeout(120)
         root = os.open(SRC, os.O_PATH)
         self.process = subprocess.Popen(['bash', '-c', f'exec 3<&{theirs.fileno()} 4<&{root}; exec "$0" "$1"', SERVER, mode],
                                         pass_fds=(theirs.fileno(), root))
@@ -72,7 +72,7 @@ class Client:
 
     def end(self):
         self.socket.close()
-        return self.process.wait(20)
+        return self.process.wait(120)
 
 
 c = Client()
@@ -144,7 +144,7 @@ c.end()
 for junk in (b'\0' * 7, b'\xff' * 7, struct.pack('<IBH', 6, VERSION, 0)):
     c = Client()
     c.raw(junk)
-    check(c.process.wait(20) == 1, f'a message of an impossible size ends the conversation: {junk[:4].hex()}')
+    check(c.process.wait(120) == 1, f'a message of an impossible size ends the conversation: {junk[:4].hex()}')
     c.socket.close()
 
 # Requests with fields of random bytes: each gets one answer, and nothing happens outside.

@@ -10,7 +10,7 @@ import time
 from bpfd import (AREAS, ALL_CALLS, ARRAY, AT_ENTRY, AT_EXIT, AT_INTERVAL, AT_POINT, AT_PROFILE, CTX_ENTRY, CTX_EXIT, CTX_POINT, CTX_REGS, EXIT, HASH, PERF,
                   RECORD_PERF, RECORD_PRINT, RECORD_RINGBUF, RINGBUF, STACKS, SYMBOL, Client, Refused, add, add_to, call, compile_object, count_by, have_clang, jeq, ld_map,
                   ldx, mov, movx, st, stx)
-from lib import ON, check, command, done, own_list, same
+from lib import ON, check, command, done, own_list, same, until
 
 work = own_list('bpf')
 RUN = os.environ['DRUPE_RUN']
@@ -18,16 +18,6 @@ NR = dict(read=0, write=1, openat=257, getpid=39, getppid=110, clone=56, execve=
 
 
 def ld64(d, v): return struct.pack('<BBhI', 0x18, d, 0, v & 0xffffffff) + struct.pack('<BBhI', 0, 0, 0, v >> 32)
-
-
-def until(fn, seconds=30):
-    """fn()'s first true answer, or its last."""
-    end = time.monotonic() + seconds
-    while True:
-        answer = fn()
-        if answer or time.monotonic() > end:
-            return answer
-        time.sleep(0.02)
 
 
 atexit.register(lambda: command('rm', '-f', 'sh'))

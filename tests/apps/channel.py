@@ -12,8 +12,10 @@ MORE, PART_MAX = 1, 8192
 def connect(run):
     """To the only instance in this list."""
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    s.connect(os.path.join(run, [n for n in os.listdir(run) if not n.startswith('.')][0], 'socket'))
-    s.settimeout(30)
+    place = os.open(os.path.join(run, [n for n in os.listdir(run) if not n.startswith('.')][0]), os.O_PATH)
+    s.connect(f'/proc/self/fd/{place}/socket') # whose path may be longer than an address
+    os.close(place)
+    s.settimeout(120)
     return s
 
 
@@ -50,7 +52,7 @@ def receive(s):
 
 def end_of(s):
     """What CTL_CLOSE says: (error, text)."""
-    kind, until = DATA, time.monotonic() + 20
+    kind, until = DATA, time.monotonic() + 120
     while kind == DATA and time.monotonic() < until: # one that was not dropped tells without an end
         kind, error, text = receive(s)
     return (error, text.decode(errors='replace')) if kind == CLOSE else (None, '')

@@ -26,14 +26,14 @@ same((out, 'err' in err), (b'out\n', True), 'stdout and stderr are apart')
 p = subprocess.Popen([DRUPE, 'run', *ON, '/bin/sh', '-c', 'echo all; exec >&-; read line; exit 4'], stdin=subprocess.PIPE,
                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 same(p.stdout.read(), b'all\n', 'a program that closes its output ends it while it runs')
-same((p.poll(), p.communicate(b'go\n', 60)[0], p.returncode), (None, b'', 4), 'and goes on')
+same((p.poll(), p.communicate(b'go\n', 120)[0], p.returncode), (None, b'', 4), 'and goes on')
 # Who waits for room is told of it while another process computes and nothing else happens.
 p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', '/bin/bash', '-c', 'while :; do :; done & for ((i = 0; i < 6000; i++)); do printf "%100d" $i; done; kill $!'],
                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0)
 first = len(p.stdout.read(100))
 time.sleep(0.5) # the pipe fills, and all behind it
 try:
-    same((first + len(p.communicate(timeout=60)[0]), p.returncode), (600000, 0), 'a slow reader, and a process that computes')
+    same((first + len(p.communicate(timeout=200)[0]), p.returncode), (600000, 0), 'a slow reader, and a process that computes')
 except subprocess.TimeoutExpired:
     p.kill()
     check(False, 'a slow reader, and a process that computes')
@@ -58,7 +58,7 @@ with tempfile.TemporaryDirectory() as tmp:
     os.chmod(script, 0o755)
     same(drupe(script, 'arg')[1], b'script arg\n', 'a script runs under its interpreter')
     image = os.path.join(tmp, 'hello.img')
-    r = subprocess.run([DRUPE, 'build', '-o', image, '/bin/echo', 'from', 'image'], capture_output=True, timeout=60)
+    r = subprocess.run([DRUPE, 'build', '-o', image, '/bin/echo', 'from', 'image'], capture_output=True, timeout=120)
     same(r.returncode, 0, 'drupe build')
     same(drupe(image)[1], b'from image\n', 'drupe run IMAGE runs what it was built for')
     same(drupe(image, '/bin/echo', 'other')[1], b'other\n', 'arguments behind the image replace its own')

@@ -6,9 +6,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 
-from lib import BUILD, DRUPE, ON, check, done, drupe, same
+from lib import BUILD, DRUPE, ON, check, command, done, drupe, same, until
 
 ADD = [a for t in 'sh ls wc sleep'.split() for a in ('--add', shutil.which(t))]
 
@@ -73,24 +72,20 @@ with tempfile.TemporaryDirectory() as tmp:
     status, out, err = drupe('--core', tmp + '/missing', die, '0')
     check(status == 125 and 'missing' in err, '--core: a directory that is not there', err)
     name = f'dumped-{os.getpid()}'
-    subprocess.run([DRUPE, 'run', '-d', *ON, '--name', name, die, 'wait-threads'], check=True, capture_output=True, timeout=60)
-    for _ in range(100):
-        if 'waiting' in subprocess.run([DRUPE, 'logs', name], capture_output=True, text=True, timeout=60).stdout:
-            break
-        time.sleep(0.1)
-    time.sleep(0.5)
+    subprocess.run([DRUPE, 'run', '-d', *ON, '--name', name, die, 'wait-threads'], check=True, capture_output=True, timeout=120)
+    until(lambda: command('ps', name)[1].count(' pause ') == 4) # all its threads are where they stay
     core_file = os.path.join(tmp, 'live')
     for _ in range(2):
-        r = subprocess.run([DRUPE, 'dump', '-o', core_file, name], capture_output=True, text=True, timeout=60)
+        r = subprocess.run([DRUPE, 'dump', '-o', core_file, name], capture_output=True, text=True, timeout=120)
         same((r.returncode, r.stdout), (0, core_file + '\n'), 'dump of a running program')
     text = look(core_file, die)
     check(text.count('wait_for_ever') == 3 and ' main ' in text and 'too small' not in text, 'three threads and main', text)
-    r = subprocess.run([DRUPE, 'dump', '-p', '77', name], capture_output=True, text=True, timeout=60)
+    r = subprocess.run([DRUPE, 'dump', '-p', '77', name], capture_output=True, text=True, timeout=120)
     check(r.returncode == 125 and 'no such process' in r.stderr, 'dump of a process that is not there', r)
-    r = subprocess.run([DRUPE, 'dump', '-o', '/dev/full', name], capture_output=True, text=True, timeout=60)
+    r = subprocess.run([DRUPE, 'dump', '-o', '/dev/full', name], capture_output=True, text=True, timeout=120)
     same((r.returncode, r.stderr), (125, 'drupe: /dev/full: No space left on device\n'), 'dump to a full disk')
-    r = subprocess.run([DRUPE, 'kill', '-s', 'TERM', name], capture_output=True, text=True, timeout=60)
-    r = subprocess.run([DRUPE, 'wait', name], capture_output=True, text=True, timeout=60)
+    r = subprocess.run([DRUPE, 'kill', '-s', 'TERM', name], capture_output=True, text=True, timeout=120)
+    r = subprocess.run([DRUPE, 'wait', name], capture_output=True, text=True, timeout=120)
     same(r.stdout, '143\n', 'it has gone on, and takes a signal')
-    subprocess.run([DRUPE, 'rm', name], capture_output=True, timeout=60)
+    subprocess.run([DRUPE, 'rm', name], capture_output=True, timeout=120)
 done()

@@ -3,9 +3,8 @@
 """How programs and machines end: exit statuses, signals, crash reports, stop requests."""
 import signal
 import subprocess
-import time
 
-from lib import DRUPE, ON, build_file, check, done, drupe, same
+from lib import DRUPE, ON, build_file, check, done, drupe, same, until
 
 
 MACHINE_NAME = 'drupe-kernel' if ON[1] == 'host' else 'qemu'
@@ -35,7 +34,7 @@ check(status in (9, 137), 'out of memory: an errno or a reported end, never a ha
 check('memory' in (out.decode() + err).lower(), 'and says so', err)
 
 # Little by little, until the program's own code hardly fits any more: no crawling on for hours.
-status, out, err = drupe('-m', '48M', '/usr/bin/python3', '-c', 'a = []\nwhile True: a.append(bytes(100))', timeout=110)
+status, out, err = drupe('-m', '48M', '/usr/bin/python3', '-c', 'a = []\nwhile True: a.append(bytes(100))', timeout=300)
 same(status, 137, 'out of memory by small pieces: ended')
 check('out of memory' in err, 'and says so', err)
 
@@ -43,10 +42,9 @@ for sig, want, how in ((signal.SIGINT, 130, 'wait'), (signal.SIGTERM, 143, 'wait
     p = subprocess.Popen([DRUPE, 'run', *ON, die, how], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.DEVNULL)
     same(p.stdout.readline(), b'waiting\n', f'the program is there ({how})')
-    time.sleep(0.2)
     p.send_signal(sig)
     try:
-        status = p.wait(20)
+        status = p.wait(60)
     except subprocess.TimeoutExpired:
         status = 'timeout'
         p.kill()
@@ -62,7 +60,7 @@ check(len(machine) == 1, f'one {MACHINE_NAME} below drupe', children)
 for c in machine:
     subprocess.run(['kill', '-9', c])
 try:
-    status = p.wait(20)
+    status = p.wait(60)
 except subprocess.TimeoutExpired:
     status = 'timeout'
     p.kill()
@@ -76,7 +74,6 @@ p.stdout.readline()
 children = subprocess.run(['pgrep', '-P', str(p.pid)], capture_output=True, text=True).stdout.split()
 p.kill()
 p.wait()
-time.sleep(1)
-left = [c for c in children if alive(c)]
-same(left, [], 'nothing is left when drupe is killed')
+until(lambda: not any(map(alive, children)))
+same([c for c in children if alive(c)], [], 'nothing is left when drupe is killed')
 done()

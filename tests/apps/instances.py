@@ -7,34 +7,19 @@ import os
 import re
 import socket
 import subprocess
-import time
 import urllib.request
 
-from lib import DRUPE, ON, build_file, check, command, done, free_port, own_list, same, talk
+from lib import DRUPE, ON, build_file, calls, check, command, counters, done, free_port, own_list, redis, same, talk, until
 
 work = own_list('instances')
 
 
-def counters(name='r'):
-    """{(name, labels): value}"""
-    rows = json.loads(command('stats', '--format', 'json', name)[1])['Metrics']
-    return {(r['name'], *sorted(r['labels'].values())): r['value'] for r in rows}
-
-
-port, web, udp = free_port(), free_port(), free_port()
-status, out, err = command('run', *ON, '-d', '--name', 'r', '-p', f'127.0.0.1:{port}:6379', '-p', f'127.0.0.1:{udp}:9/udp', 'redis-server', '--save', '', '--protected-mode', 'no')
-check(status == 0 and len(out.strip()) == 64, 'run -d', (status, out, err))
-end = time.monotonic() + 30
-while time.monotonic() < end:
-    try:
-        same(talk(port, b'PING\r\n'), b'+PONG\r\n', 'it answers')
-        break
-    except OSError:
-        time.sleep(0.1)
-before = counters()
+web, udp = free_port(), free_port()
+port = redis('r', '-p', f'127.0.0.1:{udp}:9/udp')
+before = counters('r')
 for _ in range(50):
     talk(port, b'PING\r\n')
-after = counters()
+after = counters('r')
 grown = {k: after[k] - before.get(k, 0) for k in after}
 check(grown['syscalls_total', 'write'] >= 50 and any(k[1] in ('accept', 'accept4') and grown[k] >= 50 for k in grown if k[0] == 'syscalls_total'),
       'system calls are counted by name', grown)
@@ -49,7 +34,7 @@ for _ in range(50):
     talk(port, b'PING\r\n')
 with contextlib.suppress(OSError):
     socket.create_connection(('127.0.0.1', port), 5).close() # the last call may not have returned
-timed = counters()
+timed = counters('r')
 writes = {k[1]: v for k, v in timed.items() if k[0] == 'syscall_duration_seconds_bucket' and k[2] == 'write'}
 in_order = [writes[k] for k in sorted(writes, key=lambda le: float(le.replace('+Inf', 'inf')))]
 check(len(writes) == 13 and in_order == sorted(in_order) and 50 <= in_order[-1] == timed['syscall_duration_seconds_count', 'write'], 'a histogram of write', writes)
@@ -59,23 +44,13 @@ check(timed['scheduler_latency_seconds_count',] >= 10 and timed['scheduler_laten
 check(timed['host_cpu_seconds_total', 'network'] >= 0 and timed['host_resident_memory_bytes', 'tender'] > 0, "the monitor's own costs", timed)
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s: # nobody has that port
     s.sendto(b'x', ('127.0.0.1', udp))
-end = time.monotonic() + 10
-dropped = counters()
-while not any(k[0] == 'network_drops_total' for k in dropped) and time.monotonic() < end:
-    time.sleep(0.1)
-    dropped = counters()
-check(dropped.get(('network_drops_total', 'eth0', 'udp_no_port'), 0) >= 1, 'a drop by interface and reason', {k: v for k, v in dropped.items() if 'drop' in k[0]})
+check(until(lambda: counters('r').get(('network_drops_total', 'eth0', 'udp_no_port'), 0) >= 1), 'a drop by interface and reason',
+      {k: v for k, v in counters('r').items() if 'drop' in k[0]})
 
 server = subprocess.Popen([DRUPE, 'stats', '--prometheus', f'127.0.0.1:{web}'])
-text = b''
-end = time.monotonic() + 10
-while not text and time.monotonic() < end:
-    try:
-        text = urllib.request.urlopen(f'http://127.0.0.1:{web}/metrics', timeout=10).read()
-    except OSError:
-        time.sleep(0.1)
+text = until(lambda: urllib.request.urlopen(f'http://127.0.0.1:{web}/metrics', timeout=60).read()) or b''
 server.terminate()
-server.wait(5)
+server.wait()
 check(b'drupe_up{name="r"} 1\n' in text and b'drupe_syscalls_total{name="r",call="write"}' in text, 'served to Prometheus', text[:500])
 r = subprocess.run(['promtool', 'check', 'metrics'], input=text, capture_output=True)
 check(r.returncode == 0 and r.stdout + r.stderr == b'', 'promtool finds nothing to say', r.stdout + r.stderr)
@@ -85,12 +60,10 @@ unknown = [m for e in exprs for m in re.findall(r'drupe_\w+', e) if m.encode() n
 check(len(exprs) > 10 and not unknown, "the dashboard's metrics are there", unknown)
 
 same([command('stats', '--latency', 'off', 'r')[0], command('stats', '--latency', 'x', 'r')[0], command('stats', '--latency', 'on')[0]], [0, 125, 125], '--latency off')
-check(not any('latency' in k[0] for k in counters()), 'and they are gone')
+check(not any('latency' in k[0] for k in counters('r')), 'and they are gone')
 
 command('run', *ON, '-d', '--name', 'n', build_file('naps'))
-end = time.monotonic() + 20
-while not (said := command('logs', 'n')[1].strip()) and time.monotonic() < end:
-    time.sleep(0.1)
+said = until(lambda: command('logs', 'n')[1].strip())
 faults = counters('n')['page_faults_total',]
 check(50 < int(said) <= faults + 4 and faults < int(said) * 1.3, 'a page fault counts once', (said, faults)) # exec fills the new stack without an exception
 command('rm', '-f', 'n')
@@ -99,17 +72,19 @@ def sleeps(text):
     return any('epoll_wait' in l and l.endswith('redis-server') for l in text.splitlines())
 
 
-for _ in range(50): # it wakes ten times a second
+for _ in range(500): # it wakes ten times a second
     status, out, err = command('ps', 'r')
     if sleeps(out):
         break
 rows = [l.split(None, 9) for l in out.splitlines()]
 check(status == 0 and rows[0][:3] == ['PID', 'TID', 'PPID'] and ['1', '1', '0'] in [r[:3] for r in rows], 'ps r: its threads', (out, err))
 check(sleeps(out), 'the call that a thread sleeps in', out)
-pinger = subprocess.Popen(['redis-benchmark', '-p', str(port), '-t', 'ping_mbulk', '-n', '1000000', '-q'], stdout=subprocess.DEVNULL)
+pinger = subprocess.Popen(['redis-benchmark', '-p', str(port), '-t', 'ping_mbulk', '-n', '100000000', '-q'], stdout=subprocess.DEVNULL)
+idle = calls('r', 'write')
+until(lambda: calls('r', 'write') > idle + 1000)
 status, out, err = command('top', '-b', '-d', '0.5', '-n', '3', 'r')
 pinger.terminate()
-pinger.wait(10)
+pinger.wait()
 rounds = out.split('r: ')[1:]
 first = rounds[-1].splitlines()[3].split()
 check(status == 0 and len(rounds) == 3 and rounds[0].startswith('1 processes, '), 'top -n 3', (status, out, err))
@@ -120,7 +95,7 @@ held = []
 for n in (30, 300): # the first ones make what stays
     for _ in range(n):
         command('stats', '--format', 'json', 'r')
-    later = counters()
+    later = counters('r')
     held.append(later['memory_bytes', 'kernel'] + later['memory_bytes', 'slab'])
 grown = held[1] - held[0]
 check(grown < 128 << 10, '300 clients leave nothing in the kernel', grown)

@@ -66,7 +66,7 @@ def test(language, out):
         return body
 
     with server('-m', language.memory, '-p', f'{port}:8080', '--add', '/bin/sh', '--add', '/bin/echo', '--add', names['src'], '--add', out,
-                *language.options.split(), *language.run.format(**names).split(), ready=lambda: get('/', 10), timeout=180) as p:
+                *language.options.split(), *language.run.format(**names).split(), ready=lambda: get('/', 30), timeout=300) as p:
         same(get('/work'), '933429 16998 100570 184142\n', 'four threads or processes')
         same(get('/child'), 'through a child\n', 'a child process')
         same(get('/own'), language.own + '\n', "the runtime's own ways")
@@ -74,7 +74,7 @@ def test(language, out):
             same(set(pool.map(get, ['/'] * 40)), {'hello\n'}, 'forty requests, four at a time')
         if language.quit:
             same(get('/quit'), 'bye\n', 'asked to end')
-            same(p.wait(30), 3, 'its exit status')
+            same(p.wait(120), 3, 'its exit status')
         else:
             same(stop(p, signal.SIGTERM), 143, 'ended by SIGTERM')
     print(f'# {NAME} ran with -m {language.memory}')

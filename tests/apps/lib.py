@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the application tests share: TAP output, running drupe, waiting for a port."""
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -8,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from beside import free_port, until
 
 DRUPE, BUILD = sys.argv[1], sys.argv[2]
 ON = sys.argv[3:] or ['--on', 'qemu']
@@ -36,7 +39,7 @@ def done():
     sys.exit(1 if _failed else 0)
 
 
-def drupe(*args, stdin=b'', timeout=60):
+def drupe(*args, stdin=b'', timeout=120):
     """Run `drupe run ARGS` to its end: (status, stdout, stderr)."""
     argv = [DRUPE, 'run', *ON, *map(str, args)]
     try:
@@ -48,25 +51,19 @@ def drupe(*args, stdin=b'', timeout=60):
 
 def own_list(name):
     """A directory that lasts as long as what is returned; from now on instances are listed there, where no others are."""
-    work = tempfile.TemporaryDirectory(prefix=f'drupe-{name}-')
+    work = tempfile.TemporaryDirectory(prefix=f'drupe-test-{name}-')
     os.environ['DRUPE_RUN'] = work.name + '/run'
     return work
 
 
-def command(*args, timeout=60, **more):
+def command(*args, timeout=120, **more):
     """Run `drupe ARGS` to its end: (status, stdout, stderr)."""
     r = subprocess.run([DRUPE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, **more)
     return r.returncode, r.stdout.decode(errors='replace'), r.stderr.decode(errors='replace')
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
 @contextlib.contextmanager
-def server(*args, ready, timeout=60):
+def server(*args, ready, timeout=180):
     """A running `drupe run ARGS`; ready() is polled until it stops raising OSError."""
     p = subprocess.Popen([DRUPE, 'run', *ON, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT)
@@ -98,7 +95,7 @@ def processes_of(p):
     return first + [c for f in first for c in children(f)]
 
 
-def stop(p, sig=signal.SIGINT, timeout=30):
+def stop(p, sig=signal.SIGINT, timeout=60):
     """Ask it to stop; its exit status, or 'timeout'."""
     p.send_signal(sig)
     try:
@@ -107,12 +104,12 @@ def stop(p, sig=signal.SIGINT, timeout=30):
         return 'timeout'
 
 
-def talk(port, data, until=b'\n', timeout=10):
+def talk(port, data, mark=b'\n', timeout=30):
     """Send bytes to a TCP port and read until the end mark."""
     with socket.create_connection(('127.0.0.1', port), timeout) as s:
         s.sendall(data)
         got = b''
-        while until not in got:
+        while mark not in got:
             part = s.recv(65536)
             if not part and not got: # as long as the machine boots, the port accepts and hangs up
                 raise ConnectionResetError('closed without an answer')
@@ -120,6 +117,33 @@ def talk(port, data, until=b'\n', timeout=10):
                 break
             got += part
         return got
+
+
+def redis(name, *options):
+    """A detached redis-server, seen to answer at this port."""
+    port = free_port()
+    status, out, err = command('run', *ON, '-d', '--name', name, '-p', f'127.0.0.1:{port}:6379', *options, 'redis-server', '--save', '', '--protected-mode', 'no')
+    check(status == 0 and len(out.strip()) == 64, 'run -d', (status, out, err))
+    same(until(lambda: talk(port, b'PING\r\n')), b'+PONG\r\n', 'it answers')
+    return port
+
+
+def counters(name):
+    """{(name, labels): value} of an instance."""
+    rows = json.loads(command('stats', '--format', 'json', name)[1])['Metrics']
+    return {(r['name'], *sorted(r['labels'].values())): r['value'] for r in rows}
+
+
+def calls(name, call):
+    """How often it has made this system call."""
+    return counters(name).get(('syscalls_total', call), 0)
+
+
+def polls(p, fds):
+    """This process waits in poll() for so many descriptors."""
+    with open(f'/proc/{p.pid}/syscall') as f:
+        words = f.read().split()
+    return words[0] == '7' and int(words[2], 16) == fds
 
 
 def tap_network(*addresses, mode='tap'):
@@ -135,7 +159,7 @@ def tap_network(*addresses, mode='tap'):
             done()
 
 
-def host_command(*argv, timeout=60, **kw):
+def host_command(*argv, timeout=120, **kw):
     r = subprocess.run(argv, capture_output=True, timeout=timeout, **kw)
     return r.returncode, r.stdout.decode(errors='replace') + r.stderr.decode(errors='replace')
 

@@ -46,7 +46,7 @@ def memory_group(limit_bytes):
     with open('/proc/self/cgroup') as f:
         paths = {line.split(':')[1]: line.strip().split(':', 2)[2] for line in f}
     old = 'memory' in paths
-    group = ('/sys/fs/cgroup/memory' + paths['memory'] if old else '/sys/fs/cgroup' + paths.get('', '/')) + '/drupe-limits-test'
+    group = ('/sys/fs/cgroup/memory' + paths['memory'] if old else '/sys/fs/cgroup' + paths.get('', '/')) + f'/drupe-limits-test-{os.getpid()}'
     try:
         os.mkdir(group)
     except OSError:
@@ -81,10 +81,10 @@ with tempfile.TemporaryDirectory() as tmp:
 
 LOOP = '''import time
 last = time.monotonic()
-for i in range(30):
+for i in range(12):
     time.sleep(0.1)
     now = time.monotonic()
-    if now - last > 1: print("stopped", flush=True)
+    if now - last > 2: print("stopped", flush=True)
     if i == 0: print("begins", flush=True)
     last = now
 print("ends", flush=True)'''
@@ -94,10 +94,10 @@ for who in ('drupe', 'the instance', 'both'):
     pids = {'drupe': [p.pid], 'the instance': children(p.pid), 'both': [p.pid, *children(p.pid)]}[who]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    time.sleep(1.5)
+    time.sleep(2.5)
     for pid in reversed(pids):
         os.kill(pid, signal.SIGCONT)
-    rest = p.communicate(timeout=60)[0]
+    rest = p.communicate(timeout=120)[0]
     same((first, rest, p.returncode), ('begins\n', 'ends\n' if who == 'drupe' else 'stopped\nends\n', 0), f'{who}: stopped and continued')
 
 SEND = '''import socket, time
@@ -111,7 +111,7 @@ print("ends", flush=True)'''
 TAP = '''ip tuntap add dev drupe-t0 mode tap && ip addr add 192.0.2.1/24 dev drupe-t0 && ip link set drupe-t0 up || exit 77
 "$@" | { read line; ip link del drupe-t0; echo "$line"; cat; }'''
 r = subprocess.run(['unshare', '-n', 'sh', '-c', TAP, 'sh', DRUPE, 'run', *ON, '--net', 'tap:drupe-t0', '--ip', '192.0.2.2/24', '/usr/bin/python3',
-                    '-c', SEND], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+                    '-c', SEND], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200)
 if r.returncode in (1, 77) and 'begins' not in r.stdout:
     check(True, 'no TAP can be made here # SKIP')
 else:

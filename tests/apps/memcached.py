@@ -9,7 +9,7 @@ port = free_port()
 with server('-p', f'{port}:11211', 'memcached', '-u', 'root', ready=lambda: talk(port, b'version\r\n')) as p:
     same(talk(port, b'set k 0 0 5\r\nhello\r\n'), b'STORED\r\n', 'set')
     same(talk(port, b'get k\r\n', b'END\r\n'), b'VALUE k 0 5\r\nhello\r\nEND\r\n', 'get')
-    conns = [socket.create_connection(('127.0.0.1', port), 10) for _ in range(40)]
+    conns = [socket.create_connection(('127.0.0.1', port), 60) for _ in range(40)]
     good = 0
     for round in range(20):
         for i, c in enumerate(conns):

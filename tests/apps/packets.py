@@ -6,9 +6,11 @@ import re
 import socket
 import subprocess
 import tempfile
-import time
 
-from lib import DRUPE, ON, check, done, drupe, free_port, same
+from lib import DRUPE, ON, check, done, drupe, free_port, same, until
+
+
+SYN = 'tcp[tcpflags] & tcp-syn != 0 and dst port 6379 and tcp[tcpflags] & tcp-ack = 0'
 
 
 def tcpdump(path, *args):
@@ -16,56 +18,51 @@ def tcpdump(path, *args):
 
 
 def answers(port):
-    with socket.create_connection(('127.0.0.1', port), timeout=5) as s:
+    with socket.create_connection(('127.0.0.1', port), timeout=30) as s:
         s.sendall(b'PING\r\n')
         return s.recv(100) == b'+PONG\r\n'
 
 
+def holds(path, words):
+    with open(path, 'rb') as f:
+        return words in f.read()
+
+
 with tempfile.TemporaryDirectory() as tmp:
     path = os.path.join(tmp, 'first.pcapng')
-    status, out, err = drupe('--pcap', path, '/usr/bin/curl', '-s', '-m', '10', 'http://10.0.2.2:1/')
+    status, out, err = drupe('--pcap', path, '/usr/bin/curl', '-s', '-m', '60', 'http://10.0.2.2:1/')
     lines = tcpdump(path)
     check(status == 7 and len(lines) >= 4 and 'ARP' in lines[0] and re.search(r'10\.0\.2\.15\.\d+ > 10\.0\.2\.2\.1: Flags \[S\]', '\n'.join(lines)),
           '--pcap: from the first packet to the last', (status, lines, err))
     same(drupe('--pcap', '/nowhere/file', '/bin/true')[0], 125, '--pcap: a file that cannot be made')
-    check('--pcap /dev/full' in drupe('--pcap', '/dev/full', '/usr/bin/curl', '-s', '-m', '10', 'http://10.0.2.2:1/')[2], '--pcap: a full disk')
+    check('--pcap /dev/full' in drupe('--pcap', '/dev/full', '/usr/bin/curl', '-s', '-m', '60', 'http://10.0.2.2:1/')[2], '--pcap: a full disk')
     status, out, err = drupe('--net', 'none', '--pcap', path, '/bin/true')
     check(status == 125 and '--net none' in err, '--pcap without a network', err)
 
     name, tcp, udp = f'packets-{os.getpid()}', free_port(), free_port()
     subprocess.run([DRUPE, 'run', '-d', *ON, '--name', name, '-p', f'127.0.0.1:{tcp}:6379', '-p', f'127.0.0.1:{udp}:77/udp',
                     'redis-server', '--save', '', '--protected-mode', 'no'], check=True, capture_output=True, timeout=60)
-    for _ in range(200):
-        try:
-            if answers(tcp):
-                break
-        except OSError:
-            time.sleep(0.1)
+    until(lambda: answers(tcp))
     path = os.path.join(tmp, 'live.pcapng')
     for turn in range(2):
         p = subprocess.Popen([DRUPE, 'pcap', '-w', path, name])
-        for _ in range(100):
-            if os.path.exists(path) and os.path.getsize(path) > 0:
-                break
-            time.sleep(0.05)
-        time.sleep(0.2)
+        until(lambda: answers(tcp) and holds(path, b'PONG'))
+        before = len(tcpdump(path, SYN))
         good = sum(answers(tcp) for _ in range(20))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.sendto(b'nobody listens', ('127.0.0.1', udp))
-        time.sleep(1)
+        until(lambda: holds(path, b'udp_no_port'))
         if turn == 0:
             p.terminate()
             p.wait()
             continue
-        busy = subprocess.run([DRUPE, 'pcap', '-w', '/dev/null', name], capture_output=True, text=True, timeout=30)
+        busy = subprocess.run([DRUPE, 'pcap', '-w', '/dev/null', name], capture_output=True, text=True, timeout=60)
         check(busy.returncode == 125 and 'another client' in busy.stderr, 'a second one is told', busy)
         subprocess.run([DRUPE, 'stop', name], capture_output=True, timeout=60)
-        same(p.wait(timeout=30), 0, 'it ends with the instance')
+        same(p.wait(timeout=60), 0, 'it ends with the instance')
     same(good, 20, 'the program is served meanwhile')
-    syns = tcpdump(path, 'tcp[tcpflags] & tcp-syn != 0 and dst port 6379 and tcp[tcpflags] & tcp-ack = 0')
-    same(len(syns), 20, 'each connection')
+    same(len(tcpdump(path, SYN)) - before, 20, 'each connection')
     check(len(tcpdump(path, 'tcp[tcpflags] & tcp-fin != 0')) >= 40, 'to its end, from both sides')
-    with open(path, 'rb') as f:
-        check(b'udp_no_port' in f.read(), 'what was not delivered says why')
+    check(holds(path, b'udp_no_port'), 'what was not delivered says why')
     subprocess.run([DRUPE, 'rm', '-f', name], capture_output=True, timeout=60)
 done()

@@ -33,10 +33,10 @@ exec {BIN}/postgres -D /tmp/data -c listen_addresses='*' -c unix_socket_director
 
     with server('-m', '512M', '-p', f'{port}:5432', '-u', f'{user.pw_uid}:{user.pw_gid}', *tools, '--add', '/usr/lib/postgresql/15',
                 '--add', '/usr/share/postgresql/15', '-e', 'LC_ALL=C', '-e', 'TZ=UTC', script,
-                ready=ready, timeout=180) as p:
-        status, out = host_command(f'{BIN}/pgbench', *to, '-i', '-q', 'postgres', timeout=120)
+                ready=ready, timeout=400) as p:
+        status, out = host_command(f'{BIN}/pgbench', *to, '-i', '-q', 'postgres', timeout=300)
         check(status == 0, 'pgbench -i', out)
-        status, out = host_command(f'{BIN}/pgbench', *to, '-c', '8', '-T', '10', 'postgres', timeout=180)
+        status, out = host_command(f'{BIN}/pgbench', *to, '-c', '8', '-T', '4', 'postgres', timeout=180)
         check(status == 0 and 'number of failed transactions: 0 ' in out, 'pgbench -c 8: no failed transaction', out)
         done_ = re.search(r'actually processed: (\d+)', out)
         check(done_ is not None and int(done_[1]) > 0, 'transactions were made', out)
@@ -44,5 +44,5 @@ exec {BIN}/postgres -D /tmp/data -c listen_addresses='*' -c unix_socket_director
         status, out = host_command(f'{BIN}/psql', *to, '-Atc', 'select count(*), sum(abalance) = (select sum(delta) from pgbench_history) '
                                    'from pgbench_accounts', 'postgres')
         check(out.strip() == '100000|t', 'the accounts add up', out)
-        check(stop(p, timeout=40) in (0, 130), 'it stops')
+        check(stop(p, timeout=120) in (0, 130), 'it stops')
 done()

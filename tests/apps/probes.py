@@ -11,18 +11,11 @@ import tempfile
 import time
 
 from bpfd import ARRAY, AT_FUNCTION, AT_RETURN, CTX_REGS, EXIT, SYMBOL, Client, add, add_to, call, jeq, ld_map, mov, movx, st
-from lib import BUILD, DRUPE, ON, check, command, done, own_list, same
+from lib import BUILD, DRUPE, ON, check, command, done, own_list, same, until
 
 work = own_list('probes')
 PROBED = os.path.realpath(os.path.join(BUILD, 'probed'))
 STEPS = (0, 4, 5, 8, 12, 18, 20, 22, 27, 31, 32) # of steps(): where its instructions begin
-
-
-def until(good, seconds=30):
-    end = time.monotonic() + seconds
-    while not good() and time.monotonic() < end:
-        time.sleep(0.02)
-    return good()
 
 
 def logs():
@@ -36,7 +29,7 @@ def trace(program, act):
         until(lambda: b' place' in os.pread(err.fileno(), 1 << 16, 0) or p.poll() is not None)
         act()
         p.send_signal(signal.SIGINT)
-        status = p.wait(30)
+        status = p.wait(120)
         return status, os.pread(out.fileno(), 1 << 20, 0).decode(), os.pread(err.fileno(), 1 << 16, 0).decode()
 
 

@@ -10,13 +10,13 @@ import tempfile
 import time
 import xml.dom.minidom
 
-from lib import BUILD, DRUPE, ON, check, done, same
+from lib import BUILD, DRUPE, ON, calls, check, done, polls, same, until
 
 spin = os.path.abspath(os.path.join(BUILD, 'spin'))
 name = f'profile-{os.getpid()}'
 
 
-def profile(*args, of=name, timeout=60):
+def profile(*args, of=name, timeout=120):
     r = subprocess.run([DRUPE, 'profile', *args, of], capture_output=True, text=True, timeout=timeout)
     return r.returncode, r.stdout, r.stderr
 
@@ -41,8 +41,8 @@ def pprof(of, *args):
 
 subprocess.run([DRUPE, 'run', '-d', *ON, '--name', name, spin], check=True, capture_output=True, timeout=60)
 try:
-    time.sleep(1)
-    status, out, err = profile('-F', '250', '-d', '4')
+    until(lambda: calls(name, 'getppid') > 0)
+    status, out, err = profile('-F', '500', '-d', '2')
     rows = folded(out)
     total = sum(n for _, n in rows)
 
@@ -57,39 +57,37 @@ try:
     status, out, err = profile('-d', '1', '--svg')
     boxes = xml.dom.minidom.parseString(out).getElementsByTagName('title')
     check(status == 0 and any(b.firstChild.data.startswith('main ') for b in boxes) and 'href' not in out, 'a flame graph by itself', out[:500])
-    top = pprof(name, '-d', '2') if shutil.which('go') else None
+    top = pprof(name, '-d', '1') if shutil.which('go') else None
     if top is not None:
         hot = re.search(r'([\d.]+)% +\S+ +[\d.]+% +hot$', top, re.M)
         check(hot and 50 < float(hot[1]) < 95 and 'Type: cpu' in top, "pprof's own words", top)
     for bad in (['--format', 'x'], ['-F', '0'], ['-F', '20000'], ['-d', 'x']):
         same(profile(*bad)[0], 125, 'refused: ' + ' '.join(bad))
     p = subprocess.Popen([DRUPE, 'profile', name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(1)
+    until(lambda: polls(p, 1))
     status, out, err = profile('-d', '1')
     check(status == 125 and 'another client' in err, 'one at a time', err)
     p.send_signal(signal.SIGINT)
-    out, err = p.communicate(timeout=20)
+    out, err = p.communicate(timeout=120)
     check(p.returncode == 0 and 'main' in out, '^C ends it with what there is', (p.returncode, out, err))
     for _ in range(20):
         p = subprocess.Popen([DRUPE, 'profile', '-F', '999', name], stdout=subprocess.DEVNULL)
         time.sleep(0.05)
         p.kill()
         p.wait()
-    for _ in range(50): # the last one's channel may still be closing
-        status, out, err = profile('-d', '1')
-        if status == 0:
-            break
-        time.sleep(0.1)
+    status, out, err = until(lambda: (r := profile('-d', '1'))[0] == 0 and r) or profile('-d', '1') # the last one's channel may still be closing
     check(status == 0 and 'main' in out, 'after twenty that were killed', (status, out, err))
     naps = name + '-naps'
     subprocess.run([DRUPE, 'run', '-d', *ON, '--name', naps, os.path.abspath(os.path.join(BUILD, 'naps'))], check=True, capture_output=True, timeout=60)
-    time.sleep(0.5)
-    status, out, err = profile('-F', '50', '-d', '5', '--off-cpu', of=naps)
+    until(lambda: calls(naps, 'clock_nanosleep') > 0)
+    begin = time.monotonic()
+    status, out, err = profile('-F', '50', '-d', '3', '--off-cpu', of=naps)
+    took = 1e6 * (time.monotonic() - begin)
     rows = folded(out)
     ended = [r for r in rows if 'main' in r[0]]
-    check(status == 0 and 4e6 < sum(n for _, n in ended) < 5.5e6, 'off the CPU: the time of five seconds, in microseconds', (status, out, err))
+    check(status == 0 and 2.4e6 < sum(n for _, n in ended) < took, 'off the CPU: the time of three seconds, in microseconds', (status, out, err))
     check(0.6 < share_of(ended, 'long_nap') < 0.9 and 0.1 < share_of(ended, 'short_nap') < 0.4, 'shares of long and short sleeps', out)
-    check(4e6 < sum(n for s, n in rows if 'wait_for_ever' in s) < 5.5e6, 'and one that never woke', out)
+    check(2.4e6 < sum(n for s, n in rows if 'wait_for_ever' in s) < took, 'and one that never woke', out)
     check(all(s[-1].endswith('_[k]') for s, _ in rows) and share_of(ended, r'.*nanosleep.*_\[k\]') > 0.9, "kernel's frames on top", out)
     status, out, err = profile('-d', '1', '--off-cpu', '--svg', of=naps)
     check(status == 0 and re.search(r'long_nap \(\d+ us', out), 'drawn', out[:500])

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """eBPF programs in a running instance: what they count is what is known to have happened there. In words, as object files; refused ones; clients that
 are killed leave nothing behind."""
-import json
 import os
 import re
 import signal
@@ -10,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import BUILD, DRUPE, ON, check, command, done, own_list, same
+from lib import BUILD, DRUPE, ON, check, command, counters, done, own_list, same, until
 
 work = own_list('programs')
 OBJECT = os.path.join(BUILD, '..', 'host', 'test', 'reads.bpf.o')
@@ -25,9 +24,7 @@ class Trace:
         self.wait(lambda: b' place' in self.text(self.err))
 
     def wait(self, good):
-        end = time.monotonic() + 30
-        while not good() and self.p.poll() is None and time.monotonic() < end:
-            time.sleep(0.02)
+        until(lambda: good() or self.p.poll() is not None)
 
     @staticmethod
     def text(f):
@@ -37,7 +34,7 @@ class Trace:
         if sig:
             self.p.send_signal(sig)
         try:
-            status = self.p.wait(30)
+            status = self.p.wait(120)
         except subprocess.TimeoutExpired:
             self.p.kill()
             status = 'timeout'
@@ -48,9 +45,7 @@ def run(name, *args):
     """An instance that says when it is ready."""
     status, out, err = command('run', *ON, '-d', '--name', name, '--net', 'none', *args)
     check(status == 0, 'run -d', err)
-    end = time.monotonic() + 30
-    while 'ready' not in command('logs', name)[1] and time.monotonic() < end:
-        time.sleep(0.05)
+    until(lambda: 'ready' in command('logs', name)[1])
 
 
 def dd():
@@ -59,8 +54,8 @@ def dd():
 
 
 def memory():
-    status, out, err = command('stats', '--format', 'json', 'sh')
-    return sum(m['value'] for m in json.loads(out)['Metrics'] if m['name'] == 'memory_bytes' and m['labels']['use'] in ('kernel', 'slab'))
+    now = counters('sh')
+    return now['memory_bytes', 'kernel'] + now['memory_bytes', 'slab']
 
 
 run('sh', '--add', '/bin/dd', '--add', '/bin/sleep', '/bin/sh', '-c',
@@ -196,9 +191,7 @@ for i in range(6):
     time.sleep(0.02 * i) # wherever it is then
     p.kill()
     p.wait()
-end = time.monotonic() + 20
-while (memory() - before > 256 << 10 or re.search(r'\bdd\b', command('ps', 'sh')[1])) and time.monotonic() < end:
-    time.sleep(0.1)
+until(lambda: memory() - before <= 256 << 10 and not re.search(r'\bdd\b', command('ps', 'sh')[1]))
 check(memory() - before <= 256 << 10, 'clients that are killed leave nothing in the kernel', memory() - before)
 t = Trace('syscall:read /comm == "dd" && fd == 0/ { @n = count(); } tracepoint:syscalls:sys_enter_exit_group /comm == "dd"/ { exit(); }')
 dd()

@@ -26,7 +26,7 @@ CLIENTS, CONNECTIONS, REQUESTS = 6, 8, 5
 
 
 def one_connection(tag):
-    with socket.create_connection(('192.0.2.2', 8000), 20) as c:
+    with socket.create_connection(('192.0.2.2', 8000), 60) as c:
         for k in range(REQUESTS):
             sent = b'%02d %03d' % (tag, k)
             c.sendall(sent)
@@ -53,7 +53,7 @@ def main():
             log = []
             try:
                 with server('-V', *options, '--cpus', cpus, '--net', 'tap:tap0', '--ip', '192.0.2.2/24', '--allow', 'tcp:8000', '/usr/bin/python3', '-c', SERVER,
-                            ready=lambda: one_connection(0), timeout=90) as p:
+                            ready=lambda: one_connection(0), timeout=180) as p:
                     reader = threading.Thread(target=lambda: log.append(p.stdout.read().decode(errors='replace')))
                     reader.start()
                     good = []

@@ -3,7 +3,6 @@
 """Every service of a running kernel under load: clients that come and go, send garbage, half messages, lengths that are none, that stop reading or
 vanish. Each is dropped with a reason, the program answers as before, and nothing stays behind: services.py DRUPE BUILD --on PLATFORM [ROUNDS]"""
 import contextlib
-import json
 import os
 import struct
 import subprocess
@@ -14,7 +13,7 @@ import channel
 from channel import DATA, MORE, PART_MAX, data, end_of, opening, receive
 
 rounds = int(sys.argv.pop()) if sys.argv[-1].isdigit() else 200
-from lib import ON, check, command, done, free_port, own_list, same, talk
+from lib import check, command, counters, done, own_list, redis, same, talk, until
 
 CALLS = 512
 work = own_list('services')
@@ -40,13 +39,8 @@ NONSENSE = {'garbage': [data(os.urandom(500))], 'a byte': [data(b'\0')], 'nothin
             'half a message': [data(b'x' * 100, MORE)], 'parts without an end': [data(b'x' * PART_MAX, MORE)] * 2}
 
 
-def counters():
-    rows = json.loads(command('stats', '--format', 'json', 's')[1])['Metrics']
-    return {(r['name'], *r['labels'].values()): r['value'] for r in rows}
-
-
 def held():
-    c = counters()
+    c = counters('s')
     return c['memory_bytes', 'kernel'] + c['memory_bytes', 'slab']
 
 
@@ -80,14 +74,7 @@ def attach(name, args):
     return True
 
 
-port = free_port()
-status, out, err = command('run', *ON, '-d', '--name', 's', '-p', f'127.0.0.1:{port}:6379', 'redis-server', '--save', '', '--protected-mode', 'no')
-end = time.monotonic() + 30
-while time.monotonic() < end:
-    with contextlib.suppress(OSError):
-        talk(port, b'PING\r\n')
-        break
-    time.sleep(0.1)
+port = redis('s')
 try:
     for name, (args, wrong) in SERVICES.items():
         refused = []
@@ -106,7 +93,7 @@ try:
     stopped = [connect() for _ in range(3)] # they read nothing
     for s, name in zip(stopped, (b'trace', b'profile', b'pcap')):
         s.send(opening(name, SERVICES[name][0]))
-    time.sleep(11)
+    time.sleep(11) # as long again it waits for its end to be read
     error, why = end_of(stopped[0])
     check(error == 110 and 'nothing was read' in why, 'who stops reading is dropped', (error, why))
     for s in stopped:
@@ -124,12 +111,8 @@ try:
         load.send_signal(18)
     check(not failed, f'{rounds} clients come and vanish under load', failed[:10])
     load.terminate()
-    load.wait(10)
-    end = time.monotonic() + 20
-    while memory[1] - memory[0] > 256 << 10 and time.monotonic() < end: # the last ones may still be leaving
-        time.sleep(0.5)
-        memory[1] = held()
-    check(memory[1] - memory[0] <= 256 << 10, 'and leave nothing in the kernel', memory)
+    load.wait()
+    check(until(lambda: held() - memory[0] <= 256 << 10), 'and leave nothing in the kernel', (memory, held())) # the last ones may still be leaving
     unharmed('the program answers as before')
     same(command('ps', 's')[0], 0, 'and so do its services')
 finally:

@@ -14,7 +14,7 @@ TOOLS = [a for t in ('cat', 'ls', 'mv', 'rm', 'mkdir', 'ln', 'chmod', 'stat', 'd
          for a in ('--add', shutil.which(t))]
 
 
-def shell(script, *options, timeout=60, **kw):
+def shell(script, *options, timeout=120, **kw):
     status, out, err = drupe('--net', 'none', *TOOLS, *options, '/bin/bash', '-c', script, timeout=timeout, **kw)
     return status, out.decode(errors='replace'), err
 
@@ -58,7 +58,7 @@ p.stdin.write('\n')
 p.stdin.close()
 same(p.stdout.read().split('\n'), ['dir', 'later', 'new', 'one', 'three', 'more', '0', ''],
      'names, too; and a file without a name is there as long as it is open')
-same((p.wait(30), sorted(os.listdir(src))), (0, ['dir', 'later', 'new']), 'the host has what is left')
+same((p.wait(120), sorted(os.listdir(src))), (0, ['dir', 'later', 'new']), 'the host has what is left')
 
 # --- owner and modes
 write(src + '/mode', '')
@@ -99,7 +99,7 @@ p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', *TOOLS, *volume, '/bin
                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 p.stdout.readline()
 os.rename(src + '/moved', os.path.join(tmp, 'moved'))
-check('secret' not in p.communicate('\n', timeout=30)[0], 'a directory that is moved out while it is open is no way up')
+check('secret' not in p.communicate('\n', timeout=120)[0], 'a directory that is moved out while it is open is no way up')
 
 # --- many files, big ones
 same(shell('mkdir /data/many; for i in {1..300}; do echo $i > /data/many/$i; done; cd /data; tar cf /tmp/t many; rm -r many; tar xf /tmp/t; '
@@ -125,7 +125,7 @@ found = subprocess.run(['ps', '-o', 'pid=,comm=', '--ppid', str(p.pid)], capture
 servers = [int(line.split()[0]) for line in found.splitlines() if 'drupe-9p' in line]
 same(len(servers), 1, 'each volume has its server')
 os.kill(servers[0], signal.SIGKILL)
-out, err = p.communicate('\n', timeout=30)
+out, err = p.communicate('\n', timeout=120)
 same((out, p.returncode), ('alive\n', 0), 'a server that dies: errors, and the program goes on')
 check('Input/output error' in err and 'server of volume' in err, 'both are told', err)
 

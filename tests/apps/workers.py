@@ -34,7 +34,7 @@ with tempfile.TemporaryDirectory() as tmp:
                           '--add', '/usr/share/nginx/html', '--add', '/var/log/nginx', '--add', '/var/lib/nginx', '--add', conf, script],
                          stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
 
-    def says(text, times=1, timeout=20):
+    def says(text, times=1, timeout=120):
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             log.seek(0)
@@ -54,13 +54,13 @@ with tempfile.TemporaryDirectory() as tmp:
     try:
         check(says('start worker process ', 2), 'two workers start')
         page_comes('a page')
-        status, out = host_command('wrk', '-t1', '-c16', '-d3s', url)
+        status, out = host_command('wrk', '-t1', '-c16', '-d3s', '--timeout', '30s', url)
         check('Requests/sec' in out and 'Socket errors' not in out and 'Non-2xx' not in out, 'wrk without errors', out)
-        load = subprocess.Popen(['wrk', '-t1', '-c8', '-d4s', '-H', 'Connection: close', url], stdout=subprocess.PIPE, text=True)
+        load = subprocess.Popen(['wrk', '-t1', '-c8', '-d4s', '--timeout', '30s', '-H', 'Connection: close', url], stdout=subprocess.PIPE, text=True)
         time.sleep(1)
         tell('kill -HUP $(</tmp/nginx.pid)')
         check(says('start worker process ', 4), 'SIGHUP: two new workers')
-        out = load.communicate(timeout=30)[0]
+        out = load.communicate(timeout=120)[0]
         check('Requests/sec' in out and 'Socket errors' not in out and 'Non-2xx' not in out, 'and no request lost by it', out)
         check(says(' exited with code 0', 2), 'and the old ones end')
         page_comes('a page from the new ones')
@@ -73,7 +73,7 @@ with tempfile.TemporaryDirectory() as tmp:
         tell('kill -QUIT $(</tmp/nginx.pid)')
         p.stdin.close()
         check(says('ended 0'), 'SIGQUIT: the master ends')
-        same(p.wait(20), 0, 'the machine ends with it')
+        same(p.wait(60), 0, 'the machine ends with it')
     finally:
         if p.poll() is None:
             p.kill()

@@ -35,7 +35,7 @@ def ask(host, port, size):
     """One question with MSG_FASTOPEN: its answer is right, and it went with the SYN."""
     question = bytes(i % 251 for i in range(size))
     with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 20, 0))
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 60, 0))
         s.sendto(question, MSG_FASTOPEN, (host, port))
         got = b""
         while len(got) < size:
@@ -46,7 +46,7 @@ def ask(host, port, size):
 def ask_connected(host, port):
     """The same with TCP_FASTOPEN_CONNECT."""
     with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 20, 0))
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 60, 0))
         s.setsockopt(socket.IPPROTO_TCP, 30, 1)
         s.connect((host, port))
         s.sendall(b"abc")
@@ -74,7 +74,7 @@ def to_drupe():
     same([p.stdout.readline() for _ in range(2)], ['3\n', 'ready\n'], 'a server with TCP_FASTOPEN')
     answers = [ask(GUEST4, 9000, size) for size in (100, 100, 1000)] + [ask_connected(GUEST4, 9000)]  # noqa: F821
     same(answers, [(True, False), (True, True), (True, True), (True, True)], 'Linux gets a cookie, then sends data with its SYN')
-    same(p.communicate(timeout=60)[0].split(), ['False', 'True', 'True', 'True'], 'and Drupe takes it')
+    same(p.communicate(timeout=100)[0].split(), ['False', 'True', 'True', 'True'], 'and Drupe takes it')
 
 
 def from_drupe():
@@ -83,9 +83,9 @@ def from_drupe():
     next(server)
     thread = threading.Thread(target=lambda: seen.extend(server), daemon=True)
     thread.start()
-    out = drupe(CLIENT).communicate(timeout=60)[0]
+    out = drupe(CLIENT).communicate(timeout=100)[0]
     same(out.splitlines(), ['True False', 'True True', 'True True', 'True True'], 'Drupe gets a cookie, then sends data with its SYN')
-    thread.join(20)
+    thread.join(60)
     same(seen, [False, True, True, True], 'and Linux takes it')
 
 

@@ -10,10 +10,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'apps'))
-from lib import DRUPE, ON, check, done, drupe, free_port, same, tap_network  # noqa: E402
+from lib import DRUPE, ON, check, done, drupe, free_port, same, tap_network, until  # noqa: E402
 
 HOST4, OTHER4, WORLD4, GUEST4, HOST6, GUEST6 = '10.79.0.1', '10.79.0.9', '192.0.2.1', '10.79.0.2', 'fd79::1', 'fd79::2'
 PYTHON, SILENCE = '/usr/bin/python3', 0.4
@@ -31,15 +30,15 @@ def bind(port):
     s.bind(("::", port))
     return s
 def connect(host, port):
-    with socket.create_connection((host, int(port)), 5) as s: return s.recv(100).decode()
+    with socket.create_connection((host, int(port)), 30) as s: return s.recv(100).decode()
 def inner(host, port):
-    with socket.create_connection((host, int(port)), 5) as s:
+    with socket.create_connection((host, int(port)), 30) as s:
         s.sendall(b"hello")
         return s.recv(100).decode()
 def datagram(host, port):
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.sendto(b"question", (host, int(port)))
-        s.settimeout(5)
+        s.settimeout(30)
         return s.recv(100).decode()
 def ephemeral(host, port):
     global kept
@@ -52,7 +51,7 @@ def kept_recv(seconds):
 def ping(host):
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, 1) as s:
         s.sendto(bytes((8, 0, 0xf7, 0xff, 0, 0, 0, 0)), (host, 0))
-        s.settimeout(5)
+        s.settimeout(30)
         return str(s.recv(100)[20])
 def GET(*_):
     return "HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\ncurl"
@@ -77,10 +76,10 @@ while True:
 '''
 
 
-def ask(text, host=GUEST4, port=8080, source='', timeout=10.0):
+def ask(text, host=GUEST4, port=8080, source='', timeout=60.0):
     with socket.create_connection((host, port), timeout, (source, 0)) as s:
         s.sendall(text.encode())
-        s.settimeout(20)
+        s.settimeout(60)
         got = b''
         while part := s.recv(65536):
             got += part
@@ -107,7 +106,7 @@ def echo(host, port, timeout):
 def ping(host):
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as s:
         s.sendto(bytes((8, 0, 0xf7, 0xff, 0, 0, 0, 0)), (host, 0))
-        s.settimeout(10)
+        s.settimeout(60)
         return s.recv(100)[20]
 
 
@@ -165,14 +164,14 @@ def ingress():
     with instance(*TAP, '--allow', 'tcp:8080', '--allow', 'udp:5300', '--allow', f'tcp:8082@{OTHER4}/32') as p:
         same(ask('hello'), 'hello from 8080', 'an allowed port is open')
         same(ask('hello', host=GUEST6), 'hello from 8080', 'over IPv6, too')
-        r = subprocess.run(['curl', '-s', '-m', '10', f'http://{GUEST4}:8080/'], capture_output=True, text=True)
+        r = subprocess.run(['curl', '-s', '-m', '60', f'http://{GUEST4}:8080/'], capture_output=True, text=True)
         same((r.returncode, r.stdout), (0, 'curl'), 'curl is answered')
         before = int(counter('filter_in_tcp'))
         same(outcome(ask, 'hello', port=8081, timeout=SILENCE), 'silence', 'another is not there, listened to or not')
         same(outcome(ask, 'hello', port=8099, timeout=SILENCE), 'silence', 'and so is one that nobody listens to')
         same(outcome(ask, 'hello', host=GUEST6, port=8081, timeout=SILENCE), 'silence', 'over IPv6, too')
         check(int(counter('filter_in_tcp')) >= before + 3, 'each is counted', counter('filter_in_tcp'))
-        same(echo(GUEST4, 5300, 10), 'echo', 'an allowed port of UDP')
+        same(echo(GUEST4, 5300, 60), 'echo', 'an allowed port of UDP')
         before = int(counter('filter_in_udp'))
         same(outcome(echo, GUEST4, 5301, SILENCE), 'silence', 'and another')
         same(outcome(echo, GUEST6, 5301, SILENCE), 'silence', 'over IPv6, too')
@@ -191,7 +190,7 @@ def ingress():
             other.sendto(b'forged', (GUEST4, port))
             same(ask(f'kept_recv {SILENCE}'), 'timeout', 'who was not asked is not heard')
             asked.sendto(b'answered', (GUEST4, port))
-            same(ask('kept_recv 10'), 'answered', 'who was asked is')
+            same(ask('kept_recv 60'), 'answered', 'who was asked is')
         state = json.loads(subprocess.run([DRUPE, 'inspect', f'firewall-{os.getpid()}'], capture_output=True, text=True).stdout)[0]
         same((state['Allow'], state['Egress']), (['tcp:8080', 'udp:5300', f'tcp:8082@{OTHER4}/32'], ['any']), 'drupe inspect shows it')
         check(any(f'open from outside: tcp:8080 udp:5300 tcp:8082@{OTHER4}/32' in line for line in p.said) and
@@ -204,13 +203,11 @@ def reasons():
         with instance(*TAP, '--allow', 'tcp:8080@10.79.0.0/24', '--pcap', path):
             ask('hello')
             outcome(ask, 'hello', port=8081, timeout=SILENCE)
-            for _ in range(100):
+            def seen():
                 with open(path, 'rb') as f:
-                    seen = b'filter_in_tcp' in f.read()
-                if seen:
-                    break
-                time.sleep(0.1)
-            check(seen, 'packets that are dropped say why in drupe pcap')
+                    return b'filter_in_tcp' in f.read()
+
+            check(until(seen), 'packets that are dropped say why in drupe pcap')
 
 
 def closed():
@@ -218,7 +215,7 @@ def closed():
         same(outcome(ask, 'hello', timeout=SILENCE), 'silence', 'without --allow nothing is open')
         same(outcome(echo, GUEST4, 5300, SILENCE), 'silence', 'nor of UDP')
     with instance(*TAP, '--allow', 'all'):
-        same((ask('hello', port=8081), echo(GUEST6, 5301, 10)), ('hello from 8081', 'echo'), '--allow all: everything is')
+        same((ask('hello', port=8081), echo(GUEST6, 5301, 60)), ('hello from 8081', 'echo'), '--allow all: everything is')
     with instance(*TAP, '--allow', 'all', '--allow-from', OTHER4, '--allow-from', 'fd79::/64'):
         same(outcome(ask, 'hello', timeout=SILENCE), 'silence', '--allow-from: not for others')
         same((ask('hello', source=OTHER4), ask('hello', host=GUEST6)), ('hello from 8080',) * 2, 'for these, yes')
@@ -233,7 +230,7 @@ def egress():
         same(ask(f'datagram {HOST4} 9001'), 'EPERM', 'to another port')
         same((ask(f'datagram {HOST6} 9001'), ask(f'connect {HOST6} 9001')), ('answer', 'EPERM'), 'of one protocol alone')
         same(ask(f'ping {HOST4}'), 'EPERM', 'a raw socket needs a rule without ports')
-        same(echo(GUEST4, 5300, 10), 'echo', 'who is let in gets answers')
+        same(echo(GUEST4, 5300, 60), 'echo', 'who is let in gets answers')
         same(int(counter('filter_out')), 5, 'what was refused is counted')
     with instance(*TAP, '--allow', 'tcp:8080', '--egress', 'none'):
         same((ask(f'connect {HOST4} 9000'), ask('inner ::1 8081'), ask('inner 127.0.0.1 8081')),
@@ -247,7 +244,7 @@ def user():
         same(ask('hello', WORLD4, tcp), 'hello from 8080', 'user network: --allow-from')
         check(outcome(ask, 'hello', '127.0.0.1', tcp) in ('', 'ConnectionResetError'), 'others are hung up on')
 
-        same((outcome(echo, '127.0.0.1', udp, SILENCE), echo(WORLD4, udp, 10)), ('silence', 'echo'), 'datagrams, too')
+        same((outcome(echo, '127.0.0.1', udp, SILENCE), echo(WORLD4, udp, 60)), ('silence', 'echo'), 'datagrams, too')
         same([ask(f'{what} {WORLD4} {port}', WORLD4, tcp) for what, port in
               (('connect', 9000), ('connect', 9001), ('datagram', 9000), ('datagram', 9001))],
              ['from outside', 'EPERM', 'answer', 'EPERM'], '--egress')

@@ -98,7 +98,7 @@ class Rig:
         return counts
 
     @contextlib.contextmanager
-    def process(self, argv, ready='ready', timeout=60):
+    def process(self, argv, ready='ready', timeout=180):
         """A process that says `ready` on a line of its own, ended behind the block; `lines` collects what it says."""
         p = subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              text=True, start_new_session=True)

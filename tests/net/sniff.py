@@ -25,7 +25,7 @@ mac = raw.getsockname()[4]
 me, to = socket.inet_aton("ME"), socket.inet_aton("TO")
 try:
     raw.send(b"\xff" * 6 + mac + struct.pack("!HHHBBH", 0x0806, 1, 0x800, 6, 4, 1) + mac + me + bytes(6) + to)
-    raw.settimeout(10)
+    raw.settimeout(60)
     while True:
         frame, name = raw.recvfrom(2000)
         if frame[20:22] == b"\0\2": break
@@ -60,7 +60,7 @@ def tcpdump():
     t = threading.Thread(target=talk)
     t.start()
     try:
-        out, err = p.communicate(timeout=60)
+        out, err = p.communicate(timeout=100)
     except subprocess.TimeoutExpired:
         p.kill()
         out, err = p.communicate()
@@ -74,11 +74,11 @@ def tcpdump():
 def frames():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind((HOST4, 7778))
-        s.settimeout(10)
-        out, err = drupe('/usr/bin/python3', '-c', FRAMES).communicate(timeout=60)
+        s.settimeout(60)
+        out, err = drupe('/usr/bin/python3', '-c', FRAMES).communicate(timeout=100)
         same(out, 'arp True 0 True\n', 'a frame of a program is answered')
         same(s.recv(100), b'forge', 'and one with IP in it arrives')
-    out, err = drupe('--egress', HOST4, '/usr/bin/python3', '-c', FRAMES).communicate(timeout=60)
+    out, err = drupe('--egress', HOST4, '/usr/bin/python3', '-c', FRAMES).communicate(timeout=100)
     same(out, '1\n', '--egress: frames are refused')
 
 

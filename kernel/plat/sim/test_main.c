@@ -75,7 +75,7 @@ static NORETURN void run_here(struct sim_test *t, u64 seed)
         setenv("DRUPE_CPUS", text, 1);
     }
     const char *timeout = getenv("DRUPE_TIMEOUT");
-    alarm(timeout != NULL ? (unsigned)atoi(timeout) : 60);
+    alarm(timeout != NULL ? (unsigned)atoi(timeout) : 240);
     sim_init_once(NULL);
     sim_run(call_test, t);
     sim_exit(0);

@@ -8,7 +8,7 @@
  *   prog NAME            one test, in this process (for gdb)
  *   DRUPE_SEEDS=n        each test with n seeds, starting from DRUPE_SEED (default 1)
  *   DRUPE_CPUS, DRUPE_MEM, DRUPE_VERBOSE   see sim/sim.h
- *   DRUPE_TIMEOUT=s      host seconds that one test may take (default 60)
+ *   DRUPE_TIMEOUT=s      host seconds that one test may take (default 240)
  */
 #ifndef SIM_TEST_H
 #define SIM_TEST_H
