@@ -11,7 +11,7 @@ NINJA = ninja -C $(BUILD) $(shell test -t 1 || echo --quiet)
 
 all: setup-build
 	@echo "Building in $(BUILD)/ (some minutes the first time)"
-	@$(NINJA)
+	@$(NINJA) all $(ALSO)
 
 setup-build:
 	@$(SETUP) build
@@ -25,9 +25,7 @@ run: ## Build, start Debian's redis-server as a unikernel, talk to it
 
 check: ## All tests; the last line is "N passed, N failed"
 	@$(SETUP) build run check languages
-	@$(MAKE) --no-print-directory all
-	@echo "Building the tests"
-	@$(NINJA) meson-test-prereq
+	@$(MAKE) --no-print-directory all ALSO=meson-test-prereq
 	@python3 scripts/check.py $(BUILD)
 
 bench: ## Measure against Debian's cloud kernel as guest, side by side

@@ -2,19 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the tests of a build directory: check.py BUILD [SUITE|NAME ...]; all but suite soak, if none are named.
 
-Each test prints TAP; a line tells how each went, failures are shown whole, and
-the last line adds everything up: "N passed, N failed".
+As many at a time as there are CPUs, then one by one those that are declared with
+is_parallel: false. Each test prints TAP; a line tells how each went when it has ended,
+failures are shown whole, and the last line adds everything up: "N passed, N failed".
 """
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 RESULT = re.compile(r'^(not )?ok\b')
-PARALLEL_SUITES = {'unit', 'tree', 'guest'}  # the others are about rates, time-outs, and what is left behind
+running = set()
 
 
 def load(build):
@@ -24,15 +28,25 @@ def load(build):
     return tests
 
 
-def run(t, build):
+def kill(p):
+    """A test, and what it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(p.pid, signal.SIGKILL)
+
+
+def run(t, build, kept):
     start = time.monotonic()
-    env = dict(os.environ, **t['env'])
+    env = dict(os.environ, **t['env'], DRUPE_CHECK_KEEPS=kept)
+    p = subprocess.Popen(t['cmd'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+                         cwd=t['workdir'] or build, start_new_session=True)
+    running.add(p)
     try:
-        p = subprocess.run(t['cmd'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           timeout=t['timeout'] or 300, env=env, cwd=t['workdir'] or build)
-        out, status = p.stdout.decode(errors='replace'), p.returncode
-    except subprocess.TimeoutExpired as e:
-        out, status = (e.stdout or b'').decode(errors='replace'), 'timeout'
+        out, status = p.communicate(timeout=t['timeout'] or 300)[0], p.returncode
+    except subprocess.TimeoutExpired:
+        kill(p)
+        out, status = p.communicate()[0], 'timeout'
+    running.discard(p)
+    out = out.decode(errors='replace')
     lines = [l for l in out.splitlines() if RESULT.match(l) and '# SKIP' not in l]
     passed = sum(not l.startswith('not') for l in lines)
     failed = len(lines) - passed
@@ -58,17 +72,23 @@ def report(result):
 def main():
     build, wanted = sys.argv[1], sys.argv[2:]
     tests = [t for t in load(build) if (t['suite'] in wanted or t['name'] in wanted if wanted else t['suite'] != 'soak')]
-    together = [t for t in tests if t['suite'] in PARALLEL_SUITES]
-    alone = [t for t in tests if t['suite'] not in PARALLEL_SUITES]
+    together, alone = ([t for t in tests if t['is_parallel'] == p] for p in (True, False))
+    start = time.monotonic()
     print(f'{len(tests)} tests', flush=True)
     passed = failed = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for r in pool.map(lambda t: run(t, build), together):
-            p, f = report(r)
-            passed, failed = passed + p, failed + f
-    for t in alone:
-        p, f = report(run(t, build))
-        passed, failed = passed + p, failed + f
+    with tempfile.TemporaryDirectory(prefix='drupe-test-check-') as kept:
+        for group, at_once in ((together, os.cpu_count()), (alone, 1)):
+            with ThreadPoolExecutor(at_once) as pool:
+                try:
+                    for r in as_completed([pool.submit(run, t, build, kept) for t in group]):
+                        p, f = report(r.result())
+                        passed, failed = passed + p, failed + f
+                except KeyboardInterrupt:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    for p in list(running):
+                        kill(p)
+                    raise
+    print(f'{(time.monotonic() - start) / 60:.1f} minutes')
     print(f'{passed} passed, {failed} failed')
     return 1 if failed or passed == 0 else 0
 
