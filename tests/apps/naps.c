@@ -11,13 +11,13 @@ __attribute__((noinline)) static void nap(long us) { nanosleep(&(struct timespec
 
 __attribute__((noinline)) static void long_nap(void)
 {
-    nap(200000);
+    nap(400000);
     __asm__ volatile("");
 }
 
 __attribute__((noinline)) static void short_nap(void)
 {
-    nap(5000);
+    nap(20000);
     __asm__ volatile("");
 }
 
@@ -56,7 +56,7 @@ int main(void)
     pthread_create(&t, NULL, sleeper, NULL);
     for (;;) {
         long_nap();
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < 5; i++)
             short_nap();
     }
 }

@@ -41,12 +41,25 @@ with tempfile.TemporaryDirectory() as tmp:
 
     name, tcp, udp = f'packets-{os.getpid()}', free_port(), free_port()
     subprocess.run([DRUPE, 'run', '-d', *ON, '--name', name, '-p', f'127.0.0.1:{tcp}:6379', '-p', f'127.0.0.1:{udp}:77/udp',
-                    'redis-server', '--save', '', '--protected-mode', 'no'], check=True, capture_output=True, timeout=60)
+                    'redis-server', '--save', '', '--protected-mode', 'no'], check=True, capture_output=True, timeout=120)
     until(lambda: answers(tcp))
     path = os.path.join(tmp, 'live.pcapng')
+
+    def capture():
+        """drupe pcap that has packets; the one before it may still be leaving."""
+        p = None
+
+        def sees():
+            nonlocal p
+            if p is None or p.poll() == 125:
+                p = subprocess.Popen([DRUPE, 'pcap', '-w', path, name], stderr=subprocess.DEVNULL)
+            return answers(tcp) and holds(path, b'PONG') and p.poll() is None
+
+        until(sees)
+        return p
+
     for turn in range(2):
-        p = subprocess.Popen([DRUPE, 'pcap', '-w', path, name])
-        until(lambda: answers(tcp) and holds(path, b'PONG'))
+        p = capture()
         before = len(tcpdump(path, SYN))
         good = sum(answers(tcp) for _ in range(20))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -55,14 +68,15 @@ with tempfile.TemporaryDirectory() as tmp:
         if turn == 0:
             p.terminate()
             p.wait()
+            os.unlink(path)
             continue
-        busy = subprocess.run([DRUPE, 'pcap', '-w', '/dev/null', name], capture_output=True, text=True, timeout=60)
+        busy = subprocess.run([DRUPE, 'pcap', '-w', '/dev/null', name], capture_output=True, text=True, timeout=120)
         check(busy.returncode == 125 and 'another client' in busy.stderr, 'a second one is told', busy)
-        subprocess.run([DRUPE, 'stop', name], capture_output=True, timeout=60)
-        same(p.wait(timeout=60), 0, 'it ends with the instance')
+        subprocess.run([DRUPE, 'stop', name], capture_output=True, timeout=120)
+        same(p.wait(timeout=120), 0, 'it ends with the instance')
     same(good, 20, 'the program is served meanwhile')
     same(len(tcpdump(path, SYN)) - before, 20, 'each connection')
     check(len(tcpdump(path, 'tcp[tcpflags] & tcp-fin != 0')) >= 40, 'to its end, from both sides')
     check(holds(path, b'udp_no_port'), 'what was not delivered says why')
-    subprocess.run([DRUPE, 'rm', '-f', name], capture_output=True, timeout=60)
+    subprocess.run([DRUPE, 'rm', '-f', name], capture_output=True, timeout=120)
 done()
