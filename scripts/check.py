@@ -87,7 +87,7 @@ def main():
                     pool.shutdown(wait=False, cancel_futures=True)
                     for p in list(running):
                         kill(p)
-                    raise
+                    sys.exit(130)
     print(f'{(time.monotonic() - start) / 60:.1f} minutes')
     print(f'{passed} passed, {failed} failed')
     return 1 if failed or passed == 0 else 0
