@@ -42,14 +42,17 @@ def pprof(of, *args):
 subprocess.run([DRUPE, 'run', '-d', *ON, '--name', name, spin], check=True, capture_output=True, timeout=60)
 try:
     until(lambda: calls(name, 'getppid') > 0)
-    status, out, err = profile('-F', '500', '-d', '2')
-    rows = folded(out)
-    total = sum(n for _, n in rows)
+    for seconds in ('2', '8', '30'): # what a busy machine gives an emulated CPU
+        status, out, err = profile('-F', '500', '-d', seconds)
+        rows = folded(out)
+        total = sum(n for _, n in rows)
+        if total > 200:
+            break
 
     def share(function):
         return share_of(rows, function)
 
-    check(status == 0 and total > 50, 'samples', (status, total, err))
+    check(status == 0 and total > 200, 'samples', (status, total, err))
     check(0.55 < share(r'hot\b') < 0.9 and 0.1 < share(r'cool\b') < 0.4, 'shares of two functions', out)
     check(share('main$') > 0.9 and share(r'_start$') > 0.9, 'stacks lead to main and _start', out)
     check(any('main' in s and 'qsort_r' in ' '.join(s) and s[-1].startswith('cool') for s, _ in rows), 'and through a library without frame pointers', out)
