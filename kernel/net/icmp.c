@@ -78,7 +78,7 @@ void icmp_echo(const struct pkt *p, u8 type)
 }
 
 /* An error about a packet we sent: the quoted IP header and at least eight bytes follow. */
-static void error_input(const struct pkt *p, u8 type, u8 code, u32 mtu)
+static void error_input(const struct netif *nif, const struct pkt *p, u8 type, u8 code, u32 mtu, u32 gateway)
 {
     u8 q[60 + 20];
     u32 n = pkt_copy_out(p, sizeof(struct icmp_hdr), q, sizeof q);
@@ -97,6 +97,11 @@ static void error_input(const struct pkt *p, u8 type, u8 code, u32 mtu)
             goto bad;
         if (h->proto == IPPROTO_UDP)
             pmtu_learn(ip_v4(h->dst), mtu);
+    }
+    if (type == 5) {
+        if (code > 3 || !redirect_input(nif, ip_to_v4(ip_rx(p)->src), h->dst, gateway))
+            goto bad;
+        return;
     }
     const u8 *l4 = q + hlen;
     u32 left = n - hlen;
@@ -119,9 +124,9 @@ void icmp_input(struct netif *nif, struct pkt *p)
     } else if (h.type == 8 && h.code == 0) {
         if (!ip_rx(p)->broadcast)
             icmp_echo(p, 0);
-    } else if (h.type == 3 || h.type == 11 || h.type == 12) {
+    } else if (h.type == 3 || h.type == 5 || h.type == 11 || h.type == 12) {
         if (!ip_rx(p)->broadcast)
-            error_input(p, h.type, h.code, be16(h.seq));
+            error_input(nif, p, h.type, h.code, be16(h.seq), (u32)h.id | (u32)h.seq << 16);
     }
     pkt_free(p);
 }

@@ -260,6 +260,10 @@ int ip_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, stru
 int route_add(const struct route *r);
 void route_remove_netif(struct netif *nif);
 unsigned route_list(struct route *ret, unsigned max);
+/* redirect.c: the gateway that takes the place of a route's for dst. */
+u32 redirect_gateway(u32 dst, u32 gateway);
+/* `sender` says that dst is better reached by the gateway `to`: is it believed? Bottom halves. */
+bool redirect_input(const struct netif *nif, u32 sender, u32 dst, u32 to);
 /* Path MTU learnt from ICMP (RFC 1191, 8201), bounded and ageing. */
 u32 pmtu_lookup(struct ip_addr dst, u32 link_mtu);
 void pmtu_learn(struct ip_addr dst, u32 mtu);

@@ -321,6 +321,62 @@ TEST(echo)
     check_no_leak();
 }
 
+#define FAR IP4(192, 0, 2, 7)
+#define NEAR IP4(10, 0, 0, 3)
+static const u8 near_mac[6] = { 2, 0, 0, 0, 0, 3 };
+
+/* A redirect for packets to dst, quoting one from src. */
+static void redirect(u32 sender, u32 to, u32 src, u32 dst)
+{
+    u8 b[8 + IP_HLEN + 8] = { 5, 1 };
+    struct ip_hdr *h = (void *)(b + 8);
+    put_u32(b + 4, to);
+    *h = (struct ip_hdr){ .vihl = 0x45, .len = be16(28), .ttl = 63, .proto = IPPROTO_UDP, .src = src, .dst = dst };
+    put_u16(b + 2, csum_fold(csum_add(b, sizeof b, 0)));
+    wire_in_ip(sender, OUR_IP, IPPROTO_ICMP, 0, 1, b, sizeof b);
+}
+
+/* Is what goes to dst given to the neighbour NEAR? */
+static bool goes_near(struct sock *s, u32 dst)
+{
+    wire_flush();
+    CHECK_EQ(send_to(s, "x", 1, dst, 9), 1);
+    struct frame *f = wire_next(NSEC_PER_SEC);
+    CHECK(f != NULL);
+    bool near = memcmp(f->data, near_mac, 6) == 0;
+    frame_free(f);
+    return near;
+}
+
+TEST(redirects)
+{
+    net_test_boot(0);
+    struct sock *s = udp_bound(53);
+    CHECK(!goes_near(s, FAR));
+    bh_disable();
+    neigh_learn(netif_of(&test_dev), ip_v4(NEAR), near_mac, NEIGH_CREATE);
+    bh_enable();
+    redirect(IP4(10, 0, 0, 4), NEAR, OUR_IP, FAR);           /* not by the gateway */
+    redirect(PEER_IP, NEAR, IP4(10, 0, 0, 5), FAR);          /* not about us */
+    redirect(PEER_IP, IP4(198, 51, 100, 1), OUR_IP, FAR);    /* to no neighbour */
+    redirect(PEER_IP, OUR_IP, OUR_IP, FAR);
+    redirect(PEER_IP, IP4(10, 0, 0, 255), OUR_IP, FAR);
+    redirect(PEER_IP, NEAR, OUR_IP, IP4(10, 0, 0, 6));       /* needs no gateway */
+    CHECK(!goes_near(s, FAR));
+    redirect(PEER_IP, NEAR, OUR_IP, FAR);
+    CHECK(goes_near(s, FAR));
+    CHECK(!goes_near(s, IP4(192, 0, 2, 8)));                 /* that one alone */
+    redirect(PEER_IP, MIRROR_IP, OUR_IP, FAR);               /* no longer by this one */
+    CHECK(goes_near(s, FAR));
+    redirect(NEAR, PEER_IP, OUR_IP, FAR);                    /* but by the one in use */
+    CHECK(!goes_near(s, FAR));
+    redirect(PEER_IP, NEAR, OUR_IP, FAR);
+    sleep_ns(301 * NSEC_PER_SEC);
+    CHECK(!goes_near(s, FAR));
+    sock_release(s);
+    check_no_leak();
+}
+
 TEST(udp_errors)
 {
     u8 b[64];
