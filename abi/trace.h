@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define TRACE_VERSION 2u
+#define TRACE_VERSION 3u
 #define TRACE_CALLS 512u   /* numbers of system calls are below */
 #define TRACE_POINTS 64u   /* numbers of tracepoints are below */
 #define TRACE_RECORD_MAX 1024u
@@ -67,11 +67,12 @@ struct trace_sum {
 
 /* What an argument pointed to; len bytes follow, padded to 8. */
 struct trace_piece {
-    uint8_t arg, part; /* part: of arguments with several, in their order */
+    uint8_t arg, flags;
     uint16_t len;
-    uint32_t flags;
+    uint32_t part; /* of arguments with several, in their order */
 };
 #define TRACE_CONTROL 255u /* the part of a message that has its control messages */
+#define TRACE_MESSAGE(n) (((n) + 1u) << 8) /* of several messages, whose heads are part 0: added to the parts of message n */
 #define TRACE_CUT 1u    /* there was more */
 #define TRACE_FAULT 2u  /* the program has no memory there */
 

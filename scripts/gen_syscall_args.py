@@ -13,11 +13,21 @@ SIZES = {
     'timeval2': 32, 'timespec': 16, 'timespec2': 32, 'itimerval': 32, 'itimerspec': 32, 'int': 4, 'u32': 4, 'wstatus': 4, 'rusage': 144,
     'utsname': 390, 'rlimit': 16, 'siginfo': 128, 'stack': 24, 'schedparam': 4, 'epollevent': 12, 'time': 8, 'sembuf': 6,
     'clone3': 88, 'openhow': 24, 'offset': 8, 'sysinfo': 112, 'tms': 32, 'utimbuf': 16, 'timex': 208, 'caphdr': 8, 'capdata': 24,
-    'sigevent': 24, 'mqattr': 32, 'schedattr': 48, 'addr': 8, 'id': 4, 'shmds': 96, 'msgds': 104,
+    'sigevent': 24, 'mqattr': 32, 'schedattr': 48, 'addr': 8, 'id': 4, 'shmds': 96, 'msgds': 104, 'tz': 8, 'handle': 40, 'waitv': 24,
+    'uringparams': 120,
 }
 # Arguments whose meaning another one decides: bytes copied before and after the call.
-EITHER = {'ioctl': (4, 60), 'fcntl': (32, 32), 'lenp': (4, 4), 'offset': (8, 8)}
-SCALARS = set('d u x l lu p fd dirfd mode sig dev uid key'.split())
+EITHER = {'ioctl': (40, 60), 'fcntl': (32, 32), 'lenp': (4, 4), 'offset': (8, 8), 'semun': (0, 104), 'known': (16, 0), 'prctl': (0, 16)}
+SCALARS = set('d u x l lu p fd dirfd mode sig dev uid key by'.split())
+# Pointers with a way of their own: [(how, when)].
+OWN = {
+    'path': [('PATH', 'ENTRY')], 'str': [('STRING', 'ENTRY')], 'argv': [('STRINGS', 'ENTRY')], 'envp': [('COUNT', 'ENTRY')],
+    'dents': [('DENTS', 'EXIT')], 'buf': [('BUFFER', 'ENTRY')], 'obuf': [('RESULT', 'EXIT')], 'iov': [('IOV', 'ENTRY')],
+    'oiov': [('IOV', 'LATE')], 'riov': [('VECTOR', 'ENTRY')], 'msg': [('MSG', 'ENTRY')], 'omsg': [('MSG', 'LATE')],
+    'mmsg': [('MSGS', 'LATE')], 'ommsg': [('MSGS', 'EXIT')], 'sa': [('COUNTED', 'ENTRY')], 'osa': [('LENGTH_AT', 'EXIT')],
+    'oopt': [('LENGTH_AT', 'EXIT')], 'ipcmsg': [('IPC_MSG', 'ENTRY')], 'oipcmsg': [('IPC_MSG', 'EXIT')], 'pages': [('PAGES', 'EXIT')],
+    'setp': [('SET_AT', 'ENTRY')], 'mask': [('FIXED', 'ENTRY')],
+}
 
 
 def parse(calls_path, args_path):
@@ -60,29 +70,11 @@ def captures(arg):
         return []
     if how == '' and kind in EITHER:
         before, after = EITHER[kind]
-        return [('FIXED', 'ENTRY', 0, before), ('FIXED', 'EXIT', 0, after)]
-    if kind in ('path', 'str'):
-        return [('PATH' if kind == 'path' else 'STRING', 'ENTRY', 0, 0)]
-    if kind == 'prctl':
-        return [('STRING', 'ENTRY', 0, 0), ('FIXED', 'EXIT', 0, 16)]
-    if kind == 'argv':
-        return [('STRINGS', 'ENTRY', 0, 0)]
-    if kind == 'envp':
-        return [('COUNT', 'ENTRY', 0, 0)]
-    if kind == 'dents':
-        return [('DENTS', 'EXIT', 0, 0)]
-    if kind == 'buf':
-        return [('BUFFER', 'ENTRY', length, 1)]
-    if kind == 'obuf':
-        return [('RESULT', 'EXIT', 0, 1)]
-    if kind in ('iov', 'oiov'):
-        return [('IOV', 'EXIT' if kind == 'oiov' else 'ENTRY', length, 0)]
-    if kind in ('msg', 'omsg'):
-        return [('MSG', 'EXIT' if kind == 'omsg' else 'ENTRY', 0, 0)]
-    if kind == 'sa':
-        return [('COUNTED', 'ENTRY', length, 1)]
-    if kind in ('osa', 'oopt'):
-        return [('LENGTH_AT', 'EXIT', length if '<' in arg else 0, 1)]
+        strings = [('STRING', 'ENTRY', 0, 0)] if kind == 'prctl' else []
+        lists = [('INTERFACES', 'EXIT', 1, 0)] if kind == 'ioctl' else []
+        return strings + [('FIXED', when, 0, size) for when, size in (('ENTRY', before), ('EXIT', after)) if size] + lists
+    if how == '' and kind in OWN:
+        return [(way, when, length, 8 if kind == 'mask' else 1) for way, when in OWN[kind]]
     if kind not in SIZES:
         sys.exit(f'unknown kind {arg}')
     size = SIZES[kind]
@@ -131,14 +123,13 @@ def identifier(arg):
     how, kind, length = split(arg)
     if how in ('f', 'e'):
         return f'{{ ARG_{"FLAGS" if how == "f" else "ENUM"}, SET_{kind} }}'
-    if how == '' and (arg in SCALARS or kind in EITHER or kind in (
-            'path', 'str', 'prctl', 'argv', 'envp', 'dents', 'buf', 'obuf', 'iov', 'oiov', 'msg', 'omsg', 'sa', 'osa', 'oopt')):
+    if how == '' and (arg in SCALARS or kind in EITHER or kind in OWN):
         return f'{{ ARG_{kind}, {length} }}'
     return f'{{ ARG_{"array" if how in ("n", "r") else "struct"}, TYPE_{kind}, {length}, {how == "o":d}, {how == "r":d} }}'
 
 
 def host(numbers, rows, implemented):
-    sets = sorted({split(a)[1] for args, _ in rows.values() for a in args if split(a)[0] in ('f', 'e')} | {'seals'})
+    sets = sorted({split(a)[1] for args, _ in rows.values() for a in args if split(a)[0] in ('f', 'e')} | {'seals', 'termi', 'termo', 'termc', 'terml', 'iff', 'adjmodes', 'adjstatus', 'ptraceopt', 'schedflags'})
     kinds = sorted({split(a)[1] for args, _ in rows.values() for a in args if split(a)[0] not in ('f', 'e')} & set(SIZES) - set(EITHER))
     out = ['/* Generated from kernel/linux/syscall_args.tbl. */',
            'enum set_id { ' + ', '.join(f'SET_{s}' for s in sets) + ', SET_COUNT };',

@@ -3,7 +3,6 @@
 #include "host/trace/decode.h"
 
 #include <fcntl.h>
-#include <linux/prctl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,9 +12,10 @@
 #include "host/client/syscall_names.h"
 
 enum {
-    ARG_d, ARG_u, ARG_x, ARG_l, ARG_lu, ARG_p, ARG_fd, ARG_dirfd, ARG_mode, ARG_sig, ARG_dev, ARG_uid, ARG_key, ARG_ioctl, ARG_fcntl,
-    ARG_lenp, ARG_offset, ARG_path, ARG_str, ARG_prctl, ARG_argv, ARG_envp, ARG_dents, ARG_buf, ARG_obuf, ARG_iov, ARG_oiov, ARG_msg,
-    ARG_omsg, ARG_sa, ARG_osa, ARG_oopt, ARG_FLAGS, ARG_ENUM, ARG_struct, ARG_array
+    ARG_d, ARG_u, ARG_x, ARG_l, ARG_lu, ARG_p, ARG_fd, ARG_dirfd, ARG_mode, ARG_sig, ARG_dev, ARG_uid, ARG_key, ARG_by, ARG_ioctl, ARG_fcntl,
+    ARG_semun, ARG_known, ARG_lenp, ARG_offset, ARG_path, ARG_str, ARG_prctl, ARG_argv, ARG_envp, ARG_dents, ARG_buf, ARG_obuf, ARG_iov, ARG_oiov,
+    ARG_riov, ARG_msg, ARG_omsg, ARG_mmsg, ARG_ommsg, ARG_ipcmsg, ARG_oipcmsg, ARG_pages, ARG_setp, ARG_mask, ARG_sa, ARG_osa, ARG_oopt, ARG_FLAGS,
+    ARG_ENUM, ARG_struct, ARG_array
 };
 struct call_arg {
     u8 kind, what; /* what: set, type, or the argument that has the length */
@@ -30,6 +30,8 @@ struct call_args {
 };
 #define SYSCALL_ARGS
 #include "host/trace/decode_impl.h"
+
+#define VECTOR_MAX 1024u /* UIO_MAXIOV */
 
 static const struct call_args *args_of(u32 nr)
 {
@@ -66,7 +68,7 @@ bool is_call(const struct call *c, const char *name)
 
 /* --- pieces ------------------------------------------------------------------------------ */
 
-struct found find_piece(struct pieces p, unsigned arg, unsigned part)
+struct found find_piece(struct pieces p, unsigned arg, u32 part)
 {
     struct trace_piece head;
     while (p.len >= sizeof(head)) {
@@ -91,7 +93,8 @@ static bool is_output(const struct call *c, unsigned i)
     switch (a->kind) {
     case ARG_prctl:
         return prctl_writes((u32)c->args[0]);
-    case ARG_obuf: case ARG_oiov: case ARG_omsg: case ARG_osa: case ARG_oopt: case ARG_lenp: case ARG_dents: case ARG_offset:
+    case ARG_obuf: case ARG_oiov: case ARG_omsg: case ARG_mmsg: case ARG_ommsg: case ARG_oipcmsg: case ARG_pages: case ARG_osa: case ARG_oopt:
+    case ARG_lenp: case ARG_dents: case ARG_offset: case ARG_semun:
         return true;
     case ARG_ioctl:
         return ioctl_writes((u32)c->args[1]);
@@ -99,7 +102,7 @@ static bool is_output(const struct call *c, unsigned i)
         return fcntl_writes((u32)c->args[1]);
     case ARG_struct:
     case ARG_array:
-        return a->out || a->by_result || a->what == TYPE_clone3;
+        return a->out || a->by_result || a->what == TYPE_clone3 || a->what == TYPE_handle || a->what == TYPE_uringparams;
     default:
         return is_call(c, "clone") && i == 2;
     }
@@ -144,11 +147,12 @@ static void add_list(struct buf *out, const struct call *c, unsigned arg)
         buf_add(out, "]", 1);
 }
 
-static void add_vector(struct buf *out, const struct call *c, struct pieces p, unsigned arg, unsigned part, u64 address)
+/* `bare`: only the vector is known. */
+static void add_vector(struct buf *out, const struct call *c, struct pieces p, unsigned arg, u32 part, u64 address, u64 count, bool bare)
 {
     struct found v = find_piece(p, arg, part);
-    u64 left = c->has_exited && c->result >= 0 ? (u64)c->result : UINT64_MAX;
-    if (!v.data) {
+    u64 left = c->has_exited && c->result >= 0 && !bare ? (u64)c->result : UINT64_MAX;
+    if (!v.data || (v.fault && v.len < 16) || count > VECTOR_MAX) {
         add_pointer(out, address);
         return;
     }
@@ -168,25 +172,19 @@ static void add_vector(struct buf *out, const struct call *c, struct pieces p, u
     buf_addf(out, v.cut ? ", ...]" : "]");
 }
 
-static void add_message(struct buf *out, const struct call *c, struct pieces p, unsigned arg)
+/* m: a struct msghdr; the parts of what it has begin at `base`. */
+static void add_message(struct buf *out, const struct call *c, struct pieces p, unsigned arg, u32 base, const u64 m[7])
 {
-    struct found f = find_piece(p, arg, 0);
-    u64 m[7];
-    if (!f.data || f.len < sizeof(m)) {
-        add_pointer(out, c->args[arg]);
-        return;
-    }
-    memcpy(m, f.data, sizeof(m));
     buf_addf(out, "{msg_name=");
-    struct found name = find_piece(p, arg, 1);
+    struct found name = find_piece(p, arg, base + 1);
     if (name.data && (u32)m[1])
         add_sockaddr(out, name.data, name.len);
     else
         add_pointer(out, m[0]);
     buf_addf(out, ", msg_namelen=%u, msg_iov=", (u32)m[1]);
-    add_vector(out, c, p, arg, 2, m[2]);
+    add_vector(out, c, p, arg, base + 2, m[2], m[3], base != 0);
     buf_addf(out, ", msg_iovlen=%llu, ", (unsigned long long)m[3]);
-    struct found control = find_piece(p, arg, TRACE_CONTROL);
+    struct found control = find_piece(p, arg, base + TRACE_CONTROL);
     if (m[5]) {
         buf_addf(out, "msg_control=");
         if (control.len)
@@ -200,6 +198,95 @@ static void add_message(struct buf *out, const struct call *c, struct pieces p, 
     buf_add(out, "}", 1);
 }
 
+static void add_one_message(struct buf *out, const struct call *c, unsigned arg, bool received)
+{
+    struct pieces p = received ? c->exit : c->entry;
+    struct found f = find_piece(p, arg, 0);
+    u64 m[7];
+    if (!f.data || f.len < sizeof(m)) {
+        add_pointer(out, c->args[arg]);
+        return;
+    }
+    memcpy(m, f.data, sizeof(m));
+    if (received && result_is_error(c->result))
+        buf_addf(out, "{msg_namelen=%u}", (u32)m[1]);
+    else
+        add_message(out, c, p, arg, 0, m);
+}
+
+/* Those that were sent or received have a length. */
+static void add_messages(struct buf *out, const struct call *c, unsigned arg)
+{
+    enum { SIZE = 64 };
+    struct found f = find_piece(c->exit, arg, 0);
+    if (!f.data || (f.fault && f.len < SIZE)) {
+        add_pointer(out, c->args[arg]);
+        return;
+    }
+    buf_add(out, "[", 1);
+    for (u32 i = 0; i < f.len / SIZE; i++) {
+        u64 m[SIZE / 8];
+        memcpy(m, f.data + SIZE * i, SIZE);
+        buf_addf(out, i ? ", {msg_hdr=" : "{msg_hdr=");
+        add_message(out, c, c->exit, arg, TRACE_MESSAGE(i), m);
+        if ((s64)i < c->result)
+            buf_addf(out, ", msg_len=%u", (u32)m[7]);
+        buf_add(out, "}", 1);
+    }
+    buf_addf(out, f.cut ? ", ...]" : "]");
+}
+
+static void add_ipc_message(struct buf *out, const struct call *c, unsigned arg, bool after)
+{
+    struct pieces p = after ? c->exit : c->entry;
+    struct found type = find_piece(p, arg, 0), text = find_piece(p, arg, 1);
+    if (type.len < 8) {
+        add_pointer(out, c->args[arg]);
+        return;
+    }
+    buf_addf(out, "{mtype=%lld, mtext=", (long long)word(type.data, 0));
+    add_text(out, &text, c->args[arg] + 8, false);
+    buf_add(out, "}", 1);
+}
+
+/* mincore(2)'s bytes. */
+static void add_pages(struct buf *out, const struct call *c, unsigned arg)
+{
+    struct found f = piece_of(c, arg, true);
+    if (!f.data || f.fault) {
+        add_pointer(out, c->args[arg]);
+        return;
+    }
+    for (size_t i = 0; i < f.len; i++)
+        buf_addf(out, "%s%u", i ? ", " : "[", f.data[i] & 1);
+    buf_addf(out, f.cut ? ", ...]" : f.len ? "]" : "[]");
+}
+
+static void add_set_at(struct buf *out, const struct call *c, unsigned arg)
+{
+    struct found f = find_piece(c->entry, arg, 0), set = find_piece(c->entry, arg, 1);
+    if (f.len < 16) {
+        add_pointer(out, c->args[arg]);
+        return;
+    }
+    buf_addf(out, "{sigmask=");
+    if (set.len == 8 && word(f.data, 8) == 8)
+        add_sigset(out, word(set.data, 0));
+    else
+        add_pointer(out, word(f.data, 0));
+    buf_addf(out, ", sigsetsize=%llu}", (unsigned long long)word(f.data, 8));
+}
+
+static void add_mask(struct buf *out, const struct call *c, unsigned arg)
+{
+    struct found f = piece_of(c, arg, false);
+    if (f.len < 8)
+        return;
+    buf_addf(out, "{mask=");
+    add_sigset(out, word(f.data, 0));
+    buf_add(out, "}", 1);
+}
+
 /* An array; a pollfd shows events before and revents after. */
 static void add_array(struct buf *out, const struct call *c, const struct call_arg *a, unsigned arg, bool after)
 {
@@ -210,7 +297,7 @@ static void add_array(struct buf *out, const struct call *c, const struct call_a
         buf_addf(out, "[]");
         return;
     }
-    if (!f.data || (f.fault && !f.len)) {
+    if (!f.data || (f.fault && !f.len) || (is_call(c, "setgroups") && (u32)c->args[0] > 65536)) {
         add_pointer(out, c->args[arg]);
         return;
     }
@@ -243,7 +330,7 @@ static void add_number_at(struct buf *out, const struct call *c, unsigned arg, b
         memcpy(&after, a.data, size);
     else
         after = before;
-    bool both = is_call(c, "sendfile");
+    bool both = is_call(c, "sendfile") && a.data;
     if (both || before == after || wide)
         buf_addf(out, "[%lld]", (long long)before);
     else
@@ -256,8 +343,12 @@ static void add_number_at(struct buf *out, const struct call *c, unsigned arg, b
 static void add_buffer(struct buf *out, const struct call *c, unsigned i, bool after)
 {
     struct found f = piece_of(c, i, after);
-    if (is_call(c, "setsockopt") && f.len && !f.cut && add_option(out, (u32)c->args[1], (u32)c->args[2], f.data, f.len))
+    if (is_call(c, "setsockopt") && f.len && !f.cut && add_option(out, c, f.data, f.len))
         return;
+    if (!is_read(c, i)) {
+        add_pointer(out, c->args[i]);
+        return;
+    }
     if ((is_call(c, "sched_setaffinity") || is_call(c, "sched_getaffinity")) && f.len)
         add_cpus(out, f.data, f.len);
     else if (after && !f.data && c->result == 0 && c->args[i])
@@ -271,7 +362,7 @@ static void add_buffer(struct buf *out, const struct call *c, unsigned i, bool a
 static void add_got_option(struct buf *out, const struct call *c, unsigned i)
 {
     struct found f = piece_of(c, i, true);
-    if (!f.len || f.cut || !add_option(out, (u32)c->args[1], (u32)c->args[2], f.data, f.len))
+    if (!f.len || f.cut || !add_option(out, c, f.data, f.len))
         add_text(out, &f, c->args[i], false);
 }
 
@@ -280,7 +371,7 @@ static void add_counted(struct buf *out, const struct call *c, unsigned i, bool 
     struct found f = piece_of(c, i, after);
     u32 n;
     add_pointer(out, c->args[i]);
-    if (f.len >= sizeof(n)) {
+    if (f.len >= sizeof(n) && !f.fault) {
         memcpy(&n, f.data, sizeof(n));
         buf_addf(out, " /* %u %s%s */", n, what, n == 1 ? (what[0] == 'e' ? "y" : "") : (what[0] == 'e' ? "ies" : "s"));
     }
@@ -289,7 +380,7 @@ static void add_counted(struct buf *out, const struct call *c, unsigned i, bool 
 static void add_address(struct buf *out, const struct call *c, unsigned i, bool after)
 {
     struct found f = piece_of(c, i, after);
-    if (f.data && f.len >= 2)
+    if (f.data && f.len >= 2 && (after || (s32)c->args[args_of(c->nr)->args[i].what] >= 0))
         add_sockaddr(out, f.data, f.len);
     else
         add_pointer(out, c->args[i]);
@@ -297,14 +388,15 @@ static void add_address(struct buf *out, const struct call *c, unsigned i, bool 
 
 static void add_structure(struct buf *out, const struct call *c, const struct call_arg *a, unsigned i)
 {
-    bool inout = piece_of(c, i, false).data && !a->out;
+    bool filled_in = (a->what == TYPE_handle || a->what == TYPE_uringparams) && piece_of(c, i, true).data;
+    bool inout = piece_of(c, i, false).data && !a->out && !filled_in;
     struct found f = piece_of(c, i, !inout);
     bool rest = a->out && c->result == 0 && (is_call(c, "nanosleep") || is_call(c, "clock_nanosleep")); /* nothing is left to sleep */
     if (!c->args[i])
         buf_addf(out, "NULL");
     else if (is_call(c, "futex") && futex_counts(c->args[1]))
         add_futex_value(out, c, i);
-    else if (rest)
+    else if (rest || !has_structure(c, a->what, i))
         add_pointer(out, c->args[i]);
     else if (!f.data || f.fault || !add_struct(out, a->what, f.data, f.len, c, a->out))
         add_pointer(out, c->args[i]);
@@ -344,23 +436,35 @@ static void add_arg(struct buf *out, const struct call *c, unsigned i)
         else if (a->what == SET_ioctl)
             add_ioctl_name(out, (u32)v);
         else
-            add_enum(out, a->what, v);
+            add_call_enum(out, c, a->what, i);
         break;
     case ARG_ioctl: add_ioctl(out, c); break;
     case ARG_fcntl: add_fcntl(out, c); break;
     case ARG_lenp: add_number_at(out, c, i, false); break;
     case ARG_offset: add_number_at(out, c, i, true); break;
-    case ARG_path: case ARG_str: add_text(out, &f, v, false); break;
-    case ARG_prctl: add_prctl(out, c); break;
+    case ARG_path: case ARG_str:
+        if (is_call(c, "prctl")) add_by_others(out, c, i); else if (is_read(c, i)) add_text(out, &f, v, false); else add_pointer(out, v);
+        break;
+    case ARG_by: case ARG_known: case ARG_prctl: add_by_others(out, c, i); break;
+    case ARG_semun: add_semun(out, c, i); break;
     case ARG_argv: add_list(out, c, i); break;
     case ARG_envp: add_counted(out, c, i, false, "var"); break;
     case ARG_dents: add_counted(out, c, i, true, "entr"); break;
     case ARG_buf: add_buffer(out, c, i, false); break;
     case ARG_obuf: add_buffer(out, c, i, true); break;
-    case ARG_iov: add_vector(out, c, c->entry, i, 0, v); break;
-    case ARG_oiov: add_vector(out, c, c->exit, i, 0, v); break;
-    case ARG_msg: add_message(out, c, c->entry, i); break;
-    case ARG_omsg: add_message(out, c, c->exit, i); break;
+    case ARG_iov: add_vector(out, c, c->entry, i, 0, v, c->args[a->what], false); break;
+    case ARG_oiov: add_vector(out, c, c->exit, i, 0, v, c->args[a->what], false); break;
+    case ARG_riov:
+        if (is_call(c, "io_uring_register")) add_registered(out, c, i); else add_vector(out, c, c->entry, i, 0, v, c->args[a->what], true);
+        break;
+    case ARG_msg: add_one_message(out, c, i, false); break;
+    case ARG_omsg: add_one_message(out, c, i, true); break;
+    case ARG_mmsg: case ARG_ommsg: add_messages(out, c, i); break;
+    case ARG_ipcmsg: add_ipc_message(out, c, i, false); break;
+    case ARG_oipcmsg: add_ipc_message(out, c, i, true); break;
+    case ARG_pages: add_pages(out, c, i); break;
+    case ARG_setp: add_set_at(out, c, i); break;
+    case ARG_mask: add_mask(out, c, i); break;
     case ARG_sa: add_address(out, c, i, false); break;
     case ARG_osa: add_address(out, c, i, true); break;
     case ARG_oopt: add_got_option(out, c, i); break;
@@ -418,9 +522,7 @@ static void add_ready(struct buf *out, const struct call *c)
         else
             add_selected(out, c);
     }
-    add_named_result(out, c);
-    if (is_call(c, "prctl") && c->args[0] == PR_GET_DUMPABLE && c->result < 2)
-        buf_addf(out, c->result ? " (SUID_DUMP_USER)" : " (SUID_DUMP_DISABLE)");
+    add_call_result(out, c);
     if (!args->count || args->args[0].kind != ARG_array || args->args[0].what != TYPE_pollfd)
         return;
     if (c->result == 0) {
@@ -430,7 +532,7 @@ static void add_ready(struct buf *out, const struct call *c)
     buf_addf(out, " (");
     add_array(out, c, &args->args[0], 0, true);
     if (is_call(c, "ppoll"))
-        add_left(out, c, 2, TYPE_timespec);
+        add_left(out, c, 2, TYPE_timespec, ", ");
     buf_add(out, ")", 1);
 }
 
@@ -458,9 +560,13 @@ void add_result(struct buf *out, const struct call *c)
         add_error(out, c->result);
         return;
     }
+    if (is_call(c, "recvmmsg") && c->result == 0) {
+        buf_addf(out, " = 0 (Timeout)");
+        return;
+    }
     if (args->mode_result)
         buf_addf(out, " = %#03o", (u32)c->result);
     else
-        buf_addf(out, args->hex_result || has_flags_result(c) ? " = %#llx" : " = %lld", (long long)c->result);
+        buf_addf(out, args->hex_result || is_hex_result(c) ? " = %#llx" : " = %lld", (long long)c->result);
     add_ready(out, c);
 }

@@ -20,6 +20,7 @@ struct call {
     bool has_exited;
     s64 result;
     u32 string_max; /* what was asked for */
+    u32 previous;   /* the thread's call before this one; what restart_syscall(2) goes on with */
 };
 
 /* The call's name, made of its number if it has none. */
@@ -39,10 +40,14 @@ bool add_struct(struct buf *out, unsigned type, const u8 *data, size_t len, cons
 bool add_system_struct(struct buf *out, unsigned type, const u8 *data, const struct call *c);
 const char *cap_name(u32 cap); /* "NET_RAW"; NULL: none */
 void add_cpus(struct buf *out, const u8 *data, size_t len);
-bool add_option(struct buf *out, u32 level, u32 option, const u8 *data, size_t len); /* false: as bytes */
+/* decode_sockets.c */
+bool add_option(struct buf *out, const struct call *c, const u8 *data, size_t len); /* false: as bytes */
+void add_interface(struct buf *out, u32 index);
 void add_control(struct buf *out, const u8 *data, size_t len, bool cut);
 void add_quoted(struct buf *out, const u8 *data, size_t len, bool cut, bool hex);
 void add_sockaddr(struct buf *out, const u8 *data, size_t len);
+void add_ticks(struct buf *out, u64 ticks); /* of clock_t, with seconds in a comment */
+void add_date(struct buf *out, u64 seconds, u64 fraction, int digits, const char *before, const char *after);
 void add_mode(struct buf *out, u32 mode);
 void add_sigset(struct buf *out, u64 set);
 void add_pointer(struct buf *out, u64 p);

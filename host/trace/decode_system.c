@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Structures of the system, of scheduling, capabilities, System V and message queues; options and control messages of sockets: decode.h. */
+/* Structures of the system, of scheduling, capabilities, System V and message queues: decode.h. */
 #include "host/trace/decode_impl.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/sysinfo.h>
 #include <sys/timex.h>
 
@@ -24,8 +20,11 @@ static void add_timex(struct buf *out, const u8 *d)
 {
     struct timex t;
     memcpy(&t, d, sizeof(t));
-    buf_addf(out, "{modes=%#x, offset=%ld, freq=%ld, maxerror=%ld, esterror=%ld, status=%#x, constant=%ld, precision=%ld, tolerance=%ld, ", t.modes,
-             t.offset, t.freq, t.maxerror, t.esterror, t.status, t.constant, t.precision, t.tolerance);
+    buf_addf(out, "{modes=");
+    add_flags(out, SET_adjmodes, t.modes);
+    buf_addf(out, ", offset=%ld, freq=%ld, maxerror=%ld, esterror=%ld, status=", t.offset, t.freq, t.maxerror, t.esterror);
+    add_flags(out, SET_adjstatus, (u32)t.status);
+    buf_addf(out, ", constant=%ld, precision=%ld, tolerance=%ld, ", t.constant, t.precision, t.tolerance);
     buf_addf(out, "time={tv_sec=%ld, tv_usec=%ld}, tick=%ld, ppsfreq=%ld, jitter=%ld, shift=%d, stabil=%ld, ", t.time.tv_sec, t.time.tv_usec, t.tick,
              t.ppsfreq, t.jitter, t.shift, t.stabil);
     buf_addf(out, "jitcnt=%ld, calcnt=%ld, errcnt=%ld, stbcnt=%ld, tai=%d}", t.jitcnt, t.calcnt, t.errcnt, t.stbcnt, t.tai);
@@ -64,7 +63,7 @@ static void add_capdata(struct buf *out, const u8 *d)
 
 static void add_sigevent(struct buf *out, const u8 *d)
 {
-    static const char *const how[] = {"SIGEV_SIGNAL", "SIGEV_NONE", "SIGEV_THREAD", "?", "SIGEV_SIGNAL|SIGEV_THREAD_ID"};
+    static const char *const how[] = {"SIGEV_SIGNAL", "SIGEV_NONE", "SIGEV_THREAD", "?", "SIGEV_THREAD_ID"};
     u32 notify = half(d, 12);
     buf_add(out, "{", 1);
     if (word(d, 0))
@@ -82,7 +81,9 @@ static void add_schedattr(struct buf *out, const u8 *d)
 {
     buf_addf(out, "{size=%u, sched_policy=", half(d, 0));
     add_enum(out, SET_sched, half(d, 4));
-    buf_addf(out, ", sched_flags=%#llx, sched_nice=%d, sched_priority=%u, ", (unsigned long long)word(d, 8), (s32)half(d, 16), half(d, 20));
+    buf_addf(out, ", sched_flags=");
+    add_flags(out, SET_schedflags, word(d, 8));
+    buf_addf(out, ", sched_nice=%d, sched_priority=%u, ", (s32)half(d, 16), half(d, 20));
     buf_addf(out, "sched_runtime=%llu, sched_deadline=%llu, sched_period=%llu}", (unsigned long long)word(d, 24), (unsigned long long)word(d, 32),
              (unsigned long long)word(d, 40));
 }
@@ -96,7 +97,8 @@ static void add_ipc_perm(struct buf *out, const char *name, const u8 *d)
 
 static bool add_ipc(struct buf *out, const u8 *d, const struct call *c, bool shm)
 {
-    if ((u32)c->args[1] != 2) /* IPC_STAT */
+    u32 cmd = (u32)c->args[1] & ~0x100u;
+    if (cmd != 2 && cmd != (shm ? 13 : 11) && cmd != (shm ? 15 : 13)) /* IPC_STAT, SHM_STAT, SHM_STAT_ANY */
         return false;
     add_ipc_perm(out, shm ? "shm" : "msg", d);
     if (shm)
@@ -110,18 +112,84 @@ static bool add_ipc(struct buf *out, const u8 *d, const struct call *c, bool shm
     return true;
 }
 
+void add_semun(struct buf *out, const struct call *c, unsigned i)
+{
+    struct found f = piece_of(c, i, true);
+    u32 cmd = (u32)c->args[2] & ~0x100u;
+    if ((cmd != 2 && cmd != 18 && cmd != 20) || f.len < 88) { /* IPC_STAT, SEM_STAT, SEM_STAT_ANY */
+        add_pointer(out, c->args[i]);
+        return;
+    }
+    add_ipc_perm(out, "sem", f.data);
+    buf_addf(out, "sem_otime=%lld, sem_ctime=%lld, sem_nsems=%llu}", (long long)word(f.data, 48), (long long)word(f.data, 64), (unsigned long long)word(f.data, 80));
+}
+
+static void add_handle(struct buf *out, const u8 *d, size_t len, bool whole)
+{
+    u32 bytes = half(d, 0);
+    buf_addf(out, "{handle_bytes=%u", bytes);
+    if (whole) {
+        buf_addf(out, ", handle_type=%d, f_handle=", (s32)half(d, 4));
+        add_quoted(out, d + 8, MIN(bytes, len - 8), bytes > len - 8, true);
+    }
+    buf_add(out, "}", 1);
+}
+
+static void add_waiter(struct buf *out, const u8 *d)
+{
+    static const struct bit bits[] = {{2, "FUTEX_32"}, {128, "FUTEX_PRIVATE_FLAG"}};
+    buf_addf(out, "{val=%#llx, uaddr=", (unsigned long long)word(d, 0));
+    add_pointer(out, word(d, 8));
+    buf_addf(out, ", flags=");
+    add_bits(out, bits, ARRAY_SIZE(bits), half(d, 16));
+    buf_addf(out, half(d, 20) ? ", __reserved=%#x}" : "}", half(d, 20));
+}
+
+/* struct io_uring_params; the kernel fills the rest in. */
+static void add_uring(struct buf *out, const u8 *d, bool made)
+{
+    static const struct bit setup[] = {
+        {1, "IORING_SETUP_IOPOLL"}, {2, "IORING_SETUP_SQPOLL"}, {4, "IORING_SETUP_SQ_AFF"}, {8, "IORING_SETUP_CQSIZE"}, {16, "IORING_SETUP_CLAMP"},
+        {32, "IORING_SETUP_ATTACH_WQ"}, {64, "IORING_SETUP_R_DISABLED"}, {128, "IORING_SETUP_SUBMIT_ALL"}, {256, "IORING_SETUP_COOP_TASKRUN"},
+        {512, "IORING_SETUP_TASKRUN_FLAG"}, {1024, "IORING_SETUP_SQE128"}, {2048, "IORING_SETUP_CQE32"}, {4096, "IORING_SETUP_SINGLE_ISSUER"},
+        {8192, "IORING_SETUP_DEFER_TASKRUN"}};
+    static const struct bit features[] = {
+        {1, "IORING_FEAT_SINGLE_MMAP"}, {2, "IORING_FEAT_NODROP"}, {4, "IORING_FEAT_SUBMIT_STABLE"}, {8, "IORING_FEAT_RW_CUR_POS"}, {16, "IORING_FEAT_CUR_PERSONALITY"},
+        {32, "IORING_FEAT_FAST_POLL"}, {64, "IORING_FEAT_POLL_32BITS"}, {128, "IORING_FEAT_SQPOLL_NONFIXED"}, {256, "IORING_FEAT_EXT_ARG"},
+        {512, "IORING_FEAT_NATIVE_WORKERS"}, {1024, "IORING_FEAT_RSRC_TAGS"}, {2048, "IORING_FEAT_CQE_SKIP"}, {4096, "IORING_FEAT_LINKED_FILE"}};
+    buf_addf(out, "{flags=");
+    if (half(d, 8) && !(half(d, 8) & 0x3fff))
+        buf_addf(out, "%#x /* IORING_SETUP_??? */", half(d, 8));
+    else
+        add_bits(out, setup, ARRAY_SIZE(setup), half(d, 8));
+    buf_addf(out, ", sq_thread_cpu=%u, sq_thread_idle=%u", half(d, 12), half(d, 16));
+    if (made) {
+        buf_addf(out, ", sq_entries=%u, cq_entries=%u, features=", half(d, 0), half(d, 4));
+        add_bits(out, features, ARRAY_SIZE(features), half(d, 20));
+        buf_addf(out, ", sq_off={head=%u, tail=%u, ring_mask=%u, ring_entries=%u, flags=%u, dropped=%u, array=%u}", half(d, 40), half(d, 44), half(d, 48), half(d, 52),
+                 half(d, 56), half(d, 60), half(d, 64));
+        buf_addf(out, ", cq_off={head=%u, tail=%u, ring_mask=%u, ring_entries=%u, overflow=%u, cqes=%u, flags=%u}", half(d, 80), half(d, 84), half(d, 88), half(d, 92),
+                 half(d, 96), half(d, 100), half(d, 104));
+    }
+    buf_add(out, "}", 1);
+}
+
 bool add_system_struct(struct buf *out, unsigned type, const u8 *d, const struct call *c)
 {
     switch (type) {
     case TYPE_sysinfo: add_sysinfo(out, d); break;
     case TYPE_tms:
-        buf_addf(out, "{tms_utime=%lld, tms_stime=%lld, tms_cutime=%lld, tms_cstime=%lld}", (long long)word(d, 0), (long long)word(d, 8), (long long)word(d, 16),
-                 (long long)word(d, 24));
+        for (size_t i = 0; i < 4; i++) {
+            static const char *const names[] = {"{tms_utime=", ", tms_stime=", ", tms_cutime=", ", tms_cstime="};
+            buf_addf(out, "%s", names[i]);
+            add_ticks(out, word(d, 8 * i));
+        }
+        buf_add(out, "}", 1);
         break;
     case TYPE_timex: add_timex(out, d); break;
     case TYPE_caphdr:
-        if (half(d, 0) == 0x20080522)
-            buf_addf(out, "{version=_LINUX_CAPABILITY_VERSION_3, pid=%d}", (s32)half(d, 4));
+        if (half(d, 0) == 0x20080522 || half(d, 0) == 0x20071026)
+            buf_addf(out, "{version=_LINUX_CAPABILITY_VERSION_%d, pid=%d}", half(d, 0) == 0x20080522 ? 3 : 2, (s32)half(d, 4));
         else
             buf_addf(out, "{version=%#x, pid=%d}", half(d, 0), (s32)half(d, 4));
         break;
@@ -132,6 +200,10 @@ bool add_system_struct(struct buf *out, unsigned type, const u8 *d, const struct
                  (long long)word(d, 8), (long long)word(d, 16), (long long)word(d, 24));
         break;
     case TYPE_schedattr: add_schedattr(out, d); break;
+    case TYPE_tz: buf_addf(out, "{tz_minuteswest=%d, tz_dsttime=%d}", (s32)half(d, 0), (s32)half(d, 4)); break;
+    case TYPE_handle: add_handle(out, d, 40, (c->has_exited && c->result >= 0) || is_call(c, "open_by_handle_at")); break;
+    case TYPE_waitv: add_waiter(out, d); break;
+    case TYPE_uringparams: add_uring(out, d, c->has_exited && c->result >= 0); break;
     case TYPE_shmds: return add_ipc(out, d, c, true);
     case TYPE_msgds: return add_ipc(out, d, c, false);
     default: return false;
@@ -148,61 +220,4 @@ void add_cpus(struct buf *out, const u8 *d, size_t len)
             between = " ";
         }
     buf_addf(out, *between == '[' ? "[]" : "]");
-}
-
-/* --- sockets ----------------------------------------------------------------------------------- */
-
-bool add_option(struct buf *out, u32 level, u32 option, const u8 *d, size_t len)
-{
-    bool socket = level == SOL_SOCKET, text = (socket && option == SO_BINDTODEVICE) || (level == IPPROTO_TCP && option == TCP_CONGESTION);
-    char group[INET_ADDRSTRLEN], own[INET_ADDRSTRLEN];
-    if (socket && option == SO_LINGER && len == 8) {
-        buf_addf(out, "{l_onoff=%d, l_linger=%d}", (s32)half(d, 0), (s32)half(d, 4));
-    } else if (socket && option == SO_PEERCRED && len == 12) {
-        buf_addf(out, "{pid=%d, uid=%u, gid=%u}", (s32)half(d, 0), half(d, 4), half(d, 8));
-    } else if (level == IPPROTO_IP && (option == IP_ADD_MEMBERSHIP || option == IP_DROP_MEMBERSHIP) && len >= 8) {
-        inet_ntop(AF_INET, d, group, sizeof(group));
-        inet_ntop(AF_INET, d + 4, own, sizeof(own));
-        buf_addf(out, "{imr_multiaddr=inet_addr(\"%s\"), imr_interface=inet_addr(\"%s\")}", group, own);
-    } else if (len == 4 && !text) {
-        buf_addf(out, "[%d]", (s32)half(d, 0));
-    } else {
-        return false;
-    }
-    return true;
-}
-
-static void add_control_data(struct buf *out, u32 level, u32 type, const u8 *d, size_t len)
-{
-    if (level == SOL_SOCKET && type == SCM_RIGHTS) {
-        for (size_t i = 0; i + 4 <= len; i += 4)
-            buf_addf(out, "%s%d", i ? ", " : "[", (s32)half(d, i));
-        buf_addf(out, len < 4 ? "[]" : "]");
-    } else if (level == SOL_SOCKET && type == SCM_CREDENTIALS && len >= 12) {
-        buf_addf(out, "{pid=%d, uid=%u, gid=%u}", (s32)half(d, 0), half(d, 4), half(d, 8));
-    } else {
-        add_quoted(out, d, len, false, true);
-    }
-}
-
-void add_control(struct buf *out, const u8 *d, size_t len, bool cut)
-{
-    const char *between = "[";
-    struct cmsghdr h;
-    for (size_t at = 0; len - at >= sizeof(h); at += MIN(CMSG_ALIGN(MIN(h.cmsg_len, len - at)), len - at)) {
-        memcpy(&h, d + at, sizeof(h));
-        if (h.cmsg_len < sizeof(h))
-            break;
-        buf_addf(out, "%s{cmsg_len=%zu, cmsg_level=", between, (size_t)h.cmsg_len);
-        add_enum(out, SET_sol, (u32)h.cmsg_level);
-        const char *type = h.cmsg_level != SOL_SOCKET ? NULL : h.cmsg_type == SCM_RIGHTS ? "SCM_RIGHTS" : h.cmsg_type == SCM_CREDENTIALS ? "SCM_CREDENTIALS" : NULL;
-        if (type)
-            buf_addf(out, ", cmsg_type=%s, cmsg_data=", type);
-        else
-            buf_addf(out, ", cmsg_type=%#x, cmsg_data=", (u32)h.cmsg_type);
-        add_control_data(out, (u32)h.cmsg_level, (u32)h.cmsg_type, d + at + sizeof(h), MIN(h.cmsg_len, len - at) - sizeof(h));
-        buf_add(out, "}", 1);
-        between = ", ";
-    }
-    buf_addf(out, cut ? "%s...]" : *between == '[' ? "[]" : "]", between);
 }

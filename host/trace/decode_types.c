@@ -3,7 +3,10 @@
 #include "host/trace/decode_impl.h"
 
 #include <arpa/inet.h>
+#include <linux/if_packet.h>
 #include <linux/netlink.h>
+#include <net/if_arp.h>
+#include <linux/if_ether.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -106,6 +109,26 @@ static void add_port_and_ip(struct buf *out, const u8 *data, size_t len)
              ntohs(in6.sin6_port), ntohl(in6.sin6_flowinfo), text, in6.sin6_scope_id);
 }
 
+static void add_packet_address(struct buf *out, const u8 *data)
+{
+    static const char *const kinds[] = {"PACKET_HOST", "PACKET_BROADCAST", "PACKET_MULTICAST", "PACKET_OTHERHOST", "PACKET_OUTGOING"};
+    struct sockaddr_ll ll;
+    memcpy(&ll, data, sizeof(ll));
+    u16 protocol = ntohs(ll.sll_protocol);
+    const char *name = protocol == ETH_P_ALL ? "ETH_P_ALL" : protocol == ETH_P_IP ? "ETH_P_IP" : protocol == ETH_P_ARP ? "ETH_P_ARP" : protocol == ETH_P_IPV6 ? "ETH_P_IPV6" : NULL;
+    if (name)
+        buf_addf(out, ", sll_protocol=htons(%s), sll_ifindex=", name);
+    else
+        buf_addf(out, ", sll_protocol=htons(%#x), sll_ifindex=", protocol);
+    add_interface(out, (u32)ll.sll_ifindex);
+    buf_addf(out, ll.sll_hatype == ARPHRD_ETHER ? ", sll_hatype=ARPHRD_ETHER" : ll.sll_hatype == ARPHRD_LOOPBACK ? ", sll_hatype=ARPHRD_LOOPBACK" : ", sll_hatype=%#x", ll.sll_hatype);
+    buf_addf(out, ll.sll_pkttype < ARRAY_SIZE(kinds) ? ", sll_pkttype=%s" : ", sll_pkttype=%s /* PACKET_??? */", ll.sll_pkttype < ARRAY_SIZE(kinds) ? kinds[ll.sll_pkttype] : "?");
+    buf_addf(out, ", sll_halen=%u", ll.sll_halen);
+    for (u32 i = 0; i < MIN(ll.sll_halen, 8u); i++)
+        buf_addf(out, "%s%#x", i ? ", " : ", sll_addr=[", ll.sll_addr[i]);
+    buf_addf(out, ll.sll_halen ? "]" : "");
+}
+
 void add_sockaddr(struct buf *out, const u8 *data, size_t len)
 {
     u16 family;
@@ -122,7 +145,9 @@ void add_sockaddr(struct buf *out, const u8 *data, size_t len)
         add_quoted(out, data + 2 + abstract, n, false, false);
     } else if (family == AF_NETLINK && len >= sizeof(nl)) {
         memcpy(&nl, data, sizeof(nl));
-        buf_addf(out, ", nl_pid=%u, nl_groups=%08x", nl.nl_pid, nl.nl_groups);
+        buf_addf(out, ", nl_pid=%u, nl_groups=%#08x", nl.nl_pid, nl.nl_groups);
+    } else if (family == AF_PACKET && len >= sizeof(struct sockaddr_ll)) {
+        add_packet_address(out, data);
     } else if (len > 2 && family != AF_UNIX) {
         buf_addf(out, ", sa_data=");
         add_quoted(out, data + 2, len - 2, false, false);
@@ -184,8 +209,12 @@ void add_siginfo(struct buf *out, const u8 *data, size_t len)
     } else if (i[0] == SIGCHLD) {
         buf_addf(out, ", si_status=%d", i[6]);
     }
-    if (i[0] == SIGCHLD && len >= 48)
-        buf_addf(out, ", si_utime=%lld, si_stime=%lld", (long long)word(data, 32), (long long)word(data, 40));
+    if (i[0] == SIGCHLD && len >= 48) {
+        buf_addf(out, ", si_utime=");
+        add_ticks(out, word(data, 32));
+        buf_addf(out, ", si_stime=");
+        add_ticks(out, word(data, 40));
+    }
     buf_add(out, "}", 1);
 }
 
@@ -196,7 +225,14 @@ static void add_time(struct buf *out, const u8 *d, const char *fraction)
     buf_addf(out, "{tv_sec=%lld, tv_%s=%lld}", (long long)word(d, 0), fraction, (long long)word(d, 8));
 }
 
-static void add_date(struct buf *out, u64 seconds, u64 fraction, int digits)
+void add_ticks(struct buf *out, u64 ticks)
+{
+    buf_addf(out, "%lld", (long long)ticks);
+    if (ticks)
+        buf_addf(out, " /* %lld.%02lld s */", (long long)ticks / 100, (long long)ticks % 100);
+}
+
+void add_date(struct buf *out, u64 seconds, u64 fraction, int digits, const char *before, const char *after)
 {
     time_t t = (time_t)seconds;
     char date[32], zone[8];
@@ -206,10 +242,12 @@ static void add_date(struct buf *out, u64 seconds, u64 fraction, int digits)
     strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
     strftime(zone, sizeof(zone), "%z", &tm);
     if (fraction)
-        buf_addf(out, " /* %s.%0*llu%s */", date, digits, (unsigned long long)fraction, zone);
+        buf_addf(out, "%s%s.%0*llu%s%s", before, date, digits, (unsigned long long)fraction, zone, after);
     else
-        buf_addf(out, " /* %s%s */", date, zone);
+        buf_addf(out, "%s%s%s%s", before, date, zone, after);
 }
+
+static void add_date_comment(struct buf *out, u64 seconds, u64 fraction, int digits) { add_date(out, seconds, fraction, digits, " /* ", " */"); }
 
 static void add_utime(struct buf *out, const u8 *d)
 {
@@ -219,7 +257,7 @@ static void add_utime(struct buf *out, const u8 *d)
         buf_addf(out, "UTIME_OMIT");
     else {
         add_time(out, d, "nsec");
-        add_date(out, word(d, 0), word(d, 8), 9);
+        add_date_comment(out, word(d, 0), word(d, 8), 9);
     }
 }
 
@@ -311,9 +349,10 @@ static void add_sa_flags(struct buf *out, u64 flags)
         if (flags & names[i].bit) {
             buf_addf(out, "%s%s", between, names[i].name);
             between = "|";
+            flags &= ~names[i].bit;
         }
-    if (!*between)
-        buf_addf(out, "%#llx", (unsigned long long)flags);
+    if (flags)
+        buf_addf(out, "%s%#llx", between, (unsigned long long)flags);
 }
 
 static void add_sigaction(struct buf *out, const u8 *d)
@@ -375,11 +414,14 @@ static void add_fdset(struct buf *out, const u8 *d, u32 count)
     buf_addf(out, *between == '[' ? "[]" : "]");
 }
 
-static void add_clone3(struct buf *out, const u8 *d, const struct call *c)
+static void add_clone3(struct buf *out, const u8 *d, size_t whole, const struct call *c)
 {
+    size_t len = MIN(whole, c->args[1]);
     u64 flags = word(d, 0);
     buf_addf(out, "{flags=");
     add_flags(out, SET_clone, flags);
+    if (flags & 0x00001000)
+        buf_addf(out, ", pidfd=%#llx", (unsigned long long)word(d, 8));
     if (flags & 0x01200000)
         buf_addf(out, ", child_tid=%#llx", (unsigned long long)word(d, 16));
     if (flags & 0x00100000)
@@ -394,6 +436,13 @@ static void add_clone3(struct buf *out, const u8 *d, const struct call *c)
     buf_addf(out, ", stack_size=%s%llx", word(d, 48) ? "0x" : "", (unsigned long long)word(d, 48));
     if (flags & 0x00080000)
         buf_addf(out, ", tls=%#llx", (unsigned long long)word(d, 56));
+    if (len >= 80 && (word(d, 64) || word(d, 72))) {
+        buf_addf(out, ", set_tid=");
+        add_pointer(out, word(d, 64));
+        buf_addf(out, ", set_tid_size=%llu", (unsigned long long)word(d, 72));
+    }
+    if (len >= 88 && word(d, 80))
+        buf_addf(out, ", cgroup=%llu", (unsigned long long)word(d, 80));
     buf_add(out, "}", 1);
     if (flags & 0x00100000 && c->has_exited && c->result > 0)
         buf_addf(out, " => {parent_tid=[%lld]}", (long long)c->result);
@@ -420,8 +469,10 @@ static void add_stack(struct buf *out, const u8 *d)
 {
     buf_addf(out, "{ss_sp=");
     add_pointer(out, word(d, 0));
-    buf_addf(out, ", ss_flags=%s, ss_size=%llu}", half(d, 8) == 2 ? "SS_DISABLE" : half(d, 8) == 1 ? "SS_ONSTACK" : "0",
-             (unsigned long long)word(d, 16));
+    static const struct bit bits[] = {{1, "SS_ONSTACK"}, {2, "SS_DISABLE"}, {0x80000000, "SS_AUTODISARM"}};
+    buf_addf(out, ", ss_flags=");
+    add_bits(out, bits, ARRAY_SIZE(bits), half(d, 8));
+    buf_addf(out, ", ss_size=%llu}", (unsigned long long)word(d, 16));
 }
 
 bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const struct call *c, bool after)
@@ -432,7 +483,7 @@ bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const s
         [TYPE_rlimit] = 16, [TYPE_siginfo] = 24, [TYPE_stack] = 24, [TYPE_schedparam] = 4, [TYPE_epollevent] = 12, [TYPE_time] = 8, [TYPE_sembuf] = 6,
         [TYPE_clone3] = 64, [TYPE_openhow] = 24, [TYPE_sysinfo] = 112, [TYPE_tms] = 32, [TYPE_utimbuf] = 16, [TYPE_timex] = 208, [TYPE_caphdr] = 8,
         [TYPE_capdata] = 24, [TYPE_sigevent] = 24, [TYPE_mqattr] = 32, [TYPE_schedattr] = 48, [TYPE_addr] = 8, [TYPE_id] = 4, [TYPE_shmds] = 96,
-        [TYPE_msgds] = 104};
+        [TYPE_msgds] = 104, [TYPE_tz] = 8, [TYPE_handle] = 8, [TYPE_waitv] = 24, [TYPE_uringparams] = 120};
     if (type >= TYPE_COUNT || len < sizes[type])
         return false;
     switch (type) {
@@ -451,22 +502,27 @@ bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const s
         for (size_t i = 0; i < 32; i += 16) {
             buf_addf(out, i ? ", " : "[");
             add_time(out, d + i, "usec");
-            add_date(out, word(d, i), word(d, i + 8), 6);
+            add_date_comment(out, word(d, i), word(d, i + 8), 6);
         }
         buf_add(out, "]", 1);
         break;
     case TYPE_utimbuf:
         buf_addf(out, "{actime=%lld", (long long)word(d, 0));
-        add_date(out, word(d, 0), 0, 0);
+        add_date_comment(out, word(d, 0), 0, 0);
         buf_addf(out, ", modtime=%lld", (long long)word(d, 8));
-        add_date(out, word(d, 8), 0, 0);
+        add_date_comment(out, word(d, 8), 0, 0);
         buf_add(out, "}", 1);
         break;
     case TYPE_id: buf_addf(out, "%d", (s32)half(d, 0)); break;
     case TYPE_addr:
         if (c->args[0] == 0x1001 || c->args[0] == 0x1002) /* ARCH_SET_GS, ARCH_SET_FS */
             return false;
-        buf_addf(out, "[%#llx]", (unsigned long long)word(d, 0));
+        buf_add(out, "[", 1);
+        if (is_call(c, "arch_prctl"))
+            buf_addf(out, "%#llx", (unsigned long long)word(d, 0));
+        else
+            add_pointer(out, word(d, 0));
+        buf_add(out, "]", 1);
         break;
     case TYPE_timespec2:
         buf_add(out, "[", 1);
@@ -478,7 +534,12 @@ bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const s
     case TYPE_itimerval: add_two_times(out, d, "usec", "{it_interval=", ", it_value="); buf_add(out, "}", 1); break;
     case TYPE_itimerspec: add_two_times(out, d, "nsec", "{it_interval=", ", it_value="); buf_add(out, "}", 1); break;
     case TYPE_int: case TYPE_u32: case TYPE_schedparam: buf_addf(out, "[%d]", (s32)half(d, 0)); break;
-    case TYPE_time: buf_addf(out, "[%lld]", (long long)word(d, 0)); break;
+    case TYPE_time:
+        buf_addf(out, "[%lld", (long long)word(d, 0));
+        if (is_call(c, "time"))
+            add_date_comment(out, word(d, 0), 0, 0);
+        buf_add(out, "]", 1);
+        break;
     case TYPE_wstatus:
         if (c->result <= 0) {
             return false;
@@ -503,10 +564,12 @@ bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const s
     case TYPE_siginfo: add_siginfo(out, d, len); break;
     case TYPE_stack: add_stack(out, d); break;
     case TYPE_sembuf: add_sembuf(out, d); break;
-    case TYPE_clone3: add_clone3(out, d, c); break;
+    case TYPE_clone3: add_clone3(out, d, len, c); break;
     case TYPE_openhow:
         buf_addf(out, "{flags=");
         add_flags(out, SET_open, word(d, 0));
+        if (word(d, 8) || word(d, 0) & 0100)
+            buf_addf(out, word(d, 8) ? ", mode=%#03llo" : ", mode=000", (unsigned long long)word(d, 8));
         buf_addf(out, ", resolve=");
         add_resolve(out, word(d, 16));
         buf_add(out, "}", 1);

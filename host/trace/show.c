@@ -135,7 +135,7 @@ static void on_entry(struct show *s, struct thread *t, const struct trace_record
 {
     if (len < sizeof(t->call.args))
         return;
-    t->call = (struct call){.nr = r->id, .string_max = s->o.string_max};
+    t->call = (struct call){.nr = r->id, .string_max = s->o.string_max, .previous = t->call.nr};
     memcpy(t->call.args, body, sizeof(t->call.args));
     t->entry.len = 0;
     buf_add(&t->entry, body + sizeof(t->call.args), len - sizeof(t->call.args));

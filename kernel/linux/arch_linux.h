@@ -19,6 +19,8 @@ struct trap_info;
 
 /* The frame of a new thread: the caller's with result 0 and, unless 0, another stack. */
 void arch_set_clone_frame(struct trap_frame *f, u64 stack);
+/* Where rt_sigreturn(2) with this frame finds the mask of signals. */
+u64 arch_sigreturn_mask(const struct trap_frame *f);
 /* The frame left by a system call (and not by an interrupt or a fault). */
 bool arch_frame_in_syscall(const struct trap_frame *f);
 /* From here on the frame counts as no system call any more: no restart. */

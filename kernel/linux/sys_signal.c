@@ -21,7 +21,7 @@ s64 sys_rt_sigaction(int sig, uaddr_t uact, uaddr_t uold, u64 size)
     old = *a;
     if (uact != 0) {
         act.mask &= ~(SIGMASK(SIGKILL) | SIGMASK(SIGSTOP));
-        act.flags &= ~SA_UNSUPPORTED;
+        act.flags &= SA_KNOWN;
         *a = act;
         signal_drop_ignored_locked(p, sig);
     }

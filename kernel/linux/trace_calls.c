@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "kern/trace.h"
 
-enum { CAPTURE_ENTRY, CAPTURE_EXIT };
+enum { CAPTURE_ENTRY = 1, CAPTURE_EXIT = 2, CAPTURE_LATE = 4 }; /* late: when the call has returned, even if it has failed */
 enum {
     CAPTURE_FIXED,     /* size bytes */
     CAPTURE_PATH,      /* a string, as far as a record goes */
@@ -21,7 +21,13 @@ enum {
     CAPTURE_RESULT,    /* as many times size as the call returned */
     CAPTURE_LENGTH_AT, /* as many bytes as an int says to which argument `length` points */
     CAPTURE_IOV,       /* part 0 the vector of argument `length`, then a part of data for each */
+    CAPTURE_VECTOR,    /* only the vector */
     CAPTURE_MSG,       /* part 0 a struct msghdr, 1 its address, 2 its vector, then the data; TRACE_CONTROL control messages */
+    CAPTURE_MSGS,      /* part 0 as many struct mmsghdr as argument `length` says; of each the parts of CAPTURE_MSG but 0, from TRACE_MESSAGE(n) */
+    CAPTURE_IPC_MSG,   /* part 0 the message's type, 1 as many bytes as argument `length` says */
+    CAPTURE_PAGES,     /* a byte for each page of as many bytes as argument `length` says */
+    CAPTURE_INTERFACES, /* part 1 the list of SIOCGIFCONF, if argument `length` is that */
+    CAPTURE_SET_AT,    /* part 0 a pointer and a size, 1 eight bytes at the pointer */
     CAPTURE_DENTS,     /* how many directory entries: a u32 */
 };
 struct capture {
@@ -32,9 +38,11 @@ struct capture {
 #include "linux/syscall_captures.inc"
 
 #define STRINGS_MAX 32u   /* parts of a list */
-#define VECTORS_MAX 8u
+#define VECTORS_MAX 32u
+#define MESSAGES_MAX 8u
 #define ADDRESS_MAX 128u  /* bytes of a socket's address */
 #define STRUCTS_MAX 512u  /* bytes of an array of structures */
+#define SIOCGIFCONF 0x8912u
 
 struct call_record {
     struct trace_record head;
@@ -61,7 +69,7 @@ static u32 room(const struct call_record *r)
 
 static void finish_piece(struct call_record *r, u8 arg, u32 part, u32 len, u32 flags)
 {
-    struct trace_piece p = { .arg = arg, .part = (u8)part, .len = (u16)len, .flags = flags };
+    struct trace_piece p = { .arg = arg, .part = part, .len = (u16)len, .flags = (u8)flags };
     if (sizeof(r->bytes) - r->used < sizeof(p))
         return;
     memset(piece_data(r) + len, 0, ALIGN_UP(len, 8) - len);
@@ -109,18 +117,16 @@ static void add_list(struct call_record *r, u8 arg, uaddr_t list, bool strings)
             add_string(r, arg, n, p, r->string_max);
     if (strings && n == STRINGS_MAX)
         finish_piece(r, arg, n, 0, TRACE_CUT);
-    else if (!strings && list != 0)
+    else if (!strings && list != 0 && (n != 0 || get_user_u64(list, &p) == 0))
         add_number(r, arg, n);
 }
 
-/* `total`: bytes that the call moved. */
+/* `total`: bytes that the call moved. The vector is read where its copy is in the record. */
 static void add_vector(struct call_record *r, u8 arg, u32 part, uaddr_t at, u64 count, u64 total)
 {
-    struct abi_iovec v[VECTORS_MAX];
     u32 n = (u32)MIN(count, (u64)VECTORS_MAX);
-    if (copy_from_user(v, at, n * sizeof(v[0])) != 0)
-        n = 0;
-    add_memory(r, arg, part, at, count * sizeof(v[0]), n * (u32)sizeof(v[0]));
+    const struct abi_iovec *v = (const void *)piece_data(r);
+    n = add_memory(r, arg, part, at, count * sizeof(*v), n * (u32)sizeof(*v)) / (u32)sizeof(*v);
     for (u32 i = 0; i < n && total > 0; i++) {
         u64 len = MIN(v[i].len, total);
         add_memory(r, arg, part + 1 + i, v[i].base, len, r->string_max);
@@ -134,6 +140,17 @@ struct msg_head { /* struct msghdr */
     u64 iov, iov_len, control, control_len;
     u32 flags, pad2;
 };
+struct mmsg_head {
+    struct msg_head head;
+    u32 len, pad;
+};
+
+static void add_message_parts(struct call_record *r, u8 arg, u32 base, const struct msg_head *m, u64 total)
+{
+    add_memory(r, arg, base + 1, m->name, m->name_len, ADDRESS_MAX);
+    add_vector(r, arg, base + 2, m->iov, m->iov_len, total);
+    add_memory(r, arg, base + TRACE_CONTROL, m->control, m->control_len, ADDRESS_MAX);
+}
 
 static void add_message(struct call_record *r, u8 arg, uaddr_t at, u64 total)
 {
@@ -141,9 +158,43 @@ static void add_message(struct call_record *r, u8 arg, uaddr_t at, u64 total)
     if (copy_from_user(&m, at, sizeof(m)) != 0)
         return;
     add_memory(r, arg, 0, at, sizeof(m), sizeof(m));
-    add_memory(r, arg, 1, m.name, m.name_len, ADDRESS_MAX);
-    add_vector(r, arg, 2, m.iov, m.iov_len, total);
-    add_memory(r, arg, TRACE_CONTROL, m.control, m.control_len, ADDRESS_MAX);
+    if (total > 0)
+        add_message_parts(r, arg, 0, &m, total);
+}
+
+/* What was sent is told whole, of what was received as much as each message says. */
+static void add_messages(struct call_record *r, u8 arg, uaddr_t at, u32 count, bool received)
+{
+    const struct mmsg_head *m = (const void *)piece_data(r);
+    u32 n = add_memory(r, arg, 0, at, count * (u64)sizeof(*m), MIN(count, MESSAGES_MAX) * (u32)sizeof(*m)) / (u32)sizeof(*m);
+    for (u32 i = 0; i < n; i++)
+        add_message_parts(r, arg, TRACE_MESSAGE(i), &m[i].head, received ? m[i].len : UINT64_MAX);
+}
+
+static void add_ipc_message(struct call_record *r, u8 arg, uaddr_t at, u64 len)
+{
+    if (add_memory(r, arg, 0, at, 8, 8) == 8)
+        add_memory(r, arg, 1, at + 8, len, r->string_max);
+}
+
+struct interface_list { /* struct ifconf */
+    s32 len;
+    u32 pad;
+    u64 at;
+};
+
+static void add_interfaces(struct call_record *r, u8 arg, uaddr_t at)
+{
+    struct interface_list l;
+    if (copy_from_user(&l, at, sizeof(l)) == 0 && l.at != 0 && l.len >= 0)
+        add_memory(r, arg, 1, l.at, (u64)l.len, STRUCTS_MAX);
+}
+
+static void add_set_at(struct call_record *r, u8 arg, uaddr_t at)
+{
+    u64 set = 0;
+    if (add_memory(r, arg, 0, at, 16, 16) == 16 && get_user_u64(at, &set) == 0)
+        add_memory(r, arg, 1, set, 8, 8);
 }
 
 static void add_dents(struct call_record *r, u8 arg, uaddr_t at, u64 bytes)
@@ -155,7 +206,8 @@ static void add_dents(struct call_record *r, u8 arg, uaddr_t at, u64 bytes)
     add_number(r, arg, n);
 }
 
-static void capture(struct call_record *r, const struct capture *c, const u64 *args, s64 result)
+/* result: of a call that has not failed; what it has moved in all. */
+static void capture(struct call_record *r, const struct capture *c, const u64 *args, u64 result)
 {
     uaddr_t at = args[c->arg];
     u32 len;
@@ -167,30 +219,41 @@ static void capture(struct call_record *r, const struct capture *c, const u64 *a
     case CAPTURE_COUNT: add_list(r, c->arg, at, false); break;
     case CAPTURE_COUNTED: add_memory(r, c->arg, 0, at, MIN(args[c->length] & UINT32_MAX, 1u << 20) * (u64)c->size, STRUCTS_MAX); break;
     case CAPTURE_BUFFER: add_memory(r, c->arg, 0, at, args[c->length], r->string_max); break;
-    case CAPTURE_RESULT: add_memory(r, c->arg, 0, at, (u64)result * c->size, c->size == 1 ? r->string_max : STRUCTS_MAX); break;
+    case CAPTURE_RESULT: add_memory(r, c->arg, 0, at, result * c->size, c->size == 1 ? r->string_max : STRUCTS_MAX); break;
     case CAPTURE_LENGTH_AT:
         if (args[c->length] != 0 && get_user_u32(args[c->length], &len) == 0)
             add_memory(r, c->arg, 0, at, len, ADDRESS_MAX);
         break;
-    case CAPTURE_IOV: add_vector(r, c->arg, 0, at, args[c->length], result < 0 ? UINT64_MAX : (u64)result); break;
-    case CAPTURE_MSG: add_message(r, c->arg, at, result < 0 ? UINT64_MAX : (u64)result); break;
-    case CAPTURE_DENTS: add_dents(r, c->arg, at, (u64)result); break;
+    case CAPTURE_IOV: add_vector(r, c->arg, 0, at, args[c->length], result); break;
+    case CAPTURE_VECTOR: add_vector(r, c->arg, 0, at, args[c->length], 0); break;
+    case CAPTURE_MSG: add_message(r, c->arg, at, result); break;
+    case CAPTURE_MSGS: add_messages(r, c->arg, at, (u32)(c->when == CAPTURE_EXIT ? result : args[c->length]), c->when == CAPTURE_EXIT); break;
+    case CAPTURE_IPC_MSG: add_ipc_message(r, c->arg, at, args[c->length]); break;
+    case CAPTURE_PAGES: add_memory(r, c->arg, 0, at, ALIGN_UP(args[c->length], PAGE_SIZE) / PAGE_SIZE, r->string_max); break;
+    case CAPTURE_INTERFACES:
+        if (args[c->length] == SIOCGIFCONF)
+            add_interfaces(r, c->arg, at);
+        break;
+    case CAPTURE_SET_AT: add_set_at(r, c->arg, at); break;
+    case CAPTURE_DENTS: add_dents(r, c->arg, at, result); break;
     }
 }
 
-/* Entry: result is negative. Who got it. */
-static NOINLINE u8 tell(const struct trace_call *c, u32 when, s64 result, u64 time_ns, u8 sessions)
+/* What is due now: a set of CAPTURE_ENTRY or the others. Who got it. */
+static NOINLINE u8 tell(const struct trace_call *c, u32 when, u64 time_ns, u8 sessions)
 {
+    bool entry = when == CAPTURE_ENTRY;
+    u64 moved = entry ? UINT64_MAX : c->result < 0 ? 0 : (u64)c->result;
     struct call_record r;
     r.used = 0;
     r.string_max = trace_string_max(sessions);
-    if (when == CAPTURE_EXIT)
-        add(&r, &result, 8);
+    if (!entry)
+        add(&r, &c->result, 8);
     add(&r, c->args, 6 * 8);
     for (u32 i = captures_first[c->nr]; i < captures_first[c->nr + 1]; i++)
-        if (captures[i].when == when)
-            capture(&r, &captures[i], c->args, result);
-    r.head = (struct trace_record){ .len = (u32)sizeof(r.head) + r.used, .kind = when == CAPTURE_EXIT ? TRACE_EXIT : TRACE_ENTRY,
+        if ((captures[i].when & when) != 0)
+            capture(&r, &captures[i], c->args, moved);
+    r.head = (struct trace_record){ .len = (u32)sizeof(r.head) + r.used, .kind = entry ? TRACE_ENTRY : TRACE_EXIT,
                                     .id = (u16)c->nr, .pid = c->pid, .tid = c->tid, .time_ns = time_ns };
     return trace_publish(&r.head, c, sessions);
 }
@@ -205,9 +268,12 @@ static void read_args(const struct trap_frame *f, u64 *args)
     args[5] = FRAME_ARG5(f);
 }
 
+/* When it has returned, the frame is another one's, and what its arguments led to may have gone. */
+static bool changes_frame(u32 nr) { return nr == NR_rt_sigreturn || nr == NR_execve || nr == NR_execveat; }
+
 static struct trace_call call_of(const struct task *t, u32 nr, const u64 *args, s64 result)
 {
-    return (struct trace_call){ .nr = nr, .pid = t->proc->pid, .tid = t->tid, .early = nr == NR_execve || nr == NR_execveat,
+    return (struct trace_call){ .nr = nr, .pid = t->proc->pid, .tid = t->tid, .early = changes_frame(nr),
                                 .fd_args = call_fd_args[nr], .path_args = call_path_args[nr], .args = args, .result = result };
 }
 
@@ -218,22 +284,15 @@ void trace_call_entry(struct task *t, const struct trap_frame *f)
     if (nr >= SYSCALL_COUNT)
         return;
     read_args(f, args);
+    if (nr == NR_rt_sigreturn) /* it has no arguments, but something to show */
+        args[0] = arch_sigreturn_mask(f);
     struct trace_call c = call_of(t, (u32)nr, args, 0);
     if (trace_wants_call(&c, TRACE_ANY) == 0)
         return;
     u8 now = trace_wants_call(&c, TRACE_ENTERED);
-    t->call_sessions = now != 0 ? tell(&c, CAPTURE_ENTRY, -1, 0, now) : 0;
+    t->call_sessions = now != 0 ? tell(&c, CAPTURE_ENTRY, 0, now) : 0;
     t->call_nr = (u32)nr;
     t->call_began_ns = now_ns();
-}
-
-/* Nothing was written to the program's memory, or the frame is another one's by now. */
-static void tell_end(const struct trace_call *c, u8 sessions)
-{
-    struct { struct trace_record head; s64 result; u64 args[6]; } r = {
-        { .len = sizeof(r), .kind = TRACE_EXIT, .id = (u16)c->nr, .pid = c->pid, .tid = c->tid }, .result = c->result };
-    memcpy(r.args, c->args, sizeof(r.args));
-    trace_publish(&r.head, c, sessions);
 }
 
 void trace_call_exit(struct task *t, const struct trap_frame *f)
@@ -249,13 +308,10 @@ void trace_call_exit(struct task *t, const struct trap_frame *f)
     trace_sum(nr, c.pid, c.tid, result, now_ns() - began);
     u8 late = trace_wants_call(&c, TRACE_RETURNED), to = t->call_sessions;
     if (late != 0)
-        to |= tell(&c, CAPTURE_ENTRY, -1, began, late);
-    if (to == 0)
-        return;
-    if (result < 0 || nr == NR_rt_sigreturn || nr == NR_execve || nr == NR_execveat)
-        tell_end(&c, to);
-    else
-        tell(&c, CAPTURE_EXIT, result, 0, to);
+        to |= tell(&c, CAPTURE_ENTRY, began, late);
+    /* A thread that was killed in its call does not come back from it. */
+    if (to != 0 && !task_must_end(t->proc))
+        tell(&c, changes_frame(nr) ? 0 : result < 0 ? CAPTURE_LATE : CAPTURE_EXIT | CAPTURE_LATE, 0, to);
 }
 
 static void watch_calls(bool on)

@@ -358,6 +358,8 @@ s64 sys_arch_prctl(int code, u64 addr)
     }
 }
 
+u64 arch_sigreturn_mask(const struct trap_frame *f) { return f->rsp - sizeof(u64) + offsetof(struct rt_frame, uc.mask); }
+
 s64 sys_rt_sigreturn(void)
 {
     struct thread *th = current_thread();
