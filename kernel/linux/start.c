@@ -58,13 +58,22 @@ void linux_init(void)
     socket_glue_init();
 }
 
+static int try_program(const struct program_spec *spec, const char *name, struct trap_frame *frame, const char **ret_why)
+{
+    u64 began = now_ns();
+    int r = exec_program(name, NULL, false, spec->argv, spec->envp, frame, ret_why);
+    if (r == 0 && atomic_load_relaxed(&trace_calls_watched) != 0)
+        trace_first_execve(name, spec->argv, FRAME_SP(frame), began);
+    return r;
+}
+
 /* Try `dir`/`name` for each directory of PATH; the first that can be run. */
 static int run_from_path(const struct program_spec *spec, struct trap_frame *frame, const char **ret_why)
 {
     const char *name = spec->argv[0], *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     int result = -ENOENT;
     if (strchr(name, '/') != NULL)
-        return exec_program(name, NULL, false, spec->argv, spec->envp, frame, ret_why);
+        return try_program(spec, name, frame, ret_why);
     for (char **e = spec->envp; e != NULL && *e != NULL; e++)
         if (strncmp(*e, "PATH=", 5) == 0)
             path = *e + 5;
@@ -76,7 +85,7 @@ static int run_from_path(const struct program_spec *spec, struct trap_frame *fra
         size_t len = end != NULL ? (size_t)(end - path) : strlen(path);
         int n = fmt_snprintf(full, PATH_MAX, "%.*s%s%s", (int)len, path, len != 0 ? "/" : "", name);
         if (n < PATH_MAX) {
-            int r = exec_program(full, NULL, false, spec->argv, spec->envp, frame, ret_why);
+            int r = try_program(spec, full, frame, ret_why);
             if (r != -ENOENT && r != -ENOTDIR && (r != -EACCES || result == -ENOENT))
                 result = r;
             if (r == 0 || (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -EACCES))

@@ -378,6 +378,8 @@ void syscall_done(void);
 extern u32 trace_calls_watched; /* l, read without */
 void trace_call_entry(struct task *t, const struct trap_frame *f);
 void trace_call_exit(struct task *t, const struct trap_frame *f);
+/* The first program is not started by a call, but shown as if; sp: its stack, as it begins. */
+void trace_first_execve(const char *name, char *const *argv, u64 sp, u64 began_ns);
 void trace_calls_init(void);
 /* bpf_calls.c: programs at calls (kern/bpf.h). A call whose exit they want to see (task.program_call) is done. */
 void bpf_call_exit(struct task *t);

@@ -314,6 +314,50 @@ void trace_call_exit(struct task *t, const struct trap_frame *f)
         tell(&c, changes_frame(nr) ? 0 : result < 0 ? CAPTURE_LATE : CAPTURE_EXIT | CAPTURE_LATE, 0, to);
 }
 
+static void add_kernel_string(struct call_record *r, u8 arg, u32 part, const char *s, u32 limit)
+{
+    size_t n = strlen(s);
+    u32 len = (u32)MIN(n, (size_t)MIN(limit, room(r)));
+    if (room(r) == 0)
+        return;
+    memcpy(piece_data(r), s, len);
+    finish_piece(r, arg, part, len, len < n ? TRACE_CUT : 0);
+}
+
+static u8 tell_first(const struct trace_call *c, const char *name, char *const *argv, u64 time_ns, u8 sessions)
+{
+    struct call_record r;
+    r.used = 0;
+    r.string_max = trace_string_max(sessions);
+    add(&r, c->args, 6 * 8);
+    add_kernel_string(&r, 0, 0, name, TRACE_STRING_MAX);
+    u32 n = 0;
+    for (; argv[n] != NULL && n < STRINGS_MAX; n++)
+        add_kernel_string(&r, 1, n, argv[n], r.string_max);
+    if (n == STRINGS_MAX)
+        finish_piece(&r, 1, n, 0, TRACE_CUT);
+    add_list(&r, 2, c->args[2], false);
+    r.head = (struct trace_record){ .len = (u32)sizeof(r.head) + r.used, .kind = TRACE_ENTRY, .id = (u16)c->nr, .pid = c->pid, .tid = c->tid,
+                                    .time_ns = time_ns };
+    return trace_publish(&r.head, c, sessions);
+}
+
+void trace_first_execve(const char *name, char *const *argv, u64 sp, u64 began_ns)
+{
+    struct task *t = current_task();
+    u64 argc = 0;
+    get_user_u64(sp, &argc);
+    u64 args[6] = { sp, sp + 8, sp + 8 * (argc + 2) }; /* argc, argv[], NULL, envp[] */
+    struct trace_call c = call_of(t, NR_execve, args, 0);
+    u8 wanted = trace_wants_call(&c, TRACE_ENTERED) | trace_wants_call(&c, TRACE_RETURNED);
+    if (trace_wants_call(&c, TRACE_ANY) == 0)
+        return;
+    trace_sum(c.nr, c.pid, c.tid, 0, now_ns() - began_ns);
+    u8 to = wanted != 0 ? tell_first(&c, name, argv, began_ns, wanted) : 0;
+    if (to != 0)
+        tell(&c, 0, 0, to);
+}
+
 static void watch_calls(bool on)
 {
     spin_lock_bh(&process_list_lock);

@@ -57,9 +57,13 @@ check(not different, 'printed as strace prints them', '\n'.join(different[:8]))
 check('+++ exited with 0 +++' in err and re.search(r'exit_group\(0\) += \?', err), 'its end', err[-500:])
 check('--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=' in err, 'its signal', [l for l in err.splitlines() if l.startswith('---')])
 
+first, there = next(iter(open(work.name + '/host'))), err.splitlines()[0]
+same(re.sub(r'0x\w+|\d+ vars', 'N', there), re.sub(r'0x\w+|\d+ vars', 'N', first.split(' ', 1)[1].strip()), 'its first call: that of the program itself')
+status, out, err = drupe('--net', 'none', '--strace', '/bin/sh', '-c', 'exit 3', timeout=120)
+check(status == 3 and re.match(r'execve\("/bin/sh", \["/bin/sh", "-c", "exit 3"\], 0x[0-9a-f]+ /\* \d+ vars \*/\) = 0\n', err), 'with arguments', err[:300])
 status, out, err = drupe('--net', 'none', '--summary', EXE, timeout=120)
 rows = {l.split()[-1]: l.split() for l in err.splitlines() if re.match(r' *\d+\.\d\d ', l)}
-check(status == 0 and int(rows['write'][3]) >= 3 and rows['total'][-1] == 'total', 'run --summary', err[-1500:])
+check(status == 0 and int(rows['write'][3]) >= 3 and rows['execve'][3] == '1' and rows['total'][-1] == 'total', 'run --summary', err[-1500:])
 status, out, err = drupe('--net', 'none', '--summary', '/usr/bin/perl', '-e', 'syscall(134) for 1, 2', timeout=120)
 check('not there (ENOSYS): uselib 2' in err, 'names what was missing', err[-300:])
 
