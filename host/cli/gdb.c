@@ -13,16 +13,17 @@
 #include "host/debug/server.h"
 #include "host/lib/fs.h"
 
-enum { OPT_SERVER = 256, OPT_OWNED, OPT_HELP };
+enum { OPT_SERVER = 256, OPT_OWNED, OPT_SNAPSHOT, OPT_HELP };
 
 static const struct option options[] = {{"server", no_argument, NULL, OPT_SERVER},
                                         {"owned", no_argument, NULL, OPT_OWNED}, /* by run --gdb: gdb's end is the program's */
+                                        {"snapshot", no_argument, NULL, OPT_SNAPSHOT}, /* by stack: the program is not held */
                                         {"process", required_argument, NULL, 'p'},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {0}};
 
 struct gdb {
-    bool server, owned;
+    bool server, owned, snapshot;
     u64 pid;
     struct entry entry;
 };
@@ -38,6 +39,9 @@ static int parse(struct gdb *g, const char *command, int argc, char **argv, stru
             break;
         case OPT_OWNED:
             g->owned = true;
+            break;
+        case OPT_SNAPSHOT:
+            g->snapshot = true;
             break;
         case 'p':
             if (parse_number(optarg, 1, UINT32_MAX, &g->pid) < 0)
@@ -79,12 +83,12 @@ static char *target_command(const struct gdb *g, u32 pid, struct error *err)
         return NULL;
     }
     AUTO_FREE char *path = quoted(self);
-    return str_format("target remote | exec %s gdb --server%s -p %u %s", path, g->owned ? " --owned" : "", pid, g->entry.id);
+    return str_format("target remote | exec %s gdb --server%s%s -p %u %s", path, g->owned ? " --owned" : "", g->snapshot ? " --snapshot" : "", pid, g->entry.id);
 }
 
 /* Frames of code that programs make while they run have the names that they tell perf(1): host/client/jit.h. */
 static const char jit_frames[] = "python\n"
-                                 "import bisect, gdb.unwinder, tempfile\n"
+                                 "import bisect, gdb.unwinder, itertools, tempfile\n"
                                  "from gdb.FrameDecorator import FrameDecorator\n"
                                  "drupe_pid, drupe_made = 0, {}\n"
                                  "def drupe_pieces(pid):\n"
@@ -93,7 +97,7 @@ static const char jit_frames[] = "python\n"
                                  "        with tempfile.NamedTemporaryFile() as f:\n"
                                  "            try: gdb.execute('remote get /tmp/perf-%d.map %s' % (pid, f.name), to_string=True)\n"
                                  "            except gdb.error: return []\n"
-                                 "            for n, line in enumerate(open(f.name, errors='replace')):\n"
+                                 "            for n, line in enumerate(itertools.islice(open(f.name, errors='replace'), 500000)):\n"
                                  "                part = line.split(None, 2)\n"
                                  "                try: drupe_made[pid].append((int(part[0], 16), n, int(part[1], 16), ''.join(c if c.isprintable() else '?' for c in part[2].strip())))\n"
                                  "                except (ValueError, IndexError): pass\n"
@@ -177,7 +181,7 @@ static int serve(const struct gdb *g, struct error *err)
 {
     signal(SIGINT, SIG_IGN); /* ^C at gdb's terminal is gdb's, which asks for the stop */
     signal(SIGPIPE, SIG_IGN);
-    return debug_serve(&g->entry, (u32)g->pid, g->owned, STDIN_FILENO, STDOUT_FILENO, err);
+    return debug_serve(&g->entry, (u32)g->pid, g->owned, g->snapshot, STDIN_FILENO, STDOUT_FILENO, err);
 }
 
 int command_gdb(int argc, char **argv, struct error *err)
@@ -278,7 +282,8 @@ int command_stack(int argc, char **argv, struct error *err)
     int result = parse(&g, "stack", argc, argv, err);
     if (result == 0 && (g.server || g.owned || optind < argc))
         result = err_set(err, EXIT_DRUPE, "stack: one INSTANCE is needed; see drupe stack --help");
-    else if (result == 0)
+    g.snapshot = true;
+    if (result == 0)
         result = show_stacks(&g, err);
     entry_done(&g.entry);
     return result < 0 ? -1 : 0;

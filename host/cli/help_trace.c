@@ -36,7 +36,7 @@ void help_trace(void)
           "calls, timers and functions. A PROGRAM is in bpftrace's words; a FILE has such words, or is an object file that\n"
           "clang -target bpf -g -O2 -c made. docs/TRACING.md says what is understood.\n"
           "\n"
-          "  -l                  list the tracepoints and their fields\n"
+          "  -l                  list the tracepoints and their fields; without an INSTANCE those of this version\n"
           "  -e EVENT            which: a name or a pattern such as 'sched:*'; any number of them\n"
           "  -p NUMBER           -e: only while this process or thread of the instance runs\n"
           "  --format FORMAT     -e: text, json (an object in each line), or chrome (a file that Perfetto and Chrome open)\n"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "abi/trace_points.h"
 #include "host/cli/cli.h"
 #include "host/cli/common.h"
 
@@ -107,6 +108,14 @@ static void list(const struct trace_client *t)
             printf("%-22s %s\n", t->points[i].name, t->points[i].fields);
 }
 
+/* Of the kernels that belong to this command. */
+static void list_own(void)
+{
+#define X(id, name, types, fields) printf("%-22s %s\n", name, fields);
+    TRACE_POINT_LIST(X)
+#undef X
+}
+
 /* --- running ------------------------------------------------------------------------------------ */
 
 static int watch(FILE *out, enum format format, const struct entry *e, struct trace_client *t, struct error *err)
@@ -191,6 +200,8 @@ static int parse_rest(int argc, char **argv, struct trace_options *o, struct err
     bool points = o->list || o->events.count, words = !points && !o->program.file;
     if (words && optind + 2 == argc)
         o->program.text = argv[optind++];
+    if (o->list && optind == argc && !o->program.file && !o->pid)
+        return 0;
     if (optind + 1 != argc)
         return err_set(err, EXIT_DRUPE, "trace: one INSTANCE is needed%s; see drupe trace --help", words ? ", behind a PROGRAM" : "");
     bool program = o->program.text || o->program.file;
@@ -243,11 +254,13 @@ int command_trace(int argc, char **argv, struct error *err)
     struct trace_options o = {0};
     struct entry e = {.dir_fd = -1, .lock_fd = -1};
     int result = parse_options(argc, argv, &o, err);
-    if (result == 0)
-        result = entry_find(argv[optind], &e, err);
-    else if (result > 0)
+    if (result > 0)
         return 0;
-    if (result == 0) {
+    if (result == 0 && optind == argc)
+        list_own();
+    else if (result == 0)
+        result = entry_find(argv[optind], &e, err);
+    if (result == 0 && optind < argc) {
         catch_end_signals();
         result = o.program.text || o.program.file ? trace_programs(&o.program, &e, err) : trace_entry(&o, &e, err);
     }

@@ -44,6 +44,7 @@ void regs_get(const struct regs_layout *l, unsigned n, const struct regs *r, u8 
 bool regs_set(const struct regs_layout *l, unsigned n, struct regs *r, const u8 *bytes);
 
 #define REGS_FS_BASE_AT 168u /* in the general set */
+#define REGS_RSP_AT 152u
 #define NUMBER_RSP 7u
 #define NUMBER_RBP 6u
 #define NUMBER_RIP 16u

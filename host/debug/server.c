@@ -43,11 +43,19 @@ static int get_set(struct server *s, u32 tid, u32 type, u8 *to, size_t size)
 }
 
 /* Those of a thread into s->regs. 0 or -errno */
-static int load_regs(struct server *s, u32 tid)
+int server_load_regs(struct server *s, u32 tid)
 {
     if (s->regs_tid == tid && tid != 0)
         return 0;
     s->regs_tid = 0;
+    if (s->snapshot) {
+        const struct regs *known = snapshot_regs(s->snapshot, tid);
+        if (!known)
+            return -ESRCH;
+        s->regs = *known;
+        s->regs_tid = tid;
+        return 0;
+    }
     int r = get_set(s, tid, NT_PRSTATUS, s->regs.general, REGS_GENERAL_SIZE);
     if (r == 0)
         r = get_set(s, tid, state_type(s), s->regs.state, state_size(s));
@@ -70,7 +78,7 @@ static int store_regs(struct server *s, bool general, bool state)
 
 static void read_regs(struct server *s)
 {
-    int r = load_regs(s, s->general);
+    int r = server_load_regs(s, s->general);
     u8 value[64];
     for (unsigned i = 0; r == 0 && i < s->layout.count; i++) {
         regs_get(&s->layout, i, &s->regs, value);
@@ -82,7 +90,7 @@ static void read_regs(struct server *s)
 
 static void write_regs(struct server *s, const char *p)
 {
-    int r = load_regs(s, s->general);
+    int r = server_load_regs(s, s->general);
     u8 value[64];
     for (unsigned i = 0; r == 0 && i < s->layout.count; i++) {
         if (!rsp_hex(&p, value, s->layout.regs[i].bits_8))
@@ -97,7 +105,7 @@ static void one_reg(struct server *s, const char *p, bool set)
 {
     u8 value[64];
     u64 n;
-    int r = load_regs(s, s->general);
+    int r = server_load_regs(s, s->general);
     if (!rsp_number(&p, &n) || n >= s->layout.count || (set && (*p++ != '=' || !rsp_hex(&p, value, s->layout.regs[n].bits_8))))
         r = -EINVAL;
     if (r == 0 && set) {
@@ -121,7 +129,8 @@ static void read_memory(struct server *s, const char *p)
     int r = -EINVAL;
     if (rsp_number_to(&p, ',', &q.addr) && rsp_number(&p, &q.value)) {
         q.value = MIN(q.value, (u64)DBG_DATA_MAX);
-        r = target_ask(&s->target, &q, NULL, 0, &answer, NULL);
+        bool known = s->snapshot && snapshot_read(s->snapshot, q.addr, q.value, &answer);
+        r = known ? 0 : target_ask(&s->target, &q, NULL, 0, &answer, NULL);
     }
     if (r == 0 && answer.len <= q.value)
         rsp_add_hex(&s->reply, answer.data, answer.len);
@@ -204,7 +213,7 @@ static void add_registers(struct server *s)
 {
     static const unsigned first[] = {NUMBER_RBP, NUMBER_RSP, NUMBER_RIP};
     u8 value[64];
-    if (load_regs(s, s->current) < 0)
+    if (server_load_regs(s, s->current) < 0)
         return;
     for (unsigned i = 0; i < ARRAY_SIZE(first); i++) {
         regs_get(&s->layout, first[i], &s->regs, value);
@@ -408,6 +417,8 @@ static void read_object(struct server *s, const char *p)
         return;
     if (str_has_prefix(p, "features:read:target.xml:"))
         regs_describe(&s->layout, &whole);
+    else if (str_has_prefix(p, "threads:") && s->snapshot)
+        buf_add(&whole, snapshot_threads(s->snapshot)->data, snapshot_threads(s->snapshot)->len);
     else if (str_has_prefix(p, "threads:"))
         threads_list(s, &whole);
     else if (str_has_prefix(p, "auxv:"))
@@ -438,7 +449,7 @@ static void supported(struct server *s, const char *p)
 static void tls_variable(struct server *s, const char *p)
 {
     u64 tid, fs_base, addr;
-    int r = rsp_number_to(&p, ',', &tid) && tid <= UINT32_MAX ? load_regs(s, (u32)tid) : -EINVAL;
+    int r = rsp_number_to(&p, ',', &tid) && tid <= UINT32_MAX ? server_load_regs(s, (u32)tid) : -EINVAL;
     if (r == 0) {
         memcpy(&fs_base, s->regs.general + REGS_FS_BASE_AT, sizeof(fs_base));
         r = tls_address(s, p, fs_base, &addr);
@@ -478,7 +489,13 @@ static void kernel_stack(struct server *s, const char *p)
     u64 tid = s->general;
     struct buf answer = {0}, text = {0};
     bool good = !*p || parse_number(p, 1, UINT32_MAX, &tid) == 0;
-    int r = good ? target_ask(&s->target, &(struct dbg_request){.op = DBG_KERNEL_STACK, .tid = (u32)tid}, NULL, 0, &answer, NULL) : -ESRCH;
+    int r = -ESRCH;
+    if (good && s->snapshot)
+        r = snapshot_kernel(s->snapshot, (u32)tid, &answer) ? 0 : -ESRCH;
+    else if (good)
+        r = target_ask(&s->target, &(struct dbg_request){.op = DBG_KERNEL_STACK, .tid = (u32)tid}, NULL, 0, &answer, NULL);
+    if (answer.len)
+        buf_add(&answer, "", 1);
     char *save = NULL;
     for (char *line = answer.len ? strtok_r(answer.data, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
         line[strcspn(line, "+")] = 0;
@@ -539,6 +556,8 @@ static void question(struct server *s, const char *p)
         buf_addf(&s->reply, "l");
 }
 
+static bool is_thread(struct server *s, u32 tid) { return s->snapshot ? snapshot_has(s->snapshot, tid) : thread_find(s, tid) != NULL; }
+
 static void set_thread(struct server *s, const char *p)
 {
     char which = *p++;
@@ -548,7 +567,7 @@ static void set_thread(struct server *s, const char *p)
         fail(s, -EINVAL);
         return;
     }
-    if (n != 0 && !thread_find(s, (u32)n)) {
+    if (n != 0 && !is_thread(s, (u32)n)) {
         fail(s, -ESRCH);
         return;
     }
@@ -562,7 +581,7 @@ static void set_thread(struct server *s, const char *p)
 static void is_alive(struct server *s, const char *p)
 {
     u64 n;
-    bool alive = rsp_number(&p, &n) && n <= UINT32_MAX && thread_find(s, (u32)n);
+    bool alive = rsp_number(&p, &n) && n <= UINT32_MAX && is_thread(s, (u32)n);
     ok_or_fail(s, alive ? 0 : -ESRCH);
 }
 
@@ -572,9 +591,16 @@ static void end_process(struct server *s)
     s->quit = true;
 }
 
+/* What nobody may who only looks. */
+static bool changes(const char *p) { return (*p && strchr("GPMXZzcsCSk", *p)) || str_has_prefix(p, "vCont;") || str_has_prefix(p, "vKill;"); }
+
 static void packet(struct server *s, const struct buf *content)
 {
     const char *p = content->data, *end = p + content->len;
+    if (s->snapshot && changes(p)) {
+        fail(s, -EPERM);
+        return;
+    }
     switch (*p) {
     case '?':
         if (s->ended)
@@ -666,7 +692,10 @@ static int serve(struct server *s, int in)
     while (!s->quit) {
         for (int r; !s->ended && (r = target_event(&s->target, 0, &e)) != 0;)
             s->ended = r < 0 || !threads_take(s, &e) || s->ended;
-        look(s);
+        if (s->snapshot)
+            snapshot_let_go(s);
+        else
+            look(s);
         if (s->reply.len && send_reply(s) < 0)
             return -1;
         struct pollfd p[] = {{.fd = in, .events = POLLIN}, {.fd = s->ended ? -1 : s->target.talk.fd, .events = POLLIN}};
@@ -679,7 +708,7 @@ static int serve(struct server *s, int in)
     return 0;
 }
 
-int debug_serve(const struct entry *e, u32 pid, bool owned, int in, int out, struct error *err)
+int debug_serve(const struct entry *e, u32 pid, bool owned, bool snapshot, int in, int out, struct error *err)
 {
     struct server *s = xalloc(sizeof(*s));
     int result = -1;
@@ -693,6 +722,8 @@ int debug_serve(const struct entry *e, u32 pid, bool owned, int in, int out, str
             threads_stop_all(s);
             s->current = thread_find(s, s->target.hello.pid) ? s->target.hello.pid : s->nthreads ? s->threads[0].tid : 0;
             s->general = s->current;
+            if (snapshot)
+                snapshot_take(s);
             serve(s, in); /* its end is gdb's wish, or gdb's end */
             for (size_t i = s->nthreads; i-- > 0 && !s->ended;) /* what gdb has not been told of */
                 if (s->threads[i].pending == PENDING_SIGNAL)
@@ -702,6 +733,7 @@ int debug_serve(const struct entry *e, u32 pid, bool owned, int in, int out, str
     }
     target_close(&s->target);
     files_done(s);
+    snapshot_free(s->snapshot);
     buf_done(&s->rsp.in);
     buf_done(&s->reply);
     free(s->threads);

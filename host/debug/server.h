@@ -6,7 +6,8 @@
 #include "host/registry/registry.h"
 
 /* Serve gdb at these descriptors until it detaches, kills, or hangs up; then the process goes on as if nothing had been.
- * owned: gdb shall think that it started the process, and end it when it quits. 0 or -1. */
-int debug_serve(const struct entry *e, u32 pid, bool owned, int in, int out, struct error *err);
+ * owned: gdb shall think that it started the process, and end it when it quits.
+ * snapshot: the process goes on at once, and gdb sees its threads as they were. 0 or -1. */
+int debug_serve(const struct entry *e, u32 pid, bool owned, bool snapshot, int in, int out, struct error *err);
 
 #endif

@@ -58,7 +58,21 @@ struct server {
     struct rsp rsp;
     struct buf reply;    /* content of the packet to send */
     int out;
+    struct snapshot *snapshot; /* the process goes on, and gdb sees what was; NULL: it stands still */
 };
+
+/* server.c: the registers of a thread that stands still into s->regs. 0 or -errno */
+int server_load_regs(struct server *s, u32 tid);
+
+/* snapshot.c: with all threads stopped. */
+void snapshot_take(struct server *s);
+void snapshot_let_go(struct server *s); /* whoever has stopped since */
+bool snapshot_has(const struct snapshot *n, u32 tid);
+const struct regs *snapshot_regs(const struct snapshot *n, u32 tid); /* NULL: no such thread */
+const struct buf *snapshot_threads(const struct snapshot *n);        /* gdb's <threads> document */
+bool snapshot_read(const struct snapshot *n, u64 addr, u64 len, struct buf *ret); /* false: not in what was read */
+bool snapshot_kernel(const struct snapshot *n, u32 tid, struct buf *ret);
+void snapshot_free(struct snapshot *n);
 
 /* threads.c */
 struct sthread *thread_find(struct server *s, u32 tid);

@@ -14,24 +14,44 @@
 
 void console_clean(char *text, size_t len) { text_clean(text, len, "\n\t\r"); }
 
-size_t console_keep(int *fd, struct buf *b)
+static size_t keep(struct buf *b, char *bytes, size_t n)
 {
-    char bytes[4096];
-    ssize_t n = read(*fd, bytes, sizeof(bytes));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    if (n <= 0) {
-        close(TAKE_FD(*fd));
-        return 0;
-    }
-    console_clean(bytes, (size_t)n);
-    if (b->len + (size_t)n > KEPT_BYTES) {
-        size_t drop = MIN(b->len, b->len + (size_t)n - KEPT_BYTES / 2);
+    console_clean(bytes, n);
+    if (b->len + n > KEPT_BYTES) {
+        size_t drop = MIN(b->len, b->len + n - KEPT_BYTES / 2);
         memmove(b->data, b->data + drop, b->len - drop);
         b->len -= drop;
     }
-    buf_add(b, bytes, (size_t)n);
-    return (size_t)n;
+    buf_add(b, bytes, n);
+    return n;
+}
+
+/* Bytes at the end that may be the beginning of a letter. */
+static size_t begun_letter(const char *bytes, size_t n)
+{
+    for (size_t back = 1; back <= MIN(n, 3u); back++) {
+        u8 c = (u8)bytes[n - back];
+        if ((c & 0xc0) != 0x80)
+            return c >= (back == 1 ? 0xc2 : back == 2 ? 0xe0 : 0xf0) && c < 0xf5 ? back : 0;
+    }
+    return 0;
+}
+
+size_t console_keep(int *fd, struct console *c)
+{
+    char bytes[4096];
+    size_t before = c->nbegun;
+    memcpy(bytes, c->begun, before);
+    ssize_t n = read(*fd, bytes + before, sizeof(bytes) - before);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    size_t len = before + (size_t)MAX(n, 0);
+    c->nbegun = n > 0 ? begun_letter(bytes, len) : 0;
+    len -= c->nbegun;
+    memcpy(c->begun, bytes + len, c->nbegun);
+    if (n <= 0)
+        close(TAKE_FD(*fd));
+    return keep(&c->text, bytes, len);
 }
 
 void console_print(const char *what, const void *text, size_t len)

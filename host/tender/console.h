@@ -7,9 +7,14 @@
 
 /* Put a question mark for each control character and for what is no UTF-8: an instance does not write escapes to our terminal. */
 void console_clean(char *text, size_t len);
-/* Read what a descriptor has and keep the last bytes of it all, cleaned. At the end *fd is closed and -1.
- * Returns how many bytes are new: they are the last of those kept. */
-size_t console_keep(int *fd, struct buf *kept);
+/* The last bytes of what was read, cleaned; and a letter of which only the beginning has come. */
+struct console {
+    struct buf text;
+    char begun[4];
+    size_t nbegun;
+};
+/* Read what a descriptor has. At the end *fd is closed and -1. Returns how many bytes are new: they are the last of those kept. */
+size_t console_keep(int *fd, struct console *c);
 /* Print to standard error behind `what`, cleaned. */
 void console_print(const char *what, const void *text, size_t len);
 /* The last lines of what was kept. */

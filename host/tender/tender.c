@@ -287,7 +287,7 @@ static void read_console(struct tender *t)
 {
     size_t more = console_keep(&t->console_fd, &t->console);
     if (verbose && more)
-        fd_write_all(STDERR_FILENO, t->console.data + t->console.len - more, more);
+        fd_write_all(STDERR_FILENO, t->console.text.data + t->console.text.len - more, more);
 }
 
 void tender_signal(struct tender *t, u32 number)
@@ -533,11 +533,11 @@ static void memory_note(struct buf *how)
 static int instance_died(struct tender *t, struct error *err)
 {
     const struct backend *backend = t->i->backend;
-    if (t->messages.len)
-        console_print("", t->messages.data, t->messages.len);
+    if (t->messages.text.len)
+        console_print("", t->messages.text.data, t->messages.text.len);
     if (!verbose) {
         warn("the last lines of the %s's console:", backend->name);
-        console_print_last(&t->console);
+        console_print_last(&t->console.text);
     }
     struct buf how = {0};
     backend->explain(t->wait_status, &how);
@@ -617,8 +617,8 @@ static void finish(struct tender *t)
     free(t->out);
     free(t->err);
     control_done(&t->control);
-    buf_done(&t->console);
-    buf_done(&t->messages);
+    buf_done(&t->console.text);
+    buf_done(&t->messages.text);
     buf_done(&t->crash);
 }
 

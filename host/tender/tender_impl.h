@@ -25,7 +25,7 @@ struct tender {
     struct clients clients;
     struct stream *in, *out, *err;
     bool stdin_end_sent;
-    struct buf console, messages; /* the last bytes of the log; what the backend itself says */
+    struct console console, messages; /* the last bytes of the log; what the backend itself says */
     bool started, ended;
     struct ctl_exit end;
     struct buf crash;

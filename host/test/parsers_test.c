@@ -21,6 +21,7 @@
 #include "host/image/symbols.h"
 #include "host/lib/fs.h"
 #include "host/net/ports.h"
+#include "host/tender/console.h"
 #include "host/tender/control.h"
 #include "host/tender/stream.h"
 #include "host/trace/decode.h"
@@ -371,7 +372,7 @@ static void test_decode(void)
     check(!strstr(short_one, "ifr_addr"), "half of it is not read to its end");
     ifr.address.sin_family = 0x201;
     AUTO_FREE char *flags = decoded(SYS_ioctl, SIOCGIFFLAGS, &ifr, 32);
-    check(strstr(flags, "ifr_flags=IFF_UP|0x200}") != NULL, "flags, with and without names");
+    check(strstr(flags, "ifr_flags=IFF_UP|IFF_ALLMULTI}") != NULL, "flags");
     AUTO_FREE char *locked = decoded(SYS_fcntl, F_GETLK, &lock, 32);
     check(strstr(locked, "F_UNLCK") && strstr(locked, "l_pid=7"), "a lock and its owner");
 }
@@ -419,8 +420,70 @@ static void test_sizes(void)
     check(strcmp(root, "/") == 0, "path_absolute of too many ..");
 }
 
+/* Pieces of any length, at entry and exit, of any part. */
+static struct pieces any_pieces(void)
+{
+    struct buf b = {0};
+    for (unsigned n = (unsigned)rand() % 6; n > 0; n--) {
+        static const u16 lens[] = {0, 1, 7, 8, 12, 16, 24, 32, 40, 64, 88, 120, 144, 256};
+        struct trace_piece head = {.arg = (u8)(rand() % 6), .flags = (u8)(rand() % 4), .len = lens[(size_t)rand() % ARRAY_SIZE(lens)],
+                                   .part = (u32)(rand() % 3) * 256 + (u32)(rand() % 5)};
+        buf_add(&b, &head, sizeof(head));
+        for (unsigned i = 0; i < ALIGN_UP((unsigned)head.len, 8u); i++)
+            buf_add(&b, &(u8){rand() % 3 ? (u8)(rand() % 4) : (u8)rand()}, 1);
+    }
+    u8 *whole = xalloc(b.len + !b.len); /* so that reading beyond it shows */
+    if (b.len)
+        memcpy(whole, b.data, b.len);
+    size_t len = b.len;
+    buf_done(&b);
+    return (struct pieces){whole, len};
+}
+
+static void test_any_call(void)
+{
+    struct buf out = {0};
+    srand(1);
+    for (u32 nr = 0; nr < 470; nr++)
+        for (unsigned round = 0; round < 60; round++) {
+            struct call c = {.nr = nr, .entry = any_pieces(), .exit = any_pieces(), .has_exited = rand() % 4 != 0, .result = rand() % 8 - 4, .string_max = 32};
+            for (unsigned i = 0; i < 6; i++)
+                c.args[i] = rand() % 4 ? (u64)(rand() % 80) : (u64)rand() << (rand() % 40);
+            out.len = 0;
+            unsigned next = add_args(&out, &c, 0);
+            c.has_exited = true;
+            add_args(&out, &c, next);
+            add_result(&out, &c);
+            free((void *)c.entry.data);
+            free((void *)c.exit.data);
+        }
+    check(out.len > 0, "any call with any pieces");
+    buf_done(&out);
+}
+
+/* A letter comes in two reads, or never whole. */
+static void test_console(void)
+{
+    static const char *const parts[] = {"a\xc3", "\xa9\xe2\x82", "\xac\xf0\x9f\x98", "\x80\xe2", "z\xe2\x82"};
+    int ends[2];
+    struct console c = {0};
+    if (pipe(ends) < 0)
+        abort();
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        if (write(ends[1], parts[i], strlen(parts[i])) < 0)
+            abort();
+        console_keep(&ends[0], &c);
+    }
+    check(c.text.len == 12 && memcmp(c.text.data, "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80?z", 12) == 0, "letters between two reads");
+    close(ends[1]);
+    check(console_keep(&ends[0], &c) == 2 && memcmp(c.text.data + 12, "??", 2) == 0 && ends[0] == -1, "one that never comes");
+    buf_done(&c.text);
+}
+
 int main(void)
 {
+    test_console();
+    test_any_call();
     test_elf();
     test_erofs();
     test_control();

@@ -483,7 +483,7 @@ bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const s
         [TYPE_rlimit] = 16, [TYPE_siginfo] = 24, [TYPE_stack] = 24, [TYPE_schedparam] = 4, [TYPE_epollevent] = 12, [TYPE_time] = 8, [TYPE_sembuf] = 6,
         [TYPE_clone3] = 64, [TYPE_openhow] = 24, [TYPE_sysinfo] = 112, [TYPE_tms] = 32, [TYPE_utimbuf] = 16, [TYPE_timex] = 208, [TYPE_caphdr] = 8,
         [TYPE_capdata] = 24, [TYPE_sigevent] = 24, [TYPE_mqattr] = 32, [TYPE_schedattr] = 48, [TYPE_addr] = 8, [TYPE_id] = 4, [TYPE_shmds] = 96,
-        [TYPE_msgds] = 104, [TYPE_tz] = 8, [TYPE_handle] = 8, [TYPE_waitv] = 24, [TYPE_uringparams] = 120};
+        [TYPE_msgds] = 104, [TYPE_tz] = 8, [TYPE_handle] = 40, [TYPE_waitv] = 24, [TYPE_uringparams] = 120};
     if (type >= TYPE_COUNT || len < sizes[type])
         return false;
     switch (type) {

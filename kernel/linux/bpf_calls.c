@@ -66,7 +66,7 @@ static u64 uid_gid(void)
 
 static s64 areas(u32 pid, char *buf, size_t size)
 {
-    struct task *t = task_find(pid);
+    struct task *t = process_task_find(pid);
     bool there = t != NULL;
     task_put(t);
     return there ? (s64)linux_show_maps(pid, buf, size) : -ESRCH;

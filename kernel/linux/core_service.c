@@ -99,10 +99,7 @@ static bool send_core(struct channel *c, struct task *t, const struct ksiginfo *
 /* A task of the process, referenced. */
 static struct task *task_of(u32 pid)
 {
-    struct process *p = pid == 0 ? process_get(first_process) : process_find(pid);
-    struct task *t = p != NULL ? process_task(p) : NULL;
-    process_put(p);
-    return t;
+    return process_task_find(pid != 0 ? pid : first_process->pid);
 }
 
 static void run_dump(struct channel *c, const char *args, size_t len)

@@ -14,7 +14,7 @@
 static int open_map(u32 pid, struct file **ret)
 {
     char name[32];
-    struct task *t = task_find(pid);
+    struct task *t = process_task_find(pid);
     fmt_snprintf(name, sizeof name, "/tmp/perf-%u.map", pid);
     int r = t == NULL ? -ESRCH : open_plain(t, name, LOOKUP_NO_SYMLINKS, &kernel_cred, ret);
     task_put(t);

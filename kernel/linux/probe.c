@@ -99,7 +99,7 @@ static void program_trap(struct trap_frame *f, const struct trap_info *info, int
 /* Of the root's file system, as the first process sees it. */
 static int open_file(const char *path, struct file **ret)
 {
-    struct task *t = task_find(1);
+    struct task *t = process_task_find(1);
     int r = t == NULL ? -ENOENT : open_plain(t, path, LOOKUP_NO_XDEV, &kernel_cred, ret);
     task_put(t);
     return r;

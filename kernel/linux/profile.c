@@ -237,7 +237,7 @@ static int send_maps(struct channel *c, u32 pid)
 /* Areas of the sample's process, unless the client knows them. */
 static int tell_maps(struct channel *c, struct told *told, u32 pid)
 {
-    struct task *t = task_find(pid);
+    struct task *t = process_task_find(pid);
     struct addrspace *as = t != NULL ? task_as(t) : NULL;
     struct told now = {pid, as != NULL ? as->vma_count : 0, as != NULL ? as->total_pages : 0};
     addrspace_put(as);

@@ -435,6 +435,14 @@ struct task *process_task(struct process *p)
     return t;
 }
 
+struct task *process_task_find(u32 pid)
+{
+    struct process *p = process_find(pid);
+    struct task *t = p != NULL ? process_task(p) : NULL;
+    process_put(p);
+    return t;
+}
+
 struct fdtable *task_files(struct task *t)
 {
     spin_lock_bh(&t->proc->lock);

@@ -225,6 +225,7 @@ void task_put(struct task *t);
 struct task *task_find(u32 tid);       /* referenced, or NULL */
 struct task *process_task(struct process *p); /* one of its tasks, referenced, or NULL */
 struct task *task_arg(int pid);        /* of a call: 0 = the caller. The same */
+struct task *process_task_find(u32 pid); /* one of that process, whichever is left; referenced, or NULL */
 struct process *process_find(u32 pid); /* referenced, or NULL */
 NORETURN void task_exit(void);
 /* End every task of the current process with this result. Does not return. */

@@ -106,6 +106,33 @@ goes_on('one', 'and nothing else')
 status, out, err = drupe('stack', 'one')
 has(out, [r'^#\d+ .* wait_for_ever', r'^#\d+ .* main ', r'"worker bee"'], 'drupe stack')
 check(err == '' and 'Reading' not in out, 'of nothing else', (out, err))
+
+# While symbols are loaded and frames printed the program goes on.
+address = re.search(r'^\$1 = .*?0x([0-9a-f]+)', gdb('one', 'p &rounds', 'detach'), re.M)[1]
+looks = subprocess.Popen([DRUPE, 'gdb', '--server', '--snapshot', '-p', '1', 'one'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def asks(text):
+    looks.stdin.write(b'$%s#%02x' % (text.encode(), sum(text.encode()) % 256))
+    looks.stdin.flush()
+    answer = b''
+    while not re.search(rb'#[0-9a-f]{2}$', answer):
+        answer += looks.stdout.read1(65536)
+    looks.stdin.write(b'' if text == 'D' else b'+')
+    return answer.lstrip(b'+')
+
+
+first = asks('g')
+check(asks('?').startswith(b'$T00thread:'), 'a snapshot has threads', first[:80])
+before, end = asks(f'm{address},4'), time.monotonic() + 60
+while asks(f'm{address},4') == before and time.monotonic() < end:
+    time.sleep(0.05)
+check(len(before) == 12 and time.monotonic() < end, 'and the program is not held by it', before)
+check(asks('g') == first and len(first) > 400, 'its registers are of that moment', first[:80])
+check(asks('M1000,1:00').startswith(b'$E') and asks('vCont;c').startswith(b'$E'), 'nothing can be changed by it')
+check(asks('D').startswith(b'$OK') and looks.wait(10) == 0, 'its end')
+looks.stdin.close()
+looks.stdout.close()
 status, out, err = drupe('stack', '-p', '99', 'one')
 same((status, err), (125, 'drupe: one: there is no such process\n'), 'of a process that is not there')
 text = gdb('one', 'break add_points', 'continue', 'p stop_now = 1', 'p exit_code = 7', 'delete', 'continue', timeout=120)

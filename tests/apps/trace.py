@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import DRUPE, ON, check, command, done, own_list, polls, redis, talk, until
+from lib import DRUPE, ON, check, command, done, own_list, polls, redis, same, talk, until
 
 work = own_list('trace')
 
@@ -33,6 +33,7 @@ status, out, err = command('run', *ON, '-d', '--name', 'sh', '--net', 'none', '-
 check(status == 0, 'run -d', err)
 status, out, err = command('trace', '-l', 'sh')
 names = [l.split()[0] for l in out.splitlines()]
+same(command('trace', '-l'), (0, out, ''), '-l without an instance says the same')
 check(status == 0 and len(names) >= 12 and {'sched:switch', 'net:tcp_state', 'mm:fault', 'block:complete'} <= set(names), '-l', (out, err))
 status, text = trace('sh', '-e', 'process:*', '-e', 'sched:switch', '-e', 'signal:deliver', '-e', 'mm:fault', '-e', 'fs:open',
                      wanted={'process:fork': 1, 'process:exec': 1, 'sched:switch': 1, 'process:exit .*=3 ': 1, 'signal:deliver': 1, 'mm:fault': 1, 'fs:open': 1})

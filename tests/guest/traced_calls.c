@@ -108,8 +108,7 @@ static void files(void)
     C(fallocate, 99, 3, 0, 10);
     C(fallocate, 99, 0, 5, 10);
     C(fallocate, 99, 0x40, 5, 10);
-    C(fsync, fd);
-    C(fdatasync, 99);
+    C(fsync, fd), C(fdatasync, 99);
     C(sync_file_range, 99, 1, 2, 7);
     C(syncfs, 99);
     C(readahead, fd, 0, 10);
@@ -161,12 +160,8 @@ static void files(void)
     C(getxattr, "missing", "user.x", buf, 10);
     C(lgetxattr, PATH, "user.none", NULL, 0);
     C(fgetxattr, 99, "user.x", buf, 10);
-    C(listxattr, "missing", buf, 10);
-    C(llistxattr, "missing", NULL, 0);
-    C(flistxattr, 99, buf, 10);
-    C(removexattr, "missing", "user.x");
-    C(lremovexattr, "missing", "user.x");
-    C(fremovexattr, 99, "user.x");
+    C(listxattr, "missing", buf, 10), C(llistxattr, "missing", NULL, 0), C(flistxattr, 99, buf, 10);
+    C(removexattr, "missing", "user.x"), C(lremovexattr, "missing", "user.x"), C(fremovexattr, 99, "user.x");
     C(statfs, "missing", buf);
     C(statfs, "/proc", buf);
     C(fstatfs, 99, buf);
@@ -251,10 +246,7 @@ static void memory(void)
     C(madvise, p, 4096, 1234);
     C(mlock, p, 4096);
     C(mlock2, p, 4096, 1);
-    C(munlock, p, 4096);
-    C(mlockall, 0x10);
-    C(mlockall, 0);
-    C(munlockall);
+    C(munlock, p, 4096), C(mlockall, 0x10), C(mlockall, 0), C(munlockall);
     C(brk, 0);
     C(pkey_mprotect, p, 4096, PROT_READ, -1l);
     C(pkey_alloc, 1, 3);
@@ -509,10 +501,7 @@ static void waiting(void)
     C(signalfd, fd, (unsigned long[]){~0ul}, 8);
     C(signalfd4, 99, NULL, 8, 5);
     C(close, fd);
-    C(close, ends[0]);
-    C(close, ends[1]);
-    C(close, ev);
-    C(close, e);
+    C(close, ends[0]), C(close, ends[1]), C(close, ev), C(close, e);
 }
 
 static void futexes(void)
@@ -694,26 +683,15 @@ static void children(void)
 
 static void identity(void)
 {
-    C(getuid);
-    C(geteuid);
-    C(getgid);
-    C(getegid);
-    C(setuid, -1l);
-    C(setreuid, -1l, -1l);
-    C(setregid, -1l, -1l);
-    C(setresuid, -1l, -1l, -1l);
-    C(setresgid, -1l, -1l, -1l);
+    C(getuid), C(geteuid), C(getgid), C(getegid);
+    C(setuid, -1l), C(setreuid, -1l, -1l), C(setregid, -1l, -1l), C(setresuid, -1l, -1l, -1l), C(setresgid, -1l, -1l, -1l);
     C(getresuid, buf, buf + 4, buf + 8);
     C(getresgid, buf, NOWHERE, buf + 8);
     C(setfsgid, -1l);
     C(setgroups, 70000, NULL);
     C(setgroups, -1l, (int[]){1, 2});
     C(getgroups, -1l, buf);
-    C(getpgid, 0x7ffffff0);
-    C(getsid, 0x7ffffff0);
-    C(setpgid, -1l, 5);
-    C(gettid);
-    C(set_tid_address, NULL);
+    C(getpgid, 0x7ffffff0), C(getsid, 0x7ffffff0), C(setpgid, -1l, 5), C(gettid), C(set_tid_address, NULL);
     C(capget, (int[]){0x20080522, -5}, NULL);
     C(capget, (int[]){0x20071026, 0}, buf);
     C(capset, (int[]){0x20080522, 0x7ffffff0}, (int[6]){0x21, 1 << 30, 0, 0x100});
@@ -796,8 +774,7 @@ static void control(void)
     C(io_uring_register, 99, 1, NULL, 0);
     C(io_uring_register, 99, 2, (int[]){1, -1}, 2);
     C(io_uring_register, 99, 77, NULL, 5);
-    C(restart_syscall);
-    C(getpgrp);
+    C(restart_syscall), C(getpgrp);
     C(get_robust_list, 0, buf, buf + 8);
 }
 
