@@ -47,7 +47,7 @@ s64 sys_mmap(uaddr_t addr, u64 len, u64 prot, u64 flags, u64 fd, u64 off)
     req.pgoff = off >> PAGE_SHIFT;
     if (flags & MAP_GROWSDOWN)
         req.flags |= VMA_GROWSDOWN;
-    if (flags & MAP_NORESERVE)
+    if ((flags & MAP_NORESERVE) && atomic_load_relaxed(&overcommit.mode) != COMMIT_NEVER)
         req.flags |= VMA_NORESERVE;
     if (flags & MAP_LOCKED)
         req.flags |= VMA_LOCKED;

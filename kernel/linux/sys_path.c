@@ -305,7 +305,7 @@ s64 sys_link(uaddr_t from, uaddr_t to) { return sys_linkat(AT_FDCWD, from, AT_FD
 s64 sys_renameat2(int from_fd, uaddr_t from, int to_fd, uaddr_t to, u32 flags)
 {
     struct two_names n;
-    if ((flags & ~7u) || ((flags & 2) && (flags & 5))) /* NOREPLACE 1, EXCHANGE 2, WHITEOUT 4 */
+    if (flags > 2) /* NOREPLACE 1 or EXCHANGE 2; no WHITEOUT 4, as on Linux' overlay */
         return -EINVAL;
     s64 r = two_names_get(&n, from_fd, from, to_fd, to);
     if (r < 0)

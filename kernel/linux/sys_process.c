@@ -59,7 +59,7 @@ s64 sys_prlimit64(int pid, u32 which, uaddr_t unew, uaddr_t uold)
             return -EFAULT;
         if (new.soft > new.hard)
             return -EINVAL;
-        if (which == RLIMIT_NOFILE && new.hard > 524288)
+        if (which == RLIMIT_NOFILE && new.hard > atomic_load_relaxed(&nr_open))
             return -EPERM;
     }
     struct task *t = task_arg(pid);

@@ -38,7 +38,7 @@ static size_t show_meminfo(void *arg, char *buf, size_t size)
         {"Cached:", m.cache_pages}, {"SwapCached:", 0}, {"Active:", m.anon_pages}, {"Inactive:", m.cache_pages}, {"SwapTotal:", 0},
         {"SwapFree:", 0}, {"Dirty:", 0}, {"Writeback:", 0}, {"AnonPages:", m.anon_pages}, {"Mapped:", 0}, {"Shmem:", 0},
         {"Slab:", m.slab_pages}, {"SReclaimable:", 0}, {"SUnreclaim:", m.slab_pages}, {"KernelStack:", 0},
-        {"PageTables:", m.table_pages}, {"CommitLimit:", m.total_pages}, {"Committed_AS:", m.anon_pages}, {"AnonHugePages:", 0},
+        {"PageTables:", m.table_pages}, {"CommitLimit:", commit_limit_pages()}, {"Committed_AS:", commit_used_pages()}, {"AnonHugePages:", 0},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
         add(&x, "%-15s %8lu kB\n", rows[i].name, (unsigned long)(rows[i].pages * (PAGE_SIZE / 1024)));
@@ -281,10 +281,10 @@ static struct setting settings[] = {
     {"kernel/perf_event_paranoid", 4},    {"kernel/yama/ptrace_scope", 1},      {"kernel/panic", 0},
     {"kernel/sched_child_runs_first", 0}, {"kernel/ngroups_max", CRED_MAX_GROUPS}, {"kernel/cap_last_cap", CAP_LAST},
     {"kernel/core_uses_pid", 0},
-    {"vm/overcommit_memory", 0},          {"vm/overcommit_ratio", 50},          {"vm/max_map_count", AS_MAX_VMAS},
+    {"vm/max_map_count", AS_MAX_VMAS},
     {"vm/swappiness", 0},                 {"vm/min_free_kbytes", 1024},         {"vm/nr_hugepages", 0},
     {"vm/mmap_min_addr", PLAT_USER_MIN},  {"vm/zone_reclaim_mode", 0},          {"vm/dirty_ratio", 20},
-    {"fs/file-max", 1048576},             {"fs/nr_open", 524288},              {"fs/pipe-max-size", 1048576},
+    {"fs/pipe-max-size", 1048576},
     {"fs/pipe-user-pages-soft", 16384},   {"fs/protected_hardlinks", 1},        {"fs/protected_symlinks", 1},
     {"fs/suid_dumpable", 0},              {"fs/epoll/max_user_watches", 1048576}, {"fs/aio-max-nr", 65536},
     {"net/core/somaxconn", 4096},         {"net/core/rmem_max", 4194304},       {"net/core/wmem_max", 4194304},
@@ -329,13 +329,20 @@ static const struct range {
 } ranges[] = {
     {"kernel/pid_max", &pid_max, 301, 4194304},
     {"kernel/threads-max", &threads_max, 20, 4194304},
+    {"fs/nr_open", &nr_open, 64, NR_OPEN_MAX},
+    {"vm/overcommit_memory", &overcommit.mode, COMMIT_GUESS, COMMIT_NEVER},
+    {"vm/overcommit_ratio", &overcommit.ratio, 0, INT32_MAX},
+    {"vm/overcommit_kbytes", &overcommit.kbytes, 0, UINT32_MAX},
 };
 
 static size_t show_range(void *arg, char *buf, size_t size) { return show_setting(((const struct range *)arg)->value, buf, size); }
 static int store_range(void *arg, const char *text, size_t len)
 {
     const struct range *r = arg;
-    return store_number(r->value, text, len, r->min, r->max);
+    int err = store_number(r->value, text, len, r->min, r->max);
+    if (err == 0 && (r->value == &overcommit.ratio || r->value == &overcommit.kbytes)) /* one of the two is the limit */
+        atomic_store(r->value == &overcommit.ratio ? &overcommit.kbytes : &overcommit.ratio, 0u);
+    return err;
 }
 
 static size_t show_nothing(void *arg, char *buf, size_t size) { return 0; }
@@ -350,9 +357,11 @@ static int store_drop_caches(void *arg, const char *text, size_t len)
     return r;
 }
 
+#define FILE_MAX "9223372036854775807" /* memory is the limit; who tries to set another one is told that he cannot */
+
 static size_t show_file_nr(void *arg, char *buf, size_t size)
 {
-    return (size_t)fmt_snprintf(buf, size, "%lu\t0\t1048576\n", (unsigned long)vfs_open_files());
+    return (size_t)fmt_snprintf(buf, size, "%lu\t0\t" FILE_MAX "\n", (unsigned long)vfs_open_files());
 }
 
 void sysctl_add(const char *name, u32 *value)
@@ -386,6 +395,7 @@ void sysctl_init(void)
         {"sys/kernel/random/uuid", show_uuid, NULL},
         {"sys/kernel/random/boot_id", show_uuid, ""}, {"sys/kernel/random/entropy_avail", show_text, "256"},
         {"sys/kernel/random/poolsize", show_text, "256"}, {"sys/fs/file-nr", show_file_nr, NULL},
+        {"sys/fs/file-max", show_text, FILE_MAX}, {"sys/fs/leases-enable", show_text, "0"}, {"sys/fs/dir-notify-enable", show_text, "0"},
         {"tty/drivers", show_text, TTY_DRIVERS}, {"slabinfo", show_slabinfo, NULL},
         {"sys/net/ipv4/ip_local_port_range", show_text, "32768\t60999"}, {"sys/net/ipv4/tcp_rmem", show_text, "4096\t131072\t4194304"},
         {"sys/net/ipv4/tcp_wmem", show_text, "4096\t16384\t4194304"}, {"sys/net/ipv4/tcp_congestion_control", show_text, "cubic"},

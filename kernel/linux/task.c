@@ -13,6 +13,7 @@ struct list process_list = LIST_INIT(process_list);
 static struct list tid_hash[TID_BUCKETS]; /* l */
 static u32 last_tid;                      /* l */
 static u32 numbered;                      /* l: tasks that have a number, also those that ended */
+u32 nr_open = NR_OPEN_MAX;
 u32 pid_max = 32768, threads_max = 32768; /* the second: see sysctl_init() */
 struct process *first_process;
 void (*process_ended)(const struct program_end *end, const char *report);
@@ -96,7 +97,7 @@ static const struct krlimit default_rlimits[RLIMIT_NR] = {
     [RLIMIT_CPU] = {RLIM_INFINITY, RLIM_INFINITY},      [RLIMIT_FSIZE] = {RLIM_INFINITY, RLIM_INFINITY},
     [RLIMIT_DATA] = {RLIM_INFINITY, RLIM_INFINITY},     [RLIMIT_STACK] = {8 << 20, RLIM_INFINITY},
     [RLIMIT_CORE] = {0, RLIM_INFINITY},                 [RLIMIT_RSS] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_NPROC] = {RLIM_INFINITY, RLIM_INFINITY},    [RLIMIT_NOFILE] = {524288, 524288},
+    [RLIMIT_NPROC] = {RLIM_INFINITY, RLIM_INFINITY},    [RLIMIT_NOFILE] = {NR_OPEN_MAX, NR_OPEN_MAX},
     [RLIMIT_MEMLOCK] = {8 << 20, 8 << 20},              [RLIMIT_AS] = {RLIM_INFINITY, RLIM_INFINITY},
     [RLIMIT_LOCKS] = {RLIM_INFINITY, RLIM_INFINITY},    [RLIMIT_SIGPENDING] = {4096, 4096},
     [RLIMIT_MSGQUEUE] = {819200, 819200},               [RLIMIT_RTTIME] = {RLIM_INFINITY, RLIM_INFINITY},

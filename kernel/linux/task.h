@@ -197,6 +197,8 @@ extern struct list process_list;
 extern bool linux_verbose;
 extern bool patch_calls; /* kern/callsite.h */
 extern char uts_hostname[65], uts_domainname[65]; /* process_list_lock; read without */
+#define NR_OPEN_MAX 524288u
+extern u32 nr_open; /* atomic: the highest RLIMIT_NOFILE that may be set */
 extern u32 pid_max, threads_max; /* atomic: numbers are below the one, and so many tasks have one at most */
 
 /* With `shared`, that process' signal handlers. */

@@ -44,6 +44,10 @@ void vma_set_flags(struct vma *v, u32 flags);
 bool as_range_free(struct addrspace *as, uaddr_t addr, u64 len);
 int as_find_room(struct addrspace *as, u64 len, u64 align, uaddr_t *ret_addr); /* -ENOMEM */
 int as_check_limits(const struct addrspace *as, u64 pages, u32 prot, u32 flags); /* 0 or -ENOMEM */
+/* commit.c: is an area of these promised memory? pages: more, or fewer when negative. May so many more be promised? */
+bool commit_counts(u32 prot, u32 flags);
+void commit_add(s64 pages);
+bool commit_allows(u64 pages);
 /* Release as->lock (held for writing), then close the areas that went. */
 void as_write_unlock(struct addrspace *as);
 

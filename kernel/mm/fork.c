@@ -95,6 +95,11 @@ int addrspace_fork(struct addrspace *from, struct addrspace **ret_as)
     if (err != 0)
         return err;
     rwmutex_write_lock(&from->lock);
+    if (atomic_load_relaxed(&overcommit.mode) == COMMIT_NEVER && !commit_allows(from->data_pages + from->stack_pages)) {
+        rwmutex_write_unlock(&from->lock);
+        addrspace_put(to);
+        return -ENOMEM;
+    }
     to->mmap_base = from->mmap_base;
     to->brk_start = from->brk_start;
     to->brk = from->brk;

@@ -42,6 +42,8 @@ static void account(struct addrspace *as, u32 prot, u32 flags, s64 pages)
         as->data_pages += (u64)pages;
     if (flags & VMA_LOCKED)
         as->locked_pages += (u64)pages;
+    if (commit_counts(prot, flags))
+        commit_add(pages);
 }
 
 static bool over(u64 pages, u64 more, u64 limit_bytes) { return more > (limit_bytes >> PAGE_SHIFT) || pages > (limit_bytes >> PAGE_SHIFT) - more; }
@@ -53,7 +55,7 @@ int as_check_limits(const struct addrspace *as, u64 pages, u32 prot, u32 flags)
     if ((prot & MAP_WRITE) && !(flags & (VMA_SHARED | VMA_STACK | VMA_GROWSDOWN)) &&
         over(as->data_pages, pages, as->limit_data_bytes))
         return -ENOMEM;
-    return 0;
+    return commit_counts(prot, flags) && !commit_allows(pages) ? -ENOMEM : 0;
 }
 
 static bool writes_shared(u32 prot, u32 flags) { return (flags & VMA_SHARED) && (prot & MAP_WRITE); }

@@ -97,6 +97,17 @@ struct addrspace {
 
 #define AS_MAX_VMAS 65530 /* vm.max_map_count */
 
+/* What may be promised beyond what there is: /proc/sys/vm/overcommit_*, read and written atomically. */
+enum overcommit_mode { COMMIT_GUESS /* all but what there can never be */, COMMIT_ALWAYS, COMMIT_NEVER };
+struct overcommit {
+    u32 mode;   /* enum overcommit_mode */
+    u32 ratio;  /* COMMIT_NEVER: the limit in percent of memory, */
+    u32 kbytes; /* or this if not 0 */
+};
+extern struct overcommit overcommit;
+u64 commit_limit_pages(void);
+u64 commit_used_pages(void); /* promised to private memory that may be written */
+
 void addrspace_init_subsystem(void);
 int addrspace_create(struct addrspace **ret_as);
 static inline struct addrspace *addrspace_get(struct addrspace *as) { ref_get(&as->refs); return as; }

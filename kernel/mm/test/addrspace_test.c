@@ -356,7 +356,7 @@ TEST(sparse_touch_is_thrifty)
     mm_test_init();
     struct addrspace *as = test_space();
     uaddr_t a;
-    CHECK_EQ(map_anon(as, 0, 64UL << 20, MAP_READ | MAP_WRITE, 0, false, &a), 0);
+    CHECK_EQ(map_anon(as, 0, 64UL << 20, MAP_READ | MAP_WRITE, VMA_NORESERVE, false, &a), 0);
     for (u64 i = 0; i < 64; i++)
         CHECK_EQ(put_user_u32(a + (i * 37 % 64) * (1UL << 20), 1), 0);
     CHECK(as->rss_anon <= 80);
@@ -533,7 +533,7 @@ TEST(out_of_memory)
     struct addrspace *as = test_space();
     uaddr_t a;
     int err = 0;
-    CHECK_EQ(map_anon(as, 0, 1UL << 30, MAP_READ | MAP_WRITE, 0, false, &a), 0);
+    CHECK_EQ(map_anon(as, 0, 1UL << 30, MAP_READ | MAP_WRITE, VMA_NORESERVE, false, &a), 0);
     for (u64 i = 0; i < 1UL << 30 && err == 0; i += PAGE_SIZE)
         err = as_fault(as, a + i, TRAP_WRITE);
     CHECK_EQ(err, -ENOMEM);
