@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 from lib import DRUPE, ON, build_file, calls, check, command, done, own_list, same, until
 
