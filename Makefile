@@ -9,9 +9,11 @@ SETUP = scripts/setup.sh
 # ninja redraws one line on a terminal; elsewhere two words are enough
 NINJA = ninja -C $(BUILD) $(shell test -t 1 || echo --quiet)
 
+PARTS = product
+
 all: setup-build
 	@echo "Building in $(BUILD)/ (some minutes the first time)"
-	@$(NINJA) all $(ALSO)
+	@$(NINJA) $(PARTS)
 
 setup-build:
 	@$(SETUP) build
@@ -25,28 +27,28 @@ run: ## Build, start Debian's redis-server as a unikernel, talk to it
 
 check: ## All tests; the last line is "N passed, N failed"
 	@$(SETUP) build run check languages
-	@$(MAKE) --no-print-directory all ALSO=meson-test-prereq
+	@$(MAKE) --no-print-directory all PARTS="all meson-test-prereq"
 	@python3 scripts/check.py $(BUILD)
 
 bench: ## Measure against Debian's cloud kernel as guest, side by side
 	@$(SETUP) build run check bench
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all PARTS=all
 	@python3 bench/bench.py $(BUILD) $(BENCH)
 
 soak: ## Every language, foreign test suites, long loads: 10 minutes of each, leaks and stalls reported
 	@$(SETUP) build run check bench languages soak
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all PARTS=all
 	@python3 scripts/check.py $(BUILD) soak
 	@python3 bench/soak.py $(BUILD)
 
 fuzz-smoke: ## A minute of every fuzzer, one of which must find its planted bug
 	@$(SETUP) build check
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all PARTS=all
 	@python3 scripts/fuzz_smoke.py $(BUILD) --seconds $(or $(SECONDS_EACH),60)
 
 lint: ## clang -Werror build, include directions, generated files, cppcheck
 	@$(SETUP) build check
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all PARTS=all
 	@python3 scripts/lint.py $(BUILD)
 
 format: ## clang-format over lines changed since HEAD
