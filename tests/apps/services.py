@@ -4,6 +4,8 @@
 vanish. Each is dropped with a reason, the program answers as before, and nothing stays behind: services.py DRUPE BUILD --on PLATFORM [ROUNDS]"""
 import contextlib
 import os
+import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -15,6 +17,8 @@ from channel import DATA, MORE, PART_MAX, data, end_of, opening, receive
 rounds = int(sys.argv.pop()) if sys.argv[-1].isdigit() else 200
 from lib import check, command, counters, done, own_list, redis, same, talk, until
 
+ABI = pathlib.Path(__file__).parents[2] / 'abi' / 'trace.h'
+TRACE_VERSION = int(re.search(r'TRACE_VERSION (\d+)u', ABI.read_text()).group(1))
 CALLS = 512
 work = own_list('services')
 RUN = os.environ['DRUPE_RUN']
@@ -24,7 +28,7 @@ def connect():
     return channel.connect(RUN)
 
 
-def trace_open(version=2, flags=0, calls=b'\xff' * (CALLS // 8), nfds=0, path=b''):
+def trace_open(version=TRACE_VERSION, flags=0, calls=b'\xff' * (CALLS // 8), nfds=0, path=b''):
     return struct.pack('<IIII', version, flags, 0, 32) + calls + struct.pack('<Q', 0) + b'\xff' * 32 + struct.pack('<I', nfds) + bytes(14 * 4) + path.ljust(256, b'\0') + bytes(4)
 
 
