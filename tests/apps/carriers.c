@@ -152,7 +152,7 @@ static void ticking(int n)
     for (int i = 0; i < n; i++) {
         if (fork() != 0)
             continue;
-        start_ticks(1000 + 100 * i);
+        start_ticks(1000 + 100 * i, 1000);
         for (double end = now_s() + 2; now_s() < end;)
             lost += !next_tick(2, i % 2 == 1 ? doze : compute);
         _exit(lost != 0);

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Signals to an instance from outside, as fast as they can be sent: it goes on, and no deadline of its own is lost."""
+"""Signals to an instance from outside, as fast as they can be sent: it goes on, and no deadline of its own is lost; nor is what they tell by one."""
 import os
 import signal
+import struct
 import subprocess
 import time
 
-from lib import DRUPE, ON, build_file, check, done, processes_of, same
+from bpfd import SYMBOL, Client
+from lib import DRUPE, ON, build_file, check, command, done, own_list, processes_of, same, until
 
 
 def flood(argv, signals, pause_s=0):
@@ -41,4 +43,20 @@ for sig in (signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP, signal.SIGINT, signal
         os.kill(c, sig)
     out, err = p.communicate(b'alive\n', timeout=120)
     same((p.returncode, out), (0, b'alive\n'), f'{sig.name} from outside is ignored')
+
+# Each question comes with a signal, and nothing else makes the instance look: it never idles, and its own timer comes at every moment.
+work = own_list('kicks')
+status, out, err = command('run', *ON, '-d', '--name', 'kicks', '--net', 'none', build_file('kicks'), 'busy')
+check(status == 0 and until(lambda: 'ready' in command('logs', 'kicks')[1]), 'run -d', err)
+c = Client(os.environ['DRUPE_RUN'])
+answered = 0
+try:
+    for _ in range(5000):
+        c.ask(SYMBOL, struct.pack('<Q', 0) + b'sys_getppid')
+        answered += 1
+except TimeoutError:
+    pass
+same(answered, 5000, 'answers, while a program computes under fast ticks')
+c.close()
+command('rm', '-f', 'kicks')
 done()

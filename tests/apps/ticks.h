@@ -18,10 +18,9 @@ static inline double now_s(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-/* One each millisecond. */
-static inline void start_ticks(int first_us)
+static inline void start_ticks(int first_us, int every_us)
 {
-    struct itimerval every = {{0, 1000}, {0, first_us}};
+    struct itimerval every = {{0, every_us}, {0, first_us}};
     signal(SIGALRM, on_tick);
     setitimer(ITIMER_REAL, &every, NULL);
 }
