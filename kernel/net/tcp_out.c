@@ -202,7 +202,17 @@ static struct pkt *gather(struct tcp *t, u32 seq, u32 *len)
     return first;
 }
 
-/* Send [seq, seq+len) (and a FIN). Returns bytes of sequence space sent, 0 = no memory or no route. */
+static u32 gso_limit(const struct tcp *t)
+{
+    const struct netif *nif = t->rt.nif;
+    const u32 need = (ip_is_v4(t->node.faddr) ? NETDEV_TX_TSO4 : NETDEV_TX_TSO6) | NETDEV_TX_CSUM;
+    if (nif == NULL || nif->loopback || (nif->dev->features & need) != need)
+        return t->mss;
+    u32 max = TCP_GSO_MAX - TCP_GSO_MAX % t->mss;
+    return MAX(max, (u32)t->mss);
+}
+
+/* Send [seq, seq+len) (and a FIN), or less. Returns bytes of sequence space sent, 0 = no memory or no route. */
 static u32 send_data(struct tcp *t, u32 seq, u32 len, bool fin, u64 now)
 {
     u8 o[40];
@@ -210,6 +220,8 @@ static u32 send_data(struct tcp *t, u32 seq, u32 len, bool fin, u64 now)
     u32 want = len;
     if (unlikely(tcp_route(t) != 0))
         return 0;
+    if (len > t->mss) /* a super-segment; or the path has just become narrower */
+        len = MIN(len, gso_limit(t));
     if (len > 0) {
         p = gather(t, seq, &len);
         if (p != NULL && len < want) {
@@ -386,16 +398,6 @@ void tcp_send_rst(struct tcp *t, u64 now)
 }
 
 /* --- the decision ------------------------------------------------------------------------ */
-
-static u32 gso_limit(const struct tcp *t)
-{
-    const struct netif *nif = t->rt.nif;
-    const u32 need = (ip_is_v4(t->node.faddr) ? NETDEV_TX_TSO4 : NETDEV_TX_TSO6) | NETDEV_TX_CSUM;
-    if (nif == NULL || nif->loopback || (nif->dev->features & need) != need)
-        return t->mss;
-    u32 max = TCP_GSO_MAX - TCP_GSO_MAX % t->mss;
-    return MAX(max, (u32)t->mss);
-}
 
 /* May a segment shorter than the MSS go now (Nagle as modified by Minshall; RFC 9293 3.8.6.2.1)? */
 static bool small_may_go(const struct tcp *t, u32 len, bool last)

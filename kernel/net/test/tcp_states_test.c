@@ -281,6 +281,23 @@ TEST(path_mtu_discovery)
     close_all();
 }
 
+/* What goes again was cut for a path that another connection knows better by now. */
+TEST(path_mtu_learned_elsewhere)
+{
+    u8 data[2 * 1460];
+    open_conn(false);
+    p.wnd = 60000;
+    peer_send(&p, TH_ACK, NULL, 0);
+    CHECK_EQ(send_bytes(s, data, sizeof data, 0), sizeof data);
+    EXPECT(TH_ACK, p.ack, p.seq, 1460);
+    EXPECT(TH_ACK, p.ack + 1460, p.seq, 1460);
+    pmtu_learn(ip_v4(PEER_IP), 1000);
+    EXPECT(TH_ACK, p.ack + 1460, p.seq, 960); /* the loss probe */
+    p.ack += sizeof data;
+    peer_send(&p, TH_ACK, NULL, 0);
+    close_all();
+}
+
 /* --- listeners ----------------------------------------------------------------------------------- */
 
 static void syn_from_ip(u32 ip, u16 port)
