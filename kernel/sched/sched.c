@@ -412,7 +412,8 @@ static struct thread *pick(struct percpu *cpu, u64 now)
 {
     struct runqueue *rq = cpu->rq;
     struct thread *t = rt_first(rq);
-    if (t == NULL || (rq->leftmost != NULL && now >= rq->fair_due_ns))
+    rq->fair_turn = t != NULL && rq->leftmost != NULL && now >= rq->fair_due_ns;
+    if (t == NULL || rq->fair_turn)
         t = fair_first(rq);
     if (t != NULL)
         dequeue(rq, t);
@@ -455,7 +456,7 @@ void sched_switch_locked(struct percpu *cpu)
     charge(cpu, prev, now);
     atomic_store_relaxed(&cpu->need_resched, !list_empty(&cpu->bh_pending) && !cpu->bh_hold); /* B1 in core/bh.c */
     put_previous(cpu, prev);
-    if (!is_rt(prev) && now - cpu->rq->fair_due_ns >= FAIR_TURN_NS) /* not in a turn (before it, the difference wraps) */
+    if (!is_rt(prev) && (!cpu->rq->fair_turn || now - cpu->rq->fair_due_ns >= FAIR_TURN_NS))
         cpu->rq->fair_due_ns = now + RT_ALONE_NS;
     struct thread *next = pick(cpu, now);
     if (next == cpu->idle && !single_cpu()) {

@@ -41,6 +41,7 @@ struct runqueue {
     struct rb_node *leftmost;
     struct list rt;            /* by rt_prio, highest first */
     u64 fair_due_ns;           /* when fair threads get a turn before real-time ones */
+    bool fair_turn;            /* one is running in such a turn */
     u32 nr_ready;              /* in fair and rt */
     u64 min_vruntime_ns;
     bool yielding;             /* the current thread called sched_yield */

@@ -132,6 +132,29 @@ TEST_CPUS(real_time_leaves_a_twentieth, 1)
     test_join(rr);
 }
 
+static void sleeps_rarely(void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        u64 at = now_ns() + 970 * MS;
+        thread_sleep_until(at, false);
+        late_ns = MAX(late_ns, now_ns() - at);
+    }
+}
+
+TEST_CPUS(real_time_owes_nothing_to_who_had_the_cpu, 1)
+{
+    deadline = now_ns() + 3500 * MS;
+    late_ns = 0;
+    struct thread *fair = burner(0, POLICY_OTHER, 0), *rare;
+    CHECK_EQ(thread_create("rare", sleeps_rarely, NULL, false, &rare), 0);
+    CHECK_EQ(thread_set_policy(rare, POLICY_FIFO, 10), 0);
+    thread_start(rare);
+    thread_sleep_until(deadline + MS, false);
+    CHECK(late_ns < MS);
+    test_join(rare);
+    test_join(fair);
+}
+
 TEST_CPUS(round_robin_takes_turns, 1)
 {
     deadline = now_ns() + 1000 * MS;
