@@ -3,10 +3,10 @@
  * Carriers: the processes of Linux that this machine consists of. Each address space has one to itself, as long as there are
  * enough. All share the memory file, and the kernel's half of the address space looks the same in all, so that a CPU
  * of the guest can go on in any of them. A carrier has a thread of Linux for each CPU, a *seat*: a CPU is handed over, with whatever it
- * is doing, to its seat in the carrier that has the mappings of the address space wanted. Its other seats are parked: asleep in Linux,
- * on a stack of their own.
+ * is doing, to its seat in the carrier that has the mappings of the address space wanted. Its other seats are parked: they sleep
+ * in Linux, or look for their turn, on a stack of their own.
  *
- *   C1  A CPU runs in one seat, cpu->plat.seat, and nobody else touches anything of its other seats but `turn` and `noted`.
+ *   C1  A CPU runs in one seat, cpu->plat.seat, and nobody else touches anything of its other seats but `turn` and `going_on`.
  *   C2  Handing over happens in plat_aspace_switch() alone. The stack and everything in memory go along; the FPU's state
  *       is saved before (thread_fpu_leave()); FS is the scheduler's to load, GS is the same in all seats of a CPU.
  *   C3  Of Linux's state only these differ between carriers: the mappings below PLAT_USER_MAX (tlb.c) and those of the kernel's range,
