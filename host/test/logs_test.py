@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from lib import DRUPE, WORK, check, compile_c, done, environment
+from lib import DRUPE, WORK, check, compile_c, done, environment, until
 
 JOURNAL = WORK + '/journal'
 ENV = environment(DRUPE_HOST_KERNEL=sys.argv[2], DRUPE_RUN=WORK + '/run', DRUPE_JOURNAL_SOCKET=JOURNAL)
@@ -68,6 +68,7 @@ detached('lines', '--name', 'slow', '--log-driver', 'journald', '--log-opt', 'ta
 tender = inspect('slow')['Pid']
 time.sleep(0.3) # the socket holds a few datagrams: the rest waits in drupe
 os.kill(tender, signal.SIGSTOP)
+until(lambda: open(f'/proc/{tender}/stat').read().rsplit(')', 1)[1].split()[0] == 'T') # not while it sends one
 got = [fields(journal.recv(65536)) for _ in range(5)]
 journal.setblocking(False)
 while True:
@@ -155,5 +156,6 @@ soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(second
 check(drupe('logs', '-f', '--until', soon, 'f')[1] == 'ready\n' and 0.5 < time.monotonic() - begin < 60, 'logs -f --until ends by itself')
 for name in ('f', 's', 't', 'n', 'j', 'slow', 'full', 'times', 'long'):
     drupe('rm', '-f', name)
-check(drupe('ps', '-a', '-q')[1] == '', 'nothing is left')
+left = drupe('ps', '-a', '--format', 'json')
+check(left == (0, '', ''), 'nothing is left', left)
 done()
