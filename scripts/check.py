@@ -18,6 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 RESULT = re.compile(r'^(not )?ok\b')
+GRACE_SECONDS = 20
 running = set()
 
 
@@ -28,10 +29,21 @@ def load(build):
     return tests
 
 
-def kill(p):
-    """A test, and what it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(p.pid, signal.SIGKILL)
+def signal_all(tests, sig):
+    for p in tests:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(p.pid, sig)
+
+
+def end(tests):
+    """Tests and what they have started: as ^C does, so that they take away what they made and say where they were; then by force."""
+    limit = time.monotonic() + GRACE_SECONDS
+    signal_all(tests, signal.SIGINT)
+    try:
+        while any(p.poll() is None for p in tests) and time.monotonic() < limit:
+            time.sleep(0.1)
+    finally:
+        signal_all(tests, signal.SIGKILL)
 
 
 def run(t, build, kept):
@@ -43,8 +55,12 @@ def run(t, build, kept):
     try:
         out, status = p.communicate(timeout=t['timeout'] or 300)[0], p.returncode
     except subprocess.TimeoutExpired:
-        kill(p)
-        out, status = p.communicate()[0], 'timeout'
+        end([p])
+        status = 'timeout'
+        try:
+            out = p.communicate(timeout=GRACE_SECONDS)[0]
+        except subprocess.TimeoutExpired as e:  # who has left its group may still hold its output
+            out = e.output or b''
     running.discard(p)
     out = out.decode(errors='replace')
     lines = [l for l in out.splitlines() if RESULT.match(l) and '# SKIP' not in l]
@@ -71,6 +87,8 @@ def report(result):
 
 def main():
     build, wanted = sys.argv[1], sys.argv[2:]
+    for sig in (signal.SIGTERM, signal.SIGHUP):  # tests are in sessions of their own
+        signal.signal(sig, signal.default_int_handler)
     tests = [t for t in load(build) if (t['suite'] in wanted or t['name'] in wanted if wanted else t['suite'] != 'soak')]
     together, alone = ([t for t in tests if t['is_parallel'] == p] for p in (True, False))
     start = time.monotonic()
@@ -85,8 +103,7 @@ def main():
                         passed, failed = passed + p, failed + f
                 except KeyboardInterrupt:
                     pool.shutdown(wait=False, cancel_futures=True)
-                    for p in list(running):
-                        kill(p)
+                    end(list(running))
                     sys.exit(130)
     print(f'{(time.monotonic() - start) / 60:.1f} minutes')
     print(f'{passed} passed, {failed} failed')
