@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the application tests share: TAP output, running drupe, waiting for a port."""
+import atexit
 import contextlib
 import json
 import os
@@ -50,9 +51,11 @@ def drupe(*args, stdin=b'', timeout=120):
 
 
 def own_list(name):
-    """A directory that lasts as long as what is returned; from now on instances are listed there, where no others are."""
+    """A directory that lasts as long as what is returned; from now on instances are listed there, where no others are. Those that are left at
+    the test's end, wherever it comes to that, are ended."""
     work = tempfile.TemporaryDirectory(prefix=f'drupe-test-{name}-')
     os.environ['DRUPE_RUN'] = work.name + '/run'
+    atexit.register(lambda: [command('rm', '-f', json.loads(l)['ID']) for l in command('ps', '-a', '--format', 'json')[1].splitlines()])
     return work
 
 
