@@ -22,7 +22,7 @@
 #define STOP_PATIENCE_NS 10000000000ull /* after the first SIGINT or SIGTERM */
 #define END_PATIENCE_NS 2000000000ull   /* after CTL_EXIT */
 #define LIST_DELAY_NS 10000000ull       /* for the program's first output to go first */
-#define LOGS_PATIENCE_NS 5000000000ull  /* after the end of the process */
+#define LOGS_PATIENCE_NS 5000000000ull  /* after the end of the process, with a reader that takes nothing */
 #define MAX_REPORT 65536u
 
 /* --- starting ---------------------------------------------------------------------- */
@@ -414,10 +414,11 @@ static void serve_logs(struct tender *t)
 {
     if (!t->i->logs)
         return;
+    size_t before = t->i->logs->waiting.len;
     logs_serve(t->i->logs);
     if (!t->gone || !logs_pending(t->i->logs))
         return;
-    if (!t->logs_deadline_ns)
+    if (!t->logs_deadline_ns || t->i->logs->waiting.len < before)
         t->logs_deadline_ns = now_ns() + LOGS_PATIENCE_NS;
     else if (t->logs_deadline_ns <= now_ns())
         logs_give_up(t->i->logs);
