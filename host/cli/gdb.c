@@ -88,15 +88,20 @@ static char *target_command(const struct gdb *g, u32 pid, struct error *err)
 
 /* Frames of code that programs make while they run have the names that they tell perf(1): host/client/jit.h. */
 static const char jit_frames[] = "python\n"
-                                 "import bisect, gdb.unwinder, itertools, tempfile\n"
+                                 "import bisect, gdb.unwinder, itertools, resource, signal, tempfile\n"
                                  "from gdb.FrameDecorator import FrameDecorator\n"
                                  "drupe_pid, drupe_made = 0, {}\n"
                                  "def drupe_pieces(pid):\n"
                                  "    if pid not in drupe_made:\n"
                                  "        drupe_made[pid] = []\n"
                                  "        with tempfile.NamedTemporaryFile() as f:\n"
-                                 "            try: gdb.execute('remote get /tmp/perf-%d.map %s' % (pid, f.name), to_string=True)\n"
-                                 "            except gdb.error: return []\n"
+                                 "            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" /* it is as long as the program likes, and comes slowly */
+                                 "            most = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+                                 "            try:\n"
+                                 "                resource.setrlimit(resource.RLIMIT_FSIZE, (min(16 << 20, most[0] % (1 << 64)), most[1]))\n"
+                                 "                gdb.execute('remote get /tmp/perf-%d.map %s' % (pid, f.name), to_string=True)\n"
+                                 "            except gdb.error: pass\n"
+                                 "            finally: resource.setrlimit(resource.RLIMIT_FSIZE, most)\n"
                                  "            for n, line in enumerate(itertools.islice(open(f.name, errors='replace'), 500000)):\n"
                                  "                part = line.split(None, 2)\n"
                                  "                try: drupe_made[pid].append((int(part[0], 16), n, int(part[1], 16), ''.join(c if c.isprintable() else '?' for c in part[2].strip())))\n"

@@ -145,11 +145,12 @@ has(text, [r'exited normally'], 'its end')
 
 # Two processes, one of them with more libraries than one usually has.
 status, out, err = drupe('run', *ON, '-d', '--rm', '--name', 'three', '--net', 'none', '--add', '/bin/sh', '--entrypoint', '/bin/sh', 'redis-server', '-c',
-                         'redis-server & wait')
+                         'echo 1000 10 made by hand >/tmp/perf-1.map; redis-server & wait')
 until(lambda: 'redis-server' in drupe('ps', 'three')[1])
 status, out, err = drupe('stack', 'three')
 has(out, [r'^Process 1 "sh":\n(.|\n)*^Process 2 "redis-server":\n(.|\n)*^#\d .* main \('], 'drupe stack: of all processes')
 check('Too many' not in out + err, 'and all their libraries', err)
+has(gdb('three', 'python print(drupe_pieces(1), drupe_pieces(99))', 'detach'), [r"^\[\(4096, 0, 16, 'made by hand'\)\] \[\]$"], 'names that a program has told perf')
 drupe('kill', 'three')
 
 # Debug registers: of both CPUs, and not of children.
