@@ -17,7 +17,7 @@
 #define MSG_WAITFORONE 0x10000u
 #define MSG_CMSG_CLOEXEC 0x40000000u
 #define CONTROL_MAX 10240u
-#define OPTVAL_MAX 4096u
+#define OPTVAL_MAX 9216u /* MCAST_MSFILTER with 64 sources */
 #define VLEN_MAX 1024u
 
 /* --- sockets as files -------------------------------------------------------------- */
@@ -283,6 +283,13 @@ s64 sys_setsockopt(int fd, int level, int name, uaddr_t uval, int len)
     return r;
 }
 
+/* What the option tells depends on what stands there: the version of PACKET_HDRLEN, the group of IP_MSFILTER and MCAST_MSFILTER. */
+static bool answers_in_place(const struct sock *s, int name)
+{
+    int d = sock_domain(s);
+    return d == AF_PACKET || ((d == AF_INET || d == AF_INET6) && (name == 41 || name == 48));
+}
+
 s64 sys_getsockopt(int fd, int level, int name, uaddr_t uval, uaddr_t ulen)
 {
     struct file *f;
@@ -304,8 +311,8 @@ s64 sys_getsockopt(int fd, int level, int name, uaddr_t uval, uaddr_t ulen)
     }
     if (r == 0) {
         memset(val, 0, MIN(len, (u32)sizeof small));
-        if (sock_domain(s) == AF_PACKET) /* PACKET_HDRLEN is asked of the version that stands there */
-            r = copy_from_user(val, uval, MIN(len, (u32)sizeof small));
+        if (answers_in_place(s, name))
+            r = copy_from_user(val, uval, len);
     }
     if (r == 0) {
         r = sock_getopt(s, level, name, val, &len);

@@ -206,7 +206,7 @@ bool filter_dgram_in(struct netif *nif, const struct pkt *p, u8 proto)
 {
     const struct ip_rx *rx = ip_rx(p);
     u8 ports[4] = { 0 };
-    if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+    if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6 || proto == IPPROTO_IGMP)
         return true;
     if (proto == IPPROTO_UDP)
         pkt_copy_out(p, 0, ports, sizeof ports); /* too short: ports 0, which UDP refuses */

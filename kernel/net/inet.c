@@ -123,12 +123,10 @@ int inet_bind_check(const struct sock *s, const struct sock_addr *a, struct ip_a
 enum {
     IP_TOS = 1, IP_TTL, IP_HDRINCL, IP_OPTIONS, IP_ROUTER_ALERT, IP_RECVOPTS, IP_RETOPTS, IP_PKTINFO, IP_PKTOPTIONS,
     IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL, IP_RECVTOS, IP_MTU, IP_FREEBIND,
-    IP_BIND_ADDRESS_NO_PORT = 24, IP_MULTICAST_IF = 32, IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_ADD_MEMBERSHIP,
-    IP_DROP_MEMBERSHIP,
+    IP_BIND_ADDRESS_NO_PORT = 24, IP_MULTICAST_IF = 32, IP_MULTICAST_TTL, IP_MULTICAST_LOOP,
 };
 enum {
-    IPV6_UNICAST_HOPS = 16, IPV6_MULTICAST_IF, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP,
-    IPV6_MTU_DISCOVER = 23, IPV6_MTU,
+    IPV6_UNICAST_HOPS = 16, IPV6_MULTICAST_IF, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_MTU_DISCOVER = 23, IPV6_MTU,
     IPV6_RECVERR, IPV6_V6ONLY, IPV6_RECVPKTINFO = 49, IPV6_PKTINFO, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT, IPV6_RECVTCLASS = 66,
     IPV6_TCLASS, IPV6_FREEBIND = 78,
 };
@@ -180,11 +178,14 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
 {
     static const s32 zero;
     s32 v;
-    if (level == IPPROTO_IPV6 && s->domain == AF_INET6) {
-        if (name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP) /* as IP_ADD_MEMBERSHIP below */
-            return len < 20 || *(const u8 *)val != 0xff ? -EINVAL : 0;
-        int err = opt_int_in(val, len, &v);
-        if (err != 0)
+    bool v6 = level == IPPROTO_IPV6 && s->domain == AF_INET6;
+    if (!v6 && level != IPPROTO_IP)
+        return -ENOPROTOOPT;
+    int err = mc_setopt(s, level, name, val, len);
+    if (err != -ENOPROTOOPT)
+        return err;
+    if (v6) {
+        if ((err = opt_int_in(val, len, &v)) != 0)
             return err;
         if (name == IPV6_V6ONLY) {
             if (s->lport != 0)
@@ -201,18 +202,10 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
         name = v6_same_as(name);
         if (v == -1 && name == IP_TOS)
             val = &zero;
-    } else if (level != IPPROTO_IP) {
-        return -ENOPROTOOPT;
     }
     if (name == IP_MULTICAST_IF)
         return set_multicast_if(s, val, len);
-    if (name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP) {
-        /* Every multicast packet that the card passes up is delivered to sockets bound to its group. */
-        if (len < 8 || !ip_is_multicast(get_u32(val)))
-            return -EINVAL;
-        return s->type == SOCK_STREAM ? -EPROTO : 0;
-    }
-    int err = ip_int_in(val, len, &v);
+    err = ip_int_in(val, len, &v);
     if (err != 0)
         return err;
     u8 bit = 0;
@@ -265,13 +258,16 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
 int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
 {
     s32 v;
-    if (level == IPPROTO_IPV6 && s->domain == AF_INET6) {
-        if (name == IPV6_V6ONLY)
-            return opt_int_out(ret_val, len, s->v6only);
-        name = v6_same_as(name);
-    } else if (level != IPPROTO_IP) {
+    bool v6 = level == IPPROTO_IPV6 && s->domain == AF_INET6;
+    if (!v6 && level != IPPROTO_IP)
         return -ENOPROTOOPT;
-    }
+    int err = mc_getopt(s, level, name, ret_val, len);
+    if (err != -ENOPROTOOPT)
+        return err;
+    if (v6 && name == IPV6_V6ONLY)
+        return opt_int_out(ret_val, len, s->v6only);
+    if (v6)
+        name = v6_same_as(name);
     switch (name) {
     case IP_TOS:
         v = s->tos;
@@ -315,7 +311,7 @@ int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         struct ip_route rt;
         if (ip_is_unspec(s->faddr))
             return -ENOTCONN;
-        int err = ip_route_find(s->faddr, s->laddr, s->bound_if, &rt);
+        err = ip_route_find(s->faddr, s->laddr, s->bound_if, &rt);
         if (err != 0)
             return err;
         v = (s32)rt.mtu;

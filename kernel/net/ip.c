@@ -42,7 +42,7 @@ static bool addresses_ok(const struct netif *nif, u32 src, u32 dst)
     if (!nif->loopback && (ip_is_loopback(src) || ip_is_loopback(dst)))
         return false;
     if (src == 0)
-        return dst == IP_BROADCAST; /* a DHCP client's */
+        return dst == IP_BROADCAST || (dst & IP4(255, 255, 255, 0)) == IP4(224, 0, 0, 0); /* a DHCP client's; a switch's that asks for groups */
     return nif->loopback || !ip_is_broadcast(nif, src);
 }
 
@@ -76,9 +76,9 @@ void ip_input(struct netif *nif, struct pkt *p)
     bool broadcast = false;
     if (likely(dst == nif->addr)) {
         ;
-    } else if (ip_is_multicast(dst) || ip_is_broadcast(nif, dst)) {
+    } else if (ip_is_broadcast(nif, dst) || (ip_is_multicast(dst) && (h->proto == IPPROTO_IGMP || mc_accepts(nif, ip_v4(dst), ip_v4(src))))) {
         broadcast = true;
-    } else if (!ip_is_local(dst) && !(h->proto == IPPROTO_UDP && dhcp_active(nif))) {
+    } else if (ip_is_multicast(dst) || (!ip_is_local(dst) && !(h->proto == IPPROTO_UDP && dhcp_active(nif)))) {
         NET_DROP(ip_not_ours);
         goto drop;
     }
@@ -117,6 +117,10 @@ void ip_input(struct netif *nif, struct pkt *p)
         udp_input(nif, p);
         return;
     }
+    if (proto == IPPROTO_IGMP) {
+        igmp_input(nif, p);
+        return;
+    }
     if (proto == IPPROTO_ICMP) {
         icmp_input(nif, p);
         return;
@@ -133,7 +137,7 @@ bad:
     pkt_free(p);
 }
 
-static void fill_header(struct pkt *p, const struct ip_tx *tx, u16 id, u16 frag)
+void ip_put_header(struct pkt *p, const struct ip_tx *tx, u16 id, u16 frag)
 {
     struct ip_hdr *h = (void *)pkt_push(p, IP_HLEN);
     h->vihl = 0x45;
@@ -164,7 +168,7 @@ static int output_fragments(struct pkt *p, const struct ip_tx *tx)
             err = -ENOBUFS;
             break;
         }
-        fill_header(f, tx, id, (u16)(off / 8 | (off + n < total ? IP_MF : 0)));
+        ip_put_header(f, tx, id, (u16)(off / 8 | (off + n < total ? IP_MF : 0)));
         NET_COUNT(ip_frag_created);
         NET_COUNT(ip_out);
         err = ether_output_ip(tx->rt.nif, tx->rt.nexthop, f);
@@ -202,7 +206,7 @@ int ip_output(struct pkt *p, const struct ip_tx *tx)
         return output_fragments(p, tx);
     }
     p->l4_off = (u16)pkt_headroom(p);
-    fill_header(p, tx, ip_next_id(), tx->df ? IP_DF : 0);
+    ip_put_header(p, tx, ip_next_id(), tx->df ? IP_DF : 0);
     NET_COUNT(ip_out);
     return ether_output_ip(tx->rt.nif, tx->rt.nexthop, p);
 }

@@ -163,7 +163,7 @@ static bool addresses_ok(const struct netif *nif, const struct ip_rx *rx)
     if (ip_is_group(rx->src) || ip_is_unspec(rx->dst) || ip_is_v4(rx->src) || ip_is_v4(rx->dst))
         return false;
     if (nif->loopback)
-        return ip6_is_local(rx->src) && ip6_is_local(rx->dst);
+        return ip6_is_local(rx->src) && (rx->broadcast ? mc_accepts(nif, rx->dst, rx->src) : ip6_is_local(rx->dst));
     return !ip_equal(rx->src, IP6_LOOPBACK) && !ip_equal(rx->dst, IP6_LOOPBACK);
 }
 
@@ -216,7 +216,7 @@ void ip6_input(struct netif *nif, struct pkt *p)
         NET_DROP(ip_bad_address);
         goto drop;
     }
-    if (!nif->loopback && !ip6_accepts(rx->dst)) {
+    if (!nif->loopback && !ip6_accepts(rx->dst) && !(rx->broadcast && mc_accepts(nif, rx->dst, rx->src))) {
         NET_DROP(ip_not_ours);
         goto drop;
     }

@@ -81,15 +81,12 @@ bool ip6_accepts(struct ip_addr dst)
 {
     if (!ip_is_group(dst))
         return find_addr(dst) != NULL;
-    if (((dst.hi >> 8) & 0xf) == 0 || ((dst.hi >> 8) & 0xf) == 1) /* interface-local: never from a wire */
-        return false;
-    if (dst.hi == 0x02ff && (dst.lo & 0xffffffffffULL) == 0xff01000000ULL) { /* solicited-node: ours alone */
-        for (unsigned i = 0; i < IP6_ADDRS; i++)
-            if (atomic_load(&ip6_addrs[i].used) && ip_equal(ip6_solicited_node(ip6_addrs[i].addr), dst))
-                return true;
-        return false;
-    }
-    return true; /* sockets bound to a group's port get what comes, as with IPv4 */
+    if (ip_equal(dst, IP6_ALL_NODES))
+        return true;
+    for (unsigned i = 0; i < IP6_ADDRS; i++)
+        if (atomic_load(&ip6_addrs[i].used) && ip_equal(ip6_solicited_node(ip6_addrs[i].addr), dst))
+            return true;
+    return false;
 }
 
 static void arm(u64 now)
@@ -130,10 +127,16 @@ static void add_addr(struct ip_addr a, u8 plen, u64 preferred_ns, u64 valid_ns, 
     free->dad_ns = now_ns() + DAD_NS;
     atomic_store(&free->used, true);
     changed();
-    if (six.nif->dev->opened) {
-        mld_report(six.nif);
+    mc_own(six.nif, ip6_solicited_node(a), true);
+    if (six.nif->dev->opened)
         nd_probe(six.nif, a);
-    }
+}
+
+static void drop_addr(struct ip6_addr *a)
+{
+    atomic_store(&a->used, false);
+    mc_own(six.nif, ip6_solicited_node(a->addr), false);
+    changed();
 }
 
 static void add_prefix(struct ip_addr a, u8 plen, u64 until_ns)
@@ -177,8 +180,7 @@ void ip6_duplicate(struct ip_addr addr)
     spin_lock(&six.lock);
     struct ip6_addr *a = find_addr(addr);
     if (a != NULL && a->dad_ns != NEVER_NS) {
-        atomic_store(&a->used, false);
-        changed();
+        drop_addr(a);
         gone = true;
     }
     spin_unlock(&six.lock);
@@ -190,10 +192,10 @@ void ip6_duplicate(struct ip_addr addr)
 
 /* --- time ---------------------------------------------------------------------------------------- */
 
-static struct ip_addr link_local_locked(void)
+struct ip_addr ip6_link_local(void)
 {
     for (unsigned i = 0; i < IP6_ADDRS; i++)
-        if (ip6_addrs[i].used && ip6_is_link_local(ip6_addrs[i].addr))
+        if (atomic_load(&ip6_addrs[i].used) && ip6_is_link_local(ip6_addrs[i].addr))
             return ip6_addrs[i].addr;
     return IP6_ANY;
 }
@@ -208,10 +210,8 @@ static void tick(struct ktimer *t)
             continue;
         if (now >= a->dad_ns)
             a->dad_ns = NEVER_NS;
-        if (now >= a->valid_ns) {
-            atomic_store(&a->used, false);
-            changed();
-        }
+        if (now >= a->valid_ns)
+            drop_addr(a);
     }
     for (unsigned i = 0; i < IP6_PREFIXES; i++)
         if (six.prefix[i].plen != 0 && now >= six.prefix[i].until_ns)
@@ -222,7 +222,7 @@ static void tick(struct ktimer *t)
     if (six.solicits > 0 && now >= six.solicit_ns) {
         six.solicits--;
         six.solicit_ns = now + SOLICIT_NS;
-        nd_router_solicit(six.nif, link_local_locked());
+        nd_router_solicit(six.nif, ip6_link_local());
     }
     arm(now);
     spin_unlock(&six.lock);
@@ -241,8 +241,7 @@ void ip6_start(struct netif *nif)
         }
     struct ip_addr prefix = { 0x80feULL, 0 };
     add_addr(eui64(prefix, nif->dev->mac), 64, NEVER_NS, NEVER_NS, true);
-    mld_report(nif);
-    nd_router_solicit(nif, link_local_locked());
+    nd_router_solicit(nif, ip6_link_local());
     six.solicits = SOLICITS - 1;
     six.solicit_ns = now + SOLICIT_NS;
     arm(now);
@@ -361,9 +360,10 @@ static bool next_hop(struct ip_addr dst, struct ip_addr *ret)
 int ip6_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret)
 {
     bool any = ip_is_any(src);
-    if (ip6_is_local(dst)) {
+    bool group = ip_is_group(dst) && ifindex == lo_if.dev->index;
+    if (ip6_is_local(dst) || group) {
         ret->nif = &lo_if;
-        ret->src = any ? dst : src;
+        ret->src = !any ? src : group ? IP6_LOOPBACK : dst;
         ret->nexthop = dst;
         ret->mtu = lo_if.dev->mtu;
         return 0;
@@ -406,7 +406,7 @@ unsigned ip6_route_list(struct ip6_route ret[IP6_ROUTES], struct netif **ret_nif
     for (unsigned i = 0; i < IP6_PREFIXES; i++)
         if (six.prefix[i].plen != 0)
             ret[n++] = (struct ip6_route){ .dst = six.prefix[i].addr, .plen = six.prefix[i].plen };
-    if (!ip_is_unspec(link_local_locked()))
+    if (!ip_is_unspec(ip6_link_local()))
         ret[n++] = (struct ip6_route){ .dst = { 0x80feULL, 0 }, .plen = 64 };
     for (unsigned i = 0; i < IP6_ROUTERS; i++)
         if (!ip_is_unspec(six.router[i].addr))

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Neighbour discovery (RFC 4861): how neigh.c asks for IPv6 neighbours, our answers, routers; and MLDv2 reports (RFC 3810),
- * which tell switches that the groups of our addresses are wanted. icmp6_input() has checked the checksum, the hop limit of
- * 255 and that it was no fragment. Redirects are ignored: there is one link.
+ * Neighbour discovery (RFC 4861): how neigh.c asks for IPv6 neighbours, our answers, routers.
+ * icmp6_input() has checked the checksum, the hop limit of 255 and that it was no fragment. Redirects are ignored: there is one link.
  */
 #include "net_impl.h"
 
@@ -15,9 +14,7 @@
 #define OPT_TARGET 2
 #define FLAG_SOLICITED 0x40000000u
 #define FLAG_OVERRIDE 0x20000000u
-#define ALL_NODES ((struct ip_addr){ 0x02ffULL, 1ULL << 56 })
 #define ALL_ROUTERS ((struct ip_addr){ 0x02ffULL, 2ULL << 56 })
-#define ALL_MLD2 ((struct ip_addr){ 0x02ffULL, 0x16ULL << 56 })
 
 struct nd_msg { /* of neighbours */
     struct icmp_hdr icmp; /* id and seq: flags */
@@ -128,7 +125,7 @@ static bool solicit_in(struct netif *nif, const struct ip_rx *rx, const u8 *m, u
     } else if (mac != NULL) {
         neigh_learn(nif, rx->src, mac, NEIGH_CREATE | NEIGH_OVERRIDE);
     }
-    struct ip_addr dst = probe ? ALL_NODES : rx->src;
+    struct ip_addr dst = probe ? IP6_ALL_NODES : rx->src;
     send_neigh(nif, NEIGH_ADVERT, (probe ? 0 : FLAG_SOLICITED) | FLAG_OVERRIDE, target, true, target, dst, probe ? NULL : mac);
     return true;
 }
@@ -172,44 +169,4 @@ void nd_input(struct netif *nif, struct pkt *p, u8 type)
                                                                      : advert_in(nif, rx, m, len));
     if (!good)
         NET_COUNT(nd_bad);
-}
-
-/* --- groups ------------------------------------------------------------------------------------------- */
-
-/* Type 143 behind a hop-by-hop router alert: a record "everything of this group" for the group of each address. */
-void mld_report(struct netif *nif)
-{
-    struct ip_addr groups[IP6_ADDRS], src = IP6_ANY;
-    u32 n = 0;
-    for (unsigned i = 0; i < IP6_ADDRS; i++) {
-        if (!atomic_load(&ip6_addrs[i].used))
-            continue;
-        groups[n++] = ip6_solicited_node(ip6_addrs[i].addr);
-        if (ip6_is_link_local(ip6_addrs[i].addr))
-            src = ip6_addrs[i].addr;
-    }
-    struct pkt *p = n > 0 ? message(143, 8 + 20 * n) : NULL;
-    if (p == NULL)
-        return;
-    put_be16(p->data + 6, (u16)n);
-    for (u32 i = 0; i < n; i++) {
-        p->data[8 + 20 * i] = 4; /* CHANGE_TO_EXCLUDE, of nobody; as good an answer to a query */
-        memcpy(p->data + 12 + 20 * i, &groups[i], 16);
-    }
-    struct icmp_hdr *h = (void *)p->data;
-    u32 len = p->total_len;
-    struct ip_addr dst = ALL_MLD2;
-    h->csum = csum_fold(csum_pkt(p, 0, csum_pseudo(csum_ip(src), csum_ip(dst), IPPROTO_ICMPV6, len)));
-    static const u8 alert[8] = { IPPROTO_ICMPV6, 0, 5, 2, 0, 0, 1, 0 };
-    memcpy(pkt_push(p, sizeof alert), alert, sizeof alert);
-    struct ip_tx tx = { .rt = { .nif = nif, .nexthop = dst, .mtu = nif->dev->mtu }, .src = src, .dst = dst, .proto = 0, .ttl = 1 };
-    NET_COUNT(icmp_out);
-    ip6_output(p, &tx);
-}
-
-/* Answered at once: one machine more does not make a storm. */
-void mld_query(struct netif *nif, const struct pkt *p)
-{
-    if (ip_rx(p)->ttl == 1 && ip6_is_link_local(ip_rx(p)->src) && icmp_may_send())
-        mld_report(nif);
 }

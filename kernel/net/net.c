@@ -267,6 +267,10 @@ static int open_device(struct netif *nif)
         bh_enable();
     }
     ip6_start(nif);
+    bh_disable();
+    mc_start(nif);
+    net_kick();
+    bh_enable();
     return 0;
 }
 
@@ -434,6 +438,7 @@ void net_init(void)
     neigh_init();
     ip_frag_init();
     ip6_init();
+    mc_init();
     tcp_init();
     lo_init();
     net_capture_init();

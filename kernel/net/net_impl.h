@@ -6,7 +6,7 @@
  *                              |
  *     tcp_in.c (pure) tcp_out.c tcp_timer.c tcp_listen.c tcp.c (tables)
  *                              |
- *     filter.c
+ *     filter.c              mcast.c  mcast_wire.c
  *     ip.c  ip6.c  ip_frag.c  route.c  ip6_addr.c  icmp.c  icmp6.c  dhcp.c
  *                              |
  *     ether.c  neigh.c (arp.c, ip6_nd.c)  lo.c  --- struct netdev (dev/)
@@ -91,6 +91,7 @@ struct tcp_hdr {
 
 #define IPPROTO_IP 0
 #define IPPROTO_ICMP 1
+#define IPPROTO_IGMP 2
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_IPV6 41
@@ -116,6 +117,8 @@ struct ip_addr {
 };
 #define IP6_ANY ((struct ip_addr){ 0, 0 })
 #define IP6_LOOPBACK ((struct ip_addr){ 0, 1ULL << 56 })
+#define IP6_ALL_NODES ((struct ip_addr){ 0x02ffULL, 1ULL << 56 })
+static inline unsigned ip6_scope(struct ip_addr group) { return (unsigned)(group.hi >> 8) & 15; }
 static inline struct ip_addr ip_v4(u32 a) { return (struct ip_addr){ 0, (u64)a << 32 | 0xffff0000u }; }
 static inline bool ip_is_v4(struct ip_addr a) { return a.hi == 0 && (u32)a.lo == 0xffff0000u; }
 static inline u32 ip_to_v4(struct ip_addr a) { return (u32)(a.lo >> 32); } /* 0 also for :: */
@@ -140,7 +143,7 @@ struct netif;
     X(ip_not_ours) X(ip_bad_options) X(ip_unknown_protocol) X(ip_no_route) X(ip_too_big)                   \
     X(ip_frag_in) X(ip_frag_ok) X(ip_frag_timeout) X(ip_frag_bad) X(ip_frag_limit) X(ip_frag_created)      \
     X(icmp_in) X(icmp_out) X(icmp_bad) X(icmp_limited)                                                     \
-    X(udp_in) X(udp_out) X(udp_bad) X(udp_no_port) X(udp_queue_full)                                       \
+    X(igmp_bad) X(udp_in) X(udp_out) X(udp_bad) X(udp_no_port) X(udp_queue_full)                                       \
     X(raw_queue_full)                                                                                      \
     X(tcp_in) X(tcp_out) X(tcp_bad) X(tcp_bad_checksum) X(tcp_no_connection) X(tcp_rst_out)                \
     X(tcp_rst_in) X(tcp_retransmits) X(tcp_fast_retransmits) X(tcp_timeouts) X(tcp_paws)                   \
@@ -365,6 +368,7 @@ struct ip_tx {
 int ip_output(struct pkt *p, const struct ip_tx *tx);
 void ip6_input(struct netif *nif, struct pkt *p);
 int ip6_output(struct pkt *p, const struct ip_tx *tx); /* by ip_output() */
+void ip_put_header(struct pkt *p, const struct ip_tx *tx, u16 id, u16 frag); /* of IPv4, in front of p */
 /* Make a checksum that was left to the device: none adds up a datagram across fragments. */
 void csum_complete(struct pkt *p, const struct ip_tx *tx);
 u16 ip_next_id(void);
@@ -412,7 +416,8 @@ struct ip6_addr {
 extern struct ip6_addr ip6_addrs[IP6_ADDRS]; /* of the card; written under the lock of ip6_addr.c */
 
 bool ip6_is_local(struct ip_addr a); /* ::1 or an address of ours */
-/* Is a packet that the card received for dst ours? */
+struct ip_addr ip6_link_local(void);  /* the card's address of that kind, or :: */
+/* Is a packet that the card received for dst ours, whatever groups programs are in? */
 bool ip6_accepts(struct ip_addr dst);
 int ip6_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret);
 void ip6_init(void);
@@ -453,9 +458,32 @@ void icmp6_send_link(struct netif *nif, struct ip_addr src, struct ip_addr dst, 
 void nd_input(struct netif *nif, struct pkt *p, u8 type);
 void nd_probe(struct netif *nif, struct ip_addr target); /* duplicate address detection */
 void nd_router_solicit(struct netif *nif, struct ip_addr src);
-/* MLDv2 (RFC 3810): tell routers and switches which groups we are in. */
-void mld_report(struct netif *nif);
-void mld_query(struct netif *nif, const struct pkt *p);
+
+/* --- groups: mcast.c and its like; or no_multicast.c, where nobody joins one ------------------------ */
+
+/* Options of SOL_IP and SOL_IPV6 about groups; -ENOPROTOOPT for all others. May wait for the network. */
+int mc_setopt(struct sock *s, int level, int name, const void *val, u32 len);
+int mc_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len); /* of a filter: the question is in ret_val */
+void mc_leave_all(struct sock *s); /* from release() */
+/* An address of ours needs the group, or no more. Under the lock of ip6_addr.c. */
+void mc_own(struct netif *nif, struct ip_addr addr, bool wanted);
+/* Is somebody here in the group who wants this source? All hosts' groups: always. */
+bool mc_accepts(const struct netif *nif, struct ip_addr group, struct ip_addr src);
+/* Does a datagram to a group that got in belong to s? Under the locks of sockets' tables. */
+bool mc_wants(const struct sock *s, const struct ip_rx *rx);
+/* ip_output() of a socket's datagram to a group: also to its members here. Bottom halves disabled, no lock held. */
+int mc_output(struct sock *s, struct pkt *p, const struct ip_tx *tx);
+static inline int dgram_output(struct sock *s, struct pkt *p, const struct ip_tx *tx)
+{
+    return unlikely(ip_is_group(tx->dst)) ? mc_output(s, p, tx) : ip_output(p, tx);
+}
+void mc_init(void);
+void mc_start(struct netif *nif); /* the card is open: tell it what was joined before */
+void igmp_input(struct netif *nif, struct pkt *p); /* takes p, at its header */
+/* Types 130 to 132, in one piece. Does not take p. */
+void mld_input(struct netif *nif, const struct pkt *p, u8 type);
+size_t igmp_show(char *buf, size_t size);
+size_t igmp6_show(char *buf, size_t size);
 
 /* --- sockets --------------------------------------------------------------------- */
 
@@ -515,7 +543,9 @@ struct sock {
     bool laddr_bound;         /* s: laddr was given by bind(): a disconnect keeps it */
     u8 v6only;                /* s, constant once bound */
     u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr, zerocopy;
+    u8 mc_joined_only;        /* not IP_MULTICAST_ALL (1), not IPV6_MULTICAST_ALL (2): nothing of groups that others joined */
     u32 mc_if;
+    struct mc_member *mc;     /* the lock of mcast.c; NULL is seen without: groups it is in */
     u32 ino, uid;             /* a: of its file, and of who made that; 0 = no program has it (yet) */
     u32 urg_at;               /* s: its place in the stream */
     struct sock_zc *zc;       /* a: set once, with the first SO_ZEROCOPY */

@@ -20,7 +20,7 @@ void ip6_start(struct netif *nif) {}
 void ip6_wait(u64 deadline_ns) {}
 void nd_solicit(struct netif *nif, struct ip_addr target, const u8 *mac) {}
 void nd_input(struct netif *nif, struct pkt *p, u8 type) {}
-void mld_query(struct netif *nif, const struct pkt *p) {}
+struct ip_addr ip6_link_local(void) { return IP6_ANY; }
 
 unsigned ip6_addr_list(struct ip6_addr ret[IP6_ADDRS], struct netif **ret_nif) { return 0; }
 unsigned ip6_route_list(struct ip6_route ret[IP6_ROUTES], struct netif **ret_nif) { return 0; }

@@ -120,7 +120,7 @@ static size_t show_counters(char *buf, size_t size)
     return t.len;
 }
 
-const char *const net_proc_names[] = { "tcp", "tcp6", "udp", "udp6", "if_inet6", "raw", "unix", "dev", "route", "arp", "sockstat", "sockstat6", "snmp",
+const char *const net_proc_names[] = { "tcp", "tcp6", "udp", "udp6", "if_inet6", "raw", "igmp", "igmp6", "unix", "dev", "route", "arp", "sockstat", "sockstat6", "snmp",
                                        "drupe", NULL };
 
 size_t net_proc_show(const char *name, char *buf, size_t size)
@@ -133,6 +133,10 @@ size_t net_proc_show(const char *name, char *buf, size_t size)
         return ip6_show_addrs(buf, size);
     if (strcmp(name, "raw") == 0)
         return raw_show(buf, size);
+    if (strcmp(name, "igmp") == 0)
+        return igmp_show(buf, size);
+    if (strcmp(name, "igmp6") == 0)
+        return igmp6_show(buf, size);
     if (strcmp(name, "unix") == 0)
         return unix_show(buf, size);
     if (strcmp(name, "dev") == 0)

@@ -77,7 +77,7 @@ static s64 raw_send(struct sock *s, struct sock_msg *m)
         put_u16(p->data + at, csum_fold(csum_pkt(p, 0, csum_pseudo(csum_ip(tx.src), csum_ip(tx.dst), tx.proto, p->total_len))));
     }
     bh_disable();
-    err = ip_output(p, &tx);
+    err = dgram_output(s, p, &tx);
     net_kick();
     bh_enable();
     return err != 0 ? err : (s64)want;
@@ -126,6 +126,7 @@ static int raw_getname(struct sock *s, bool peer, struct sock_addr *ret)
 
 static void raw_release(struct sock *s)
 {
+    mc_leave_all(s);
     spin_lock_bh(&raw_lock);
     list_remove(&raw(s)->node);
     count--;
@@ -180,6 +181,8 @@ static bool matches(const struct raw_sock *r, const struct ip_rx *rx, const stru
         (r->icmp_filter[p->data[0] / 32] >> p->data[0] % 32 & 1))
         return false;
     if (r->csum_at >= 0 && !csum_ok_l4(p, csum_ip(rx->src), csum_ip(rx->dst), proto))
+        return false;
+    if (rx->broadcast && ip_is_group(rx->dst) && !mc_wants(s, rx))
         return false;
     return s->bound_if == 0 || s->bound_if == rx->ifindex;
 }

@@ -79,7 +79,7 @@ static int find_v4(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret)
         if (ifindex != 0 && r->nif->dev->index != ifindex)
             continue;
         bool everywhere = dst == IP_BROADCAST || ip_is_multicast(dst); /* any configured card will do */
-        if ((dst & r->mask) == r->dst || (everywhere && !r->nif->loopback))
+        if ((dst & r->mask) == r->dst || (everywhere && (ifindex != 0 || !r->nif->loopback)))
             best = r;
     }
     if (best == NULL) {

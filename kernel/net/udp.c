@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * UDP (RFC 768, 1122 section 4.1). Bound sockets hang in a hash table by local port; a
- * datagram goes to the one whose addresses fit best, a broadcast or multicast to
- * every one that fits.
+ * datagram goes to the one whose addresses fit best, a broadcast to every one that fits, one to a group to
+ * those that joined it (mcast.c).
  */
 #include "kern/uio.h"
 #include "net_impl.h"
@@ -161,7 +161,7 @@ static s64 udp_send(struct sock *s, struct sock_msg *m)
     bh_disable();
     csum_finish_l4(p, tx.rt.nif, csum_ip(tx.src), csum_ip(tx.dst), IPPROTO_UDP, offsetof(struct udp_hdr, csum));
     NET_COUNT(udp_out);
-    err = ip_output(p, &tx);
+    err = dgram_output(s, p, &tx);
     net_kick();
     bh_enable();
     return err == -ENOBUFS || err == 0 ? (s64)want : err; /* a full card loses datagrams, as a wire would */
@@ -182,6 +182,7 @@ static int udp_shutdown(struct sock *s, int how)
 
 static void udp_release(struct sock *s)
 {
+    mc_leave_all(s);
     sock_lock(s);
     s->closed = 1;
     unbind_locked(s);
@@ -247,42 +248,81 @@ static int score(const struct sock *s, struct ip_addr src, u16 sport, struct ip_
     return fit + 4 * connected + (s->bound_if != 0);
 }
 
-#define UDP_FANOUT 16u /* copies of one broadcast */
-
-/* Fill ret with referenced sockets: the best one, or all that fit. */
-static unsigned lookup(struct ip_addr src, u16 sport, struct ip_addr dst, u16 dport, u32 ifindex, bool all, struct sock **ret)
+/* The socket that fits best, referenced, or NULL. */
+static struct sock *lookup(struct ip_addr src, u16 sport, struct ip_addr dst, u16 dport, u32 ifindex)
 {
-    unsigned n = 0;
+    struct sock *found = NULL;
     int best = -1;
     if (atomic_load(&buckets) == NULL)
-        return 0;
+        return NULL;
     spin_lock_bh(&table_lock);
     list_for_each(u, &buckets[dport % UDP_BUCKETS], struct udp_sock, node) {
         int sc = score(&u->s, src, sport, dst, dport, ifindex);
-        if (sc < 0)
-            continue;
-        if (all && n < UDP_FANOUT) {
-            ret[n++] = &u->s;
-        } else if (!all && sc > best) {
+        if (sc > best) {
             best = sc;
-            ret[0] = &u->s;
-            n = 1;
+            found = &u->s;
         }
     }
-    for (unsigned i = 0; i < n; i++)
-        sock_get(ret[i]);
+    if (found != NULL)
+        sock_get(found);
     spin_unlock_bh(&table_lock);
-    return n;
+    return found;
+}
+
+/* All that fit a broadcast, or are in its group, a few at a time. */
+static void lookup_all(const struct ip_rx *rx, u16 dport, struct socks_found *f)
+{
+    if (atomic_load(&buckets) == NULL)
+        return;
+    bool group = ip_is_group(rx->dst);
+    spin_lock_bh(&table_lock);
+    list_for_each(u, &buckets[dport % UDP_BUCKETS], struct udp_sock, node)
+        if (score(&u->s, rx->src, rx->port, rx->dst, dport, rx->ifindex) >= 0 && (!group || mc_wants(&u->s, rx)))
+            sock_found(f, &u->s);
+    spin_unlock_bh(&table_lock);
 }
 
 bool udp_connected(const struct ip_rx *rx, u16 sport, u16 dport)
 {
-    struct sock *s;
-    if (lookup(rx->src, sport, rx->dst, dport, rx->ifindex, false, &s) == 0)
+    struct sock *s = lookup(rx->src, sport, rx->dst, dport, rx->ifindex);
+    if (s == NULL)
         return false;
     bool connected = !ip_is_unspec(s->faddr);
     sock_put(s);
     return connected;
+}
+
+static struct pkt *copy_for_one(const struct pkt *p)
+{
+    struct pkt *q = p->total_len > 0 ? pkt_clone_range(p, 0, p->total_len) : pkt_alloc(0, 0);
+    if (q != NULL) {
+        memcpy(q->cb, p->cb, sizeof q->cb);
+        q->time_ns = p->time_ns;
+    }
+    return q;
+}
+
+/* A broadcast, at its header: to every socket that fits. Takes p. */
+static void to_all(struct pkt *p, u16 dport)
+{
+    struct socks_found f;
+    u32 seen = 0;
+    pkt_pull(p, sizeof(struct udp_hdr));
+    p->time_ns = wall_ns();
+    do {
+        f = (struct socks_found){ .skip = seen };
+        lookup_all(ip_rx(p), dport, &f);
+        seen += f.n;
+        for (unsigned i = 0; i < f.n; i++) {
+            struct pkt *q = copy_for_one(p);
+            if (q == NULL || !dgram_queue(f.s[i], q))
+                NET_DROP(udp_queue_full);
+            sock_put(f.s[i]);
+        }
+    } while (f.n == SOCKS_FOUND);
+    if (seen == 0)
+        NET_DROP(udp_no_port);
+    pkt_free(p);
 }
 
 void udp_input(struct netif *nif, struct pkt *p)
@@ -308,9 +348,12 @@ void udp_input(struct netif *nif, struct pkt *p)
         pkt_free(p);
         return;
     }
-    struct sock *found[UDP_FANOUT];
-    unsigned n = lookup(rx->src, rx->port, rx->dst, dport, rx->ifindex, rx->broadcast, found);
-    if (n == 0) {
+    if (unlikely(rx->broadcast)) {
+        to_all(p, dport);
+        return;
+    }
+    struct sock *s = lookup(rx->src, rx->port, rx->dst, dport, rx->ifindex);
+    if (s == NULL) {
         NET_DROP(udp_no_port);
         if (ip_addr_is_local(rx->dst))
             icmp_error(nif, p, 3, 3);
@@ -319,19 +362,9 @@ void udp_input(struct netif *nif, struct pkt *p)
     }
     pkt_pull(p, sizeof h);
     p->time_ns = wall_ns();
-    for (unsigned i = 0; i < n; i++) {
-        struct pkt *q = p;
-        if (i + 1 < n) {
-            q = p->total_len > 0 ? pkt_clone_range(p, 0, p->total_len) : pkt_alloc(0, 0);
-            if (q != NULL) {
-                memcpy(q->cb, p->cb, sizeof q->cb);
-                q->time_ns = p->time_ns;
-            }
-        }
-        if (q == NULL || !dgram_queue(found[i], q))
-            NET_DROP(udp_queue_full);
-        sock_put(found[i]);
-    }
+    if (!dgram_queue(s, p))
+        NET_DROP(udp_queue_full);
+    sock_put(s);
     return;
 bad:
     NET_DROP(udp_bad);
@@ -340,9 +373,9 @@ bad:
 
 void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool fatal)
 {
-    struct sock *s;
     u16 sport = get_be16(l4), dport = get_be16(l4 + 2);
-    if (lookup(dst, dport, src, sport, 0, false, &s) == 0)
+    struct sock *s = lookup(dst, dport, src, sport, 0);
+    if (s == NULL)
         return;
     /* Only a connected socket hears of it: others could not tell which datagram it was (RFC 1122 4.1.3.3). */
     if (!ip_is_unspec(s->faddr) && (fatal || s->ip_recverr))
