@@ -38,7 +38,8 @@ enum dbg_op {
     DBG_KILL,        /* end the process */
     DBG_POINT,       /* addr, value = bytes (1, 2, 4, 8), how = DBG_POINT_*: in the CPU's debug registers; -ENOSYS: there are none, -ENOSPC */
     DBG_UNPOINT,
-    DBG_KERNEL_STACK, /* tid (stopped) -> text: where in the kernel it slept when DBG_INTERRUPT or the opening woke it, innermost first */
+    DBG_KERNEL_STACK, /* tid (stopped) -> text: where in the kernel it slept when DBG_INTERRUPT or the opening woke it, innermost first: lines
+                        of "name+0x12", a space, and the distance from text_start in hexadecimal */
     DBG_EVENT = 64,  /* never asked: struct dbg_event */
 };
 

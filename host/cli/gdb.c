@@ -5,7 +5,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/common.h"
@@ -133,6 +135,72 @@ static const char jit_frames[] = "python\n"
                                  "gdb.unwinder.register_unwinder(None, DrupeUnwinder('drupe-jit'))\n"
                                  "end\n";
 
+/* Where the kernel's frames come from, if the kernel that runs lies in a tree that it was built in, by addr2line(1). gdb itself must not know of these symbols: its
+ * breakpoints would be set in the kernel, too. */
+static const char kernel_frames[] = "python\n"
+                                    "import os, re, subprocess\n"
+                                    "drupe_lines, drupe_listed, drupe_base = {}, [], []\n"
+                                    "def drupe_run(*argv): return subprocess.run(argv, capture_output=True, encoding='utf-8', errors='replace').stdout.splitlines()\n"
+                                    "def drupe_look_up(offsets):\n"
+                                    "    try:\n"
+                                    "        if not drupe_base: drupe_base.append(int(next(l for l in drupe_run('nm', drupe_kernel) if l.endswith(' text_start')).split()[0], 16))\n"
+                                    "        found = drupe_run('addr2line', '-afi', '-e', drupe_kernel, *[hex(drupe_base[0] + n) for n in offsets])\n"
+                                    "    except (OSError, StopIteration): return\n"
+                                    "    for line in found:\n"
+                                    "        if line.startswith('0x'): drupe_lines[int(line, 16) - drupe_base[0]] = pair = []\n"
+                                    "        else: pair.append(line)\n"
+                                    "def drupe_frame(text):\n"
+                                    "    at = re.search(r', text_start\\+(0x[0-9a-f]+)$', text)\n"
+                                    "    known = drupe_lines.get(int(at[1], 16), []) if at else []\n"
+                                    "    for name, place in zip(known[::2], known[1::2]):\n"
+                                    "        file, _, line = place.partition(' ')[0].rpartition(':')\n"
+                                    "        if not line.isdigit(): break\n"
+                                    "        _, up, below = file.partition('/../')\n" /* of the build's directory, wherever that has been moved */
+                                    "        drupe_listed.append((os.path.join(os.path.dirname(drupe_kernel), '../../../..', below) if up else file, int(line)))\n"
+                                    "        yield 'k   %s () at %s:%s' % (name, below or file, line)\n"
+                                    "    else:\n"
+                                    "        if known: return\n"
+                                    "    yield text[:at.start()] if at else text\n"
+                                    "def drupe_kernel_stack(tid):\n"
+                                    "    frames = gdb.execute('monitor kernel-stack %d' % tid, to_string=True).splitlines()\n"
+                                    "    offsets = {int(n, 16) for n in re.findall(r', text_start\\+(0x[0-9a-f]+)$', '\\n'.join(frames), re.M)} - drupe_lines.keys()\n"
+                                    "    if drupe_kernel and offsets: drupe_look_up(offsets)\n"
+                                    "    drupe_listed.clear()\n"
+                                    "    for frame in frames: print('\\n'.join(drupe_frame(frame)))\n"
+                                    "class DrupeList(gdb.Command):\n"
+                                    "    \"\"\"kernel-list N: the source of the last backtrace's N-th kernel frame, from 0\"\"\"\n"
+                                    "    def __init__(self): super().__init__('kernel-list', gdb.COMMAND_FILES)\n"
+                                    "    def invoke(self, n, tty):\n"
+                                    "        try: file, line = drupe_listed[int(n or 0)]\n"
+                                    "        except (ValueError, IndexError): raise gdb.GdbError('kernel-list: the last backtrace has %d kernel frames with lines' % len(drupe_listed))\n"
+                                    "        try: lines = open(file, errors='replace').read().splitlines()\n"
+                                    "        except OSError as e: raise gdb.GdbError(str(e))\n"
+                                    "        for i in range(max(line - 5, 1), min(line + 5, len(lines) + 1)): print('%d\\t%s' % (i, lines[i - 1]))\n"
+                                    "DrupeList()\n"
+                                    "end\n";
+
+static void add_hex(struct buf *out, const char *text)
+{
+    for (; *text; text++)
+        buf_addf(out, "%02x", (unsigned char)*text);
+}
+
+/* The file with the symbols and lines of the kernel that runs, beside it where it was built; NULL: there is none, or it was built since. */
+static char *kernel_symbols(const struct entry *e)
+{
+    const char *kernel = entry_text(e, "Kernel");
+    size_t name = strlen(kernel) - MIN(strlen(kernel), strlen(".stripped"));
+    AUTO_FREE char *config = entry_path(e, "config.json");
+    struct stat built, started;
+    if (strcmp(kernel + name, ".stripped") != 0 || stat(kernel, &built) < 0 || stat(config, &started) < 0 || built.st_mtime > started.st_mtime)
+        return NULL;
+    char *symbols = str_format("%.*s", (int)name, kernel);
+    if (access(symbols, R_OK) == 0)
+        return symbols;
+    free(symbols);
+    return NULL;
+}
+
 /* What gdb is told first: `backtrace` begins with the kernel's frames; where there are no debug registers it need not try them. Then `more`. */
 static int script(const struct gdb *g, const char *more, struct error *err)
 {
@@ -140,12 +208,17 @@ static int script(const struct gdb *g, const char *more, struct error *err)
                                "python\n"
                                "drupe_pieces(drupe_pid)\n"
                                "t = gdb.selected_thread()\n"
-                               "print(gdb.execute('monitor kernel-stack %d' % t.ptid[1], to_string=True) if t else '', end='')\n"
+                               "if t: drupe_kernel_stack(t.ptid[1])\n"
                                "end\n"
                                "end\n";
     bool host = strcmp(entry_text(&g->entry, "Platform"), "host") == 0;
-    AUTO_FREE char *whole = str_format("%s%spython drupe_pid = %llu\n%s%s", text, jit_frames, (unsigned long long)g->pid, host ? "set can-use-hw-watchpoints 0\n" : "", more);
-    int fd = memory_file("drupe-gdb", whole, strlen(whole));
+    AUTO_FREE char *kernel = kernel_symbols(&g->entry);
+    struct buf whole = {0};
+    buf_addf(&whole, "%s%s%spython drupe_pid, drupe_kernel = %llu, bytes.fromhex('", text, jit_frames, kernel_frames, (unsigned long long)g->pid);
+    add_hex(&whole, kernel ? kernel : "");
+    buf_addf(&whole, "').decode(errors='surrogateescape')\n%s%s", host ? "set can-use-hw-watchpoints 0\n" : "", more);
+    int fd = memory_file("drupe-gdb", whole.data, whole.len);
+    buf_done(&whole);
     return fd < 0 || set_cloexec(fd, false) < 0 ? err_errno(err, EXIT_DRUPE, "a script for gdb") : fd;
 }
 
@@ -234,12 +307,6 @@ static const char stack_functions[] = "python\n"
                                       "    return True\n"
                                       "end\n"
                                       "python drupe_good = 0\n";
-
-static void add_hex(struct buf *out, const char *text)
-{
-    for (; *text; text++)
-        buf_addf(out, "%02x", (unsigned char)*text);
-}
 
 /* Lines of the script: one for each process, or for that of -p. */
 static int add_processes(const struct gdb *g, const struct tasks *t, struct buf *out, struct error *err)

@@ -483,7 +483,22 @@ static void first_threads(struct server *s)
 
 static void add_output(struct server *s, const char *text) { rsp_add_hex(&s->reply, text, strlen(text)); }
 
-/* gdb's `monitor kernel-stack [TID]`: frames as gdb's own would look, "k" where these have numbers. */
+/* A line "name+0x12 345", as gdb's own frames would look, "k" where these have numbers. */
+static void add_kernel_frame(struct buf *out, char *line)
+{
+    const char *at = strchr(line, ' ');
+    u64 offset;
+    size_t name = strcspn(line, "+ ");
+    if (str_has_prefix(line, "gate_end+")) /* a symbol behind the code of the gate */
+        return;
+    text_clean(line, name, "");
+    buf_addf(out, "k   %.*s () in the kernel", (int)name, line);
+    if (at && (at++, rsp_number(&at, &offset)))
+        buf_addf(out, ", text_start+%#llx", (unsigned long long)offset);
+    buf_addf(out, "\n");
+}
+
+/* gdb's `monitor kernel-stack [TID]` */
 static void kernel_stack(struct server *s, const char *p)
 {
     u64 tid = s->general;
@@ -497,13 +512,8 @@ static void kernel_stack(struct server *s, const char *p)
     if (answer.len)
         buf_add(&answer, "", 1);
     char *save = NULL;
-    for (char *line = answer.len ? strtok_r(answer.data, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
-        line[strcspn(line, "+")] = 0;
-        if (strcmp(line, "gate_end") == 0) /* a symbol behind the code of the gate */
-            continue;
-        text_clean(line, strlen(line), "");
-        buf_addf(&text, "k   %s () in the kernel\n", line);
-    }
+    for (char *line = answer.len ? strtok_r(answer.data, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+        add_kernel_frame(&text, line);
     if (r < 0)
         add_output(s, "kernel-stack: there is no such thread that is stopped\n");
     else if (text.len)

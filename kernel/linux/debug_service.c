@@ -23,6 +23,8 @@
 #define STOP_NS (5 * NSEC_PER_SEC) /* a task that is in no hurry to leave the kernel is not waited for any longer */
 #define INT3 0xcc
 
+extern const u8 text_start[] __attribute__((weak)); /* the linker's */
+
 struct breakpoint {
     uaddr_t addr;
     u8 old;
@@ -402,13 +404,15 @@ static s64 interrupt(struct debug *d, u32 tid)
     return r;
 }
 
-/* Names and offsets, a line each, innermost first. */
 static s64 kernel_stack(struct debug *d, const struct tracee *tr)
 {
     s64 n = 0;
     char name[80];
-    for (u32 i = 0; i < tr->nframes; i++) /* a return address belongs to the instruction before it */
-        n += fmt_snprintf((char *)d->out.data + n, (size_t)(DBG_DATA_MAX - n), "%s\n", symbol_name(tr->frames[i] - 1, name, sizeof name));
+    for (u32 i = 0; i < tr->nframes; i++) { /* a return address belongs to the instruction before it */
+        u64 addr = tr->frames[i] - 1;
+        n += fmt_snprintf((char *)d->out.data + n, (size_t)(DBG_DATA_MAX - n), "%s %llx\n", symbol_name(addr, name, sizeof name),
+                          (unsigned long long)(addr - (u64)text_start));
+    }
     return n;
 }
 
