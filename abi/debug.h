@@ -43,6 +43,9 @@ enum dbg_op {
     DBG_EVENT = 64,  /* never asked: struct dbg_event */
 };
 
+#define DBG_POINTS_OUTSIDE 1u /* dbg_hello.flags: DBG_POINT only tells the kernel. The client has the instance's process get SIGTRAP with the code TRAP_PERF and
+                                the point's address from Linux: before DBG_POINT and behind DBG_UNPOINT such signals do nothing */
+
 #define DBG_POINT_EXEC 0u /* before the instruction; value = 1 */
 #define DBG_POINT_WRITE 1u
 #define DBG_POINT_ACCESS 2u
@@ -63,7 +66,7 @@ struct dbg_hello {
     uint64_t components;       /* of NT_X86_XSTATE, as in XCR0 */
     uint32_t state_size;       /* its bytes */
     uint32_t offsets[8];       /* of its components */
-    uint32_t reserved;
+    uint32_t flags;
 };
 struct dbg_thread {
     uint32_t tid;

@@ -211,12 +211,14 @@ static int script(const struct gdb *g, const char *more, struct error *err)
                                "if t: drupe_kernel_stack(t.ptid[1])\n"
                                "end\n"
                                "end\n";
-    bool host = strcmp(entry_text(&g->entry, "Platform"), "host") == 0;
+    int refused = strcmp(entry_text(&g->entry, "Platform"), "host") == 0 && !g->snapshot ? debug_points_refused(&g->entry) : 0;
+    if (refused < 0)
+        warn("watch works by single steps, slowly: Linux gives the instance no debug register: %s", strerror(-refused));
     AUTO_FREE char *kernel = kernel_symbols(&g->entry);
     struct buf whole = {0};
     buf_addf(&whole, "%s%s%spython drupe_pid, drupe_kernel = %llu, bytes.fromhex('", text, jit_frames, kernel_frames, (unsigned long long)g->pid);
     add_hex(&whole, kernel ? kernel : "");
-    buf_addf(&whole, "').decode(errors='surrogateescape')\n%s%s", host ? "set can-use-hw-watchpoints 0\n" : "", more);
+    buf_addf(&whole, "').decode(errors='surrogateescape')\n%s%s", refused < 0 ? "set can-use-hw-watchpoints 0\n" : "", more);
     int fd = memory_file("drupe-gdb", whole.data, whole.len);
     buf_done(&whole);
     return fd < 0 || set_cloexec(fd, false) < 0 ? err_errno(err, EXIT_DRUPE, "a script for gdb") : fd;

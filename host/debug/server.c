@@ -162,8 +162,7 @@ static int watch(struct server *s, u32 how, u64 addr, u64 len, bool set)
     for (; r == 0 && done < len; done += size) {
         for (size = 8; size > len - done || (addr + done) % size; size /= 2)
             ;
-        struct dbg_request q = {.op = set ? DBG_POINT : DBG_UNPOINT, .how = how, .addr = addr + done, .value = size};
-        r = target_ask(&s->target, &q, NULL, 0, NULL, NULL);
+        r = points_change(s, how, addr + done, size, set);
         if (r < 0)
             break;
     }
@@ -245,6 +244,8 @@ static bool runs_into_again(const struct sthread *t)
 static void report_stop(struct server *s, struct sthread *t, int signal)
 {
     u8 why = t ? t->pending : PENDING_NOTHING;
+    if (t && points_stepped(s, t))
+        why = PENDING_POINT;
     if (t)
         s->current = t->tid;
     else if (!thread_find(s, s->current) && s->nthreads)
@@ -723,6 +724,7 @@ int debug_serve(const struct entry *e, u32 pid, bool owned, bool snapshot, int i
     struct server *s = xalloc(sizeof(*s));
     int result = -1;
     s->owned = owned;
+    s->instance = (u64)entry_number(e, "InstancePid");
     s->out = out;
     if (target_open(&s->target, e, pid, err) == 0) {
         if (!regs_layout(&s->target.hello, &s->layout)) {
@@ -743,6 +745,7 @@ int debug_serve(const struct entry *e, u32 pid, bool owned, bool snapshot, int i
     }
     target_close(&s->target);
     files_done(s);
+    points_done(s);
     snapshot_free(s->snapshot);
     buf_done(&s->rsp.in);
     buf_done(&s->reply);

@@ -10,4 +10,7 @@
  * snapshot: the process goes on at once, and gdb sees its threads as they were. 0 or -1. */
 int debug_serve(const struct entry *e, u32 pid, bool owned, bool snapshot, int in, int out, struct error *err);
 
+/* An instance that is a process of this host: 0 if Linux lets us set watchpoints in it, or -errno. */
+int debug_points_refused(const struct entry *e);
+
 #endif

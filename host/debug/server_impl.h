@@ -35,6 +35,15 @@ struct server_file {
     struct dbg_stat stat;
 };
 
+/* points.c: one that is loaded from outside. len 0: none. */
+struct point {
+    u64 addr, len;
+    u32 how;
+    u8 value[8];       /* what was there at the last stop */
+    struct buf events; /* int: descriptors */
+};
+#define POINTS_MAX 4u /* an x86 has no more */
+
 struct server {
     struct target target;
     struct regs_layout layout;
@@ -55,6 +64,8 @@ struct server {
     u64 tls_symbol;      /* tls.c */
     bool exec_events, no_resumed, quit;
     struct server_file files[SERVER_FILES_MAX];
+    struct point points[POINTS_MAX];
+    u64 instance; /* pid of its first process, where it is one */
     struct rsp rsp;
     struct buf reply;    /* content of the packet to send */
     int out;
@@ -95,6 +106,12 @@ int linux_signal(int gdb_signal); /* 0: there is none */
 /* tls.c: packets behind "qSymbol:", and behind "qGetTLSAddr:THREAD,". */
 void tls_symbol(struct server *s, const char *p);
 int tls_address(struct server *s, const char *p, u64 fs_base, u64 *ret);
+
+/* points.c: DBG_POINT_* at an aligned address. 0 or -errno; -ENOSYS: this kind is not there */
+int points_change(struct server *s, u32 how, u64 addr, u64 len, bool on);
+/* All are stopped, t after a single step or at a point. Linux tells of a step alone: did it change what a point is for? */
+bool points_stepped(struct server *s, struct sthread *t);
+void points_done(struct server *s);
 
 /* files.c: packets vFile:... behind the colon. */
 void files_packet(struct server *s, const char *p);

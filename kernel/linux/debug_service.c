@@ -360,7 +360,7 @@ static int await_children(struct debug *d)
 static s64 hello(struct debug *d)
 {
     struct dbg_hello h = {.version = DBG_VERSION, .pid = d->proc->pid, .components = arch_fpu_components(),
-                          .state_size = (u32)ptrace_regset_size(NT_X86_XSTATE)};
+                          .state_size = (u32)ptrace_regset_size(NT_X86_XSTATE), .flags = &trap_points_outside != NULL ? DBG_POINTS_OUTSIDE : 0};
     for (u32 i = 0; i < ARRAY_SIZE(h.offsets); i++)
         h.offsets[i] = h.components >> i & 1 ? arch_fpu_offset(i) : 0;
     memcpy(d->out.data, &h, sizeof h);

@@ -62,6 +62,8 @@ struct trap_point {
 };
 /* Load these on all CPUs, in every address space. Absent where the platform has none. Thread context, one caller at a time. */
 void trap_set_points(const struct trap_point new[TRAP_POINTS]) __attribute__((weak));
+/* There where the platform only learns of them: who debugs from outside loads them. */
+extern const bool trap_points_outside __attribute__((weak));
 
 /* For platforms, events disabled at call and return. trap_exception() returns when the frame may be resumed (it may
  * have been changed: a fixup, a signal handler); panics on a kernel fault that

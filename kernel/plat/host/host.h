@@ -70,6 +70,11 @@ void host_timer_expired(void);
 /* Measure the TSC's rate again and look whether this host's wall clock was set, if it is time to (at most each second). */
 void host_clock_refine(u64 now_ns);
 
+/* --- debug.c ---------------------------------------------------------------------------- */
+
+/* Points at this address: bit n for the n-th. Any context. */
+u32 host_debug_hits(u64 addr);
+
 /* --- sandbox.c -------------------------------------------------------------------------- */
 
 /* From here on Linux takes only what docs/SANDBOX.md lists. */

@@ -181,6 +181,15 @@ static struct taken take_by_return(struct taken t, struct sigcontext *sc)
     return (struct taken){ NULL, 0 };
 }
 
+/* A fault or system call: this signal is forgotten. */
+static struct taken take_at_once(struct taken t, const struct sigcontext *sc, struct percpu *cpu)
+{
+    cpu->plat.events_off = 1;
+    if (sc->fpstate != NULL)
+        arch_fpu_restore(sc->fpstate);
+    return t;
+}
+
 /* An event for a CPU that has left this seat. */
 static void pass_on(struct host_seat *seat, u8 event)
 {
@@ -188,6 +197,24 @@ static void pass_on(struct host_seat *seat, u8 event)
         seat->timer_noted = true;
     else if (event == PENDING_LOOK)
         host_poke(seat->cpu, PENDING_LOOK);
+}
+
+/* A point that somebody outside has set (debug.c). The kernel's work on watched memory is told to the program on its way out. */
+static struct taken at_point(const siginfo_t *info, struct sigcontext *sc, struct host_seat *seat)
+{
+    struct percpu *cpu = seat->cpu;
+    u32 hits = host_debug_hits((u64)info->si_addr);
+    if (hits != 0 && origin_of(sc->rip, sc->rsp, seat) == FROM_PROGRAM) {
+        struct taken t = in_program(SIGTRAP, info, sc, cpu);
+        t.frame->vector = TRAPNO_DB;
+        t.frame->error = hits;
+        return take_at_once(t, sc, cpu);
+    }
+    if (hits != 0) {
+        atomic_or(&cpu->current->debug_hits, hits);
+        atomic_or(&cpu->current->exit_work, EXIT_TRACE);
+    }
+    return (struct taken){ NULL, 0 };
 }
 
 struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct host_seat *seat)
@@ -210,6 +237,8 @@ struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, st
         return t;
     if (sig == SIGBUS && sc->trapno == TRAPNO_PF)
         bad_entry(cpu, sig, info, sc, "Linux has no memory left for a page of this machine");
+    if (sig == SIGTRAP && info->si_code == TRAP_PERF)
+        return at_point(info, sc, seat);
     switch (origin_of(sc->rip, sc->rsp, seat)) {
     case FROM_STUB:
         return in_stub(sig, info, sc, cpu);
@@ -227,12 +256,10 @@ struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, st
     }
     if (t.frame == NULL)
         return t;
+    if (event == 0)
+        return take_at_once(t, sc, cpu);
     cpu->plat.events_off = 1;
-    if (event != 0)
-        return take_by_return(t, sc);
-    if (sc->fpstate != NULL)
-        arch_fpu_restore(sc->fpstate);
-    return t;
+    return take_by_return(t, sc);
 }
 
 /* Exceptions whose vector has no trap_kind of its own count as protection faults. */

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Watchpoints in an instance that is a process of this host. Its kernel cannot load debug registers; Linux does for whoever may trace the process, as perf events
+ * that raise SIGTRAP there (perf_event_open(2)): one for each thread that there is, inherited by those made later, gone with its descriptor however we end.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "host/debug/server.h"
+#include "host/debug/server_impl.h"
+#include "host/lib/fs.h"
+
+#define CHILDREN_MAX 65536u
+#define ATTEMPTS 20
+
+/* Its descriptor, or -errno. */
+static int open_event(pid_t tid, u32 how, u64 addr, u64 len)
+{
+    struct perf_event_attr attr = {.type = PERF_TYPE_BREAKPOINT,
+                                   .size = sizeof(attr),
+                                   .bp_type = how == DBG_POINT_WRITE ? HW_BREAKPOINT_W : HW_BREAKPOINT_RW,
+                                   .bp_addr = addr,
+                                   .bp_len = len,
+                                   .sample_period = 1,
+                                   .exclude_kernel = 1,
+                                   .exclude_hv = 1,
+                                   .inherit = 1,
+                                   .remove_on_exec = 1,
+                                   .sigtrap = 1};
+    int fd = (int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int debug_points_refused(const struct entry *e)
+{
+    static const u64 nowhere = 8;
+    int fd = open_event((pid_t)entry_number(e, "InstancePid"), DBG_POINT_WRITE, nowhere, 8);
+    if (fd >= 0)
+        close(fd);
+    return MIN(fd, 0);
+}
+
+/* --- the instance's threads: of its first process, and of that one's children ------------------------------------------ */
+
+static int add_children(const char *thread, struct buf *ret);
+
+static int add_threads(u64 pid, bool first, struct buf *ret)
+{
+    AUTO_FREE char *path = str_format("/proc/%llu/task", (unsigned long long)pid);
+    DIR *dir = opendir(path);
+    u64 tid;
+    int r = dir ? 0 : -errno;
+    for (struct dirent *e; r == 0 && (e = readdir(dir)) != NULL;) {
+        if (parse_number(e->d_name, 1, INT32_MAX, &tid) < 0)
+            continue;
+        buf_add(ret, &(pid_t){(pid_t)tid}, sizeof(pid_t));
+        AUTO_FREE char *thread = str_format("%s/%s", path, e->d_name);
+        if (first)
+            r = add_children(thread, ret);
+    }
+    if (dir)
+        closedir(dir);
+    return r;
+}
+
+static int add_children(const char *thread, struct buf *ret)
+{
+    AUTO_FREE char *path = str_format("%s/children", thread);
+    struct buf list = {0};
+    int r = file_read(path, CHILDREN_MAX, &list) < 0 ? -errno : 0;
+    for (char *p = list.data, *end; r == 0 && p; p = end) {
+        u64 child = strtoull(p, &end, 10);
+        if (end == p)
+            break;
+        r = add_threads(child, false, ret);
+    }
+    buf_done(&list);
+    return r;
+}
+
+/* --- points ------------------------------------------------------------------------------------------------------------ */
+
+static struct point *find(struct server *s, u32 how, u64 addr, u64 len)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(s->points); i++)
+        if (s->points[i].how == how && s->points[i].addr == addr && s->points[i].len == len)
+            return &s->points[i];
+    return NULL;
+}
+
+static void unload(struct point *p)
+{
+    for (size_t at = 0; at < p->events.len; at += sizeof(int)) {
+        int fd;
+        memcpy(&fd, p->events.data + at, sizeof(fd));
+        close(fd);
+    }
+    p->events.len = 0;
+}
+
+static int load_for(struct point *p, const struct buf *threads)
+{
+    for (size_t at = 0; at < threads->len; at += sizeof(pid_t)) {
+        pid_t tid;
+        memcpy(&tid, threads->data + at, sizeof(tid));
+        int fd = open_event(tid, p->how, p->addr, p->len);
+        if (fd < 0)
+            return fd;
+        buf_add(&p->events, &fd, sizeof(fd));
+    }
+    return 0;
+}
+
+/* A thread that came meanwhile has inherited the events, or has not: then once more. */
+static int load(const struct server *s, struct point *p)
+{
+    struct buf threads = {0}, again = {0};
+    bool same = false;
+    int r = 0;
+    for (int i = 0; r == 0 && !same; i++) {
+        unload(p);
+        threads.len = again.len = 0;
+        r = i == ATTEMPTS ? -EAGAIN : add_threads(s->instance, true, &threads);
+        if (r == 0)
+            r = load_for(p, &threads);
+        if (r == 0)
+            r = add_threads(s->instance, true, &again);
+        same = r == 0 && threads.len == again.len && memcmp(threads.data, again.data, again.len) == 0;
+    }
+    if (r < 0)
+        unload(p);
+    buf_done(&threads);
+    buf_done(&again);
+    return r;
+}
+
+/* What is there now. True: since the last time it has changed. */
+static bool look_at(struct server *s, struct point *p)
+{
+    u8 now[8] = {0};
+    if (target_ask_for(&s->target, &(struct dbg_request){.op = DBG_READ, .addr = p->addr, .value = p->len}, now, p->len) < 0)
+        return false;
+    bool changed = memcmp(p->value, now, sizeof(now)) != 0;
+    memcpy(p->value, now, sizeof(now));
+    return changed;
+}
+
+static int set(struct server *s, u32 how, u64 addr, u64 len)
+{
+    struct point *p = find(s, how, addr, len);
+    if (p)
+        return 0;
+    p = find(s, 0, 0, 0);
+    if (!p)
+        return -ENOSPC;
+    *p = (struct point){.how = how, .addr = addr, .len = len, .events = p->events};
+    int r = load(s, p);
+    if (r < 0) {
+        warn("no watchpoint: Linux gives the instance no debug register: %s", strerror(-r));
+        *p = (struct point){.events = p->events};
+        return r;
+    }
+    look_at(s, p);
+    return 0;
+}
+
+static void unset(struct server *s, u32 how, u64 addr, u64 len)
+{
+    struct point *p = find(s, how, addr, len);
+    if (!p)
+        return;
+    unload(p);
+    *p = (struct point){.events = p->events};
+}
+
+int points_change(struct server *s, u32 how, u64 addr, u64 len, bool on)
+{
+    struct dbg_request q = {.op = on ? DBG_POINT : DBG_UNPOINT, .how = how, .addr = addr, .value = len};
+    bool outside = s->target.hello.flags & DBG_POINTS_OUTSIDE;
+    if (outside && how == DBG_POINT_EXEC)
+        return -ENOSYS;
+    if (outside && !on)
+        unset(s, how, addr, len);
+    int r = target_ask(&s->target, &q, NULL, 0, NULL, NULL);
+    if (r < 0 || !outside || !on)
+        return r;
+    r = set(s, how, addr, len);
+    q.op = DBG_UNPOINT;
+    if (r < 0)
+        target_ask(&s->target, &q, NULL, 0, NULL, NULL);
+    return r;
+}
+
+bool points_stepped(struct server *s, struct sthread *t)
+{
+    struct point *hit = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(s->points); i++)
+        if (s->points[i].len && look_at(s, &s->points[i]) && !hit)
+            hit = &s->points[i];
+    if (!hit || t->pending != PENDING_STEP)
+        return false;
+    t->point = (u8)hit->how;
+    t->point_addr = hit->addr;
+    return true;
+}
+
+void points_done(struct server *s)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(s->points); i++) {
+        unload(&s->points[i]);
+        buf_done(&s->points[i].events);
+    }
+}
