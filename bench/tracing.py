@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it costs to look: redis under redis-benchmark -P 1 with and without drupe strace, beside Debian's strace of the native process;
 guest instructions of a program with and without drupe profile, and with a count of its calls by eBPF; redis with and without all that can
-be looked at."""
+be looked at; how long a program stands still for drupe dump."""
 import contextlib
 import json
 import os
@@ -22,7 +22,7 @@ from guests import sh
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'tests', 'apps'))
 import bpfd
 
-RUNS, REQUESTS = 3, 30000
+RUNS, REQUESTS, PAUSES = 3, 30000, 5
 
 
 def rate(inside, n=REQUESTS):
@@ -179,4 +179,30 @@ def off():
     row('  GET of redis, guest instructions', f'{with_it:,.0f}', f'of {without_it:,.0f}', f'{ratio * 100:+.2f} %, at most 0.5 %', abs(ratio) <= 0.005)
 
 
-SECTIONS = {'strace': strace, 'profile': profile, 'bpf': bpf, 'off': off}
+def longest_pause_ms(machine, run, dumped):
+    """Of a program with 64 MiB in use that reads the clock for three seconds."""
+    env = dict(os.environ, DRUPE_RUN=os.path.join(run, 'list'))
+    p = subprocess.Popen([DRUPE, 'run', '--on', machine, '--name', 'bench', '--net', 'none', '-m', '256M', os.path.join(BUILD, 'bench/pause'), '64', '3'], env=env,
+                         stdout=subprocess.PIPE, text=True)
+    if p.stdout.readline() != 'ready\n':
+        raise RuntimeError(f'pause on {machine}: {p.wait()}')
+    if dumped:
+        subprocess.run([DRUPE, 'dump', '-o', os.path.join(run, 'core'), 'bench'], env=env, check=True, stdout=subprocess.DEVNULL)
+    last = p.stdout.read().split()
+    if p.wait(30) != 0:
+        raise RuntimeError(f'pause on {machine}: {p.returncode}')
+    return int(last[1]) / 1e6
+
+
+def pause():
+    print(f'\nThe longest time for which a program with 64 MiB in use stands still (the shortest of {PAUSES}: other load only adds)')
+    for machine in 'host', 'qemu':
+        for what, dumped in ('nobody looks', False), ('drupe dump', True):
+            gaps = []
+            for _ in range(PAUSES):
+                with tempfile.TemporaryDirectory() as run:
+                    gaps.append(longest_pause_ms(machine, run, dumped))
+            row(f'  --on {machine}, {what}', f'{min(gaps):,.1f}', 'ms', f'up to {max(gaps):,.1f}')
+
+
+SECTIONS = {'strace': strace, 'profile': profile, 'bpf': bpf, 'off': off, 'pause': pause}
