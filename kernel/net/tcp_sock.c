@@ -394,20 +394,13 @@ static int link_packet(struct tcp *t, struct pkt *p, bool last, u32 flags, bool 
     return 0;
 }
 
-static void push_out(struct tcp *t, bool more)
+/* Of urgent data the last byte so far is the urgent one, as far as anybody knows. */
+static void push_out(struct tcp *t, bool more, bool urgent)
 {
     sock_lock(&t->s);
     t->more = more;
-    tcp_output(t, now_ns());
-    tcp_timer_set(t);
-    sock_unlock(&t->s);
-}
-
-/* A send of urgent data ends early: the last byte that went is the urgent one. */
-static void urgent_ends(struct tcp *t)
-{
-    sock_lock(&t->s);
-    t->snd_up = t->write_seq;
+    if (urgent)
+        t->snd_up = t->write_seq;
     tcp_output(t, now_ns());
     tcp_timer_set(t);
     sock_unlock(&t->s);
@@ -417,7 +410,8 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
 {
     struct tcp *t = tcp_of(s);
     struct uio *u = m->uio;
-    bool nonblock = (m->flags & MSG_DONTWAIT) != 0, fill = (m->flags & MSG_OOB) == 0 && m->zc == NULL, unpushed = false;
+    bool nonblock = (m->flags & MSG_DONTWAIT) != 0, urgent = tcp_parts.urg != NULL && unlikely(m->flags & MSG_OOB);
+    bool fill = !urgent && m->zc == NULL, unpushed = false;
     u64 deadline = 0, done = 0;
     s64 err = 0;
     if ((tcp_parts.tfo == NULL && unlikely(m->flags & MSG_FASTOPEN)) || (tcp_parts.urg == NULL && unlikely(m->flags & MSG_OOB)))
@@ -433,7 +427,7 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
             break;
         if (err > 0 || (net_mem_full() && s->snd_mem > 0)) {
             if (unpushed)
-                push_out(t, true);
+                push_out(t, true, urgent);
             unpushed = false;
             atomic_store(&s->nospace, (u8)1);
             atomic_fence();
@@ -467,12 +461,9 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
         unpushed = !pushed;
         done += before - u->remaining;
     }
-    if (unpushed)
-        push_out(t, (m->flags & MSG_MORE) != 0);
-    else if (done > 0 && u->remaining > 0 && t->more && !(m->flags & MSG_MORE))
-        push_out(t, false);
-    if (tcp_parts.urg != NULL && unlikely(m->flags & MSG_OOB) && done > 0 && u->remaining > 0)
-        urgent_ends(t);
+    bool more = (m->flags & MSG_MORE) != 0;
+    if (unpushed || (done > 0 && u->remaining > 0 && (urgent || (t->more && !more))))
+        push_out(t, more, urgent);
     mutex_unlock(&s->wr);
     return done > 0 ? (s64)done : err;
 }
