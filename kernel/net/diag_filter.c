@@ -60,25 +60,26 @@ static bool host_fits(const u8 *cond, const struct diag_entry *e, struct ip_addr
     return prefix_equal((const u8 *)&addr + (family == AF_INET ? 12 : 0), cond + COND, bits);
 }
 
+static u16 port_of(const u8 *operand) { return get_u16(operand + 2); } /* the `no` of an operation that is none */
+
 static bool holds(const u8 *op, const struct diag_entry *e)
 {
-    const u8 *operand = op + 4;
-    const u16 port = get_u16(op + 6); /* the `no` of an operation that is none */
+    const u8 *operand = op + 4; /* of some the code ends here */
     switch (op[0]) {
     case OP_NOP:
         return true;
     case OP_S_GE:
-        return e->lport >= port;
+        return e->lport >= port_of(operand);
     case OP_S_LE:
-        return e->lport <= port;
+        return e->lport <= port_of(operand);
     case OP_D_GE:
-        return e->fport >= port;
+        return e->fport >= port_of(operand);
     case OP_D_LE:
-        return e->fport <= port;
+        return e->fport <= port_of(operand);
     case OP_S_EQ:
-        return e->lport == port;
+        return e->lport == port_of(operand);
     case OP_D_EQ:
-        return e->fport == port;
+        return e->fport == port_of(operand);
     case OP_S_COND:
         return host_fits(operand, e, e->laddr, e->lport);
     case OP_D_COND:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checksums, IP checks and fragments, ARP, ICMP, UDP, raw sockets, DHCP, packet buffers. */
-#include "../netlink_impl.h"
+#include "../diag_impl.h"
 #include "net_test.h"
 
 /* --- packets ------------------------------------------------------------------------ */
@@ -375,6 +375,17 @@ TEST(redirects)
     CHECK(!goes_near(s, FAR));
     sock_release(s);
     check_no_leak();
+}
+
+/* Code that ends with an operation without operand is not read beyond. */
+TEST(conditions_of_sock_diag)
+{
+    static const u8 nop[4] = { 0, 4 }, jump[4] = { 1, 4, 8 };
+    const struct diag_entry e = { .family = AF_INET };
+    CHECK_EQ(diag_filter_check(nop, sizeof nop), 0);
+    CHECK(diag_filter_passes(nop, sizeof nop, &e));
+    CHECK_EQ(diag_filter_check(jump, sizeof jump), 0);
+    CHECK(!diag_filter_passes(jump, sizeof jump, &e));
 }
 
 TEST(udp_errors)
