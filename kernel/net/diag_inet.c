@@ -30,11 +30,21 @@ enum {
 #define REQUEST_BYTECODE 1
 #define CAP_NET_ADMIN 12
 
+/* A bucket of the table: connections, referenced; of the rest what is told of them. */
+#define BUCKET_MAX 32u
+struct bucket {
+    unsigned n;
+    u64 now;
+    struct tcp *t[BUCKET_MAX]; /* NULL: e is all there is */
+    struct diag_entry e[BUCKET_MAX];
+};
+
 struct inet_dump {
     struct nl_dump d;
     struct inet_request r;
     u32 at;          /* listeners, or sockets, told; then the place in the table of connections */
     bool in_table;
+    struct bucket b; /* the one at hand */
     u32 filter_len;
     u8 filter[];
 };
@@ -159,15 +169,6 @@ static bool more_of(struct nl_answer *a, struct inet_dump *x, void (*find)(struc
     return f.n == SOCKS_FOUND;
 }
 
-/* A bucket of the table: connections, referenced; of the rest what is told of them. */
-#define BUCKET_MAX 32u
-struct bucket {
-    unsigned n;
-    u64 now;
-    struct tcp *t[BUCKET_MAX]; /* NULL: e is all there is */
-    struct diag_entry e[BUCKET_MAX];
-};
-
 static void collect(const struct tcp_node *n, void *ctx)
 {
     struct bucket *b = ctx;
@@ -192,8 +193,9 @@ static void collect(const struct tcp_node *n, void *ctx)
     }
 }
 
-static void tell_bucket(struct nl_answer *a, struct inet_dump *x, const struct bucket *b)
+static void tell_bucket(struct nl_answer *a, const struct inet_dump *x)
 {
+    const struct bucket *b = &x->b;
     for (unsigned i = 0; i < b->n; i++) {
         struct tcp *t = b->t[i];
         struct diag_entry e = t != NULL ? tcp_entry_of(t) : b->e[i];
@@ -220,16 +222,10 @@ static bool more_tcp(struct nl_answer *a, struct nl_dump *d)
         }
         return true;
     }
-    struct bucket *b = kmalloc(sizeof *b, 0);
-    if (b == NULL) {
-        sock_set_err(a->to, ENOBUFS);
-        return false;
-    }
-    b->n = 0;
-    b->now = now_ns();
-    x->at = tcp_table_scan(x->at, collect, b);
-    tell_bucket(a, x, b);
-    kfree(b);
+    x->b.n = 0;
+    x->b.now = now_ns();
+    x->at = tcp_table_scan(x->at, collect, &x->b);
+    tell_bucket(a, x);
     return x->at != 0;
 }
 
