@@ -26,7 +26,7 @@ struct nl_sock {
     u32 groups;       /* nl_lock: a bit for each it is in */
     u32 told;         /* nl_lock: number of the last message to a group that it got */
     nl_handler *handle;      /* c: of its protocol */
-    struct mutex dumping;    /* before sock.rd */
+    struct mutex dumping;    /* before sock */
     struct nl_dump *dump;    /* dumping: there is more to tell; the queue is not empty then. Read without */
 };
 
