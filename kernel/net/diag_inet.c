@@ -243,30 +243,31 @@ static struct ip_addr ip_of(u8 family, const u8 *b)
     return ip;
 }
 
+struct local {
+    struct ip_addr addr;
+    u16 port;
+};
+
+static bool listens_at(const struct sock *s, void *ctx)
+{
+    const struct local *l = ctx;
+    return s->lport == l->port && ip_covers(s->laddr, s->v6only, l->addr) >= 0;
+}
+
 /* The connection that the request names, or the listener. */
 static struct tcp *find_tcp(const struct inet_request *r)
 {
-    const u16 lport = be16(r->id.sport);
-    struct ip_addr laddr = ip_of(r->family, r->id.src);
+    struct local l = { ip_of(r->family, r->id.src), be16(r->id.sport) };
     struct tcp_node *n;
-    struct spinlock *part = tcp_table_find(laddr, ip_of(r->family, r->id.dst), lport, be16(r->id.dport), &n);
+    struct spinlock *part = tcp_table_find(l.addr, ip_of(r->family, r->id.dst), l.port, be16(r->id.dport), &n);
     struct tcp *t = n != NULL && n->kind == NODE_CONN ? container_of(n, struct tcp, node) : NULL;
     if (t != NULL)
         sock_get(&t->s);
     spin_unlock_bh(part);
-    struct socks_found f = { .skip = 0 };
-    for (u32 seen = 0; t == NULL; seen += f.n) {
-        f = (struct socks_found){ .skip = seen };
-        tcp_find_listeners(&f);
-        for (unsigned i = 0; i < f.n; i++)
-            if (t == NULL && f.s[i]->lport == lport && ip_covers(f.s[i]->laddr, f.s[i]->v6only, laddr) >= 0)
-                t = tcp_of(f.s[i]);
-            else
-                sock_put(f.s[i]);
-        if (f.n < SOCKS_FOUND)
-            break;
-    }
-    return t;
+    if (t != NULL)
+        return t;
+    struct sock *s = sock_search(tcp_find_listeners, listens_at, &l);
+    return s != NULL ? tcp_of(s) : NULL;
 }
 
 static int one_tcp(struct nl_answer *a, const struct inet_request *r)

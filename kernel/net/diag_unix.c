@@ -85,29 +85,19 @@ static bool more(struct nl_answer *a, struct nl_dump *d)
     return f.n == SOCKS_FOUND;
 }
 
-static int one(struct nl_answer *a, const struct unix_request *r)
+static bool has_ino(const struct sock *s, void *ino) { return s->ino == *(u32 *)ino; }
+
+static int one(struct nl_answer *a, struct unix_request *r)
 {
-    struct socks_found f;
-    struct unix_sock *u = NULL;
-    u32 seen = 0;
     if (r->ino == 0)
         return -EINVAL;
-    do {
-        f = (struct socks_found){ .skip = seen };
-        unix_find_all(&f);
-        seen += f.n;
-        for (unsigned i = 0; i < f.n; i++)
-            if (u == NULL && f.s[i]->ino == r->ino)
-                u = un(f.s[i]);
-            else
-                sock_put(f.s[i]);
-    } while (u == NULL && f.n == SOCKS_FOUND);
-    if (u == NULL)
+    struct sock *s = sock_search(unix_find_all, has_ino, &r->ino);
+    if (s == NULL)
         return -ENOENT;
-    int err = diag_cookie_fits(r->cookie, &u->s) ? 0 : -ESTALE;
+    int err = diag_cookie_fits(r->cookie, s) ? 0 : -ESTALE;
     if (err == 0)
-        tell(a, u, r, 0);
-    unix_put(u);
+        tell(a, un(s), r, 0);
+    sock_put(s);
     return err;
 }
 

@@ -697,6 +697,8 @@ static inline void sock_found(struct socks_found *f, struct sock *s)
         f->s[f->n++] = s;
     }
 }
+/* Of all that find() gives the first that fits, referenced; NULL = none. fits() holds no lock. */
+struct sock *sock_search(void (*find)(struct socks_found *f), bool (*fits)(const struct sock *s, void *ctx), void *ctx);
 void tcp_find_listeners(struct socks_found *f);
 void udp_find_all(struct socks_found *f);
 void raw_find_all(struct socks_found *f);

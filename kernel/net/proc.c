@@ -33,20 +33,23 @@ static size_t show_route(char *buf, size_t size)
     return t.len;
 }
 
+struct tally {
+    int domain;
+    u32 n;
+};
+
+static bool tally(const struct sock *s, void *ctx)
+{
+    struct tally *x = ctx;
+    x->n += s->domain == x->domain;
+    return false;
+}
+
 static u32 count_of(void (*find)(struct socks_found *f), int domain)
 {
-    struct socks_found f;
-    u32 n = 0, seen = 0;
-    do {
-        f = (struct socks_found){ .skip = seen };
-        find(&f);
-        seen += f.n;
-        for (unsigned i = 0; i < f.n; i++) {
-            n += f.s[i]->domain == domain;
-            sock_put(f.s[i]);
-        }
-    } while (f.n == SOCKS_FOUND);
-    return n;
+    struct tally x = { .domain = domain };
+    sock_search(find, tally, &x);
+    return x.n;
 }
 
 static size_t show_sockstat(char *buf, size_t size)

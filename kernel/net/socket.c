@@ -144,6 +144,24 @@ void sock_set_file(struct sock *s, u64 ino)
     atomic_store_relaxed(&s->ino, (u32)ino);
 }
 
+struct sock *sock_search(void (*find)(struct socks_found *f), bool (*fits)(const struct sock *s, void *ctx), void *ctx)
+{
+    struct socks_found f;
+    struct sock *found = NULL;
+    u32 seen = 0;
+    do {
+        f = (struct socks_found){ .skip = seen };
+        find(&f);
+        seen += f.n;
+        for (unsigned i = 0; i < f.n; i++)
+            if (found == NULL && fits(f.s[i], ctx))
+                found = f.s[i];
+            else
+                sock_put(f.s[i]);
+    } while (found == NULL && f.n == SOCKS_FOUND);
+    return found;
+}
+
 /* --- calls --------------------------------------------------------------------- */
 
 int sock_bind(struct sock *s, const struct sock_addr *a) { return s->ops->bind ? s->ops->bind(s, a) : -EOPNOTSUPP; }
