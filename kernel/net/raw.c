@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Raw sockets (raw(7), RFC 3542): a copy of every datagram of one protocol; the IP header included with IPv4 alone. */
+/* Raw sockets (raw(7), RFC 3542): a copy of every datagram of one protocol; the IP header included with IPv4 alone, and sent by the program itself
+ * with IP_HDRINCL. */
 #include "kern/uio.h"
 #include "net_impl.h"
 
 #define SOL_RAW 255
 #define SOL_ICMPV6 58
 #define IPV6_CHECKSUM 7
+#define IP_HDRINCL 3
 
 struct raw_sock {
     struct sock s;
@@ -44,16 +46,43 @@ static int raw_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
     return 0;
 }
 
+/* The program's own header of IPv4 goes, with its length and checksum, and what it left 0: source and identification. It is never cut. */
+static int output_own(struct pkt *p, const struct ip_tx *tx)
+{
+    const u32 total = p->total_len;
+    int err = total > tx->rt.nif->dev->mtu ? -EMSGSIZE : pkt_pull_up(p, IP_HLEN);
+    u32 hlen = err == 0 ? (p->data[0] & 15) * 4u : 0;
+    if (err == 0)
+        err = p->data[0] >> 4 != 4 || hlen < IP_HLEN ? -EINVAL : pkt_pull_up(p, hlen);
+    struct ip_hdr *h = (void *)p->data;
+    if (err == 0) /* the route's destination was asked for, but this one is written there */
+        err = filter_egress(tx->rt.nif, IPPROTO_RAW, ip_v4(h->dst), 0, 0);
+    if (err != 0) {
+        pkt_free(p);
+        return err;
+    }
+    if (h->src == 0)
+        h->src = ip_to_v4(tx->src);
+    if (h->id == 0 && !(be16(h->frag) & IP_DF))
+        h->id = be16(ip_next_id());
+    h->len = be16((u16)total);
+    h->csum = 0;
+    h->csum = csum_fold(csum_add(h, hlen, 0));
+    p->l3_off = (u16)pkt_headroom(p);
+    p->l4_off = (u16)(p->l3_off + hlen);
+    NET_COUNT(ip_out);
+    return ether_output_ip(tx->rt.nif, tx->rt.nexthop, p);
+}
+
 static s64 raw_send(struct sock *s, struct sock_msg *m)
 {
     struct dgram_dest d;
     struct ip_tx tx;
     struct pkt *p;
     u64 want = m->uio->remaining;
-    if (want > 65535 - IP_HLEN)
+    const bool own = raw(s)->hdrincl;
+    if (want > 65535 - (own ? 0 : IP_HLEN))
         return -EMSGSIZE;
-    if (raw(s)->hdrincl)
-        return -EOPNOTSUPP;
     int err = sock_take_err(s);
     if (err == 0)
         err = dgram_dest(s, m, &d);
@@ -77,7 +106,7 @@ static s64 raw_send(struct sock *s, struct sock_msg *m)
         put_u16(p->data + at, csum_fold(csum_pkt(p, 0, csum_pseudo(csum_ip(tx.src), csum_ip(tx.dst), tx.proto, p->total_len))));
     }
     bh_disable();
-    err = dgram_output(s, p, &tx);
+    err = own ? output_own(p, &tx) : dgram_output(s, p, &tx);
     net_kick();
     bh_enable();
     return err != 0 ? err : (s64)want;
@@ -100,7 +129,7 @@ static int raw_setopt(struct sock *s, int level, int name, const void *val, u32 
         raw(s)->csum_at = MAX(v, -1);
         return 0;
     }
-    if (level == IPPROTO_IP && name == 3 && s->domain == AF_INET) {
+    if (level == IPPROTO_IP && name == IP_HDRINCL && s->domain == AF_INET) {
         s32 v;
         int err = opt_int_in(val, len, &v);
         if (err == 0)
@@ -114,6 +143,13 @@ static int raw_setopt(struct sock *s, int level, int name, const void *val, u32 
         return 0;
     }
     return inet_setopt(s, level, name, val, len);
+}
+
+static int raw_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
+{
+    if (level == IPPROTO_IP && name == IP_HDRINCL && s->domain == AF_INET)
+        return opt_int_out(ret_val, len, raw(s)->hdrincl);
+    return inet_getopt(s, level, name, ret_val, len);
 }
 
 static int raw_getname(struct sock *s, bool peer, struct sock_addr *ret)
@@ -147,7 +183,7 @@ static const struct sock_ops raw_ops = {
     .recv = raw_recv,
     .getname = raw_getname,
     .setopt = raw_setopt,
-    .getopt = inet_getopt,
+    .getopt = raw_getopt,
     .poll = dgram_poll,
     .pending = dgram_pending,
     .release = raw_release,

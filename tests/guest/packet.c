@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* packet(7) on the loopback interface, with filters of classic BPF that leave out what others send there. Needs root. */
+/* packet(7) on the loopback interface, with filters of classic BPF that leave out what others send there; raw(7) with headers of its own. Needs root. */
 #include "t.h"
 #include <arpa/inet.h>
 #include <linux/filter.h>
@@ -261,6 +261,64 @@ static void ring(int version)
     SHOW(munmap(map, 16384));
 }
 
+/* --- raw(7) with IP_HDRINCL --------------------------------------------------------------------- */
+
+static struct {
+    struct iphdr ip;
+    char rest[44]; /* options, then a datagram of 13 bytes */
+} own;
+
+/* Send a datagram to PORT behind a header with that many words, of so many bytes in all, and show what the socket and the raw one get. */
+static void send_own(int s, int raw, unsigned words, uint32_t from, int frag)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, peer;
+    size_t head = words * 4, all = head + 13;
+    socklen_t n = sizeof peer;
+    memset(&own, 1, sizeof own); /* options that do nothing */
+    own.ip = (struct iphdr){.version = 4, .ihl = words & 15, .tos = 0x20, .tot_len = 7, .frag_off = htons((uint16_t)frag), .ttl = 9, .protocol = IPPROTO_UDP,
+                            .check = 7, .saddr = htonl(from), .daddr = to.sin_addr.s_addr};
+    *(struct udphdr *)((char *)&own + head) = (struct udphdr){.source = htons(9), .dest = htons(PORT), .len = htons(13)};
+    memcpy((char *)&own + head + 8, "mine!", 5);
+    SHOW(sendto(s, &own, all, 0, SA(to), sizeof to) == (ssize_t)all);
+    while (recvfrom(udp, buf, sizeof buf, 0, SA(peer), &n) != 5 || memcmp(buf, "mine!", 5) != 0)
+        ;
+    printf("from %s:%d\n", inet_ntoa(peer.sin_addr), ntohs(peer.sin_port));
+    struct iphdr *ip = (struct iphdr *)buf;
+    while (recv(raw, buf, sizeof buf, 0) != (ssize_t)all || memcmp(buf + all - 5, "mine!", 5) != 0)
+        ;
+    uint32_t sum = 0;
+    for (size_t i = 0; i < head; i += 2)
+        sum += *(uint16_t *)(buf + i);
+    printf("words %d tos %d length %d id %d frag %x ttl %d from %s sum %x\n", ip->ihl, ip->tos, ntohs(ip->tot_len), ip->id != 0, ntohs(ip->frag_off), ip->ttl,
+           inet_ntoa((struct in_addr){ip->saddr}), ((sum & 0xffff) + (sum >> 16)) & 0xffff);
+}
+
+static void own_header(void)
+{
+    section("IP_HDRINCL");
+    static char big[65536];
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int s = SHOW_OK(socket(AF_INET, SOCK_RAW, IPPROTO_RAW)), raw = SHOW_OK(socket(AF_INET, SOCK_RAW, IPPROTO_UDP)), v = 7;
+    socklen_t n = sizeof v;
+    SHOW(getsockopt(s, IPPROTO_IP, IP_HDRINCL, &v, &n));
+    SHOW(v);
+    SHOW(getsockopt(raw, IPPROTO_IP, IP_HDRINCL, &v, &n));
+    SHOW(v);
+    SHOW(setsockopt(udp, IPPROTO_IP, IP_HDRINCL, &n, sizeof n));
+    send_own(s, raw, 5, 0, 0);
+    send_own(s, raw, 5, INADDR_LOOPBACK + 8, IP_DF);
+    send_own(s, raw, 6, 0, 0);
+    SHOW(setsockopt(raw, IPPROTO_IP, IP_HDRINCL, &n, sizeof n));
+    send_own(raw, raw, 5, INADDR_LOOPBACK + 1, 0);
+    SHOW(sendto(s, &own, 19, 0, SA(to), sizeof to));
+    own.ip.ihl = 15;
+    SHOW(sendto(s, &own, 59, 0, SA(to), sizeof to));
+    SHOW(sendto(s, big, sizeof big, 0, SA(to), sizeof to));
+    SHOW(send(s, &own, 33, 0));
+    close(s);
+    close(raw);
+}
+
 int main(void)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -276,5 +334,6 @@ int main(void)
     sending();
     ring(TPACKET_V1);
     ring(TPACKET_V2);
+    own_header();
     return 0;
 }
