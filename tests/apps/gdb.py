@@ -53,7 +53,7 @@ start('one')
 text = gdb('one', 'info threads', 'thread apply all bt', 'p $mxcsr', 'thread 2', 'bt 1', 'kernel-list 0', 'kernel-list 99', 'monitor kernel-stack', 'detach')
 has(text, [r'^\* 1 +Thread 1 "debuggee"', r'^  3 +Thread 3 "worker bee"', r'^#\d+ .* wait_for_ever \(', r'^#\d+ .* work \(',
            r'^#\d+ .* main \(argc=1', r'clone3 ?\(\)', r'^\$1 = \[.* IM .*PM'], 'threads by name, their backtraces through system calls to the start')
-check(re.search(r'^(?:k .*\n)+?k +\w*futex\w* \(\) at kernel/linux/\w+\.c:\d+\n(?:k .*\n)+#0 ', text, re.M),
+check(re.search(r'^(?:k .*\n)+?k +\w+ \(\) at kernel/\w+/\w*futex\w*\.c:\d+\n(?:k .*\n)+#0 ', text, re.M),
       "with the kernel's frames of those that slept there, and their lines in a tree where it was built", text)
 has(text, [r'^\d+\t', r'kernel-list: the last backtrace has \d+ kernel frames', r'^k +\w+ \(\) in the kernel, text_start\+0x'], 'which are listed; without such a tree, where they are')
 goes_on('one', 'it goes on when gdb has let go of it')

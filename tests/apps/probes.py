@@ -107,7 +107,7 @@ for where in places[:1] + places[2:3]: # whoever goes without a word
     c.load(0, CTX_REGS, mov(0, 0) + EXIT)
     c.attach(0, where[1], value=where[2], path=where[3])
     c.close()
-status, out, err = trace(f"{u('add')} {{ @n = count(); }} kprobe:sys_getppid {{ @k = count(); }} interval:ms:50 {{ exit(); }}", lambda: until(lambda: False, 0.2))
+status, out, err = trace(f"{u('add')} {{ @n = count(); }} kprobe:sys_getppid {{ @k = count(); @i++; if (@i >= 20) {{ exit(); }} }}", lambda: until(lambda: False, 0.2))
 check(status == 0 and re.search(r'^@n: \d+$', out, re.M) and re.search(r'^@k: \d+$', out, re.M), 'nor by clients that left', (out, err))
 command('rm', '-f', 'probed')
 
