@@ -545,9 +545,9 @@ struct sock {
     u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr, zerocopy;
     u8 mc_joined_only;        /* not IP_MULTICAST_ALL (1), not IPV6_MULTICAST_ALL (2): nothing of groups that others joined */
     u32 mc_if;
-    struct mc_member *mc;     /* the lock of mcast.c; NULL is seen without: groups it is in */
     u32 ino, uid;             /* a: of its file, and of who made that; 0 = no program has it (yet) */
     u32 urg_at;               /* s: its place in the stream */
+    struct mc_member *mc;     /* the lock of mcast.c; NULL is seen without: groups it is in */
     struct sock_zc *zc;       /* a: set once, with the first SO_ZEROCOPY */
 };
 /* urg */

@@ -116,7 +116,7 @@ static u32 slow_start(struct tcp *t, u32 bytes)
     }
     if (t->ack_rtt_us != 0) {
         c->hs_rtt_us = MIN(c->hs_rtt_us, t->ack_rtt_us);
-        c->hs_count++;
+        c->hs_count += c->hs_count < RTT_SAMPLES;
     }
     if (c->hs_count >= RTT_SAMPLES && c->hs_last_us != ~0u) {
         u32 thresh = MAX(MIN(c->hs_last_us / 8, 16000u), 4000u);

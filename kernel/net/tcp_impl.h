@@ -133,9 +133,10 @@ enum tcp_ca { CA_OPEN, CA_RECOVERY, CA_LOSS };
 /* CUBIC's state (tcp_cubic.c): bytes, and products of bytes in the accumulators. */
 struct cubic {
     u64 epoch_ns, est_acc, cwnd_acc; /* epoch 0 = begins with the next ack */
-    u32 w_max, w_prior, w_est, k_ms;
+    u32 w_max, w_prior, w_est;
+    u32 k_ms : 24;                   /* of the largest window and smallest segments 400,000 */
+    u32 hs_count : 4, hs_rounds : 4; /* samples in this round, up to what is wanted; rounds of soft start, 0 = not yet */
     u32 hs_end, hs_rtt_us, hs_last_us, hs_base_us; /* HyStart++: this round's end and least round trips */
-    u8 hs_count, hs_rounds;          /* samples in this round; rounds of soft start, 0 = not yet */
 };
 
 /* All under s.lock, except where s says otherwise; `node` by the lock of its part of the table. */
