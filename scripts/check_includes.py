@@ -18,7 +18,7 @@ import sys
 OWNER = {
     'core': 'types atomic log lock lockstat bh channel wait poll timer work random percpu cpu_calls trap plat arch device core kprobe',
     'trace': 'trace symbols counters latency',
-    'bpf': 'bpf',
+    'bpf': 'bpf cbpf',
     'mm': 'page slab uio uaccess pagecache addrspace callsite textbreak',
     'sched': 'thread futex',
     'dev': 'netdev blkdev chardev pkt sysfs vnet_hdr',

@@ -68,6 +68,7 @@ struct ksiginfo {
         struct { u64 addr; u64 lsb; } fault;
         struct { s32 pid; u32 uid; s32 status, pad; s64 utime, stime; } child;
         struct { s64 band; s32 fd; } poll;
+        struct { u64 addr; s32 nr; u32 arch; } sys;       /* seccomp */
         u64 raw[4];
     };
 };

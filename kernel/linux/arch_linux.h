@@ -6,6 +6,8 @@
 #include "arch/frame.h"
 #include "kern/types.h"
 
+#define ARCH_AUDIT 0xc000003eu /* AUDIT_ARCH_X86_64 */
+
 struct ksiginfo;
 struct trap_info;
 

@@ -4,6 +4,7 @@
  * New processes are fork.c's. The combinations that Linux refuses are refused the same way first.
  */
 #include "ptrace.h"
+#include "seccomp.h"
 #include "base/str.h"
 #include "arch_linux.h"
 
@@ -62,6 +63,12 @@ int task_inherit(struct task *t, const struct clone_args *a)
     if (t->fs == NULL || t->files == NULL)
         return -ENOMEM;
     t->blocked = self->blocked;
+    t->no_new_privs = self->no_new_privs;
+    if (!(a->flags & CLONE_THREAD)) { /* threads: task_start() */
+        spin_lock_bh(&self->proc->lock);
+        seccomp_inherit_locked(t, self);
+        spin_unlock_bh(&self->proc->lock);
+    }
     t->timer_slack_ns = self->timer_slack_ns;
     if (!(a->flags & CLONE_VM) || (a->flags & CLONE_VFORK))
         t->altstack = self->altstack;
@@ -187,20 +194,22 @@ s64 sys_clone3(uaddr_t uargs, u64 size)
     return do_clone(&a);
 }
 
-s64 sys_exit(int code)
+void task_end(int code, int signal)
 {
     struct task *t = current_task();
     struct process *p = t->proc;
     if (task_traced(t))
-        ptrace_event(t, PTRACE_EVENT_EXIT, (u64)(code & 0xff) << 8);
+        ptrace_event(t, PTRACE_EVENT_EXIT, (u64)code << 8 | (u64)signal);
     spin_lock_bh(&p->lock);
     if (!p->group_exit) { /* of several threads the last one's counts */
-        p->exit_code = code & 0xff;
-        p->exit_signal = 0;
+        p->exit_code = code;
+        p->exit_signal = signal;
     }
     spin_unlock_bh(&p->lock);
     task_exit();
 }
+
+s64 sys_exit(int code) { task_end(code & 0xff, 0); }
 
 s64 sys_exit_group(int code)
 {

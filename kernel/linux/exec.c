@@ -372,7 +372,7 @@ static int load(struct exec *e, const struct cred *cred, bool secure, uaddr_t *r
 static struct cred *program_cred(struct exec *e, bool *ret_secure)
 {
     struct task *t = current_task();
-    bool suid = !t->proc->no_new_privs && !(e->main.file->path.mount->flags & MS_NOSUID);
+    bool suid = !t->no_new_privs && !(e->main.file->path.mount->flags & MS_NOSUID);
     bool setuid = suid && (e->st.mode & S_ISUID), setgid = suid && (e->st.mode & (S_ISGID | 0010)) == (S_ISGID | 0010);
     struct cred *c = cred_copy(t->cred);
     if (c == NULL)

@@ -26,7 +26,6 @@ static void inherit(struct process *p, struct process *from, const struct clone_
     memcpy(p->auxv, from->auxv, sizeof p->auxv);
     p->auxv_words = from->auxv_words;
     p->dumpable = from->dumpable;
-    p->no_new_privs = from->no_new_privs;
     p->no_tty = from->no_tty;
     p->keep_caps = from->keep_caps;
     p->thp_disable = from->thp_disable;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/PID (proc(5)): what the processes look like from outside. procfs asks through proc_pid_ops. */
 #include "ptrace.h"
+#include "seccomp.h"
 #include "base/fmt.h"
 #include "base/str.h"
 
@@ -203,7 +204,8 @@ static void show_status(struct text *x, struct task *t, const struct addrspace *
         (unsigned long)p->pending.set, (unsigned long)t->blocked, (unsigned long)ignored, (unsigned long)caught);
     add(x, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", (unsigned long)c->cap_inheritable,
         (unsigned long)c->cap_permitted, (unsigned long)c->cap_effective, (unsigned long)c->cap_bounding, (unsigned long)c->cap_ambient);
-    add(x, "NoNewPrivs:\t%d\nSeccomp:\t0\nCpus_allowed:\t%lx\nCpus_allowed_list:\t0-%u\nMems_allowed_list:\t0\n", p->no_new_privs,
+    u32 filters, seccomp = seccomp_mode(t, &filters);
+    add(x, "NoNewPrivs:\t%d\nSeccomp:\t%u\nSeccomp_filters:\t%u\nCpus_allowed:\t%lx\nCpus_allowed_list:\t0-%u\nMems_allowed_list:\t0\n", t->no_new_privs, seccomp, filters,
         (unsigned long)(t->thread->affinity & ((2UL << (plat_cpu_count() - 1)) - 1)), plat_cpu_count() - 1);
     add(x, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n", (unsigned long)t->thread->switches_voluntary,
         (unsigned long)t->thread->switches_forced);

@@ -283,14 +283,16 @@ void ptrace_syscall(struct task *t, enum syscall_place place)
     }
 }
 
-void ptrace_event(struct task *t, unsigned event, u64 message)
+bool ptrace_event(struct task *t, unsigned event, u64 message)
 {
     spin_lock_bh(&process_list_lock);
     struct tracee *tr = t->tracee;
-    if (tr != NULL && (tr->options & PTRACE_O_EVENT(event)) && !task_must_end(t->proc))
-        trap_locked(t, SIGTRAP | event << 8, PLACE_NONE, message);
+    bool told = tr != NULL && (tr->options & PTRACE_O_EVENT(event)) && !task_must_end(t->proc);
+    if (told)
+        trap_locked(t, SIGTRAP | event << 8, event == PTRACE_EVENT_SECCOMP ? PLACE_SECCOMP : PLACE_NONE, message);
     else
         spin_unlock_bh(&process_list_lock);
+    return told;
 }
 
 void ptrace_exec(struct task *t, u32 old_tid)

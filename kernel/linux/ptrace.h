@@ -26,15 +26,16 @@
 #define PTRACE_EVENT_EXEC 4
 #define PTRACE_EVENT_VFORK_DONE 5
 #define PTRACE_EVENT_EXIT 6
+#define PTRACE_EVENT_SECCOMP 7
 #define PTRACE_EVENT_STOP 128
 
 #define PTRACE_O_TRACESYSGOOD 1u
-#define PTRACE_O_EVENT(event) (1u << (event)) /* FORK to EXIT */
+#define PTRACE_O_EVENT(event) (1u << (event)) /* FORK to SECCOMP */
 #define PTRACE_O_EXITKILL (1u << 20)
-#define PTRACE_O_KNOWN (0x7fu | PTRACE_O_EXITKILL)
+#define PTRACE_O_KNOWN (0xffu | PTRACE_O_EXITKILL)
 
 enum resume_how { RESUME_CONT, RESUME_SYSCALL, RESUME_STEP, RESUME_LISTEN };
-enum syscall_place { PLACE_NONE, PLACE_ENTRY, PLACE_EXIT };
+enum syscall_place { PLACE_NONE, PLACE_ENTRY, PLACE_EXIT, PLACE_SECCOMP };
 
 struct tracee {
     struct task *task;       /* referenced */
@@ -74,8 +75,8 @@ void debug_points_deliver(struct task *t);
 bool ptrace_runs_on(struct task *t);
 /* Before and after the current task's system call. */
 void ptrace_syscall(struct task *t, enum syscall_place place);
-/* An event of the current task, if the tracer asked for it. */
-void ptrace_event(struct task *t, unsigned event, u64 message);
+/* An event of the current task, if the tracer asked for it: did it? */
+bool ptrace_event(struct task *t, unsigned event, u64 message);
 /* After execve(); `old_tid` is what the task was before it took its process' number. */
 void ptrace_exec(struct task *t, u32 old_tid);
 /* The current task makes t: trace it as well, if asked for. *ret_event is the event to tell, or 0. -ENOMEM */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ptrace(2): the requests. Those of a CPU's debug registers and PTRACE_SYSEMU are refused with EIO, as by a Linux
- * whose machine has none; PTRACE_O_TRACESECCOMP and _SUSPEND_SECCOMP with EINVAL, as without seccomp.
+ * whose machine has none; what is for checkpoints (PTRACE_O_SUSPEND_SECCOMP, PTRACE_SECCOMP_GET_FILTER) as by one built without them.
  */
 #include "ptrace.h"
 #include "arch_linux.h"
@@ -115,9 +115,9 @@ struct syscall_info {
     union {
         struct { u64 nr, args[6]; } entry;
         struct { s64 rval; u8 is_error; } exit;
+        struct { u64 nr, args[6]; u32 data; } seccomp; /* begins as entry */
     };
 };
-#define AUDIT_ARCH_X86_64 0xc000003eu
 
 static s64 syscall_info(struct tracee *tr, u64 size, uaddr_t data)
 {
@@ -125,15 +125,19 @@ static s64 syscall_info(struct tracee *tr, u64 size, uaddr_t data)
     struct syscall_info i;
     memset(&i, 0, sizeof i);
     i.op = tr->place;
-    i.arch = AUDIT_ARCH_X86_64;
+    i.arch = ARCH_AUDIT;
     i.ip = FRAME_PC(f);
     i.sp = FRAME_SP(f);
     size_t n = offsetof(struct syscall_info, entry);
-    if (tr->place == PLACE_ENTRY) {
+    if (tr->place == PLACE_ENTRY || tr->place == PLACE_SECCOMP) {
         u64 args[6] = {FRAME_ARG0(f), FRAME_ARG1(f), FRAME_ARG2(f), FRAME_ARG3(f), FRAME_ARG4(f), FRAME_ARG5(f)};
         i.entry.nr = FRAME_SYSCALL_NR(f);
         memcpy(i.entry.args, args, sizeof args);
         n += sizeof i.entry;
+        if (tr->place == PLACE_SECCOMP) {
+            i.seccomp.data = (u32)tr->message;
+            n += sizeof i.seccomp.data;
+        }
     } else if (tr->place == PLACE_EXIT) {
         i.exit.rval = (s64)FRAME_RESULT(f);
         i.exit.is_error = (u64)i.exit.rval >= (u64)-4095;

@@ -397,6 +397,8 @@ static void default_action(struct task *t, struct trap_frame *f, const struct ks
     process_exit(0, info->signo);
 }
 
+void signal_end(struct trap_frame *f, const struct ksiginfo *info) { default_action(current_task(), f, info, 0); }
+
 static void deliver(struct task *t, struct trap_frame *f, const struct ksigaction *act, const struct ksiginfo *info)
 {
     u64 mask = t->restore_mask ? t->saved_mask : t->blocked;

@@ -6,6 +6,7 @@
  */
 #include "core.h"
 #include "ptrace.h"
+#include "seccomp.h"
 #include "sysfs.h"
 #include "arch_linux.h"
 #include "base/fmt.h"
@@ -43,6 +44,7 @@ void linux_init(void)
     wall_changed = time_wall_changed;
     tty_hooks = &linux_tty_hooks;
     ptrace_init();
+    seccomp_init();
     trace_calls_init();
     bpf_calls_init();
     debuggable = debug_service_init();
@@ -218,10 +220,11 @@ int linux_start(const struct program_spec *spec, void (*ended)(const struct prog
     for (u32 i = 0; i < spec->nrlimits && i < ARRAY_SIZE(spec->rlimits); i++)
         if (spec->rlimits[i].resource < RLIMIT_NR)
             p->rlimits[spec->rlimits[i].resource] = (struct krlimit){spec->rlimits[i].soft, spec->rlimits[i].hard};
-    p->no_new_privs = spec->no_new_privileges;
     r = task_create(p, "program", first_main, &t);
-    if (r == 0)
+    if (r == 0) {
+        t->no_new_privs = spec->no_new_privileges;
         r = process_publish(p, t, false);
+    }
     if (r < 0) {
         process_put(p);
         str_copy(ret_why, "not enough memory", why_size);

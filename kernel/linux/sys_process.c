@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers, limits and the odds and ends of a process. */
-#include "task.h"
+#include "seccomp.h"
 #include "base/str.h"
 #include "kern/random.h"
 
@@ -217,8 +217,6 @@ s64 sys_personality(u32 v)
     return old;
 }
 
-s64 sys_seccomp(u32 op, u32 flags, uaddr_t args) { return -EINVAL; } /* as a Linux without CONFIG_SECCOMP_FILTER */
-
 s64 sys_unshare(u64 flags)
 {
     struct task *t = current_task();
@@ -324,9 +322,8 @@ s64 sys_prctl(int op, u64 a, u64 b, u64 c, u64 d)
         str_copy(name, t->thread->name, sizeof name);
         return copy_to_user(a, name, sizeof name);
     case PR_GET_SECCOMP:
-        return 0;
     case PR_SET_SECCOMP:
-        return -EINVAL;
+        return seccomp_prctl(op == PR_SET_SECCOMP, a, b);
     case PR_CAPBSET_READ:
         return a > CAP_LAST ? -EINVAL : (s64)((t->cred->cap_bounding >> a) & 1);
     case PR_CAPBSET_DROP: {
@@ -362,10 +359,10 @@ s64 sys_prctl(int op, u64 a, u64 b, u64 c, u64 d)
     case PR_SET_NO_NEW_PRIVS:
         if (a != 1 || b != 0 || c != 0 || d != 0)
             return -EINVAL;
-        p->no_new_privs = true;
+        t->no_new_privs = true;
         return 0;
     case PR_GET_NO_NEW_PRIVS:
-        return a | b | c | d ? -EINVAL : p->no_new_privs;
+        return a | b | c | d ? -EINVAL : t->no_new_privs;
     case PR_GET_TID_ADDRESS:
         return put_user_u64(a, t->clear_child_tid);
     case PR_SET_THP_DISABLE:

@@ -5,6 +5,7 @@
  * and costs nothing here.
  */
 #include "ptrace.h"
+#include "seccomp.h"
 #include "arch_linux.h"
 #include "base/fmt.h"
 #include "base/str.h"
@@ -171,6 +172,10 @@ static void watched_syscall(struct trap_frame *f)
     }
     if (atomic_load_relaxed(&trace_calls_watched) != 0)
         trace_call_entry(t, f);
+    if (t->seccomp != NULL && !seccomp_allows(t, f)) {
+        syscall_done();
+        return;
+    }
     if ((s64)FRAME_SYSCALL_NR(f) >= 0) /* the tracer may have taken the call away */
         timed_syscall(f);
     syscall_done();

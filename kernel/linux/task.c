@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Processes, tasks and their numbers; see task.h. What makes new ones is in clone.c and fork.c. */
 #include "ptrace.h"
+#include "seccomp.h"
 #include "base/str.h"
 #include "kern/trace.h"
 #include "kern/futex.h"
@@ -293,7 +294,10 @@ u32 task_count_locked(const u32 *uid)
 void task_start(struct task *t)
 {
     struct process *p = t->proc;
+    const struct task *self = current_thread()->task;
     spin_lock_bh(&p->lock);
+    if (self != NULL && self->proc == p)
+        seccomp_inherit_locked(t, self);
     list_push_back(&p->tasks, &t->proc_node);
     p->ntasks++;
     bool dying = p->group_exit || p->exec_pending; /* the others have been told to end already */
@@ -320,6 +324,7 @@ void task_put(struct task *t)
     spin_unlock_bh(&process_list_lock);
     signal_flush(t->proc, &t->pending);
     cred_put(t->cred);
+    seccomp_put(t->seccomp);
     thread_put(t->thread);
     process_put(t->proc);
     kfree(t);

@@ -48,6 +48,7 @@ struct bpf_attach;
 struct bpf_function_place;
 struct bpf_probe;
 struct posix_timer;
+struct seccomp;
 struct uring_tasks;
 struct first;
 struct tracee;
@@ -128,7 +129,7 @@ struct process {
     u64 start_ns;                 /* c */
     struct usage dead;            /* p: of tasks that ended and programs that were replaced */
     struct usage waited;          /* p: of children that were collected */
-    bool dumpable, no_new_privs, child_subreaper, keep_caps, thp_disable;
+    bool dumpable, child_subreaper, keep_caps, thp_disable;
     u32 personality;
     s32 oom_score_adj;
     u32 membarrier_registered;
@@ -163,6 +164,8 @@ struct task {
     u64 fault_addr;               /* o: of the last page fault, for signal frames */
     bool out_of_memory;           /* o: the last fault found no memory */
     u32 pdeath_signal;            /* o */
+    bool no_new_privs;            /* p: set only; read without */
+    struct seccomp *seccomp;      /* p, its own read without: seccomp.h (S2) */
     u64 timer_slack_ns;           /* o */
     struct {                      /* o: what restart_syscall goes on with */
         enum { RESTART_NONE, RESTART_NANOSLEEP, RESTART_FUTEX, RESTART_POLL } kind;
@@ -230,6 +233,8 @@ struct task *task_arg(int pid);        /* of a call: 0 = the caller. The same */
 struct task *process_task_find(u32 pid); /* one of that process, whichever is left; referenced, or NULL */
 struct process *process_find(u32 pid); /* referenced, or NULL */
 NORETURN void task_exit(void);
+/* End the current task; if it is the last one, or nobody says otherwise, this is the result of its process. Does not return. */
+NORETURN void task_end(int code, int signal);
 /* End every task of the current process with this result. Does not return. */
 NORETURN void process_exit(int code, int signal);
 /* Begin the end of any process: its tasks end as they leave the kernel. */
@@ -314,6 +319,7 @@ int exec_program(const char *name, const struct path *at, bool empty_path, char 
 int signal_send_process(struct process *p, const struct ksiginfo *info, struct posix_timer *timer);
 int signal_send_task(struct task *t, const struct ksiginfo *info, struct posix_timer *timer);
 void signal_force(struct task *t, const struct ksiginfo *info); /* faults: cannot be blocked or ignored */
+void signal_end(struct trap_frame *f, const struct ksiginfo *info); /* the current process by it, whatever its handler; may return: others do so */
 void signal_send_self(int sig);                                  /* SIGPIPE and the like */
 void siginfo_user(struct ksiginfo *i, int sig, int code);
 /* Take one pending signal out of `mask`. 0 = none. sighand->lock held. */

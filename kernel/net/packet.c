@@ -53,10 +53,54 @@ u32 frame_copy(const struct frame_view *f, u32 off, void *dst, u32 n)
     return done == n ? n : done + pkt_copy_out(f->p, off + done - f->nfront, (u8 *)dst + done, n - done);
 }
 
-static void filter_put(struct cbpf_program *b)
+/* --- filters ------------------------------------------------------------------------------- */
+
+struct frame_data {
+    struct cbpf_data d;
+    const struct frame_view *f;
+};
+
+static u32 known_of(const struct frame_view *f, u32 what)
 {
-    if (b != NULL && ref_put(&b->refs))
-        kfree(b);
+    switch (what) {
+    case CBPF_AD_PROTOCOL:
+        return be16(f->from.protocol);
+    case CBPF_AD_PKTTYPE:
+        return f->from.pkttype;
+    case CBPF_AD_IFINDEX:
+        return (u32)f->from.ifindex;
+    case CBPF_AD_HATYPE:
+        return f->from.hatype;
+    default: /* tags stay in the frame */
+        return 0;
+    }
+}
+
+static bool load(const struct cbpf_data *d, u32 off, u32 size, u32 *ret)
+{
+    const struct frame_view *f = container_of(d, const struct frame_data, d)->f;
+    u8 b[4];
+    u32 at = f->skip + off;
+    if (off >= CBPF_AD_OFF) {
+        *ret = known_of(f, off - CBPF_AD_OFF);
+        return true;
+    }
+    if (off >= CBPF_NET_OFF)
+        at = f->maclen + (off - CBPF_NET_OFF);
+    else if (off >= CBPF_LL_OFF)
+        at = off - CBPF_LL_OFF;
+    else if (at < off)
+        return false;
+    if (frame_copy(f, at, b, size) != size)
+        return false;
+    *ret = size == 4 ? get_be32(b) : size == 2 ? get_be16(b) : b[0];
+    return true;
+}
+
+u32 frame_filter(const struct cbpf_program *b, const struct frame_view *f)
+{
+    const struct frame_data d = { { f->len - f->skip, load }, f };
+    return cbpf_run(b, &d.d);
 }
 
 static bool queue_copy(struct packet_sock *k, const struct frame_view *f, u32 keep)
@@ -74,7 +118,7 @@ static void deliver(struct packet_sock *k, struct cbpf_program *filter, struct f
 {
     bool cooked = k->s.type == SOCK_DGRAM;
     f->skip = cooked ? f->maclen : 0;
-    u32 keep = MIN(filter != NULL ? cbpf_run(filter, f) : UINT32_MAX, f->len - f->skip);
+    u32 keep = MIN(filter != NULL ? frame_filter(filter, f) : UINT32_MAX, f->len - f->skip);
     if (keep == 0)
         return;
     sock_lock(&k->s);
@@ -112,7 +156,7 @@ static void pass(struct frame_view *f)
     spin_unlock_bh(&packet_lock);
     for (unsigned i = 0; i < n; i++) {
         deliver(found[i], filters[i], f);
-        filter_put(filters[i]);
+        cbpf_put(filters[i]);
         sock_put(&found[i]->s);
     }
 }
@@ -252,27 +296,19 @@ static u32 packet_poll(struct sock *s)
 static int attach(struct packet_sock *k, const void *val, u32 len)
 {
     u64 at;
-    struct cbpf_program *b;
+    struct cbpf_program *b, *old;
     if (len < 16)
         return -EINVAL;
-    u32 n = get_u16(val);
     memcpy(&at, (const u8 *)val + 8, sizeof at);
-    if (n == 0 || n > BPF_MAXINSNS || (b = kmalloc(sizeof *b + n * sizeof b->insn[0], 0)) == NULL)
-        return n == 0 || n > BPF_MAXINSNS ? -EINVAL : -ENOMEM;
-    ref_init(&b->refs);
-    b->len = n;
-    int err = copy_from_user(b->insn, at, n * sizeof b->insn[0]);
-    if (err == 0 && !cbpf_check(b->insn, n))
-        err = -EINVAL;
-    if (err == 0) {
-        spin_lock_bh(&packet_lock);
-        struct cbpf_program *old = k->filter;
-        k->filter = b;
-        b = old;
-        spin_unlock_bh(&packet_lock);
-    }
-    filter_put(b);
-    return err;
+    int err = cbpf_create(at, get_u16(val), NULL, &b);
+    if (err != 0)
+        return err;
+    spin_lock_bh(&packet_lock);
+    old = k->filter;
+    k->filter = b;
+    spin_unlock_bh(&packet_lock);
+    cbpf_put(old);
+    return 0;
 }
 
 static int detach(struct packet_sock *k)
@@ -281,7 +317,7 @@ static int detach(struct packet_sock *k)
     struct cbpf_program *old = k->filter;
     k->filter = NULL;
     spin_unlock_bh(&packet_lock);
-    filter_put(old);
+    cbpf_put(old);
     return old != NULL ? 0 : -ENOENT;
 }
 
@@ -423,7 +459,7 @@ static void packet_destroy(struct sock *s)
 {
     dgram_purge(s);
     packet_ring_destroy(pk(s)->ring);
-    filter_put(pk(s)->filter);
+    cbpf_put(pk(s)->filter);
     kfree(pk(s));
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between packet.c (sockets), packet_ring.c (rings that programs map) and cbpf.c (filters). Wire: packet(7), Linux's byte order. */
+/* Between packet.c (sockets) and packet_ring.c (rings that programs map). Wire: packet(7), Linux's byte order. */
 #ifndef PACKET_IMPL_H
 #define PACKET_IMPL_H
 
+#include "kern/cbpf.h"
 #include "net_impl.h"
 
 struct sockaddr_ll_ {
@@ -26,23 +27,9 @@ struct frame_view {
 };
 /* Up to n bytes from off; how many. */
 u32 frame_copy(const struct frame_view *f, u32 off, void *dst, u32 n);
+/* What a filter has to say of it. */
+u32 frame_filter(const struct cbpf_program *b, const struct frame_view *f);
 
-/* --- cbpf.c: classic BPF (bpf(4) of BSD, Linux's networking/filter) ---------------------------- */
-struct cbpf_insn {
-    u16 code;
-    u8 jt, jf;
-    u32 k;
-};
-struct cbpf_program {
-    struct refcount refs;
-    u32 len;
-    struct cbpf_insn insn[];
-};
-#define BPF_MAXINSNS 4096u
-/* Does it only do what can be done, and end? */
-bool cbpf_check(const struct cbpf_insn *insn, u32 len);
-/* Bytes of the frame to keep, 0 = none. */
-u32 cbpf_run(const struct cbpf_program *prog, const struct frame_view *f);
 
 /* --- packet_ring.c -------------------------------------------------------------------------------- */
 struct packet_ring;

@@ -8,8 +8,8 @@ static u32 run(const struct cbpf_insn *insn, u32 n, const struct frame_view *f)
     struct cbpf_program *b = kmalloc(sizeof *b + n * sizeof *insn, 0);
     b->len = n;
     memcpy(b->insn, insn, n * sizeof *insn);
-    CHECK(cbpf_check(b->insn, n));
-    u32 got = cbpf_run(b, f);
+    CHECK_EQ(cbpf_check(b->insn, n), 0);
+    u32 got = frame_filter(b, f);
     kfree(b);
     return got;
 }
@@ -45,9 +45,23 @@ TEST(loads_and_arithmetic)
     CHECK_EQ(RUN(&f, { 0x80, 0, 0, 0 }, RET_A_), 8);
     CHECK_EQ(RUN(&f, { 0x00, 0, 0, 7 }, { 0x34, 0, 0, 2 }, { 0x02, 0, 0, 5 }, { 0x61, 0, 0, 5 }, { 0x0c, 0, 0, 0 }, RET_A_), 6);
     CHECK_EQ(RUN(&f, { 0x00, 0, 0, 7 }, { 0x3c, 0, 0, 0 }, { 0x06, 0, 0, 9 }), 0); /* division by x = 0 */
-    CHECK_EQ(RUN(&f, { 0x00, 0, 0, 1 }, { 0x01, 0, 0, 40 }, { 0x6c, 0, 0, 0 }, RET_A_), 0);
+    CHECK_EQ(RUN(&f, { 0x00, 0, 0, 1 }, { 0x01, 0, 0, 40 }, { 0x6c, 0, 0, 0 }, RET_A_), 256); /* the CPU's own shift, as on Linux */
     CHECK_EQ(RUN(&f, { 0x15, 1, 0, 0 }, { 0x06, 0, 0, 1 }, { 0x06, 0, 0, 2 }), 2);
     pkt_free(p);
+}
+
+#define CHECKED(...) cbpf_check((const struct cbpf_insn[]){ __VA_ARGS__ }, sizeof((const struct cbpf_insn[]){ __VA_ARGS__ }) / 8)
+
+TEST(memory_is_written_before_it_is_read)
+{
+    net_test_boot(0);
+    CHECK_EQ(CHECKED({ 0x02, 0, 0, 3 }, { 0x60, 0, 0, 3 }, RET_A_), 0);
+    CHECK_EQ(CHECKED({ 0x02, 0, 0, 3 }, { 0x60, 0, 0, 4 }, RET_A_), -EINVAL);
+    CHECK_EQ(CHECKED({ 0x15, 0, 1, 0 }, { 0x02, 0, 0, 3 }, { 0x60, 0, 0, 3 }, RET_A_), -EINVAL); /* on one of two ways */
+    CHECK_EQ(CHECKED({ 0x03, 0, 0, 3 }, { 0x15, 0, 1, 0 }, { 0x02, 0, 0, 3 }, { 0x61, 0, 0, 3 }, RET_A_), 0);
+    sim_fail_allocations(1);
+    CHECK_EQ(CHECKED(RET_A_), -ENOMEM);
+    sim_fail_allocations(0);
 }
 
 /* Whatever passes the check runs to its end within its length and touches nothing that is not there (ASan looks on). */
@@ -67,10 +81,10 @@ TEST(any_program)
         for (u32 i = 0; i < n; i++)
             b->insn[i] = (struct cbpf_insn){ i + 1 == n ? 0x16 : codes[sim_random() % ARRAY_SIZE(codes)], (u8)(sim_random() % 4), (u8)(sim_random() % 4),
                                             sim_random() % 4 == 0 ? (u32)sim_random() : (u32)(sim_random() % 20) };
-        if (cbpf_check(b->insn, n)) {
+        if (cbpf_check(b->insn, n) == 0) {
             good++;
             f.skip = round % 2 * ETH_HLEN;
-            (void)cbpf_run(b, &f);
+            (void)frame_filter(b, &f);
         }
         kfree(b);
     }
