@@ -97,6 +97,8 @@ static const struct file_ops eventfd_ops = {
     .fdinfo = eventfd_fdinfo,
 };
 
+bool file_is_eventfd(const struct file *f) { return f->ops == &eventfd_ops; }
+
 int eventfd_create(u64 initial, u32 flags, struct file **ret)
 {
     struct eventfd *e = kzalloc(sizeof(*e));

@@ -45,6 +45,7 @@ void linux_init(void)
     tty_hooks = &linux_tty_hooks;
     ptrace_init();
     seccomp_init();
+    aio_init();
     trace_calls_init();
     bpf_calls_init();
     debuggable = debug_service_init();

@@ -378,6 +378,7 @@ void rseq_resume(struct task *t, struct trap_frame *f);
 /* uring.c: its requests end. Before its memory and descriptors go. */
 void uring_task_end(struct task *t);
 bool file_is_uring(struct file *f);
+void aio_init(void);
 
 /* syscall.c: somebody more, or less, wants to see system calls (ptrace_syscall()). l held. */
 void syscall_watch(bool on);

@@ -46,7 +46,7 @@ struct overflow {
     struct abi_cqe cqe;
 };
 
-static u32 sq_array(const struct ring *g) { return CQES + g->cq_entries * (u32)sizeof(struct abi_cqe); }
+static u32 sq_array(u32 cq_entries) { return CQES + cq_entries * (u32)sizeof(struct abi_cqe); }
 
 /* --- completions ------------------------------------------------------------------------ */
 
@@ -99,11 +99,19 @@ static void flush_overflow(struct ring *g)
     spin_unlock(&g->cq_lock);
 }
 
+void eventfd_add_one(struct file *f)
+{
+    u64 one = 1;
+    struct uio u;
+    bool began = thread_nowait_begin();
+    uio_kernel(&u, &one, sizeof one);
+    (void)vfs_write(f, &u, NULL); /* full: it is readable */
+    thread_nowait_end(began);
+}
+
 void ring_signal(struct ring *g, bool async)
 {
     struct file *f = NULL;
-    u64 one = 1;
-    struct uio u;
     if (likely(atomic_load_relaxed(&g->eventfd) == NULL) || (atomic_load(ring_word(g, CQ_FLAGS)) & CQ_EVENTFD_DISABLED))
         return;
     mutex_lock(&g->lock);
@@ -112,10 +120,7 @@ void ring_signal(struct ring *g, bool async)
     mutex_unlock(&g->lock);
     if (f == NULL)
         return;
-    bool began = thread_nowait_begin();
-    uio_kernel(&u, &one, sizeof one);
-    (void)vfs_write(f, &u, NULL); /* full: it is readable */
-    thread_nowait_end(began);
+    eventfd_add_one(f);
     file_put(f);
 }
 
@@ -259,16 +264,12 @@ static int check_attach(const struct abi_params *p)
     return r;
 }
 
-static struct ring *ring_create(const struct abi_params *p)
+struct ring *ring_alloc(size_t size, u32 ring_pages, u32 sqe_pages)
 {
-    struct ring *g = kzalloc(sizeof *g);
+    struct ring *g = kzalloc(size);
     if (g == NULL)
         return NULL;
     ref_init(&g->refs);
-    g->flags = p->flags;
-    g->disabled = p->flags & SETUP_R_DISABLED;
-    g->sq_entries = p->sq_entries;
-    g->cq_entries = p->cq_entries;
     mutex_init(&g->submit, "io_uring submit");
     mutex_init(&g->lock, "io_uring");
     spin_init(&g->cq_lock, "io_uring cq");
@@ -278,9 +279,9 @@ static struct ring *ring_create(const struct abi_params *p)
     list_init(&g->deferred);
     list_init(&g->groups);
     wq_init(&g->wq, "io_uring");
-    g->ring_pages = (u32)(ALIGN_UP(sq_array(g) + g->sq_entries * 4ULL, PAGE_SIZE) >> PAGE_SHIFT);
-    g->sqe_pages = (u32)(ALIGN_UP(g->sq_entries * sizeof(struct abi_sqe), PAGE_SIZE) >> PAGE_SHIFT);
-    u32 n = g->ring_pages + g->sqe_pages;
+    g->ring_pages = ring_pages;
+    g->sqe_pages = sqe_pages;
+    u32 n = ring_pages + sqe_pages;
     g->pages = kzalloc(n * sizeof *g->pages);
     for (u32 i = 0; g->pages != NULL && i < n; i++)
         if ((g->pages[i] = page_alloc(0, ALLOC_ZERO)) == NULL) {
@@ -291,6 +292,20 @@ static struct ring *ring_create(const struct abi_params *p)
         ring_put(g);
         return NULL;
     }
+    return g;
+}
+
+static u32 pages_for(u64 bytes) { return (u32)(ALIGN_UP(bytes, PAGE_SIZE) >> PAGE_SHIFT); }
+
+static struct ring *ring_create(const struct abi_params *p)
+{
+    struct ring *g = ring_alloc(sizeof *g, pages_for(sq_array(p->cq_entries) + p->sq_entries * 4ULL), pages_for(p->sq_entries * sizeof(struct abi_sqe)));
+    if (g == NULL)
+        return NULL;
+    g->flags = p->flags;
+    g->disabled = p->flags & SETUP_R_DISABLED;
+    g->sq_entries = p->sq_entries;
+    g->cq_entries = p->cq_entries;
     *ring_word(g, SQ_MASK) = g->sq_entries - 1;
     *ring_word(g, CQ_MASK) = g->cq_entries - 1;
     *ring_word(g, SQ_ENTRIES) = g->sq_entries;
@@ -304,7 +319,7 @@ static void describe(struct abi_params *p, const struct ring *g)
     memset(&p->sq, 0, sizeof p->sq);
     memset(&p->cq, 0, sizeof p->cq);
     p->sq.head = SQ_HEAD, p->sq.tail = SQ_TAIL, p->sq.mask = SQ_MASK, p->sq.entries = SQ_ENTRIES, p->sq.flags = SQ_FLAGS;
-    p->sq.dropped = SQ_DROPPED, p->sq.array = sq_array(g);
+    p->sq.dropped = SQ_DROPPED, p->sq.array = sq_array(g->cq_entries);
     p->cq.head = CQ_HEAD, p->cq.tail = CQ_TAIL, p->cq.mask = CQ_MASK, p->cq.entries = CQ_ENTRIES, p->cq.overflow = CQ_OVERFLOW;
     p->cq.cqes = CQES, p->cq.flags = CQ_FLAGS;
 }
@@ -348,7 +363,7 @@ s64 sys_io_uring_setup(u32 entries, uaddr_t uparams)
 /* The next one, copied once (U4). False: there is none, or its index is wrong. submit held. */
 static bool take_sqe(struct ring *g, struct abi_sqe *ret)
 {
-    u32 *array = ring_word(g, sq_array(g) + (g->sq_head & (g->sq_entries - 1)) * 4);
+    u32 *array = ring_word(g, sq_array(g->cq_entries) + (g->sq_head & (g->sq_entries - 1)) * 4);
     u32 index = atomic_load_relaxed(array);
     g->sq_head++;
     if (index >= g->sq_entries) {
@@ -461,8 +476,7 @@ void uring_enter_begin(struct uring_tasks *o)
     spin_unlock_irqrestore(&o->lock, flags);
 }
 
-/* Nothing stays behind that only the owner would run. */
-static void enter_end(struct uring_tasks *o)
+void uring_enter_end(struct uring_tasks *o)
 {
     for (;;) {
         u64 flags = spin_lock_irqsave(&o->lock);
@@ -482,6 +496,7 @@ void uring_task_end(struct task *t)
     if (o == NULL)
         return;
     uring_enter_begin(o);
+    owner_finish(o);
     atomic_store(&o->ending, true);
     ring_pollers_end(o);
     owner_cancel(o);
@@ -581,7 +596,7 @@ static s64 enter(struct ring *g, u32 to_submit, u32 min, u32 flags, uaddr_t arg,
     }
     if ((flags & ENTER_GETEVENTS) && n == to_submit)
         r = get_events(g, o, min, flags, arg, size);
-    enter_end(o);
+    uring_enter_end(o);
     return n != 0 ? n : r;
 }
 

@@ -5,6 +5,8 @@
  * ever waiting; and *workers*, threads of the kernel that look like tasks of the process to what they call, but are on none of
  * its lists. Each task that has submitted has its own `struct uring_tasks`: its requests and its workers.
  *
+ * io_submit(2)'s requests (aio.c) are the same, on a ring of another form: ring->post is where their results go.
+ *
  * Files: uring.c (the rings, the calls), uring_run.c (requests' life), uring_work.c (workers), uring_ops.c and uring_net.c
  * (what each operation does), uring_poll.c (a thread that submits), uring_register.c (io_uring_register(2)).
  *
@@ -88,6 +90,7 @@ enum uring_words { SQ_HEAD = 0, SQ_TAIL = 4, CQ_HEAD = 8, CQ_TAIL = 12, SQ_MASK 
                    SQ_DROPPED = 32, SQ_FLAGS = 36, CQ_FLAGS = 40, CQ_OVERFLOW = 44, CQES = 64 };
 
 /* Letters: c constant, s submit, l lock, q cq_lock, r rlock, a atomic */
+struct req;
 struct ring {
     struct refcount refs;       /* the file, requests, registered files and buffers */
     u32 flags;                  /* c: SETUP_* */
@@ -123,11 +126,11 @@ struct ring {
     struct list deferred;       /* r */
     u32 running, draining;      /* r: requests begun and not complete; those of them with SQE_DRAIN */
     u32 counted;                /* a: timeouts that count completions */
+    void (*post)(struct req *r, s64 res); /* c: aio.c's; NULL: the completion queue */
 };
 
 enum req_state { REQ_LINKED, REQ_DEFERRED, REQ_RUNNING, REQ_ARMED, REQ_QUEUED, REQ_WORK };
 
-struct req;
 struct hook {
     struct waiter w;
     struct req *req;
@@ -154,6 +157,8 @@ struct req {
     bool nowait;                /* it ends with EAGAIN when it would wait */
     bool counts;                /* a timeout, counted in ring->counted */
     bool relative;              /* deadline is from the start of the timer */
+    bool lasting;               /* a: the end of its task waits for it and does not cancel it: aio.c's, of files that keep nobody waiting */
+    struct file *resfd;         /* c: aio.c's eventfd; referenced */
     u16 bid;
     u32 mask;                   /* what poll() is to find; const while ARMED */
     s32 error;                  /* of a bad one */
@@ -194,9 +199,14 @@ struct uring_op {
     bool select;      /* takes SQE_BUFFER_SELECT */
 };
 #define URING_OPS 46
+#define OP_READV 1
+#define OP_WRITEV 2
+#define OP_FSYNC 3
 #define OP_POLL_ADD 6
 #define OP_TIMEOUT 11
 #define OP_LINK_TIMEOUT 15
+#define OP_READ 22
+#define OP_WRITE 23
 extern const struct uring_op uring_ops[URING_OPS];
 static inline bool uring_op_known(u32 op) { return op < URING_OPS && uring_ops[op].run != NULL; }
 
@@ -220,6 +230,8 @@ struct uring_tasks {
 extern const struct file_ops uring_file_ops;
 static inline struct ring *ring_get(struct ring *g) { ref_get(&g->refs); return g; }
 void ring_put(struct ring *g);
+/* One of so many pages, cleared; `size` bytes begin with it. NULL */
+struct ring *ring_alloc(size_t size, u32 ring_pages, u32 sqe_pages);
 /* A word of the rings, shared with the program. */
 static inline u32 *ring_word(struct ring *g, u32 off)
 {
@@ -228,11 +240,13 @@ static inline u32 *ring_word(struct ring *g, u32 off)
 /* A completion for the program. Thread context, no spinlock held. */
 void ring_post(struct ring *g, u64 user_data, s64 res, u32 flags);
 void ring_signal(struct ring *g, bool async); /* the registered eventfd */
+void eventfd_add_one(struct file *f);
 u32 ring_count(struct ring *g); /* completions that the program has not taken */
 /* The current task's requests; made when there are none. -ENOMEM */
 int uring_tasks_get(struct uring_tasks **ret);
 /* From here on the owner runs what is ready itself. */
 void uring_enter_begin(struct uring_tasks *o);
+void uring_enter_end(struct uring_tasks *o); /* nothing stays behind that only the owner would run */
 /* Take up to n sqes and begin them: how many, or -errno when it was none. */
 s64 ring_submit(struct ring *g, struct uring_tasks *o, u32 n);
 
@@ -250,6 +264,8 @@ void req_free(struct req *r);             /* one that was not begun */
 void req_begin(struct req *chain);        /* a chain, or one */
 void req_fail_chain(struct req *r);       /* it and what is behind it end with their errors, or ECANCELED */
 void req_run_ready(struct uring_tasks *o); /* all on o->ready, by the owner */
+bool ring_lasting(struct ring *g);        /* is there a request that is `lasting`? */
+void owner_finish(struct uring_tasks *o); /* until the owner, who is inside, has none */
 /* What cancels: all that it matches, or the first. */
 struct cancel {
     const struct req *self;

@@ -286,7 +286,7 @@ static s64 register_eventfd(struct ring *g, uaddr_t arg, u32 n, bool async)
     struct file *f = file_of((int)fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = f->anon_name == NULL || strcmp(f->anon_name, "[eventfd]") != 0 ? -EINVAL : 0;
+    s64 r = file_is_eventfd(f) ? 0 : -EINVAL;
     mutex_lock(&g->lock);
     if (r == 0 && g->eventfd != NULL)
         r = -EBUSY;

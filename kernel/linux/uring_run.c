@@ -182,6 +182,7 @@ void req_free(struct req *r)
     else
         file_put(r->file);
     rsrc_put(r->buf_rsrc);
+    file_put(r->resfd);
     cred_put(r->cred);
     ring_put(g);
     u64 flags = spin_lock_irqsave(&o->lock);
@@ -250,7 +251,9 @@ static struct req *complete(struct req *r, s64 res)
     struct req *lt = take_timeout(r), *next = r->link;
     bool breaks = failed && !(r->sqe.flags & SQE_HARDLINK);
     req_disarm(r);
-    if (!(r->sqe.flags & SQE_CQE_SKIP) || failed)
+    if (g->post != NULL)
+        g->post(r, res);
+    else if (!(r->sqe.flags & SQE_CQE_SKIP) || failed)
         ring_post(g, r->sqe.user_data, res, flags);
     if (r->async)
         ring_signal(g, true);
@@ -579,7 +582,49 @@ void timeouts_counted(struct ring *g)
     spin_unlock(&g->rlock);
 }
 
+bool ring_lasting(struct ring *g)
+{
+    bool found = false;
+    spin_lock(&g->rlock);
+    list_for_each(r, &g->reqs, struct req, ring_node)
+        found |= atomic_load_relaxed(&r->lasting);
+    spin_unlock(&g->rlock);
+    return found;
+}
+
 /* --- the owner ------------------------------------------------------------------------------------- */
+
+/* A ring, referenced, with lasting requests of the owner's. NULL: there is none. */
+static struct ring *lasting_of(struct uring_tasks *o)
+{
+    struct ring *g = NULL;
+    u64 flags = spin_lock_irqsave(&o->lock);
+    list_for_each(r, &o->reqs, struct req, owner_node)
+        if (g == NULL && atomic_load_relaxed(&r->lasting))
+            g = ring_get(r->ring);
+    spin_unlock_irqrestore(&o->lock, flags);
+    return g;
+}
+
+static bool lasting_on(struct uring_tasks *o, const struct ring *g)
+{
+    bool found = false;
+    u64 flags = spin_lock_irqsave(&o->lock);
+    list_for_each(r, &o->reqs, struct req, owner_node)
+        found |= r->ring == g && atomic_load_relaxed(&r->lasting);
+    spin_unlock_irqrestore(&o->lock, flags);
+    return found;
+}
+
+void owner_finish(struct uring_tasks *o)
+{
+    struct ring *g;
+    while ((g = lasting_of(o)) != NULL) {
+        req_run_ready(o);
+        wait_event(&g->wq, !lasting_on(o, g) || !list_empty(&o->ready));
+        ring_put(g);
+    }
+}
 
 void owner_cancel(struct uring_tasks *o)
 {

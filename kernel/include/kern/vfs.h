@@ -452,6 +452,7 @@ int generic_file_mmap(struct file *f, struct map_request *req);
 /* --- the other objects of fs/ ---------------------------------------------- */
 int pipe_create(u32 flags, struct file *ret[2]); /* O_NONBLOCK, O_DIRECT */
 int eventfd_create(u64 initial, u32 flags, struct file **ret); /* EFD_SEMAPHORE, O_NONBLOCK */
+bool file_is_eventfd(const struct file *f);
 struct ktimespec { s64 sec, nsec; };
 int timerfd_open(int clock, u32 flags, struct file **ret);
 int timerfd_set(struct file *f, int flags, u64 value_ns, u64 interval_ns, u64 *ret_old_value, u64 *ret_old_interval);
