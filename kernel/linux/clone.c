@@ -4,7 +4,7 @@
  * New processes are fork.c's. The combinations that Linux refuses are refused the same way first.
  */
 #include "ptrace.h"
-#include "seccomp.h"
+#include "seccomp_impl.h"
 #include "base/str.h"
 #include "arch_linux.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In place of seccomp.c: a Linux without CONFIG_SECCOMP. */
-#include "seccomp.h"
+#include "seccomp_impl.h"
 
 bool seccomp_allows(struct task *t, struct trap_frame *f) { return true; }
 void seccomp_inherit_locked(struct task *t, const struct task *from) {}

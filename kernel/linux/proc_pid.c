@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/PID (proc(5)): what the processes look like from outside. procfs asks through proc_pid_ops. */
 #include "ptrace.h"
-#include "seccomp.h"
+#include "seccomp_impl.h"
 #include "base/fmt.h"
 #include "base/str.h"
 

@@ -3,7 +3,7 @@
  * seccomp(2). What it does not have is listeners (SECCOMP_RET_USER_NOTIF): it answers as a Linux from before them, and a filter that asks for
  * one gets ENOSYS as from a Linux where nobody listens.
  */
-#include "seccomp.h"
+#include "seccomp_impl.h"
 #include "arch_linux.h"
 #include "base/fmt.h"
 #include "base/str.h"

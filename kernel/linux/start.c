@@ -6,7 +6,7 @@
  */
 #include "core.h"
 #include "ptrace.h"
-#include "seccomp.h"
+#include "seccomp_impl.h"
 #include "sysfs.h"
 #include "arch_linux.h"
 #include "base/fmt.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers, limits and the odds and ends of a process. */
-#include "seccomp.h"
+#include "seccomp_impl.h"
 #include "base/str.h"
 #include "kern/random.h"
 

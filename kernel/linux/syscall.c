@@ -5,7 +5,7 @@
  * and costs nothing here.
  */
 #include "ptrace.h"
-#include "seccomp.h"
+#include "seccomp_impl.h"
 #include "arch_linux.h"
 #include "base/fmt.h"
 #include "base/str.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Processes, tasks and their numbers; see task.h. What makes new ones is in clone.c and fork.c. */
 #include "ptrace.h"
-#include "seccomp.h"
+#include "seccomp_impl.h"
 #include "base/str.h"
 #include "kern/trace.h"
 #include "kern/futex.h"

@@ -165,7 +165,7 @@ struct task {
     bool out_of_memory;           /* o: the last fault found no memory */
     u32 pdeath_signal;            /* o */
     bool no_new_privs;            /* p: set only; read without */
-    struct seccomp *seccomp;      /* p, its own read without: seccomp.h (S2) */
+    struct seccomp *seccomp;      /* p, its own read without: seccomp_impl.h (S2) */
     u64 timer_slack_ns;           /* o */
     struct {                      /* o: what restart_syscall goes on with */
         enum { RESTART_NONE, RESTART_NANOSLEEP, RESTART_FUTEX, RESTART_POLL } kind;

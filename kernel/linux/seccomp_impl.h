@@ -9,8 +9,8 @@
  *       part of. So the task reads it without, and what it has read lives as long as it has not returned to its program.
  *   S3  A thread has the chain of who made it before it can be found by TSYNC.
  */
-#ifndef LINUX_SECCOMP_H
-#define LINUX_SECCOMP_H
+#ifndef LINUX_SECCOMP_IMPL_H
+#define LINUX_SECCOMP_IMPL_H
 
 #include "task.h"
 
