@@ -8,6 +8,10 @@
  * Over a stream (a port named P9_PORT and a number) messages follow each other without gaps. Strings are
  * len[2] bytes; a qid is type[1] version[4] path[8].
  *
+ * In a machine each message is a chain of a virtqueue, with room for the reply behind it; the device has the type of file systems
+ * (virtio 1.2, section 5.11; the queue is its first request queue), and its tag is the port's name. The port carries nothing
+ * then; it closes when the server ends.
+ *
  * P9_DIALECT is 9P2000.L and more: requests take effect in the order in which they came, and are answered in that
  * order, so that a client may name a fid that an unanswered request is to make; a Twrite at P9_APPEND appends, atomically;
  * and what Linux's files can and the protocol cannot:
@@ -22,6 +26,7 @@
 #define ABI_P9_H
 
 #define P9_PORT "drupe.9p."
+#define P9_QUEUE 1024u /* descriptors, where messages are chains of a virtqueue */
 #define P9_MAX_VOLUMES 8
 #define P9_DIALECT "9P2000.L.drupe"
 

@@ -220,9 +220,9 @@ def memory_kib(pids):
 class LinuxGuest:
     """An initramfs with programs and their libraries, and the QEMU that boots it."""
 
-    def __init__(self, work):
+    def __init__(self, work, kernel='/boot/vmlinuz-*-cloud-amd64'):
         self.work = work
-        self.kernel = sorted(glob.glob('/boot/vmlinuz-*-cloud-amd64'))[-1]
+        self.kernel = sorted(glob.glob(kernel))[-1]
         self.version = os.path.basename(self.kernel)[len('vmlinuz-'):]
         self.tsc = tsc_khz()
 
@@ -258,8 +258,8 @@ class LinuxGuest:
             add(next(p for p in deps if p.endswith(f'/{name}.ko')))
         return order
 
-    def initramfs(self, name, init_program=None, programs=(), script=None, dirs=(), files=()):
-        """init_program becomes /init itself; otherwise a busybox script brings the network up and runs `script`."""
+    def initramfs(self, name, init_program=None, programs=(), script=None, dirs=(), files=(), modules=('virtio_mmio', 'virtio_pci', 'virtio_net')):
+        """init_program becomes /init itself; otherwise a busybox script loads modules, brings the network up, if it has one, and runs `script`."""
         root = os.path.join(self.work, name + '.root')
         shutil.rmtree(root, ignore_errors=True)
         for d in ('/dev', '/proc', '/sys', '/tmp', '/run', '/etc', '/var', *dirs):
@@ -275,9 +275,9 @@ class LinuxGuest:
             else:
                 self._add(root, f)
         if script:
-            self._add(root, '/bin/busybox', '/bin/busybox')
+            self._add_program(root, '/bin/busybox')
             base = f'/lib/modules/{self.version}/kernel'
-            mods = self._modules('virtio_mmio', 'virtio_pci', 'virtio_net')
+            mods = self._modules(*modules)
             for m in mods:
                 self._add(root, f'{base}/{m}')
             for f in ('/etc/passwd', '/etc/group', '/etc/nsswitch.conf'):
@@ -286,8 +286,9 @@ class LinuxGuest:
                 f.write('#!/bin/busybox sh\n/bin/busybox --install -s /bin\nmount -t devtmpfs dev /dev\n'
                         'mount -t proc proc /proc\nmount -t sysfs sys /sys\nmount -t tmpfs tmp /tmp\n'
                         + ''.join(f'insmod {base}/{m}\n' for m in mods)
-                        + f'ip link set lo up\nip addr add {GUEST_IP}/24 dev eth0\nip link set eth0 up\n'
-                        f'arp -s {HOST_IP} $(tr " " "\\n" </proc/cmdline | sed -n s/hostmac=//p)\n' + script + '\n')
+                        + (f'ip link set lo up\nip addr add {GUEST_IP}/24 dev eth0\nip link set eth0 up\n'
+                           f'arp -s {HOST_IP} $(tr " " "\\n" </proc/cmdline | sed -n s/hostmac=//p)\n' if 'virtio_net' in modules else '')
+                        + script + '\n')
             os.chmod(root + '/init', 0o755)
         image = os.path.join(self.work, name + '.cpio')
         subprocess.run(f'cd {root} && find . | cpio -o -H newc --quiet > {image}', shell=True, check=True)

@@ -21,7 +21,7 @@ OWNER = {
     'bpf': 'bpf cbpf',
     'mm': 'page slab uio uaccess pagecache addrspace callsite textbreak',
     'sched': 'thread futex',
-    'dev': 'netdev blkdev chardev pkt sysfs vnet_hdr',
+    'dev': 'netdev blkdev chardev msgdev pkt sysfs vnet_hdr',
     'fs': 'notify vfs',
     'net': 'net socket',
     'linux': 'linux',

@@ -16,7 +16,7 @@ packages() {
     languages) echo g++ golang-go php-cli luajit lua-socket ;;
     soak) echo ruby lua5.4 nodejs openjdk-17-jdk-headless rustc erlang-base ocaml-nox ghc libghc-network-dev \
                libpython3.11-testsuite stress-ng ;;
-    bench) echo linux-image-cloud-amd64 busybox-static cpio iperf3 runsc crun ;;
+    bench) echo linux-image-cloud-amd64 linux-image-amd64 busybox-static cpio iperf3 runsc crun ;;
     *) echo "setup.sh: unknown group '$1'" >&2; exit 2 ;;
     esac
 }

@@ -110,7 +110,7 @@ static void close_doors(void)
         SCMP_SYS(linkat), SCMP_SYS(renameat2), SCMP_SYS(fallocate), SCMP_SYS(unlinkat), SCMP_SYS(readlinkat), SCMP_SYS(getxattr),
         SCMP_SYS(setxattr), SCMP_SYS(listxattr), SCMP_SYS(removexattr), SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap),
         SCMP_SYS(madvise), SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
-        SCMP_SYS(restart_syscall), SCMP_SYS(getrandom)};
+        SCMP_SYS(restart_syscall), SCMP_SYS(getrandom), SCMP_SYS(poll), SCMP_SYS(recvmsg)};
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (!filter)
         fail("seccomp");

@@ -2,7 +2,9 @@
 /*
  * drupe-9p: serves one directory or file to one instance.
  *
- *     drupe-9p rw|ro        descriptor 3: the socket; 4: what is served, opened by O_PATH
+ *     drupe-9p rw|ro [vhost]    descriptor 3: the socket; 4: what is served, opened by O_PATH
+ *
+ * With "vhost" descriptor 5 is a socket of vhost-user, and messages come by virtqueues; the other socket says that both sides live.
  *
  * Before it reads the first byte it gives up everything else: docs/SANDBOX.md. It ends with the socket.
  */
@@ -13,9 +15,11 @@
 
 #include "host/9p/confine.h"
 #include "host/9p/server.h"
+#include "host/9p/vhost.h"
 
 #define SOCKET_FD 3
 #define ROOT_FD 4
+#define VHOST_FD 5
 
 static u8 in_buffer[2 * P9_MSIZE], out_buffer[2 * P9_MSIZE];
 
@@ -58,12 +62,15 @@ static size_t serve(struct server *s, size_t len)
 int main(int argc, char **argv)
 {
     struct server s = {.root = ROOT_FD};
-    if (argc != 2 || (strcmp(argv[1], "ro") != 0 && strcmp(argv[1], "rw") != 0)) {
+    bool vhost = argc == 3 && strcmp(argv[2], "vhost") == 0;
+    if ((argc != 2 && !vhost) || (strcmp(argv[1], "ro") != 0 && strcmp(argv[1], "rw") != 0)) {
         fputs("drupe-9p: started by drupe\n", stderr);
         return EXIT_FAILURE;
     }
     s.read_only = argv[1][1] == 'o';
     s.root = confine(ROOT_FD);
+    if (vhost)
+        return vhost_serve(&s, VHOST_FD, SOCKET_FD) < 0;
     for (size_t len = 0;;) {
         ssize_t n = read(SOCKET_FD, in_buffer + len, sizeof(in_buffer) - len);
         if (n < 0 && errno == EINTR)

@@ -60,20 +60,30 @@ static int handle(struct server *s, u8 type, struct p9_in *in, struct p9_out *ou
     return problem ? problem : in->bad ? EINVAL : 0;
 }
 
+static void finish(const u8 *message, u8 type, struct p9_out *out)
+{
+    put_u32(out->start, (u32)out->len);
+    out->start[4] = type;
+    put_u16(out->start + 5, get_u16(message + 5));
+}
+
+void server_error(const u8 *message, int problem, struct p9_out *out)
+{
+    out->len = P9_HEADER;
+    p9_put32(out, (u32)problem);
+    finish(message, P9_RLERROR, out);
+}
+
 void server_message(struct server *s, const u8 *message, u32 size, struct p9_out *out)
 {
     struct p9_in in = {message + P9_HEADER, size - P9_HEADER, false};
     u8 type = message[4];
     *out = (struct p9_out){out->start, P9_HEADER, s->msize ? s->msize : P9_MIN_MSIZE};
     int problem = handle(s, type, &in, out);
-    if (problem) {
-        out->len = P9_HEADER;
-        p9_put32(out, (u32)problem);
-        type = P9_RLERROR - 1;
-    }
-    put_u32(out->start, (u32)out->len);
-    out->start[4] = (u8)(type + 1);
-    put_u16(out->start + 5, get_u16(message + 5));
+    if (problem)
+        server_error(message, problem, out);
+    else
+        finish(message, (u8)(type + 1), out);
 }
 
 void server_done(struct server *s)

@@ -12,6 +12,7 @@
  *
  *   server.c   messages in, replies out      names.c   what changes directories
  *   fid.c      fids, qids                    data.c    reading, writing, attributes
+ *   vhost.c    messages by a machine's virtqueues (ring.c); otherwise they come over a socket (main.c)
  */
 #ifndef HOST_9P_SERVER_H
 #define HOST_9P_SERVER_H
@@ -57,6 +58,8 @@ struct stat;
 
 /* Handle one whole message, of which the size field was checked. The reply goes to *out, which has room for P9_MSIZE bytes. */
 void server_message(struct server *s, const u8 *message, u32 size, struct p9_out *out);
+/* The reply is an error instead. */
+void server_error(const u8 *message, int problem, struct p9_out *out);
 void server_done(struct server *s);
 
 /* Handlers: 0 or errno. */

@@ -97,13 +97,13 @@ void volume_done(struct volume *v)
         close(v->fd);
 }
 
-pid_t volume_serve(const struct volume *v, const char *server, int socket, struct error *err)
+pid_t volume_serve(const struct volume *v, const char *server, int socket, int vhost, struct error *err)
 {
-    char *argv[] = {(char *)server, v->read_only ? "ro" : "rw", NULL};
-    const struct child_fd fds[] = {{socket, 3}, {v->fd, 4}};
+    char *argv[] = {(char *)server, v->read_only ? "ro" : "rw", vhost >= 0 ? "vhost" : NULL, NULL};
+    const struct child_fd fds[] = {{socket, 3}, {v->fd, 4}, {vhost, 5}};
     int flags = fcntl(socket, F_GETFL);
     if (flags < 0 || fcntl(socket, F_SETFL, flags & ~O_NONBLOCK) < 0)
         return err_errno(err, EXIT_DRUPE, "fcntl");
-    pid_t pid = child_start(argv, fds, ARRAY_SIZE(fds), true, err);
+    pid_t pid = child_start(argv, fds, vhost >= 0 ? 3 : 2, true, err);
     return pid < 0 ? err_prefix(err, "volume %s", v->source) : pid;
 }

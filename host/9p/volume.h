@@ -20,7 +20,7 @@ int volume_parse(struct volume *ret, const char *text, struct error *err);
 /* Add one to a list of *n: -1 when another has the same DST, or there are too many. Outer ones come before what lies in them. */
 int volume_add(struct volume *list, size_t *n, const char *text, struct error *err);
 void volume_done(struct volume *v);
-/* Start `server` (path of drupe-9p) for it, speaking on `socket`. pid, or -1. */
-pid_t volume_serve(const struct volume *v, const char *server, int socket, struct error *err);
+/* Start `server` (path of drupe-9p) for it, speaking on `socket`, or by virtqueues that come over `vhost` if that is not -1. pid, or -1. */
+pid_t volume_serve(const struct volume *v, const char *server, int socket, int vhost, struct error *err);
 
 #endif

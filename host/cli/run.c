@@ -373,7 +373,7 @@ static void use_qemu(struct run *r, const char *accel)
 {
     r->qemu.accel = accel;
     r->qemu.q35 = r->machine && r->machine[0] == 'q';
-    r->qemu.lean = !r->qemu.q35 && strcmp(accel, "kvm") == 0 && installed(QEMU_LEAN);
+    r->qemu.lean = !r->qemu.q35 && strcmp(accel, "kvm") == 0 && r->instance.nvolumes == 0 && installed(QEMU_LEAN);
     r->instance.backend = &qemu_backend;
     r->instance.options = &r->qemu;
 }

@@ -8,6 +8,9 @@
  *  - A TAP interface with several queues gives the card a pair of queues for each processor.
  *  - A small image is put into a microvm's memory whole, as the module beside the kernel. A disk would be asked a dozen
  *    times until the first line, and each answer takes several threads' turns.
+ *  - A volume is a virtio device whose queues its own server serves, in the machine's memory, which is shared with it for that
+ *    (vhost-user). It is of the file systems' type, for QEMU knows none of 9P that others may serve; a port of the same name
+ *    tells the kernel when the server ends.
  *  - max_ports bounds the queues of virtio-serial: two for each port.
  *  - The sandbox forbids QEMU what this machine never needs (fork, set-uid, ...).
  *  - QEMU_LEAN has neither isa-debug-exit nor a sandbox: there a reset ends the machine, too (-no-reboot), and qemu_confine()
@@ -101,6 +104,21 @@ static void add_serial(const struct instance *m, struct strv *v)
     }
 }
 
+static void add_volumes(const struct instance *m, struct strv *v)
+{
+    if (m->nvolumes == 0)
+        return;
+    strv_add(v, "-object");
+    strv_addf(v, "memory-backend-memfd,id=ram,share=on,size=%lluk", (unsigned long long)(m->memory_bytes / 1024));
+    for (unsigned k = 0; k < m->nvolumes; k++) {
+        strv_add(v, "-chardev");
+        strv_addf(v, "socket,id=vhost%u,fd=%d", k, QFD_VHOSTS + (int)k);
+        AUTO_FREE char *options = str_format("chardev=vhost%u,tag=" P9_PORT "%u,queue-size=%u", k, k, P9_QUEUE);
+        strv_add(v, "-device");
+        strv_addf(v, "%s,%s", qemu_of(m)->q35 ? "vhost-user-fs-pci" : "vhost-user-fs-device", options);
+    }
+}
+
 static void add_net(const struct instance *m, struct strv *v)
 {
     if (m->net == NET_MODE_NONE)
@@ -134,8 +152,9 @@ void qemu_argv(const struct instance *m, struct strv *ret)
         strv_add(&v, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
     }
     strv_add(&v, "-machine");
-    strv_add(&v, qemu_of(m)->q35 ? "q35,smm=off,vmport=off,sata=off,smbus=off,i8042=off"
-                        : "microvm,acpi=off,x-option-roms=off,isa-serial=on");
+    strv_addf(&v, "%s%s", qemu_of(m)->q35 ? "q35,smm=off,vmport=off,sata=off,smbus=off,i8042=off"
+                                      : "microvm,acpi=off,x-option-roms=off,isa-serial=on",
+              m->nvolumes ? ",memory-backend=ram" : "");
     strv_add(&v, "-global");
     strv_add(&v, "virtio-mmio.force-legacy=false");
     strv_add(&v, "-accel");
@@ -160,6 +179,7 @@ void qemu_argv(const struct instance *m, struct strv *ret)
     }
     add_root(m, &v);
     add_serial(m, &v);
+    add_volumes(m, &v);
     if (qemu_of(m)->q35 || strcmp(qemu_of(m)->accel, "tcg") != 0) { /* an emulated CPU's RDSEED is getrandom() of this host, too */
         strv_add(&v, "-object");
         strv_add(&v, "rng-builtin,id=rng");

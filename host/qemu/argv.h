@@ -16,6 +16,7 @@ enum {
     QFD_STDERR,
     QFD_FRAMES,
     QFD_VOLUMES, /* and the following */
+    QFD_VHOSTS = QFD_VOLUMES + P9_MAX_VOLUMES,
 };
 
 void qemu_argv(const struct instance *m, struct strv *ret);

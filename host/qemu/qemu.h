@@ -11,7 +11,7 @@
 struct qemu_options {
     const char *accel; /* "tcg", "kvm" */
     bool q35;          /* else microvm */
-    bool lean;         /* by QEMU_LEAN; microvm and KVM only */
+    bool lean;         /* by QEMU_LEAN; microvm and KVM only, and no volumes: it has no vhost-user */
     struct strv args;  /* more for QEMU (DRUPE_QEMU_ARGS) */
 };
 

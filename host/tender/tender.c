@@ -57,10 +57,11 @@ static int make_ends(struct tender *t, struct instance_ends *e, struct error *er
     if (i->net == NET_MODE_USER && socket_pair(&t->frames_fd, &e->frames, SOCK_NONBLOCK, err) < 0)
         return -1;
     for (size_t k = 0; k < i->nvolumes; k++) {
-        AUTO_CLOSE int server = -1;
-        if (socket_pair(&server, &e->volumes[k], SOCK_NONBLOCK, err) < 0)
+        AUTO_CLOSE int server = -1, vhost = -1;
+        if (socket_pair(&server, &e->volumes[k], SOCK_NONBLOCK, err) < 0 ||
+            (i->backend->vhost && socket_pair(&vhost, &e->vhosts[k], 0, err) < 0))
             return -1;
-        t->servers[k] = volume_serve(&i->volumes[k], i->volume_server, server, err);
+        t->servers[k] = volume_serve(&i->volumes[k], i->volume_server, server, vhost, err);
         if (t->servers[k] < 0)
             return -1;
     }
@@ -82,17 +83,21 @@ static void set_deadline(struct tender *t, enum waiting what, u64 patience_ns)
 
 static int start(struct tender *t, struct error *err)
 {
-    struct instance_ends e = {-1, -1, -1, {-1, -1, -1}, -1, {0}};
+    struct instance_ends e = {-1, -1, -1, {-1, -1, -1}, -1, {0}, {0}};
     memset(e.volumes, -1, sizeof(e.volumes));
+    memset(e.vhosts, -1, sizeof(e.vhosts));
     if (make_ends(t, &e, err) == 0)
         t->pid = t->i->backend->start(t->i, &e, err);
     const int theirs[] = {e.console, e.messages, e.control, e.ports[0], e.ports[1], e.ports[2], e.frames};
     for (size_t k = 0; k < ARRAY_SIZE(theirs); k++)
         if (theirs[k] >= 0)
             close(theirs[k]);
-    for (size_t k = 0; k < ARRAY_SIZE(e.volumes); k++)
+    for (size_t k = 0; k < ARRAY_SIZE(e.volumes); k++) {
         if (e.volumes[k] >= 0)
             close(e.volumes[k]);
+        if (e.vhosts[k] >= 0)
+            close(e.vhosts[k]);
+    }
     if (t->pid < 0)
         return -1;
     if (t->i->backend->boot_patience_ns)

@@ -15,5 +15,6 @@ const struct virtio_driver *const virtio_drivers[] = {
     &virtio_blk_driver,
     &virtio_net_driver,
     &virtio_rng_driver,
+    &virtio_msg_driver,
     NULL,
 };

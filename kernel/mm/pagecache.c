@@ -17,7 +17,8 @@
 #include "pagecache_impl.h"
 
 #define RA_START 4u /* pages: 16 KiB ... */
-#define RA_MAX 32u  /* ... to 128 KiB */
+#define RA_USUAL 32u /* ... to 128 KiB, or mapping_ops.read_max */
+#define RA_MAX MAPPING_READ_MAX
 #define FAULT_WINDOW 32u /* pages read around a page fault: a request costs more than its bytes */
 #define INSERT_TRIES 8
 
@@ -221,13 +222,26 @@ static int zero_page(struct mapping *m, u64 index, struct page **ret_page)
 }
 
 /* Where to read for a miss at index: sequential misses double the window. */
+static unsigned window_max(const struct mapping *m) { return m->ops->read_max != 0 ? m->ops->read_max : RA_USUAL; }
+
 static unsigned window_sequential(struct mapping *m, u64 index)
 {
-    unsigned n = index == 0 || index != m->ra_next ? RA_START : MIN(m->ra_pages * 2, RA_MAX);
+    unsigned n = index == 0 || index != m->ra_next ? RA_START : MIN(m->ra_pages * 2, window_max(m));
     if (page_scarce())
         n = index != 0 && index != m->ra_next ? 1 : MIN(n, RA_START);
     m->ra_pages = n;
     m->ra_next = index + n;
+    return n;
+}
+
+/* The same for a fault: around it, or on from where the last window ended. */
+static unsigned window_around(struct mapping *m, u64 index, u64 *ret_first)
+{
+    bool goes_on = index != 0 && index == m->ra_next;
+    unsigned n = page_scarce() ? RA_START : goes_on ? MIN(MAX(m->ra_pages, FAULT_WINDOW / 2) * 2, window_max(m)) : FAULT_WINDOW;
+    *ret_first = goes_on ? index : ALIGN_DOWN(index, (u64)n);
+    m->ra_pages = n;
+    m->ra_next = *ret_first + n;
     return n;
 }
 
@@ -252,7 +266,7 @@ static int get(struct mapping *m, u64 index, bool create, bool around, struct pa
         }
         u64 end = size_in_pages(m), first = index;
         /* Nothing is gained by bringing direct pages in early, and a neighbour may be another mapping's. */
-        unsigned n = around ? FAULT_WINDOW : m->ops->direct != NULL ? 1 : window_sequential(m, index);
+        unsigned n = around ? window_around(m, index, &first) : m->ops->direct != NULL ? 1 : window_sequential(m, index);
         spin_unlock(&m->lock);
         if (index >= end && !create)
             return -ENXIO;
@@ -260,11 +274,6 @@ static int get(struct mapping *m, u64 index, bool create, bool around, struct pa
         if (m->ops->read == NULL || index >= end) {
             err = zero_page(m, index, ret_page);
         } else {
-            if (around) {
-                if (page_scarce())
-                    n = RA_START;
-                first = ALIGN_DOWN(index, (u64)n);
-            }
             bool refault = thrash_refault(m, index);
             u64 from = refault ? plat_now_ns() : 0;
             err = bring_in(m, first, (unsigned)MIN(n, end - first), index, ret_page);
@@ -317,7 +326,7 @@ void mapping_prefetch(struct mapping *m, u64 index, u64 n)
         struct page *p;
         if (tree_peek(m, index))
             continue;
-        if (bring_in(m, index, (unsigned)MIN(n, RA_MAX), index, &p) != 0)
+        if (bring_in(m, index, (unsigned)MIN(n, window_max(m)), index, &p) != 0)
             return;
         page_put(p);
     }

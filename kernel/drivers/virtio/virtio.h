@@ -25,10 +25,12 @@
 #include "ring.h"
 
 /* Device types (virtio 1.2, section 5) */
+#define VIRTIO_ID_NONE 0
 #define VIRTIO_ID_NET 1
 #define VIRTIO_ID_BLK 2
 #define VIRTIO_ID_CONSOLE 3
 #define VIRTIO_ID_RNG 4
+#define VIRTIO_ID_FS 26
 
 /* Device status (2.1) */
 #define VIRTIO_STATUS_ACKNOWLEDGE 1u

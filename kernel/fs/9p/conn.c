@@ -2,20 +2,17 @@
 /*
  * Requests and replies of one connection: see p9_impl.h.
  *
- * A request takes a tag, is sent, and waits on its tag's queue. The reader, a thread, takes replies off the stream and puts
- * them into the requests whose tags they bear. A reply that breaks a rule ends the connection: every request that
- * waits and every later one gets -EIO. A clunk waits for nobody; its tag is free when its reply comes.
+ * A request takes a tag, is sent, and waits on its tag's queue. The transport brings its reply to the request whose tag it
+ * bears. A reply that breaks a rule ends the connection: every request that waits and every later one gets -EIO. A clunk waits
+ * for nobody; its tag is free when its reply comes.
  *
  * Invariants: a tag is free or has one request in flight; a slot with `req` set keeps the maker of that request waiting, so
- * that its memory stays; the reader alone clears a slot.
+ * that its memory stays; who takes a slot's type away (atomically) is the one to finish what is in it.
  *
- * Locks: send_lock (sleeping; whole messages; nothing is allocated under it); lock (tags, fids, dead) is a leaf.
+ * Locks: send_lock (sleeping; whole messages; nothing is allocated under it); lock (bottom halves: tags, fids, dead) is a leaf.
  */
-#include "kern/chardev.h"
 #include "kern/thread.h"
 #include "p9_impl.h"
-
-#define SEND_BYTES 8192u /* gathered, so that what belongs together is one write */
 
 struct slot {
     struct p9_req *req; /* NULL = a clunk, or free */
@@ -24,10 +21,8 @@ struct slot {
 };
 
 struct p9_conn {
-    struct p9_stream stream;
+    struct p9_trans trans;
     struct mutex send_lock;
-    u8 *send_buf;          /* send_lock */
-    u32 send_len;          /* send_lock */
     u32 msize;
     struct spinlock lock;
     u64 free_tags;         /* lock */
@@ -35,7 +30,7 @@ struct p9_conn {
     struct waitqueue tag_wq;
     struct slot slots[P9_TAGS];
     bool dead;             /* lock; read without */
-    struct refcount refs;  /* the file system and the reader */
+    struct refcount refs;  /* the file system and the transport's thread */
     u32 next_fid;          /* lock */
     u32 *free_fids;        /* lock */
     u32 nfree, free_cap;   /* lock */
@@ -100,189 +95,120 @@ int p9_ended(const struct p9_req *r) { return r->in_bad ? -EIO : 0; }
 
 static bool try_tags(struct p9_conn *c, unsigned n, u16 *ret)
 {
-    spin_lock(&c->lock);
+    spin_lock_bh(&c->lock);
     bool enough = c->nfree_tags >= n;
     for (unsigned k = 0; k < n && enough; k++) {
         ret[k] = (u16)__builtin_ctzll(c->free_tags);
         c->free_tags &= c->free_tags - 1;
         c->nfree_tags--;
     }
-    spin_unlock(&c->lock);
+    spin_unlock_bh(&c->lock);
     return enough;
 }
 
 static void free_tag(struct p9_conn *c, u16 tag)
 {
-    spin_lock(&c->lock);
+    spin_lock_bh(&c->lock);
     c->free_tags |= 1ull << tag;
     c->nfree_tags++;
-    spin_unlock(&c->lock);
+    spin_unlock_bh(&c->lock);
     wake_waiters(&c->tag_wq, 0);
 }
 
-static void finish(struct p9_conn *c, struct slot *s, struct p9_req *r, int err)
+/* --- replies ---------------------------------------------------------------------------- */
+
+static void finish(struct slot *s, struct p9_req *r, int err)
 {
-    s->req = NULL;
     r->err = err;
     atomic_store(&r->done, true); /* from here on r may be gone */
     wake_waiters(&s->wq, 0);
 }
 
-/* --- the reader ---------------------------------------------------------------------------- */
-
-static int receive_data(struct p9_conn *c, struct p9_req *r, u32 len)
+int p9_reply_of(struct p9_conn *c, const u8 *head, struct p9_req **ret)
 {
-    if (r->pages == NULL)
-        return p9_stream_receive(&c->stream, r->data, len);
-    for (u32 k = 0; len > 0;) {
-        u8 *to = page_virt(r->pages[k++]);
-        u32 n = PAGE_SIZE;
-        for (; n < len && page_virt(r->pages[k]) == to + n; k++) /* pages side by side take one read */
-            n += PAGE_SIZE;
-        n = MIN(n, len);
-        int err = p9_stream_receive(&c->stream, to, n);
-        if (err != 0)
-            return err;
-        len -= n;
-    }
-    return 0;
-}
-
-/* The reply's rest of `size` bytes into r. */
-static int receive_reply(struct p9_conn *c, struct p9_req *r, bool is_error, u32 size)
-{
-    u32 fields = r->takes_data && !is_error ? 4 : size;
-    if (fields > size || fields > r->in_cap)
-        return -EIO;
-    r->in_len = fields;
-    r->in_pos = 0;
-    r->in_bad = false;
-    int err = p9_stream_receive(&c->stream, r->in, fields);
-    if (err != 0 || fields == size || is_error)
-        return err == 0 && r->takes_data && !is_error && get_u32(r->in) != 0 ? -EIO : err;
-    r->data_len = get_u32(r->in);
-    if (r->data_len != size - fields || r->data_len > r->data_cap)
-        return -EIO;
-    return receive_data(c, r, r->data_len);
-}
-
-/* One reply. -EIO = the host is gone, or broke the rules. */
-static int receive(struct p9_conn *c)
-{
-    u8 head[P9_HEADER];
-    int err = p9_stream_receive(&c->stream, head, sizeof(head));
-    if (err != 0)
-        return err;
     u32 size = get_u32(head);
     u16 tag = get_u16(head + 5);
     if (size < P9_HEADER || size > c->msize || tag >= P9_TAGS)
         return -EIO;
-    spin_lock(&c->lock);
-    bool idle = (c->free_tags & 1ull << tag) != 0;
-    spin_unlock(&c->lock);
     struct slot *s = &c->slots[tag];
     u8 type = atomic_load(&s->type);
-    struct p9_req *r = s->req;
-    bool is_error = head[4] == P9_RLERROR;
-    if (idle || type == 0 || (!is_error && head[4] != type + 1))
+    if (type == 0 || (head[4] != P9_RLERROR && head[4] != type + 1) || !atomic_cas(&s->type, &type, (u8)0))
         return -EIO;
-    s->type = 0;
-    size -= P9_HEADER;
-    if (r == NULL) {
-        err = size <= sizeof(head) ? p9_stream_receive(&c->stream, head, size) : -EIO;
+    *ret = s->req;
+    s->req = NULL;
+    if (*ret == NULL)
         free_tag(c, tag);
-        return err;
-    }
-    err = receive_reply(c, r, is_error, size);
-    if (err != 0)
-        return err;
-    u32 code = is_error ? p9_get32(r) : 0;
-    finish(c, s, r, !is_error ? 0 : code > 0 && code < 512 ? -(int)code : -EIO);
     return 0;
 }
 
-static void conn_put(struct p9_conn *c)
+int p9_reply_fields(const struct p9_req *r, bool is_error, u32 size)
 {
-    if (!ref_put(&c->refs))
-        return;
-    kfree(c->free_fids);
-    kfree(c->send_buf);
-    kfree(c->stream.buf);
-    kfree(c);
+    u32 fields = r->takes_data && !is_error ? 4 : size;
+    return fields > size || fields > r->in_cap ? -EIO : (int)fields;
 }
 
-static void reader(void *arg)
+int p9_reply_data(struct p9_req *r, u32 size)
 {
-    struct p9_conn *c = arg;
-    while (receive(c) == 0)
-        ;
-    spin_lock(&c->lock);
+    u32 len = get_u32(r->in);
+    if (len != size - r->in_len || len > r->data_cap)
+        return -EIO;
+    r->data_len = len;
+    return 0;
+}
+
+void p9_reply_done(struct p9_conn *c, struct p9_req *r, bool is_error, int err)
+{
+    u32 code = is_error && err == 0 ? p9_get32(r) : 0;
+    if (is_error && err == 0)
+        err = code > 0 && code < 512 ? -(int)code : -EIO;
+    finish(&c->slots[r->tag], r, err);
+}
+
+void p9_lost(struct p9_conn *c)
+{
+    spin_lock_bh(&c->lock);
     c->dead = true;
-    spin_unlock(&c->lock);
+    spin_unlock_bh(&c->lock);
     mutex_lock(&c->send_lock); /* who sends at this moment has its slots filled in */
     for (unsigned k = 0; k < P9_TAGS; k++) {
-        struct p9_req *r = c->slots[k].req;
-        if (r != NULL)
-            finish(c, &c->slots[k], r, -EIO);
+        struct slot *s = &c->slots[k];
+        if (atomic_xchg(&s->type, (u8)0) != 0 && s->req != NULL)
+            finish(s, s->req, -EIO);
     }
     mutex_unlock(&c->send_lock);
     wq_wake_all(&c->tag_wq, 0);
-    conn_put(c);
+}
+
+void p9_conn_put(struct p9_conn *c)
+{
+    if (!ref_put(&c->refs))
+        return;
+    if (c->trans.ops != NULL)
+        c->trans.ops->done(c->trans.own);
+    kfree(c->free_fids);
+    kfree(c);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-static int flush(struct p9_conn *c)
+/* Under send_lock. A failure to send ends the connection by way of the transport's thread. */
+static void send_locked(struct p9_conn *c, struct p9_req *const *reqs, unsigned n, bool waits)
 {
-    u32 n = c->send_len;
-    c->send_len = 0;
-    return p9_stream_send(&c->stream, c->send_buf, n);
-}
-
-static int gather(struct p9_conn *c, const void *data, u32 len)
-{
-    if (len > SEND_BYTES - c->send_len) {
-        int err = flush(c);
-        if (err != 0)
-            return err;
-        if (len > SEND_BYTES)
-            return p9_stream_send(&c->stream, data, len);
-    }
-    memcpy(c->send_buf + c->send_len, data, len);
-    c->send_len += len;
-    return 0;
-}
-
-static int send_one(struct p9_conn *c, struct p9_req *r)
-{
-    put_u32(r->out, r->out_len + r->send_len);
-    put_u16(r->out + 5, r->tag);
-    int err = gather(c, r->out, r->out_len);
-    if (err == 0 && r->send_len > 0)
-        err = gather(c, r->send_data, r->send_len);
-    return err;
-}
-
-/* A failure to send ends the connection by way of the reader, which sees the same end of the stream. */
-static void send_all(struct p9_conn *c, struct p9_req *const *reqs, unsigned n)
-{
-    int err = 0;
-    mutex_lock(&c->send_lock);
     bool dead = atomic_load(&c->dead);
     for (unsigned k = 0; k < n; k++) {
         struct p9_req *r = reqs[k];
         struct slot *s = &c->slots[r->tag];
-        s->req = r;
-        atomic_store(&s->type, r->out[4]);
-        if (dead)
-            finish(c, s, r, -EIO);
-        else if (err == 0)
-            err = send_one(c, r);
+        put_u32(r->out, r->out_len + r->send_len);
+        put_u16(r->out + 5, r->tag);
+        if (dead) {
+            finish(s, r, -EIO);
+        } else {
+            s->req = waits ? r : NULL;
+            atomic_store(&s->type, r->out[4]);
+        }
     }
-    if (!dead && err == 0)
-        flush(c);
-    c->send_len = 0;
-    mutex_unlock(&c->send_lock);
+    if (!dead)
+        c->trans.ops->send(c->trans.own, reqs, n);
 }
 
 int p9_call(struct p9_conn *c, struct p9_req *const *reqs, unsigned n)
@@ -300,7 +226,9 @@ int p9_call(struct p9_conn *c, struct p9_req *const *reqs, unsigned n)
         reqs[k]->tag = tags[k];
         reqs[k]->done = false;
     }
-    send_all(c, reqs, n);
+    mutex_lock(&c->send_lock);
+    send_locked(c, reqs, n, true);
+    mutex_unlock(&c->send_lock);
     for (unsigned k = 0; k < n; k++) {
         struct p9_req *r = reqs[k];
         wait_event(&c->slots[r->tag].wq, atomic_load(&r->done));
@@ -315,15 +243,15 @@ int p9_call(struct p9_conn *c, struct p9_req *const *reqs, unsigned n)
 
 u32 p9_fid_new(struct p9_conn *c)
 {
-    spin_lock(&c->lock);
+    spin_lock_bh(&c->lock);
     u32 fid = c->nfree > 0 ? c->free_fids[--c->nfree] : c->next_fid++;
-    spin_unlock(&c->lock);
+    spin_unlock_bh(&c->lock);
     return fid;
 }
 
 void p9_fid_free(struct p9_conn *c, u32 fid)
 {
-    spin_lock(&c->lock);
+    spin_lock_bh(&c->lock);
     if (c->nfree == c->free_cap) {
         u32 cap = c->free_cap != 0 ? c->free_cap * 2 : 64;
         u32 *list = kmalloc(cap * sizeof(*list), ALLOC_ATOMIC);
@@ -337,23 +265,18 @@ void p9_fid_free(struct p9_conn *c, u32 fid)
     }
     if (c->nfree < c->free_cap) /* else the number is not used again */
         c->free_fids[c->nfree++] = fid;
-    spin_unlock(&c->lock);
+    spin_unlock_bh(&c->lock);
 }
 
 void p9_clunk(struct p9_conn *c, u32 fid)
 {
-    struct p9_req r;
-    u16 tag;
-    wait_event(&c->tag_wq, atomic_load(&c->dead) || try_tags(c, 1, &tag));
+    struct p9_req r, *one = &r;
+    wait_event(&c->tag_wq, atomic_load(&c->dead) || try_tags(c, 1, &r.tag));
     if (!atomic_load(&c->dead)) {
         p9_start(&r, P9_TCLUNK);
         p9_put32(&r, fid);
-        r.tag = tag;
         mutex_lock(&c->send_lock);
-        atomic_store(&c->slots[tag].type, (u8)P9_TCLUNK);
-        if (send_one(c, &r) == 0)
-            flush(c);
-        c->send_len = 0;
+        send_locked(c, &one, 1, false);
         mutex_unlock(&c->send_lock);
     }
     p9_fid_free(c, fid); /* requests are served in order, so it is free before it is used again */
@@ -365,43 +288,51 @@ static int negotiate(struct p9_conn *c)
 {
     struct p9_req r;
     p9_start(&r, P9_TVERSION);
-    p9_put32(&r, P9_MSIZE);
+    p9_put32(&r, c->trans.msize);
     p9_put_bytes(&r, P9_DIALECT, sizeof(P9_DIALECT) - 1);
     int err = p9_call_one(c, &r);
     if (err != 0)
         return err;
     u32 msize = p9_get32(&r);
     u16 len = p9_get16(&r);
-    if (p9_ended(&r) != 0 || msize < P9_MIN_MSIZE || msize > P9_MSIZE || len != sizeof(P9_DIALECT) - 1 ||
+    if (p9_ended(&r) != 0 || msize < P9_MIN_MSIZE || msize > c->trans.msize || len != sizeof(P9_DIALECT) - 1 ||
         len > r.in_len - r.in_pos || memcmp(r.in + r.in_pos, P9_DIALECT, len) != 0)
         return -EPROTONOSUPPORT;
     c->msize = msize;
     return 0;
 }
 
-int p9_connect(struct chardev *port, struct p9_conn **ret)
+static struct p9_conn *make_conn(void)
 {
-    struct thread *t;
     struct p9_conn *c = kzalloc(sizeof(*c));
     if (c == NULL)
-        return -ENOMEM;
+        return NULL;
     ref_init(&c->refs);
-    c->stream.port = port;
     c->msize = P9_MIN_MSIZE;
-    c->free_tags = ~0ull;
-    c->nfree_tags = P9_TAGS;
-    c->send_buf = kmalloc(SEND_BYTES, 0);
-    c->stream.buf = kmalloc(PAGE_SIZE, 0);
     mutex_init(&c->send_lock, "p9_send");
     spin_init(&c->lock, "p9");
     wq_init(&c->tag_wq, "p9_tag");
     for (unsigned k = 0; k < P9_TAGS; k++)
         wq_init(&c->slots[k].wq, "p9_reply");
-    int err = c->send_buf == NULL || c->stream.buf == NULL ? -ENOMEM : thread_create("9p", reader, c, false, &t);
+    return c;
+}
+
+int p9_connect(struct chardev *port, struct p9_conn **ret)
+{
+    struct msgdev *dev = msgdev_find(port->name);
+    struct p9_conn *c = make_conn();
+    struct thread *t;
+    if (c == NULL)
+        return -ENOMEM;
+    int err = dev != NULL ? p9_queue_open(&c->trans, c, dev, port) : p9_stream_open(&c->trans, c, port);
+    if (err == 0)
+        err = thread_create("9p", c->trans.ops->thread, c->trans.own, false, &t);
     if (err != 0) {
-        conn_put(c);
+        p9_conn_put(c);
         return err;
     }
+    c->free_tags = ~0ull >> (P9_TAGS - c->trans.tags);
+    c->nfree_tags = c->trans.tags;
     ref_get(&c->refs);
     thread_start(t);
     thread_put(t);
@@ -413,9 +344,9 @@ int p9_connect(struct chardev *port, struct p9_conn **ret)
     return err;
 }
 
-/* The port's end of the conversation; so the reader ends, too. */
+/* The port's end of the conversation; so the thread ends, too. */
 void p9_disconnect(struct p9_conn *c)
 {
-    chardev_set_eof(c->stream.port, 0);
-    conn_put(c);
+    chardev_set_eof(c->trans.port, 0);
+    p9_conn_put(c);
 }

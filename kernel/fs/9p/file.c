@@ -5,10 +5,26 @@
 #include "p9_impl.h"
 
 #define WRITE_HEAD 23u                                 /* Twrite before its data */
-#define CHUNK ((124u << 10))                           /* with the head in 128 KiB of memory */
+#define CHUNK (508u << 10)                             /* of whole pages, with the head in 512 KiB of memory */
 #define SMALL_CHUNK (PAGE_SIZE - WRITE_HEAD)
 #define DIR_BYTES (16u << 10)
 #define SEEK_END 2
+
+/* Memory for WRITE_HEAD and up to `wanted` bytes behind it, as many as there is room for without a search. */
+static u8 *io_buf(u64 wanted, u32 *ret_room)
+{
+    u32 room = (u32)MIN(wanted, (u64)CHUNK);
+    u8 *buf = NULL;
+    for (; room > SMALL_CHUNK && buf == NULL; room = ALIGN_DOWN(room / 2, PAGE_SIZE)) {
+        buf = kmalloc(WRITE_HEAD + room, ALLOC_NORETRY);
+        *ret_room = room;
+    }
+    if (buf == NULL) {
+        *ret_room = (u32)MIN(wanted, (u64)SMALL_CHUNK);
+        buf = kmalloc(PAGE_SIZE, 0);
+    }
+    return buf;
+}
 
 /* --- open files ------------------------------------------------------------------------- */
 
@@ -157,25 +173,42 @@ static void start_read(struct p9_req *r, u32 fid, u64 off, u32 len)
     r->data_cap = len;
 }
 
+/* From byte `done` of the pages on, which is byte `off` of the file: bytes, 0 = there are no more. Two messages take one round trip. */
+static s64 read_some(struct p9_open *o, u64 off, struct page **pages, u64 done, u64 total)
+{
+    struct p9_req r[2], *all[] = {&r[0], &r[1]};
+    u64 in_page = done & (PAGE_SIZE - 1), most = MIN((u64)P9_MSG_PAGES << PAGE_SHIFT, (u64)p9_io_bytes(o->conn) & ~(PAGE_SIZE - 1));
+    unsigned n = 0;
+    pages += done >> PAGE_SHIFT;
+    if (in_page != 0) {
+        start_read(&r[n], o->fid, off, (u32)(PAGE_SIZE - in_page));
+        r[n++].data = (u8 *)page_virt(*pages) + in_page;
+    }
+    for (u32 len; in_page == 0 && n < ARRAY_SIZE(r) && done < total; done += len, off += len, pages += len >> PAGE_SHIFT) {
+        len = (u32)MIN(total - done, most);
+        start_read(&r[n], o->fid, off, len);
+        r[n++].pages = pages;
+    }
+    s64 got = 0;
+    p9_call(o->conn, all, n);
+    for (unsigned k = 0; k < n && r[k].err == 0; k++) {
+        got += r[k].data_len;
+        if (r[k].data_len < r[k].data_cap)
+            break;
+    }
+    return got > 0 ? got : r[0].err;
+}
+
 static int read_pages(struct p9_open *o, u64 off, u64 end, struct page **pages, unsigned n)
 {
     u64 total = (u64)n << PAGE_SHIFT, done = 0;
-    struct p9_req r;
     while (done < total && off + done < end) {
-        u64 in_page = done & (PAGE_SIZE - 1);
-        struct page **at = pages + (done >> PAGE_SHIFT);
-        start_read(&r, o->fid, off + done,
-                   (u32)MIN(in_page != 0 ? PAGE_SIZE - in_page : total - done, (u64)p9_io_bytes(o->conn)));
-        if (in_page != 0)
-            r.data = (u8 *)page_virt(*at) + in_page;
-        else
-            r.pages = at;
-        int err = p9_call_one(o->conn, &r);
-        if (err != 0)
-            return err;
-        if (r.data_len == 0)
+        s64 got = read_some(o, off + done, pages, done, total);
+        if (got < 0)
+            return (int)got;
+        if (got == 0)
             break;
-        done += r.data_len;
+        done += (u64)got;
     }
     for (; done < total; done = ALIGN_DOWN(done, PAGE_SIZE) + PAGE_SIZE) {
         u64 in_page = done & (PAGE_SIZE - 1);
@@ -224,7 +257,7 @@ static int p9_write_page(struct mapping *m, struct page *page)
     return err;
 }
 
-const struct mapping_ops p9_mapping_ops = {.read = p9_read_pages, .write = p9_write_page};
+const struct mapping_ops p9_mapping_ops = {.read_max = MAPPING_READ_MAX, .read = p9_read_pages, .write = p9_write_page};
 
 void p9_forget_pages(struct inode *i)
 {
@@ -251,12 +284,13 @@ static s64 read_direct(struct file *f, struct uio *u, u64 *pos)
 {
     struct p9_open *o = f->private;
     s64 done = 0;
-    void *buf = kmalloc(CHUNK, 0);
+    u32 room;
+    u8 *buf = io_buf(u->remaining, &room);
     if (buf == NULL)
         return -ENOMEM;
     while (u->remaining > 0) {
         struct p9_req r;
-        u32 want = (u32)MIN(u->remaining, (u64)CHUNK);
+        u32 want = (u32)MIN(u->remaining, (u64)room);
         start_read(&r, o->fid, *pos, want);
         r.data = buf;
         s64 n = p9_call_one(o->conn, &r);
@@ -343,12 +377,8 @@ static s64 write_chunk(struct file *f, u8 *buf, u32 n, u64 *pos, bool append)
 
 static s64 write_all(struct file *f, struct uio *u, u64 *pos, bool append)
 {
-    u32 room = (u32)MIN(u->remaining, (u64)CHUNK);
-    u8 *buf = kmalloc(WRITE_HEAD + room, room > SMALL_CHUNK ? ALLOC_NORETRY : 0);
-    if (buf == NULL) {
-        room = SMALL_CHUNK;
-        buf = kmalloc(PAGE_SIZE, 0);
-    }
+    u32 room;
+    u8 *buf = io_buf(u->remaining, &room);
     s64 done = 0, n = buf == NULL ? -ENOMEM : 0;
     while (buf != NULL && u->remaining > 0) {
         s64 got = uio_copy_in(u, buf + WRITE_HEAD, MIN(u->remaining, (u64)room));

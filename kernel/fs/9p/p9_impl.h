@@ -3,8 +3,8 @@
  * Directories of the host by 9P2000.L (abi/p9.h). Everything that the server sends is hostile.
  *
  *   super.c   mounting; inodes by their qids       conn.c    requests, tags, fids
- *   inode.c   names and attributes                 stream.c  the transport: a host port
- *   file.c    open files, data, directories
+ *   inode.c   names and attributes                 stream.c  messages over a host port
+ *   file.c    open files, data, directories        queue.c   messages by a device's queue
  *
  * What is believed, and for how long. The host may change everything behind our back:
  *
@@ -30,11 +30,14 @@
 #include "../fs_impl.h"
 #include "abi/p9.h"
 #include "base/bytes.h"
+#include "kern/chardev.h"
+#include "kern/msgdev.h"
 
 #define P9_VALID_NS (100 * NSEC_PER_MSEC)
 #define P9_OUT_BYTES 576u /* two names */
 #define P9_IN_BYTES 192u  /* Rgetattr */
 #define P9_TAGS 64u
+#define P9_MSG_PAGES 64u /* the most that one Tread is for: they may lie anywhere */
 
 /*
  * One request, on its maker's stack. Fields are put, it is sent, the reply's are got. Data is what stands behind the
@@ -43,7 +46,7 @@
 struct p9_req {
     u8 *out;
     u32 out_len, out_cap;
-    const void *send_data;
+    const void *send_data;     /* of the direct map, as `data` and what replaces out_own or in_own */
     u32 send_len;
     u8 *in;
     u32 in_cap, in_len, in_pos;
@@ -83,14 +86,38 @@ u32 p9_fid_new(struct p9_conn *c);               /* a number that is free */
 void p9_fid_free(struct p9_conn *c, u32 fid);    /* the server does not know it */
 void p9_clunk(struct p9_conn *c, u32 fid);       /* the server does; no waiting for the reply */
 
-/* stream.c: bytes to and from the port; called by conn.c alone */
-struct p9_stream {
-    struct chardev *port;
-    u8 *buf; /* what was read ahead */
-    u32 start, end;
+/* --- transports: how messages travel --------------------------------------------------- */
+
+struct p9_trans_ops {
+    /* In this order; sizes and tags are filled in. send_lock is held, and nothing is allocated. When it cannot, the thread calls p9_lost(). */
+    void (*send)(void *own, struct p9_req *const *reqs, unsigned n);
+    void (*thread)(void *own); /* until the host is gone or has broken a rule, or p9_disconnect(); then p9_lost(), p9_conn_put() */
+    void (*done)(void *own);
 };
-int p9_stream_send(struct p9_stream *s, const void *data, u32 len); /* -EIO: the host is gone */
-int p9_stream_receive(struct p9_stream *s, void *data, u32 len);    /* all of it, or -EIO */
+
+struct p9_trans {
+    const struct p9_trans_ops *ops; /* NULL = not open */
+    void *own;
+    struct chardev *port; /* hangs up when the server ends */
+    u32 msize;
+    unsigned tags;
+};
+
+int p9_stream_open(struct p9_trans *t, struct p9_conn *c, struct chardev *port);                    /* stream.c: over the port */
+int p9_queue_open(struct p9_trans *t, struct p9_conn *c, struct msgdev *dev, struct chardev *port); /* queue.c: by a message device */
+static inline bool p9_gone(const struct chardev *port) { return port->host_was_open && !atomic_load(&port->host_open); }
+
+/* For transports, in this order. A reply with this head (P9_HEADER bytes) is whose? *ret is NULL for a clunk's, which is done then; else it
+ * is the caller's to bring to its end. -EIO = nobody's. */
+int p9_reply_of(struct p9_conn *c, const u8 *head, struct p9_req **ret);
+/* How many of the `size` bytes behind the head are for r->in; -EIO. */
+int p9_reply_fields(const struct p9_req *r, bool is_error, u32 size);
+/* They are there, r->in_len of them: is the rest data as it should be? r->data_len, -EIO. */
+int p9_reply_data(struct p9_req *r, u32 size);
+/* err: what went wrong with the reply, or 0. */
+void p9_reply_done(struct p9_conn *c, struct p9_req *r, bool is_error, int err);
+void p9_lost(struct p9_conn *c); /* no reply will come any more; thread context */
+void p9_conn_put(struct p9_conn *c);
 
 /* --- the file system ----------------------------------------------------------------- */
 

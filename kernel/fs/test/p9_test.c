@@ -2,14 +2,27 @@
 /* A volume whose server lies: whatever it answers, calls end, with errors or with what was said, and nothing is left. */
 #include "../9p/p9_impl.h"
 #include "fs_test.h"
+#include "kern/bh.h"
 #include "kern/chardev.h"
+#include "kern/msgdev.h"
 #include "sim/sim.h"
 
-#define ROUNDS 12
+#define ROUNDS 16
 #define REPLY_MAX (128u << 10)
+
+#define MESSAGES 8
 
 static struct liar {
     struct chardev c;
+    struct msgdev m;   /* of some: what goes over it does not go over the port */
+    struct bh bh;
+    struct spinlock lock;
+    struct {
+        void *cookie;
+        u32 len;
+    } replies[MESSAGES]; /* lock */
+    unsigned nreplies;   /* lock */
+    bool open;           /* lock */
     u8 in[16384];      /* requests, not whole yet */
     u32 in_len;
     u8 out[1u << 20];  /* replies, not read yet */
@@ -154,6 +167,88 @@ static bool liar_can_read(struct chardev *c) { return ((struct liar *)c->driver)
 static bool liar_can_write(struct chardev *c) { return true; }
 static const struct chardev_ops liar_ops = {.write = liar_write, .read = liar_read, .can_read = liar_can_read, .can_write = liar_can_write};
 
+/* --- the same by a message device --- */
+
+static int liar_open(struct msgdev *d, unsigned *ret_messages)
+{
+    struct liar *l = d->driver;
+    l->open = true;
+    *ret_messages = MESSAGES;
+    return chance(10) == 0 ? -EIO : 0;
+}
+
+static u32 gather(const struct msg_seg *segs, unsigned n, u8 *to, u32 room)
+{
+    u32 len = 0;
+    for (unsigned k = 0; k < n && len < room; k++) {
+        u32 part = MIN(segs[k].len, room - len);
+        memcpy(to + len, segs[k].data, part);
+        len += part;
+    }
+    return len;
+}
+
+static u32 scatter(const struct msg_seg *segs, unsigned n, const u8 *from, u32 len)
+{
+    u32 done = 0;
+    for (unsigned k = 0; k < n && done < len; k++) {
+        u32 part = MIN(segs[k].len, len - done);
+        memcpy(segs[k].data, from + done, part);
+        done += part;
+    }
+    return done;
+}
+
+static int liar_post(struct msgdev *d, const struct msg_seg *segs, unsigned nout, unsigned nin, void *cookie)
+{
+    struct liar *l = d->driver;
+    CHECK(nout > 0 && nin > 0 && nout + nin <= MSG_SEGS);
+    u32 len = gather(segs, nout, l->in, sizeof(l->in));
+    CHECK(len >= P9_HEADER && (get_u32(l->in) == len || len == sizeof(l->in)));
+    l->out_end = 0;
+    answer(l, l->in);
+    u32 got = scatter(segs + nout, nin, l->out, l->out_end);
+    spin_lock_bh(&l->lock);
+    CHECK(l->nreplies < MESSAGES);
+    l->replies[l->nreplies].cookie = cookie;
+    l->replies[l->nreplies++].len = l->truth == 100 || chance(60) != 0 ? got : chance(got + 1);
+    spin_unlock_bh(&l->lock);
+    return 0;
+}
+
+static void liar_bh(struct bh *bh)
+{
+    struct liar *l = container_of(bh, struct liar, bh);
+    spin_lock_bh(&l->lock);
+    for (unsigned k = 0; k < l->nreplies && l->open; k++)
+        l->m.replied(&l->m, l->truth == 100 || chance(200) != 0 ? l->replies[k].cookie : NULL, l->replies[k].len);
+    l->nreplies = 0;
+    spin_unlock_bh(&l->lock);
+}
+
+static void liar_kick(struct msgdev *d) { bh_raise(&((struct liar *)d->driver)->bh); }
+
+static void liar_close(struct msgdev *d)
+{
+    struct liar *l = d->driver;
+    spin_lock_bh(&l->lock);
+    l->open = false;
+    l->nreplies = 0;
+    spin_unlock_bh(&l->lock);
+}
+
+static const struct msgdev_ops liar_msg_ops = {.open = liar_open, .post = liar_post, .kick = liar_kick, .close = liar_close};
+
+static void add_message_device(struct liar *l)
+{
+    memcpy(l->m.name, l->c.name, sizeof(l->c.name));
+    l->m.ops = &liar_msg_ops;
+    l->m.driver = l;
+    spin_init(&l->lock, "liar");
+    bh_init(&l->bh, liar_bh);
+    msgdev_register(&l->m);
+}
+
 static void add_liar(struct liar *l, unsigned k)
 {
     fmt_snprintf(l->c.name, sizeof(l->c.name), P9_PORT "%u", k);
@@ -163,6 +258,8 @@ static void add_liar(struct liar *l, unsigned k)
     l->truth = k % 4 == 0 ? 100 : 90 + chance(10);
     wq_init(&l->c.wq, "liar");
     chardev_register(&l->c);
+    if (k % 8 >= 4)
+        add_message_device(l);
 }
 
 static void use(const char *path)

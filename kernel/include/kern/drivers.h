@@ -16,6 +16,7 @@ extern const struct driver virtio_pci_driver;
 struct virtio_driver;
 extern const struct virtio_driver virtio_blk_driver;
 extern const struct virtio_driver virtio_console_driver;
+extern const struct virtio_driver virtio_msg_driver;
 extern const struct virtio_driver virtio_net_driver;
 extern const struct virtio_driver virtio_rng_driver;
 

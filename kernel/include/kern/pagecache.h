@@ -24,6 +24,8 @@
 
 struct mapping;
 
+#define MAPPING_READ_MAX 128u
+
 struct mapping_ops {
     /* Fill n pages with consecutive indices starting at index; all locked and
      * not up to date. Bytes past the end of the object are zero. 0 or -errno.
@@ -35,6 +37,7 @@ struct mapping_ops {
     /* Write one locked page back. NULL = pages are never clean-able (tmpfs: kept until truncated).
      * Also called while memory is reclaimed: takes no lock that is held across sleeping allocations. */
     int (*write)(struct mapping *m, struct page *page);
+    unsigned read_max; /* pages that one read() may be for, where each costs a long wait: at most MAPPING_READ_MAX; 0 = the usual 32 */
 };
 
 struct mapping {
