@@ -18,6 +18,7 @@
  *
  *   Tallocate   fid[4] mode[4] offset[8] length[8]                          fallocate(2)
  *   Ttmpfile    fid[4] mode[4]                         Rtmpfile qid[13]     the fid of a directory becomes an open file
+ *   Tseek       fid[4] whence[4] offset[8]             Rseek offset[8]      lseek(2), SEEK_DATA and SEEK_HOLE
  *   Trename2    fid[4] name[s] fid[4] name[s] flags[4]                      renameat2(2)
  *
  * Who does not know it answers with another version.
@@ -66,6 +67,7 @@ enum p9_type {
     P9_TALLOCATE = 200,
     P9_TTMPFILE = 202,
     P9_TRENAME2 = 204,
+    P9_TSEEK = 206,
 };
 
 #define P9_QID_DIR 0x80u

@@ -172,6 +172,24 @@ int do_allocate(struct server *s, struct p9_in *in, struct p9_out *out)
     return fallocate(f->fd, (int)mode, (off_t)offset, (off_t)length) < 0 ? errno : 0;
 }
 
+/* Data and writes name their places; of directories the position is Treaddir's. */
+int do_seek(struct server *s, struct p9_in *in, struct p9_out *out)
+{
+    struct fid *f;
+    int problem = get_fid(s, in, &f);
+    u32 whence = p9_get32(in);
+    u64 offset = p9_get64(in);
+    if (problem || in->bad || !f->opened)
+        return problem ? problem : EBADF;
+    if (!S_ISREG(f->mode) || (whence != SEEK_DATA && whence != SEEK_HOLE))
+        return EINVAL;
+    off_t at = lseek(f->fd, (off_t)offset, (int)whence);
+    if (at < 0)
+        return errno;
+    p9_put64(out, (u64)at);
+    return 0;
+}
+
 int do_statfs(struct server *s, struct p9_in *in, struct p9_out *out)
 {
     struct statfs st;

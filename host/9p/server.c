@@ -46,6 +46,7 @@ static const struct {
     [P9_TREAD] = {do_read, false},             [P9_TWRITE] = {do_write, true},
     [P9_TCLUNK] = {do_clunk, false},           [P9_TALLOCATE] = {do_allocate, true},
     [P9_TTMPFILE] = {do_tmpfile, true},        [P9_TRENAME2] = {do_rename, true},
+    [P9_TSEEK] = {do_seek, false},
 };
 
 static int handle(struct server *s, u8 type, struct p9_in *in, struct p9_out *out)

@@ -83,7 +83,7 @@ typedef int server_fn(struct server *s, struct p9_in *in, struct p9_out *out);
 server_fn do_walk, do_clunk, do_attach;                                               /* fid.c */
 server_fn do_lcreate, do_symlink, do_mknod, do_mkdir, do_link, do_rename, do_unlinkat, do_tmpfile; /* names.c */
 server_fn do_lopen, do_read, do_write, do_readdir, do_fsync, do_statfs, do_getattr, do_setattr, do_readlink, do_xattrwalk,
-    do_xattrcreate, do_allocate;                                                                   /* data.c */
+    do_xattrcreate, do_allocate, do_seek;                                                                   /* data.c */
 int xattr_set(const struct fid *f); /* at Tclunk */
 
 #endif

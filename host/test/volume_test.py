@@ -150,7 +150,7 @@ for junk in (b'\0' * 7, b'\xff' * 7, struct.pack('<IBH', 6, VERSION, 0)):
 # Requests with fields of random bytes: each gets one answer, and nothing happens outside.
 seed = random.randrange(1 << 32)
 rng = random.Random(seed)
-kinds = [8, 12, 14, 16, 18, 22, 24, 26, 30, 32, 40, 50, 70, 72, 76, 108, 110, 116, 118, 120, 200, 202, 204]
+kinds = [8, 12, 14, 16, 18, 22, 24, 26, 30, 32, 40, 50, 70, 72, 76, 108, 110, 116, 118, 120, 200, 202, 204, 206]
 c = Client()
 c.begin()
 names = ['file', 'dir', '..', 'link', 'new', 'fifo', '/', 'user.x']

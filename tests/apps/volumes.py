@@ -116,6 +116,57 @@ with open(src + '/copy', 'rb') as f:
     check(f.read() == big, 'byte by byte')
 check(os.stat(src + '/holes').st_blocks < 100, 'a file with holes keeps them')
 
+# --- both sides have a file open
+with open(src + '/sparse', 'wb') as f:
+    f.truncate(1 << 30)
+    f.seek(1 << 29)
+    f.write(b'x')
+write(src + '/watched', 'before\n')
+p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', *volume, '/usr/bin/python3', '-c', """
+import mmap, os, sqlite3, time
+os.chdir('/data')
+fd = os.open('sparse', os.O_RDONLY)
+at = os.lseek(fd, 0, os.SEEK_DATA)
+print(at <= 1 << 29 < os.lseek(fd, at, os.SEEK_HOLE) and at > 1 << 28, os.lseek(fd, 0, os.SEEK_HOLE))
+watched, shared = os.open('watched', os.O_RDONLY), os.open('shared', os.O_CREAT | os.O_RDWR)
+os.ftruncate(shared, 10000)
+m = mmap.mmap(shared, 10000)
+m[:5], m[5000:5006] = b'first', b'shared'
+m.flush()
+print(os.read(watched, 100), flush=True)
+input()
+end = time.monotonic() + 60
+while (text := os.pread(watched, 100, 0)) == b'before\\n' and time.monotonic() < end:
+    time.sleep(0.05)
+print(text)
+db = sqlite3.connect('db')
+print(db.execute('pragma journal_mode=wal').fetchone()[0])
+db.execute('create table t(a)')
+with db:
+    db.executemany('insert into t values(?)', [(k,) for k in range(500)])
+other = sqlite3.connect('db')
+print(other.execute('select sum(a) from t').fetchone()[0], flush=True)
+"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+same([p.stdout.readline() for _ in range(2)], ['True 0\n', "b'before\\n'\n"], 'holes of the host are holes')
+with open(src + '/shared', 'rb') as f:
+    text = f.read()
+same((text[:5], text[5000:5006], len(text)), (b'first', b'shared', 10000), 'what is written to a shared mapping is at the host behind msync()')
+write(src + '/watched', 'behind\n')
+same(p.communicate('\n', timeout=120)[0], "b'behind\\n'\nwal\n124750\n", 'a file that is open shows what the host writes; SQLite with a shared mapping')
+
+APPEND = 'exec 5>> /data/log; echo ready; read x; for ((n = 0; n < 200; n++)); do echo line of this writer >&5; done'
+writers = [subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', *TOOLS, *volume, '/bin/bash', '-c', APPEND], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            text=True) for _ in range(2)]
+for p in writers:
+    p.stdout.readline()
+for p in writers:
+    p.stdin.write('\n')
+    p.stdin.flush()
+for _ in range(200):
+    with open(src + '/log', 'a') as f:
+        f.write('line of this writer\n')
+same([p.wait(120) for p in writers] + [read(src + '/log')], [0, 0, 'line of this writer\n' * 600], 'two instances and the host append to one file')
+
 # --- the server dies
 p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', *TOOLS, *volume, '/bin/bash', '-c',
                       'echo ready; read x; cat /data/later; echo x > /data/dir/x; ls /data; echo alive'],

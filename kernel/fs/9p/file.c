@@ -9,6 +9,8 @@
 #define SMALL_CHUNK (PAGE_SIZE - WRITE_HEAD)
 #define DIR_BYTES (16u << 10)
 #define SEEK_END 2
+#define SEEK_DATA 3
+#define SEEK_HOLE 4
 
 /* Memory for WRITE_HEAD and up to `wanted` bytes behind it, as many as there is room for without a search. */
 static u8 *io_buf(u64 wanted, u32 *ret_room)
@@ -445,8 +447,33 @@ static int p9_fallocate(struct file *f, int mode, u64 off, u64 len)
     return err;
 }
 
+/* Only the host knows the holes. */
+static s64 seek_host(struct file *f, s64 off, int whence)
+{
+    struct p9_open *o = f->private;
+    struct p9_req r;
+    if (off < 0)
+        return -ENXIO;
+    p9_start(&r, P9_TSEEK);
+    p9_put32(&r, o->fid);
+    p9_put32(&r, (u32)whence);
+    p9_put64(&r, (u64)off);
+    s64 err = mapping_sync(&f->inode->mapping);
+    if (err == 0)
+        err = p9_call_one(o->conn, &r);
+    if (err != 0)
+        return err;
+    u64 at = p9_get64(&r);
+    if (p9_ended(&r) != 0 || at > INT64_MAX)
+        return -EIO;
+    f->pos = at;
+    return (s64)at;
+}
+
 static s64 p9_seek(struct file *f, s64 off, int whence)
 {
+    if (whence == SEEK_DATA || whence == SEEK_HOLE)
+        return seek_host(f, off, whence);
     int err = whence == SEEK_END ? p9_refresh_if_old(f->inode) : 0;
     return err != 0 ? err : generic_file_seek(f, off, whence);
 }

@@ -105,6 +105,7 @@ static u32 put_body(u8 type, const u8 *request, u8 *p)
         put_u16(p, (u16)n);
         memset(p + 2, 'l', n);
         return 2 + n;
+    case P9_TSEEK:
     case P9_TXATTRWALK:
         put_u64(p, chance(100));
         return 8;
@@ -286,6 +287,7 @@ static void use(const char *path)
         f_write(f, buf, 10);
         vfs_fsync(f, false);
         vfs_fallocate(f, 0, 0, 100);
+        vfs_seek(f, 0, 3);
     } else if (S_ISDIR(f->inode->mode)) {
         struct list_names l = {.e.emit = list_fn};
         vfs_iterate(f, &l.e);
