@@ -77,6 +77,7 @@ bool csum_ok_l4(const struct pkt *p, u32 src, u32 dst, u8 proto)
 void csum_finish_l4(struct pkt *p, const struct netif *nif, u32 src, u32 dst, u8 proto, u32 field_off)
 {
     u32 pseudo = csum_pseudo(src, dst, proto, p->total_len);
+    p->csum_offset = (u16)field_off;
     if (nif->loopback) {
         p->csum = PKT_CSUM_VALID;
         return;
@@ -84,7 +85,6 @@ void csum_finish_l4(struct pkt *p, const struct netif *nif, u32 src, u32 dst, u8
     if (nif->dev->features & NETDEV_TX_CSUM) {
         put_u16(p->data + field_off, (u16)~csum_fold(pseudo));
         p->csum = PKT_CSUM_PARTIAL; /* csum_start follows when the frame is complete */
-        p->csum_offset = (u16)field_off;
         return;
     }
     put_u16(p->data + field_off, 0);

@@ -226,6 +226,5 @@ int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_
     if (!ip_is_group(d->addr) && !s->broadcast && ip_addr_is_broadcast(ret->rt.nif, d->addr))
         return -EACCES;
     ret->df = s->pmtu_disc >= 2; /* IP_PMTUDISC_DO and PROBE; others let large datagrams be cut */
-    return proto == IPPROTO_UDP ? filter_egress(ret->rt.nif, proto, d->addr, s->lport, d->port)
-                                : filter_egress(ret->rt.nif, proto, d->addr, 0, 0);
+    return proto == IPPROTO_UDP && s->type == SOCK_DGRAM ? filter_egress(ret->rt.nif, proto, d->addr, s->lport, d->port) : 0;
 }

@@ -42,9 +42,10 @@ struct bucket {
 struct inet_dump {
     struct nl_dump d;
     struct inet_request r;
-    u32 at;          /* listeners, or sockets, told; then the place in the table of connections */
+    struct socks_found f; /* listeners, or sockets: how far */
+    u32 at;               /* the place in the table of connections */
     bool in_table;
-    struct bucket b; /* the one at hand */
+    struct bucket b;      /* the one at hand */
     u32 filter_len;
     u8 filter[];
 };
@@ -155,18 +156,17 @@ static bool wanted(const struct inet_dump *x, const struct diag_entry *e)
 /* The next sockets of a list; false = there are no more. */
 static bool more_of(struct nl_answer *a, struct inet_dump *x, void (*find)(struct socks_found *f))
 {
-    struct socks_found f = { .skip = x->at };
-    find(&f);
-    x->at += f.n;
-    for (unsigned i = 0; i < f.n; i++) {
-        struct sock *s = f.s[i];
+    x->f.n = 0;
+    find(&x->f);
+    for (unsigned i = 0; i < x->f.n; i++) {
+        struct sock *s = x->f.s[i];
         struct diag_entry e = s->type == SOCK_STREAM ? tcp_entry_of(tcp_of(s)) : entry_of(s);
         bool raw_fits = s->type != SOCK_RAW || x->r.raw_protocol == 0 || x->r.raw_protocol == IPPROTO_RAW || x->r.raw_protocol == s->protocol;
         if (raw_fits && wanted(x, &e))
             tell(a, s, &e, &x->r, NLM_F_MULTI);
         sock_put(s);
     }
-    return f.n == SOCKS_FOUND;
+    return x->f.n == SOCKS_FOUND;
 }
 
 static void collect(const struct tcp_node *n, void *ctx)
@@ -216,10 +216,7 @@ static bool more_tcp(struct nl_answer *a, struct nl_dump *d)
 {
     struct inet_dump *x = container_of(d, struct inet_dump, d);
     if (!x->in_table) {
-        if (!(x->r.states & ST(LISTEN)) || !more_of(a, x, tcp_find_listeners)) {
-            x->in_table = true;
-            x->at = 0;
-        }
+        x->in_table = !(x->r.states & ST(LISTEN)) || !more_of(a, x, tcp_find_listeners);
         return true;
     }
     x->b.n = 0;

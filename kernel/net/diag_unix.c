@@ -23,7 +23,7 @@ enum { ESTABLISHED = 1, CLOSED = 7, LISTENING = 10 };
 struct unix_dump {
     struct nl_dump d;
     struct unix_request r;
-    u32 told;
+    struct socks_found f; /* how far */
 };
 
 static u8 state_of(const struct unix_sock *u) { return u->listening ? LISTENING : u->peer != NULL ? ESTABLISHED : CLOSED; }
@@ -73,16 +73,15 @@ static void tell(struct nl_answer *a, struct unix_sock *u, const struct unix_req
 static bool more(struct nl_answer *a, struct nl_dump *d)
 {
     struct unix_dump *x = container_of(d, struct unix_dump, d);
-    struct socks_found f = { .skip = x->told };
-    unix_find_all(&f);
-    x->told += f.n;
-    for (unsigned i = 0; i < f.n; i++) {
-        struct unix_sock *u = un(f.s[i]);
+    x->f.n = 0;
+    unix_find_all(&x->f);
+    for (unsigned i = 0; i < x->f.n; i++) {
+        struct unix_sock *u = un(x->f.s[i]);
         if ((x->r.states & (1u << state_of(u))) && (x->r.ino == 0 || x->r.ino == u->s.ino))
             tell(a, u, &x->r, NLM_F_MULTI);
         unix_put(u);
     }
-    return f.n == SOCKS_FOUND;
+    return x->f.n == SOCKS_FOUND;
 }
 
 static bool has_ino(const struct sock *s, void *ino) { return s->ino == *(u32 *)ino; }

@@ -8,7 +8,8 @@
  *   F1  Rules are set before a card opens and never changed: no lock.
  *   F2  Without a policy for a direction nothing of it is looked at (filter_on).
  *   F3  ICMP, ND and ARP pass, and what the kernel itself asks by DHCP; loopback is not looked at.
- *   F4  What a rule narrows to ports is for TCP and UDP; raw sockets need one that names neither protocol nor ports.
+ *   F4  What a rule narrows to ports is for TCP and UDP, by their headers, whatever socket they come from. What has no ports that can be seen, as
+ *       a fragment that is not the first, needs a rule without; other protocols need one that names none, either.
  *
  * Rules are words: PROTOCOL[:FIRST[-LAST]][@ADDRESS/BITS], PROTOCOL one of tcp, udp, any.
  */
@@ -53,12 +54,13 @@ static bool in_prefix(struct ip_addr a, struct ip_addr prefix, unsigned bits)
     return ((be64(a.hi) ^ be64(prefix.hi)) & high) == 0 && ((be64(a.lo) ^ be64(prefix.lo)) & low) == 0;
 }
 
-static bool allows(const struct policy *y, u8 proto, struct ip_addr a, u16 port)
+#define NO_PORT (-1)
+
+/* port: of TCP and UDP, or NO_PORT */
+static bool allows(const struct policy *y, u8 proto, struct ip_addr a, s32 port)
 {
-    bool ports = proto == IPPROTO_TCP || proto == IPPROTO_UDP;
     for (const struct rule *r = y->rules; r < y->rules + y->nrules; r++) {
-        if (ports ? (r->proto != 0 && r->proto != proto) || port < r->first || port > r->last
-                  : r->proto != 0 || r->first > 0 || r->last < 65535)
+        if ((r->proto != 0 && r->proto != proto) || (port == NO_PORT ? r->first > 0 || r->last < 65535 : port < r->first || port > r->last))
             continue;
         if (r->everywhere || (ip_is_v4(r->addr) == ip_is_v4(a) && in_prefix(a, r->addr, r->bits)))
             return true;
@@ -202,18 +204,37 @@ bool filter_tcp_in(const struct netif *nif, const struct ip_rx *rx, u16 lport)
     return false;
 }
 
+static bool has_ports(u8 proto) { return proto == IPPROTO_TCP || proto == IPPROTO_UDP; }
+
+/* The flow that p, at `at` the header behind IP, belongs to, seen from here; ports are 0 where there are none. False = they cannot be seen. */
+static bool flow_of(const struct pkt *p, u32 at, u8 proto, struct ip_addr faddr, bool in, struct flow *ret)
+{
+    u8 ports[4] = { 0 };
+    bool seen = !has_ports(proto) || pkt_copy_out(p, at, ports, sizeof ports) == sizeof ports;
+    u16 from = get_be16(ports), to = get_be16(ports + 2);
+    *ret = (struct flow){ faddr, in ? to : from, in ? from : to, proto, 0 };
+    return seen;
+}
+
+static s32 port_for_rules(u8 proto, u16 port) { return has_ports(proto) ? port : NO_PORT; }
+
+bool filter_tcp_copy(const struct netif *nif, const struct pkt *p)
+{
+    struct flow f;
+    return flow_of(p, 0, IPPROTO_TCP, ip_rx(p)->src, true, &f) &&
+           (!(filter_on & FILTER_IN) || allows(&policies[0], IPPROTO_TCP, f.faddr, f.lport) || flow(&policies[1], &f, false));
+}
+
 bool filter_dgram_in(struct netif *nif, const struct pkt *p, u8 proto)
 {
     const struct ip_rx *rx = ip_rx(p);
-    u8 ports[4] = { 0 };
+    struct flow f;
     if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6 || proto == IPPROTO_IGMP)
         return true;
-    if (proto == IPPROTO_UDP)
-        pkt_copy_out(p, 0, ports, sizeof ports); /* too short: ports 0, which UDP refuses */
-    const struct flow f = { rx->src, get_be16(ports + 2), get_be16(ports), proto, 0 };
+    (void)flow_of(p, 0, proto, rx->src, true, &f); /* too short: ports 0, which UDP refuses */
     if (proto == IPPROTO_UDP && f.lport == 68 && dhcp_active(nif))
         return true;
-    if (!(filter_on & FILTER_IN) || allows(&policies[0], proto, rx->src, f.lport)) {
+    if (!(filter_on & FILTER_IN) || allows(&policies[0], proto, rx->src, port_for_rules(proto, f.lport))) {
         if (filter_on & FILTER_OUT)
             (void)flow(&policies[0], &f, true);
         return true;
@@ -227,17 +248,29 @@ bool filter_dgram_in(struct netif *nif, const struct pkt *p, u8 proto)
     return false;
 }
 
-int filter_out(const struct netif *nif, u8 proto, struct ip_addr dst, u16 lport, u16 port)
+/* `entered`: flows of the protocol are remembered here. */
+static int judge_out(const struct netif *nif, const struct flow *f, s32 port, bool entered)
 {
-    const struct flow f = { dst, lport, port, proto, 0 };
     if (nif->loopback)
         return 0;
-    if (filter_on & FILTER_OUT && !allows(&policies[1], proto, dst, port) &&
-        (proto == IPPROTO_TCP || !flow(&policies[0], &f, false))) {
+    if (filter_on & FILTER_OUT && !allows(&policies[1], f->proto, f->faddr, port) && (!entered || !flow(&policies[0], f, false))) {
         NET_DROP(filter_out);
         return -EPERM;
     }
-    if (filter_on & FILTER_IN && proto != IPPROTO_TCP)
-        (void)flow(&policies[1], &f, true);
+    if (filter_on & FILTER_IN && entered)
+        (void)flow(&policies[1], f, true);
     return 0;
+}
+
+int filter_out(const struct netif *nif, u8 proto, struct ip_addr dst, u16 lport, u16 port)
+{
+    const struct flow f = { dst, lport, port, proto, 0 };
+    return judge_out(nif, &f, port_for_rules(proto, port), proto != IPPROTO_TCP);
+}
+
+int filter_raw_out(const struct netif *nif, const struct pkt *p, u32 at, u8 proto, bool first, struct ip_addr dst)
+{
+    struct flow f;
+    bool seen = flow_of(p, at, proto, dst, false, &f) && first;
+    return judge_out(nif, &f, seen ? port_for_rules(proto, f.fport) : NO_PORT, seen);
 }

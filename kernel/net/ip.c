@@ -64,7 +64,7 @@ void ip_input(struct netif *nif, struct pkt *p)
             goto drop;
         }
     }
-    if (likely(!nif->loopback) && (hlen == IP_HLEN ? csum_ip_header(h) : csum_fold(csum_add(h, hlen, 0))) != 0) {
+    if (likely(!nif->loopback || p->csum == PKT_CSUM_NONE) && (hlen == IP_HLEN ? csum_ip_header(h) : csum_fold(csum_add(h, hlen, 0))) != 0) {
         NET_DROP(ip_bad_checksum);
         goto drop;
     }
@@ -105,6 +105,7 @@ void ip_input(struct netif *nif, struct pkt *p)
     p->l4_off = (u16)pkt_headroom(p);
     NET_COUNT(ip_delivers);
     if (likely(proto == IPPROTO_TCP)) {
+        raw_tcp_input(nif, p);
         if (broadcast)
             goto drop;
         tcp_rx(nif, p);
@@ -179,7 +180,7 @@ static int output_fragments(struct pkt *p, const struct ip_tx *tx)
 
 void csum_complete(struct pkt *p, const struct ip_tx *tx)
 {
-    if (p->csum != PKT_CSUM_PARTIAL)
+    if (p->csum == PKT_CSUM_NONE)
         return;
     u32 field = p->csum_offset;
     put_u16(p->data + field, 0);

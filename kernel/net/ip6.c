@@ -171,6 +171,7 @@ static void deliver(struct netif *nif, struct pkt *p, const struct walk *w)
 {
     NET_COUNT(ip_delivers);
     if (likely(w->next == IPPROTO_TCP)) {
+        raw_tcp_input(nif, p);
         if (ip_rx(p)->broadcast || ip_is_unspec(ip_rx(p)->src))
             pkt_free(p);
         else

@@ -128,7 +128,8 @@ struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool 
 {
     NET_COUNT(ip_frag_in);
     u32 len = p->total_len - ip_rx(p)->hlen;
-    if (len == 0 || (more && len % 8 != 0) || off + len > 65535 - 60u) {
+    u32 most = 65535 + (ip_is_v4(key->src) ? 0 : IP6_HLEN); /* of all, with what stands in front */
+    if (len == 0 || (more && len % 8 != 0) || ip_rx(p)->hlen + off + len > most) {
         NET_DROP(ip_frag_bad);
         pkt_free(p);
         return NULL;

@@ -60,7 +60,6 @@ static void lo_run(struct bh *bh)
             break;
         struct pkt *p = list_entry(n, struct pkt, node);
         p->dev = &lo_dev;
-        p->csum = PKT_CSUM_VALID;
         lo_dev.stats.rx_packets++;
         lo_dev.stats.rx_bytes += p->total_len;
         if (unlikely(atomic_load_relaxed(&packet_taps) != 0))

@@ -156,7 +156,7 @@ static void loop_back(const struct pkt *p, const struct ip_tx *tx)
         return;
     }
     pkt_copy_out(p, 0, pkt_put(q, p->total_len), p->total_len);
-    q->csum = PKT_CSUM_VALID;
+    q->csum = p->csum == PKT_CSUM_NONE ? PKT_CSUM_NONE : PKT_CSUM_VALID;
     q->dev = nif->dev;
     u8 hlen = 0;
     if (ip_is_v4(tx->dst)) { /* which raw sockets get to see */

@@ -193,8 +193,12 @@ extern u8 filter_on; /* FILTER_*: for which way there is a policy; constant once
 bool filter_tcp_in(const struct netif *nif, const struct ip_rx *rx, u16 lport);
 /* p at the header behind IP, whatever but TCP it is. */
 bool filter_dgram_in(struct netif *nif, const struct pkt *p, u8 proto);
-/* May a program begin to speak to dst? Ports are 0 where the protocol has none. 0 or -EPERM. */
+/* Of segments of TCP: do raw sockets get a copy? Those to ports that a rule opens, and answers to what a raw socket sent. */
+bool filter_tcp_copy(const struct netif *nif, const struct pkt *p);
+/* May a program begin to speak to dst? 0 or -EPERM. */
 int filter_out(const struct netif *nif, u8 proto, struct ip_addr dst, u16 lport, u16 port);
+/* May a raw socket send p, at the header behind IP? Of a fragment that is not the first the ports are not known. */
+int filter_raw_out(const struct netif *nif, const struct pkt *p, u32 at, u8 proto, bool first, struct ip_addr dst);
 static inline int filter_egress(const struct netif *nif, u8 proto, struct ip_addr dst, u16 lport, u16 port)
 {
     return likely(filter_on == 0) ? 0 : filter_out(nif, proto, dst, lport, port);
@@ -369,7 +373,7 @@ int ip_output(struct pkt *p, const struct ip_tx *tx);
 void ip6_input(struct netif *nif, struct pkt *p);
 int ip6_output(struct pkt *p, const struct ip_tx *tx); /* by ip_output() */
 void ip_put_header(struct pkt *p, const struct ip_tx *tx, u16 id, u16 frag); /* of IPv4, in front of p */
-/* Make a checksum that was left to the device: none adds up a datagram across fragments. */
+/* Make a checksum that was left to the device, or out towards lo: none adds up a datagram across fragments. */
 void csum_complete(struct pkt *p, const struct ip_tx *tx);
 u16 ip_next_id(void);
 /* Facts of a received packet, kept in cb[] between IP and sockets. */
@@ -674,29 +678,40 @@ void udp_input(struct netif *nif, struct pkt *p);
 /* Is there a socket that is connected to the sender? */
 bool udp_connected(const struct ip_rx *rx, u16 sport, u16 dport);
 void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool fatal);
-bool raw_input(struct netif *nif, const struct pkt *p, u8 proto); /* copies; true = somebody wanted it */
+extern u32 raw_socks; /* atomic: how many raw sockets there are */
+/* A copy of p, at the header behind IP, to each that wants it; true = somebody did. */
+bool raw_input(struct netif *nif, const struct pkt *p, u8 proto);
+/* The same for segments of TCP, which the packet filter has not looked at. */
+static inline void raw_tcp_input(struct netif *nif, const struct pkt *p)
+{
+    if (unlikely(atomic_load_relaxed(&raw_socks) != 0) && (filter_on == 0 || nif->loopback || filter_tcp_copy(nif, p)))
+        (void)raw_input(nif, p, IPPROTO_TCP);
+}
 void tcp_init(void);
 void tcp_rx(struct netif *nif, struct pkt *p);
 void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool unreachable, u32 mtu);
 void tcp_batch_end(void);
 void tcp_shed_batch(bool more); /* a card's batch ended; more: by its budget */
-/* Sockets of a table, a few at a time: those behind the first `skip`, referenced. What comes and goes between two calls may be missed, or
- * found twice. */
+/* Sockets of a table, a few at a time, referenced: those behind the first `seen` of the list where the last call ended. What comes and goes
+ * between two calls may be missed, or found twice. */
 #define SOCKS_FOUND 16u
 struct socks_found {
-    u32 skip;
+    u32 list, seen; /* the place: 0, 0 is the beginning */
+    u32 at;
     unsigned n; /* SOCKS_FOUND: there may be more */
     struct sock *s[SOCKS_FOUND];
 };
+/* The next of the list at hand; the table's lock held. */
 static inline void sock_found(struct socks_found *f, struct sock *s)
 {
-    if (f->skip > 0) {
-        f->skip--;
-    } else if (f->n < SOCKS_FOUND) {
+    if (f->at++ >= f->seen && f->n < SOCKS_FOUND) {
         sock_get(s);
         f->s[f->n++] = s;
+        f->seen++;
     }
 }
+/* The same for a table of lists, whose lock is held; of() names a node's socket. */
+void socks_walk(struct socks_found *f, struct list *lists, u32 count, struct sock *(*of)(struct list *node));
 /* Of all that find() gives the first that fits, referenced; NULL = none. fits() holds no lock. */
 struct sock *sock_search(void (*find)(struct socks_found *f), bool (*fits)(const struct sock *s, void *ctx), void *ctx);
 void tcp_find_listeners(struct socks_found *f);

@@ -2,6 +2,7 @@
 /* A kernel without raw sockets (-Dwithout=raw). */
 #include "net_impl.h"
 
+u32 raw_socks;
 int raw_sock_create(int domain, int protocol, struct sock **ret) { return -ESOCKTNOSUPPORT; }
 bool raw_input(struct netif *nif, const struct pkt *p, u8 proto) { return false; }
 void raw_find_all(struct socks_found *f) {}

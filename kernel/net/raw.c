@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Raw sockets (raw(7), RFC 3542): a copy of every datagram of one protocol; the IP header included with IPv4 alone, and sent by the program itself
- * with IP_HDRINCL. */
+ * with IP_HDRINCL. An egress policy judges the headers that are sent, those that the program wrote, too. */
 #include "kern/uio.h"
 #include "net_impl.h"
 
@@ -17,9 +17,9 @@ struct raw_sock {
     u32 icmp_filter[8];     /* by type, 1 = kept from the program; ICMP has the first word alone */
 };
 
+u32 raw_socks;
 static struct spinlock raw_lock = SPINLOCK_INIT("net_raw");
 static struct list socks = LIST_INIT(socks); /* raw_lock */
-static u32 count;                            /* raw_lock; read without */
 
 static struct raw_sock *raw(struct sock *s) { return container_of(s, struct raw_sock, s); }
 
@@ -55,8 +55,12 @@ static int output_own(struct pkt *p, const struct ip_tx *tx)
     if (err == 0)
         err = p->data[0] >> 4 != 4 || hlen < IP_HLEN ? -EINVAL : pkt_pull_up(p, hlen);
     struct ip_hdr *h = (void *)p->data;
-    if (err == 0) /* the route's destination was asked for, but this one is written there */
-        err = filter_egress(tx->rt.nif, IPPROTO_RAW, ip_v4(h->dst), 0, 0);
+    if (err == 0 && unlikely(filter_on != 0)) { /* the frame goes to the one address, and says the other */
+        bool first = (be16(h->frag) & IP_OFFMASK) == 0;
+        err = filter_raw_out(tx->rt.nif, p, hlen, h->proto, first, tx->dst);
+        if (err == 0 && h->dst != ip_to_v4(tx->dst))
+            err = filter_raw_out(tx->rt.nif, p, hlen, h->proto, first, ip_v4(h->dst));
+    }
     if (err != 0) {
         pkt_free(p);
         return err;
@@ -94,8 +98,6 @@ static s64 raw_send(struct sock *s, struct sock_msg *m)
         err = pkt_from_uio(m->uio, NET_HEADROOM, (u32)want, &p);
     if (err != 0)
         return err;
-    if (tx.rt.nif->loopback)
-        p->csum = PKT_CSUM_VALID;
     s32 at = raw(s)->csum_at;
     if (at >= 0) {
         if (pkt_pull_up(p, (u32)at + 2) != 0) {
@@ -104,6 +106,10 @@ static s64 raw_send(struct sock *s, struct sock_msg *m)
         }
         put_u16(p->data + at, 0);
         put_u16(p->data + at, csum_fold(csum_pkt(p, 0, csum_pseudo(csum_ip(tx.src), csum_ip(tx.dst), tx.proto, p->total_len))));
+    }
+    if (unlikely(filter_on != 0) && !own && (err = filter_raw_out(tx.rt.nif, p, 0, tx.proto, true, tx.dst)) != 0) {
+        pkt_free(p);
+        return err;
     }
     bh_disable();
     err = own ? output_own(p, &tx) : dgram_output(s, p, &tx);
@@ -165,7 +171,7 @@ static void raw_release(struct sock *s)
     mc_leave_all(s);
     spin_lock_bh(&raw_lock);
     list_remove(&raw(s)->node);
-    count--;
+    atomic_sub(&raw_socks, 1u);
     spin_unlock_bh(&raw_lock);
     dgram_close(s);
 }
@@ -200,7 +206,7 @@ int raw_sock_create(int domain, int protocol, struct sock **ret)
     r->csum_at = domain == AF_INET6 && protocol == IPPROTO_ICMPV6 ? 2 : -1;
     spin_lock_bh(&raw_lock);
     list_push_back(&socks, &r->node);
-    count++;
+    atomic_add(&raw_socks, 1u);
     spin_unlock_bh(&raw_lock);
     *ret = &r->s;
     return 0;
@@ -223,44 +229,49 @@ static bool matches(const struct raw_sock *r, const struct ip_rx *rx, const stru
     return s->bound_if == 0 || s->bound_if == rx->ifindex;
 }
 
+/* p's data stands behind its IP header, which is still in front of it. */
+static void give(struct sock *s, const struct pkt *p)
+{
+    u32 front = s->domain == AF_INET ? ip_rx(p)->hlen : 0;
+    struct pkt *q = p->l3_off != 0 || front == 0 ? pkt_alloc(0, front + p->total_len) : NULL;
+    if (q == NULL) {
+        NET_COUNT(no_memory);
+        return;
+    }
+    memcpy(pkt_put(q, front), p->store->start + p->l3_off, front);
+    pkt_copy_out(p, 0, pkt_put(q, p->total_len), p->total_len);
+    memcpy(q->cb, p->cb, sizeof q->cb);
+    q->time_ns = wall_ns();
+    if (!dgram_queue(s, q))
+        NET_DROP(raw_queue_full);
+}
+
 bool raw_input(struct netif *nif, const struct pkt *p, u8 proto)
 {
-    if (likely(atomic_load_relaxed(&count) == 0))
+    struct socks_found f = { .seen = 0 };
+    if (likely(atomic_load_relaxed(&raw_socks) == 0))
         return false;
-    const struct ip_rx *rx = ip_rx(p);
-    struct sock *found[8];
-    unsigned n = 0;
-    spin_lock(&raw_lock);
-    list_for_each(r, &socks, struct raw_sock, node)
-        if (n < ARRAY_SIZE(found) && matches(r, rx, p, proto)) {
-            sock_get(&r->s);
-            found[n++] = &r->s;
+    do {
+        f.at = f.n = 0;
+        spin_lock_bh(&raw_lock);
+        list_for_each(r, &socks, struct raw_sock, node)
+            if (matches(r, ip_rx(p), p, proto))
+                sock_found(&f, &r->s);
+        spin_unlock_bh(&raw_lock);
+        for (unsigned i = 0; i < f.n; i++) {
+            give(f.s[i], p);
+            sock_put(f.s[i]);
         }
-    spin_unlock(&raw_lock);
-    for (unsigned i = 0; i < n; i++) {
-        /* p's data stands behind its IP header, which is still in front of it. */
-        u32 front = found[i]->domain == AF_INET ? rx->hlen : 0;
-        struct pkt *q = p->l3_off != 0 || front == 0 ? pkt_alloc(0, front + p->total_len) : NULL;
-        if (q == NULL) {
-            NET_COUNT(no_memory);
-        } else {
-            memcpy(pkt_put(q, front), p->store->start + p->l3_off, front);
-            pkt_copy_out(p, 0, pkt_put(q, p->total_len), p->total_len);
-            memcpy(q->cb, p->cb, sizeof q->cb);
-            q->time_ns = wall_ns();
-            if (!dgram_queue(found[i], q))
-                NET_DROP(raw_queue_full);
-        }
-        sock_put(found[i]);
-    }
-    return n > 0;
+    } while (f.n == SOCKS_FOUND);
+    return f.seen > 0;
 }
+
+static struct sock *of(struct list *node) { return &list_entry(node, struct raw_sock, node)->s; }
 
 void raw_find_all(struct socks_found *f)
 {
     spin_lock_bh(&raw_lock);
-    list_for_each(r, &socks, struct raw_sock, node)
-        sock_found(f, &r->s);
+    socks_walk(f, &socks, 1, of);
     spin_unlock_bh(&raw_lock);
 }
 

@@ -144,15 +144,26 @@ void sock_set_file(struct sock *s, u64 ino)
     atomic_store_relaxed(&s->ino, (u32)ino);
 }
 
+void socks_walk(struct socks_found *f, struct list *lists, u32 count, struct sock *(*of)(struct list *node))
+{
+    for (; f->list < count; f->list++, f->seen = 0) {
+        struct list *head = &lists[f->list];
+        f->at = 0;
+        for (struct list *n = head->next; n != head; n = n->next) {
+            if (f->n == SOCKS_FOUND)
+                return;
+            sock_found(f, of(n));
+        }
+    }
+}
+
 struct sock *sock_search(void (*find)(struct socks_found *f), bool (*fits)(const struct sock *s, void *ctx), void *ctx)
 {
-    struct socks_found f;
+    struct socks_found f = { .list = 0 };
     struct sock *found = NULL;
-    u32 seen = 0;
     do {
-        f = (struct socks_found){ .skip = seen };
+        f.n = 0;
         find(&f);
-        seen += f.n;
         for (unsigned i = 0; i < f.n; i++)
             if (found == NULL && fits(f.s[i], ctx))
                 found = f.s[i];

@@ -658,12 +658,12 @@ u32 tcp_count(u32 *ret_orphans, u32 *ret_timewait)
     return atomic_load_relaxed(&tcp_alive);
 }
 
+static struct sock *listener_of(struct list *node) { return &list_entry(node, struct tcp_listen, node)->t->s; }
+
 void tcp_find_listeners(struct socks_found *f)
 {
     spin_lock_bh(&table_lock);
-    for (unsigned i = 0; listeners != NULL && i < PORT_BUCKETS; i++)
-        list_for_each(l, &listeners[i], struct tcp_listen, node)
-            sock_found(f, &l->t->s);
+    socks_walk(f, listeners, listeners != NULL ? PORT_BUCKETS : 0, listener_of);
     spin_unlock_bh(&table_lock);
 }
 

@@ -275,6 +275,7 @@ static void lookup_all(const struct ip_rx *rx, u16 dport, struct socks_found *f)
     if (atomic_load(&buckets) == NULL)
         return;
     bool group = ip_is_group(rx->dst);
+    f->at = f->n = 0;
     spin_lock_bh(&table_lock);
     list_for_each(u, &buckets[dport % UDP_BUCKETS], struct udp_sock, node)
         if (score(&u->s, rx->src, rx->port, rx->dst, dport, rx->ifindex) >= 0 && (!group || mc_wants(&u->s, rx)))
@@ -305,14 +306,11 @@ static struct pkt *copy_for_one(const struct pkt *p)
 /* A broadcast, at its header: to every socket that fits. Takes p. */
 static void to_all(struct pkt *p, u16 dport)
 {
-    struct socks_found f;
-    u32 seen = 0;
+    struct socks_found f = { .n = 0 };
     pkt_pull(p, sizeof(struct udp_hdr));
     p->time_ns = wall_ns();
     do {
-        f = (struct socks_found){ .skip = seen };
         lookup_all(ip_rx(p), dport, &f);
-        seen += f.n;
         for (unsigned i = 0; i < f.n; i++) {
             struct pkt *q = copy_for_one(p);
             if (q == NULL || !dgram_queue(f.s[i], q))
@@ -320,7 +318,7 @@ static void to_all(struct pkt *p, u16 dport)
             sock_put(f.s[i]);
         }
     } while (f.n == SOCKS_FOUND);
-    if (seen == 0)
+    if (f.seen == 0)
         NET_DROP(udp_no_port);
     pkt_free(p);
 }
@@ -383,12 +381,12 @@ void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 le
     sock_put(s);
 }
 
+static struct sock *of(struct list *node) { return &list_entry(node, struct udp_sock, node)->s; }
+
 void udp_find_all(struct socks_found *f)
 {
     spin_lock_bh(&table_lock);
-    for (unsigned i = 0; buckets != NULL && i < UDP_BUCKETS; i++)
-        list_for_each(u, &buckets[i], struct udp_sock, node)
-            sock_found(f, &u->s);
+    socks_walk(f, buckets, buckets != NULL ? UDP_BUCKETS : 0, of);
     spin_unlock_bh(&table_lock);
 }
 

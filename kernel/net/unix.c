@@ -11,7 +11,9 @@
 #define UNIX_BUF 212992u
 
 struct spinlock unix_lock = SPINLOCK_INIT("unix");
-struct list unix_all = LIST_INIT(unix_all);
+struct list unix_all[UNIX_LISTS];
+
+static u32 next_list; /* unix_lock */
 
 static const struct sock_ops unix_ops;
 
@@ -46,7 +48,10 @@ static struct unix_sock *create(int type)
     unix_who(&u->cred);
     u->peer_cred = (struct cred3){ 0, 0xffffffff, 0xffffffff };
     spin_lock_bh(&unix_lock);
-    list_push_back(&unix_all, &u->all_node);
+    if (unix_all[0].next == NULL)
+        for (unsigned i = 0; i < UNIX_LISTS; i++)
+            list_init(&unix_all[i]);
+    list_push_back(&unix_all[next_list++ % UNIX_LISTS], &u->all_node);
     spin_unlock_bh(&unix_lock);
     return u;
 }

@@ -26,7 +26,8 @@ struct unix_sock {
 };
 
 extern struct spinlock unix_lock;
-extern struct list unix_all; /* unix_lock */
+#define UNIX_LISTS 64u
+extern struct list unix_all[UNIX_LISTS]; /* unix_lock; each socket is in one of them */
 static inline struct unix_sock *un(struct sock *s) { return container_of(s, struct unix_sock, s); }
 static inline bool unix_is_dgram(const struct unix_sock *u) { return u->s.type == SOCK_DGRAM; }
 static inline void unix_put(struct unix_sock *u)

@@ -174,12 +174,23 @@ int unix_lookup(const struct sock_addr *a, int type, struct unix_sock **ret)
     return err;
 }
 
+static struct sock *of(struct list *node) { return &list_entry(node, struct unix_sock, all_node)->s; }
+
 void unix_find_all(struct socks_found *f)
 {
     spin_lock_bh(&unix_lock);
-    list_for_each(u, &unix_all, struct unix_sock, all_node)
-        sock_found(f, &u->s);
+    socks_walk(f, unix_all, unix_all[0].next != NULL ? UNIX_LISTS : 0, of);
     spin_unlock_bh(&unix_lock);
+}
+
+static void show(struct text *t, const struct unix_sock *u)
+{
+    const struct unix_name *n = u->name;
+    text_add(t, "%016x: %08X 00000000 %08X %04X %02X %5u", 0, ref_count(&u->s.refs), u->listening ? 0x10000 : 0, u->s.type,
+             u->peer != NULL ? 3 : 1, u->s.ino);
+    if (n != NULL)
+        text_add(t, " %s%.*s", n->path[0] == 0 ? "@" : "", (int)(n->len - (n->path[0] == 0)), n->path + (n->path[0] == 0));
+    text_add(t, "\n");
 }
 
 size_t unix_show(char *buf, size_t size)
@@ -187,14 +198,9 @@ size_t unix_show(char *buf, size_t size)
     struct text t = { buf, size, 0 };
     text_add(&t, "Num       RefCount Protocol Flags    Type St Inode Path\n");
     spin_lock_bh(&unix_lock);
-    list_for_each(u, &unix_all, struct unix_sock, all_node) {
-        const struct unix_name *n = u->name;
-        text_add(&t, "%016x: %08X 00000000 %08X %04X %02X %5u", 0, ref_count(&u->s.refs), u->listening ? 0x10000 : 0, u->s.type,
-                 u->peer != NULL ? 3 : 1, u->s.ino);
-        if (n != NULL)
-            text_add(&t, " %s%.*s", n->path[0] == 0 ? "@" : "", (int)(n->len - (n->path[0] == 0)), n->path + (n->path[0] == 0));
-        text_add(&t, "\n");
-    }
+    for (unsigned i = 0; i < UNIX_LISTS && unix_all[i].next != NULL; i++)
+        list_for_each(u, &unix_all[i], struct unix_sock, all_node)
+            show(&t, u);
     spin_unlock_bh(&unix_lock);
     return t.len;
 }

@@ -319,6 +319,65 @@ static void own_header(void)
     close(raw);
 }
 
+/* Segments of TCP reach raw sockets, whoever else they belong to. */
+static void raw_tcp(void)
+{
+    section("raw TCP");
+    struct sockaddr_in closed = {.sin_family = AF_INET, .sin_port = htons(PORT + 1), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int raw = SHOW_OK(socket(AF_INET, SOCK_RAW, IPPROTO_TCP)), s = socket(AF_INET, SOCK_STREAM, 0);
+    SHOW(connect(s, SA(closed), sizeof closed));
+    for (int i = 0; i < 2;) {
+        struct iphdr *ip = (struct iphdr *)buf;
+        recv(raw, buf, sizeof buf, 0);
+        unsigned char *tcp = (unsigned char *)buf + ip->ihl * 4;
+        if (*(uint16_t *)tcp != closed.sin_port && *(uint16_t *)(tcp + 2) != closed.sin_port)
+            continue;
+        printf("segment %d: protocol %d flags %02x to it %d\n", i++, ip->protocol, tcp[13] & 0x3f, *(uint16_t *)(tcp + 2) == closed.sin_port);
+    }
+    close(raw);
+    close(s);
+}
+
+/* On lo the stack leaves out its own checksums, and looks at those of raw sockets. */
+static void checksums(void)
+{
+    section("checksums on lo");
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int raw = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+    struct {
+        struct udphdr u;
+        char text[6];
+    } d = {{.source = htons(9), .dest = htons(PORT), .len = htons(14), .check = htons(0x1234)}, "wrong"};
+    SHOW(sendto(raw, &d, sizeof d, 0, SA(to), sizeof to));
+    strcpy(d.text, "right");
+    d.u.check = 0;
+    unsigned add = sum(&to.sin_addr, 4) * 2 + IPPROTO_UDP + 14 + sum(&d, sizeof d);
+    while (add >> 16)
+        add = (add & 0xffff) + (add >> 16);
+    d.u.check = htons((uint16_t)~add);
+    SHOW(sendto(raw, &d, sizeof d, 0, SA(to), sizeof to));
+    SHOW(recv(udp, buf, sizeof buf, 0));
+    SHOW_STR(buf);
+    close(raw);
+}
+
+static void largest(void)
+{
+    section("the largest datagram");
+    static char big[65507], got[65508];
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    socklen_t n = sizeof a;
+    int s = socket(AF_INET6, SOCK_DGRAM, 0), v = 200000;
+    memset(big, 'x', sizeof big);
+    bind(s, SA(a), sizeof a);
+    getsockname(s, SA(a), &n);
+    setsockopt(s, SOL_SOCKET, SO_RCVBUF, &v, sizeof v);
+    SHOW(sendto(s, big, sizeof big, 0, SA(a), sizeof a)); /* in fragments: lo's packets have 65535 bytes */
+    SHOW(recv(s, got, sizeof got, 0));
+    SHOW(memcmp(big, got, sizeof big));
+    close(s);
+}
+
 int main(void)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -335,5 +394,8 @@ int main(void)
     ring(TPACKET_V1);
     ring(TPACKET_V2);
     own_header();
+    raw_tcp();
+    checksums();
+    largest();
     return 0;
 }
