@@ -171,6 +171,8 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from)
         if (m->from != NULL)
             from(s, p, m->from);
         inet_recv_cmsgs(s, p, m, &used);
+        if (s->ops->cmsgs != NULL)
+            s->ops->cmsgs(s, p, m, &used);
         m->control_len = used;
         if (in_flags & MSG_TRUNC)
             got = len;

@@ -501,6 +501,7 @@ struct sock_ops {
     int (*accept)(struct sock *s, bool nonblock, struct sock **ret, struct sock_addr *ret_peer);
     s64 (*send)(struct sock *s, struct sock_msg *m);
     s64 (*recv)(struct sock *s, struct sock_msg *m);
+    void (*cmsgs)(struct sock *s, const struct pkt *p, struct sock_msg *m, u32 *used); /* a datagram's own, besides those of inet.c; may be NULL */
     s64 (*recv_oob)(struct sock *s, struct sock_msg *m); /* MSG_OOB; NULL = such sockets have no urgent data */
     int (*shutdown)(struct sock *s, int how);
     int (*getname)(struct sock *s, bool peer, struct sock_addr *ret);

@@ -5,7 +5,6 @@
  *
  * Cards pass everything up that they hear, so PACKET_MR_PROMISC decides only whether frames for other stations are shown.
  */
-#include "kern/page.h"
 #include "kern/uaccess.h"
 #include "packet_impl.h"
 
@@ -13,14 +12,13 @@
 #define CAP_NET_RAW 13
 #define ETH_P_ALL 3
 #define ETH_P_802_3_MIN 1536
-#define FANOUT 8u /* sockets that see one frame */
 #define SO_ATTACH_FILTER 26
 #define SO_DETACH_FILTER 27
 
 enum { TO_HOST, TO_ALL, TO_GROUP, TO_OTHER, OUTGOING };
 enum {
     PACKET_ADD_MEMBERSHIP = 1, PACKET_DROP_MEMBERSHIP, PACKET_RX_RING = 5, PACKET_STATISTICS, PACKET_AUXDATA = 8, PACKET_VERSION = 10, PACKET_HDRLEN,
-    PACKET_RESERVE
+    PACKET_RESERVE, PACKET_FANOUT = 18, PACKET_IGNORE_OUTGOING = 23
 };
 enum { MR_MULTICAST, MR_PROMISC, MR_ALLMULTI };
 
@@ -31,6 +29,9 @@ struct packet_sock {
     u32 ifindex;                 /* packet_lock: 0 = all */
     u32 promisc;                 /* packet_lock: memberships, of any card */
     struct cbpf_program *filter;  /* packet_lock; a run holds a reference */
+    struct packet_member member; /* packet_lock: of a fanout group */
+    bool not_outgoing;           /* packet_lock */
+    bool auxdata;                /* s.lock, read without */
     struct packet_ring *ring;    /* s.lock */
     bool mapped;                 /* s.lock: the program has the ring; it stays until the end */
     u32 version, reserve;        /* s.lock */
@@ -40,6 +41,15 @@ struct packet_sock {
 u32 packet_taps;
 static struct spinlock packet_lock = SPINLOCK_INIT("net_packet");
 static struct list socks = LIST_INIT(socks); /* packet_lock */
+static u64 frames;                           /* packet_lock: how many came by */
+
+/* What a queued frame's cb has. */
+struct queued {
+    struct sockaddr_ll_ from;
+    u32 status, len; /* of PACKET_AUXDATA: the frame's bytes, of which some may be kept */
+    u16 net;         /* where its network header begins */
+};
+_Static_assert(sizeof(struct queued) <= sizeof(((struct pkt *)0)->cb), "fits");
 
 static struct packet_sock *pk(struct sock *s) { return container_of(s, struct packet_sock, s); }
 
@@ -109,7 +119,8 @@ static bool queue_copy(struct packet_sock *k, const struct frame_view *f, u32 ke
     if (q == NULL)
         return false;
     frame_copy(f, f->skip, pkt_put(q, keep), keep);
-    memcpy(q->cb, &f->from, sizeof f->from);
+    const struct queued c = { f->from, STATUS_USER | frame_csum_status(f), f->len - f->skip, (u16)(f->maclen - f->skip) };
+    memcpy(q->cb, &c, sizeof c);
     q->time_ns = wall_ns();
     return dgram_queue(&k->s, q);
 }
@@ -122,11 +133,11 @@ static void deliver(struct packet_sock *k, struct cbpf_program *filter, struct f
     if (keep == 0)
         return;
     sock_lock(&k->s);
-    bool ring = k->ring != NULL, ok = ring && packet_ring_put(k->ring, f, keep, cooked);
+    bool wake = false, ring = k->ring != NULL, ok = ring && !k->s.closed && packet_ring_put(k->ring, f, keep, cooked, &wake);
     k->seen++;
     k->lost += ring && !ok;
     spin_unlock_bh(&k->s.lock);
-    if (ok)
+    if (wake)
         sock_wake(&k->s, POLLIN | POLLRDNORM);
     if (!ring && !queue_copy(k, f, keep)) {
         sock_lock(&k->s);
@@ -135,30 +146,62 @@ static void deliver(struct packet_sock *k, struct cbpf_program *filter, struct f
     }
 }
 
+static bool wants(const struct packet_sock *k, const struct frame_view *f, u64 number)
+{
+    const bool out = f->from.pkttype == OUTGOING;
+    if (k->protocol == 0 || (k->protocol != ETH_P_ALL && (k->protocol != be16(f->from.protocol) || out)) || (out && k->not_outgoing) ||
+        (k->ifindex != 0 && k->ifindex != (u32)f->from.ifindex) || (f->from.pkttype == TO_OTHER && k->promisc == 0))
+        return false;
+    return fanout_mine(&k->member, f, number, out);
+}
+
 static void pass(struct frame_view *f)
 {
-    struct packet_sock *found[FANOUT];
-    struct cbpf_program *filters[FANOUT];
-    unsigned n = 0;
-    u16 protocol = be16(f->from.protocol);
-    spin_lock_bh(&packet_lock);
-    list_for_each(k, &socks, struct packet_sock, node) {
-        if (n == FANOUT || k->protocol == 0 || (k->protocol != ETH_P_ALL && (k->protocol != protocol || f->from.pkttype == OUTGOING)) ||
-            (k->ifindex != 0 && k->ifindex != (u32)f->from.ifindex) || (f->from.pkttype == TO_OTHER && k->promisc == 0))
-            continue;
-        sock_get(&k->s);
-        found[n] = k;
-        filters[n] = k->filter;
-        if (k->filter != NULL)
-            ref_get(&k->filter->refs);
-        n++;
-    }
-    spin_unlock_bh(&packet_lock);
-    for (unsigned i = 0; i < n; i++) {
-        deliver(found[i], filters[i], f);
-        cbpf_put(filters[i]);
-        sock_put(&found[i]->s);
-    }
+    struct socks_found found = { .seen = 0 };
+    struct cbpf_program *filters[SOCKS_FOUND];
+    u64 number = 0;
+    do {
+        found.at = found.n = 0;
+        spin_lock_bh(&packet_lock);
+        if (number == 0)
+            number = ++frames;
+        list_for_each(k, &socks, struct packet_sock, node)
+            if (wants(k, f, number))
+                sock_found(&found, &k->s);
+        for (unsigned i = 0; i < found.n; i++)
+            if ((filters[i] = pk(found.s[i])->filter) != NULL)
+                ref_get(&filters[i]->refs);
+        spin_unlock_bh(&packet_lock);
+        for (unsigned i = 0; i < found.n; i++) {
+            deliver(pk(found.s[i]), filters[i], f);
+            cbpf_put(filters[i]);
+            sock_put(found.s[i]);
+        }
+    } while (found.n == SOCKS_FOUND);
+}
+
+u32 frame_csum_status(const struct frame_view *f)
+{
+    return f->p->csum == PKT_CSUM_PARTIAL ? STATUS_CSUMNOTREADY : f->p->csum == PKT_CSUM_VALID ? STATUS_CSUM_VALID : 0;
+}
+
+u32 frame_hash(const struct frame_view *f)
+{
+    u8 b[IP6_HLEN + 4] = { 0 };
+    u64 ends[2] = { 0, 0 }; /* of each end what it adds, so that both ways are one */
+    u32 at = f->maclen, hlen, n = frame_copy(f, at, b, sizeof b);
+    bool v4 = f->from.protocol == be16(ETH_IP) && n >= IP_HLEN, v6 = f->from.protocol == be16(ETH_IPV6) && n >= IP6_HLEN;
+    u8 proto = v4 ? b[9] : b[6];
+    if (!v4 && !v6)
+        return 0;
+    hlen = v4 ? (b[0] & 15) * 4u : IP6_HLEN;
+    for (unsigned i = 0; i < 2; i++)
+        ends[i] = v4 ? get_u32(b + 12 + 4 * i) : get_u64(b + 8 + 16 * i) * 31 + get_u64(b + 16 + 16 * i);
+    bool whole = v6 || (get_be16(b + 6) & (IP_MF | IP_OFFMASK)) == 0;
+    if (whole && (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && frame_copy(f, at + hlen, b, 4) == 4)
+        for (unsigned i = 0; i < 2; i++)
+            ends[i] ^= (u64)get_u16(b + 2 * i) << 40;
+    return net_hash(ends[0] + ends[1], (ends[0] ^ ends[1]) ^ proto);
 }
 
 static u8 type_of(const struct netdev *d, const u8 dst[6])
@@ -196,11 +239,31 @@ static int bind_to(struct packet_sock *k, u32 ifindex, u16 protocol)
     if (ifindex != 0 && netif_by_index(ifindex) == NULL)
         return -ENODEV;
     spin_lock_bh(&packet_lock);
-    k->ifindex = ifindex;
-    if (protocol != 0)
+    int err = k->member.group != NULL ? -EINVAL : 0;
+    if (err == 0)
+        k->ifindex = ifindex;
+    if (err == 0 && protocol != 0)
         k->protocol = protocol;
     spin_unlock_bh(&packet_lock);
-    return 0;
+    return err;
+}
+
+static int join_fanout(struct packet_sock *k, const void *val, u32 len)
+{
+    if (len != 4 && len != 8)
+        return -EINVAL;
+    if (len == 8 && get_u32((const u8 *)val + 4) > 256) /* the most members that are wanted */
+        return -EINVAL;
+    struct packet_fanout *fresh = fanout_create();
+    if (fresh == NULL)
+        return -ENOMEM;
+    spin_lock_bh(&packet_lock);
+    int err = k->member.group != NULL ? -EALREADY : k->protocol == 0 ? -EINVAL : fanout_join(&k->member, get_u32(val), k->protocol, k->ifindex, fresh);
+    bool used = fanout_used(fresh);
+    spin_unlock_bh(&packet_lock);
+    if (!used)
+        kfree(fresh);
+    return err;
 }
 
 static int packet_bind(struct sock *s, const struct sock_addr *a)
@@ -281,6 +344,23 @@ static void packet_from(struct sock *s, const struct pkt *p, struct sock_addr *r
     memcpy(ret->data, p->cb, ret->len);
 }
 
+static void packet_cmsgs(struct sock *s, const struct pkt *p, struct sock_msg *m, u32 *used)
+{
+    struct { /* struct tpacket_auxdata */
+        u32 status, len, snaplen;
+        u16 mac, net, vlan_tci, vlan_tpid;
+    } aux = { 0 };
+    struct queued q;
+    if (!pk(s)->auxdata)
+        return;
+    memcpy(&q, p->cb, sizeof q);
+    aux.status = q.status;
+    aux.len = q.len;
+    aux.snaplen = p->total_len;
+    aux.net = q.net;
+    sock_put_cmsg(m, used, SOL_PACKET, PACKET_AUXDATA, &aux, sizeof aux);
+}
+
 static s64 packet_recv(struct sock *s, struct sock_msg *m) { return dgram_recv(s, m, packet_from); }
 
 static u32 packet_poll(struct sock *s)
@@ -342,14 +422,15 @@ static int membership(struct packet_sock *k, bool add, const void *val, u32 len)
 
 static int set_ring(struct packet_sock *k, const void *val, u32 len)
 {
-    struct packet_ring_request q;
+    struct packet_ring_request q = { .block_size = 0 };
     struct packet_ring *r = NULL, *old;
-    if (len < sizeof q)
+    u32 size = k->version == TPACKET_V3 ? sizeof q : offsetof(struct packet_ring_request, timeout_ms);
+    if (len < size)
         return -EINVAL;
-    memcpy(&q, val, sizeof q);
+    memcpy(&q, val, size);
     if (q.block_nr == 0 && q.frame_nr != 0)
         return -EINVAL;
-    int err = q.block_nr != 0 ? packet_ring_create(&q, k->version, k->reserve, &r) : 0;
+    int err = q.block_nr != 0 ? packet_ring_create(&k->s, &q, k->version, k->reserve, &r) : 0;
     if (err != 0)
         return err;
     sock_lock(&k->s);
@@ -358,6 +439,7 @@ static int set_ring(struct packet_sock *k, const void *val, u32 len)
     if (err == 0)
         k->ring = r;
     spin_unlock_bh(&k->s.lock);
+    packet_ring_stop(old);
     packet_ring_destroy(old);
     return err;
 }
@@ -374,12 +456,20 @@ static int packet_setopt(struct sock *s, int level, int name, const void *val, u
         return membership(k, name == PACKET_ADD_MEMBERSHIP, val, len);
     if (name == PACKET_RX_RING)
         return set_ring(k, val, len);
+    if (name == PACKET_FANOUT)
+        return join_fanout(k, val, len);
     int err = opt_int_in(val, len, &v);
     if (err != 0)
         return err;
     switch (name) {
     case PACKET_AUXDATA:
-        return v == 0 ? 0 : -ENOPROTOOPT; /* there is nothing to tell: tags stay in the frame */
+        k->auxdata = v != 0;
+        return 0;
+    case PACKET_IGNORE_OUTGOING:
+        if (v < 0 || v > 1)
+            return -EINVAL;
+        k->not_outgoing = v != 0;
+        return 0;
     case PACKET_VERSION:
     case PACKET_RESERVE:
         if (k->ring != NULL)
@@ -401,10 +491,20 @@ static int packet_getopt(struct sock *s, int level, int name, void *ret_val, u32
     switch (name) {
     case PACKET_STATISTICS: {
         sock_lock(s);
-        u32 v[2] = { k->seen, k->lost };
+        u32 v[3] = { k->seen, k->lost, k->ring != NULL ? packet_ring_told(k->ring) : 0 };
         k->seen = k->lost = 0;
         spin_unlock_bh(&s->lock);
-        return opt_out(ret_val, len, v, sizeof v);
+        return opt_out(ret_val, len, v, k->version == TPACKET_V3 ? 12 : 8);
+    }
+    case PACKET_AUXDATA:
+        return opt_int_out(ret_val, len, k->auxdata);
+    case PACKET_IGNORE_OUTGOING:
+        return opt_int_out(ret_val, len, k->not_outgoing);
+    case PACKET_FANOUT: {
+        spin_lock_bh(&packet_lock);
+        u32 word = fanout_word(&k->member);
+        spin_unlock_bh(&packet_lock);
+        return opt_int_out(ret_val, len, (s32)word);
     }
     case PACKET_VERSION:
         return opt_int_out(ret_val, len, (s32)k->version);
@@ -450,8 +550,14 @@ static void packet_release(struct sock *s)
 {
     spin_lock_bh(&packet_lock);
     list_remove(&pk(s)->node);
+    struct packet_fanout *group = fanout_leave(&pk(s)->member);
     atomic_sub(&packet_taps, 1u);
     spin_unlock_bh(&packet_lock);
+    kfree(group);
+    sock_lock(s);
+    s->closed = 1; /* the ring gets nothing any more, so no timer starts */
+    spin_unlock_bh(&s->lock);
+    packet_ring_stop(pk(s)->ring);
     dgram_close(s);
 }
 
@@ -467,6 +573,7 @@ static const struct sock_ops packet_ops = {
     .bind = packet_bind,
     .send = packet_send,
     .recv = packet_recv,
+    .cmsgs = packet_cmsgs,
     .getname = packet_getname,
     .setopt = packet_setopt,
     .getopt = packet_getopt,

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PACKET_RX_RING (packet(7), Linux's networking/packet_mmap), versions 1 and 2: blocks of pages that the program maps, cut into frames.
- * Each begins with a word that says whose it is: 0 ours, 1 the program's. The program may write what it likes into
+ * (Version 3, whose blocks are filled as it comes, is in packet_block.c.) Each begins with a word that says whose it is: 0 ours, 1 the program's. The program may write what it likes into
  * it; nothing is read but that word.
  */
-#include "kern/page.h"
 #include "packet_impl.h"
 
 #define ALIGNMENT 16u
-#define STATUS_USER 1u
-#define STATUS_LOSING 4u
-#define STATUS_CSUMNOTREADY 8u
-#define STATUS_CSUM_VALID 128u
 #define BLOCKS_MAX 4096u
 
 struct header1 {
@@ -28,18 +23,16 @@ struct header2 {
     u8 padding[4];
 };
 _Static_assert(sizeof(struct header1) == 32 && sizeof(struct header2) == 32, "struct tpacket_hdr, tpacket2_hdr of Linux");
-#define HEADER (32u + (u32)sizeof(struct sockaddr_ll_))
 
-struct packet_ring {
-    struct packet_ring_request r;
-    u32 version, reserve, per_block, order;
-    u32 head;        /* the socket's s.lock: the next frame to be written */
-    bool losing;     /* s.lock */
-    struct page *blocks[];
-};
-
-u32 packet_ring_header_len(u32 version) { return version <= TPACKET_V2 ? 32 : 0; }
+u32 packet_ring_header_len(u32 version) { return version <= TPACKET_V2 ? 32 : version == TPACKET_V3 ? 48 : 0; }
+static u32 front_of(u32 version) { return packet_ring_header_len(version) + (u32)sizeof(struct sockaddr_ll_); }
 u64 packet_ring_bytes(const struct packet_ring *r) { return (u64)r->r.block_size * r->r.block_nr; }
+
+void packet_ring_stop(struct packet_ring *r)
+{
+    if (r != NULL && r->version == TPACKET_V3)
+        packet_block_stop(r);
+}
 
 void packet_ring_destroy(struct packet_ring *r)
 {
@@ -52,11 +45,13 @@ void packet_ring_destroy(struct packet_ring *r)
     kfree(r);
 }
 
-int packet_ring_create(const struct packet_ring_request *q, u32 version, u32 reserve, struct packet_ring **ret)
+int packet_ring_create(struct sock *s, const struct packet_ring_request *q, u32 version, u32 reserve, struct packet_ring **ret)
 {
     if (q->block_size == 0 || q->block_size % PAGE_SIZE != 0 || q->block_nr == 0 || q->block_nr > BLOCKS_MAX ||
-        q->frame_size < HEADER + reserve || q->frame_size % ALIGNMENT != 0 || q->block_size < q->frame_size ||
+        q->frame_size < front_of(version) + reserve || q->frame_size % ALIGNMENT != 0 || q->block_size < q->frame_size ||
         q->frame_nr / q->block_nr != q->block_size / q->frame_size || q->frame_nr % q->block_nr != 0)
+        return -EINVAL;
+    if (version == TPACKET_V3 && !packet_block_fits(q, front_of(version) + reserve))
         return -EINVAL;
     u32 order = 0;
     while (PAGE_SIZE << order < q->block_size)
@@ -73,6 +68,8 @@ int packet_ring_create(const struct packet_ring_request *q, u32 version, u32 res
     r->reserve = reserve;
     r->per_block = q->block_size / q->frame_size;
     r->order = order;
+    if (version == TPACKET_V3)
+        packet_block_init(r, s);
     net_mem_charge((u32)packet_ring_bytes(r));
     for (u32 b = 0; b < q->block_nr; b++) {
         struct page *p = page_alloc(order, ALLOC_ZERO);
@@ -106,37 +103,61 @@ static u32 status_of(const struct packet_ring *r, u32 i) { return atomic_load((c
 
 bool packet_ring_readable(const struct packet_ring *r)
 {
+    if (r->version == TPACKET_V3)
+        return packet_block_readable(r);
     u32 last = r->head == 0 ? r->r.frame_nr - 1 : r->head - 1;
     return status_of(r, last) != 0;
 }
 
-bool packet_ring_put(struct packet_ring *r, const struct frame_view *f, u32 keep, bool cooked)
+static struct ring_place place_of(const struct packet_ring *r, const struct frame_view *f, u32 keep, bool cooked)
+{
+    u32 header = front_of(r->version), front = cooked ? 0 : f->maclen;
+    struct ring_place p = { .whole = f->len - f->skip, .net = ALIGN_UP(header + MAX(front, 16u), ALIGNMENT) + r->reserve };
+    if (cooked)
+        p.net = ALIGN_UP(header, ALIGNMENT) + 16 + r->reserve;
+    p.mac = p.net - front;
+    p.snaplen = MIN(keep, p.whole);
+    p.status = STATUS_USER | frame_csum_status(f);
+    return p;
+}
+
+/* In a frame of versions 1 and 2. s.lock */
+static bool put_framed(struct packet_ring *r, const struct frame_view *f, struct ring_place p)
 {
     u8 *at = frame_at(r, r->head);
-    u32 whole = f->len - f->skip, front = cooked ? 0 : f->maclen;
-    u32 net = ALIGN_UP(HEADER + MAX(front, 16u), ALIGNMENT) + r->reserve, mac = net - front;
-    if (cooked)
-        mac = net = ALIGN_UP(HEADER, ALIGNMENT) + 16 + r->reserve;
-    if (status_of(r, r->head) != 0 || mac > r->r.frame_size) {
-        r->losing = true;
+    if (status_of(r, r->head) != 0 || p.mac > r->r.frame_size)
         return false;
-    }
-    u32 snaplen = MIN(MIN(keep, whole), r->r.frame_size - mac);
     u64 now = wall_ns();
-    u32 status = STATUS_USER | (r->losing ? STATUS_LOSING : 0) |
-                 (f->p->csum == PKT_CSUM_PARTIAL ? STATUS_CSUMNOTREADY : f->p->csum == PKT_CSUM_VALID ? STATUS_CSUM_VALID : 0);
-    snaplen = frame_copy(f, f->skip, at + mac, snaplen);
+    u32 status = p.status | (r->losing ? STATUS_LOSING : 0), snaplen = MIN(p.snaplen, r->r.frame_size - p.mac);
+    snaplen = frame_copy(f, f->skip, at + p.mac, snaplen);
     memcpy(at + 32, &f->from, sizeof f->from);
     if (r->version == TPACKET_V1) {
-        struct header1 h = { 0, whole, snaplen, (u16)mac, (u16)net, (u32)(now / NSEC_PER_SEC), (u32)(now % NSEC_PER_SEC / 1000) };
+        struct header1 h = { 0, p.whole, snaplen, (u16)p.mac, (u16)p.net, (u32)(now / NSEC_PER_SEC), (u32)(now % NSEC_PER_SEC / 1000) };
         memcpy(at + 8, &h.len, sizeof h - 8);
         put_u32(at + 4, 0);
     } else {
-        struct header2 h = { 0, whole, snaplen, (u16)mac, (u16)net, (u32)(now / NSEC_PER_SEC), (u32)(now % NSEC_PER_SEC), 0, 0, { 0 } };
+        struct header2 h = { 0, p.whole, snaplen, (u16)p.mac, (u16)p.net, (u32)(now / NSEC_PER_SEC), (u32)(now % NSEC_PER_SEC), 0, 0, { 0 } };
         memcpy(at + 4, &h.len, sizeof h - 4);
     }
     atomic_store((u32 *)(void *)at, status);
-    r->losing = false;
     r->head = (r->head + 1) % r->r.frame_nr;
     return true;
+}
+
+u32 packet_ring_told(struct packet_ring *r)
+{
+    u32 n = r->b.freezes;
+    r->b.freezes = 0;
+    r->losing = false;
+    return n;
+}
+
+bool packet_ring_put(struct packet_ring *r, const struct frame_view *f, u32 keep, bool cooked, bool *ret_wake)
+{
+    struct ring_place p = place_of(r, f, keep, cooked);
+    bool ok = r->version == TPACKET_V3 ? packet_block_put(r, f, p, ret_wake) : put_framed(r, f, p);
+    if (r->version != TPACKET_V3)
+        *ret_wake = ok;
+    r->losing |= !ok;
+    return ok;
 }
