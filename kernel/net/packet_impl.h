@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between packet.c (sockets) and packet_ring.c (rings that programs map). Wire: packet(7), Linux's byte order. */
+/* Between packet.c (sockets), packet_ring.c and packet_block.c (rings that programs map) and packet_fanout.c (groups). Wire: packet(7), Linux's byte order. */
 #ifndef PACKET_IMPL_H
 #define PACKET_IMPL_H
 

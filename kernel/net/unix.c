@@ -234,7 +234,7 @@ static void unix_release(struct sock *s)
     struct unix_sock *u = un(s), *peer;
     struct list children, *n;
     list_init(&children);
-    bool unread = !list_empty(&s->rcvq);
+    bool unread = s->type == SOCK_STREAM ? s->rcvq_bytes != 0 : !list_empty(&s->rcvq); /* the mark of an urgent byte is nothing */
     spin_lock_bh(&s->lock);
     u->dead = true; /* queue() looks under this lock */
     spin_unlock_bh(&s->lock);
@@ -292,6 +292,8 @@ static u32 unix_poll(struct sock *s)
     u32 ev = 0;
     if (!list_empty(&s->rcvq))
         ev |= POLLIN | POLLRDNORM;
+    if (atomic_load(&u->oob) != NULL)
+        ev |= POLLPRI;
     if (atomic_load(&s->err) != 0)
         ev |= POLLERR;
     bool lost = u->had_peer && u->peer == NULL && !unix_is_dgram(u);
@@ -360,6 +362,7 @@ static const struct sock_ops unix_ops = {
     .accept = unix_accept,
     .send = unix_send,
     .recv = unix_recv,
+    .recv_oob = unix_recv_oob,
     .shutdown = unix_shutdown,
     .getname = unix_getname,
     .getopt = unix_getopt,

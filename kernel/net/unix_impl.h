@@ -22,6 +22,7 @@ struct unix_sock {
     bool listening, dead;     /* unix_lock; read without */
     bool had_peer;            /* was connected: reads end with EOF, writes with EPIPE */
     bool peer_reset;          /* the peer went with data unread */
+    struct pkt *oob;          /* s.lock: the urgent byte, in rcvq */
     struct cred3 cred, peer_cred;
 };
 
@@ -54,5 +55,16 @@ s64 unix_recv(struct sock *s, struct sock_msg *m);
 /* The reading end has room, or waiting makes no sense any more. */
 bool unix_has_room(struct sock *s);
 void unix_drain(struct unix_sock *u); /* what was not read goes */
+/* p leaves the queue, with all that it still has; s.lock. */
+void unix_unqueue(struct unix_sock *u, struct pkt *p);
+
+/* --- unix_oob.c: urgent bytes of streams; all but the last under s.lock ------------ */
+/* The message at n, or behind it, that a read goes on with, which has `some` bytes already; NULL = it ends here. What is passed over and not
+ * only peeked at goes to gone. */
+struct pkt *unix_oob_next(struct unix_sock *u, struct list *n, bool some, bool peek, struct list *gone);
+/* Something was queued, taken or read: SIOCATMARK. */
+void unix_oob_moved(struct unix_sock *u);
+bool unix_oob_readable(const struct unix_sock *u); /* are there bytes but the urgent one? */
+s64 unix_recv_oob(struct sock *s, struct sock_msg *m);
 
 #endif

@@ -86,7 +86,7 @@ static bool full(const struct sock *s) { return s->rcv_mem >= s->rcvbuf || (net_
 bool unix_has_room(struct sock *s) { return !full(s) || un(s)->dead || (s->shut & SHUT_RD_BIT) != 0; }
 
 /* Queue p for `to`. 0, -EPIPE (it does not read), -EAGAIN (full). Takes p when 0. */
-static int queue(struct unix_sock *to, struct pkt *p, int gone)
+static int queue(struct unix_sock *to, struct pkt *p, int gone, bool urgent)
 {
     struct sock *r = &to->s;
     int err = 0;
@@ -101,10 +101,14 @@ static int queue(struct unix_sock *to, struct pkt *p, int gone)
         r->rcv_mem += umsg(p)->mem;
         list_push_back(&r->rcvq, &p->node);
         atomic_store(&r->rcvq_bytes, r->rcvq_bytes + p->total_len);
+        if (urgent) {
+            atomic_store(&to->oob, p);
+            unix_oob_moved(to);
+        }
     }
     spin_unlock_bh(&r->lock);
     if (err == 0)
-        sock_wake(r, POLLIN | POLLRDNORM);
+        sock_wake(r, POLLIN | POLLRDNORM | (urgent ? POLLPRI | POLLMSG : 0));
     return err;
 }
 
@@ -115,7 +119,9 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
     int gone = unix_is_dgram(u) ? -ECONNREFUSED : -EPIPE, err = 0;
     do {
         struct pkt *p;
-        u32 n = (u32)(stream ? MIN(m->uio->remaining, (u64)UNIX_CHUNK) : m->uio->remaining);
+        u64 left = m->uio->remaining;
+        bool urgent = (m->flags & MSG_OOB) != 0 && left == 1; /* the last byte, which goes alone */
+        u32 n = (u32)(stream ? MIN(left - ((m->flags & MSG_OOB) != 0 && left > 1), (u64)UNIX_CHUNK) : left);
         if (stream && n == 0)
             break;
         if (u->s.shut & SHUT_WR_BIT)
@@ -137,7 +143,7 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
             sock_fd_ops->hold(first->rights, &to->s);
         first->rights = NULL; /* descriptors go with the first byte */
         unix_name_get(umsg(p)->from);
-        while ((err = queue(to, p, gone)) == -EAGAIN) { /* another sender was quicker */
+        while ((err = queue(to, p, gone, urgent)) == -EAGAIN) { /* another sender was quicker */
             err = sock_wait(&to->s, unix_has_room, deadline, nonblock, false);
             if (err != 0)
                 break;
@@ -159,6 +165,8 @@ s64 unix_send(struct sock *s, struct sock_msg *m)
     int err = sock_take_err(s);
     if (err != 0)
         return err;
+    if ((m->flags & MSG_OOB) && (s->type != SOCK_STREAM || m->uio->remaining == 0))
+        return -EOPNOTSUPP;
     if (s->type != SOCK_STREAM && m->uio->remaining > UNIX_MSG_MAX)
         return -EMSGSIZE;
     if (m->to != NULL && m->to->len > 0) {
@@ -189,23 +197,30 @@ static bool eof(const struct unix_sock *u)
     return (atomic_load(&u->s.shut) & SHUT_RD_BIT) != 0 || (u->had_peer && atomic_load(&u->peer) == NULL);
 }
 
-static bool readable(struct sock *s) { return !list_empty(&s->rcvq) || atomic_load(&s->err) != 0 || eof(un(s)); }
-
-/* The first n bytes of the first message p were read; it goes with its last. rd held. */
-static void took(struct sock *s, struct pkt *p, u32 n)
+static bool has_message(struct sock *s)
 {
-    bool all = n == p->total_len;
+    if (s->type != SOCK_STREAM || list_empty(&s->rcvq))
+        return !list_empty(&s->rcvq);
     spin_lock_bh(&s->lock);
-    atomic_store(&s->rcvq_bytes, s->rcvq_bytes - n);
-    if (all) {
-        list_remove(&p->node);
-        s->rcv_mem -= umsg(p)->mem;
-    } else {
-        pkt_pull(p, n);
-    }
+    bool any = unix_oob_readable(un(s));
     spin_unlock_bh(&s->lock);
-    if (all)
-        msg_free(p);
+    return any;
+}
+
+static bool readable(struct sock *s) { return has_message(s) || atomic_load(&s->err) != 0 || eof(un(s)); }
+
+void unix_unqueue(struct unix_sock *u, struct pkt *p)
+{
+    list_remove(&p->node);
+    u->s.rcv_mem -= umsg(p)->mem;
+    atomic_store(&u->s.rcvq_bytes, u->s.rcvq_bytes - p->total_len);
+}
+
+static void free_all(struct list *gone)
+{
+    struct list *n;
+    while ((n = list_pop_front(gone)) != NULL)
+        msg_free(list_entry(n, struct pkt, node));
 }
 
 static void made_room(struct unix_sock *u)
@@ -234,11 +249,12 @@ static int read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
 {
     struct sock *s = &u->s;
     bool peek = (in_flags & MSG_PEEK) != 0;
+    struct list gone = LIST_INIT(gone);
+    int err = 0;
     spin_lock_bh(&s->lock);
-    struct list *n = s->rcvq.next;
+    struct pkt *p = unix_oob_next(u, s->rcvq.next, x->done > 0, peek, &gone);
     spin_unlock_bh(&s->lock);
-    while (n != &s->rcvq && x->done < want && !x->ended) {
-        struct pkt *p = list_entry(n, struct pkt, node);
+    while (p != NULL && x->done < want && !x->ended) {
         if (x->done > 0 && s->passcred && memcmp(&umsg(p)->cred, &x->sender, sizeof x->sender) != 0) {
             x->ended = true;
             break;
@@ -246,18 +262,32 @@ static int read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
         x->sender = umsg(p)->cred;
         u32 len = (u32)MIN((u64)p->total_len, want - x->done);
         s64 got = pkt_to_uio(p, 0, m->uio, len);
-        if (got < 0)
-            return (int)got;
+        if (got < 0) {
+            err = (int)got;
+            break;
+        }
         x->ended = (u32)got < len || umsg(p)->rights != NULL;
         x->done += (u64)got;
         put_control(s, p, m, in_flags, &x->used);
         spin_lock_bh(&s->lock);
-        n = p->node.next;
+        struct list *n = p->node.next;
+        if (!peek && (u32)got < p->total_len) {
+            atomic_store(&s->rcvq_bytes, s->rcvq_bytes - (u32)got);
+            pkt_pull(p, (u32)got);
+        } else if (!peek) {
+            unix_unqueue(u, p);
+            list_push_back(&gone, &p->node);
+        }
+        if (x->done < want && !x->ended)
+            p = unix_oob_next(u, n, true, peek, &gone);
         spin_unlock_bh(&s->lock);
-        if (!peek)
-            took(s, p, (u32)got);
     }
-    return 0;
+    spin_lock_bh(&s->lock);
+    unix_oob_moved(u);
+    x->ended |= x->done > 0 && (s->urg & URG_AT_MARK) != 0;
+    spin_unlock_bh(&s->lock);
+    free_all(&gone);
+    return err;
 }
 
 static int read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u64 want, struct so_far *x)
@@ -275,8 +305,12 @@ static int read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u
     if (m->from != NULL)
         unix_name_out(umsg(p)->from, m->from);
     put_control(s, p, m, in_flags, &x->used);
-    if (!(in_flags & MSG_PEEK))
-        took(s, p, len);
+    if (!(in_flags & MSG_PEEK)) {
+        spin_lock_bh(&s->lock);
+        unix_unqueue(u, p);
+        spin_unlock_bh(&s->lock);
+        msg_free(p);
+    }
     x->ended = true;
     x->done = in_flags & MSG_TRUNC ? len : (u64)got;
     return 0;
@@ -307,11 +341,13 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
             mutex_unlock(&s->rd);
             if (!(in_flags & MSG_PEEK))
                 made_room(u);
-            if (err != 0 || x.ended || x.done >= want || !(in_flags & MSG_WAITALL) || (in_flags & MSG_PEEK))
+            if (err != 0 || x.ended || x.done >= want || (x.done > 0 && (!(in_flags & MSG_WAITALL) || (in_flags & MSG_PEEK))))
                 break;
-            continue;
+            if (x.done > 0)
+                continue; /* else there was only an urgent byte */
+        } else {
+            mutex_unlock(&s->rd);
         }
-        mutex_unlock(&s->rd);
         err = over ? sock_take_err(s) : 0;
         if (err == 0 && over && u->peer_reset && x.done == 0) {
             u->peer_reset = false;
@@ -330,12 +366,11 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
 
 void unix_drain(struct unix_sock *u)
 {
-    struct list gone, *n;
-    list_init(&gone);
+    struct list gone = LIST_INIT(gone);
     spin_lock_bh(&u->s.lock);
     list_splice_back(&gone, &u->s.rcvq);
     u->s.rcv_mem = u->s.rcvq_bytes = 0;
+    u->oob = NULL;
     spin_unlock_bh(&u->s.lock);
-    while ((n = list_pop_front(&gone)) != NULL)
-        msg_free(list_entry(n, struct pkt, node));
+    free_all(&gone);
 }

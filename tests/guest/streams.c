@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What streams tell and carry beside their bytes, over the loopback interface: TCP_INFO in full, urgent data (tcp(7)), MSG_ZEROCOPY; and the ports that they get */
+#include "streams.h"
 #include "t.h"
 #include <arpa/inet.h>
 #include <linux/errqueue.h>
@@ -383,5 +384,6 @@ int main(void)
     urgent_signal();
     zero_copy();
     chosen_ports();
+    unix_urgent();
     return 0;
 }
