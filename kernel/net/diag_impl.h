@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parts of NETLINK_SOCK_DIAG (sock_diag(7)): sock_diag.c has the requests' families, diag_inet.c TCP, UDP and raw sockets, diag_filter.c the
- * conditions that a request sends with it, diag_unix.c AF_UNIX. Wire: linux/inet_diag.h, unix_diag.h; host byte order but where it says so. */
+ * conditions that a request sends with it, diag_unix.c AF_UNIX, diag_other.c what else there is. Wire: linux/inet_diag.h, unix_diag.h; host byte order but where it says so. */
 #ifndef DIAG_IMPL_H
 #define DIAG_IMPL_H
 
@@ -10,6 +10,7 @@
 
 nl_handler diag_inet;
 nl_handler diag_unix;
+nl_handler diag_other; /* AF_PACKET, AF_NETLINK */
 
 /* A socket's number as its cookie: two of one time differ. */
 static inline u64 diag_cookie(const struct sock *s) { return s->ino; }

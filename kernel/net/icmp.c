@@ -99,7 +99,7 @@ static void error_input(const struct netif *nif, const struct pkt *p, u8 type, u
             pmtu_learn(ip_v4(h->dst), mtu);
     }
     if (type == 5) {
-        if (code > 3 || !redirect_input(nif, ip_to_v4(ip_rx(p)->src), h->dst, gateway))
+        if (code > 3 || !redirect_input(nif, ip_rx(p)->src, ip_v4(h->dst), ip_v4(gateway)))
             goto bad;
         return;
     }

@@ -67,7 +67,7 @@ void icmp6_input(struct netif *nif, struct pkt *p, bool plain)
         error_input(p, h.type, h.code, (u32)be16(h.id) << 16 | be16(h.seq));
     else if (!nif->loopback && plain && h.type >= 130 && h.type <= 132) /* RFC 6980: none of these in fragments */
         mld_input(nif, p, h.type);
-    else if (!nif->loopback && plain && h.type >= 134 && h.type <= 136 && h.code == 0 && rx->ttl == 255)
+    else if (!nif->loopback && plain && h.type >= 134 && h.type <= 137 && h.code == 0 && rx->ttl == 255)
         nd_input(nif, p, h.type);
     pkt_free(p);
 }

@@ -298,6 +298,12 @@ static void prefix_option(const u8 *o, u64 now)
     }
 }
 
+/* Options that the stack has no use for: RDNSS and DNSSL (RFC 8106), captive portal (8910), PREF64 (8781). */
+static bool for_programs(const u8 *o, u32 size)
+{
+    return (o[0] == 25 && size >= 24 && size % 16 == 8) || (o[0] == 31 && size >= 16) || o[0] == 37 || (o[0] == 38 && size == 16);
+}
+
 void ip6_router_advert(struct netif *nif, struct ip_addr router, const u8 *msg, u32 len)
 {
     u64 now = now_ns();
@@ -312,6 +318,8 @@ void ip6_router_advert(struct netif *nif, struct ip_addr router, const u8 *msg, 
                 prefix_option(msg + at, now);
             else if (msg[at] == 5 && size == 8 && get_be32(msg + at + 4) >= MIN_MTU && get_be32(msg + at + 4) <= nif->dev->mtu)
                 six.mtu = get_be32(msg + at + 4);
+            else if (for_programs(msg + at, size))
+                rtnl_option(nif, router, msg + at, size);
         }
         six.solicits = 0;
         arm(now);
@@ -351,7 +359,7 @@ static bool next_hop(struct ip_addr dst, struct ip_addr *ret)
             return true;
     for (unsigned i = 0; i < IP6_ROUTERS; i++)
         if (!ip_is_unspec(six.router[i].addr)) {
-            *ret = six.router[i].addr;
+            *ret = redirect_gateway(dst, six.router[i].addr);
             return true;
         }
     return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Neighbour discovery (RFC 4861): how neigh.c asks for IPv6 neighbours, our answers, routers.
- * icmp6_input() has checked the checksum, the hop limit of 255 and that it was no fragment. Redirects are ignored: there is one link.
+ * icmp6_input() has checked the checksum, the hop limit of 255 and that it was no fragment.
  */
 #include "net_impl.h"
 
@@ -10,6 +10,7 @@
 #define ROUTER_ADVERT 134
 #define NEIGH_SOLICIT 135
 #define NEIGH_ADVERT 136
+#define REDIRECT 137
 #define OPT_SOURCE 1
 #define OPT_TARGET 2
 #define FLAG_SOLICITED 0x40000000u
@@ -158,6 +159,22 @@ static bool router_in(struct netif *nif, const struct ip_rx *rx, const u8 *m, u3
     return true;
 }
 
+/* RFC 4861 8.1, 8.3. The packet that caused it is not looked at: the gateway in use may redirect what it likes. */
+static bool redirect_in(struct netif *nif, const struct ip_rx *rx, const u8 *m, u32 len)
+{
+    struct ip_addr target, dst;
+    const u8 *mac;
+    if (len < 40 || !ip6_is_link_local(rx->src) || !find_mac(m, len, 40, OPT_TARGET, &mac))
+        return false;
+    memcpy(&target, m + 8, sizeof target);
+    memcpy(&dst, m + 24, sizeof dst);
+    if (ip_is_group(dst) || ip_is_v4(dst) || ip_is_group(target) || !redirect_input(nif, rx->src, dst, target))
+        return false;
+    if (mac != NULL)
+        neigh_learn(nif, target, mac, NEIGH_CREATE | NEIGH_OVERRIDE);
+    return true;
+}
+
 void nd_input(struct netif *nif, struct pkt *p, u8 type)
 {
     u8 m[ND_MAX];
@@ -166,6 +183,7 @@ void nd_input(struct netif *nif, struct pkt *p, u8 type)
     NET_COUNT(nd_in);
     bool good = p->total_len <= sizeof m && (type == ROUTER_ADVERT   ? router_in(nif, rx, m, len)
                                              : type == NEIGH_SOLICIT ? solicit_in(nif, rx, m, len)
+                                             : type == REDIRECT      ? redirect_in(nif, rx, m, len)
                                                                      : advert_in(nif, rx, m, len));
     if (!good)
         NET_COUNT(nd_bad);

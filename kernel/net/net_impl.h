@@ -209,6 +209,13 @@ static inline int filter_egress(const struct netif *nif, u8 proto, struct ip_add
 extern u32 packet_taps; /* atomic: packet sockets; nothing needs to pass packet_tap() while there are none */
 /* A frame that a card is given or has received, at its link header, or lo at its IP header. Bottom halves disabled. */
 void packet_tap(struct netif *nif, const struct pkt *p, bool out);
+struct packet_facts {
+    u16 protocol;
+    bool auxdata, in_group;
+    u32 ifindex, version, reserve, fanout;
+    u32 ring[7]; /* its request; 0: there is none */
+};
+void packet_facts_of(struct sock *s, struct packet_facts *ret);
 
 /* --- interfaces and routes (net.c, route.c) ------------------------------------ */
 
@@ -247,6 +254,8 @@ void net_batch_end(void);
 
 /* Addresses, routes, neighbours or a link are not as they were: whoever wants to hear of it does (rtnl_watch.c). Any context, any lock. */
 void net_changed(void);
+/* A router's option for programs, of len bytes, for who listens (rtnl_option.c). Any context, any lock. */
+void rtnl_option(const struct netif *nif, struct ip_addr router, const u8 *o, u32 len);
 
 struct route {
     struct netif *nif;
@@ -268,9 +277,9 @@ int route_add(const struct route *r);
 void route_remove_netif(struct netif *nif);
 unsigned route_list(struct route *ret, unsigned max);
 /* redirect.c: the gateway that takes the place of a route's for dst. */
-u32 redirect_gateway(u32 dst, u32 gateway);
-/* `sender` says that dst is better reached by the gateway `to`: is it believed? Bottom halves. */
-bool redirect_input(const struct netif *nif, u32 sender, u32 dst, u32 to);
+struct ip_addr redirect_gateway(struct ip_addr dst, struct ip_addr gateway);
+/* `sender` says that dst is better reached by the gateway `to`, or of IPv6 directly (`to` is dst): is it believed? Bottom halves. */
+bool redirect_input(const struct netif *nif, struct ip_addr sender, struct ip_addr dst, struct ip_addr to);
 /* Path MTU learnt from ICMP (RFC 1191, 8201), bounded and ageing. */
 u32 pmtu_lookup(struct ip_addr dst, u32 link_mtu);
 void pmtu_learn(struct ip_addr dst, u32 mtu);
@@ -719,6 +728,7 @@ void tcp_find_listeners(struct socks_found *f);
 void udp_find_all(struct socks_found *f);
 void raw_find_all(struct socks_found *f);
 void unix_find_all(struct socks_found *f);
+void packet_find_all(struct socks_found *f);
 size_t tcp_show(char *buf, size_t size, int domain);
 size_t udp_show(char *buf, size_t size, int domain);
 size_t raw_show(char *buf, size_t size);

@@ -203,6 +203,8 @@ void nl_multicast(u32 group, void (*tell)(struct nl_answer *a, const void *what)
 static int join(struct nl_sock *s, u32 groups)
 {
     int err = groups != 0 ? rtnl_watch() : 0;
+    if (err == 0 && (groups & RTMGRP_ND_USEROPT))
+        err = rtnl_option_watch();
     if (err != 0)
         return err;
     spin_lock_bh(&nl_lock);
@@ -211,12 +213,28 @@ static int join(struct nl_sock *s, u32 groups)
     return 0;
 }
 
+static struct sock *of(struct list *node) { return &list_entry(node, struct nl_sock, node)->s; }
+
+void netlink_find_all(struct socks_found *f)
+{
+    spin_lock_bh(&nl_lock);
+    socks_walk(f, &socks, 1, of);
+    spin_unlock_bh(&nl_lock);
+}
+
+void netlink_facts(const struct sock *s, u32 *ret_port, u64 *ret_groups)
+{
+    const struct nl_sock *n = container_of(s, const struct nl_sock, s);
+    *ret_port = atomic_load_relaxed(&n->port);
+    *ret_groups = atomic_load_relaxed(&n->groups);
+}
+
 /* --- sockets ------------------------------------------------------------------------------- */
 
-static bool port_taken(u32 port)
+static bool port_taken(const struct nl_sock *s, u32 port)
 {
     list_for_each(o, &socks, struct nl_sock, node)
-        if (o->port == port)
+        if (o->port == port && o->s.protocol == s->s.protocol)
             return true;
     return false;
 }
@@ -232,9 +250,9 @@ static int set_port(struct nl_sock *s, u32 port)
     if (s->port != 0) {
         err = port == 0 || port == s->port ? 0 : -EINVAL;
     } else if (port != 0) {
-        err = port_taken(port) ? -EADDRINUSE : 0;
+        err = port_taken(s, port) ? -EADDRINUSE : 0;
     } else {
-        for (port = pid; port_taken(port); port = port == pid ? UINT32_MAX : port - 1)
+        for (port = pid; port_taken(s, port); port = port == pid ? UINT32_MAX : port - 1)
             ;
     }
     if (err == 0 && s->port == 0)

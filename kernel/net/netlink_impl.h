@@ -18,6 +18,8 @@ struct nl_request;
 /* Answer a request (thread context; may wait for the network). 0: all of it was made, but the end of a dump; -errno. */
 typedef int nl_handler(struct nl_answer *a, const struct nl_request *r);
 nl_handler rtnl_handle;
+void netlink_find_all(struct socks_found *f);
+void netlink_facts(const struct sock *s, u32 *ret_port, u64 *ret_groups); /* a bit for each group it is in */
 extern nl_handler *const sock_diag_handle; /* NULL: not in this build */
 
 struct nl_request {
@@ -62,6 +64,7 @@ void nl_multicast(u32 group, void (*tell)(struct nl_answer *a, const void *what)
 #define RTMGRP_IPV4_ROUTE 0x40u
 #define RTMGRP_IPV6_IFADDR 0x100u
 #define RTMGRP_IPV6_ROUTE 0x400u
+#define RTMGRP_ND_USEROPT 0x80000u
 struct told_addr {
     const struct netif *nif;
     struct ip6_addr ip; /* of either family */
@@ -85,5 +88,7 @@ void rtnl_tell_neigh(struct nl_answer *a, const struct neigh_info *e, u16 flags)
 
 /* rtnl_watch.c: somebody is in a group now. Thread context. 0 or -ENOMEM. */
 int rtnl_watch(void);
+/* rtnl_option.c: the same of options of routers. */
+int rtnl_option_watch(void);
 
 #endif

@@ -4,3 +4,4 @@
 
 int netlink_sock_create(int type, int protocol, struct sock **ret) { return -EAFNOSUPPORT; }
 void net_changed(void) {}
+void rtnl_option(const struct netif *nif, struct ip_addr router, const u8 *o, u32 len) {}

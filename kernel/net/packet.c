@@ -585,6 +585,30 @@ static const struct sock_ops packet_ops = {
     .map_page = packet_map_page,
 };
 
+static struct sock *of(struct list *node) { return &list_entry(node, struct packet_sock, node)->s; }
+
+void packet_find_all(struct socks_found *f)
+{
+    spin_lock_bh(&packet_lock);
+    socks_walk(f, &socks, 1, of);
+    spin_unlock_bh(&packet_lock);
+}
+
+void packet_facts_of(struct sock *s, struct packet_facts *ret)
+{
+    const struct packet_sock *k = pk(s);
+    spin_lock_bh(&packet_lock);
+    *ret = (struct packet_facts){ .protocol = k->protocol, .ifindex = k->ifindex, .in_group = k->member.group != NULL, .fanout = fanout_word(&k->member) };
+    spin_unlock_bh(&packet_lock);
+    sock_lock(s);
+    ret->auxdata = k->auxdata;
+    ret->version = k->version;
+    ret->reserve = k->reserve;
+    if (k->ring != NULL)
+        memcpy(ret->ring, &k->ring->r, sizeof ret->ring);
+    spin_unlock_bh(&s->lock);
+}
+
 int packet_sock_create(int type, int protocol, struct sock **ret)
 {
     if (!sock_may(CAP_NET_RAW))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ICMP redirects of IPv4 (RFC 792, RFC 1122 3.2.2.2): a gateway names a better one on its link for one destination. Believed, as by Linux's
- * defaults, when the gateway in use says so of a packet of ours, and the new one is a neighbour; for five minutes, of a few destinations.
+ * Redirects (RFC 792, RFC 1122 3.2.2.2; RFC 4861 8.3): a gateway names a better one on its link for one destination, or with IPv6 that it
+ * is a neighbour itself. Believed, as by Linux's defaults, when the gateway in use says so, and the new one is on the link; for five
+ * minutes, of a few destinations.
  */
 #include "net_impl.h"
 
@@ -10,20 +11,20 @@
 
 static struct spinlock redirect_lock = SPINLOCK_INIT("net_redirect");
 static struct {
-    u32 dst, from, to; /* from: the gateway that the routes name */
+    struct ip_addr dst, from, to; /* from: the gateway that the routes name */
     u64 expires_ns;
 } slots[SLOTS];      /* redirect_lock */
 static u32 known;    /* atomic: there has been one */
 
-static unsigned slot_of(u32 dst) { return net_hash(dst, 0) % SLOTS; }
+static unsigned slot_of(struct ip_addr dst) { return net_hash(ip_pair(dst, IP6_ANY), 0) % SLOTS; }
 
-u32 redirect_gateway(u32 dst, u32 gateway)
+struct ip_addr redirect_gateway(struct ip_addr dst, struct ip_addr gateway)
 {
     if (likely(atomic_load_relaxed(&known) == 0))
         return gateway;
     unsigned i = slot_of(dst);
     spin_lock_bh(&redirect_lock);
-    if (slots[i].dst == dst && slots[i].from == gateway && now_ns() < slots[i].expires_ns)
+    if (ip_equal(slots[i].dst, dst) && ip_equal(slots[i].from, gateway) && now_ns() < slots[i].expires_ns)
         gateway = slots[i].to;
     spin_unlock_bh(&redirect_lock);
     return gateway;
@@ -34,16 +35,25 @@ static bool is_neighbour(const struct netif *nif, u32 a)
     return ((a ^ nif->addr) & nif->mask) == 0 && a != 0 && !ip_is_multicast(a) && !ip_is_broadcast(nif, a) && !ip_is_local(a);
 }
 
-bool redirect_input(const struct netif *nif, u32 sender, u32 dst, u32 to)
+/* Is `to` a gateway on the link, or with IPv6 the destination? */
+static bool fits(const struct netif *nif, struct ip_addr dst, struct ip_addr to)
+{
+    if (ip_is_v4(dst))
+        return ip_is_v4(to) && is_neighbour(nif, ip_to_v4(to));
+    return ip_equal(to, dst) || (ip6_is_link_local(to) && !ip6_is_local(to));
+}
+
+bool redirect_input(const struct netif *nif, struct ip_addr sender, struct ip_addr dst, struct ip_addr to)
 {
     struct ip_route rt;
-    if (nif->loopback || !is_neighbour(nif, to) || to == sender || ip_route_find(ip_v4(dst), ip_v4(0), nif->dev->index, &rt) != 0 || rt.nif != nif ||
-        dst == sender || !ip_equal(rt.nexthop, ip_v4(sender)))
+    struct ip_addr any = ip_is_v4(dst) ? ip_v4(0) : IP6_ANY;
+    if (nif->loopback || !fits(nif, dst, to) || ip_equal(to, sender) || ip_route_find(dst, any, nif->dev->index, &rt) != 0 || rt.nif != nif ||
+        ip_equal(dst, sender) || !ip_equal(rt.nexthop, sender))
         return false;
     unsigned i = slot_of(dst);
     u64 now = now_ns();
     spin_lock_bh(&redirect_lock);
-    bool again = slots[i].dst == dst && slots[i].to == sender && now < slots[i].expires_ns; /* by the one that the last redirect named */
+    bool again = ip_equal(slots[i].dst, dst) && ip_equal(slots[i].to, sender) && now < slots[i].expires_ns; /* by the one that the last redirect named */
     slots[i].dst = dst;
     slots[i].from = again ? slots[i].from : sender;
     slots[i].to = to;

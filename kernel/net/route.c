@@ -89,7 +89,7 @@ static int find_v4(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret)
     }
     ret->nif = best->nif;
     bool direct = best->gateway == 0 || dst == IP_BROADCAST || ip_is_multicast(dst);
-    ret->nexthop = ip_v4(direct ? dst : redirect_gateway(dst, best->gateway));
+    ret->nexthop = direct ? ip_v4(dst) : redirect_gateway(ip_v4(dst), ip_v4(best->gateway));
     ret->src = ip_v4(src != 0 ? src : best->src != 0 ? best->src : best->nif->addr);
     spin_unlock_bh(&route_lock);
     ret->mtu = pmtu_lookup(ip_v4(dst), ret->nif->dev->mtu);

@@ -25,6 +25,9 @@ static int handle(struct nl_answer *a, const struct nl_request *r)
         return diag_inet(a, r);
     case AF_UNIX:
         return diag_unix(a, r);
+    case AF_PACKET:
+    case AF_NETLINK:
+        return diag_other(a, r);
     default:
         return -ENOENT; /* as Linux without the family's module */
     }

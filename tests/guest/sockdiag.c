@@ -3,10 +3,14 @@
 #include "t.h"
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
+#include <linux/if_packet.h>
 #include <linux/netlink.h>
+#include <linux/netlink_diag.h>
+#include <linux/packet_diag.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -23,6 +27,7 @@ static struct {
     union {
         struct inet_diag_req_v2 inet;
         struct unix_diag_req unix_;
+        struct packet_diag_req packet; /* and of netlink sockets: they are the same */
     };
     char attrs[512];
 } req;
@@ -341,12 +346,84 @@ static void unix_domain(void)
         close(fds[i]);
 }
 
+/* --- packet and netlink ------------------------------------------------------------ */
+
+static void print_other(const struct nlmsghdr *h)
+{
+    const struct packet_diag_msg *m = NLMSG_DATA(h);
+    const struct netlink_diag_msg *n = NLMSG_DATA(h);
+    const int packet = m->pdiag_family == AF_PACKET;
+    int i = mine(packet ? m->pdiag_ino : n->ndiag_ino), fixed = packet ? sizeof *m : sizeof *n, left = (int)(h->nlmsg_len - NLMSG_LENGTH(fixed));
+    if (i < 0 || (!packet && seen[i]++ > 0)) /* Linux tells twice of one that is in a group */
+        return;
+    if (packet)
+        printf("socket %d: type %d protocol %04x\n", i, m->pdiag_type, m->pdiag_num);
+    else
+        printf("socket %d: type %d protocol %d state %d port %d to %u %u\n", i, n->ndiag_type, n->ndiag_protocol, n->ndiag_state,
+               n->ndiag_portid == (uint32_t)getpid(), n->ndiag_dst_portid, n->ndiag_dst_group);
+    for (struct rtattr *a = (void *)((char *)NLMSG_DATA(h) + fixed); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        const uint32_t *v = RTA_DATA(a);
+        if (packet && a->rta_type == PACKET_DIAG_INFO)
+            printf("  on lo %d version %u reserve %u flags %x\n", v[0] == if_nametoindex("lo"), v[1], v[2], v[5]);
+        else if (packet && a->rta_type == PACKET_DIAG_RX_RING)
+            printf("  ring of %u blocks of %u, %u frames of %u, %u ms, %u private, %x\n", v[1], v[0], v[3], v[2], v[4], v[5], v[6]);
+        else if (packet && a->rta_type == PACKET_DIAG_FANOUT)
+            printf("  fanout %x\n", *v);
+        else if (packet && a->rta_type == PACKET_DIAG_UID)
+            printf("  uid %d\n", *v == getuid());
+        else if (!packet && a->rta_type == NETLINK_DIAG_GROUPS)
+            printf("  groups %x\n", *v);
+        else if (a->rta_type == (packet ? PACKET_DIAG_MEMINFO : NETLINK_DIAG_MEMINFO))
+            printf("  memory: %d bytes\n", (int)RTA_PAYLOAD(a));
+    }
+}
+
+static void other_ask(int flags, int family, int protocol, uint32_t wanted)
+{
+    memset(&req, 0, sizeof req);
+    req.packet = (struct packet_diag_req){.sdiag_family = (uint8_t)family, .sdiag_protocol = (uint8_t)protocol, .pdiag_show = wanted, .pdiag_cookie = {~0u, ~0u}};
+    memset(seen, 0, sizeof seen);
+    ask(flags, sizeof req.packet);
+    SHOW(talk(print_other));
+}
+
+static void others(void)
+{
+    section("packet and netlink");
+    struct sockaddr_ll on_lo = {.sll_family = AF_PACKET, .sll_protocol = htons(0x0800), .sll_ifindex = (int)if_nametoindex("lo")};
+    struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV6_ROUTE};
+    struct tpacket_req3 ring = {8192, 2, 2048, 8, 77, 16, 0};
+    int version = TPACKET_V3, word = 5 | PACKET_FANOUT_LB << 16, one = 1;
+    memcpy(fds, (int[]){socket(AF_PACKET, SOCK_RAW, 0), socket(AF_PACKET, SOCK_DGRAM, 0), socket(AF_NETLINK, SOCK_DGRAM, NETLINK_ROUTE),
+                        socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)}, sizeof(int[4]));
+    nfds = 4;
+    bind(fds[0], SA(on_lo), sizeof on_lo);
+    setsockopt(fds[0], SOL_PACKET, PACKET_VERSION, &version, sizeof version);
+    setsockopt(fds[0], SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring);
+    setsockopt(fds[0], SOL_PACKET, PACKET_FANOUT, &word, sizeof word);
+    setsockopt(fds[0], SOL_PACKET, PACKET_AUXDATA, &one, sizeof one);
+    bind(fds[2], SA(name), sizeof name);
+    if (geteuid() == 0) {
+        other_ask(NLM_F_DUMP, AF_PACKET, 0, PACKET_SHOW_INFO | PACKET_SHOW_RING_CFG | PACKET_SHOW_FANOUT | PACKET_SHOW_MEMINFO);
+        other_ask(NLM_F_DUMP, AF_PACKET, 0, 0);
+        other_ask(NLM_F_DUMP, AF_PACKET, 3, 0);
+        other_ask(0, AF_PACKET, 0, 0);
+    }
+    other_ask(NLM_F_DUMP, AF_NETLINK, NDIAG_PROTO_ALL, NDIAG_SHOW_GROUPS | NDIAG_SHOW_MEMINFO);
+    other_ask(NLM_F_DUMP, AF_NETLINK, NETLINK_ROUTE, 0);
+    other_ask(NLM_F_DUMP, AF_NETLINK, NETLINK_SOCK_DIAG, 0);
+    other_ask(0, AF_NETLINK, NETLINK_ROUTE, 0);
+    for (int i = 0; i < nfds; i++)
+        close(fds[i]);
+}
+
 int main(void)
 {
     diag = SHOW_OK(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
     inet();
     many();
     unix_domain();
+    others();
     refusals();
     return 0;
 }

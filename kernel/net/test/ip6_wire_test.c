@@ -241,6 +241,89 @@ TEST(routers_and_prefixes)
     check_no_leak();
 }
 
+/* From the gateway in use, to another on the link or to the destination itself. */
+static void redirect_in(struct ip_addr sender, struct ip_addr target, struct ip_addr dst, u8 hops)
+{
+    u8 m[48] = { 137 };
+    memcpy(m + 8, &target, 16);
+    memcpy(m + 24, &dst, 16);
+    m[40] = 2, m[41] = 1;
+    memcpy(m + 42, peer_mac, 6);
+    icmp_in(sender, OUR, hops, m, sizeof m);
+}
+
+TEST(redirects)
+{
+    static const u8 advert[16] = { 134, 0, 0, 0, 64, 0, 255, 255 };
+    const struct ip_addr near = IP6(0xfe80000000000000ULL, 0x55), third = IP6(0xfe80000000000000ULL, 0x56), group = IP6(0xff02000000000000ULL, 1);
+    struct ip_route rt;
+    struct seen s;
+    boot6(0);
+    icmp_in(ROUTER, group, 255, advert, sizeof advert);
+    redirect_in(ROUTER, near, FAR, 64);                           /* from beyond the link */
+    redirect_in(third, near, FAR, 255);                           /* not by the gateway */
+    redirect_in(ROUTER, IP6(0x2001000000000000ULL, 9), FAR, 255); /* to no neighbour */
+    redirect_in(ROUTER, ROUTER, FAR, 255);
+    redirect_in(ROUTER, near, group, 255);
+    redirect_in(ROUTER, near, PEER, 255);                         /* needs no gateway */
+    CHECK_EQ(ip_route_find(FAR, IP6_ANY, 0, &rt), 0);
+    CHECK(ip_equal(rt.nexthop, ROUTER));
+    u32 gen = route_gen;
+    redirect_in(ROUTER, near, FAR, 255);
+    CHECK(route_gen != gen);
+    CHECK_EQ(ip_route_find(FAR, IP6_ANY, 0, &rt), 0);
+    CHECK(ip_equal(rt.nexthop, near));
+    CHECK_EQ(ip_route_find(IP6(0x2001000000000000ULL, 8), IP6_ANY, 0, &rt), 0);
+    CHECK(ip_equal(rt.nexthop, ROUTER)); /* of one destination alone */
+    redirect_in(near, FAR, FAR, 255);    /* the new one knows better still: it is a neighbour */
+    CHECK_EQ(ip_route_find(FAR, IP6_ANY, 0, &rt), 0);
+    CHECK(ip_equal(rt.nexthop, FAR));
+    sleep_ns(301 * NSEC_PER_SEC);
+    CHECK_EQ(ip_route_find(FAR, IP6_ANY, 0, &rt), 0);
+    CHECK(ip_equal(rt.nexthop, ROUTER));
+    while (next6(&s, 10 * NSEC_PER_SEC))
+        ;
+    check_no_leak();
+}
+
+/* Name servers of a router are told to who listens, broken ones to nobody. */
+TEST(options_for_programs)
+{
+    static const u8 advert[16] = { 134, 0, 0, 0, 64, 0, 0, 30 };
+    const struct ip_addr group = IP6(0xff02000000000000ULL, 1);
+    u8 m[16 + 24 + 24] = { 0 }, got[256];
+    struct sock *nl;
+    struct seen s;
+    boot6(0);
+    CHECK_EQ(sock_create(AF_NETLINK, SOCK_RAW, 0, &nl), 0);
+    memcpy(m, advert, sizeof advert);
+    m[16] = 25, m[17] = 3, m[16 + 7] = 100;
+    memcpy(m + 24, &(struct ip_addr){ PEER.hi, PEER.lo }, 16);
+    m[40] = 25, m[41] = 2; /* too short for an address */
+    icmp_in(ROUTER, group, 255, m, 56);
+    CHECK_EQ(nl->rcvq_bytes, 0);
+    CHECK_EQ(sock_setopt(nl, 270, 1, &(int){ 20 }, 4), 0);
+    icmp_in(ROUTER, group, 255, m, 56);
+    sleep_ns(NSEC_PER_MSEC);
+    struct uio u;
+    uio_kernel(&u, got, sizeof got);
+    struct sock_msg msg = { .uio = &u, .flags = MSG_DONTWAIT };
+    CHECK_EQ(sock_recv(nl, &msg), 16 + 16 + 24 + 20);
+    CHECK_EQ(get_u16(got + 4), 68);
+    CHECK_EQ(got[16], AF_INET6);
+    CHECK_EQ(get_u16(got + 18), 24);
+    CHECK_EQ(got[24], 134);
+    CHECK_MEM(got + 32, m + 16, 24);
+    CHECK_EQ(get_u16(got + 58), 1);
+    CHECK(memcmp(got + 60, &(struct ip_addr){ ROUTER.hi, ROUTER.lo }, 16) == 0);
+    CHECK_EQ(nl->rcvq_bytes, 0);
+    sock_release(nl);
+    while (next6(&s, 10 * NSEC_PER_SEC))
+        ;
+    sleep_ns(200 * NSEC_PER_SEC);
+    check_no_leak();
+}
+
 TEST(echo_and_errors)
 {
     struct seen s;
