@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames into a card: a listening TCP socket, an open connection, a bound UDP socket and a raw one.
+ * Frames into a card: a listening TCP socket, an open connection, a bound UDP socket, raw ones of ICMP and TCP, packet sockets that share what comes.
  * The input is a list of records: a kind byte, then
  *
  *   0..99     a whole frame, length in the next two bytes
@@ -13,6 +13,7 @@
  * Whatever comes, memory stays bounded and everything is given back at the end.
  */
 #include "kernel/net/tcp_impl.h"
+#include "kern/page.h"
 #include "kern/thread.h"
 #include "kern/uio.h"
 #include "sim/sim.h"
@@ -128,7 +129,7 @@ static u32 take(struct input *in, u32 bytes)
     return v;
 }
 
-static struct sock *listener, *udp, *raw;
+static struct sock *listener, *udp, *raw, *raw_tcp, *routes, *sniffers[2]; /* a ring of version 3, and a queue, which share frames */
 
 static s64 move(struct sock *s, bool send)
 {
@@ -137,6 +138,33 @@ static s64 move(struct sock *s, bool send)
     uio_kernel(&u, buf, sizeof buf);
     struct sock_msg m = { .uio = &u, .flags = MSG_DONTWAIT };
     return send ? sock_send(s, &m) : sock_recv(s, &m);
+}
+
+#define RING_BLOCK 8192u
+
+static void sniff(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        MUST(sock_create(AF_PACKET, SOCK_RAW, be16(3), &sniffers[i]) == 0);
+        if (i == 0) {
+            const u32 ring[7] = { RING_BLOCK, 2, 2048, 8, 20, 0, 1 };
+            MUST(sock_setopt(sniffers[i], 263, 10, &(int){ 2 }, 4) == 0);
+            MUST(sock_setopt(sniffers[i], 263, 5, ring, sizeof ring) == 0);
+            MUST(sock_map(sniffers[i], 2 * RING_BLOCK) == 0);
+        }
+        MUST(sock_setopt(sniffers[i], 263, 18, &(int){ 9 }, 4) == 0);
+    }
+}
+
+/* As a program may: at any time, whosever they are. */
+static void give_blocks_back(void)
+{
+    for (unsigned block = 0; block < 2; block++) {
+        struct page *p;
+        MUST(sock_map_page(sniffers[0], block * (RING_BLOCK / PAGE_SIZE), &p) == 0);
+        atomic_store((u32 *)((u8 *)page_virt(p) + 8), 0u);
+        page_put(p);
+    }
 }
 
 static void sleep_ns(u64 ns) { thread_sleep_until(now_ns() + ns, false); }
@@ -151,6 +179,10 @@ static void act(struct input *in, struct sock **conn, u8 kind)
     case 1:
         move(udp, false);
         move(raw, false);
+        move(raw_tcp, false);
+        move(routes, false);
+        move(sniffers[1], false);
+        give_blocks_back();
         break;
     case 2:
         if (sock_accept(listener, true, &s, NULL) == 0) {
@@ -191,6 +223,10 @@ static void run(void *arg)
     MUST(sock_create(AF_INET, SOCK_DGRAM, 0, &udp) == 0);
     MUST(sock_bind(udp, &any) == 0);
     MUST(sock_create(AF_INET, SOCK_RAW, IPPROTO_ICMP, &raw) == 0);
+    MUST(sock_create(AF_INET, SOCK_RAW, IPPROTO_TCP, &raw_tcp) == 0);
+    MUST(sock_create(AF_NETLINK, SOCK_RAW, 0, &routes) == 0);
+    MUST(sock_setopt(routes, 270, 1, &(int){ 20 }, 4) == 0); /* options of routers */
+    sniff();
     static const u8 syn_opts[20] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7 };
     tcp_in(7, 1000, 0, TH_SYN, 60000, syn_opts, 20, 0);
     tcp_in(7, 1001, sent_seq + 1, TH_ACK, 60000, syn_opts, 0, 0);
@@ -245,6 +281,10 @@ static void run(void *arg)
     sock_release(listener);
     sock_release(udp);
     sock_release(raw);
+    sock_release(raw_tcp);
+    sock_release(routes);
+    sock_release(sniffers[0]);
+    sock_release(sniffers[1]);
     sleep_ns(2000 * NSEC_PER_SEC); /* retransmissions, TIME_WAIT, reassembly, ARP */
     u32 orphans, tw;
     MUST(tcp_count(&orphans, &tw) == 0 && tw == 0 && orphans == 0);

@@ -89,4 +89,5 @@ def main():
                         f'    static const int numbers[] = {{ {numbers} }};\n    script_run("{stem}.tcp", lines, numbers);\n}}\n')
 
 
-main()
+if __name__ == '__main__':
+    main()
