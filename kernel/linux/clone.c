@@ -63,6 +63,7 @@ int task_inherit(struct task *t, const struct clone_args *a)
     if (t->fs == NULL || t->files == NULL)
         return -ENOMEM;
     t->blocked = self->blocked;
+    t->ioprio = self->ioprio;
     t->no_new_privs = self->no_new_privs;
     if (!(a->flags & CLONE_THREAD)) { /* threads: task_start() */
         spin_lock_bh(&self->proc->lock);

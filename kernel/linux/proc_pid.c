@@ -174,6 +174,25 @@ static void show_stat(struct text *x, struct task *t, const struct addrspace *as
         add(x, "0 0 0 0 0 0 0 0\n");
 }
 
+/* As bits, and as a list of ranges. */
+static void show_cpus(struct text *x, u64 affinity)
+{
+    unsigned cpus = plat_cpu_count();
+    u64 mask = affinity & (cpus >= 64 ? ~0ULL : (1ULL << cpus) - 1);
+    add(x, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", (unsigned long)mask);
+    const char *comma = "";
+    for (unsigned i = 0; i < cpus; i++) {
+        unsigned first = i;
+        if (!(mask >> i & 1))
+            continue;
+        while (i + 1 < cpus && (mask >> (i + 1) & 1))
+            i++;
+        add(x, i > first ? "%s%u-%u" : "%s%u", comma, first, i);
+        comma = ",";
+    }
+    add(x, "\nMems_allowed_list:\t0\n");
+}
+
 static void show_status(struct text *x, struct task *t, const struct addrspace *as)
 {
     static const char *const states[] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "t (tracing stop)", "Z (zombie)"};
@@ -205,8 +224,8 @@ static void show_status(struct text *x, struct task *t, const struct addrspace *
     add(x, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", (unsigned long)c->cap_inheritable,
         (unsigned long)c->cap_permitted, (unsigned long)c->cap_effective, (unsigned long)c->cap_bounding, (unsigned long)c->cap_ambient);
     u32 filters, seccomp = seccomp_mode(t, &filters);
-    add(x, "NoNewPrivs:\t%d\nSeccomp:\t%u\nSeccomp_filters:\t%u\nCpus_allowed:\t%lx\nCpus_allowed_list:\t0-%u\nMems_allowed_list:\t0\n", t->no_new_privs, seccomp, filters,
-        (unsigned long)(t->thread->affinity & ((2UL << (plat_cpu_count() - 1)) - 1)), plat_cpu_count() - 1);
+    add(x, "NoNewPrivs:\t%d\nSeccomp:\t%u\nSeccomp_filters:\t%u\n", t->no_new_privs, seccomp, filters);
+    show_cpus(x, t->thread->affinity);
     add(x, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n", (unsigned long)t->thread->switches_voluntary,
         (unsigned long)t->thread->switches_forced);
     cred_put(c);

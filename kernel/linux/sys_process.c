@@ -245,12 +245,6 @@ s64 sys_unshare(u64 flags)
     return 0;
 }
 
-s64 sys_ioprio_get(int which, int who) { return which < 1 || which > 3 ? -EINVAL : 4; }
-s64 sys_ioprio_set(int which, int who, int prio)
-{
-    return which < 1 || which > 3 || prio >> 13 > 3 ? -EINVAL : 0; /* one program, one disk: nothing to order */
-}
-
 /* --- prctl(2) --------------------------------------------------------------------------------------------- */
 
 enum {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls that few programs make: protection keys without keys, handles of files that have none, kcmp(2), process_madvise(2). */
+/* Calls that few programs make: protection keys without keys, handles of files that have none, remap_file_pages(2), kcmp(2), process_madvise(2). */
 #include "msg.h"
 
 /* --- protection keys: as Linux on a CPU without them ------------------------------------ */
@@ -7,6 +7,50 @@
 s64 sys_pkey_alloc(u64 flags, u64 rights) { return flags != 0 || (rights & ~3ULL) ? -EINVAL : -ENOSPC; }
 s64 sys_pkey_free(int key) { return -EINVAL; }
 s64 sys_pkey_mprotect(uaddr_t addr, u64 len, u64 prot, int key) { return key == -1 ? sys_mprotect(addr, len, prot) : -EINVAL; }
+
+/* --- remap_file_pages(2): as Linux has emulated it since 3.16, an area of its own for each piece ------------------- */
+
+/* Is [start, end) of the same file all over, as its beginning is? as->lock held. */
+static bool of_one_file(const struct vma *v, uaddr_t end)
+{
+    uaddr_t at = v->end;
+    for (struct vma *n = as_next((struct vma *)v); at < end; n = as_next(n)) {
+        if (n == NULL || n->start != at || n->object != v->object || n->flags != v->flags)
+            return false;
+        at = n->end;
+    }
+    return true;
+}
+
+s64 sys_remap_file_pages(uaddr_t start, u64 size, u64 prot, u64 pgoff, u64 flags)
+{
+    struct addrspace *as = current_thread()->as;
+    uaddr_t at;
+    start = ALIGN_DOWN(start, PAGE_SIZE);
+    size = ALIGN_DOWN(size, PAGE_SIZE);
+    if (prot != 0 || start + size <= start || start + size > PLAT_USER_MAX || pgoff + (size >> PAGE_SHIFT) < pgoff)
+        return -EINVAL;
+    rwmutex_read_lock(&as->lock);
+    const struct vma *v = as_find(as, start, false);
+    bool ok = v != NULL && (v->flags & VMA_SHARED) && !(v->flags & VMA_SPECIAL) && v->mapping != NULL && of_one_file(v, start + size);
+    struct vma piece = { 0 };
+    if (ok) {
+        piece = *v;
+        if (piece.ops != NULL && piece.ops->open != NULL)
+            piece.ops->open(&piece);
+    }
+    rwmutex_read_unlock(&as->lock);
+    if (!ok)
+        return -EINVAL;
+    struct map_request req = { .addr = start, .len_bytes = size, .prot = piece.prot, .flags = piece.flags, .fixed = true, .ops = piece.ops,
+                               .mapping = piece.mapping, .object = piece.object, .pgoff = pgoff };
+    int err = as_map(as, &req, &at);
+    if (err != 0 && piece.ops != NULL && piece.ops->close != NULL)
+        piece.ops->close(&piece);
+    if (err == 0 && !(flags & MAP_NONBLOCK) && piece.prot != 0)
+        (void)as_populate(as, start, size, TRAP_READ); /* what cannot be had now is asked for when it is touched */
+    return err;
+}
 
 /* --- file handles: as Linux of a file system that cannot be exported (overlay) ------------- */
 

@@ -168,13 +168,14 @@ s64 sys_sched_getattr(int pid, uaddr_t uattr, u32 size, u32 flags)
 }
 
 /* PRIO_PROCESS means a task; a group or a user, the tasks of its processes. */
-struct nice_job {
+struct prio_job {
+    void (*one)(struct task *t, struct prio_job *j); /* process list lock held */
     int best;  /* in: 20 or the nice value to set; out, when reading: the best */
     bool set;
     s64 result;
 };
 
-static void nice_one(struct task *t, struct nice_job *j)
+static void nice_one(struct task *t, struct prio_job *j)
 {
     const struct cred *c = current_cred();
     if (!j->set) {
@@ -190,7 +191,8 @@ static void nice_one(struct task *t, struct nice_job *j)
     }
 }
 
-static int nice_all(int which, int who, struct nice_job *j)
+/* `which` as getpriority(2) has it: a task, a group or a user. */
+static int for_tasks(int which, int who, struct prio_job *j)
 {
     j->result = -ESRCH;
     if (which < 0 || which > 2)
@@ -199,13 +201,13 @@ static int nice_all(int which, int who, struct nice_job *j)
     struct task *one = which == 0 ? task_arg(who) : NULL;
     spin_lock_bh(&process_list_lock);
     if (one != NULL)
-        nice_one(one, j);
+        j->one(one, j);
     if (which != 0)
         list_for_each(p, &process_list, struct process, all_node) {
             spin_lock(&p->lock);
             if ((which == 1 ? p->pgid : p->leader->cred->uid) == id)
                 list_for_each(t, &p->tasks, struct task, proc_node)
-                    nice_one(t, j);
+                    j->one(t, j);
             spin_unlock(&p->lock);
         }
     spin_unlock_bh(&process_list_lock);
@@ -215,13 +217,64 @@ static int nice_all(int which, int who, struct nice_job *j)
 
 s64 sys_getpriority(int which, int who)
 {
-    struct nice_job j = {.best = 20};
-    int r = nice_all(which, who, &j);
+    struct prio_job j = {.one = nice_one, .best = 20};
+    int r = for_tasks(which, who, &j);
     return r < 0 ? r : 20 - j.best;
 }
 
 s64 sys_setpriority(int which, int who, int nice)
 {
-    struct nice_job j = {.best = MAX(-20, MIN(nice, 19)), .set = true};
-    return nice_all(which, who, &j);
+    struct prio_job j = {.one = nice_one, .best = MAX(-20, MIN(nice, 19)), .set = true};
+    return for_tasks(which, who, &j);
+}
+
+/* --- ioprio_set(2): kept and told; there is one disk at most, and nothing to order ------------- */
+
+#define IOPRIO(class, level) ((class) << 13 | (level))
+enum { IOPRIO_NONE, IOPRIO_RT, IOPRIO_BE, IOPRIO_IDLE };
+
+/* What it amounts to: of a task that has none, what its policy and nice value say. */
+static int effective_ioprio(const struct task *t)
+{
+    u8 policy = t->thread->policy;
+    int class = policy == POLICY_IDLE ? IOPRIO_IDLE : policy == POLICY_FIFO || policy == POLICY_RR ? IOPRIO_RT : IOPRIO_BE;
+    return t->ioprio >> 13 != IOPRIO_NONE ? t->ioprio : IOPRIO(class, (t->thread->nice + 20) / 5);
+}
+
+static void ioprio_one(struct task *t, struct prio_job *j)
+{
+    const struct cred *c = current_cred();
+    if (!j->set) {
+        j->best = MIN(j->best, effective_ioprio(t));
+        j->result = 0;
+    } else if (t->cred->uid != c->euid && t->cred->uid != c->uid && !capable(CAP_SYS_NICE)) {
+        j->result = -EPERM;
+    } else {
+        atomic_store_relaxed(&t->ioprio, (u16)j->best);
+        j->result = j->result == -ESRCH ? 0 : j->result;
+    }
+}
+
+s64 sys_ioprio_get(int which, int who)
+{
+    struct prio_job j = {.one = ioprio_one, .best = INT32_MAX};
+    struct task *t = which == 1 ? task_arg(who) : NULL;
+    if (which == 1) { /* of one task: what it was given */
+        s64 own = t != NULL ? atomic_load_relaxed(&t->ioprio) : -ESRCH;
+        task_put(t);
+        return own;
+    }
+    int r = for_tasks(which - 1, who, &j);
+    return r < 0 ? r : j.best;
+}
+
+s64 sys_ioprio_set(int which, int who, int prio)
+{
+    struct prio_job j = {.one = ioprio_one, .set = true, .best = prio & 0xffff};
+    int class = prio >> 13 & 7, level = prio & 7;
+    if (class > IOPRIO_IDLE || (class == IOPRIO_NONE && level != 0))
+        return -EINVAL;
+    if (class == IOPRIO_RT && !capable(CAP_SYS_ADMIN) && !capable(CAP_SYS_NICE))
+        return -EPERM;
+    return for_tasks(which - 1, who, &j);
 }

@@ -88,6 +88,15 @@ static int fork_area(struct vma *v, struct addrspace *to)
     return share_area(v, c);
 }
 
+static u64 promised_pages(struct addrspace *as)
+{
+    u64 n = 0;
+    for (struct vma *v = as_first(as); v != NULL; v = as_next(v))
+        if (commit_counts(v->prot, v->flags) && !(v->flags & VMA_DONTFORK))
+            n += (v->end - v->start) >> PAGE_SHIFT;
+    return n;
+}
+
 int addrspace_fork(struct addrspace *from, struct addrspace **ret_as)
 {
     struct addrspace *to;
@@ -95,7 +104,7 @@ int addrspace_fork(struct addrspace *from, struct addrspace **ret_as)
     if (err != 0)
         return err;
     rwmutex_write_lock(&from->lock);
-    if (atomic_load_relaxed(&overcommit.mode) == COMMIT_NEVER && !commit_allows(from->data_pages + from->stack_pages)) {
+    if (atomic_load_relaxed(&overcommit.mode) == COMMIT_NEVER && !commit_allows(promised_pages(from))) {
         rwmutex_write_unlock(&from->lock);
         addrspace_put(to);
         return -ENOMEM;

@@ -127,7 +127,7 @@ static int map_locked(struct addrspace *as, const struct map_request *req, u64 l
         return err;
     if (as->vma_count >= AS_MAX_VMAS)
         return -ENOMEM;
-    if ((err = as_check_limits(as, len >> PAGE_SHIFT, req->prot, req->flags)) != 0)
+    if ((err = as_check_limits_over(as, addr, addr + len, req->prot, req->flags)) != 0)
         return err;
     if ((req->flags & VMA_LOCKED) && as->limit_locked_bytes != UINT64_MAX &&
         as->locked_pages + (len >> PAGE_SHIFT) > as->limit_locked_bytes >> PAGE_SHIFT)

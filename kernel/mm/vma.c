@@ -48,14 +48,28 @@ static void account(struct addrspace *as, u32 prot, u32 flags, s64 pages)
 
 static bool over(u64 pages, u64 more, u64 limit_bytes) { return more > (limit_bytes >> PAGE_SHIFT) || pages > (limit_bytes >> PAGE_SHIFT) - more; }
 
-int as_check_limits(const struct addrspace *as, u64 pages, u32 prot, u32 flags)
+/* `promised` of the pages are not so yet. */
+static int check_limits(const struct addrspace *as, u64 pages, u64 promised, u32 prot, u32 flags)
 {
     if (over(as->total_pages, pages, as->limit_as_bytes))
         return -ENOMEM;
     if ((prot & MAP_WRITE) && !(flags & (VMA_SHARED | VMA_STACK | VMA_GROWSDOWN)) &&
         over(as->data_pages, pages, as->limit_data_bytes))
         return -ENOMEM;
-    return commit_counts(prot, flags) && !commit_allows(pages) ? -ENOMEM : 0;
+    return commit_counts(prot, flags) && !commit_allows(promised) ? -ENOMEM : 0;
+}
+
+int as_check_limits(const struct addrspace *as, u64 pages, u32 prot, u32 flags) { return check_limits(as, pages, pages, prot, flags); }
+
+int as_check_limits_over(struct addrspace *as, uaddr_t start, uaddr_t end, u32 prot, u32 flags)
+{
+    u64 pages = (end - start) >> PAGE_SHIFT, promised = pages;
+    for (struct vma *v = as_find(as, start, true); v != NULL && v->start < end; v = as_next(v)) {
+        u64 old = (MIN(v->end, end) - MAX(v->start, start)) >> PAGE_SHIFT;
+        pages -= old;
+        promised -= commit_counts(v->prot, v->flags) ? old : 0;
+    }
+    return check_limits(as, pages, promised, prot, flags);
 }
 
 static bool writes_shared(u32 prot, u32 flags) { return (flags & VMA_SHARED) && (prot & MAP_WRITE); }

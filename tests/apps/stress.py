@@ -39,7 +39,7 @@ ABSENT = {
     'bind-mount, mlockmany, oom-pipe, reboot, sysinval': 'stress-ng asks for --pathological',
 }
 # What the kernel refuses, and says so (ENOSYS, EAFNOSUPPORT, EPROTONOSUPPORT, EPERM), while this Linux may have it.
-REFUSED = set('dccp dnotify fanotify fiemap handle key landlock netlink-proc netlink-task numa ping-sock quota remap sctp '
+REFUSED = set('dccp dnotify fanotify fiemap handle key landlock netlink-proc netlink-task numa ping-sock quota sctp '
               'tun userfaultfd usersyscall verity'.split())
 MORE = {'iomix': ['--iomix-bytes', '64M']}   # a gigabyte otherwise
 UNPRIVILEGED = {'exec', 'spawn'}             # which root may not run

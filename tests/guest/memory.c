@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define PAGE 4096UL
 static sigjmp_buf escape;
@@ -38,6 +39,50 @@ static const char *touch(volatile char *p, bool write)
 
 static void *map(size_t len, int prot, int flags) { return mmap(NULL, len, prot, flags, -1, 0); }
 
+#define REMAP(at, n, pgoff) SHOW(syscall(SYS_remap_file_pages, at, (n) * PAGE, 0, pgoff, 0))
+
+static void remapped(void)
+{
+    section("remap_file_pages");
+    int fd = memfd_create("remapped", 0);
+    ftruncate(fd, 8 * PAGE);
+    char *p = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    for (int i = 0; i < 8; i++)
+        p[i * PAGE] = (char)('a' + i);
+    REMAP(p, 1, 7);
+    REMAP(p + 7 * PAGE, 1, 0);
+    REMAP(p + 2 * PAGE, 2, 4);
+    for (int i = 0; i < 8; i++)
+        printf("%c", p[i * PAGE]);
+    printf("\n");
+    p[0] = 'H';
+    char c;
+    pread(fd, &c, 1, 7 * PAGE);
+    printf("%c\n", c);
+    REMAP(p + 2 * PAGE, 4, 0); /* pieces of one file, side by side */
+    REMAP(p + 100, 1, 3);
+    for (int i = 0; i < 8; i++)
+        printf("%c", p[i * PAGE]);
+    printf("\n");
+    REMAP(p, 0, 0);
+    REMAP(p, 2, -1UL);
+    SHOW(syscall(SYS_remap_file_pages, p, PAGE, PROT_READ, 0, 0));
+    REMAP(p + 4 * PAGE, 5, 0); /* beyond its end */
+    REMAP(16 * PAGE, 1, 0);
+    munmap(p + 3 * PAGE, PAGE);
+    REMAP(p + 2 * PAGE, 3, 0);
+    munmap(p, 8 * PAGE);
+    close(fd);
+    p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REMAP(p, 1, 1);
+    munmap(p, 2 * PAGE);
+    p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    p[3 * PAGE] = 'z';
+    REMAP(p, 1, 3);
+    SHOW(p[0]);
+    munmap(p, 4 * PAGE);
+}
+
 int main(void)
 {
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
@@ -59,6 +104,7 @@ int main(void)
     SHOW(madvise((void *)1, PAGE, MADV_DONTNEED));
     SHOW(msync((void *)1, PAGE, MS_SYNC));
 
+    remapped();
     section("anonymous");
     char *p = map(8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     SHOW_TRUE(p != MAP_FAILED);

@@ -121,6 +121,63 @@ static void limits(void)
     SHOW(syscall(SYS_close_range, 50, 60, 0));
 }
 
+static long ioprio_get(int which, int who) { return syscall(SYS_ioprio_get, which, who); }
+static long ioprio_set(int which, int who, int prio) { return syscall(SYS_ioprio_set, which, who, prio); }
+#define IOPRIO(class, level) ((class) << 13 | (level))
+
+static void disk_priorities(void)
+{
+    section("ioprio");
+    SHOW(ioprio_get(1, 0));
+    SHOW(ioprio_get(0, 0));
+    SHOW(ioprio_get(4, 0));
+    SHOW(ioprio_get(1, 999999));
+    SHOW(ioprio_set(1, 999999, 0));
+    SHOW(ioprio_set(4, 0, 0));
+    SHOW(ioprio_set(1, 0, IOPRIO(0, 5)));
+    SHOW(ioprio_set(1, 0, IOPRIO(4, 0)));
+    SHOW(ioprio_set(1, 0, IOPRIO(1, 3)));
+    SHOW(ioprio_get(1, 0));
+    SHOW(ioprio_set(1, 0, IOPRIO(3, 0)));
+    SHOW(ioprio_get(1, 0));
+    SHOW(ioprio_set(1, 0, IOPRIO(2, 6)));
+    fflush(stdout);
+    if (fork() == 0) {
+        setpgid(0, 0);
+        SHOW(ioprio_get(1, 0));
+        SHOW(ioprio_get(2, 0));
+        SHOW(ioprio_set(2, 0, IOPRIO(2, 7)));
+        SHOW(ioprio_get(1, getpid()));
+        setresuid(1000, 1000, 1000);
+        SHOW(ioprio_set(1, 0, IOPRIO(1, 0)));
+        SHOW(ioprio_set(1, getppid(), IOPRIO(2, 1)));
+        SHOW(ioprio_set(1, 0, IOPRIO(2, 1)));
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    SHOW(ioprio_set(1, 0, 0));
+    SHOW(ioprio_get(1, 0));
+}
+
+static void show_cpus(void)
+{
+    cpu_set_t old, one;
+    char line[256];
+    section("Cpus_allowed");
+    sched_getaffinity(0, sizeof old, &old);
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    SHOW(sched_setaffinity(0, sizeof one, &one));
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        if (strncmp(line, "Cpus_allowed", 12) == 0)
+            printf("%.*s %lx\n", (int)(strchr(line, ':') - line), line, strtoul(strpbrk(line + strlen(line) - 2, "0123456789"), NULL, 16));
+    if (f != NULL)
+        fclose(f);
+    SHOW(sched_setaffinity(0, sizeof old, &old));
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 6) { /* what the end of this program made of itself */
@@ -129,6 +186,8 @@ int main(int argc, char **argv)
             SHOW(strlen(argv[i]));
         return (int)strlen(environ[1]) & 63;
     }
+    disk_priorities();
+    show_cpus();
     section("identity");
     SHOW_TRUE(getpid() > 0 && getpid() == gettid());
     SHOW(getuid());

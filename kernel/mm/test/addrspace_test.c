@@ -526,6 +526,44 @@ TEST(limits_and_bad_arguments)
 }
 
 /* Nobody has memory left: the fault says so and nothing hangs. */
+/* overcommit_memory 2: what goes is given back before it is asked whether there is room, and what nobody promised is not promised to a child. */
+TEST(promises)
+{
+    mm_test_init();
+    struct addrspace *as = test_space(), *copy;
+    u64 page_kb = PAGE_SIZE / 1024, used = commit_used_pages();
+    u32 rw = MAP_READ | MAP_WRITE;
+    uaddr_t a, b;
+    overcommit.kbytes = (u32)((used + 100) * page_kb);
+    overcommit.mode = COMMIT_NEVER;
+    CHECK_EQ(map_anon(as, TEST_BASE, 80 * PAGE_SIZE, rw, 0, true, &a), 0);
+    CHECK_EQ(commit_used_pages(), used + 80);
+    CHECK_EQ(map_anon(as, 0, 21 * PAGE_SIZE, rw, 0, false, &b), -ENOMEM);
+    CHECK_EQ(map_anon(as, TEST_BASE, 80 * PAGE_SIZE, rw, 0, true, &a), 0);                    /* all of it again */
+    CHECK_EQ(map_anon(as, TEST_BASE + 40 * PAGE_SIZE, 60 * PAGE_SIZE, rw, 0, true, &a), 0);   /* half, and the rest of the room */
+    CHECK_EQ(commit_used_pages(), used + 100);
+    CHECK_EQ(map_anon(as, TEST_BASE + 40 * PAGE_SIZE, 61 * PAGE_SIZE, rw, 0, true, &a), -ENOMEM);
+    CHECK_EQ(map_anon(as, TEST_BASE, 100 * PAGE_SIZE, MAP_READ, 0, true, &a), 0);
+    CHECK_EQ(commit_used_pages(), used);
+    CHECK_EQ(map_anon(as, TEST_BASE, 100 * PAGE_SIZE, rw, 0, true, &a), 0); /* what lay there was not promised */
+    CHECK_EQ(map_anon(as, TEST_BASE, 60 * PAGE_SIZE, rw, 0, true, &a), 0);
+    CHECK_EQ(as_unmap(as, TEST_BASE + 50 * PAGE_SIZE, 50 * PAGE_SIZE), 0);
+    CHECK_EQ(map_anon(as, 0, 400 * PAGE_SIZE, rw, VMA_NORESERVE, false, &b), 0);
+    CHECK_EQ(addrspace_fork(as, &copy), 0);
+    CHECK_EQ(commit_used_pages(), used + 100);
+    addrspace_put(copy);
+    CHECK_EQ(map_anon(as, 0, PAGE_SIZE, rw, 0, false, &b), 0);
+    CHECK_EQ(addrspace_fork(as, &copy), -ENOMEM);
+    as->limit_as_bytes = as->total_pages << PAGE_SHIFT; /* neither is a limit in the way of what takes another's place */
+    CHECK_EQ(map_anon(as, TEST_BASE, 50 * PAGE_SIZE, rw, 0, true, &a), 0);
+    CHECK_EQ(map_anon(as, 0, PAGE_SIZE, MAP_READ, 0, false, &b), -ENOMEM);
+    overcommit.mode = COMMIT_GUESS;
+    overcommit.kbytes = 0;
+    overcommit.ratio = 50;
+    end_space(as);
+    CHECK_EQ(commit_used_pages(), used);
+}
+
 TEST(out_of_memory)
 {
     mm_test_init();
