@@ -46,7 +46,7 @@ static u8 *reply_data(struct bpf_session *s) { return s->out + REPLY_HEAD; }
 
 static int reply_text(struct bpf_session *s, int err, const char *text)
 {
-    s->len = (u32)strnlen(text, 300);
+    s->len = (u32)MIN(strlen(text), (size_t)300);
     memcpy(reply_data(s), text, s->len);
     return err;
 }

@@ -102,12 +102,6 @@ void bh_take_remote(void)
     }
 }
 
-void bh_disable(void)
-{
-    this_cpu()->bh_disabled++;
-    compiler_barrier();
-}
-
 void bh_enable(void)
 {
     compiler_barrier();

@@ -24,7 +24,7 @@ struct pkt_small {
     u8 room[];
 };
 
-#define SMALL_SIZE 2048u
+#define SMALL_SIZE PKT_SMALL_TRUESIZE
 #define BURST 64u /* packets that come or go together: what a poll of the card takes */
 _Static_assert(PKT_SMALL_ROOM == SMALL_SIZE - sizeof(struct pkt_small), "room of a small packet");
 

@@ -65,7 +65,7 @@ s64 pkt_to_uio(const struct pkt *p, u32 off, struct uio *u, u32 len)
 bool dgram_queue(struct sock *s, struct pkt *p)
 {
     u32 mem = pkt_truesize(p), len = p->total_len;
-    if (mem > 2 * len + 1024) { /* a few bytes in a large buffer: keep only the bytes */
+    if (unlikely(mem > MAX(2 * len + 1024, PKT_SMALL_TRUESIZE))) { /* a few bytes in a large buffer: keep only the bytes */
         struct pkt *small = pkt_alloc(0, len);
         if (small != NULL && pkt_truesize(small) < mem) {
             pkt_copy_out(p, 0, pkt_put(small, len), len);
@@ -125,21 +125,29 @@ s64 dgram_pending(struct sock *s, bool output)
     return n;
 }
 
-static void dequeue(struct sock *s, struct pkt *p)
+/* The first datagram, off the queue unless it is only looked at; NULL = there is none. */
+static struct pkt *take_first(struct sock *s, bool peek)
 {
-    u32 mem = pkt_truesize(p);
+    struct pkt *p = NULL;
+    u32 mem = 0;
     sock_lock(s);
-    list_remove(&p->node);
-    s->rcv_mem -= mem;
-    s->rcvq_bytes -= p->total_len;
+    if (!list_empty(&s->rcvq)) {
+        p = list_first(&s->rcvq, struct pkt, node);
+        if (!peek) {
+            mem = pkt_truesize(p);
+            list_remove(&p->node);
+            s->rcv_mem -= mem;
+            s->rcvq_bytes -= p->total_len;
+        }
+    }
     spin_unlock_bh(&s->lock);
     net_mem_uncharge(mem);
-    pkt_free(p);
+    return p;
 }
 
 s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from)
 {
-    bool nonblock = (m->flags & MSG_DONTWAIT) != 0;
+    bool nonblock = (m->flags & MSG_DONTWAIT) != 0, peek = (m->flags & MSG_PEEK) != 0;
     u64 deadline = sock_deadline(s->rcvtimeo_ns);
     struct pkt *p;
     for (;;) {
@@ -149,9 +157,7 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from)
             mutex_unlock(&s->rd);
             return err;
         }
-        sock_lock(s);
-        p = list_empty(&s->rcvq) ? NULL : list_first(&s->rcvq, struct pkt, node);
-        spin_unlock_bh(&s->lock);
+        p = take_first(s, peek);
         if (p != NULL)
             break;
         mutex_unlock(&s->rd);
@@ -177,9 +183,9 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from)
         if (in_flags & MSG_TRUNC)
             got = len;
     }
-    if (!(in_flags & MSG_PEEK))
-        dequeue(s, p);
     mutex_unlock(&s->rd);
+    if (!peek)
+        pkt_free(p);
     return got;
 }
 

@@ -7,9 +7,6 @@
 u16 inet_port_low(void) { return 32768; } /* ip_local_port_range of Linux */
 u16 inet_port_high(void) { return 60999; }
 
-bool ip_is_any(struct ip_addr a) { return ip_is_unspec(a) || ip_equal(a, ip_v4(0)); }
-bool ip_is_group(struct ip_addr a) { return ip_is_v4(a) ? ip_is_multicast(ip_to_v4(a)) : (u8)a.hi == 0xff; }
-
 u64 ip_pair(struct ip_addr l, struct ip_addr f)
 {
     if (likely(ip_is_v4(l)))

@@ -124,8 +124,8 @@ static inline bool ip_is_v4(struct ip_addr a) { return a.hi == 0 && (u32)a.lo ==
 static inline u32 ip_to_v4(struct ip_addr a) { return (u32)(a.lo >> 32); } /* 0 also for :: */
 static inline bool ip_equal(struct ip_addr a, struct ip_addr b) { return ((a.lo ^ b.lo) | (a.hi ^ b.hi)) == 0; }
 static inline bool ip_is_unspec(struct ip_addr a) { return (a.hi | a.lo) == 0; }
-bool ip_is_any(struct ip_addr a);
-bool ip_is_group(struct ip_addr a); /* multicast */
+static inline bool ip_is_any(struct ip_addr a) { return ip_is_unspec(a) || ip_equal(a, ip_v4(0)); }
+static inline bool ip_is_group(struct ip_addr a) { return ip_is_v4(a) ? ip_is_multicast(ip_to_v4(a)) : (u8)a.hi == 0xff; } /* multicast */
 /* Both addresses of a connection in one number, for keyed hashes. */
 u64 ip_pair(struct ip_addr l, struct ip_addr f);
 /* How well a socket's own address (may be a wildcard) fits a: 2 exactly, 1 any IPv4, 0 any, -1 not. */

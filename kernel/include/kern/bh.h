@@ -11,7 +11,8 @@
 #define KERN_BH_H
 
 #include "base/list.h"
-#include "kern/types.h"
+#include "kern/atomic.h"
+#include "kern/percpu.h"
 
 #define BH_MAX_ROUNDS 10
 #define BH_HOLD_NS 1000000ULL
@@ -30,7 +31,11 @@ void bh_raise(struct bh *bh);
 void bh_raise_on(struct bh *bh, unsigned number);
 /* Queue what other CPUs have raised here. The kick's interrupt handler, inside irq_enter(). */
 void bh_take_remote(void);
-void bh_disable(void);
+static inline void bh_disable(void)
+{
+    this_cpu()->bh_disabled++;
+    compiler_barrier();
+}
 void bh_enable(void); /* runs what is pending when the count reaches zero */
 bool bh_is_disabled(void);
 /* Run everything pending now. Events enabled on entry; thread context. */

@@ -20,6 +20,7 @@
 
 #include "base/list.h"
 #include "kern/atomic.h"
+#include "kern/bh.h"
 #include "kern/plat.h"
 
 struct spinlock {
@@ -30,8 +31,6 @@ struct spinlock {
 
 static inline void spin_init(struct spinlock *l, const char *name) { *l = (struct spinlock)SPINLOCK_INIT(name); }
 bool spin_trylock(struct spinlock *l);
-void spin_lock_bh(struct spinlock *l);
-void spin_unlock_bh(struct spinlock *l);
 bool spin_is_locked(const struct spinlock *l);
 
 #ifdef SPIN_INLINE /* files that are built for speed, in builds without the checking kind */
@@ -42,6 +41,16 @@ static inline void spin_lock(struct spinlock *l)
         spin_lock_contended(l);
 }
 static inline void spin_unlock(struct spinlock *l) { atomic_store(&l->locked, 0u); }
+static inline void spin_lock_bh(struct spinlock *l)
+{
+    bh_disable();
+    spin_lock(l);
+}
+static inline void spin_unlock_bh(struct spinlock *l)
+{
+    spin_unlock(l);
+    bh_enable();
+}
 static inline u64 spin_lock_irqsave(struct spinlock *l)
 {
     u64 flags = plat_events_save();
@@ -56,6 +65,8 @@ static inline void spin_unlock_irqrestore(struct spinlock *l, u64 flags)
 #else
 void spin_lock(struct spinlock *l);
 void spin_unlock(struct spinlock *l);
+void spin_lock_bh(struct spinlock *l);
+void spin_unlock_bh(struct spinlock *l);
 u64 spin_lock_irqsave(struct spinlock *l);
 void spin_unlock_irqrestore(struct spinlock *l, u64 flags);
 #endif

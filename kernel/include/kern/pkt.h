@@ -104,7 +104,9 @@ void pkt_store_put(struct pkt_store *s);
 u32 pkt_in_use(void);
 
 /* Room (headroom + size) of the common small packet: pkt_alloc() of no more than this is one 2 KiB object. */
-#define PKT_SMALL_ROOM (2048u - (u32)sizeof(struct pkt) - (u32)sizeof(struct pkt_store))
+#define PKT_SMALL_ROOM (PKT_SMALL_TRUESIZE - (u32)sizeof(struct pkt) - (u32)sizeof(struct pkt_store))
+/* What pkt_truesize() says of it. */
+#define PKT_SMALL_TRUESIZE 2048u
 /* Free a list of packets linked by node. */
 void pkt_list_free(struct list *l);
 
