@@ -25,16 +25,27 @@ void bh_init(struct bh *bh, void (*fn)(struct bh *bh))
     bh->raised = 0;
 }
 
+/* Behind a round, with more to do: is it the programs' turn? `*start` is when the first one ended. */
+static bool had_share(unsigned round, u64 *start)
+{
+    u64 now = plat_now_ns();
+    if (round == 1)
+        *start = now;
+    return round == BH_MAX_ROUNDS || now - *start >= BH_SHARE_NS;
+}
+
 /* Events disabled, bottom halves neither running nor disabled. Enables events while they run. */
 static void run(struct percpu *cpu)
 {
     cpu->bh_disabled++;
     cpu->bh_running = true;
     cpu->stats[STAT_BH_RUNS]++;
+    u64 start = 0;
     for (unsigned round = 0; !list_empty(&cpu->bh_pending); round++) {
-        if (round == BH_MAX_ROUNDS) {
+        if (round > 0 && had_share(round, &start)) {
             cpu->bh_hold = true;
-            timer_set_slice(plat_now_ns() + BH_HOLD_NS);
+            cpu->bh_hold_until_ns = plat_now_ns() + BH_HOLD_NS;
+            timer_set_slice(cpu->bh_hold_until_ns);
             break;
         }
         struct list batch, again;

@@ -433,7 +433,7 @@ static void start_slice(struct percpu *cpu, struct thread *t, u64 now)
             slice = MIN(slice, now + RR_SLICE_NS);
     }
     if (unlikely(cpu->bh_hold))
-        slice = MIN(slice, now + BH_HOLD_NS);
+        slice = MIN(slice, cpu->bh_hold_until_ns);
     timer_set_slice(slice);
 }
 

@@ -206,6 +206,46 @@ TEST(busy_bh_lets_threads_run)
     CHECK_EQ(bh_runs, 1001);
 }
 
+static void slow_bh(struct bh *b)
+{
+    sim_advance(BH_SHARE_NS / 2 - 1000);
+    bh_fn(b);
+}
+
+TEST(slow_bh_lets_threads_run)
+{
+    bh_init(&bh, slow_bh);
+    bh_again = 100;
+    bh_raise(&bh);
+    CHECK_EQ(bh_runs, 4); /* the first, and three that take more than the share */
+    thread_sleep_until(now_ns() + 60 * NSEC_PER_MSEC, false);
+    CHECK_EQ(bh_runs, 101);
+}
+
+static bool yielders_end;
+
+static void yield_often(void *arg)
+{
+    while (!yielders_end) {
+        sim_compute(BH_HOLD_NS / 10);
+        sched_yield_cpu();
+    }
+}
+
+TEST(switches_do_not_prolong_a_hold)
+{
+    bh_init(&bh, bh_fn);
+    bh_again = 1000;
+    struct thread *t = test_thread("yielder", yield_often, NULL);
+    bh_raise(&bh);
+    CHECK_EQ(bh_runs, BH_MAX_ROUNDS);
+    for (u64 end = now_ns() + 4 * BH_HOLD_NS; now_ns() < end; sched_yield_cpu())
+        sim_compute(BH_HOLD_NS / 10);
+    CHECK(bh_runs >= 3 * BH_MAX_ROUNDS);
+    yielders_end = true;
+    test_join(t);
+}
+
 /* --- several CPUs ---------------------------------------------------------------------- */
 
 static bool inside, gone;

@@ -4,7 +4,7 @@
  * enabled again. They run on the CPU that raised them, or for which they were raised, one after the other,
  * never nested, and may not sleep: on the way out of the outermost interrupt, in
  * bh_enable(), before a switch between threads and before idling. When they stay busy
- * for BH_MAX_ROUNDS, they are held for BH_HOLD_NS, or until the CPU is idle, so that
+ * for BH_MAX_ROUNDS, or for BH_SHARE_NS behind the first one, they are held for BH_HOLD_NS, or until the CPU is idle, so that
  * programs are not starved.
  */
 #ifndef KERN_BH_H
@@ -15,6 +15,7 @@
 #include "kern/percpu.h"
 
 #define BH_MAX_ROUNDS 10
+#define BH_SHARE_NS 500000ULL
 #define BH_HOLD_NS 1000000ULL
 
 struct bh {

@@ -49,6 +49,7 @@ struct percpu {
     struct random_cpu random;  /* core/random.c */
     u64 calls;                 /* atomic: CPUs whose cpu_call() this one has to answer (kern/cpu_calls.h) */
     struct cpu_call *call;     /* of this CPU, under way */
+    u64 bh_hold_until_ns;      /* while bh_hold */
     struct list *bh_remote;    /* atomic: bottom halves that other CPUs have raised here (core/bh.c) */
 };
 
