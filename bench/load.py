@@ -136,20 +136,39 @@ def idle():
             row(f'  {name}', f'{kib * 1024 / IDLE:,.0f}', 'bytes', f'{failed} failed; {kib / 1024:,.0f} MiB of {MEMORY}', failed == 0)
 
 
+# What the attacker does; connections are there before the honest clients come, floods go on for as long as they stay.
+ATTACKS = {
+    'SYN flood': ('flood', 'syn'),
+    '100,000 half-open': ('flood', 'half'),
+    'ACK storm': ('flood', 'ack'),
+    'fragments without a rest': ('flood', 'pieces'),
+    'overlapping fragments': ('flood', 'overlap'),
+    f'slowloris x {SLOW:,}': ('slow', SLOW),
+    'tiny segments, 64 connections': ('tiny', 64),
+    'windows shrunk, 64 connections': ('shrink', 64),
+}
+
+
+def attacked(inside, p, kind, what):
+    """Honest connections/s before and meanwhile with those that failed, MiB that the server's processes have meanwhile, what the attacker says."""
+    before = client(inside, 'rate', GUEST_IP, PORT, 2, 32)
+    flood = kind == 'flood'
+    with background(inside, kind, *([what] if flood else []), GUEST_IP, PORT, 4 if flood else what) as attacker:
+        time.sleep(0.5)
+        said = '' if flood else attacker.stdout.readline()
+        meanwhile = client(inside, 'rate', GUEST_IP, PORT, 2, 32)
+        mib = guests.memory_kib(guests.descendants(p.pid)) / 1024
+        said = f'{int(attacker.stdout.readline()):,} packets/s' if flood else said.split()[1] + ' are in'
+    return before[0], *meanwhile, mib, said
+
+
 def attacks():
-    print('\nhonest clients (32 at a time), connections/s: alone, and meanwhile')
+    print('\nhonest clients (32 at a time), connections/s: meanwhile, of alone; what failed; memory of the server; the attacker')
     for name, server in EVERY.items():
-        with server('answer', PORT) as (inside, *_):
-            alone = client(inside, 'rate', GUEST_IP, PORT, 3, 32)
-            with background(inside, 'syn', GUEST_IP, PORT, 5) as flood:
-                time.sleep(1)
-                under = client(inside, 'rate', GUEST_IP, PORT, 3, 32)
-                syns = int(flood.stdout.readline())
-            row(f'  {name}: SYN flood', f'{under[0]:,}', f'of {alone[0]:,}', f'{under[1]} failed; {syns:,} SYNs/s')
-            with background(inside, 'slow', GUEST_IP, PORT, SLOW) as slow:
-                said = slow.stdout.readline().split()
-                under = client(inside, 'rate', GUEST_IP, PORT, 3, 32)
-            row(f'  {name}: slowloris x {SLOW:,}', f'{under[0]:,}', f'of {alone[0]:,}', f'{under[1]} failed; {said[1]} slow ones are in')
+        with server('answer', PORT) as (inside, _, p):
+            for what, role in ATTACKS.items():
+                before, meanwhile, failed, mib, said = attacked(inside, p, *role)
+                row(f'  {name}: {what}', f'{meanwhile:,}', f'of {before:,}', f'{meanwhile / before:.2f}; {failed} failed; {mib:,.0f} MiB; {said}', failed == 0 and meanwhile > 0)
 
 
 EVERY = {'Drupe, a process': drupe('host'), 'native': native, 'Drupe, a machine': drupe('qemu'), 'Linux, a machine': linux}

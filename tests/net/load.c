@@ -3,13 +3,17 @@
  * Both ends of a load on a server's network.
  *
  *   load echo PORT                     UDP: what comes goes back
- *   load answer PORT                   TCP, one epoll: "ok" for the first bytes of a connection, then it is closed
+ *   load answer PORT                   TCP, one epoll: "ok" for the first bytes of a connection, then it is closed; 64 KiB for "!"
  *   load hold PORT N                   TCP at PORT to PORT + 3, one epoll: connections stay; says what memory N of them took
  *   load udp HOST PORT SECONDS WINDOW  64-byte datagrams, WINDOW under way: answers per second
  *   load open HOST PORT N              N connections, held until its input ends
  *   load slow HOST PORT N              the same, each with a byte now and then
+ *   load tiny HOST PORT N              the same, each with one byte after another, each a segment of its own
+ *   load shrink HOST PORT N            the same, each asks for much all the time and reads nothing; its window becomes ever smaller
  *   load rate HOST PORT SECONDS N      N at a time: connect, ask, read the answer, close: how many per second, how many failed
- *   load syn HOST PORT SECONDS         SYNs from made-up senders as fast as they go: how many per second
+ *   load flood KIND HOST PORT SECONDS  packets from made-up senders as fast as they go: how many per second. KIND is syn; half: 100,000
+ *                                      SYNs, then silence; ack: of no connection; pieces: first fragments without a rest; overlap: two
+ *                                      fragments that share bytes
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,6 +22,7 @@
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +125,8 @@ static void serve(const char *port, long hold)
             ssize_t r = read(s, buf, sizeof buf);
             if (r > 0 && buf[0] == '?')
                 r = write(s, "ok", 2) - 2;
+            else if (r > 0 && buf[0] == '!')
+                (void)!write(s, buf, sizeof buf);
             if (r == 0 || (r < 0 && errno != EAGAIN))
                 close(s);
         }
@@ -159,7 +166,33 @@ static int begin_connect(const struct sockaddr_in *to)
     return s;
 }
 
-static void open_many(char **v, int slow)
+/* What each connection does in its turn, until the input ends; NULL: nothing. */
+typedef void turn_fn(int s, long round);
+
+static void slow(int s, long round)
+{
+    (void)!write(s, "x", 1);
+    usleep(1000);
+}
+
+static void tiny(int s, long round)
+{
+    int one = 1;
+    if (round == 0)
+        setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    (void)!write(s, "x", 1);
+}
+
+static void shrink(int s, long round)
+{
+    int least = 1, clamp = round < 100 ? 10000 - 100 * (int)round : 1;
+    if (round == 0)
+        setsockopt(s, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+    setsockopt(s, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, sizeof clamp);
+    (void)!write(s, "!", 1);
+}
+
+static void open_many(char **v, turn_fn *turn)
 {
     struct sockaddr_in to = address(v[0], v[1]);
     long n = atol(v[2]), made = 0, failed = 0;
@@ -179,9 +212,8 @@ static void open_many(char **v, int slow)
     }
     printf("open %ld failed %ld\n", made, failed);
     struct pollfd p = {.fd = 0, .events = POLLIN};
-    for (long i = 0; poll(&p, 1, slow ? 1 : -1) == 0; i = (i + 1) % n)
-        if (write(fds[i], "x", 1) < 0)
-            continue;
+    for (long i = 0; poll(&p, 1, turn ? 0 : -1) == 0; i++)
+        turn(fds[i % n], i / n);
 }
 
 static void rate(char **v)
@@ -229,30 +261,48 @@ static uint16_t fold(uint32_t s)
     return (uint16_t)~s;
 }
 
-static void syn(char **v)
+#define HALF_OPEN 100000
+#define FRAGMENT_BYTES 24
+
+static struct flood_packet {
+    struct iphdr ip;
+    struct tcphdr tcp;
+    char rest[FRAGMENT_BYTES - sizeof(struct tcphdr)]; /* of fragments */
+} packet;
+
+/* The next packet: a number for its sender and whatever else varies, the one for its flags, the one for its place in a datagram. */
+static void make_packet(const struct sockaddr_in *to, uint32_t x, int ack, uint16_t frag)
 {
-    struct sockaddr_in to = address(v[0], v[1]);
-    double seconds = atof(v[2]), begin = now();
-    int s = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
-    long sent = 0;
-    uint32_t x = 12345;
-    struct {
-        struct iphdr ip;
-        struct tcphdr tcp;
-    } p;
     struct {
         uint32_t src, dst;
         uint16_t proto, len;
-    } pseudo = {0, to.sin_addr.s_addr, htons(IPPROTO_TCP), htons(20)};
-    while (sent % 256 != 0 || now() - begin < seconds) {
-        x = x * 1664525 + 1013904223;
-        memset(&p, 0, sizeof p);
-        p.ip = (struct iphdr){.version = 4, .ihl = 5, .tot_len = htons(40), .ttl = 64, .protocol = IPPROTO_TCP, .daddr = to.sin_addr.s_addr,
-                              .saddr = htonl(0xc6120000u | (x >> 8 & 0x1ffff))}; /* 198.18.0.0/15 is for such (RFC 2544) */
-        p.tcp = (struct tcphdr){.source = htons((uint16_t)(1024 + (x >> 16) % 60000)), .dest = to.sin_port, .seq = x, .doff = 5, .syn = 1, .window = 65535};
-        pseudo.src = p.ip.saddr;
-        p.tcp.check = fold(sum(&p.tcp, sizeof p.tcp, sum(&pseudo, sizeof pseudo, 0)));
-        if (sendto(s, &p, sizeof p, 0, (void *)&to, sizeof to) == sizeof p)
+    } pseudo = {0, to->sin_addr.s_addr, htons(IPPROTO_TCP), htons(20)};
+    size_t len = sizeof(struct iphdr) + (frag ? FRAGMENT_BYTES : sizeof(struct tcphdr));
+    memset(&packet, 0, sizeof packet);
+    packet.ip = (struct iphdr){.version = 4, .ihl = 5, .tot_len = htons((uint16_t)len), .ttl = 64, .protocol = IPPROTO_TCP, .daddr = to->sin_addr.s_addr,
+                               .id = (uint16_t)(x >> 4 | 1), .frag_off = htons(frag),
+                               .saddr = htonl(0xc6120000u | (x >> 8 & 0x1ffff))}; /* 198.18.0.0/15 is for such (RFC 2544) */
+    packet.tcp = (struct tcphdr){.source = htons((uint16_t)(1024 + (x >> 16) % 60000)), .dest = to->sin_port, .seq = x, .ack_seq = ack ? ~x : 0, .doff = 5,
+                                 .syn = !ack, .ack = ack != 0, .window = 65535};
+    pseudo.src = packet.ip.saddr;
+    packet.tcp.check = fold(sum(&packet.tcp, sizeof packet.tcp, sum(&pseudo, sizeof pseudo, 0)));
+}
+
+static void flood(char **v)
+{
+    const char *kind = v[0];
+    struct sockaddr_in to = address(v[1], v[2]);
+    double seconds = atof(v[3]), begin = now();
+    int s = socket(AF_INET, SOCK_RAW, IPPROTO_RAW), ack = strcmp(kind, "ack") == 0, overlap = strcmp(kind, "overlap") == 0;
+    uint16_t frag = overlap || strcmp(kind, "pieces") == 0 ? IP_MF : 0;
+    long sent = 0, most = strcmp(kind, "half") == 0 ? HALF_OPEN : INT64_MAX;
+    uint32_t x = 12345;
+    while (sent < most && (sent % 256 != 0 || now() - begin < seconds)) {
+        int second = overlap && sent % 2;
+        if (!second)
+            x = x * 1664525 + 1013904223;
+        make_packet(&to, x, ack, second ? IP_MF | 1 : frag); /* eight bytes on */
+        if (sendto(s, &packet, ntohs(packet.ip.tot_len), 0, (void *)&to, sizeof to) > 0)
             sent++;
         else if (errno == EPERM || errno == EBADF)
             die("raw socket");
@@ -263,6 +313,7 @@ static void syn(char **v)
 int main(int argc, char **argv)
 {
     struct rlimit r;
+    signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
     r.rlim_cur = r.rlim_max = 200000;
     if (setrlimit(RLIMIT_NOFILE, &r) < 0 && getrlimit(RLIMIT_NOFILE, &r) == 0) {
@@ -278,12 +329,18 @@ int main(int argc, char **argv)
         serve(argv[2], atol(argv[3]));
     else if (strcmp(role, "udp") == 0 && argc == 6)
         udp(argv + 2);
-    else if ((strcmp(role, "open") == 0 || strcmp(role, "slow") == 0) && argc == 5)
-        open_many(argv + 2, role[0] == 's');
+    else if (strcmp(role, "open") == 0 && argc == 5)
+        open_many(argv + 2, NULL);
+    else if (strcmp(role, "slow") == 0 && argc == 5)
+        open_many(argv + 2, slow);
+    else if (strcmp(role, "tiny") == 0 && argc == 5)
+        open_many(argv + 2, tiny);
+    else if (strcmp(role, "shrink") == 0 && argc == 5)
+        open_many(argv + 2, shrink);
     else if (strcmp(role, "rate") == 0 && argc == 6)
         rate(argv + 2);
-    else if (strcmp(role, "syn") == 0 && argc == 5)
-        syn(argv + 2);
+    else if (strcmp(role, "flood") == 0 && argc == 6)
+        flood(argv + 2);
     else
         return 2;
     return 0;
