@@ -38,6 +38,8 @@ static int add_name(const char *name, u32 mode, u64 rdev, u64 ino, const struct 
     int err = child_lookup(root, name, len, name_hash(name, len), &d);
     if (err == 0) {
         err = tmpfs_mknod(root->inode, d, S_IFCHR | mode, rdev, c);
+        if (err == -ENOSPC) /* what tmpfs calls it when memory is short */
+            err = -ENOMEM;
         if (err != 0)
             dentry_put(d);
     }

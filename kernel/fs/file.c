@@ -91,6 +91,22 @@ int file_create_inode(const char *name, const struct file_ops *ops, void *privat
     return i != NULL ? file_create_on(i, name, ops, private, flags, ret) : -ENOMEM;
 }
 
+int file_path(struct file *f, struct path *ret)
+{
+    if (f->path.dentry != NULL) {
+        path_get(&f->path);
+        *ret = f->path;
+        return 0;
+    }
+    struct dentry *d = dentry_create_root(f->inode->sb, inode_get(f->inode));
+    if (d == NULL) {
+        inode_put(f->inode);
+        return -ENOMEM;
+    }
+    *ret = (struct path){mount_get(anon_mount), d};
+    return 0;
+}
+
 /* Is the file's position shared state that reads must take turns on? */
 static inline bool has_pos(const struct file *f) { return f->ops->seek != NULL; }
 

@@ -48,15 +48,17 @@ static size_t array_len(char *const *a)
 }
 
 /* Open `name` for running: a regular file with the x bit, on a file system that allows it. */
-static int open_program(const char *name, const struct path *at, bool empty_path, struct file **ret, struct kstat *ret_st)
+static int open_program(const char *name, const struct path *at, u32 lookup_flags, struct file **ret, struct kstat *ret_st)
 {
     struct task *t = current_task();
     struct lookup l = {.fs = t->fs, .cred = t->cred, .at = at};
     struct path p;
-    int r = vfs_lookup(&l, name, empty_path ? LOOKUP_EMPTY : 0, &p);
+    int r = vfs_lookup(&l, name, lookup_flags, &p);
     if (r < 0)
         return r;
     r = vfs_stat_path(&p, ret_st);
+    if (r == 0 && S_ISLNK(ret_st->mode)) /* LOOKUP_NOFOLLOW */
+        r = -ELOOP;
     if (r == 0 && (!S_ISREG(ret_st->mode) || (p.mount->flags & MS_NOEXEC)))
         r = -EACCES;
     if (r == 0)
@@ -298,7 +300,7 @@ static int open_interpreter(struct exec *e, const char **ret_why)
     s64 n = file_read_at(e->main.file, e->main.info.interp_offset, name, len);
     int r = n < 0 ? (int)n : n != (s64)len || name[len - 1] != '\0' ? -ENOEXEC : 0;
     if (r == 0) {
-        r = open_program(name, NULL, false, &e->interp.file, &st);
+        r = open_program(name, NULL, 0, &e->interp.file, &st);
         if (r < 0)
             *ret_why = "its program interpreter (dynamic linker) is not in the image";
     }
@@ -312,11 +314,11 @@ static int open_interpreter(struct exec *e, const char **ret_why)
 }
 
 /* Follow #! lines until an ELF file is open in e->main.file. */
-static int find_program(struct exec *e, const char *name, const struct path *at, bool empty_path, const char **ret_why)
+static int find_program(struct exec *e, const char *name, const struct path *at, u32 lookup_flags, const char **ret_why)
 {
     char line[SCRIPT_LINE_MAX];
     for (unsigned depth = 0;; depth++) {
-        int r = open_program(name, at, empty_path, &e->main.file, &e->st);
+        int r = open_program(name, at, lookup_flags, &e->main.file, &e->st);
         if (r < 0)
             return r;
         s64 n = file_read_at(e->main.file, 0, line, sizeof line);
@@ -336,7 +338,7 @@ static int find_program(struct exec *e, const char *name, const struct path *at,
         e->main.file = NULL;
         name = interp;
         at = NULL;
-        empty_path = false;
+        lookup_flags = 0;
     }
 }
 
@@ -438,13 +440,12 @@ static void commit(struct exec *e, struct cred *cred)
     thread_fpu_reload(t->thread);
 }
 
-int exec_program(const char *name, const struct path *at, bool empty_path, char *const *argv, char *const *envp,
+int exec_program(const char *name, const char *shown, const struct path *at, u32 lookup_flags, char *const *argv, char *const *envp,
                  struct trap_frame *ret_frame, const char **ret_why)
 {
     const char *why = NULL;
     uaddr_t pc = 0, sp = 0;
     bool secure = false;
-    char fd_name[32];
     struct exec *e = kzalloc(sizeof *e);
     if (e == NULL)
         return -ENOMEM;
@@ -457,12 +458,8 @@ int exec_program(const char *name, const struct path *at, bool empty_path, char 
             e->argv[argc++] = (char *)(uintptr_t) "";
         e->argv[argc] = NULL;
         e->envp = envp;
-        e->file_name = name;
-        if (empty_path && *name == '\0') {
-            fmt_snprintf(fd_name, sizeof fd_name, "/proc/self/exe");
-            e->file_name = fd_name;
-        }
-        r = find_program(e, name, at, empty_path, &why);
+        e->file_name = shown;
+        r = find_program(e, name, at, lookup_flags, &why);
     }
     if (r == 0)
         r = elf_read(&e->main, &why);
@@ -554,7 +551,7 @@ int dup_string_array(uaddr_t list, char ***ret, size_t *budget)
     return 0;
 }
 
-static s64 do_execve(const struct path *at, const char *name, bool empty_path, uaddr_t argv, uaddr_t envp)
+static s64 do_execve(const struct path *at, const char *name, const char *shown, u32 lookup_flags, uaddr_t argv, uaddr_t envp)
 {
     struct trap_frame frame;
     char **av = NULL, **ev = NULL;
@@ -564,7 +561,7 @@ static s64 do_execve(const struct path *at, const char *name, bool empty_path, u
     if (r == 0)
         r = dup_string_array(envp, &ev, &budget);
     if (r == 0)
-        r = exec_program(name, at, empty_path, av, ev, &frame, NULL);
+        r = exec_program(name, shown, at, lookup_flags, av, ev, &frame, NULL);
     free_string_array(av);
     free_string_array(ev);
     if (r < 0)
@@ -582,10 +579,21 @@ s64 sys_execve(uaddr_t name, uaddr_t argv, uaddr_t envp)
     return sys_execveat(AT_FDCWD, name, argv, envp, 0);
 }
 
+/* What a program that was found by a descriptor is told of its name; a script's interpreter opens it by that. */
+static char *name_below(int dirfd, const char *name)
+{
+    size_t size = strlen(name) + 32;
+    char *s = kmalloc(size, 0);
+    if (s != NULL)
+        fmt_snprintf(s, size, "/dev/fd/%d%s%s", dirfd, *name != '\0' ? "/" : "", name);
+    return s;
+}
+
 s64 sys_execveat(int dirfd, uaddr_t uname, uaddr_t argv, uaddr_t envp, int flags)
 {
-    char *name;
+    char *name, *shown = NULL;
     struct at at;
+    u32 lookup_flags = (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0) | (flags & AT_SYMLINK_NOFOLLOW ? LOOKUP_NOFOLLOW : 0);
     if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
         return -EINVAL;
     s64 r = name_get(uname, &name);
@@ -593,10 +601,15 @@ s64 sys_execveat(int dirfd, uaddr_t uname, uaddr_t argv, uaddr_t envp, int flags
         return r;
     r = at_begin(dirfd, name, &at);
     if (r == 0) {
-        r = *name == '\0' && !(flags & AT_EMPTY_PATH) ? -ENOENT
-                                                      : do_execve(at.l.at, name, (flags & AT_EMPTY_PATH) != 0, argv, envp);
+        if (*name == '\0' && !(flags & AT_EMPTY_PATH))
+            r = -ENOENT;
+        else if (at.file != NULL && (shown = name_below(dirfd, name)) == NULL)
+            r = -ENOMEM;
+        else
+            r = do_execve(at.l.at, name, shown != NULL ? shown : name, lookup_flags, argv, envp);
         at_done(&at);
     }
+    kfree(shown);
     name_put(name);
     if (r == 0) /* all registers are the new program's, so leave by the way that restores all */
         arch_enter_program(thread_frame(current_thread()));

@@ -43,7 +43,8 @@ static u32 socket_poll(struct file *f, struct poll_table *pt) { return sock_poll
 static s64 socket_ioctl(struct file *f, u32 cmd, uaddr_t arg) { return sock_ioctl(f->private, cmd, arg); }
 static void socket_release(struct file *f)
 {
-    sock_release(f->private);
+    if (f->private != NULL) /* it was made for a connection that did not come */
+        sock_release(f->private);
     scm_collect();
 }
 
@@ -56,14 +57,26 @@ struct sock *file_sock(struct file *f)
     return f->ops == &socket_ops ? f->private : NULL;
 }
 
+/* A file that nobody sees before it has its socket. */
+static int bare_file(u32 type_flags, struct file **ret)
+{
+    return file_create_inode("socket", &socket_ops, NULL, S_IFSOCK | 0777, O_RDWR | (type_flags & SOCK_NONBLOCK ? O_NONBLOCK : 0), ret);
+}
+
+static void give_socket(struct file *f, struct sock *s)
+{
+    f->private = s;
+    sock_set_file(s, f->inode->ino);
+}
+
 /* Wrap s, which is released on failure. */
 static int socket_file(struct sock *s, u32 type_flags, struct file **ret)
 {
-    int r = file_create_inode("socket", &socket_ops, s, S_IFSOCK | 0777, O_RDWR | (type_flags & SOCK_NONBLOCK ? O_NONBLOCK : 0), ret);
+    int r = bare_file(type_flags, ret);
     if (r < 0)
         sock_release(s);
     else
-        sock_set_file(s, (*ret)->inode->ino);
+        give_socket(*ret, s);
     return r;
 }
 
@@ -196,7 +209,7 @@ s64 sys_listen(int fd, int backlog)
 
 s64 sys_accept4(int fd, uaddr_t uaddr, uaddr_t ulen, int flags)
 {
-    struct file *f, *nf;
+    struct file *f, *nf = NULL;
     struct sock *s, *ns;
     struct sock_addr peer = {0};
     struct fdtable *t = current_files();
@@ -205,18 +218,19 @@ s64 sys_accept4(int fd, uaddr_t uaddr, uaddr_t ulen, int flags)
     int r = socket_of(fd, &f, &s);
     if (r < 0)
         return r;
-    /* The descriptor first: with none free the connection stays in the queue. */
+    /* The descriptor and the file first: with none to be had the connection stays in the queue. */
     int nfd = fd_reserve(t, 0, (flags & SOCK_CLOEXEC) != 0);
-    r = nfd < 0 ? nfd : sock_accept(s, (f->flags & O_NONBLOCK) != 0, &ns, uaddr != 0 ? &peer : NULL);
+    r = nfd < 0 ? nfd : bare_file((u32)flags, &nf);
     if (r == 0)
-        r = socket_file(ns, (u32)flags, &nf);
-    if (r == 0 && uaddr != 0) {
-        r = put_addr(uaddr, ulen, &peer);
-        if (r < 0)
-            file_put(nf);
+        r = sock_accept(s, (f->flags & O_NONBLOCK) != 0, &ns, uaddr != 0 ? &peer : NULL);
+    if (r == 0) {
+        give_socket(nf, ns);
+        if (uaddr != 0)
+            r = put_addr(uaddr, ulen, &peer);
     }
     file_put(f);
     if (r < 0) {
+        file_put(nf);
         if (nfd >= 0)
             fd_unreserve(t, nfd);
         return r;

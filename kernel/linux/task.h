@@ -311,9 +311,10 @@ void groups_init(void);
 /* Let go of a file opened for execution (it keeps writers out); NULL is fine. */
 void program_put(struct file *f);
 struct file *program_get(struct file *f); /* another reference to one */
-/* Replace the program of the current process. On success the task's frame `ret_frame`
+/* Replace the program of the current process by `name`, looked up from `at` (NULL: the working directory) with LOOKUP_EMPTY or
+ * LOOKUP_NOFOLLOW; it and #! lines are told that it is `shown`. On success the task's frame `ret_frame`
  * holds the first registers of the new program. ret_why: a word on the cause, may be NULL. */
-int exec_program(const char *name, const struct path *at, bool empty_path, char *const *argv, char *const *envp,
+int exec_program(const char *name, const char *shown, const struct path *at, u32 lookup_flags, char *const *argv, char *const *envp,
                  struct trap_frame *ret_frame, const char **ret_why);
 
 /* --- signal.c ---------------------------------------------------------------------------- */
@@ -443,9 +444,10 @@ void name_put(char *name);
 /* Directory of an *at() call as a lookup. Release with at_done(). */
 struct at {
     struct lookup l;
-    struct path path;
+    struct path nameless; /* where `file` has no place of its own */
     struct file *file;
 };
+/* A file without a name (memfd_create(2), a pipe) is a place for "" alone (AT_EMPTY_PATH). -EBADF, -ENOTDIR, -ENOMEM */
 int at_begin(int dirfd, const char *name, struct at *ret);
 void at_done(struct at *a);
 int path_at(int dirfd, uaddr_t name, u32 lookup_flags, struct path *ret);

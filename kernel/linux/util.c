@@ -107,25 +107,29 @@ int at_begin(int dirfd, const char *name, struct at *ret)
     struct task *t = current_task();
     ret->l = (struct lookup){.fs = t->fs, .cred = t->cred};
     ret->file = NULL;
+    ret->nameless = (struct path){NULL, NULL};
     if (*name == '/' || dirfd == AT_FDCWD)
         return 0;
     struct file *f = file_of(dirfd);
     if (f == NULL)
         return -EBADF;
+    ret->l.at = &f->path;
     if (f->path.dentry == NULL) {
-        file_put(f);
-        return -ENOTDIR;
+        int r = *name != '\0' ? -ENOTDIR : file_path(f, &ret->nameless);
+        if (r < 0) {
+            file_put(f);
+            return r;
+        }
+        ret->l.at = &ret->nameless;
     }
     ret->file = f;
-    ret->path = f->path;
-    ret->l.at = &ret->path;
     return 0;
 }
 
 void at_done(struct at *a)
 {
-    if (a->file != NULL)
-        file_put(a->file);
+    path_put(&a->nameless);
+    file_put(a->file);
 }
 
 int path_at(int dirfd, uaddr_t uname, u32 lookup_flags, struct path *ret)

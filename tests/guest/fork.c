@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fork, vfork, clone, exec, wait, process groups, orphans, pidfds: what several processes see of each other */
 #include "fork.h"
+#include <sys/auxv.h>
 
 const char *self_path;
 char *shared;
@@ -524,12 +525,29 @@ static void many(void)
     printf("%d of 300 ended as they should\n", ok);
 }
 
+/* Descriptors differ from one place to another. */
+static void show_name(const char *s)
+{
+    static const char below[] = "/dev/fd/";
+    if (strncmp(s, below, sizeof below - 1) == 0)
+        printf(" %s*%s", below, s + sizeof below - 1 + strspn(s + sizeof below - 1, "0123456789"));
+    else
+        printf(" %s", s);
+}
+
 static int as_child(int argc, char **argv)
 {
     if (strcmp(argv[1], "wait") == 0)
         wait_forever();
     if (strcmp(argv[1], "exit") == 0)
         return atoi(argv[2]);
+    if (strcmp(argv[1], "execfn") == 0) {
+        for (int i = 1; i < argc; i++)
+            show_name(argv[i]);
+        show_name((const char *)getauxval(AT_EXECFN));
+        printf("\n");
+        return 0;
+    }
     if (strcmp(argv[1], "check") == 0) {
         check_thread_count();
         SHOW_TRUE(getpid() == atoi(argv[2]) && getpid() == (pid_t)syscall(SYS_gettid));

@@ -227,11 +227,59 @@ static void leader_gone_then_exec(void)
     syscall(SYS_exit, 0);
 }
 
+/* Programs found by a descriptor: files without a name, and below a directory. */
+static void show_exec(int dir, const char *name, int flags)
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        syscall(SYS_execveat, dir, name, (char *[]){"zero", "execfn", NULL}, environ, flags);
+        printf("%s %#x: %s\n", name, flags, strerrorname_np(errno));
+        fflush(stdout);
+        _exit(0);
+    }
+    reap(name, pid);
+}
+
+static int memfd_of(const char *path)
+{
+    char buf[65536];
+    ssize_t n;
+    int fd = memfd_create("program", 0), from = open(path, O_RDONLY);
+    while ((n = read(from, buf, sizeof buf)) > 0)
+        write(fd, buf, (size_t)n);
+    close(from);
+    return fd;
+}
+
+static void by_descriptor(void)
+{
+    int program = memfd_of(self_path), script = memfd_create("script", 0), tmp = open("/tmp", O_RDONLY | O_DIRECTORY), p[2];
+    dprintf(script, "#!%s execfn\n", self_path);
+    symlink(self_path, "/tmp/drupe-exec-link");
+    show_exec(program, "", AT_EMPTY_PATH);
+    show_exec(script, "", AT_EMPTY_PATH);
+    show_exec(program, "", 0);
+    show_exec(program, "below", 0);
+    show_exec(tmp, "drupe-exec-link", 0);
+    show_exec(tmp, "drupe-exec-link", AT_SYMLINK_NOFOLLOW);
+    show_exec(tmp, "", AT_EMPTY_PATH);
+    pipe(p);
+    show_exec(p[0], "", AT_EMPTY_PATH);
+    close(program);
+    close(script);
+    close(tmp);
+    close(p[0]);
+    close(p[1]);
+    unlink("/tmp/drupe-exec-link");
+}
+
 void execs(void)
 {
     section("exec");
     run("exec by another thread", thread_execs);
     run("exec when the leader has ended", leader_gone_then_exec);
+    run("exec by a descriptor", by_descriptor);
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {

@@ -248,23 +248,6 @@ s64 proc_pid_readlink(const struct proc_inode *p, char *buf, size_t size)
     return n;
 }
 
-/* The place itself. For a file without a name: a dentry that nobody else can find. */
-static int follow_file(struct file *f, struct path *ret)
-{
-    if (f->path.dentry != NULL) {
-        path_get(&f->path);
-        *ret = f->path;
-        return 0;
-    }
-    struct dentry *d = dentry_create_root(f->inode->sb, inode_get(f->inode));
-    if (d == NULL) {
-        inode_put(f->inode);
-        return -ENOMEM;
-    }
-    *ret = (struct path){mount_get(anon_mount), d};
-    return 0;
-}
-
 int proc_pid_follow(const struct proc_inode *p, struct path *ret)
 {
     *ret = (struct path){NULL, NULL};
@@ -273,7 +256,7 @@ int proc_pid_follow(const struct proc_inode *p, struct path *ret)
         return proc_pids->link(p->pid, link_names[p->index], ret, text, sizeof(text));
     }
     struct file *f = fd_of(p->pid, p->index);
-    int err = f != NULL ? follow_file(f, ret) : -ENOENT;
+    int err = f != NULL ? file_path(f, ret) : -ENOENT;
     file_put(f);
     return err;
 }

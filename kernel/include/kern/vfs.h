@@ -394,6 +394,8 @@ int file_create_anon(const char *name, const struct file_ops *ops, void *private
 /* The same with an inode of its own, for fstat(): S_IFIFO, S_IFSOCK, S_IFCHR ... | permissions.
  * Shown as "name:[ino]". Opening it again (/proc/self/fd/N) gives -ENXIO unless inode->fops is set. */
 int file_create_inode(const char *name, const struct file_ops *ops, void *private, u32 mode, u32 flags, struct file **ret);
+/* The place itself, referenced. For a file without a name: a dentry that nobody else can find. -ENOMEM */
+int file_path(struct file *f, struct path *ret);
 static inline struct file *file_get(struct file *f) { ref_get(&f->refs); return f; }
 void file_put(struct file *f);
 size_t vfs_open_files(void); /* of the whole machine */
