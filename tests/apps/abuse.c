@@ -5,13 +5,12 @@
  * file-nr, processes) is taken before and after: "leak NAME BEFORE AFTER" for what did not come back.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
+#include "counts.h"
+#include "parts.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
-#include <mqueue.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,149 +20,24 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
-#include <sys/sem.h>
-#include <sys/shm.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-static const char *self;
-
 static double now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int write_text(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY);
-    if (fd < 0)
-        return -1;
-    ssize_t n = write(fd, text, strlen(text));
-    close(fd);
-    return n < 0 ? -1 : 0;
-}
-
-/* --- what the machine counts ----------------------------------------------------------------- */
-
-#define COUNTS 100
-struct counts {
-    unsigned n;
-    struct { char name[40]; long value; } c[COUNTS];
-};
-
-static void add_count(struct counts *s, const char *name, long value)
-{
-    if (s->n < COUNTS) {
-        snprintf(s->c[s->n].name, sizeof s->c->name, "%s", name);
-        s->c[s->n++].value = value;
-    }
-}
-
-static long processes(void)
-{
-    long n = 0;
-    DIR *d = opendir("/proc");
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        n += e->d_name[0] >= '0' && e->d_name[0] <= '9';
-    closedir(d);
-    return n;
-}
-
-/* What System V keeps when its maker is killed between making and removing it. */
-static void remove_ipc(void)
-{
-    struct shmid_ds shm;
-    struct semid_ds sem;
-    struct seminfo info;
-    int last = shmctl(0, SHM_INFO, (struct shmid_ds *)&(struct shm_info){0});
-    for (int i = 0, id; i <= last; i++)
-        if ((id = shmctl(i, SHM_STAT, &shm)) >= 0 && shm.shm_perm.__key == IPC_PRIVATE)
-            shmctl(id, IPC_RMID, NULL);
-    last = semctl(0, 0, SEM_INFO, &info);
-    for (int i = 0, id; i <= last; i++)
-        if ((id = semctl(i, 0, SEM_STAT, &sem)) >= 0 && sem.sem_perm.__key == IPC_PRIVATE)
-            semctl(id, 0, IPC_RMID);
-}
-
-static void take(struct counts *s)
-{
-    char line[256], name[64];
-    long value;
-    s->n = 0;
-    usleep(200000); /* what ends is put away behind our back */
-    remove_ipc();
-    for (int i = 0; i < 4; i++) /* directories after what is in them */
-        write_text("/proc/sys/vm/drop_caches", "3");
-    add_count(s, "processes", processes());
-    static const char *const files[] = {"/proc/sys/fs/file-nr", "/proc/meminfo", "/proc/slabinfo"};
-    for (unsigned i = 0; i < 3; i++) {
-        FILE *f = fopen(files[i], "r");
-        while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-            if (i == 0 && sscanf(line, "%ld", &value) == 1)
-                add_count(s, "files", value);
-            else if (i == 1 && sscanf(line, "%63[^:]: %ld", name, &value) == 2 &&
-                     (!strcmp(name, "AnonPages") || !strcmp(name, "PageTables") || !strcmp(name, "KernelPages")))
-                add_count(s, name, value);
-            else if (i == 2 && sscanf(line, "%63s %ld", name, &value) == 2 && name[0] != '#')
-                add_count(s, name, value);
-        }
-        if (f != NULL)
-            fclose(f);
-    }
-}
-
-static bool is_back(const struct counts *a, const struct counts *b, unsigned i, long slack)
-{
-    return labs(b->c[i].value - a->c[i].value) <= (strstr(a->c[i].name, "Page") ? 8 : 1) * slack;
-}
-
-static unsigned not_back(const struct counts *a, const struct counts *b, long slack)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < a->n && i < b->n; i++)
-        n += !is_back(a, b, i, slack);
-    return n;
-}
-
-/* As it is when what ended before has been put away. */
-static void take_calm(struct counts *s)
-{
-    struct counts last;
-    take(s);
-    for (int i = 0; i < 100; i++) {
-        last = *s;
-        take(s);
-        if (not_back(&last, s, 1) == 0)
-            break;
-    }
-}
-
-/* All comes back, but for a few objects on their way, and pages that we and our heap took ourselves: soon, or on a busy machine a little later. */
-static void compare(const struct counts *a, long slack)
-{
-    struct counts b;
-    take(&b);
-    for (int i = 0; i < 100 && not_back(a, &b, slack) != 0; i++)
-        take(&b);
-    for (unsigned i = 0; i < a->n && i < b.n; i++)
-        if (!is_back(a, &b, i, slack))
-            printf("leak %s %ld %ld\n", a->c[i].name, a->c[i].value, b.c[i].value);
-    printf("counted %u\n", a->n);
 }
 
 static void reap(void)
@@ -174,211 +48,6 @@ static void reap(void)
 
 /* --- killed at every system call ---------------------------------------------------------------- */
 
-static void *thread(void *arg)
-{
-    int *fd = arg;
-    char c;
-    read(fd[0], &c, 1);
-    return NULL;
-}
-
-static void with_files(void)
-{
-    char buf[5000] = {0};
-    int fd = open("/tmp/abuse-file", O_CREAT | O_RDWR, 0600), other;
-    struct flock l = {.l_type = F_WRLCK, .l_len = 10};
-    write(fd, buf, sizeof buf);
-    fcntl(fd, F_SETLK, &l);
-    flock(fd, LOCK_EX);
-    char *m = mmap(NULL, sizeof buf, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (m != MAP_FAILED)
-        m[4500] = 1;
-    ftruncate(fd, 100);
-    other = dup(fd);
-    pread(other, buf, 50, 10);
-    int watch = inotify_init1(0);
-    inotify_add_watch(watch, "/tmp", IN_ALL_EVENTS);
-    unlink("/tmp/abuse-file");
-    mkdir("/tmp/abuse-dir", 0700);
-    rename("/tmp/abuse-dir", "/tmp/abuse-other");
-    symlink("here", "/tmp/abuse-link");
-    unlink("/tmp/abuse-link");
-    rmdir("/tmp/abuse-other");
-    DIR *d = opendir("/proc/self/fd");
-    while (d != NULL && readdir(d) != NULL)
-        ;
-    closedir(d);
-    int mem = memfd_create("abuse", 0);
-    ftruncate(mem, 65536);
-    splice(fd, NULL, mem, NULL, 10, 0);
-    copy_file_range(fd, NULL, mem, NULL, 50, 0);
-}
-
-static void with_sockets(void)
-{
-    int pair[2], lo = socket(AF_INET, SOCK_STREAM, 0), to = socket(AF_INET, SOCK_STREAM, 0), from;
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof at;
-    char text[64] = "x", control[CMSG_SPACE(sizeof(int))] = {0};
-    struct linger now = {1, 0};
-    bind(lo, (struct sockaddr *)&at, sizeof at);
-    listen(lo, 5);
-    getsockname(lo, (struct sockaddr *)&at, &len);
-    setsockopt(to, SOL_SOCKET, SO_LINGER, &now, sizeof now); /* nobody waits in TIME_WAIT */
-    connect(to, (struct sockaddr *)&at, sizeof at);
-    from = accept(lo, NULL, NULL);
-    send(to, text, 10, 0);
-    recv(from, text, 5, 0);
-    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
-    struct iovec v = {text, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &pair[0], sizeof(int)); /* a socket in its own queue */
-    sendmsg(pair[1], &m, 0);
-    memcpy(CMSG_DATA(c), &lo, sizeof(int));
-    sendmsg(pair[0], &m, 0);
-    recvmsg(pair[1], &m, 0);
-    int udp = socket(AF_INET, SOCK_DGRAM, 0);
-    bind(udp, (struct sockaddr *)&(struct sockaddr_in){.sin_family = AF_INET}, sizeof at);
-    getsockname(udp, (struct sockaddr *)&at, &len);
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    sendto(udp, text, 20, 0, (struct sockaddr *)&at, sizeof at);
-    close(from);
-}
-
-static void with_events(void)
-{
-    int p[2], e = epoll_create1(0), ev = eventfd(1, 0), t = timerfd_create(CLOCK_MONOTONIC, 0);
-    struct epoll_event want = {.events = EPOLLIN}, got[4];
-    sigset_t set;
-    timer_t timer;
-    pipe(p);
-    epoll_ctl(e, EPOLL_CTL_ADD, p[0], &want);
-    epoll_ctl(e, EPOLL_CTL_ADD, ev, &want);
-    epoll_ctl(e, EPOLL_CTL_ADD, t, &want);
-    timerfd_settime(t, 0, &(struct itimerspec){.it_value.tv_nsec = 1000, .it_interval.tv_nsec = 1000000}, NULL);
-    write(p[1], "abc", 3);
-    epoll_wait(e, got, 4, 1);
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signalfd(-1, &set, 0);
-    kill(getpid(), SIGUSR1);
-    timer_create(CLOCK_MONOTONIC, &(struct sigevent){.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1}, &timer);
-    timer_settime(timer, 0, &(struct itimerspec){.it_value.tv_nsec = 1000, .it_interval.tv_nsec = 1000000}, NULL);
-    setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_sec = 100}, NULL);
-    mqd_t q = mq_open("/abuse", O_CREAT | O_RDWR | O_NONBLOCK, 0600, &(struct mq_attr){.mq_maxmsg = 2, .mq_msgsize = 32});
-    mq_send(q, "hello", 5, 0);
-    mq_unlink("/abuse");
-}
-
-static void with_memory(void)
-{
-    char *a = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    memset(a, 1, 1 << 18);
-    mprotect(a + 4096, 8192, PROT_READ);
-    madvise(a, 1 << 16, MADV_DONTNEED);
-    a = mremap(a, 1 << 12, 1 << 16, MREMAP_MAYMOVE);
-    char *s = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    memset(s, 1, 1 << 16);
-    int id = shmget(IPC_PRIVATE, 8192, 0600);
-    void *at = shmat(id, NULL, 0);
-    shmctl(id, IPC_RMID, NULL);
-    int sem = semget(IPC_PRIVATE, 1, 0600);
-    semop(sem, &(struct sembuf){0, 1, SEM_UNDO}, 1);
-    semctl(sem, 0, IPC_RMID);
-    if (at != (void *)-1)
-        shmdt(at);
-    brk(sbrk(0) + 65536);
-}
-
-static void with_processes(void)
-{
-    pthread_t t;
-    int p[2], futex = 0;
-    pipe(p);
-    pthread_create(&t, NULL, thread, p);
-    pid_t pid = fork();
-    if (pid == 0) {
-        signal(SIGPIPE, SIG_IGN);
-        write(p[1], "x", 1);
-        _exit(3);
-    }
-    syscall(SYS_futex, &futex, 0, 0, &(struct timespec){0, 1000}, NULL, 0);
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    waitpid(pid, NULL, 0);
-    close(fd);
-    pthread_join(t, NULL);
-    pid = vfork();
-    if (pid == 0) {
-        execl(self, self, "nothing", NULL);
-        _exit(127);
-    }
-    waitpid(pid, NULL, 0);
-    pthread_create(&t, NULL, thread, p); /* ends with the process */
-}
-
-static void with_exec(void)
-{
-    pthread_t t;
-    int p[2];
-    pipe(p);
-    pthread_create(&t, NULL, thread, p); /* does not live to see it */
-    execl(self, self, "nothing", NULL);
-}
-
-static struct io_uring_sqe *sqe(struct io_uring *r, unsigned flags)
-{
-    struct io_uring_sqe *s = io_uring_get_sqe(r);
-    if (s == NULL) /* a stopped victim's rings never are full */
-        _exit(3);
-    memset(s, 0, sizeof *s);
-    s->flags = (unsigned char)flags;
-    return s;
-}
-
-/* Requests that wait in every way, some of which never end by themselves. */
-static void with_uring(void)
-{
-    struct io_uring r;
-    struct io_uring_params params = {.flags = getpid() & 1 ? IORING_SETUP_SQPOLL : 0};
-    struct __kernel_timespec ts = {0, 1000}, far = {100, 0};
-    char buf[64];
-    int p[2], fds[2];
-    if (pipe(p) < 0 || io_uring_queue_init_params(16, &r, &params) < 0)
-        return;
-    fds[0] = p[0];
-    fds[1] = -1;
-    struct iovec v = {buf, sizeof buf};
-    io_uring_register_files(&r, fds, 2);
-    io_uring_register_buffers(&r, &v, 1);
-    struct io_uring_sqe *s = sqe(&r, 0);
-    io_uring_prep_read(s, p[0], buf, 8, 0);
-    io_uring_prep_read(s = sqe(&r, 0), p[0], buf, 8, 0);
-    s->flags = IOSQE_ASYNC | IOSQE_IO_LINK;
-    io_uring_prep_link_timeout(s = sqe(&r, 0), &far, 0);
-    io_uring_prep_poll_multishot(sqe(&r, 0), p[0], POLLIN);
-    io_uring_prep_timeout(sqe(&r, 0), &ts, 0, 0);
-    io_uring_prep_timeout(sqe(&r, 0), &far, 0, 0);
-    io_uring_prep_splice(sqe(&r, 0), p[0], -1, p[1], -1, 100, 0); /* waits in a worker */
-    io_uring_prep_openat(sqe(&r, 0), AT_FDCWD, "/proc/self/exe", O_RDONLY, 0);
-    io_uring_prep_fsync(s = sqe(&r, 0), p[1], 0);
-    s->flags = IOSQE_IO_DRAIN;
-    io_uring_submit_and_wait(&r, 2);
-    (void)!write(p[1], "x", 1);
-    io_uring_prep_cancel(sqe(&r, 0), NULL, IORING_ASYNC_CANCEL_ANY);
-    io_uring_submit(&r);
-    close(p[0]);
-    close(p[1]);
-    io_uring_queue_exit(&r);
-}
-
-static void (*const parts[])(void) = {with_files, with_sockets, with_events, with_memory, with_processes, with_exec, with_uring};
-#define PARTS (sizeof parts / sizeof parts[0])
-
 /* Let a part make n stops at system calls, then kill it. False: it ended before. */
 static bool kill_at(unsigned part, int n)
 {
@@ -388,7 +57,7 @@ static bool kill_at(unsigned part, int n)
         if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0)
             _exit(8);
         raise(SIGSTOP);
-        parts[part]();
+        parts[part].run();
         _exit(0);
     }
     waitpid(pid, &st, 0);
@@ -417,7 +86,7 @@ static void kill_after(unsigned us)
     pid_t pid = fork();
     if (pid == 0) {
         for (unsigned i = 0; i < PARTS; i++)
-            parts[i]();
+            parts[i].run();
         _exit(9);
     }
     double end = now() + us / 1e6;
@@ -509,6 +178,14 @@ static void bomb(void)
         usleep(1000);
     }
     compare(&before, 8);
+}
+
+static void *thread(void *arg)
+{
+    int *fd = arg;
+    char c;
+    read(fd[0], &c, 1);
+    return NULL;
 }
 
 static void bomb_limit(void)
@@ -735,23 +412,6 @@ static pid_t *everyone;
 static volatile sig_atomic_t heard;
 static void on_signal(int sig) { heard++; }
 
-/* What is kept for so many processes at once, the next ones use again. */
-static void at_once(int n)
-{
-    int fd[2];
-    char c;
-    if (pipe(fd) < 0)
-        return;
-    for (int i = 0; i < n; i++)
-        if (fork() == 0) {
-            close(fd[1]);
-            _exit(read(fd[0], &c, 1) != 0);
-        }
-    close(fd[0]);
-    close(fd[1]);
-    reap();
-}
-
 static void storm(void)
 {
     struct counts before;
@@ -791,7 +451,7 @@ int main(int argc, char **argv)
         {"sockets", sockets}, {"maps", maps}, {"storm", storm},
     };
     setvbuf(stdout, NULL, _IOLBF, 0);
-    self = argv[0];
+    parts_self = argv[0];
     if (argc > 1 && strcmp(argv[1], "nothing") == 0)
         return 0;
     for (unsigned i = 0; argc > 1 && i < sizeof ways / sizeof ways[0]; i++)
