@@ -21,7 +21,7 @@
 
 enum dbg_op {
     DBG_HELLO = 1,   /* -> struct dbg_hello */
-    DBG_THREADS,     /* -> struct dbg_thread[], those behind number `tid`, in the order of numbers; empty: no more */
+    DBG_THREADS,     /* -> struct dbg_thread[], of all, in a message of any length */
     DBG_INTERRUPT,   /* tid, or 0: all; they stop, if they have not */
     DBG_RESUME,      /* tid; how = 0 go on, 1 one instruction; value = signal to deliver */
     DBG_READ,        /* addr, value = bytes -> what can be read of them, from the start; -EIO: nothing */

@@ -213,7 +213,7 @@ static int script(const struct gdb *g, const char *more, struct error *err)
                                "end\n";
     int refused = strcmp(entry_text(&g->entry, "Platform"), "host") == 0 && !g->snapshot ? debug_points_refused(&g->entry) : 0;
     if (refused < 0)
-        warn("watch works by single steps, slowly: Linux gives the instance no debug register: %s", strerror(-refused));
+        warn("watch works by single steps, slowly, and hbreak is refused: Linux gives the instance no debug register: %s", strerror(-refused));
     AUTO_FREE char *kernel = kernel_symbols(&g->entry);
     struct buf whole = {0};
     buf_addf(&whole, "%s%s%spython drupe_pid, drupe_kernel = %llu, bytes.fromhex('", text, jit_frames, kernel_frames, (unsigned long long)g->pid);

@@ -115,6 +115,8 @@ static void read_map(struct jit *j, struct perf_map *m)
             ;
     }
     conversation_done(&c);
+    while (text.len && text.data[text.len - 1] != '\n') /* not whole: it is being written, or behind what is read */
+        text.len--;
     if (text.len)
         jit_take(j, m->pid, text.data, text.len);
     buf_done(&text);

@@ -10,6 +10,7 @@
 #include "host/client/metrics_help.h"
 #include "host/client/syscall_names.h"
 #include "host/lib/fs.h"
+#include "host/lib/process.h"
 
 #define PREFIX "drupe_"
 #define NAME_MAX_LEN 80
@@ -140,21 +141,11 @@ static bool add_cost(struct cost *c, u64 pid)
     return true;
 }
 
-static void each_child(u64 pid, void (*fn)(void *ctx, u64 child), void *ctx)
+static int add_child_cost(void *ctx, u64 child)
 {
-    struct buf list = {0};
-    AUTO_FREE char *path = str_format("/proc/%llu/task/%llu/children", (unsigned long long)pid, (unsigned long long)pid);
-    if (file_read(path, 65536, &list) == 0)
-        for (char *p = list.data, *end; p && *p; p = end + (*end == ' ')) {
-            u64 child = strtoull(p, &end, 10);
-            if (end == p)
-                break;
-            fn(ctx, child);
-        }
-    buf_done(&list);
+    add_cost(ctx, child);
+    return 0;
 }
-
-static void add_child_cost(void *ctx, u64 child) { add_cost(ctx, child); }
 
 static void add_cost_rows(struct metrics *m, const char *which, const struct cost *c)
 {
@@ -183,7 +174,7 @@ struct helpers {
     bool any_network, any_volumes;
 };
 
-static void add_helper(void *ctx, u64 child)
+static int add_helper(void *ctx, u64 child)
 {
     struct helpers *h = ctx;
     struct buf name = {0};
@@ -195,6 +186,7 @@ static void add_helper(void *ctx, u64 child)
             h->any_volumes |= add_cost(&h->volumes, child);
     }
     buf_done(&name);
+    return 0;
 }
 
 static void add_helpers(struct metrics *m, s64 tender, s64 instance)

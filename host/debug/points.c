@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watchpoints in an instance that is a process of this host. Its kernel cannot load debug registers; Linux does for whoever may trace the process, as perf events
+ * Break- and watchpoints in an instance that is a process of this host. Its kernel cannot load debug registers; Linux does for whoever may trace the process, as perf events
  * that raise SIGTRAP there (perf_event_open(2)): one for each thread that there is, inherited by those made later, gone with its descriptor however we end.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
@@ -13,19 +12,20 @@
 
 #include "host/debug/server.h"
 #include "host/debug/server_impl.h"
-#include "host/lib/fs.h"
+#include "host/lib/process.h"
 
-#define CHILDREN_MAX 65536u
 #define ATTEMPTS 20
+
+static const u32 types[] = {[DBG_POINT_EXEC] = HW_BREAKPOINT_X, [DBG_POINT_WRITE] = HW_BREAKPOINT_W, [DBG_POINT_ACCESS] = HW_BREAKPOINT_RW};
 
 /* Its descriptor, or -errno. */
 static int open_event(pid_t tid, u32 how, u64 addr, u64 len)
 {
     struct perf_event_attr attr = {.type = PERF_TYPE_BREAKPOINT,
                                    .size = sizeof(attr),
-                                   .bp_type = how == DBG_POINT_WRITE ? HW_BREAKPOINT_W : HW_BREAKPOINT_RW,
+                                   .bp_type = types[how],
                                    .bp_addr = addr,
-                                   .bp_len = len,
+                                   .bp_len = how == DBG_POINT_EXEC ? sizeof(long) : len, /* what Linux wants for an instruction */
                                    .sample_period = 1,
                                    .exclude_kernel = 1,
                                    .exclude_hv = 1,
@@ -47,40 +47,23 @@ int debug_points_refused(const struct entry *e)
 
 /* --- the instance's threads: of its first process, and of that one's children ------------------------------------------ */
 
-static int add_children(const char *thread, struct buf *ret);
-
-static int add_threads(u64 pid, bool first, struct buf *ret)
+static int add_thread(void *ctx, u64 tid)
 {
-    AUTO_FREE char *path = str_format("/proc/%llu/task", (unsigned long long)pid);
-    DIR *dir = opendir(path);
-    u64 tid;
-    int r = dir ? 0 : -errno;
-    for (struct dirent *e; r == 0 && (e = readdir(dir)) != NULL;) {
-        if (parse_number(e->d_name, 1, INT32_MAX, &tid) < 0)
-            continue;
-        buf_add(ret, &(pid_t){(pid_t)tid}, sizeof(pid_t));
-        AUTO_FREE char *thread = str_format("%s/%s", path, e->d_name);
-        if (first)
-            r = add_children(thread, ret);
-    }
-    if (dir)
-        closedir(dir);
-    return r;
+    buf_add(ctx, &(pid_t){(pid_t)tid}, sizeof(pid_t));
+    return 0;
 }
 
-static int add_children(const char *thread, struct buf *ret)
+/* One that has ended has none. */
+static int add_threads(void *ctx, u64 pid)
 {
-    AUTO_FREE char *path = str_format("%s/children", thread);
-    struct buf list = {0};
-    int r = file_read(path, CHILDREN_MAX, &list) < 0 ? -errno : 0;
-    for (char *p = list.data, *end; r == 0 && p; p = end) {
-        u64 child = strtoull(p, &end, 10);
-        if (end == p)
-            break;
-        r = add_threads(child, false, ret);
-    }
-    buf_done(&list);
-    return r;
+    int r = each_thread(pid, add_thread, ctx);
+    return r == -ENOENT ? 0 : r;
+}
+
+static int add_all(u64 instance, struct buf *ret)
+{
+    int r = add_threads(ret, instance);
+    return r < 0 ? r : each_child(instance, add_threads, ret);
 }
 
 /* --- points ------------------------------------------------------------------------------------------------------------ */
@@ -116,7 +99,7 @@ static int load_for(struct point *p, const struct buf *threads)
     return 0;
 }
 
-/* A thread that came meanwhile has inherited the events, or has not: then once more. */
+/* A thread that came meanwhile has inherited the events, or has not; or one has ended: then once more. */
 static int load(const struct server *s, struct point *p)
 {
     struct buf threads = {0}, again = {0};
@@ -125,12 +108,12 @@ static int load(const struct server *s, struct point *p)
     for (int i = 0; r == 0 && !same; i++) {
         unload(p);
         threads.len = again.len = 0;
-        r = i == ATTEMPTS ? -EAGAIN : add_threads(s->instance, true, &threads);
+        r = i == ATTEMPTS ? -EAGAIN : add_all(s->instance, &threads);
+        int loaded = r == 0 ? load_for(p, &threads) : r;
+        r = loaded == -ESRCH ? 0 : loaded;
         if (r == 0)
-            r = load_for(p, &threads);
-        if (r == 0)
-            r = add_threads(s->instance, true, &again);
-        same = r == 0 && threads.len == again.len && memcmp(threads.data, again.data, again.len) == 0;
+            r = add_all(s->instance, &again);
+        same = r == 0 && loaded == 0 && threads.len == again.len && memcmp(threads.data, again.data, again.len) == 0;
     }
     if (r < 0)
         unload(p);
@@ -143,6 +126,8 @@ static int load(const struct server *s, struct point *p)
 static bool look_at(struct server *s, struct point *p)
 {
     u8 now[8] = {0};
+    if (p->how == DBG_POINT_EXEC)
+        return false; /* gdb sees where the step has led */
     if (target_ask_for(&s->target, &(struct dbg_request){.op = DBG_READ, .addr = p->addr, .value = p->len}, now, p->len) < 0)
         return false;
     bool changed = memcmp(p->value, now, sizeof(now)) != 0;
@@ -161,7 +146,7 @@ static int set(struct server *s, u32 how, u64 addr, u64 len)
     *p = (struct point){.how = how, .addr = addr, .len = len, .events = p->events};
     int r = load(s, p);
     if (r < 0) {
-        warn("no watchpoint: Linux gives the instance no debug register: %s", strerror(-r));
+        warn("no hardware breakpoint or watchpoint: Linux gives the instance no debug register: %s", strerror(-r));
         *p = (struct point){.events = p->events};
         return r;
     }
@@ -182,8 +167,6 @@ int points_change(struct server *s, u32 how, u64 addr, u64 len, bool on)
 {
     struct dbg_request q = {.op = on ? DBG_POINT : DBG_UNPOINT, .how = how, .addr = addr, .value = len};
     bool outside = s->target.hello.flags & DBG_POINTS_OUTSIDE;
-    if (outside && how == DBG_POINT_EXEC)
-        return -ENOSYS;
     if (outside && !on)
         unset(s, how, addr, len);
     int r = target_ask(&s->target, &q, NULL, 0, NULL, NULL);
@@ -214,5 +197,6 @@ void points_done(struct server *s)
     for (size_t i = 0; i < ARRAY_SIZE(s->points); i++) {
         unload(&s->points[i]);
         buf_done(&s->points[i].events);
+        s->points[i] = (struct point){0};
     }
 }

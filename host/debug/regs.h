@@ -11,6 +11,7 @@
 
 #define REGS_GENERAL_SIZE 216u
 #define REGS_FXSAVE_SIZE 512u
+#define REGS_LEGACY_SIZE 576u /* and XSAVE's header, which says what of it is in use */
 
 struct regs {
     u8 general[REGS_GENERAL_SIZE]; /* NT_PRSTATUS' */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gdb's remote serial protocol, server's side (gdb's manual, "Remote Protocol"). What is not there is answered by an empty packet,
- * which gdb knows to do without: hardware break- and watchpoints where the platform has none (gdb steps instead), non-stop, memory maps.
+ * which gdb knows to do without: watchpoints where the platform has none (gdb steps instead), non-stop, memory maps.
  */
 #include "host/debug/server.h"
 
@@ -14,6 +14,7 @@
 #include "host/debug/server_impl.h"
 #include "host/lib/fs.h"
 
+#define SNAPSHOT_MAX ((size_t)512 << 20)
 #define NT_PRSTATUS 1u
 #define NT_PRFPREG 2u
 #define NT_X86_XSTATE 0x202u
@@ -49,12 +50,9 @@ int server_load_regs(struct server *s, u32 tid)
         return 0;
     s->regs_tid = 0;
     if (s->snapshot) {
-        const struct regs *known = snapshot_regs(s->snapshot, tid);
-        if (!known)
-            return -ESRCH;
-        s->regs = *known;
-        s->regs_tid = tid;
-        return 0;
+        bool known = snapshot_regs(s->snapshot, tid, &s->regs);
+        s->regs_tid = known ? tid : 0;
+        return known ? 0 : -ESRCH;
     }
     int r = get_set(s, tid, NT_PRSTATUS, s->regs.general, REGS_GENERAL_SIZE);
     if (r == 0)
@@ -185,11 +183,7 @@ static void breakpoint(struct server *s, const char *p, bool set)
         fail(s, -EINVAL);
         return;
     }
-    int r = 0;
-    if (type != '0')
-        r = watch(s, hows[(u8)type], q.addr, type == '1' ? 1 : len, set);
-    if (type == '0' || (type == '1' && r == -ENOSYS)) /* one in memory does the same */
-        r = target_ask(&s->target, &q, NULL, 0, NULL, NULL);
+    int r = type == '0' ? target_ask(&s->target, &q, NULL, 0, NULL, NULL) : watch(s, hows[(u8)type], q.addr, type == '1' ? 1 : len, set);
     if (r != -ENOSYS)
         ok_or_fail(s, r);
 }
@@ -735,7 +729,7 @@ int debug_serve(const struct entry *e, u32 pid, bool owned, bool snapshot, int i
             s->current = thread_find(s, s->target.hello.pid) ? s->target.hello.pid : s->nthreads ? s->threads[0].tid : 0;
             s->general = s->current;
             if (snapshot)
-                snapshot_take(s);
+                snapshot_take(s, SNAPSHOT_MAX);
             serve(s, in); /* its end is gdb's wish, or gdb's end */
             for (size_t i = s->nthreads; i-- > 0 && !s->ended;) /* what gdb has not been told of */
                 if (s->threads[i].pending == PENDING_SIGNAL)

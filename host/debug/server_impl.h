@@ -75,11 +75,12 @@ struct server {
 /* server.c: the registers of a thread that stands still into s->regs. 0 or -errno */
 int server_load_regs(struct server *s, u32 tid);
 
-/* snapshot.c: with all threads stopped. */
-void snapshot_take(struct server *s);
+/* snapshot.c: with all threads stopped. Of each at most an equal share of so many bytes is kept; one whose registers do not fit there is left out. */
+void snapshot_take(struct server *s, size_t most);
+size_t snapshot_size(const struct snapshot *n); /* bytes kept */
 void snapshot_let_go(struct server *s); /* whoever has stopped since */
 bool snapshot_has(const struct snapshot *n, u32 tid);
-const struct regs *snapshot_regs(const struct snapshot *n, u32 tid); /* NULL: no such thread */
+bool snapshot_regs(const struct snapshot *n, u32 tid, struct regs *ret); /* false: no such thread */
 const struct buf *snapshot_threads(const struct snapshot *n);        /* gdb's <threads> document */
 bool snapshot_read(const struct snapshot *n, u64 addr, u64 len, struct buf *ret); /* false: not in what was read */
 bool snapshot_kernel(const struct snapshot *n, u32 tid, struct buf *ret);
@@ -111,7 +112,7 @@ int tls_address(struct server *s, const char *p, u64 fs_base, u64 *ret);
 int points_change(struct server *s, u32 how, u64 addr, u64 len, bool on);
 /* All are stopped, t after a single step or at a point. Linux tells of a step alone: did it change what a point is for? */
 bool points_stepped(struct server *s, struct sthread *t);
-void points_done(struct server *s);
+void points_done(struct server *s); /* none is set any more: they went with the program, or we go */
 
 /* files.c: packets vFile:... behind the colon. */
 void files_packet(struct server *s, const char *p);

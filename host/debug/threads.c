@@ -157,6 +157,7 @@ bool threads_take(struct server *s, const struct dbg_event *e)
         return true;
     case DBG_EXEC:
         s->nthreads = 0;
+        points_done(s);
         break;
     case DBG_INTERRUPTED:
     case DBG_STOPPED:

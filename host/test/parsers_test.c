@@ -5,13 +5,18 @@
  * random by a fixed seed.
  */
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "host/image/config.h"
@@ -20,6 +25,7 @@
 #include "host/image/inputs.h"
 #include "host/image/symbols.h"
 #include "host/lib/fs.h"
+#include "host/lib/process.h"
 #include "host/net/ports.h"
 #include "host/tender/console.h"
 #include "host/tender/control.h"
@@ -480,6 +486,62 @@ static void test_console(void)
     buf_done(&c.text);
 }
 
+/* --- children of a process ------------------------------------------------------------- */
+
+static int family[2]; /* made by main(), and by another thread */
+static pthread_barrier_t looked;
+
+static int make_child(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(60); /* however we end */
+        pause();
+        _exit(0);
+    }
+    return pid;
+}
+
+static void *be_parent(void *arg)
+{
+    family[1] = make_child();
+    pthread_barrier_wait(&looked);
+    pthread_barrier_wait(&looked);
+    return arg;
+}
+
+static int note_child(void *ctx, u64 pid)
+{
+    *(unsigned *)ctx |= (pid == (u64)family[0]) | (pid == (u64)family[1]) << 1;
+    return 0;
+}
+
+static int stop_at_once(void *ctx, u64 pid)
+{
+    (void)pid;
+    ++*(unsigned *)ctx;
+    return -ECANCELED;
+}
+
+static void test_children(void)
+{
+    unsigned found = 0, asked = 0;
+    pthread_t other;
+    family[0] = make_child();
+    pthread_barrier_init(&looked, NULL, 2);
+    pthread_create(&other, NULL, be_parent, NULL);
+    pthread_barrier_wait(&looked);
+    check(each_child((u64)getpid(), note_child, &found) == 0 && found == 3, "children of all threads are found");
+    check(each_child((u64)getpid(), stop_at_once, &asked) == -ECANCELED && asked == 1, "as long as they are wanted");
+    check(each_child(1ull << 31, note_child, &found) == -ENOENT, "a process that is not there");
+    pthread_barrier_wait(&looked);
+    pthread_join(other, NULL);
+    for (int i = 0; i < 2; i++) {
+        kill(family[i], SIGKILL);
+        waitpid(family[i], NULL, 0);
+    }
+}
+
 int main(void)
 {
     test_console();
@@ -496,6 +558,7 @@ int main(void)
     test_text();
     test_open();
     test_sizes();
+    test_children();
     printf("1..%u\n", count);
     return failed != 0;
 }

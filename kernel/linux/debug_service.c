@@ -3,7 +3,7 @@
  * The service "debug" (abi/debug.h): a tracer whose requests come from outside. It is a process that nobody sees, has no tasks and
  * traces by the rules of ptrace.h; one thread, the service's, acts for it.
  *
- *   D1  A breakpoint that is `in` memory was put there by this conversation, and the byte below it is `old`.
+ *   D1  A breakpoint that is `in` memory was put there by this conversation. The byte below it is `old`, or was when it was last in.
  *   D2  A child has the breakpoints that were in memory when it was made. It loses them before its first instruction, and before any of them is
  *       taken out of the program's memory and forgotten.
  *   D3  A child made by vfork() has the program's own memory and is not traced: none is in memory while one does (vforks).
@@ -92,7 +92,7 @@ static s64 add_break(struct debug *d, struct addrspace *as, uaddr_t addr)
         return -ENOSPC;
     struct breakpoint *b = &d->breaks[d->nbreaks];
     *b = (struct breakpoint){.addr = addr};
-    int r = d->vforks == 0 ? put_break(b, as, true) : 0;
+    int r = d->vforks == 0 ? put_break(b, as, true) : as_copy(as, addr, &b->old, 1, false) == 1 ? 0 : -EIO;
     d->nbreaks += r == 0;
     return r;
 }
@@ -147,6 +147,15 @@ static s64 set_point(struct debug *d, const struct dbg_request *q, struct addrsp
     return debug_point(d->proc, &p, q->op == DBG_POINT);
 }
 
+/* What is in the program's memory now need not be what was when the copy was made: a vfork() of another thread may have taken breakpoints out since. */
+static void clean_copy(struct debug *d, struct addrspace *copy)
+{
+    u8 byte;
+    for (u32 i = 0; i < d->nbreaks; i++)
+        if (as_copy(copy, d->breaks[i].addr, &byte, 1, false) == 1 && byte == INT3)
+            (void)as_copy(copy, d->breaks[i].addr, &d->breaks[i].old, 1, true); /* where one could be put in */
+}
+
 /* A process that d->proc has just made, before its first instruction. */
 static void clean_child(struct debug *d, struct process *child)
 {
@@ -154,10 +163,8 @@ static void clean_child(struct debug *d, struct process *child)
     if (as != NULL && as == own) {
         d->vforks++;
         put_breaks(d, false);
-    }
-    for (u32 i = 0; as != NULL && as != own && i < d->nbreaks; i++) {
-        struct breakpoint copy = d->breaks[i];
-        (void)put_break(&copy, as, false);
+    } else if (as != NULL) {
+        clean_copy(d, as);
     }
     addrspace_put(as);
     addrspace_put(own);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What gdb.py looks into: threads that wait, one that works, calls of a library's function, children. Ends when `stop_now` is set. */
+/*
+ * What gdb.py looks into: threads that wait, one that works, calls of a library's function, children, code in shared memory that nobody may write, and
+ * whether the program sees its own code changed. Ends when `stop_now` is set. With `again`, it executes itself once more first.
+ */
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,7 +17,8 @@
 struct point {
     int x, y;
 };
-volatile int stop_now, exit_code, watched, children, filled;
+volatile int stop_now, exit_code, watched, children, filled, changed;
+int (*shared)(int);
 volatile unsigned long rounds;
 volatile double half = 0.5;
 static pthread_mutex_t never = PTHREAD_MUTEX_INITIALIZER;
@@ -40,6 +45,19 @@ __attribute__((noinline)) double scale(double by)
     return by * half;
 }
 
+/* A function in the middle of a page of shared memory that nobody may write. */
+static void make_shared(void)
+{
+    static const unsigned char code[] = {0x8d, 0x47, 0x01, 0xc3}; /* lea 1(%rdi), %eax; ret */
+    int fd = memfd_create("code", 0);
+    char *page = MAP_FAILED;
+    if (pwrite(fd, code, sizeof(code), 64) == sizeof(code))
+        page = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED)
+        abort();
+    shared = (int (*)(int))(page + 64);
+}
+
 /* fork() and a spawned child call what has a breakpoint. */
 __attribute__((noinline)) void make_children(void)
 {
@@ -56,17 +74,34 @@ __attribute__((noinline)) void make_children(void)
 
 static void *work(void *arg)
 {
-    char text[32];
+    char text[32], first[8];
     (void)arg;
+    memcpy(first, (void *)scale, sizeof(first));
     while (!stop_now) {
+        changed |= memcmp(first, (void *)scale, sizeof(first)) != 0;
         int sum = add_points((struct point){(int)rounds, 1}, (struct point){2, 3});
         snprintf(text, sizeof(text), "%d %g", sum, scale(3));
         if (getenv(text) != NULL || getrandom((void *)&filled, sizeof(filled), 0) != sizeof(filled))
+            abort();
+        if (shared(1) != 2)
             abort();
         rounds++;
         usleep(2000);
     }
     return NULL;
+}
+
+/* Its children use the program's memory, which is copied for other children at any time. */
+static void *make_vforks(void *arg)
+{
+    while (!stop_now) {
+        pid_t pid = vfork();
+        if (pid == 0)
+            _exit(0);
+        waitpid(pid, NULL, 0);
+        usleep(3000);
+    }
+    return arg;
 }
 
 static void *short_life(void *arg) { return arg; }
@@ -76,10 +111,15 @@ int main(int argc, char **argv)
     pthread_t waiter, worker, other;
     if (argc > 1 && strcmp(argv[1], "child") == 0)
         return add_points((struct point){1, 3}, (struct point){3, 4});
+    if (argc > 1 && strcmp(argv[1], "again") == 0)
+        execl("/proc/self/exe", argv[0], NULL);
+    make_shared();
     pthread_mutex_lock(&never);
     pthread_create(&waiter, NULL, wait_for_ever, NULL);
     pthread_create(&worker, NULL, work, NULL);
     pthread_setname_np(worker, "worker bee");
+    if (argc > 1 && strcmp(argv[1], "children") == 0)
+        pthread_create(&other, NULL, make_vforks, NULL);
     puts("ready");
     fflush(stdout);
     for (int i = 0; !stop_now; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watchpoints (kern/trap.h). A process cannot load the CPU's debug registers for itself behind our filter: the debugger's client does from outside, by perf events
+ * Break- and watchpoints (kern/trap.h). A process cannot load the CPU's debug registers for itself behind our filter: the debugger's client does from outside, by perf events
  * of all our threads that raise SIGTRAP with the address (perf_event_open(2), `sigtrap`). Here is what they stand for.
  */
 #include "host.h"

@@ -208,6 +208,7 @@ static struct taken at_point(const siginfo_t *info, struct sigcontext *sc, struc
         struct taken t = in_program(SIGTRAP, info, sc, cpu);
         t.frame->vector = TRAPNO_DB;
         t.frame->error = hits;
+        t.frame->rflags &= ~(u64)RFLAGS_RF; /* as the CPU has it: Linux would have the instruction pass */
         return take_at_once(t, sc, cpu);
     }
     if (hits != 0) {
