@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import tempfile
 
-from lib import BUILD, DRUPE, ON, check, command, done, drupe, same, until
+from lib import BUILD, DRUPE, ON, check, command, done, drupe, own_list, same, until
 
+work = own_list('debuggers')
 ADD = [a for t in 'sh ls wc sleep'.split() for a in ('--add', shutil.which(t))]
 
 
@@ -71,7 +72,7 @@ with tempfile.TemporaryDirectory() as tmp:
     same((status, out, len(os.listdir(tmp))), (0, b'on\n', 3), '--core: of other processes too, and only for signals that dump')
     status, out, err = drupe('--core', tmp + '/missing', die, '0')
     check(status == 125 and 'missing' in err, '--core: a directory that is not there', err)
-    name = f'dumped-{os.getpid()}'
+    name = 'dumped'
     subprocess.run([DRUPE, 'run', '-d', *ON, '--name', name, die, 'wait-threads'], check=True, capture_output=True, timeout=120)
     until(lambda: command('ps', name)[1].count(' pause ') == 4) # all its threads are where they stay
     core_file = os.path.join(tmp, 'live')
