@@ -105,7 +105,7 @@ static const char jit_frames[] = "python\n"
                                  "            except gdb.error: pass\n"
                                  "            finally: resource.setrlimit(resource.RLIMIT_FSIZE, most)\n"
                                  "            for n, line in enumerate(itertools.islice(open(f.name, errors='replace'), 500000)):\n"
-                                 "                part = line.split(None, 2)\n"
+                                 "                part = line.split(None, 2) if line.endswith('\\n') else []\n" /* one that is cut, or being written */
                                  "                try: drupe_made[pid].append((int(part[0], 16), n, int(part[1], 16), ''.join(c if c.isprintable() else '?' for c in part[2].strip())))\n"
                                  "                except (ValueError, IndexError): pass\n"
                                  "            drupe_made[pid].sort()\n"
