@@ -287,10 +287,10 @@ void trace_call_entry(struct task *t, const struct trap_frame *f)
     if (nr == NR_rt_sigreturn) /* it has no arguments, but something to show */
         args[0] = arch_sigreturn_mask(f);
     struct trace_call c = call_of(t, (u32)nr, args, 0);
-    if (trace_wants_call(&c, TRACE_ANY) == 0)
+    struct trace_wanted w = trace_call_entered(&c);
+    if (w.any == 0)
         return;
-    u8 now = trace_wants_call(&c, TRACE_ENTERED);
-    t->call_sessions = now != 0 ? tell(&c, CAPTURE_ENTRY, 0, now) : 0;
+    t->call_sessions = w.now != 0 ? tell(&c, CAPTURE_ENTRY, 0, w.now) : 0;
     t->call_nr = (u32)nr;
     t->call_began_ns = now_ns();
 }
@@ -305,8 +305,7 @@ void trace_call_exit(struct task *t, const struct trap_frame *f)
     s64 result = (s64)FRAME_RESULT(f);
     read_args(f, args);
     struct trace_call c = call_of(t, nr, args, result);
-    trace_sum(nr, c.pid, c.tid, result, now_ns() - began);
-    u8 late = trace_wants_call(&c, TRACE_RETURNED), to = t->call_sessions;
+    u8 late = trace_call_returned(&c, now_ns() - began), to = t->call_sessions;
     if (late != 0)
         to |= tell(&c, CAPTURE_ENTRY, began, late);
     /* A thread that was killed in its call does not come back from it. */
@@ -349,10 +348,10 @@ void trace_first_execve(const char *name, char *const *argv, u64 sp, u64 began_n
     get_user_u64(sp, &argc);
     u64 args[6] = { sp, sp + 8, sp + 8 * (argc + 2) }; /* argc, argv[], NULL, envp[] */
     struct trace_call c = call_of(t, NR_execve, args, 0);
-    u8 wanted = trace_wants_call(&c, TRACE_ENTERED) | trace_wants_call(&c, TRACE_RETURNED);
-    if (trace_wants_call(&c, TRACE_ANY) == 0)
+    struct trace_wanted w = trace_call_entered(&c);
+    if (w.any == 0)
         return;
-    trace_sum(c.nr, c.pid, c.tid, 0, now_ns() - began_ns);
+    u8 wanted = w.now | trace_call_returned(&c, now_ns() - began_ns);
     u8 to = wanted != 0 ? tell_first(&c, name, argv, began_ns, wanted) : 0;
     if (to != 0)
         tell(&c, 0, 0, to);

@@ -23,6 +23,7 @@ void (*trace_programs)(enum trace_point point, const u64 *fields, const u64 *fra
 void (*trace_who)(u32 *ret_pid, u32 *ret_tid);
 
 static struct trace_session *sessions[SESSIONS_MAX]; /* slots: set and cleared atomically, X2 */
+static u32 filled;                                   /* bits of slots that are; slots_lock, read without */
 static struct spinlock locks[MAX_CPUS] = { [0 ... MAX_CPUS - 1] = SPINLOCK_INIT("trace") };
 static struct spinlock slots_lock = SPINLOCK_INIT("trace sessions"); /* changes of sessions and trace_on */
 
@@ -95,12 +96,12 @@ static bool wants(const struct trace_session *s, const struct trace_call *c)
     return (s->want.calls[c->nr / 64] & 1ull << c->nr % 64) != 0 && of_thread(s, c->pid, c->tid);
 }
 
-static bool wants_in(const struct trace_session *s, const struct trace_call *c, enum trace_phase phase)
+/* It is known only when the call has returned whether its record is wanted. */
+static bool wants_late(const struct trace_session *s, const struct trace_call *c) { return (s->want.flags & TRACE_ERRORS) != 0 && !c->early; }
+
+static bool wants_record(const struct trace_session *s, const struct trace_call *c)
 {
-    bool late = (s->want.flags & TRACE_ERRORS) != 0 && !c->early;
-    if (!wants(s, c) || phase == TRACE_ANY)
-        return wants(s, c);
-    return (s->want.flags & TRACE_SUMMARY) == 0 && late == (phase == TRACE_RETURNED) && has_fd(&s->want, c) && (!late || has_result(&s->want, c->result));
+    return (s->want.flags & TRACE_SUMMARY) == 0 && has_fd(&s->want, c);
 }
 
 /* The lock is held. */
@@ -198,22 +199,54 @@ void trace_emit(enum trace_point point, const u64 *fields)
 
 /* --- calls ------------------------------------------------------------------------------------- */
 
-u8 trace_wants_call(const struct trace_call *c, enum trace_phase phase)
+struct trace_wanted trace_call_entered(const struct trace_call *c)
 {
-    u8 found = 0;
+    struct trace_wanted w = { 0 };
     if (c->nr >= TRACE_CALLS)
-        return 0;
+        return w;
     u64 flags = plat_events_save();
     struct spinlock *lock = &locks[this_cpu()->cpu];
     spin_lock(lock);
-    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+    for (u32 left = atomic_load_relaxed(&filled); left != 0; left &= left - 1) {
+        u8 i = (u8)__builtin_ctz(left);
         const struct trace_session *s = atomic_load(&sessions[i]);
-        if (s != NULL && wants_in(s, c, phase))
-            found |= (u8)(1u << i);
+        if (s == NULL || !wants(s, c))
+            continue;
+        w.any |= (u8)(1u << i);
+        if (!wants_late(s, c) && wants_record(s, c))
+            w.now |= (u8)(1u << i);
     }
     spin_unlock(lock);
     plat_events_restore(flags);
-    return found;
+    return w;
+}
+
+static void add_up(struct trace_sum *sum, s64 result, u64 time_ns)
+{
+    sum->calls++;
+    sum->errors += result < 0 && result >= -4095;
+    sum->time_ns += time_ns;
+}
+
+u8 trace_call_returned(const struct trace_call *c, u64 time_ns)
+{
+    u8 late = 0;
+    u64 flags = plat_events_save();
+    unsigned cpu = this_cpu()->cpu;
+    spin_lock(&locks[cpu]);
+    for (u32 left = atomic_load_relaxed(&filled); left != 0; left &= left - 1) {
+        u8 i = (u8)__builtin_ctz(left);
+        struct trace_session *s = atomic_load(&sessions[i]);
+        if (s == NULL || !wants(s, c))
+            continue;
+        if (s->rings[cpu].sums != NULL)
+            add_up(&s->rings[cpu].sums[c->nr], c->result, time_ns);
+        else if (wants_late(s, c) && wants_record(s, c) && has_result(&s->want, c->result))
+            late |= (u8)(1u << i);
+    }
+    spin_unlock(&locks[cpu]);
+    plat_events_restore(flags);
+    return late;
 }
 
 u32 trace_string_max(u8 sessions_bits)
@@ -229,24 +262,6 @@ u32 trace_string_max(u8 sessions_bits)
     spin_unlock(lock);
     plat_events_restore(flags);
     return max;
-}
-
-void trace_sum(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns)
-{
-    u64 flags = plat_events_save();
-    unsigned cpu = this_cpu()->cpu;
-    spin_lock(&locks[cpu]);
-    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
-        struct trace_session *s = atomic_load(&sessions[i]);
-        if (s == NULL || s->rings[cpu].sums == NULL || (s->want.calls[nr / 64] & 1ull << nr % 64) == 0 || !of_thread(s, pid, tid))
-            continue;
-        struct trace_sum *sum = &s->rings[cpu].sums[nr];
-        sum->calls++;
-        sum->errors += result < 0 && result >= -4095;
-        sum->time_ns += time_ns;
-    }
-    spin_unlock(&locks[cpu]);
-    plat_events_restore(flags);
 }
 
 /* --- sessions ------------------------------------------------------------------------------------ */
@@ -319,6 +334,7 @@ int session_create(const struct trace_open *want, struct trace_session **ret)
     int slot = find_slot_locked(NULL);
     if (slot >= 0) {
         atomic_store(&sessions[slot], s);
+        atomic_store(&filled, filled | 1u << slot);
         count_points(want->points, 1);
     }
     spin_unlock(&slots_lock);
@@ -336,6 +352,7 @@ void session_destroy(struct trace_session *s)
     int slot = find_slot_locked(s);
     ASSERT(slot >= 0);
     atomic_store(&sessions[slot], NULL);
+    atomic_store(&filled, filled & ~(1u << slot));
     count_points(s->want.points, -1);
     spin_unlock(&slots_lock);
     for (unsigned i = 0; i < MAX_CPUS; i++) { /* X2 */

@@ -59,22 +59,22 @@ struct trace_call {
     bool early;            /* its entry is told at once, because what it points to will not be there later */
     u8 fd_args, path_args; /* bit n: argument n is a descriptor, a path */
     const u64 *args;
-    s64 result;            /* TRACE_RETURNED */
+    s64 result;            /* when it has returned */
 };
-enum trace_phase {
-    TRACE_ANY,      /* whoever wants it at all, if only for sums, or if it ends as he wants */
-    TRACE_ENTERED,  /* who wants its record now */
-    TRACE_RETURNED, /* who did not know before whether he wants it: with its result he does */
+struct trace_wanted {
+    u8 any; /* sessions, a bit for each, that want the call at all, if only for sums, or if it ends as they want */
+    u8 now; /* those that want its record now */
 };
-/* Sessions, a bit for each, that want that of a call. Paths are not looked at. Thread context. */
-u8 trace_wants_call(const struct trace_call *c, enum trace_phase phase);
+/* A call begins. Paths are not looked at. Thread context. */
+struct trace_wanted trace_call_entered(const struct trace_call *c);
+/* One that some session wanted at all has returned, after that time: it is added to sums. Who did not know before whether he wants its record: with its
+ * result he does. */
+u8 trace_call_returned(const struct trace_call *c, u64 time_ns);
 /* As many bytes of a string as the greediest of these sessions wants. */
 u32 trace_string_max(u8 sessions);
 /* A record, complete but for the CPU and, if that is 0, the time, to those of the sessions that still want such a call and, at its entry, one
  * of its paths. Who got it. Thread context. */
 u8 trace_publish(struct trace_record *r, const struct trace_call *c, u8 sessions);
-/* A call has returned: for sums. */
-void trace_sum(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns);
 /* Set by linux: somebody more, or less, wants system calls; process and thread of the caller, 0 for others'. */
 extern void (*trace_watch_calls)(bool on);
 extern void (*trace_who)(u32 *ret_pid, u32 *ret_tid);

@@ -61,9 +61,9 @@ static const char *records_of(const struct trace_open *want, const char *path, s
     unsigned n = 0;
     str_copy(entry.path, path, sizeof(entry.path));
     CHECK_EQ(session_create(want, &s), 0);
-    u8 to = trace_wants_call(&c, TRACE_ENTERED);
+    u8 to = trace_call_entered(&c).now;
     to = to != 0 ? trace_publish(&entry.head, &c, to) : 0;
-    u8 late = trace_wants_call(&c, TRACE_RETURNED);
+    u8 late = trace_call_returned(&c, 1);
     entry.head.time_ns = 0;
     if (late != 0)
         to |= trace_publish(&entry.head, &c, late);
@@ -179,9 +179,15 @@ TEST(sums)
     struct trace_session *s;
     struct trace_open want = { .version = TRACE_VERSION, .flags = TRACE_SUMMARY, .calls = { 1ull << 3 } };
     CHECK_EQ(session_create(&want, &s), 0);
-    trace_sum(3, 1, 1, 5, 100);
-    trace_sum(3, 1, 1, -ENOENT, 11);
-    trace_sum(4, 1, 1, 0, 7);
+    u64 args[6] = { 0 };
+    for (u32 nr = 3; nr <= 4; nr++) {
+        struct trace_call c = { .nr = nr, .pid = 1, .tid = 1, .args = args, .result = 5 };
+        CHECK_EQ(trace_call_entered(&c).any, nr == 3);
+        CHECK_EQ(trace_call_entered(&c).now, 0);
+        CHECK_EQ(trace_call_returned(&c, 100), 0);
+        c.result = -ENOENT;
+        CHECK_EQ(trace_call_returned(&c, 11), 0);
+    }
     session_sums(s, sums);
     CHECK_EQ(sums[3].calls, 2);
     CHECK_EQ(sums[3].errors, 1);
