@@ -21,6 +21,11 @@ int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 char *strrchr(const char *s, int c);
 
+#if !__STDC_HOSTED__ /* else the compiler knows these two by their names: of few bytes it makes moves */
+#define memcpy(...) __builtin_memcpy(__VA_ARGS__)
+#define memset(...) __builtin_memset(__VA_ARGS__)
+#endif
+
 /* Copy with truncation; `dst` is always terminated when size > 0. Returns
  * strlen(src), so a result >= size means that something was cut. */
 size_t str_copy(char *dst, const char *src, size_t size);
