@@ -113,16 +113,12 @@ void bh_take_remote(void)
     }
 }
 
-void bh_enable(void)
+void bh_enabled(void)
 {
-    compiler_barrier();
-    struct percpu *cpu = this_cpu();
-    if (--cpu->bh_disabled != 0 || likely(list_empty(&cpu->bh_pending)))
-        return;
     if (plat_events_enabled())
         bh_run_pending();
     else
-        cpu->need_resched = true;
+        this_cpu()->need_resched = true;
 }
 
 bool bh_is_disabled(void)

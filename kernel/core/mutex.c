@@ -16,7 +16,7 @@ struct lock_waiter {
     bool granted; /* atomic */
 };
 
-static void grant(struct lock_waiter *w)
+static NOINLINE void grant(struct lock_waiter *w)
 {
     struct thread *t = thread_get(w->thread);
     list_remove(&w->node);
@@ -110,12 +110,13 @@ void mutex_unlock(struct mutex *m)
     if (witness_released != NULL)
         witness_released(m);
     spin_lock(&m->lock);
-    struct lock_waiter *w = NULL;
-    if (!list_empty(&m->waiters))
-        w = list_first(&m->waiters, struct lock_waiter, node);
-    atomic_store(&m->owner, w != NULL ? w->thread : NULL);
-    if (w != NULL)
+    if (likely(list_empty(&m->waiters))) {
+        atomic_store(&m->owner, NULL);
+    } else {
+        struct lock_waiter *w = list_first(&m->waiters, struct lock_waiter, node);
+        atomic_store(&m->owner, w->thread);
         grant(w);
+    }
     spin_unlock(&m->lock);
 }
 

@@ -19,16 +19,17 @@ static ALWAYS_INLINE struct percpu *cpu_enter(void)
     return c;
 }
 
-static ALWAYS_INLINE void cpu_leave(struct percpu *c)
+/* True: bh_enabled() is to be called. */
+static ALWAYS_INLINE bool cpu_leaving(struct percpu *c)
 {
     compiler_barrier();
-    if (--c->bh_disabled != 0)
-        return;
-    compiler_barrier();
-    if (unlikely(!list_empty(&c->bh_pending))) {
-        bh_disable();
-        bh_enable();
-    }
+    return --c->bh_disabled == 0 && unlikely(!list_empty(&c->bh_pending));
+}
+
+static ALWAYS_INLINE void cpu_leave(struct percpu *c)
+{
+    if (cpu_leaving(c))
+        bh_enabled();
 }
 
 /* May this allocation sleep? Not with bottom halves or events off. */

@@ -181,49 +181,66 @@ static ALWAYS_INLINE struct chain *chain_of(struct kmem_cache *c, const struct p
     return &c->chains[cpu->cpu < c->ncpus ? cpu->cpu : 0];
 }
 
-/* A CPU without a chain of its own (more came up than were announced) has no business here. */
-static NOINLINE void *alloc_slow(struct kmem_cache *c, unsigned flags)
+static ALWAYS_INLINE void *chain_pop(struct chain *ch)
 {
+    void *obj = ch->free;
+    if (unlikely(obj == NULL))
+        return NULL;
+    ch->free = link_get(obj);
+    ch->count--;
+    ch->in_use++;
+    return obj;
+}
+
+/* An object's first bytes, for kmem_alloc() and kmalloc(). */
+static ALWAYS_INLINE void *handed_out(void *obj, size_t size, unsigned flags)
+{
+    mem_unpoison(obj, size);
+    return flags & ALLOC_ZERO ? memset(obj, 0, size) : obj;
+}
+
+/* The chain was empty, or a test decides. The CPU is left. */
+static NOINLINE void *alloc_slow(struct kmem_cache *c, struct percpu *cpu, size_t size, unsigned flags)
+{
+    if (alloc_must_fail()) {
+        cpu_leave(cpu);
+        return NULL;
+    }
     for (;;) { /* others may take all of a fresh slab: only a lack of pages ends it */
+        struct chain *ch = chain_of(c, cpu);
+        if (ch->free == NULL)
+            chain_fill(c, ch);
+        void *obj = chain_pop(ch);
+        cpu_leave(cpu);
+        if (obj != NULL)
+            return handed_out(obj, size, flags);
         struct page *p = page_alloc(c->order, flags & (ALLOC_ATOMIC | ALLOC_NORETRY));
         if (p == NULL)
             return NULL;
         slab_add(c, p);
-        struct percpu *cpu = cpu_enter();
-        struct chain *ch = chain_of(c, cpu);
-        void *obj = NULL;
-        chain_fill(c, ch);
-        if (ch->free != NULL) {
-            obj = ch->free;
-            ch->free = link_get(obj);
-            ch->count--;
-            ch->in_use++;
-        }
-        cpu_leave(cpu);
-        if (obj != NULL)
-            return obj;
+        cpu = cpu_enter();
     }
 }
 
-static ALWAYS_INLINE void *cache_alloc(struct kmem_cache *c, unsigned flags)
+/* Bottom halves wait, or it is to be zeros. */
+static NOINLINE void *alloc_end(void *obj, size_t size, unsigned flags, bool pending)
 {
-    void *obj;
-    if (alloc_must_fail())
-        return NULL;
+    if (pending)
+        bh_enabled();
+    return handed_out(obj, size, flags);
+}
+
+/* The usual case calls nothing, so that it need not save registers. */
+static ALWAYS_INLINE void *cache_alloc(struct kmem_cache *c, size_t size, unsigned flags)
+{
     struct percpu *cpu = cpu_enter();
-    struct chain *ch = chain_of(c, cpu);
-    if (unlikely(ch->free == NULL))
-        chain_fill(c, ch);
-    obj = ch->free;
-    if (likely(obj != NULL)) {
-        ch->free = link_get(obj);
-        ch->count--;
-        ch->in_use++;
-    }
-    cpu_leave(cpu);
+    void *obj = likely(alloc_fail_hook == NULL) ? chain_pop(chain_of(c, cpu)) : NULL;
     if (unlikely(obj == NULL))
-        obj = alloc_slow(c, flags);
-    return obj;
+        return alloc_slow(c, cpu, size, flags);
+    bool pending = cpu_leaving(cpu);
+    if (unlikely(pending || (flags & ALLOC_ZERO)))
+        return alloc_end(obj, size, flags, pending);
+    return handed_out(obj, size, 0);
 }
 
 #if MM_QUARANTINE
@@ -241,39 +258,42 @@ static ALWAYS_INLINE void *quarantine_swap(void *obj)
 #endif
 }
 
-static ALWAYS_INLINE void cache_put(struct kmem_cache *c, struct chain *ch, void *obj)
+static NOINLINE void chain_full(struct kmem_cache *c, struct chain *ch, struct percpu *cpu)
+{
+    chain_spill(c, ch, c->batch);
+    cpu_leave(cpu);
+}
+
+/* The CPU is left. */
+static ALWAYS_INLINE void cache_put(struct kmem_cache *c, struct chain *ch, struct percpu *cpu, void *obj)
 {
     link_set(obj, ch->free);
     ch->free = obj;
     if (unlikely(++ch->count > 2u * c->batch))
-        chain_spill(c, ch, c->batch);
+        chain_full(c, ch, cpu);
+    else
+        cpu_leave(cpu);
 }
 
 static ALWAYS_INLINE void cache_free(struct kmem_cache *c, void *obj)
 {
     mem_poison(obj, c->size);
     struct percpu *cpu = cpu_enter();
-    chain_of(c, cpu)->in_use--;
+    struct chain *ch = chain_of(c, cpu);
+    ch->in_use--;
     if (MM_QUARANTINE) {
         obj = quarantine_swap(obj);
-        if (obj != NULL)
-            c = virt_to_page(obj)->slab;
+        if (obj == NULL) {
+            cpu_leave(cpu);
+            return;
+        }
+        c = virt_to_page(obj)->slab;
+        ch = chain_of(c, cpu);
     }
-    if (obj != NULL)
-        cache_put(c, chain_of(c, cpu), obj);
-    cpu_leave(cpu);
+    cache_put(c, ch, cpu, obj);
 }
 
-void *kmem_alloc(struct kmem_cache *c, unsigned alloc_flags)
-{
-    void *obj = cache_alloc(c, alloc_flags);
-    if (likely(obj != NULL)) {
-        mem_unpoison(obj, c->size);
-        if (alloc_flags & ALLOC_ZERO)
-            memset(obj, 0, c->size);
-    }
-    return obj;
-}
+void *kmem_alloc(struct kmem_cache *c, unsigned alloc_flags) { return cache_alloc(c, c->size, alloc_flags); }
 
 void kmem_free(struct kmem_cache *c, void *obj)
 {
@@ -357,9 +377,10 @@ static void quarantine_drain(void)
         void *obj = atomic_xchg(&quarantine[i], NULL);
         if (obj != NULL) {
             struct kmem_cache *c = virt_to_page(obj)->slab;
-            cache_put(c, chain_of(c, cpu), obj);
+            cache_put(c, chain_of(c, cpu), cpu, obj);
+        } else {
+            cpu_leave(cpu);
         }
-        cpu_leave(cpu);
     }
 #endif
 }
@@ -404,14 +425,8 @@ static unsigned size_order(size_t size)
 void *kmalloc(size_t size, unsigned alloc_flags)
 {
     if (likely(size <= CLASS_MAX)) {
-        struct kmem_cache *c = class_cache[class_of[(size + 15) / 16]];
-        void *obj = cache_alloc(c, alloc_flags);
-        if (likely(obj != NULL)) {
-            mem_unpoison(obj, MAX(size, 1u)); /* the rest of the class is a red zone */
-            if (alloc_flags & ALLOC_ZERO)
-                memset(obj, 0, size);
-        }
-        return obj;
+        /* The rest of the class is a red zone. */
+        return cache_alloc(class_cache[class_of[(size + 15) / 16]], MAX(size, 1u), alloc_flags);
     }
     if (size > PAGE_SIZE << PAGE_MAX_ORDER)
         return NULL;

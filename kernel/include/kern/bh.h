@@ -10,7 +10,6 @@
 #ifndef KERN_BH_H
 #define KERN_BH_H
 
-#include "base/list.h"
 #include "kern/atomic.h"
 #include "kern/percpu.h"
 
@@ -37,7 +36,18 @@ static inline void bh_disable(void)
     this_cpu()->bh_disabled++;
     compiler_barrier();
 }
+void bh_enabled(void); /* bh_enable()'s: the count has reached zero, and something is pending */
+#ifdef SPIN_INLINE /* as in lock.h */
+static inline void bh_enable(void)
+{
+    compiler_barrier();
+    struct percpu *cpu = this_cpu();
+    if (--cpu->bh_disabled == 0 && unlikely(!list_empty(&cpu->bh_pending)))
+        bh_enabled();
+}
+#else
 void bh_enable(void); /* runs what is pending when the count reaches zero */
+#endif
 bool bh_is_disabled(void);
 /* Run everything pending now. Events enabled on entry; thread context. */
 void bh_run_pending(void);
