@@ -150,27 +150,36 @@ struct pkt *pkt_view(const struct pkt *p, u32 off, u32 len)
     return v;
 }
 
-static void free_one(struct pkt *p)
+static ALWAYS_INLINE void free_one(struct pkt *p)
 {
     (void)atomic_sub(&in_use, 1u);
     if (p->embedded) {
-        struct pkt_store *own = &container_of(p, struct pkt_small, pkt)->store;
-        if (p->store != own)
+        struct pkt_small *small = container_of(p, struct pkt_small, pkt);
+        if (unlikely(p->store != &small->store))
             pkt_store_put(p->store);
-        pkt_store_put(own);
+        if (ref_put(&small->store.refs))
+            kmem_free(small_cache, small);
         return;
     }
     pkt_store_put(p->store);
     kmem_free(view_cache, p);
 }
 
-void pkt_free(struct pkt *p)
+static NOINLINE void free_chain(struct pkt *p)
 {
     while (p != NULL) {
         struct pkt *more = p->more;
         free_one(p);
         p = more;
     }
+}
+
+void pkt_free(struct pkt *p)
+{
+    if (likely(p != NULL && p->more == NULL))
+        free_one(p);
+    else
+        free_chain(p);
 }
 
 void pkt_list_free(struct list *l)
@@ -214,7 +223,8 @@ void pkt_pull_more(struct pkt *p, u32 n)
         }
         n -= v->len;
         p->more = v->more;
-        free_one(v);
+        v->more = NULL;
+        pkt_free(v);
     }
 }
 

@@ -11,8 +11,8 @@
  * until a round finds less than its budget. A buffer that cannot be allocated is
  * retried by a timer, so that a moment without memory does not stop the card.
  *
- * Transmit. A packet is posted in place, its header in the first view's headroom if
- * nobody shares that storage, else in one of a few spare ones. Finished packets are
+ * Transmit. A packet is posted in place, its header in the first view's headroom if that is its own,
+ * else in one of a few spare ones. Finished packets are
  * freed by the next transmit or kick, and by a timer when none follows.
  * When the ring is full packets wait in `tx_wait`, and the device is asked for an
  * interrupt when part of the ring is free again.
@@ -156,7 +156,7 @@ static int post_tx_locked(struct vnet_pair *q, struct pkt *p)
     unsigned n = 0;
     p->cb[0] = 0;
     struct vnet_hdr *h;
-    bool in_front = pkt_headroom(p) >= VNET_HDR_LEN && pkt_is_exclusive(p);
+    bool in_front = pkt_headroom(p) >= VNET_HDR_LEN && pkt_owns_front(p);
     if (in_front) {
         h = (struct vnet_hdr *)(void *)(p->data - VNET_HDR_LEN);
         segs[n++] = (struct vq_seg){ virt_to_phys(h), VNET_HDR_LEN + p->len };

@@ -37,7 +37,7 @@ void virtq_setup(struct virtq *vq, void *mem, u16 size, bool event_idx)
         vq->slots[i].next = (u16)(i + 1); /* the last one's is never followed: num_free stops first */
 }
 
-static void publish(struct virtq *vq, u16 head, u16 count, u32 in_bytes, void *cookie)
+static ALWAYS_INLINE void publish(struct virtq *vq, u16 head, u16 count, u32 in_bytes, void *cookie)
 {
     struct vq_slot *s = &vq->slots[head];
     s->cookie = cookie;
@@ -50,28 +50,35 @@ static void publish(struct virtq *vq, u16 head, u16 count, u32 in_bytes, void *c
     atomic_store(&vq->avail->idx, vq->avail_idx);
 }
 
-int virtq_add(struct virtq *vq, const struct vq_seg *segs, unsigned nout, unsigned nin, void *cookie)
+static NOINLINE int add_chain(struct virtq *vq, const struct vq_seg *segs, unsigned nout, unsigned n, void *cookie)
 {
-    unsigned n = nout + nin;
-    if (unlikely(vq->broken != NULL))
-        return -EIO;
     if (unlikely(n > vq->num_free))
         return -ENOSPC;
     u16 head = vq->free_head, i = head;
     u32 in_bytes = 0;
     for (unsigned k = 0; k < n; k++) {
-        struct vq_desc *d = &vq->desc[i];
         u16 next = vq->slots[i].next;
-        d->addr = segs[k].pa;
-        d->len = segs[k].len;
-        d->flags = (u16)((k >= nout ? VQ_DESC_WRITE : 0) | (k + 1 < n ? VQ_DESC_NEXT : 0));
-        d->next = k + 1 < n ? next : 0;
+        u16 flags = (u16)((k >= nout ? VQ_DESC_WRITE : 0) | (k + 1 < n ? VQ_DESC_NEXT : 0));
+        vq->desc[i] = (struct vq_desc){ segs[k].pa, segs[k].len, flags, k + 1 < n ? next : 0 };
         if (k >= nout)
             in_bytes += segs[k].len;
         i = next;
     }
     vq->free_head = i;
     publish(vq, head, (u16)n, in_bytes, cookie);
+    return 0;
+}
+
+int virtq_add(struct virtq *vq, const struct vq_seg *segs, unsigned nout, unsigned nin, void *cookie)
+{
+    if (unlikely(vq->broken != NULL))
+        return -EIO;
+    if (unlikely(nout + nin != 1 || vq->num_free == 0))
+        return add_chain(vq, segs, nout, nout + nin, cookie);
+    u16 head = vq->free_head; /* what received and most sent packets are */
+    vq->desc[head] = (struct vq_desc){ segs->pa, segs->len, nin != 0 ? VQ_DESC_WRITE : 0, 0 };
+    vq->free_head = vq->slots[head].next;
+    publish(vq, head, 1, nin != 0 ? segs->len : 0, cookie);
     return 0;
 }
 
@@ -118,7 +125,7 @@ bool virtq_kick_prepare(struct virtq *vq)
 }
 
 /* The chain's descriptors go back to the free list, in order, through private links only. */
-static void release_chain(struct virtq *vq, u16 head)
+static ALWAYS_INLINE void release_chain(struct virtq *vq, u16 head)
 {
     struct vq_slot *s = &vq->slots[head];
     u16 tail = head;

@@ -37,6 +37,7 @@ struct pkt {
     u8 *data;
     u32 len;                 /* of this view */
     bool embedded;           /* pkt.c: lives in front of its own storage */
+    bool front;              /* what is in front of `data` is its alone, although the storage is shared */
     /* --- first of the chain only --- */
     u32 total_len;           /* of the whole chain */
     struct netdev *dev;
@@ -97,8 +98,10 @@ struct pkt *pkt_clone_behind(u32 headroom, const struct pkt *p, u32 off, u32 len
 struct pkt *pkt_flatten(const struct pkt *p, u32 headroom);
 /* Memory that the chain keeps from being reused, for socket limits. */
 u32 pkt_truesize(const struct pkt *p);
-/* May the owner of p write into p's headroom (nobody else looks at this storage)? */
+/* Does nobody else look at this storage? */
 static inline bool pkt_is_exclusive(const struct pkt *p) { return ref_count(&p->store->refs) == 1; }
+/* May the owner of p write into p's headroom? */
+static inline bool pkt_owns_front(const struct pkt *p) { return p->front || pkt_is_exclusive(p); }
 void pkt_store_put(struct pkt_store *s);
 /* Packets (views included) that exist now; for leak checks. */
 u32 pkt_in_use(void);

@@ -18,7 +18,7 @@ static struct netdev *dev;
 static struct fake_chain rx[512];
 static unsigned rx_first, rx_count;
 static u8 sent[70000];
-static u32 sent_len;
+static u32 sent_len, sent_segs;
 static unsigned sent_frames;
 static struct list received = LIST_INIT(received);
 static unsigned received_count, batches;
@@ -32,6 +32,7 @@ static void serve(struct fake *d, struct fake_chain *c)
     }
     CHECK_EQ(c->queue, 1);
     sent_len = 0;
+    sent_segs = c->nout;
     sent_frames++;
     for (unsigned i = 0; i < c->nout; i++) {
         CHECK(sent_len + c->seg[i].len <= sizeof(sent));
@@ -225,6 +226,17 @@ TEST(transmit)
     CHECK_MEM(sent + 12, frame + 100, 200);
     for (unsigned i = 0; i < 100; i++)
         CHECK_EQ(p->data[i], 0xee);
+    CHECK_EQ(sent_segs, 2);
+    /* But what is in front of a view may be its own. */
+    v = pkt_view(p, 100, 200);
+    v->front = true;
+    send(v);
+    fake_sleep(NSEC_PER_MSEC);
+    CHECK_EQ(sent_len, 212);
+    CHECK_EQ(sent_segs, 1);
+    CHECK_MEM(sent + 12, frame + 100, 200);
+    for (unsigned i = 0; i < 100; i++)
+        CHECK_EQ(p->data[i], i < 88 ? 0xee : sent[i - 88]);
     pkt_free(p);
     stop();
 }
