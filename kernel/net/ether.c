@@ -60,19 +60,25 @@ int ether_output_ip(struct netif *nif, struct ip_addr nexthop, struct pkt *p)
 {
     if (nif->loopback)
         return lo_output(p);
-    u8 mac[6];
-    if (ip_addr_is_broadcast(nif, nexthop)) {
+    if (unlikely(pkt_headroom(p) < ETH_HLEN)) {
+        nif->dev->stats.tx_dropped++;
+        pkt_free(p);
+        return -ENETDOWN;
+    }
+    u8 *mac = p->data - ETH_HLEN; /* where it belongs in the frame */
+    bool v4 = ip_is_v4(nexthop);
+    if (unlikely(v4 && ip_is_broadcast(nif, ip_to_v4(nexthop)))) {
         memcpy(mac, ether_broadcast, 6);
-    } else if (ip_is_group(nexthop)) {
+    } else if (unlikely(v4 ? ip_is_multicast(ip_to_v4(nexthop)) : ip_is_group(nexthop))) {
         group_mac(nexthop, mac);
     } else {
         int err = neigh_resolve(nif, nexthop, p, mac);
-        if (err == -EINPROGRESS)
+        if (unlikely(err == -EINPROGRESS))
             return 0;
-        if (err != 0) {
+        if (unlikely(err != 0)) {
             pkt_free(p);
             return err;
         }
     }
-    return ether_output(nif, mac, ip_is_v4(nexthop) ? ETH_IP : ETH_IPV6, p);
+    return ether_output_resolved(nif, v4 ? ETH_IP : ETH_IPV6, p);
 }

@@ -40,14 +40,24 @@ static struct spinlock neigh_lock = SPINLOCK_INIT("net_neigh");
 static struct neigh *table; /* neigh_lock: NEIGH_ENTRIES of them, made at first use */
 static struct ktimer neigh_timer;
 
-static struct neigh *find(struct netif *nif, struct ip_addr ip)
+static struct neigh *last_found; /* neigh_lock: in the table once there is one */
+
+static bool is_for(const struct neigh *e, const struct netif *nif, struct ip_addr ip)
 {
-    if (table == NULL)
-        return NULL;
-    for (unsigned i = 0; i < NEIGH_ENTRIES; i++)
-        if (ip_equal(table[i].ip, ip) && table[i].state != NEIGH_FREE && table[i].nif == nif)
-            return &table[i];
+    return ip_equal(e->ip, ip) && e->state != NEIGH_FREE && e->nif == nif;
+}
+
+static NOINLINE struct neigh *search(const struct netif *nif, struct ip_addr ip)
+{
+    for (unsigned i = 0; i < NEIGH_ENTRIES && table != NULL; i++)
+        if (is_for(&table[i], nif, ip))
+            return last_found = &table[i];
     return NULL;
+}
+
+static inline struct neigh *find(const struct netif *nif, struct ip_addr ip)
+{
+    return likely(last_found != NULL && is_for(last_found, nif, ip)) ? last_found : search(nif, ip);
 }
 
 static void entry_clear(struct neigh *e)

@@ -31,11 +31,7 @@ static bool wanted_valid;         /* need_lock, read without */
 static struct mutex need_lock;    /* opening and configuring the device */
 static u32 need_done;             /* atomic: nothing left to do in net_need() */
 
-/* A bit for each queue by which this CPU has transmitted since it last knocked, whatever the card. Its own, with bottom halves disabled:
- * a word of all CPUs would cost more than doorbells do, and one that looks while another writes must not make it forget. */
-static struct handed {
-    u64 queues;
-} ALIGNED(64) handed[MAX_CPUS];
+struct net_handed net_handed[MAX_CPUS];
 
 void text_add(struct text *t, const char *format, ...)
 {
@@ -88,16 +84,6 @@ bool ip_addr_is_local(struct ip_addr a) { return ip_is_v4(a) ? ip_is_local(ip_to
 bool ip_addr_is_loopback(struct ip_addr a) { return ip_is_v4(a) ? ip_is_loopback(ip_to_v4(a)) : ip_equal(a, IP6_LOOPBACK); }
 bool ip_addr_is_broadcast(const struct netif *nif, struct ip_addr a) { return ip_is_v4(a) && ip_is_broadcast(nif, ip_to_v4(a)); }
 
-bool ip_is_broadcast(const struct netif *nif, u32 addr)
-{
-    if (addr == IP_BROADCAST)
-        return true;
-    u32 mask = atomic_load_relaxed(&nif->mask), a = atomic_load_relaxed(&nif->addr);
-    if (a == 0 || mask >= 0xfeffffff) /* /31 and /32 have no broadcast address (RFC 3021) */
-        return false;
-    return addr == nif->bcast || addr == (a & mask);
-}
-
 static void netif_input(struct netdev *d, struct pkt *p)
 {
     net_taking_in(netif_of(d));
@@ -117,17 +103,12 @@ void net_batch_end(void)
     net_kick();
 }
 
-void net_kick(void)
+void net_knock(struct net_handed *h)
 {
-    struct handed *h = &handed[this_cpu()->cpu];
-    for (; unlikely(h->queues != 0); h->queues &= h->queues - 1) {
-        unsigned queue = (unsigned)__builtin_ctzll(h->queues);
-        for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++) {
-            struct netdev *d = netifs[i]->dev;
-            if (queue < MAX(d->queues, 1u) && d->ops->kick != NULL)
-                d->ops->kick(d, queue);
-        }
-    }
+    struct netdev *d = h->dev;
+    for (; h->queues != 0; h->queues &= h->queues - 1)
+        if (d->ops->kick != NULL)
+            d->ops->kick(d, (unsigned)__builtin_ctzll(h->queues));
 }
 
 static bool all_sent(void)
@@ -159,9 +140,14 @@ int ether_output(struct netif *nif, const u8 dst[6], u16 type, struct pkt *p)
         pkt_free(p);
         return -ENETDOWN;
     }
+    memcpy(p->data - ETH_HLEN, dst, 6);
+    return ether_output_resolved(nif, type, p);
+}
+
+int ether_output_resolved(struct netif *nif, u16 type, struct pkt *p)
+{
     struct eth_hdr *e = (void *)pkt_push(p, ETH_HLEN);
-    memcpy(e->dst, dst, 6);
-    memcpy(e->src, d->mac, 6);
+    memcpy(e->src, nif->dev->mac, 6);
     e->type = be16(type);
     return ether_transmit(nif, p);
 }
@@ -181,7 +167,13 @@ int ether_transmit(struct netif *nif, struct pkt *p)
     }
     unsigned cpu = this_cpu()->cpu, queue = d->queues <= 1 ? 0 : (p->queue != 0 ? p->queue - 1u : cpu) % d->queues;
     p->queue = (u16)queue;
-    handed[cpu].queues |= 1ULL << queue;
+    struct net_handed *h = &net_handed[cpu];
+    if (unlikely(h->dev != d)) {
+        if (h->queues != 0)
+            net_knock(h);
+        h->dev = d;
+    }
+    h->queues |= 1ULL << queue;
     return d->ops->transmit(d, p);
 }
 
@@ -198,6 +190,7 @@ static void device_added(struct netdev *d)
     if (nif == NULL)
         return;
     nif->dev = d;
+    nif->all_ones = nif->all_zeros = IP_BROADCAST;
     d->stack = nif;
     d->input = netif_input;
     d->input_done = netif_batch_end;
@@ -216,6 +209,9 @@ void netif_set_address(struct netif *nif, u32 addr, u32 mask)
     }
     nif->mask = mask;
     nif->bcast = addr | ~mask;
+    bool has_broadcast = addr != 0 && mask < 0xfeffffff; /* not /31 and /32 (RFC 3021) */
+    nif->all_ones = has_broadcast ? nif->bcast : IP_BROADCAST;
+    nif->all_zeros = has_broadcast ? addr & mask : IP_BROADCAST;
     atomic_store(&nif->addr, addr);
     if (addr != 0) {
         route_add(&(struct route){ .nif = nif, .dst = addr & mask, .mask = mask });

@@ -225,6 +225,7 @@ struct netif {
     bool loopback;
     bool configured;    /* has an address; atomic */
     u32 addr, mask, bcast; /* big-endian; written whole, read without a lock */
+    u32 all_ones, all_zeros; /* what means all hosts of this link; IP_BROADCAST where nothing else does */
 };
 extern struct netif *netifs[NETIF_MAX]; /* filled once, in order; NULL ends */
 extern struct netif lo_if;
@@ -245,10 +246,26 @@ bool ip_is_local(u32 addr);
 bool ip_addr_is_local(struct ip_addr a);
 bool ip_addr_is_loopback(struct ip_addr a);
 bool ip_addr_is_broadcast(const struct netif *nif, struct ip_addr a);
-bool ip_is_broadcast(const struct netif *nif, u32 addr);
+static inline bool ip_is_broadcast(const struct netif *nif, u32 addr)
+{
+    return addr == IP_BROADCAST || addr == atomic_load_relaxed(&nif->all_ones) || addr == atomic_load_relaxed(&nif->all_zeros);
+}
 
+/* A bit for each queue of `dev` by which this CPU has transmitted since it last knocked there. Its own, with bottom halves disabled:
+ * a word of all CPUs would cost more than doorbells do, and one that looks while another writes must not make it forget. */
+struct net_handed {
+    u64 queues;
+    struct netdev *dev;
+} ALIGNED(64);
+extern struct net_handed net_handed[MAX_CPUS];
+void net_knock(struct net_handed *h);
 /* Knock on every device that has something new. Bottom halves disabled. */
-void net_kick(void);
+static inline void net_kick(void)
+{
+    struct net_handed *h = &net_handed[this_cpu()->cpu];
+    if (h->queues != 0)
+        net_knock(h);
+}
 /* True while this CPU handles a receive batch: acknowledgements wait for its end. */
 void net_batch_end(void);
 
@@ -296,6 +313,8 @@ int ether_output_ip(struct netif *nif, struct ip_addr nexthop, struct pkt *p);
 int ether_transmit(struct netif *nif, struct pkt *p);
 /* p starts at the payload; pushes the Ethernet header and transmits. */
 int ether_output(struct netif *nif, const u8 dst[6], u16 type, struct pkt *p);
+/* The same where the destination stands in front of p already. */
+int ether_output_resolved(struct netif *nif, u16 type, struct pkt *p);
 extern const u8 ether_broadcast[6];
 int lo_output(struct pkt *p);
 void lo_init(void);

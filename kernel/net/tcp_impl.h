@@ -462,6 +462,11 @@ static inline void tcp_tfo_end(struct tcp *t)
 
 /* --- tcp_out.c ------------------------------------------------------------------------ */
 void tcp_output(struct tcp *t, u64 now);      /* everything that may be sent now; arms deadlines */
+/* Is there nothing for tcp_output() to do? */
+static inline bool tcp_all_sent(const struct tcp *t)
+{
+    return t->snd_nxt == t->write_seq && t->snd_nxt == t->snd_max && !t->fin_queued && t->ca == CA_OPEN;
+}
 void tcp_send_ack(struct tcp *t, u64 now);
 void tcp_send_syn(struct tcp *t, u64 now);    /* SYN, or SYN-ACK in SYN_RCVD */
 void tcp_send_probe(struct tcp *t, u64 now);  /* keep-alive and window probes */
@@ -485,7 +490,11 @@ u32 tcp_window(struct tcp *t);                /* bytes to advertise from rcv_nxt
 void tcp_set_mss(struct tcp *t);              /* from route, peer and program */
 u16 tcp_adv_mss(const struct tcp *t, struct ip_addr peer, u32 mtu);
 bool tcp_window_grew(const struct tcp *t);    /* worth an update to the peer */
-int tcp_route(struct tcp *t);                 /* refresh t->rt when routes changed */
+int tcp_find_route(struct tcp *t);
+static inline int tcp_route(struct tcp *t)    /* refresh t->rt when routes changed */
+{
+    return likely(t->rt.nif != NULL && t->rt.gen == atomic_load(&route_gen)) ? 0 : tcp_find_route(t);
+}
 
 /* --- tcp_timer.c ------------------------------------------------------------------------ */
 void tcp_timer_init(struct tcp *t);

@@ -753,7 +753,7 @@ u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now)
     /* What a batch of acknowledgements sets free goes out in as few super-segments as it can. */
     if ((acts & (ACT_OUTPUT | ACT_ESTABLISHED)) == ACT_OUTPUT && t->ca == CA_OPEN && SEQ_LT(t->snd_nxt, t->write_seq))
         t->output_later = true;
-    else if (acts & ACT_OUTPUT)
+    else if ((acts & ACT_OUTPUT) && (!tcp_all_sent(t) || t->push_partial))
         tcp_output(t, now);
     if (must_ack && t->ack_now)
         tcp_send_ack(t, now);

@@ -9,10 +9,8 @@
  */
 #include "tcp_impl.h"
 
-int tcp_route(struct tcp *t)
+int tcp_find_route(struct tcp *t)
 {
-    if (likely(t->rt.nif != NULL && t->rt.gen == atomic_load(&route_gen)))
-        return 0;
     u32 old = t->rt.mtu;
     int err = ip_route_find(t->s.faddr, t->s.laddr, t->s.bound_if, &t->rt);
     if (err != 0) {
@@ -58,12 +56,13 @@ static u32 free_space(const struct tcp *t)
 
 u32 tcp_window(struct tcp *t)
 {
-    u32 now_open = t->rcv_adv - t->rcv_nxt, room = free_space(t), cap = tcp_window_cap(t);
-    /* Silly window avoidance (RFC 9293 3.8.6.2.2): move the edge by a worthwhile step or not at all. */
-    if (room < now_open || (room - now_open < MIN((u32)t->rcv_mss, cap / 2) && now_open != 0))
-        room = now_open;
-    else if (now_open == 0 && room < MIN((u32)t->rcv_mss, cap / 2))
-        room = 0;
+    u32 now_open = t->rcv_adv - t->rcv_nxt, cap = tcp_window_cap(t), step = MIN((u32)t->rcv_mss, cap / 2), room = now_open;
+    /* Silly window avoidance (RFC 9293 3.8.6.2.2): move the edge by a worthwhile step or not at all. There is no more room than cap. */
+    if (cap >= now_open + step) {
+        u32 space = free_space(t);
+        if (space >= now_open + step)
+            room = space;
+    }
     u32 field = room >> t->rcv_wscale;
     if (field << t->rcv_wscale < now_open) /* rounding must not move the edge left (T4) */
         field = (now_open + (1u << t->rcv_wscale) - 1) >> t->rcv_wscale;
@@ -75,8 +74,11 @@ u32 tcp_window(struct tcp *t)
 
 bool tcp_window_grew(const struct tcp *t)
 {
-    u32 now_open = t->rcv_adv - t->rcv_nxt, room = free_space(t);
-    return room > now_open && room - now_open >= MIN(2u * t->rcv_mss, tcp_window_cap(t) / 2);
+    u32 now_open = t->rcv_adv - t->rcv_nxt, cap = tcp_window_cap(t), step = MIN(2u * t->rcv_mss, cap / 2);
+    if (likely(cap <= now_open || cap - now_open < step))
+        return false; /* whatever memory there is */
+    u32 room = free_space(t);
+    return room > now_open && room - now_open >= step;
 }
 
 /* --- segments ------------------------------------------------------------------------ */
@@ -165,6 +167,7 @@ static struct pkt *gather(struct tcp *t, u32 seq, u32 *len)
         first = pkt_view(p, 0, MIN(want, p->len));
         if (first == NULL)
             return NULL;
+        first->front = true;
         want -= first->len;
         if (first->len == p->len)
             p = list_entry(p->node.next, struct pkt, node);
@@ -485,17 +488,37 @@ static u32 resend_len(const struct tcp *t, u32 seq, u32 len)
 
 #define OUTPUT_BURST 128 /* segments in one call, whatever the windows say */
 
-void tcp_output(struct tcp *t, u64 now)
+/* Send [seq, seq+len), and a FIN. False: no memory or no route, and the timer tries again. */
+static bool send_next(struct tcp *t, u32 seq, u32 len, bool fin, u64 now)
 {
-    if (!IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT) | ST(FIN_WAIT1) | ST(CLOSING) | ST(LAST_ACK)) &&
-        !(tcp_parts.tfo != NULL && t->fast_open))
-        return;
-    if (t->snd_nxt == t->write_seq && t->snd_nxt == t->snd_max && !t->fin_queued && t->ca == CA_OPEN) {
-        t->push_partial = false;
-        return; /* nothing that was not sent */
+    u32 sent = send_data(t, seq, len, fin, now);
+    if (unlikely(sent == 0)) {
+        if (t->t_rexmit == NEVER_NS)
+            t->t_rexmit = now + (u64)t->rto_us * 1000;
+        return false;
     }
-    if (t->snd_nxt == t->snd_una)
-        tcp_cc_idle(t, now);
+    if (t->snd_una == t->snd_max)
+        t->first_unacked_ns = now;
+    t->snd_nxt = seq + sent;
+    if (SEQ_GT(t->snd_nxt, t->snd_max))
+        t->snd_max = t->snd_nxt;
+    if (t->t_rexmit == NEVER_NS || t->persist) {
+        t->persist = false;
+        t->t_rexmit = now + ((u64)t->rto_us * 1000 << MIN(t->backoff, 12));
+    }
+    return true;
+}
+
+/* What answers to requests nearly always are: all that there is to send is one segment, nothing is lost, and both windows have room. */
+static bool output_plain(const struct tcp *t)
+{
+    u32 left = t->write_seq - t->snd_nxt, end = t->write_seq - t->snd_una;
+    return t->state == TCP_ESTABLISHED && t->ca == CA_OPEN && t->snd_nxt == t->snd_max && t->scores == NULL && !t->fin_queued &&
+           left <= t->mss && end <= t->snd_wnd && end <= t->cwnd && (left == t->mss || small_may_go(t, left, true));
+}
+
+static NOINLINE void output_burst(struct tcp *t, u64 now)
+{
     bool sack_recovery = tcp_has_rack(t) ? t->ca != CA_OPEN : t->ca == CA_RECOVERY && t->scores != NULL;
     u32 limit = 0;
     for (unsigned burst = 0; burst < OUTPUT_BURST; burst++) {
@@ -552,24 +575,28 @@ void tcp_output(struct tcp *t, u64 now)
                 len -= len % t->mss;
         }
         fin = fin && len == left;
-        u32 sent = send_data(t, seq, len, fin, now);
-        if (sent == 0) { /* no memory, no route: the timer tries again */
-            if (t->t_rexmit == NEVER_NS)
-                t->t_rexmit = now + (u64)t->rto_us * 1000;
+        if (!send_next(t, seq, len, fin, now))
             break;
-        }
-        if (t->snd_una == t->snd_max)
-            t->first_unacked_ns = now;
-        t->snd_nxt = seq + sent;
-        if (SEQ_GT(t->snd_nxt, t->snd_max))
-            t->snd_max = t->snd_nxt;
-        if (t->t_rexmit == NEVER_NS || t->persist) {
-            t->persist = false;
-            t->t_rexmit = now + ((u64)t->rto_us * 1000 << MIN(t->backoff, 12));
-        }
         if (t->snd_nxt == t->write_seq && !t->fin_queued && !sack_recovery)
             break;
     }
+}
+
+void tcp_output(struct tcp *t, u64 now)
+{
+    if (!IN_STATES(t, ST(ESTABLISHED) | ST(CLOSE_WAIT) | ST(FIN_WAIT1) | ST(CLOSING) | ST(LAST_ACK)) &&
+        !(tcp_parts.tfo != NULL && t->fast_open))
+        return;
+    if (tcp_all_sent(t)) {
+        t->push_partial = false;
+        return;
+    }
+    if (t->snd_nxt == t->snd_una)
+        tcp_cc_idle(t, now);
+    if (unlikely(!output_plain(t)))
+        output_burst(t, now);
+    else if (send_next(t, t->snd_nxt, t->write_seq - t->snd_nxt, false, now) && unlikely(t->snd_nxt != t->write_seq))
+        output_burst(t, now); /* it was in too many pieces for one packet */
     if (t->push_partial && t->snd_nxt == t->write_seq)
         t->push_partial = false;
     if (tcp_has_rack(t) && t->t_rack == NEVER_NS)
