@@ -129,6 +129,17 @@ void fdtable_put(struct fdtable *t)
 
 void fdtable_set_limit(struct fdtable *t, u32 limit) { t->limit = MIN(limit, FDS_MAX); }
 
+/* Of a table that several threads use. */
+static ALWAYS_INLINE struct file *shared_file(struct fdtable *t, int fd)
+{
+    struct file *f = NULL;
+    spin_lock(&t->lock);
+    if ((u32)fd < t->size && (f = t->files[fd]) != NULL)
+        file_get(f);
+    spin_unlock(&t->lock);
+    return f;
+}
+
 struct file *fd_file(struct fdtable *t, int fd)
 {
     struct file *f = NULL;
@@ -137,11 +148,7 @@ struct file *fd_file(struct fdtable *t, int fd)
             file_get(f);
         return f;
     }
-    spin_lock(&t->lock);
-    if ((u32)fd < t->size && (f = t->files[fd]) != NULL)
-        file_get(f);
-    spin_unlock(&t->lock);
-    return f;
+    return shared_file(t, fd);
 }
 
 struct file *fd_borrow(struct fdtable *t, int fd, struct file **ret_owned)
@@ -150,7 +157,7 @@ struct file *fd_borrow(struct fdtable *t, int fd, struct file **ret_owned)
         *ret_owned = NULL;
         return likely((u32)fd < t->size) ? t->files[fd] : NULL;
     }
-    return *ret_owned = fd_file(t, fd);
+    return *ret_owned = shared_file(t, fd);
 }
 
 static inline void set_bit64(u64 *bits, u32 n, bool on)

@@ -55,7 +55,7 @@ extern u8 boot_stack_top[], kernel_end[], text_start[];
 
 /* Stack protector: set before the first protected function runs, from what little is known then. */
 u64 __stack_chk_guard;
-NORETURN void __stack_chk_fail(void);
+NORETURN void __stack_chk_fail(void) __attribute__((used)); /* link-time optimization sees no call of it */
 void __stack_chk_fail(void) { panic("stack protector: a function overran its frame"); }
 
 void pc_fatal(const char *text)
