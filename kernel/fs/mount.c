@@ -23,6 +23,9 @@
 #define MNT_EXPIRE 4
 #define UMOUNT_NOFOLLOW 8
 #define MAX_FS_TYPES 16
+#define PIPEFS_MAGIC 0x50495045u
+#define SOCKFS_MAGIC 0x534f434bu
+#define ANON_INODE_FS_MAGIC 0x09041934u
 
 struct mount *root_mount, *anon_mount;
 struct superblock *anon_sb;
@@ -283,16 +286,27 @@ int vfs_umount(const struct lookup *l, const char *target, int flags)
     return err;
 }
 
-int vfs_statfs(const struct path *p, struct kstatfs *ret)
+static int statfs_of(struct superblock *sb, const struct mount *m, struct kstatfs *ret)
 {
-    struct superblock *sb = p->dentry->sb;
     struct kstatfs s = {.block_size = PAGE_SIZE, .name_max = NAME_MAX, .fsid = sb->dev};
     int err = sb->ops->statfs != NULL ? sb->ops->statfs(sb, &s) : 0;
     if (err != 0)
         return err;
-    s.flags = 32 | (p->mount->flags & 0x40f) | (sb->read_only ? MS_RDONLY : 0); /* ST_VALID and MS_* alike */
+    s.flags = 32 | (m->flags & 0x40f) | (sb->read_only ? MS_RDONLY : 0); /* ST_VALID and MS_* alike */
     *ret = s;
     return 0;
+}
+
+int vfs_statfs(const struct path *p, struct kstatfs *ret) { return statfs_of(p->dentry->sb, p->mount, ret); }
+
+int vfs_fstatfs(const struct file *f, struct kstatfs *ret)
+{
+    if (f->path.dentry != NULL)
+        return vfs_statfs(&f->path, ret);
+    int err = statfs_of(f->inode->sb, anon_mount, ret);
+    if (err == 0 && f->inode->sb == anon_sb)
+        ret->type = S_ISFIFO(f->inode->mode) ? PIPEFS_MAGIC : S_ISSOCK(f->inode->mode) ? SOCKFS_MAGIC : ANON_INODE_FS_MAGIC;
+    return err;
 }
 
 int vfs_sync_all(void)

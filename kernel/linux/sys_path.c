@@ -144,22 +144,34 @@ s64 sys_statx(int dirfd, uaddr_t name, int flags, u32 mask, uaddr_t ust)
     return copy_to_user(ust, &s, sizeof s);
 }
 
-static s64 put_statfs(uaddr_t to, const struct path *p)
+static s64 put_statfs(uaddr_t to, int err, const struct kstatfs *k)
 {
-    struct kstatfs k;
-    int r = vfs_statfs(p, &k);
-    if (r < 0)
-        return r;
+    if (err < 0)
+        return err;
     struct abi_statfs s = {
-        .type = (s64)k.type, .bsize = (s64)k.block_size, .blocks = k.blocks, .bfree = k.blocks_free, .bavail = k.blocks_free,
-        .files = k.files, .ffree = k.files_free, .fsid = {(s32)k.fsid, (s32)(k.fsid >> 32)}, .namelen = (s64)k.name_max,
-        .frsize = (s64)k.block_size, .flags = (s64)k.flags,
+        .type = (s64)k->type, .bsize = (s64)k->block_size, .blocks = k->blocks, .bfree = k->blocks_free, .bavail = k->blocks_free,
+        .files = k->files, .ffree = k->files_free, .fsid = {(s32)k->fsid, (s32)(k->fsid >> 32)}, .namelen = (s64)k->name_max,
+        .frsize = (s64)k->block_size, .flags = (s64)k->flags,
     };
     return copy_to_user(to, &s, sizeof s);
 }
 
-s64 sys_statfs(uaddr_t name, uaddr_t ubuf) { WITH_PATH(AT_FDCWD, name, 0, p, put_statfs(ubuf, &p)); }
-s64 sys_fstatfs(int fd, uaddr_t ubuf) { WITH_FD(fd, true, p, put_statfs(ubuf, &p)); }
+s64 sys_statfs(uaddr_t name, uaddr_t ubuf)
+{
+    struct kstatfs k;
+    WITH_PATH(AT_FDCWD, name, 0, p, put_statfs(ubuf, vfs_statfs(&p, &k), &k));
+}
+
+s64 sys_fstatfs(int fd, uaddr_t ubuf)
+{
+    struct kstatfs k;
+    struct file *f = file_of(fd);
+    if (f == NULL)
+        return -EBADF;
+    s64 r = put_statfs(ubuf, vfs_fstatfs(f, &k), &k);
+    file_put(f);
+    return r;
+}
 
 /* --- access ----------------------------------------------------------------------------- */
 

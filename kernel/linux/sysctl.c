@@ -278,7 +278,7 @@ struct setting {
 };
 static struct setting settings[] = {
     {"kernel/randomize_va_space", 2},     {"kernel/kptr_restrict", 1},
-    {"kernel/perf_event_paranoid", 4},    {"kernel/yama/ptrace_scope", 1},      {"kernel/panic", 0},
+    {"kernel/perf_event_paranoid", 4},    {"kernel/panic", 0},
     {"kernel/sched_child_runs_first", 0}, {"kernel/ngroups_max", CRED_MAX_GROUPS}, {"kernel/cap_last_cap", CAP_LAST},
     {"kernel/core_uses_pid", 0},
     {"vm/max_map_count", AS_MAX_VMAS},

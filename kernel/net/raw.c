@@ -130,7 +130,7 @@ static int raw_setopt(struct sock *s, int level, int name, const void *val, u32 
     if ((level == SOL_RAW || level == IPPROTO_IPV6) && name == IPV6_CHECKSUM && s->domain == AF_INET6) {
         s32 v;
         int err = opt_int_in(val, len, &v);
-        if (err != 0 || s->protocol == IPPROTO_ICMPV6 || (v > 0 && v % 2 != 0) || v > 1024)
+        if (err != 0 || (s->protocol == IPPROTO_ICMPV6 && level == IPPROTO_IPV6) || (v > 0 && v % 2 != 0) || v > 1024)
             return -EINVAL;
         raw(s)->csum_at = MAX(v, -1);
         return 0;

@@ -187,11 +187,13 @@ void rtnl_tell_route(struct nl_answer *a, const struct told_route *t, u16 flags)
         attr_ip(a, 1, t->dst);
     if (t->metric != 0)
         nl_attr_u32(a, 6, t->metric);
+    nl_attr_u32(a, 4, t->nif->dev->index);
     if (!ip_is_unspec(t->src))
         attr_ip(a, 7, t->src);
     if (!ip_is_unspec(t->gateway))
         attr_ip(a, 5, t->gateway);
-    nl_attr_u32(a, 4, t->nif->dev->index);
+    if (t->flags & RTM_F_CLONED) /* as Linux; nmap does not look at the last attribute */
+        nl_attr(a, 12, (u8[32]){ 0 }, 32); /* RTA_CACHEINFO */
     nl_end(a);
 }
 

@@ -139,10 +139,14 @@ static void questions(void)
     SHOW(r->rtm_table);
     SHOW(r->rtm_dst_len);
     size_t left = RTM_PAYLOAD(h);
-    for (struct rtattr *x = RTM_RTA(r); RTA_OK(x, left); x = RTA_NEXT(x, left))
+    int last = 0;
+    for (struct rtattr *x = RTM_RTA(r); RTA_OK(x, left); x = RTA_NEXT(x, left)) {
+        last = x->rta_type;
         if (x->rta_type == RTA_OIF)
             memcpy(&index, RTA_DATA(x), 4);
+    }
     SHOW(index);
+    SHOW(last == RTA_CACHEINFO); /* nmap looks at all but the last */
     section("refusals, acknowledgements");
     ask(RTM_GETADDR, NLM_F_DUMP, sizeof req.gen);
     req.gen.rtgen_family = AF_INET;

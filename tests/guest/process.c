@@ -7,10 +7,14 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sys/auxv.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysinfo.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -178,6 +182,36 @@ static void show_cpus(void)
     SHOW(sched_setaffinity(0, sizeof old, &old));
 }
 
+/* What a descriptor is open for is in the mode of its link, where lsof looks; a file system is below those without a path, too. */
+static void descriptor_links(void)
+{
+    section("links of descriptors");
+    int ends[2];
+    SHOW(pipe(ends));
+    const int fds[] = {ends[0], ends[1], open("/dev/null", O_RDWR), open("/dev/null", O_PATH), socket(AF_INET, SOCK_DGRAM, 0), eventfd(0, 0),
+                       memfd_create("m", 0), open("/proc/self/comm", O_RDONLY)};
+    for (unsigned i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        char name[32];
+        struct stat st;
+        struct statfs fs = {0};
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fds[i]);
+        SHOW(lstat(name, &st));
+        SHOW(st.st_mode);
+        SHOW(fstatfs(fds[i], &fs));
+        SHOW(fs.f_type);
+        close(fds[i]);
+    }
+    struct statfs fs;
+    SHOW(fstatfs(99, &fs));
+    int again = open("/dev/null", O_WRONLY); /* the same number for something else */
+    char name[32];
+    struct stat st;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", again);
+    SHOW(lstat(name, &st));
+    SHOW(st.st_mode);
+    close(again);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 6) { /* what the end of this program made of itself */
@@ -302,6 +336,7 @@ int main(int argc, char **argv)
     SHOW(open("/proc/self/maps", O_WRONLY | O_CREAT, 0600) == -1);
     file_has("/proc/self/comm", "");
     SHOW_STR(buf);
+    descriptor_links();
     clocks();
     limits();
     section("large arguments");

@@ -62,6 +62,14 @@ static bool fd_exists(u32 pid, u32 fd)
     return f != NULL;
 }
 
+u32 proc_fd_mode(const struct proc_inode *p)
+{
+    struct file *f = fd_of(p->pid, p->index);
+    u32 mode = f == NULL ? 0 : (f->can_read ? 0500 : 0) | (f->can_write ? 0300 : 0);
+    file_put(f);
+    return mode;
+}
+
 bool proc_pid_valid(const struct proc_inode *p)
 {
     if (proc_pids == NULL || !proc_pids->exists(p->pid) || (p->tid != 0 && !tid_exists(p->pid, p->tid)))

@@ -120,9 +120,10 @@ static int proc_getattr(struct inode *i, struct kstat *s)
         proc_pids->owner(p->pid, &s->uid, &s->gid);
     s->atime_ns = s->mtime_ns = s->ctime_ns = vfs_time_ns();
     s->blocks_512 = 0;
-    if (S_ISLNK(s->mode) && p->kind == PROC_FD)
+    if (S_ISLNK(s->mode) && p->kind == PROC_FD) {
         s->size = 64;
-    else if (S_ISREG(s->mode))
+        s->mode = S_IFLNK | proc_fd_mode(p);
+    } else if (S_ISREG(s->mode))
         s->size = tree->file_size;
     s->block_size = 1024;
     return 0;

@@ -82,6 +82,7 @@ int proc_attach(struct inode *dir, struct dentry *d, const struct proc_inode *wh
 int proc_pid_lookup(struct inode *dir, struct dentry *d);
 int proc_pid_iterate(struct inode *dir, u64 *pos, struct dir_emit *e);
 bool proc_pid_valid(const struct proc_inode *p);
+u32 proc_fd_mode(const struct proc_inode *p); /* of the link: what the descriptor is open for */
 size_t proc_pid_show(const struct proc_inode *p, char *buf, size_t size);
 s64 proc_pid_readlink(const struct proc_inode *p, char *buf, size_t size);
 int proc_pid_follow(const struct proc_inode *p, struct path *ret);

@@ -411,6 +411,7 @@ int vfs_fsync(struct file *f, bool data_only);
 int vfs_stat_path(const struct path *p, struct kstat *ret);
 int vfs_stat_file(struct file *f, struct kstat *ret);
 int vfs_statfs(const struct path *p, struct kstatfs *ret);
+int vfs_fstatfs(const struct file *f, struct kstatfs *ret); /* also of what has no path: pipes, sockets, memfds */
 int vfs_setattr_path(const struct path *p, const struct cred *c, const struct setattr *a);
 int vfs_truncate(const struct path *p, const struct cred *c, u64 size);
 int vfs_ftruncate(struct file *f, u64 size);
