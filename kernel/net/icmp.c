@@ -109,7 +109,9 @@ static void error_input(const struct netif *nif, const struct pkt *p, u8 type, u
         tcp_icmp_error(ip_v4(h->src), ip_v4(h->dst), l4, left, icmp_errno(type, code), type == 3,
                        type == 3 && code == 4 ? mtu : 0);
     else if (h->proto == IPPROTO_UDP)
-        udp_icmp_error(ip_v4(h->src), ip_v4(h->dst), l4, left, icmp_errno(type, code), type == 3 && (code == 2 || code == 3));
+        udp_icmp_error(&(struct icmp_quote){ .src = ip_v4(h->src), .dst = ip_v4(h->dst), .l4 = l4, .p = p,
+            .l4_at = (u32)sizeof(struct icmp_hdr) + hlen, .info = type == 12 ? gateway & 255 : type == 3 && code == 4 ? mtu : 0,
+            .err = icmp_errno(type, code), .type = type, .code = code, .fatal = type == 3 && (code == 2 || code == 3) });
     return;
 bad:
     NET_DROP(icmp_bad);

@@ -28,8 +28,9 @@ static u32 quoted_l4(const u8 *q, u32 n, u8 *ret_proto)
     return off + 8 <= n ? off : 0;
 }
 
-static void error_input(const struct pkt *p, u8 type, u8 code, u32 mtu)
+static void error_input(const struct pkt *p, u8 type, u8 code, u32 info)
 {
+    u32 mtu = info;
     u8 q[IP6_HLEN + 64], proto;
     u32 n = pkt_copy_out(p, sizeof(struct icmp_hdr), q, sizeof q), off;
     struct ip_addr src, dst;
@@ -48,7 +49,8 @@ static void error_input(const struct pkt *p, u8 type, u8 code, u32 mtu)
     if (proto == IPPROTO_TCP)
         tcp_icmp_error(src, dst, q + off, n - off, error_errno(type, code), type == 1, mtu);
     else if (proto == IPPROTO_UDP)
-        udp_icmp_error(src, dst, q + off, n - off, error_errno(type, code), type == 1 && code == 4);
+        udp_icmp_error(&(struct icmp_quote){ .src = src, .dst = dst, .l4 = q + off, .p = p, .l4_at = (u32)sizeof(struct icmp_hdr) + off,
+            .info = info, .err = error_errno(type, code), .type = type, .code = code, .fatal = type == 1 && code == 4 });
     return;
 bad:
     NET_DROP(icmp_bad);

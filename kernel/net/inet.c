@@ -238,8 +238,7 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
         s->pmtu_disc = (u8)v;
         return 0;
     case IP_RECVERR:
-        s->ip_recverr = v != 0;
-        return 0;
+        return errors_enable(s, v != 0);
     case IP_FREEBIND:
         s->ip_freebind = v != 0;
         return 0;

@@ -582,6 +582,7 @@ struct sock {
     u32 urg_at;               /* s: its place in the stream */
     struct mc_member *mc;     /* the lock of mcast.c; NULL is seen without: groups it is in */
     struct sock_zc *zc;       /* a: set once, with the first SO_ZEROCOPY */
+    struct sock_errors *errors; /* a: set once, with the first IP_RECVERR */
 };
 /* urg */
 #define URG_KNOWN 1u   /* it will come */
@@ -695,6 +696,24 @@ s64 zc_recv(struct sock *s, struct sock_msg *m);   /* MSG_ERRQUEUE */
 /* tcp_make_packet() of z's bytes, without a copy unless they stay `here`. */
 int zc_make_packet(struct zc_send *z, bool here, struct uio *u, struct pkt **ret);
 
+/* An ICMP error about a packet of this host. */
+struct icmp_quote {
+    struct ip_addr src, dst; /* of that packet */
+    const u8 *l4;            /* its transport header's first eight bytes, at least */
+    const struct pkt *p;     /* the ICMP packet from its header on, ip_rx() whose sender; l4 is at l4_at there */
+    u32 l4_at, info;         /* info: the MTU, or the place of what is wrong */
+    int err;
+    u8 type, code;
+    bool fatal;
+};
+
+/* errqueue.c: what ICMP says of datagrams, for MSG_ERRQUEUE */
+int errors_enable(struct sock *s, bool on);                         /* IP_RECVERR, IPV6_RECVERR */
+void errors_drop(struct sock *s);                                   /* from destroy() */
+bool errors_ready(const struct sock *s);                            /* is there one? */
+void errors_queue(struct sock *s, const struct icmp_quote *e);      /* bottom halves off; wakes nobody */
+s64 errors_recv(struct sock *s, struct sock_msg *m);                /* MSG_ERRQUEUE */
+
 int tcp_sock_create(int domain, struct sock **ret);
 int udp_sock_create(int domain, struct sock **ret);
 int raw_sock_create(int domain, int protocol, struct sock **ret);
@@ -706,7 +725,7 @@ int netlink_sock_create(int type, int protocol, struct sock **ret);
 void udp_input(struct netif *nif, struct pkt *p);
 /* Is there a socket that is connected to the sender? */
 bool udp_connected(const struct ip_rx *rx, u16 sport, u16 dport);
-void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool fatal);
+void udp_icmp_error(const struct icmp_quote *e);
 extern u32 raw_socks; /* atomic: how many raw sockets there are */
 /* A copy of p, at the header behind IP, to each that wants it; true = somebody did. */
 bool raw_input(struct netif *nif, const struct pkt *p, u8 proto);

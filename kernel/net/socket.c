@@ -204,7 +204,7 @@ s64 sock_recv(struct sock *s, struct sock_msg *m)
     if (m->flags & MSG_OOB)
         return s->ops->recv_oob != NULL ? s->ops->recv_oob(s, m) : -EINVAL;
     if (m->flags & MSG_ERRQUEUE)
-        return s->zc != NULL ? zc_recv(s, m) : -EAGAIN;
+        return s->zc != NULL && !errors_ready(s) ? zc_recv(s, m) : errors_recv(s, m);
     return s->ops->recv(s, m);
 }
 
@@ -221,7 +221,8 @@ u32 sock_poll(struct sock *s, struct poll_table *pt)
 {
     poll_wait(&s->wq, pt);
     atomic_fence(); /* registered before looking: no wake between is lost */
-    return s->ops->poll(s) | (unlikely(atomic_load_relaxed(&s->zc) != NULL) && zc_ready(s) ? POLLERR : 0);
+    bool told = (unlikely(atomic_load_relaxed(&s->zc) != NULL) && zc_ready(s)) || unlikely(errors_ready(s));
+    return s->ops->poll(s) | (told ? POLLERR : 0);
 }
 
 int sock_map(struct sock *s, u64 len_bytes) { return s->ops->map != NULL ? s->ops->map(s, len_bytes) : -ENODEV; }

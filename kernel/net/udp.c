@@ -194,6 +194,7 @@ static void udp_destroy(struct sock *s)
 {
     dgram_purge(s);
     zc_drop(s);
+    errors_drop(s);
     kfree(udp(s));
 }
 
@@ -369,15 +370,17 @@ bad:
     pkt_free(p);
 }
 
-void udp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 len, int err, bool fatal)
+void udp_icmp_error(const struct icmp_quote *e)
 {
-    u16 sport = get_be16(l4), dport = get_be16(l4 + 2);
-    struct sock *s = lookup(dst, dport, src, sport, 0);
+    u16 sport = get_be16(e->l4), dport = get_be16(e->l4 + 2);
+    struct sock *s = lookup(e->dst, dport, e->src, sport, 0);
     if (s == NULL)
         return;
-    /* Only a connected socket hears of it: others could not tell which datagram it was (RFC 1122 4.1.3.3). */
-    if (!ip_is_unspec(s->faddr) && (fatal || s->ip_recverr))
-        sock_set_err(s, err);
+    /* Without a queue only a connected socket hears of it: others could not tell which datagram it was (RFC 1122 4.1.3.3). */
+    if (s->ip_recverr)
+        errors_queue(s, e);
+    if (s->ip_recverr || (e->fatal && !ip_is_unspec(s->faddr)))
+        sock_set_err(s, e->err);
     sock_put(s);
 }
 

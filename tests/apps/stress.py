@@ -12,7 +12,7 @@ import tempfile
 
 CHOSEN = sys.argv[5:]
 del sys.argv[5:]
-from lib import check, done, drupe, host_command  # noqa: E402 (it takes the rest of argv as options)
+from lib import ON, check, done, drupe, host_command  # noqa: E402 (it takes the rest of argv as options)
 
 STRESSORS = {
     'memory': 'atomic bad-altstack full malloc mcontend membarrier memfd memthrash mincore null pipe pipeherd remap resources rmap stackmmap '
@@ -44,6 +44,7 @@ REFUSED = set('dccp dnotify fanotify fiemap handle key landlock netlink-proc net
 MORE = {'iomix': ['--iomix-bytes', '64M']}   # a gigabyte otherwise
 UNPRIVILEGED = {'exec', 'spawn'}             # which root may not run
 SECONDS, MEMORY = 2, '512M'
+TIMEOUT = 90 if ON[1] == 'host' else 600  # emulation beside other load takes minutes for what stress-ng does before it looks at the clock
 LEAK_KIB = 2048 + 512 * 1024 // 64  # a part for each 4 KiB of memory once used, which the kernel keeps
 BEHIND = re.compile(r'memory in use without the page cache: (\d+) KiB before the program, (\d+) KiB behind it')
 SKIPPING = re.compile(r'skipping|will be skipped|not (?:supported|implemented)')
@@ -61,7 +62,7 @@ def verdict(status, said):
 
 def inside(name):
     user = ['-u', '1000:1000'] if name in UNPRIVILEGED else []
-    status, out, err = drupe('-V', '-m', MEMORY, '--net', 'none', '--add', '/bin/true', *user, *arguments(name, '/tmp'), timeout=90)
+    status, out, err = drupe('-V', '-m', MEMORY, '--net', 'none', '--add', '/bin/true', *user, *arguments(name, '/tmp'), timeout=TIMEOUT)
     said = '\n'.join(l for l in (out.decode(errors='replace') + err).splitlines() if l.startswith('stress-ng'))
     m = BEHIND.search(err)
     left = int(m[2]) - int(m[1]) if m else None
