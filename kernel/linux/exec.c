@@ -414,6 +414,11 @@ static void commit(struct exec *e, struct cred *cred)
 
     task_switch_as(t, e->as);
     e->as = NULL;
+    /* Before anybody can know of it: by the end of a vfork() or of a pipe. */
+    spin_lock_bh(&process_list_lock);
+    p->executed = true;
+    p->parent_signal = SIGCHLD;
+    spin_unlock_bh(&process_list_lock);
     vfork_done(p);
     signal_exec_reset(p);
     posix_timers_done(p);
@@ -428,10 +433,6 @@ static void commit(struct exec *e, struct cred *cred)
     memcpy(p->auxv, e->auxv, sizeof p->auxv);
     p->auxv_words = e->auxv_words;
     spin_unlock_bh(&p->lock);
-    spin_lock_bh(&process_list_lock);
-    p->executed = true;
-    p->parent_signal = SIGCHLD;
-    spin_unlock_bh(&process_list_lock);
     e->main.file = old_exe;
     const char *base = strrchr(e->file_name, '/');
     str_copy(t->thread->name, base != NULL ? base + 1 : e->file_name, sizeof t->thread->name);
