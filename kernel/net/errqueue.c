@@ -33,7 +33,7 @@ struct told {
 
 bool errors_ready(const struct sock *s)
 {
-    const struct sock_errors *q = atomic_load(&s->errors);
+    const struct sock_errors *q = sock_errors(s);
     return q != NULL && !list_empty(&q->list);
 }
 
@@ -58,18 +58,19 @@ static struct pkt *take(struct sock *s, struct sock_errors *q)
 
 int errors_enable(struct sock *s, bool on)
 {
-    struct sock_errors *q = atomic_load(&s->errors);
+    struct sock_errors *q = sock_errors(s);
     if (s->type == SOCK_DGRAM && on && q == NULL) {
-        q = kmalloc(sizeof *q, 0);
+        struct sock_extra *x = sock_extra(s);
+        q = x != NULL ? kmalloc(sizeof *q, 0) : NULL;
         if (q == NULL)
             return -ENOMEM;
         *q = (struct sock_errors){ 0 };
         spin_init(&q->lock, "sock_errors");
         list_init(&q->list);
         sock_lock(s);
-        struct sock_errors *other = s->errors;
+        struct sock_errors *other = x->errors;
         if (other == NULL)
-            atomic_store(&s->errors, q);
+            atomic_store(&x->errors, q);
         sock_unlock(s);
         if (other != NULL)
             kfree(q);
@@ -83,7 +84,7 @@ int errors_enable(struct sock *s, bool on)
 void errors_drop(struct sock *s)
 {
     (void)errors_enable(s, false);
-    kfree(s->errors);
+    kfree(sock_errors(s));
 }
 
 static struct pkt *make(const struct icmp_quote *e)
@@ -104,7 +105,7 @@ static struct pkt *make(const struct icmp_quote *e)
 
 void errors_queue(struct sock *s, const struct icmp_quote *e)
 {
-    struct sock_errors *q = atomic_load(&s->errors);
+    struct sock_errors *q = sock_errors(s);
     struct pkt *p = q != NULL && !net_mem_full() ? make(e) : NULL;
     if (p == NULL)
         return;
@@ -131,7 +132,7 @@ static void offender_of(struct sock *s, const struct pkt *p, struct told *t)
 
 s64 errors_recv(struct sock *s, struct sock_msg *m)
 {
-    struct sock_errors *q = atomic_load(&s->errors);
+    struct sock_errors *q = sock_errors(s);
     struct pkt *p = q != NULL ? take(s, q) : NULL;
     struct told t;
     bool six = s->domain == AF_INET6;

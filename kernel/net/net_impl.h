@@ -545,6 +545,12 @@ struct sock_ops {
     int (*map_page)(struct sock *s, u64 index, struct page **ret); /* of what was mapped; referenced */
 };
 
+/* What few sockets have. */
+struct sock_extra {
+    struct sock_zc *zc;         /* a: set once, with the first SO_ZEROCOPY */
+    struct sock_errors *errors; /* a: set once, with the first IP_RECVERR */
+};
+
 /* Locks: c const after creation, s lock, a atomic, r rd mutex (removing) + s */
 struct sock {
     const struct sock_ops *ops; /* c */
@@ -581,8 +587,7 @@ struct sock {
     u32 ino, uid;             /* a: of its file, and of who made that; 0 = no program has it (yet) */
     u32 urg_at;               /* s: its place in the stream */
     struct mc_member *mc;     /* the lock of mcast.c; NULL is seen without: groups it is in */
-    struct sock_zc *zc;       /* a: set once, with the first SO_ZEROCOPY */
-    struct sock_errors *errors; /* a: set once, with the first IP_RECVERR */
+    struct sock_extra *extra; /* a: set once, by sock_extra() */
 };
 /* urg */
 #define URG_KNOWN 1u   /* it will come */
@@ -598,6 +603,18 @@ struct sock {
 int sock_setup(struct sock *s, const struct sock_ops *ops, int domain, int type, int protocol);
 static inline void sock_get(struct sock *s) { ref_get(&s->refs); }
 void sock_put(struct sock *s);
+/* Made with the first call; NULL: no memory. Nobody holds s->lock. */
+struct sock_extra *sock_extra(struct sock *s);
+static inline struct sock_zc *sock_zc(const struct sock *s)
+{
+    const struct sock_extra *x = atomic_load(&s->extra);
+    return unlikely(x != NULL) ? atomic_load(&x->zc) : NULL;
+}
+static inline struct sock_errors *sock_errors(const struct sock *s)
+{
+    const struct sock_extra *x = atomic_load(&s->extra);
+    return unlikely(x != NULL) ? atomic_load(&x->errors) : NULL;
+}
 static inline void sock_lock(struct sock *s) { spin_lock_bh(&s->lock); }
 /* Knocks on the devices before bottom halves may run again. */
 void sock_unlock(struct sock *s);
@@ -687,7 +704,7 @@ int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret)
 /* Route and headers' facts for one datagram of a socket: 0 or -errno. */
 int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_tx *ret);
 
-/* zerocopy.c: MSG_ZEROCOPY and its notifications. The rest but zc_enable() and zc_drop() only where s->zc is. */
+/* zerocopy.c: MSG_ZEROCOPY and its notifications. The rest but zc_enable() and zc_drop() only where sock_zc() is. */
 int zc_enable(struct sock *s, s32 v);              /* SO_ZEROCOPY */
 void zc_drop(struct sock *s);                      /* from destroy() */
 bool zc_ready(const struct sock *s);               /* is there a notification? */

@@ -42,8 +42,27 @@ int sock_setup(struct sock *s, const struct sock_ops *ops, int domain, int type,
 
 void sock_put(struct sock *s)
 {
-    if (ref_put(&s->refs))
-        s->ops->destroy(s);
+    if (!ref_put(&s->refs))
+        return;
+    struct sock_extra *x = s->extra;
+    s->ops->destroy(s);
+    kfree(x);
+}
+
+struct sock_extra *sock_extra(struct sock *s)
+{
+    struct sock_extra *x = atomic_load(&s->extra);
+    struct sock_extra *fresh = x == NULL ? kzalloc(sizeof *fresh) : NULL;
+    if (fresh == NULL)
+        return x;
+    sock_lock(s);
+    x = s->extra;
+    if (x == NULL)
+        atomic_store(&s->extra, x = fresh);
+    spin_unlock_bh(&s->lock);
+    if (x != fresh)
+        kfree(fresh);
+    return x;
 }
 
 void sock_unlock(struct sock *s)
@@ -204,7 +223,7 @@ s64 sock_recv(struct sock *s, struct sock_msg *m)
     if (m->flags & MSG_OOB)
         return s->ops->recv_oob != NULL ? s->ops->recv_oob(s, m) : -EINVAL;
     if (m->flags & MSG_ERRQUEUE)
-        return s->zc != NULL && !errors_ready(s) ? zc_recv(s, m) : errors_recv(s, m);
+        return sock_zc(s) != NULL && !errors_ready(s) ? zc_recv(s, m) : errors_recv(s, m);
     return s->ops->recv(s, m);
 }
 
@@ -221,7 +240,7 @@ u32 sock_poll(struct sock *s, struct poll_table *pt)
 {
     poll_wait(&s->wq, pt);
     atomic_fence(); /* registered before looking: no wake between is lost */
-    bool told = (unlikely(atomic_load_relaxed(&s->zc) != NULL) && zc_ready(s)) || unlikely(errors_ready(s));
+    bool told = unlikely(atomic_load_relaxed(&s->extra) != NULL) && ((sock_zc(s) != NULL && zc_ready(s)) || errors_ready(s));
     return s->ops->poll(s) | (told ? POLLERR : 0);
 }
 

@@ -41,7 +41,7 @@ struct zc_store {
     struct zc_send *send;
 };
 
-bool zc_ready(const struct sock *s) { return !list_empty(&s->zc->done); }
+bool zc_ready(const struct sock *s) { return !list_empty(&sock_zc(s)->done); }
 
 static bool joins(const struct zc_send *a, const struct zc_send *b) { return a->hi + 1 == b->lo && a->copied == b->copied; }
 
@@ -50,7 +50,7 @@ static void send_put(struct zc_send *z)
     if (!ref_put(&z->refs))
         return;
     struct sock *s = z->s;
-    struct sock_zc *zc = s->zc;
+    struct sock_zc *zc = sock_zc(s);
     spin_lock_bh(&zc->lock);
     struct zc_send *last = list_empty(&zc->done) ? NULL : list_last(&zc->done, struct zc_send, node);
     bool merged = last != NULL && joins(last, z);
@@ -81,16 +81,17 @@ int zc_enable(struct sock *s, s32 v)
     if (v < 0 || v > 1)
         return -EINVAL;
     s->zerocopy = (u8)v;
-    if (v == 0 || s->zc != NULL)
+    if (v == 0 || sock_zc(s) != NULL)
         return 0;
-    struct sock_zc *zc = kzalloc(sizeof *zc);
+    struct sock_extra *x = sock_extra(s);
+    struct sock_zc *zc = x != NULL ? kzalloc(sizeof *zc) : NULL;
     if (zc == NULL)
         return -ENOMEM;
     spin_init(&zc->lock, "sock_zc");
     list_init(&zc->done);
     sock_lock(s);
-    if (s->zc == NULL) {
-        atomic_store(&s->zc, zc);
+    if (x->zc == NULL) {
+        atomic_store(&x->zc, zc);
         zc = NULL;
     }
     sock_unlock(s);
@@ -100,16 +101,16 @@ int zc_enable(struct sock *s, s32 v)
 
 void zc_drop(struct sock *s)
 {
-    if (s->zc != NULL)
-        list_for_each_safe(z, &s->zc->done, struct zc_send, node)
+    struct sock_zc *zc = sock_zc(s);
+    if (zc != NULL)
+        list_for_each_safe(z, &zc->done, struct zc_send, node)
             kfree(z);
-    kfree(s->zc);
-    s->zc = NULL;
+    kfree(zc);
 }
 
 static int begin(struct sock *s, struct zc_send **ret)
 {
-    struct sock_zc *zc = s->zc;
+    struct sock_zc *zc = sock_zc(s);
     struct zc_send *z = kzalloc(sizeof *z);
     if (z == NULL)
         return -ENOBUFS;
@@ -136,13 +137,14 @@ static int begin(struct sock *s, struct zc_send **ret)
 static void abandon(struct zc_send *z)
 {
     struct sock *s = z->s;
-    spin_lock_bh(&s->zc->lock);
-    bool latest = s->zc->next == z->hi + 1;
+    struct sock_zc *zc = sock_zc(s);
+    spin_lock_bh(&zc->lock);
+    bool latest = zc->next == z->hi + 1;
     if (latest) {
-        s->zc->next--;
-        s->zc->unreported--;
+        zc->next--;
+        zc->unreported--;
     }
-    spin_unlock_bh(&s->zc->lock);
+    spin_unlock_bh(&zc->lock);
     if (latest) {
         kfree(z);
         sock_put(s);
@@ -215,19 +217,20 @@ int zc_make_packet(struct zc_send *z, bool here, struct uio *u, struct pkt **ret
 
 s64 zc_recv(struct sock *s, struct sock_msg *m)
 {
+    struct sock_zc *zc = sock_zc(s);
     struct zc_send *z = NULL;
     bool six = s->domain == AF_INET6;
     u32 used = 0;
     m->flags = MSG_ERRQUEUE;
     if (m->from != NULL)
         m->from->len = 0;
-    spin_lock_bh(&s->zc->lock);
-    if (!list_empty(&s->zc->done)) {
-        z = list_first(&s->zc->done, struct zc_send, node);
+    spin_lock_bh(&zc->lock);
+    if (!list_empty(&zc->done)) {
+        z = list_first(&zc->done, struct zc_send, node);
         list_remove(&z->node);
-        s->zc->unreported -= z->hi - z->lo + 1;
+        zc->unreported -= z->hi - z->lo + 1;
     }
-    spin_unlock_bh(&s->zc->lock);
+    spin_unlock_bh(&zc->lock);
     if (z == NULL) {
         m->flags = 0;
         m->control_len = 0;
