@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reassembly (RFC 791, 815; RFC 8200 4.5), bounded for hostile senders: FRAG_QUEUES datagrams at a
- * time (the oldest gives way), FRAG_PIECES pieces each, FRAG_MEM bytes of storage in all,
+ * time, FRAG_OF_ONE of a sender (the oldest gives way), FRAG_PIECES pieces each, FRAG_MEM bytes of storage in all,
  * FRAG_TIMEOUT_NS for a datagram. Pieces that overlap another one kill the whole
  * datagram (RFC 5722's rule), except for exact duplicates, which are ignored.
  */
 #include "net_impl.h"
 
 #define FRAG_QUEUES 16u
+#define FRAG_OF_ONE 4u
 #define FRAG_PIECES 64u
 #define FRAG_MEM (256u * 1024)
 #define FRAG_TIMEOUT_NS (15 * NSEC_PER_SEC)
@@ -69,14 +70,22 @@ static struct frag_queue *queue_for(const struct frag_key *key, u64 now)
         for (unsigned i = 0; i < FRAG_QUEUES; i++)
             list_init(&queues[i].pieces);
     }
-    struct frag_queue *spare = &queues[0];
+    struct frag_queue *spare = &queues[0], *own = NULL;
+    u32 own_count = 0;
     for (unsigned i = 0; i < FRAG_QUEUES; i++) {
         struct frag_queue *q = &queues[i];
         if (q->used && key_equal(&q->key, key))
             return q;
         if (spare->used && (!q->used || q->expires_ns < spare->expires_ns))
             spare = q;
+        if (q->used && ip_equal(q->key.src, key->src)) {
+            own_count++;
+            if (own == NULL || q->expires_ns < own->expires_ns)
+                own = q;
+        }
     }
+    if (own_count == FRAG_OF_ONE)
+        spare = own;
     if (spare->used) {
         NET_COUNT(ip_frag_limit);
         queue_clear(spare);
@@ -94,15 +103,17 @@ static struct frag_queue *queue_for(const struct frag_key *key, u64 now)
 static int insert(struct frag_queue *q, struct pkt *p)
 {
     u32 off = piece_off(p), end = off + piece_len(p);
-    struct list *at = &q->pieces;
-    list_for_each(x, &q->pieces, struct pkt, node) {
+    struct list *at = q->pieces.prev; /* most come in order */
+    for (; at != &q->pieces; at = at->prev) {
+        const struct pkt *x = list_entry(at, struct pkt, node);
         u32 xo = piece_off(x), xe = xo + piece_len(x);
+        if (xo >= end)
+            continue;
         if (xo == off && xe == end)
             return 0;
-        if (xo < end && off < xe)
+        if (xe > off)
             return -1;
-        if (xo < off)
-            at = &x->node;
+        break;
     }
     list_insert_after(at, &p->node);
     return 1;

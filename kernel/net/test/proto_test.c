@@ -172,6 +172,26 @@ TEST(fragments_in)
     check_no_leak();
 }
 
+/* Who sends beginnings without end takes a few places, of which the oldest gives way; others' datagrams are put together meanwhile. */
+TEST(fragments_flood_of_one_sender)
+{
+    static u8 data[1500], b[1600], out[2000];
+    net_test_boot(0);
+    stream_fill(data, 0, sizeof data);
+    struct sock *s = udp_bound(53);
+    u32 n = udp_bytes(b, 1, 53, data, sizeof data), bytes;
+    wire_in_ip(PEER_IP, OUR_IP, IPPROTO_UDP, IP_MF, 7, b, 800);
+    for (u32 i = 0; i < 3000; i++)
+        wire_in_ip(IP4(10, 0, 0, 9), OUR_IP, IPPROTO_UDP, IP_MF, (u16)i, b, 80);
+    CHECK_EQ(ip_frag_count(true, &bytes), 5);
+    wire_in_ip(PEER_IP, OUR_IP, IPPROTO_UDP, 100, 7, b + 800, n - 800);
+    CHECK_EQ(recv_bytes(s, out, sizeof out, MSG_DONTWAIT), sizeof data);
+    CHECK_MEM(out, data, sizeof data);
+    sleep_ns(40 * NSEC_PER_SEC);
+    sock_release(s);
+    check_no_leak();
+}
+
 TEST(fragments_random)
 {
     static u8 data[3000], b[3100], out[4000];
