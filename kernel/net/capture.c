@@ -58,7 +58,7 @@ static const struct {
     E(eth_short), E(eth_unknown_type), E(eth_not_ours), E(no_memory), E(arp_bad), E(arp_full), E(ip_bad_header), E(ip_bad_checksum),
     E(ip_bad_address), E(ip_not_ours), E(ip_bad_options), E(ip_unknown_protocol), E(ip_frag_bad), E(ip_frag_limit), E(icmp_bad),
     E(icmp_limited), E(udp_bad), E(udp_no_port), E(udp_queue_full), E(raw_queue_full), E(tcp_bad), E(tcp_bad_checksum),
-    E(tcp_no_connection), E(tcp_paws), E(tcp_out_of_window), E(tcp_bad_ack), E(tcp_challenge_acks), E(tcp_ooo_limit),
+    E(tcp_no_connection), E(tcp_rst_limited), E(tcp_paws), E(tcp_out_of_window), E(tcp_bad_ack), E(tcp_challenge_acks), E(tcp_ooo_limit),
     E(tcp_syn_queue_full), E(tcp_cookies_bad), E(tcp_accept_full), E(tcp_memory_limit), E(filter_in_tcp), E(filter_in_udp),
     E(filter_in_other),
 #undef E

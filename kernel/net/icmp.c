@@ -2,31 +2,17 @@
 /*
  * ICMP (RFC 792, 1122 section 3.2.2): answers echo requests, turns errors into socket
  * errors after checking that the quoted packet could be ours, sends port and protocol
- * unreachable. Everything we send on our own account is limited by one token bucket.
+ * unreachable. Everything we send on our own account is limited by one struct net_limit.
  * What both versions share is here, ICMPv6 in icmp6.c.
  */
+#include "limit.h"
 #include "net_impl.h"
 
-#define ICMP_RATE_PER_S 1000u
-#define ICMP_BURST 50u
-
-static struct spinlock limit_lock = SPINLOCK_INIT("net_icmp");
-static u64 tokens_at_ns; /* limit_lock */
-static u32 tokens = ICMP_BURST;
+static struct net_limit limit = { .interval_ns = NSEC_PER_SEC / 1000, .burst_ns = NSEC_PER_SEC / 20 };
 
 bool icmp_may_send(void)
 {
-    u64 now = now_ns();
-    spin_lock_bh(&limit_lock);
-    u64 fresh = (now - tokens_at_ns) * ICMP_RATE_PER_S / NSEC_PER_SEC;
-    if (fresh > 0) {
-        tokens = (u32)MIN((u64)ICMP_BURST, tokens + MIN(fresh, (u64)ICMP_BURST));
-        tokens_at_ns = now;
-    }
-    bool ok = tokens > 0;
-    if (ok)
-        tokens--;
-    spin_unlock_bh(&limit_lock);
+    bool ok = net_limit_pass(&limit);
     if (!ok)
         NET_COUNT(icmp_limited);
     return ok;

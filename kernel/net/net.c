@@ -8,6 +8,7 @@
 #include "base/fmt.h"
 #include "kern/page.h"
 #include "kern/thread.h"
+#include "limit.h"
 #include "net_impl.h"
 
 struct net_counters net_counters;
@@ -83,6 +84,17 @@ bool ip_is_local(u32 addr)
 bool ip_addr_is_local(struct ip_addr a) { return ip_is_v4(a) ? ip_is_local(ip_to_v4(a)) : ip6_is_local(a); }
 bool ip_addr_is_loopback(struct ip_addr a) { return ip_is_v4(a) ? ip_is_loopback(ip_to_v4(a)) : ip_equal(a, IP6_LOOPBACK); }
 bool ip_addr_is_broadcast(const struct netif *nif, struct ip_addr a) { return ip_is_v4(a) && ip_is_broadcast(nif, ip_to_v4(a)); }
+
+bool net_limit_pass(struct net_limit *l)
+{
+    u64 now = now_ns(), until = atomic_load_relaxed(&l->until_ns), at;
+    do {
+        at = MAX(until, now);
+        if (at - now >= l->burst_ns)
+            return false;
+    } while (!atomic_cas(&l->until_ns, &until, at + l->interval_ns));
+    return true;
+}
 
 static void netif_input(struct netdev *d, struct pkt *p)
 {

@@ -488,8 +488,9 @@ static void conn_segment(struct tcp *t, struct tcp_seg *g)
 
 enum found { FOUND_NONE, FOUND_CONN, FOUND_REQ, FOUND_LISTEN, FOUND_TW };
 
-/* A connection, or the listener of a half-open one: *ret, referenced. NULL with FOUND_NONE. */
-static enum found find_live(const struct ip_rx *rx, u16 lport, u16 fport, struct tcp **ret)
+/* A connection, or the listener of a half-open one: *ret, referenced. NULL with FOUND_NONE and FOUND_TW, whose entry stays only under
+ * the table lock: *ret_tw. */
+static enum found find_node(const struct ip_rx *rx, u16 lport, u16 fport, struct tcp **ret, struct tcp_tw **ret_tw)
 {
     enum found found = FOUND_NONE;
     struct tcp_node *n;
@@ -501,6 +502,9 @@ static enum found find_live(const struct ip_rx *rx, u16 lport, u16 fport, struct
     } else if (n != NULL && n->kind == NODE_REQ) {
         *ret = container_of(n, struct tcp_req, node)->listener;
         found = FOUND_REQ;
+    } else if (n != NULL) {
+        *ret_tw = container_of(n, struct tcp_tw, node);
+        found = FOUND_TW;
     }
     if (*ret != NULL)
         sock_get(&(*ret)->s);
@@ -508,26 +512,18 @@ static enum found find_live(const struct ip_rx *rx, u16 lport, u16 fport, struct
     return found;
 }
 
-/* With the table lock, under which TIME_WAIT entries stay: one of these, or a listener. What is live may have come meanwhile. */
+/* Under the table lock: a TIME_WAIT entry, or a listener. What is live may have come meanwhile. */
 static enum found find_other(const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g, struct tcp **ret, struct tcp_tw *ret_tw,
                              u32 *ret_isn)
 {
     spin_lock(&table_lock);
-    enum found found = find_live(rx, lport, fport, ret);
-    if (found == FOUND_NONE) {
-        struct tcp_node *n;
-        struct spinlock *part = tcp_table_find(rx->dst, rx->src, lport, fport, &n);
-        struct tcp_tw *w = n != NULL && n->kind == NODE_TW ? container_of(n, struct tcp_tw, node) : NULL;
-        spin_unlock_bh(part);
-        bool answer = w != NULL && tw_segment(w, g, now_ns(), ret_tw, ret_isn);
-        if (w == NULL || *ret_isn != 0) {
-            *ret = find_listener(rx->dst, lport, rx->src, fport, rx->ifindex);
-            found = *ret != NULL ? FOUND_LISTEN : FOUND_NONE;
-        } else {
-            found = FOUND_TW;
-            if (!answer)
-                ret_tw->node.lport = 0;
-        }
+    struct tcp_tw *w;
+    enum found found = find_node(rx, lport, fport, ret, &w);
+    if (found == FOUND_TW && !tw_segment(w, g, now_ns(), ret_tw, ret_isn))
+        ret_tw->node.lport = 0;
+    if (found == FOUND_NONE || (found == FOUND_TW && *ret_isn != 0)) {
+        *ret = find_listener(rx->dst, lport, rx->src, fport, rx->ifindex);
+        found = *ret != NULL ? FOUND_LISTEN : FOUND_NONE;
     }
     spin_unlock(&table_lock);
     return found;
@@ -567,10 +563,10 @@ void tcp_rx(struct netif *nif, struct pkt *p)
     g.p = p;
 
     struct tcp *t;
-    struct tcp_tw w;
+    struct tcp_tw w, *entry;
     u32 isn = 0;
-    enum found found = find_live(&rx, dport, sport, &t);
-    if (unlikely(found == FOUND_NONE))
+    enum found found = find_node(&rx, dport, sport, &t, &entry);
+    if (unlikely(t == NULL))
         found = find_other(&rx, dport, sport, &g, &t, &w, &isn);
     if (unlikely(filter_on & FILTER_IN) && (found == FOUND_NONE || found == FOUND_LISTEN) && !filter_tcp_in(nif, &rx, dport))
         goto out;

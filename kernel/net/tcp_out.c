@@ -7,6 +7,7 @@
  * that storage (an earlier transmission in the card's ring). Any other segment is a
  * header packet in front of views. Nothing is copied either way.
  */
+#include "limit.h"
 #include "tcp_impl.h"
 
 int tcp_find_route(struct tcp *t)
@@ -378,11 +379,18 @@ void tcp_send_raw(struct ip_addr src, struct ip_addr dst, u16 sport, u16 dport, 
     ip_output(p, &tx);
 }
 
+/* Other hosts get no more than these, whatever they send: an answer costs more than to read what it answers. */
+static struct net_limit resets = { .interval_ns = NSEC_PER_SEC / 5000, .burst_ns = NSEC_PER_SEC / 5 };
+
 /* RFC 9293 3.5.2: the reset takes its numbers from the segment it answers. */
 void tcp_reply_rst(const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g)
 {
     if (g->flags & TH_RST)
         return;
+    if (!ip_addr_is_local(rx->src) && !net_limit_pass(&resets)) {
+        NET_DROP(tcp_rst_limited);
+        return;
+    }
     NET_COUNT(tcp_rst_out);
     if (g->flags & TH_ACK)
         tcp_send_raw(rx->dst, rx->src, lport, fport, g->ack, 0, TH_RST, 0, NULL, 0, 0);
