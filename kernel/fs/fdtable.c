@@ -6,6 +6,7 @@
  * reader is the only one who could change it.
  */
 #include "fs_impl.h"
+#include "kern/thread.h"
 
 #define FDS_INLINE 64u
 #define FDS_MAX (1u << 19) /* the table of files is one block of memory: 4 MiB then */
@@ -118,8 +119,10 @@ void fdtable_put(struct fdtable *t)
     if (t == NULL || !ref_put(&t->refs))
         return;
     for (u32 fd = 0; fd < t->size; fd++)
-        if (t->files[fd] != NULL)
+        if (t->files[fd] != NULL) {
             close_file(t->files[fd]);
+            cond_resched();
+        }
     if (t->files != t->files_inline) {
         kfree(t->files);
         kfree(t->used);
@@ -257,8 +260,10 @@ int fd_close_range(struct fdtable *t, u32 first, u32 last, bool only_set_cloexec
         spin_unlock(&t->lock);
         return 0;
     }
-    for (int fd = first <= INT32_MAX ? fd_next(t, (int)first) : -1; fd >= 0 && (u32)fd <= last; fd = fd_next(t, fd + 1))
+    for (int fd = first <= INT32_MAX ? fd_next(t, (int)first) : -1; fd >= 0 && (u32)fd <= last; fd = fd_next(t, fd + 1)) {
         fd_close(t, fd);
+        cond_resched();
+    }
     return 0;
 }
 

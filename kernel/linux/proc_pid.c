@@ -259,6 +259,7 @@ static void show_maps(struct text *x, struct addrspace *as, bool smaps)
                 spin_lock_bh(&as->pt_lock);
                 resident += plat_lookup(&as->plat, a, NULL, NULL);
                 spin_unlock_bh(&as->pt_lock);
+                cond_resched();
                 if (a - v->start > (1UL << 30)) /* bounded: huge reservations are empty */
                     break;
             }
@@ -270,6 +271,7 @@ static void show_maps(struct text *x, struct addrspace *as, bool smaps)
                 kb, rss, rss, v->mapping != NULL ? rss : 0, v->mapping != NULL ? 0 : rss, rss, v->mapping != NULL ? 0 : rss,
                 v->flags & VMA_LOCKED ? rss : 0);
         }
+        cond_resched();
     }
     rwmutex_read_unlock(&as->lock);
 }

@@ -8,6 +8,7 @@
 #include "kern/log.h"
 #include "kern/pagecache.h"
 #include "kern/slab.h"
+#include "kern/thread.h"
 
 int as_range(uaddr_t addr, u64 len, uaddr_t *ret_end)
 {
@@ -227,6 +228,7 @@ static int protect_locked(struct addrspace *as, uaddr_t start, uaddr_t end, u32 
         at = to;
         if (v->end > at) /* merged with what follows, or the range ended inside */
             at = MIN(v->end, end);
+        cond_resched();
     }
     return 0;
 }

@@ -209,6 +209,7 @@ static void drop_range(struct mapping *m, u64 first, u64 last, bool even_copies)
         } else if (n < GANG) {
             break;
         }
+        cond_resched();
     }
     spin_lock(&m->lock);
     if (!list_empty(&m->vmas))

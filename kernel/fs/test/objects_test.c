@@ -618,3 +618,30 @@ TEST(objects_without_memory)
             CHECK(in_use <= before);
     }
 }
+
+static void passes(void *arg) { *(bool *)arg = true; }
+
+/* Another thread's turn comes while one call closes many. */
+TEST(closing_many_gives_way)
+{
+    boot_tmpfs();
+    for (unsigned all = 0; all < 2; all++) {
+        struct file *f;
+        struct fdtable *files = fdtable_create();
+        bool passed = false;
+        CHECK_EQ(eventfd_create(0, 0, &f), 0);
+        for (int fd = 0; fd < 32; fd++)
+            CHECK_EQ(fd_install(files, file_get(f), fd, false), fd);
+        struct thread *t = test_thread("passes", passes, &passed);
+        this_cpu()->need_resched = true;
+        if (all)
+            fdtable_put(files);
+        else
+            CHECK_EQ(fd_close_range(files, 0, 31, false), 0);
+        CHECK(passed);
+        test_join(t);
+        if (!all)
+            fdtable_put(files);
+        file_put(f);
+    }
+}

@@ -617,3 +617,23 @@ TEST_CPUS(threads_fault_side_by_side, 3)
     CHECK_EQ(shared_space->rss_anon, 64);
     end_space(shared_space);
 }
+
+static void passes(void *arg) { *(bool *)arg = true; }
+
+/* Another thread's turn comes while one call works on many areas. */
+TEST(protecting_many_areas_gives_way)
+{
+    mm_test_init();
+    struct addrspace *as = test_space();
+    uaddr_t a;
+    bool passed = false;
+    CHECK_EQ(map_anon(as, 0, 64 * PAGE_SIZE, MAP_READ | MAP_WRITE, 0, false, &a), 0);
+    for (u64 i = 0; i < 64; i += 2)
+        CHECK_EQ(as_protect(as, a + i * PAGE_SIZE, PAGE_SIZE, MAP_READ), 0);
+    struct thread *t = test_thread("passes", passes, &passed);
+    this_cpu()->need_resched = true;
+    CHECK_EQ(as_protect(as, a, 64 * PAGE_SIZE, MAP_READ | MAP_WRITE), 0);
+    CHECK(passed);
+    test_join(t);
+    end_space(as);
+}
