@@ -60,6 +60,17 @@ def elf():
             yield struct.pack('<I', len(data)) + data[:1024]
 
 
+def hostelf():
+    for data in elf():
+        yield b'\0\0' + data[4:]
+    for line in ('int main(void) { return 0; }', '__attribute__((visibility("default"))) int f(int x) { return x + 1; }'):
+        with tempfile.TemporaryDirectory() as tmp:
+            for n, options in enumerate((['-c'], ['-shared', '-fPIC', '-nostdlib', '-Wl,-z,noseparate-code,-soname,a,-rpath,b'], ['-Wl,-z,noseparate-code'])):
+                out = pathlib.Path(tmp, str(n))
+                if subprocess.run(['cc', '-x', 'c', '-', '-o', out, *options], input=line.encode(), stderr=subprocess.DEVNULL).returncode == 0:
+                    yield b'\x40\x04' + out.read_bytes()
+
+
 CONFIG = {
     'ociVersion': '1.0.2', 'hostname': 'h',
     'process': {'terminal': True, 'cwd': '/', 'args': ['/bin/sh', '-c', 'a\u00e4\n'], 'env': ['A=b'], 'noNewPrivileges': True,
@@ -172,7 +183,7 @@ def strace():
 
 def main():
     name, out = sys.argv[1:]
-    make = {'bpf': bpf, 'erofs': erofs, 'elf': elf, 'config': config, 'json': json_, 'control': control, 'packet': packet, 'ring': ring, 'rsp': rsp,
+    make = {'bpf': bpf, 'erofs': erofs, 'elf': elf, 'hostelf': hostelf, 'config': config, 'json': json_, 'control': control, 'packet': packet, 'ring': ring, 'rsp': rsp,
             'bpfwords': bpfwords, 'bpfobject': bpfobject, 'strace': strace}.get(name)
     os.makedirs(out, exist_ok=True)
     for n, data in enumerate(make() if make else []):
