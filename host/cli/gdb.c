@@ -9,23 +9,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "abi/profile.h"
 #include "host/cli/cli.h"
 #include "host/cli/common.h"
+#include "host/client/jit.h"
 #include "host/client/tasks.h"
 #include "host/debug/server.h"
 #include "host/lib/fs.h"
 
-enum { OPT_SERVER = 256, OPT_OWNED, OPT_SNAPSHOT, OPT_HELP };
+enum { OPT_SERVER = 256, OPT_OWNED, OPT_SNAPSHOT, OPT_NAMES, OPT_HELP };
 
 static const struct option options[] = {{"server", no_argument, NULL, OPT_SERVER},
                                         {"owned", no_argument, NULL, OPT_OWNED}, /* by run --gdb: gdb's end is the program's */
                                         {"snapshot", no_argument, NULL, OPT_SNAPSHOT}, /* by stack: the program is not held */
+                                        {"names", no_argument, NULL, OPT_NAMES}, /* by gdb: of code that the process has made */
                                         {"process", required_argument, NULL, 'p'},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {0}};
 
 struct gdb {
-    bool server, owned, snapshot;
+    bool server, owned, snapshot, names;
     u64 pid;
     struct entry entry;
 };
@@ -44,6 +47,9 @@ static int parse(struct gdb *g, const char *command, int argc, char **argv, stru
             break;
         case OPT_SNAPSHOT:
             g->snapshot = true;
+            break;
+        case OPT_NAMES:
+            g->names = true;
             break;
         case 'p':
             if (parse_number(optarg, 1, UINT32_MAX, &g->pid) < 0)
@@ -90,34 +96,30 @@ static char *target_command(const struct gdb *g, u32 pid, struct error *err)
 
 /* Frames of code that programs make while they run have the names that they tell perf(1): host/client/jit.h. */
 static const char jit_frames[] = "python\n"
-                                 "import bisect, gdb.unwinder, itertools, resource, signal, tempfile\n"
+                                 "import bisect, gdb.unwinder, itertools, subprocess\n"
                                  "from gdb.FrameDecorator import FrameDecorator\n"
                                  "drupe_pid, drupe_made = 0, {}\n"
                                  "def drupe_pieces(pid):\n"
                                  "    if pid not in drupe_made:\n"
-                                 "        drupe_made[pid] = []\n"
-                                 "        with tempfile.NamedTemporaryFile() as f:\n"
-                                 "            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" /* it is as long as the program likes, and comes slowly */
-                                 "            most = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
-                                 "            try:\n"
-                                 "                resource.setrlimit(resource.RLIMIT_FSIZE, (min(16 << 20, most[0] % (1 << 64)), most[1]))\n"
-                                 "                gdb.execute('remote get /tmp/perf-%d.map %s' % (pid, f.name), to_string=True)\n"
-                                 "            except gdb.error: pass\n"
-                                 "            finally: resource.setrlimit(resource.RLIMIT_FSIZE, most)\n"
-                                 "            for n, line in enumerate(itertools.islice(open(f.name, errors='replace'), 500000)):\n"
-                                 "                part = line.split(None, 2) if line.endswith('\\n') else []\n" /* one that is cut, or being written */
-                                 "                try: drupe_made[pid].append((int(part[0], 16), n, int(part[1], 16), ''.join(c if c.isprintable() else '?' for c in part[2].strip())))\n"
-                                 "                except (ValueError, IndexError): pass\n"
-                                 "            drupe_made[pid].sort()\n"
+                                 "        drupe_made[pid] = made = []\n"
+                                 "        try: lines = subprocess.run([*drupe_names[:-1], '-p', str(pid), drupe_names[-1]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60).stdout.splitlines()\n"
+                                 "        except (OSError, subprocess.TimeoutExpired) as e: lines = print('drupe: process %d: names of code: %s' % (pid, e)) or []\n"
+                                 "        if len(lines) > 1000000: print('drupe: process %d: names of the first 1,000,000 pieces of code are used' % pid)\n"
+                                 "        for n, line in enumerate(itertools.islice(lines, 1000000)):\n"
+                                 "            part = line.split(None, 2)\n"
+                                 "            try: made.append((int(part[0], 16), n, int(part[1], 16), part[2]))\n"
+                                 "            except (ValueError, IndexError): pass\n"
+                                 "        made.sort()\n"
                                  "    return drupe_made[pid]\n"
                                  "def drupe_name(pid, pc):\n"
                                  "    pieces = drupe_pieces(pid)\n"
                                  "    at = bisect.bisect_right(pieces, (pc, 1 << 62))\n"
-                                 "    return max(((n, name) for start, n, size, name in pieces[max(at - 32, 0):at] if pc < start + size), default=(0, None))[1]\n"
+                                 "    name = max(((n, name) for start, n, size, name in pieces[max(at - 32, 0):at] if pc < start + size), default=(0, b''))[1]\n"
+                                 "    return ''.join(c if c.isprintable() else '?' for c in name.decode(errors='replace').strip())\n"
                                  "class DrupeFrame(FrameDecorator):\n"
                                  "    def function(self):\n"
                                  "        name = super().function()\n"
-                                 "        return name if isinstance(name, str) else drupe_name(drupe_pid, self.inferior_frame().pc()) or name\n"
+                                 "        return name if isinstance(name, str) else drupe_name(drupe_pid, self.inferior_frame().pc()) or self.inferior_frame().name() or '?' * 2\n"
                                  "class DrupeFilter:\n"
                                  "    name, priority, enabled = 'drupe-jit', 100, True\n"
                                  "    def filter(self, frames): return map(DrupeFrame, frames)\n"
@@ -214,11 +216,13 @@ static int script(const struct gdb *g, const char *more, struct error *err)
     int refused = strcmp(entry_text(&g->entry, "Platform"), "host") == 0 && !g->snapshot ? debug_points_refused(&g->entry) : 0;
     if (refused < 0)
         warn("watch works by single steps, slowly, and hbreak is refused: Linux gives the instance no debug register: %s", strerror(-refused));
-    AUTO_FREE char *kernel = kernel_symbols(&g->entry);
+    AUTO_FREE char *kernel = kernel_symbols(&g->entry), *self = self_path();
     struct buf whole = {0};
     buf_addf(&whole, "%s%s%spython drupe_pid, drupe_kernel = %llu, bytes.fromhex('", text, jit_frames, kernel_frames, (unsigned long long)g->pid);
     add_hex(&whole, kernel ? kernel : "");
-    buf_addf(&whole, "').decode(errors='surrogateescape')\n%s%s", refused < 0 ? "set can-use-hw-watchpoints 0\n" : "", more);
+    buf_addf(&whole, "').decode(errors='surrogateescape')\npython drupe_names = [bytes.fromhex('");
+    add_hex(&whole, self ? self : "drupe");
+    buf_addf(&whole, "'), 'gdb', '--names', '%s']\n%s%s", g->entry.id, refused < 0 ? "set can-use-hw-watchpoints 0\n" : "", more);
     int fd = memory_file("drupe-gdb", whole.data, whole.len);
     buf_done(&whole);
     return fd < 0 || set_cloexec(fd, false) < 0 ? err_errno(err, EXIT_DRUPE, "a script for gdb") : fd;
@@ -264,14 +268,24 @@ static int serve(const struct gdb *g, struct error *err)
     return debug_serve(&g->entry, (u32)g->pid, g->owned, g->snapshot, STDIN_FILENO, STDOUT_FILENO, err);
 }
 
+static int print_names(const struct gdb *g, struct error *err)
+{
+    struct buf text = {0};
+    if (jit_text(&g->entry, (u32)g->pid, &text))
+        warn("names of code: /tmp/perf-%llu.map is longer than the %u MiB that are read", (unsigned long long)g->pid, PERF_MAP_MAX >> 20);
+    int result = fd_write_all(STDOUT_FILENO, text.data, text.len) < 0 ? err_errno(err, EXIT_DRUPE, "standard output") : 0;
+    buf_done(&text);
+    return result;
+}
+
 int command_gdb(int argc, char **argv, struct error *err)
 {
     struct gdb g = {.pid = 1, .entry = {.dir_fd = -1, .lock_fd = -1}};
     int result = parse(&g, "gdb", argc, argv, err);
-    if (result == 0 && g.server && optind < argc)
-        result = err_set(err, EXIT_DRUPE, "gdb --server: %s is one argument too many", argv[optind]);
+    if (result == 0 && (g.server || g.names) && optind < argc)
+        result = err_set(err, EXIT_DRUPE, "gdb --%s: %s is one argument too many", g.server ? "server" : "names", argv[optind]);
     else if (result == 0)
-        result = g.server ? serve(&g, err) : attach_gdb(&g, argv + optind, err);
+        result = g.names ? print_names(&g, err) : g.server ? serve(&g, err) : attach_gdb(&g, argv + optind, err);
     entry_done(&g.entry);
     return result < 0 ? -1 : 0;
 }

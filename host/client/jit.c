@@ -101,22 +101,29 @@ void jit_take(struct jit *j, u32 pid, const char *text, size_t len)
     qsort(m->pieces, m->count, sizeof(*m->pieces), by_start);
 }
 
-static void read_map(struct jit *j, struct perf_map *m)
+bool jit_text(const struct entry *e, u32 pid, struct buf *text)
 {
     struct timeval patience = {.tv_sec = ANSWER_SECONDS};
     struct conversation c = {.fd = -1};
-    struct buf text = {0};
     struct error ignored = {0};
-    AUTO_FREE char *pid = str_format("%u", m->pid);
-    m->read_ns = now_ns();
-    if (conversation_open(&c, j->entry, "perf-map", pid, strlen(pid), &ignored) == 0) {
+    AUTO_FREE char *args = str_format("%u", pid);
+    if (conversation_open(&c, e, "perf-map", args, strlen(args), &ignored) == 0) {
         setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-        while (text.len < PERF_MAP_MAX && conversation_message(&c, &text, PERF_MAP_MAX + CTL_PART_MAX, &ignored) > 0)
+        while (text->len < PERF_MAP_MAX && conversation_message(&c, text, PERF_MAP_MAX + CTL_PART_MAX, &ignored) > 0)
             ;
     }
     conversation_done(&c);
-    while (text.len && text.data[text.len - 1] != '\n') /* not whole: it is being written, or behind what is read */
-        text.len--;
+    bool more = text->len >= PERF_MAP_MAX;
+    while (text->len && text->data[text->len - 1] != '\n') /* not whole: it is being written, or behind what is read */
+        text->len--;
+    return more;
+}
+
+static void read_map(struct jit *j, struct perf_map *m)
+{
+    struct buf text = {0};
+    m->read_ns = now_ns();
+    jit_text(j->entry, m->pid, &text);
     if (text.len)
         jit_take(j, m->pid, text.data, text.len);
     buf_done(&text);
