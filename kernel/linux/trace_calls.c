@@ -277,32 +277,35 @@ static struct trace_call call_of(const struct task *t, u32 nr, const u64 *args, 
                                 .fd_args = call_fd_args[nr], .path_args = call_path_args[nr], .args = args, .result = result };
 }
 
-void trace_call_entry(struct task *t, const struct trap_frame *f)
+/* False: nobody wants this call at all. */
+static NOINLINE bool record_entry(struct task *t, const struct trap_frame *f, u32 nr)
 {
-    u64 nr = FRAME_SYSCALL_NR(f), args[6];
-    t->call_began_ns = 0;
-    if (nr >= SYSCALL_COUNT)
-        return;
+    u64 args[6];
     read_args(f, args);
     if (nr == NR_rt_sigreturn) /* it has no arguments, but something to show */
         args[0] = arch_sigreturn_mask(f);
-    struct trace_call c = call_of(t, (u32)nr, args, 0);
+    struct trace_call c = call_of(t, nr, args, 0);
     struct trace_wanted w = trace_call_entered(&c);
-    if (w.any == 0)
-        return;
     t->call_sessions = w.now != 0 ? tell(&c, CAPTURE_ENTRY, 0, w.now) : 0;
+    return w.any != 0;
+}
+
+void trace_call_entry(struct task *t, const struct trap_frame *f)
+{
+    u64 nr = FRAME_SYSCALL_NR(f);
+    t->call_began_ns = 0;
+    if (nr >= SYSCALL_COUNT)
+        return;
+    t->call_sessions = 0;
+    if (atomic_load_relaxed(&trace_recorders) != 0 && !record_entry(t, f, (u32)nr))
+        return;
     t->call_nr = (u32)nr;
     t->call_began_ns = now_ns();
 }
 
-void trace_call_exit(struct task *t, const struct trap_frame *f)
+static NOINLINE void record_exit(struct task *t, const struct trap_frame *f, u32 nr, s64 result, u64 began)
 {
-    u64 args[6], began = t->call_began_ns;
-    u32 nr = t->call_nr;
-    if (began == 0)
-        return;
-    t->call_began_ns = 0;
-    s64 result = (s64)FRAME_RESULT(f);
+    u64 args[6];
     read_args(f, args);
     struct trace_call c = call_of(t, nr, args, result);
     u8 late = trace_call_returned(&c, now_ns() - began), to = t->call_sessions;
@@ -311,6 +314,19 @@ void trace_call_exit(struct task *t, const struct trap_frame *f)
     /* A thread that was killed in its call does not come back from it. */
     if (to != 0 && !task_must_end(t->proc))
         tell(&c, changes_frame(nr) ? 0 : result < 0 ? CAPTURE_LATE : CAPTURE_EXIT | CAPTURE_LATE, 0, to);
+}
+
+void trace_call_exit(struct task *t, const struct trap_frame *f)
+{
+    u64 began = t->call_began_ns;
+    s64 result = (s64)FRAME_RESULT(f);
+    if (began == 0)
+        return;
+    t->call_began_ns = 0;
+    if (t->call_sessions == 0 && atomic_load_relaxed(&trace_recorders) == 0)
+        trace_call_counted(t->call_nr, t->proc->pid, t->tid, result, now_ns() - began);
+    else
+        record_exit(t, f, t->call_nr, result, began);
 }
 
 static void add_kernel_string(struct call_record *r, u8 arg, u32 part, const char *s, u32 limit)

@@ -24,6 +24,7 @@ void (*trace_who)(u32 *ret_pid, u32 *ret_tid);
 
 static struct trace_session *sessions[SESSIONS_MAX]; /* slots: set and cleared atomically, X2 */
 static u32 filled;                                   /* bits of slots that are; slots_lock, read without */
+u32 trace_recorders;                                 /* changed with slots_lock */
 static struct spinlock locks[MAX_CPUS] = { [0 ... MAX_CPUS - 1] = SPINLOCK_INIT("trace") };
 static struct spinlock slots_lock = SPINLOCK_INIT("trace sessions"); /* changes of sessions and trace_on */
 
@@ -91,10 +92,12 @@ static bool has_path(const struct trace_open *w, const struct trace_call *c, con
     return found;
 }
 
-static bool wants(const struct trace_session *s, const struct trace_call *c)
+static bool wants_number(const struct trace_session *s, u32 nr, u32 pid, u32 tid)
 {
-    return (s->want.calls[c->nr / 64] & 1ull << c->nr % 64) != 0 && of_thread(s, c->pid, c->tid);
+    return (s->want.calls[nr / 64] & 1ull << nr % 64) != 0 && of_thread(s, pid, tid);
 }
+
+static bool wants(const struct trace_session *s, const struct trace_call *c) { return wants_number(s, c->nr, c->pid, c->tid); }
 
 /* It is known only when the call has returned whether its record is wanted. */
 static bool wants_late(const struct trace_session *s, const struct trace_call *c) { return (s->want.flags & TRACE_ERRORS) != 0 && !c->early; }
@@ -228,6 +231,20 @@ static void add_up(struct trace_sum *sum, s64 result, u64 time_ns)
     sum->time_ns += time_ns;
 }
 
+void trace_call_counted(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns)
+{
+    u64 flags = plat_events_save();
+    unsigned cpu = this_cpu()->cpu;
+    spin_lock(&locks[cpu]);
+    for (u32 left = nr < TRACE_CALLS ? atomic_load_relaxed(&filled) : 0; left != 0; left &= left - 1) {
+        struct trace_session *s = atomic_load(&sessions[__builtin_ctz(left)]);
+        if (s != NULL && s->rings[cpu].sums != NULL && wants_number(s, nr, pid, tid))
+            add_up(&s->rings[cpu].sums[nr], result, time_ns);
+    }
+    spin_unlock(&locks[cpu]);
+    plat_events_restore(flags);
+}
+
 u8 trace_call_returned(const struct trace_call *c, u64 time_ns)
 {
     u8 late = 0;
@@ -317,7 +334,17 @@ static int find_slot_locked(const struct trace_session *s)
     return -EBUSY;
 }
 
-int session_create(const struct trace_open *want, struct trace_session **ret)
+bool wants_calls(const struct trace_open *o)
+{
+    u64 any = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(o->calls); i++)
+        any |= o->calls[i];
+    return any != 0;
+}
+
+static u32 records_calls(const struct trace_session *s) { return (s->want.flags & TRACE_SUMMARY) == 0 && wants_calls(&s->want); }
+
+int session_create(const struct trace_open *want, struct waitqueue *wq, struct trace_session **ret)
 {
     struct mem_stats m;
     struct trace_session *s = kzalloc(sizeof(*s));
@@ -325,6 +352,7 @@ int session_create(const struct trace_open *want, struct trace_session **ret)
         return -ENOMEM;
     page_stats(&m);
     s->want = *want;
+    s->wq = wq;
     s->size = (want->flags & TRACE_SUMMARY) != 0 || m.free_pages * PAGE_SIZE < 16 * RING_BYTES ? RING_BYTES_SMALL : RING_BYTES;
     if (!add_rings(s)) {
         free_rings(s);
@@ -335,6 +363,7 @@ int session_create(const struct trace_open *want, struct trace_session **ret)
     if (slot >= 0) {
         atomic_store(&sessions[slot], s);
         atomic_store(&filled, filled | 1u << slot);
+        atomic_store(&trace_recorders, trace_recorders + records_calls(s));
         count_points(want->points, 1);
     }
     spin_unlock(&slots_lock);
@@ -353,6 +382,7 @@ void session_destroy(struct trace_session *s)
     ASSERT(slot >= 0);
     atomic_store(&sessions[slot], NULL);
     atomic_store(&filled, filled & ~(1u << slot));
+    atomic_store(&trace_recorders, trace_recorders - records_calls(s));
     count_points(s->want.points, -1);
     spin_unlock(&slots_lock);
     for (unsigned i = 0; i < MAX_CPUS; i++) { /* X2 */
@@ -360,6 +390,15 @@ void session_destroy(struct trace_session *s)
         spin_unlock_irqrestore(&locks[i], flags);
     }
     free_rings(s);
+}
+
+void sessions_wake(void)
+{
+    spin_lock(&slots_lock);
+    for (unsigned i = 0; i < SESSIONS_MAX; i++)
+        if (sessions[i] != NULL)
+            wq_wake_all(sessions[i]->wq, 0);
+    spin_unlock(&slots_lock);
 }
 
 /* The CPU whose oldest record is the oldest; -1: all rings are empty. */

@@ -18,14 +18,6 @@ static bool call_session; /* atomic: one that wants calls has been opened */
 static bool finishing;    /* atomic */
 static struct waitqueue sessions_wq;
 
-static bool wants_calls(const struct trace_open *o)
-{
-    u64 any = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(o->calls); i++)
-        any |= o->calls[i];
-    return any != 0;
-}
-
 /* What the client learns first: the time, and which tracepoints there are. */
 static int send_start(struct channel *c, u8 *buf)
 {
@@ -72,7 +64,7 @@ static int send_sums(struct channel *c, struct trace_session *s, u8 *buf)
 /* Until the client leaves or says that it has seen enough, or the machine ends. */
 static void carry(struct channel *c, struct trace_session *s, u8 *buf)
 {
-    bool sums = (s->want.flags & TRACE_SUMMARY) != 0;
+    bool sums = (s->want.flags & TRACE_SUMMARY) != 0, records = !sums || s->want.points != 0;
     u64 next_sums_ns = now_ns() + SUMS_NS;
     for (;;) {
         bool last = atomic_load(&finishing) || channel_readable(c);
@@ -87,7 +79,8 @@ static void carry(struct channel *c, struct trace_session *s, u8 *buf)
         if (last && n == 0)
             return;
         if (n == 0)
-            wait_event_until(channel_wq(c), channel_closed(c) || channel_readable(c) || atomic_load(&finishing), now_ns() + ROUND_NS);
+            wait_event_until(channel_wq(c), channel_closed(c) || channel_readable(c) || atomic_load(&finishing),
+                             records ? now_ns() + ROUND_NS : next_sums_ns);
         if (channel_closed(c))
             return;
     }
@@ -125,7 +118,7 @@ static int create(struct channel *c, const struct trace_open *o, struct trace_se
     u64 deadline = now_ns() + PLACE_NS;
     for (;;) {
         atomic_add(&open_sessions, 1u);
-        int err = session_create(o, ret);
+        int err = session_create(o, channel_wq(c), ret);
         if (err == 0)
             return 0;
         leave();
@@ -168,6 +161,7 @@ void trace_service_init(void)
 void trace_finish(u64 deadline_ns)
 {
     atomic_store(&finishing, true);
+    sessions_wake();
     wait_event_until(&sessions_wq, atomic_load(&open_sessions) == 0, deadline_ns);
 }
 

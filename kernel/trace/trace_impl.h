@@ -5,6 +5,7 @@
 
 #include "kern/lock.h"
 #include "kern/trace.h"
+#include "kern/wait.h"
 
 #define SESSIONS_MAX 8u
 
@@ -17,12 +18,16 @@ struct ring {
 
 struct trace_session {
     struct trace_open want; /* constant */
+    struct waitqueue *wq;   /* constant; where its thread sleeps */
     u32 size;               /* bytes of each ring, a power of two */
     struct ring rings[MAX_CPUS];
 };
 
-/* 0, -ENOMEM, or -EBUSY: too many are open. */
-int session_create(const struct trace_open *want, struct trace_session **ret);
+bool wants_calls(const struct trace_open *o);
+/* 0, -ENOMEM, or -EBUSY: too many are open. wq outlives it. */
+int session_create(const struct trace_open *want, struct waitqueue *wq, struct trace_session **ret);
+/* Whoever sleeps on a session's wq looks again. */
+void sessions_wake(void);
 void session_destroy(struct trace_session *s);
 /* Move records to buf, as many as there are and fit. Bytes. */
 size_t session_drain(struct trace_session *s, u8 *buf, size_t size);

@@ -61,6 +61,7 @@ struct trace_call {
     const u64 *args;
     s64 result;            /* when it has returned */
 };
+extern u32 trace_recorders; /* atomic: sessions that want records of calls; the others that want calls want sums alone */
 struct trace_wanted {
     u8 any; /* sessions, a bit for each, that want the call at all, if only for sums, or if it ends as they want */
     u8 now; /* those that want its record now */
@@ -70,6 +71,8 @@ struct trace_wanted trace_call_entered(const struct trace_call *c);
 /* One that some session wanted at all has returned, after that time: it is added to sums. Who did not know before whether he wants its record: with its
  * result he does. */
 u8 trace_call_returned(const struct trace_call *c, u64 time_ns);
+/* The same of a call that nobody wants a record of. */
+void trace_call_counted(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns);
 /* As many bytes of a string as the greediest of these sessions wants. */
 u32 trace_string_max(u8 sessions);
 /* A record, complete but for the CPU and, if that is 0, the time, to those of the sessions that still want such a call and, at its entry, one

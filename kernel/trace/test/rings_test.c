@@ -36,7 +36,7 @@ static struct trace_session *watch(u64 points)
 {
     struct trace_session *s;
     struct trace_open want = { .version = TRACE_VERSION, .points = points };
-    CHECK_EQ(session_create(&want, &s), 0);
+    CHECK_EQ(session_create(&want, NULL, &s), 0);
     return s;
 }
 
@@ -60,7 +60,7 @@ static const char *records_of(const struct trace_open *want, const char *path, s
     struct trace_session *s;
     unsigned n = 0;
     str_copy(entry.path, path, sizeof(entry.path));
-    CHECK_EQ(session_create(want, &s), 0);
+    CHECK_EQ(session_create(want, NULL, &s), 0);
     u8 to = trace_call_entered(&c).now;
     to = to != 0 ? trace_publish(&entry.head, &c, to) : 0;
     u8 late = trace_call_returned(&c, 1);
@@ -164,8 +164,8 @@ TEST(sessions_are_bounded_and_leave_nothing)
     session_destroy(watch(1)); /* what the first one makes for good */
     page_stats(&before);
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
-        CHECK_EQ(session_create(&want, &all[i]), 0);
-    CHECK_EQ(session_create(&want, &more), -EBUSY);
+        CHECK_EQ(session_create(&want, NULL, &all[i]), 0);
+    CHECK_EQ(session_create(&want, NULL, &more), -EBUSY);
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
         session_destroy(all[i]);
     slab_trim();
@@ -178,7 +178,7 @@ TEST(sums)
     static struct trace_sum sums[TRACE_CALLS];
     struct trace_session *s;
     struct trace_open want = { .version = TRACE_VERSION, .flags = TRACE_SUMMARY, .calls = { 1ull << 3 } };
-    CHECK_EQ(session_create(&want, &s), 0);
+    CHECK_EQ(session_create(&want, NULL, &s), 0);
     u64 args[6] = { 0 };
     for (u32 nr = 3; nr <= 4; nr++) {
         struct trace_call c = { .nr = nr, .pid = 1, .tid = 1, .args = args, .result = 5 };
@@ -188,12 +188,28 @@ TEST(sums)
         c.result = -ENOENT;
         CHECK_EQ(trace_call_returned(&c, 11), 0);
     }
+    CHECK_EQ(trace_recorders, 0);
+    for (u32 nr = 3; nr <= 4; nr++)
+        trace_call_counted(nr, 1, 1, -ENOENT, 1000);
     session_sums(s, sums);
-    CHECK_EQ(sums[3].calls, 2);
-    CHECK_EQ(sums[3].errors, 1);
-    CHECK_EQ(sums[3].time_ns, 111);
+    CHECK_EQ(sums[3].calls, 3);
+    CHECK_EQ(sums[3].errors, 2);
+    CHECK_EQ(sums[3].time_ns, 1111);
     CHECK_EQ(sums[4].calls, 0);
     session_destroy(s);
+}
+
+TEST(who_records)
+{
+    struct trace_session *a, *b;
+    struct trace_open want = { .version = TRACE_VERSION, .calls = { 1ull << 3 } }, points = { .version = TRACE_VERSION, .points = 1 };
+    CHECK_EQ(session_create(&want, NULL, &a), 0);
+    CHECK_EQ(session_create(&points, NULL, &b), 0);
+    CHECK_EQ(trace_recorders, 1); /* of calls */
+    trace_call_counted(3, 1, 1, 0, 1);
+    session_destroy(a);
+    CHECK_EQ(trace_recorders, 0);
+    session_destroy(b);
 }
 
 static u32 running;
