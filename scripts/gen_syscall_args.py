@@ -14,7 +14,7 @@ SIZES = {
     'utsname': 390, 'rlimit': 16, 'siginfo': 128, 'stack': 24, 'schedparam': 4, 'epollevent': 12, 'time': 8, 'sembuf': 6,
     'clone3': 88, 'openhow': 24, 'offset': 8, 'sysinfo': 112, 'tms': 32, 'utimbuf': 16, 'timex': 208, 'caphdr': 8, 'capdata': 24,
     'sigevent': 24, 'mqattr': 32, 'schedattr': 48, 'addr': 8, 'id': 4, 'shmds': 96, 'msgds': 104, 'tz': 8, 'handle': 40, 'waitv': 24,
-    'uringparams': 120,
+    'uringparams': 120, 'iocb': 64, 'ioevent': 32,
 }
 # Arguments whose meaning another one decides: bytes copied before and after the call.
 EITHER = {'ioctl': (40, 60), 'fcntl': (32, 32), 'lenp': (4, 4), 'offset': (8, 8), 'semun': (0, 104), 'known': (16, 0), 'prctl': (0, 16)}
@@ -26,7 +26,7 @@ OWN = {
     'oiov': [('IOV', 'LATE')], 'riov': [('VECTOR', 'ENTRY')], 'msg': [('MSG', 'ENTRY')], 'omsg': [('MSG', 'LATE')],
     'mmsg': [('MSGS', 'LATE')], 'ommsg': [('MSGS', 'EXIT')], 'sa': [('COUNTED', 'ENTRY')], 'osa': [('LENGTH_AT', 'EXIT')],
     'oopt': [('LENGTH_AT', 'EXIT')], 'ipcmsg': [('IPC_MSG', 'ENTRY')], 'oipcmsg': [('IPC_MSG', 'EXIT')], 'pages': [('PAGES', 'EXIT')],
-    'setp': [('SET_AT', 'ENTRY')], 'mask': [('FIXED', 'ENTRY')],
+    'setp': [('SET_AT', 'ENTRY')], 'iocbs': [('REQUESTS', 'ENTRY')], 'mask': [('FIXED', 'ENTRY')],
 }
 
 
@@ -88,7 +88,7 @@ def captures(arg):
     if how == 'o':
         return [('FIXED', 'EXIT', 0, size)]
     if how == '':
-        return [('FIXED', 'ENTRY', 0, size)]
+        return [('FIXED', 'ENTRY', 0, size)] + ([('IDS', 'ENTRY', 1, 0)] if kind == 'clone3' else [])
     sys.exit(f'unknown kind {arg}')
 
 

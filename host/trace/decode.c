@@ -14,7 +14,7 @@
 enum {
     ARG_d, ARG_u, ARG_x, ARG_l, ARG_lu, ARG_p, ARG_fd, ARG_dirfd, ARG_mode, ARG_sig, ARG_dev, ARG_uid, ARG_key, ARG_by, ARG_ioctl, ARG_fcntl,
     ARG_semun, ARG_known, ARG_lenp, ARG_offset, ARG_path, ARG_str, ARG_prctl, ARG_argv, ARG_envp, ARG_dents, ARG_buf, ARG_obuf, ARG_iov, ARG_oiov,
-    ARG_riov, ARG_msg, ARG_omsg, ARG_mmsg, ARG_ommsg, ARG_ipcmsg, ARG_oipcmsg, ARG_pages, ARG_setp, ARG_mask, ARG_sa, ARG_osa, ARG_oopt, ARG_FLAGS,
+    ARG_riov, ARG_msg, ARG_omsg, ARG_mmsg, ARG_ommsg, ARG_ipcmsg, ARG_oipcmsg, ARG_pages, ARG_setp, ARG_iocbs, ARG_mask, ARG_sa, ARG_osa, ARG_oopt, ARG_FLAGS,
     ARG_ENUM, ARG_struct, ARG_array
 };
 struct call_arg {
@@ -147,8 +147,7 @@ static void add_list(struct buf *out, const struct call *c, unsigned arg)
         buf_add(out, "]", 1);
 }
 
-/* `bare`: only the vector is known. */
-static void add_vector(struct buf *out, const struct call *c, struct pieces p, unsigned arg, u32 part, u64 address, u64 count, bool bare)
+void add_vector(struct buf *out, const struct call *c, struct pieces p, unsigned arg, u32 part, u64 address, u64 count, bool bare)
 {
     struct found v = find_piece(p, arg, part);
     u64 left = c->has_exited && c->result >= 0 && !bare ? (u64)c->result : UINT64_MAX;
@@ -460,6 +459,7 @@ static void add_arg(struct buf *out, const struct call *c, unsigned i)
     case ARG_msg: add_one_message(out, c, i, false); break;
     case ARG_omsg: add_one_message(out, c, i, true); break;
     case ARG_mmsg: case ARG_ommsg: add_messages(out, c, i); break;
+    case ARG_iocbs: add_requests(out, c, i); break;
     case ARG_ipcmsg: add_ipc_message(out, c, i, false); break;
     case ARG_oipcmsg: add_ipc_message(out, c, i, true); break;
     case ARG_pages: add_pages(out, c, i); break;

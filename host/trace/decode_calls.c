@@ -38,24 +38,40 @@ static void add_cap(struct buf *out, u64 v)
         buf_addf(out, "%#x /* CAP_??? */", (u32)v);
 }
 
+/* A struct sock_fprog. */
+static void add_program(struct buf *out, const struct found *f, u64 address)
+{
+    if (f->len < 16) {
+        add_pointer(out, address);
+        return;
+    }
+    buf_addf(out, "{len=%u, filter=", half(f->data, 0) & 0xffff);
+    add_pointer(out, word(f->data, 8));
+    buf_add(out, "}", 1);
+}
+
 /* --- prctl(2) ------------------------------------------------------------------------------- */
 
 static const struct bit securebits[] = {
     {1, "SECBIT_NOROOT"}, {2, "SECBIT_NOROOT_LOCKED"}, {4, "SECBIT_NO_SETUID_FIXUP"}, {8, "SECBIT_NO_SETUID_FIXUP_LOCKED"}, {16, "SECBIT_KEEP_CAPS"},
     {32, "SECBIT_KEEP_CAPS_LOCKED"}, {64, "SECBIT_NO_CAP_AMBIENT_RAISE"}, {128, "SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED"}};
 
-static unsigned prctl_count(u64 op)
+static unsigned prctl_count(u64 op, u64 first)
 {
     switch (op) {
+    case PR_TASK_PERF_EVENTS_DISABLE: case PR_TASK_PERF_EVENTS_ENABLE: case PR_GET_FP_MODE:
     case PR_GET_DUMPABLE: case PR_GET_KEEPCAPS: case PR_GET_SECCOMP: case PR_GET_TIMERSLACK: case PR_GET_TIMING: case PR_GET_SECUREBITS:
         return 1;
     case PR_SET_NAME: case PR_GET_NAME: case PR_SET_PDEATHSIG: case PR_SET_DUMPABLE: case PR_SET_KEEPCAPS: case PR_CAPBSET_READ:
     case PR_CAPBSET_DROP: case PR_SET_CHILD_SUBREAPER: case PR_SET_TIMERSLACK: case PR_SET_PTRACER: case PR_GET_PDEATHSIG:
     case PR_GET_CHILD_SUBREAPER: case PR_SET_SECUREBITS: case PR_SET_TIMING: case PR_GET_TSC: case PR_SET_TSC: case PR_GET_TID_ADDRESS:
-    case PR_GET_UNALIGN: case PR_SET_UNALIGN: case PR_GET_SPECULATION_CTRL:
+    case PR_GET_UNALIGN: case PR_SET_UNALIGN: case PR_GET_FPEMU: case PR_SET_FPEMU: case PR_GET_FPEXC: case PR_SET_FPEXC: case PR_GET_ENDIAN:
+    case PR_SET_ENDIAN: case PR_SET_FP_MODE: case PR_GET_SPECULATION_CTRL:
         return 2;
-    case PR_SET_SPECULATION_CTRL: case PR_SET_SECCOMP:
+    case PR_SET_SPECULATION_CTRL:
         return 3;
+    case PR_SET_SECCOMP:
+        return (u32)first == 1 ? 2 : (u32)first == 2 ? 3 : 5;
     default:
         return 5;
     }
@@ -98,6 +114,8 @@ static void add_prctl_first(struct buf *out, const struct call *c)
         {11, "PR_SET_MM_ENV_END"}, {12, "PR_SET_MM_AUXV"}, {13, "PR_SET_MM_EXE_FILE"}, {14, "PR_SET_MM_MAP"}, {15, "PR_SET_MM_MAP_SIZE"}};
     static const struct value_name tsc[] = {{1, "PR_TSC_ENABLE"}, {2, "PR_TSC_SIGSEGV"}}, vma[] = {{0, "PR_SET_VMA_ANON_NAME"}};
     static const struct value_name timing[] = {{0, "PR_TIMING_STATISTICAL"}, {1, "PR_TIMING_TIMESTAMP"}}, seccomp[] = {{0, "SECCOMP_MODE_DISABLED"}, {1, "SECCOMP_MODE_STRICT"}, {2, "SECCOMP_MODE_FILTER"}};
+    static const struct value_name unalign[] = {{1, "PR_UNALIGN_NOPRINT"}, {2, "PR_UNALIGN_SIGBUS"}}, machine_check[] = {{0, "PR_MCE_KILL_CLEAR"}, {1, "PR_MCE_KILL_SET"}};
+    static const struct value_name fp_mode[] = {{1, "PR_FP_MODE_FR"}, {2, "PR_FP_MODE_FRE"}};
     struct found after = piece_of(c, 1, true);
     u64 v = c->args[1];
     switch (c->args[0]) {
@@ -110,6 +128,9 @@ static void add_prctl_first(struct buf *out, const struct call *c)
     case PR_SET_DUMPABLE: ADD_NAME(out, dumpable, v, "SUID_DUMP_???"); break;
     case PR_SET_SECUREBITS: add_bits(out, securebits, ARRAY_SIZE(securebits), (u32)v); break;
     case PR_SET_MM: ADD_NAME(out, mm, v, "PR_SET_MM_???"); break;
+    case PR_SET_UNALIGN: ADD_NAME(out, unalign, v, "PR_UNALIGN_???"); break;
+    case PR_MCE_KILL: ADD_NAME(out, machine_check, v, "PR_MCE_KILL_???"); break;
+    case PR_SET_FP_MODE: ADD_NAME(out, fp_mode, v, "PR_FP_MODE_???"); break;
     case PR_SET_TSC: ADD_NAME(out, tsc, v, "PR_TSC_???"); break;
     case PR_SET_TIMING:
         if (v < 2) buf_addf(out, "%llu", (unsigned long long)v); else ADD_NAME(out, timing, v, "PR_TIMING_???");
@@ -120,6 +141,7 @@ static void add_prctl_first(struct buf *out, const struct call *c)
     case PR_SET_SPECULATION_CTRL: case PR_GET_SPECULATION_CTRL: ADD_NAME(out, speculation, v, "PR_SPEC_???"); break;
     case PR_SET_PDEATHSIG: add_signal(out, v); break;
     case PR_SET_NO_NEW_PRIVS: case PR_SET_KEEPCAPS: case PR_SET_CHILD_SUBREAPER: case PR_SET_TIMERSLACK: case PR_SET_THP_DISABLE:
+    case PR_SET_FPEMU: case PR_SET_FPEXC: case PR_SET_ENDIAN: case PR_SET_IO_FLUSHER:
         buf_addf(out, "%llu", (unsigned long long)v);
         break;
     case PR_SET_PTRACER:
@@ -135,12 +157,14 @@ static void add_prctl_first(struct buf *out, const struct call *c)
 
 static void add_prctl(struct buf *out, const struct call *c, unsigned i)
 {
-    struct found name = piece_of(c, 4, false);
+    struct found name = piece_of(c, 4, false), program = piece_of(c, 2, false);
     u64 op = c->args[0], v = c->args[i];
     if (i == 1)
         add_prctl_first(out, c);
     else if (op == PR_CAP_AMBIENT && i == 2 && c->args[1] >= 1 && c->args[1] <= 3)
         add_cap(out, v);
+    else if (op == PR_SET_SECCOMP && i == 2 && (u32)c->args[1] == 2)
+        add_program(out, &program, v);
     else if (op == PR_SET_VMA && c->args[1] == PR_SET_VMA_ANON_NAME && i == 3)
         buf_addf(out, "%llu", (unsigned long long)v);
     else if (op == PR_SET_VMA && c->args[1] == PR_SET_VMA_ANON_NAME && i == 4)
@@ -203,7 +227,7 @@ bool call_shows(const struct call *c, unsigned i)
 {
     u64 op = c->args[0];
     if (is_call(c, "prctl"))
-        return i < prctl_count(op);
+        return i < prctl_count(op, c->args[1]);
     if (is_call(c, "reboot"))
         return i < 3 || (u32)c->args[2] == LINUX_REBOOT_CMD_RESTART2;
     if (i == 2 && ptrace_has_no_address(op))
@@ -262,7 +286,7 @@ static void add_log_action(struct buf *out, u32 action)
     buf_addf(out, "%u /* SYSLOG_ACTION_%s */", action, action < ARRAY_SIZE(names) ? names[action] : "???");
 }
 
-static void add_io_priority(struct buf *out, u32 v)
+void add_io_priority(struct buf *out, u32 v)
 {
     static const struct value_name classes[] = {{0, "IOPRIO_CLASS_NONE"}, {1, "IOPRIO_CLASS_RT"}, {2, "IOPRIO_CLASS_BE"}, {3, "IOPRIO_CLASS_IDLE"}};
     buf_addf(out, "IOPRIO_PRIO_VALUE(");
@@ -281,12 +305,12 @@ static void add_seccomp(struct buf *out, const struct call *c, unsigned i)
     u64 v = c->args[i];
     if (i == 1 && c->args[0] == 1) {
         add_bits(out, flags, ARRAY_SIZE(flags), (u32)v);
+        if ((u32)v && !(v & 0x3f))
+            buf_addf(out, " /* SECCOMP_FILTER_FLAG_??? */");
     } else if (i == 1) {
         add_hex(out, v);
-    } else if (c->args[0] == 1 && f.len >= 16) {
-        buf_addf(out, "{len=%u, filter=", half(f.data, 0) & 0xffff);
-        add_pointer(out, word(f.data, 8));
-        buf_add(out, "}", 1);
+    } else if (c->args[0] == 1) {
+        add_program(out, &f, v);
     } else if (c->args[0] == 2 && f.len >= 4) {
         buf_add(out, "[", 1);
         ADD_NAME(out, actions, half(f.data, 0), "SECCOMP_RET_???");
@@ -301,14 +325,15 @@ void add_registered(struct buf *out, const struct call *c, unsigned i)
 {
     struct found f = piece_of(c, i, false);
     u32 op = (u32)c->args[1];
+    bool events = op == 4 || op == 7; /* IORING_REGISTER_EVENTFD, _ASYNC */
     size_t size = op == 0 ? 16 : 4;
-    if ((op != 0 && op != 2) || !f.data || (f.fault && f.len < size)) {
+    if ((op != 0 && op != 2 && !events) || !f.data || (f.fault && f.len < size)) {
         add_pointer(out, c->args[i]);
         return;
     }
     for (size_t at = 0; at + size <= f.len && at / size < (u32)c->args[3]; at += size) {
         buf_addf(out, at ? ", " : "[");
-        if (op == 2) {
+        if (op != 0) {
             buf_addf(out, "%d", (s32)half(f.data, at));
             continue;
         }

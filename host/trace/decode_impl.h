@@ -46,6 +46,13 @@ bool prctl_writes(u64 op);
 bool is_read(const struct call *c, unsigned i);                           /* what a pointer leads to is looked at by this call */
 bool has_structure(const struct call *c, unsigned type, unsigned i); /* its size, where the call is told it, is right */
 bool futex_counts(u64 op); /* argument 3 is a number, no time */
+/* iov's parts begin at `part`. `bare`: the call's result is not how much it moved. */
+void add_vector(struct buf *out, const struct call *c, struct pieces p, unsigned arg, u32 part, u64 address, u64 count, bool bare);
+void add_poll_events(struct buf *out, u32 events);
+void add_io_priority(struct buf *out, u32 v);
+void add_request(struct buf *out, const u8 *d); /* a struct iocb: decode_aio.c */
+void add_requests(struct buf *out, const struct call *c, unsigned arg);
+void add_event(struct buf *out, const u8 *d); /* a struct io_event */
 void add_ioctl(struct buf *out, const struct call *c);
 void add_ioctl_name(struct buf *out, u32 cmd);
 void add_fcntl(struct buf *out, const struct call *c);

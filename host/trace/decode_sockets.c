@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options, control messages and ioctls of sockets and terminals: decode_impl.h. */
+/* Options and ioctls of sockets and terminals: decode_impl.h. */
 #include "host/trace/decode_impl.h"
 
 #include <arpa/inet.h>
@@ -35,14 +35,16 @@ static const struct option_name ip_options[] = {
     {44, "MCAST_UNBLOCK_SOURCE"}, {45, "MCAST_LEAVE_GROUP"}, {46, "MCAST_JOIN_SOURCE_GROUP"}, {47, "MCAST_LEAVE_SOURCE_GROUP"}, {48, "MCAST_MSFILTER"},
     {49, "IP_MULTICAST_ALL"}, {50, "IP_UNICAST_IF"}};
 static const struct option_name ipv6_options[] = {
-    {1, "IPV6_ADDRFORM"}, {2, "IPV6_2292PKTINFO"}, {6, "IPV6_2292PKTOPTIONS"}, {7, "IPV6_CHECKSUM"}, {8, "IPV6_2292HOPLIMIT"}, {9, "IPV6_NEXTHOP"},
+    {1, "IPV6_ADDRFORM"}, {2, "IPV6_2292PKTINFO"}, {3, "IPV6_2292HOPOPTS"}, {4, "IPV6_2292DSTOPTS"}, {5, "IPV6_2292RTHDR"}, {6, "IPV6_2292PKTOPTIONS"}, {7, "IPV6_CHECKSUM"}, {8, "IPV6_2292HOPLIMIT"}, {9, "IPV6_NEXTHOP"}, {10, "IPV6_AUTHHDR"},
     {11, "IPV6_FLOWINFO"}, {16, "IPV6_UNICAST_HOPS"}, {17, "IPV6_MULTICAST_IF"}, {18, "IPV6_MULTICAST_HOPS"}, {19, "IPV6_MULTICAST_LOOP"},
     {20, "IPV6_ADD_MEMBERSHIP"}, {21, "IPV6_DROP_MEMBERSHIP"}, {22, "IPV6_ROUTER_ALERT"}, {23, "IPV6_MTU_DISCOVER"}, {24, "IPV6_MTU"}, {25, "IPV6_RECVERR"},
-    {26, "IPV6_V6ONLY"}, {27, "IPV6_JOIN_ANYCAST"}, {28, "IPV6_LEAVE_ANYCAST"}, {29, "IPV6_MULTICAST_ALL"}, {32, "IPV6_FLOWLABEL_MGR"}, {33, "IPV6_FLOWINFO_SEND"},
-    {36, "IPV6_HDRINCL"}, {49, "IPV6_RECVPKTINFO"}, {50, "IPV6_PKTINFO"}, {51, "IPV6_RECVHOPLIMIT"}, {52, "IPV6_HOPLIMIT"}, {53, "IPV6_RECVHOPOPTS"},
-    {54, "IPV6_HOPOPTS"}, {56, "IPV6_RECVRTHDR"}, {57, "IPV6_RTHDR"}, {58, "IPV6_RECVDSTOPTS"}, {59, "IPV6_DSTOPTS"}, {60, "IPV6_RECVPATHMTU"},
-    {61, "IPV6_PATHMTU"}, {62, "IPV6_DONTFRAG"}, {66, "IPV6_RECVTCLASS"}, {67, "IPV6_TCLASS"}, {70, "IPV6_AUTOFLOWLABEL"}, {72, "IPV6_ADDR_PREFERENCES"},
-    {73, "IPV6_MINHOPCOUNT"}, {74, "IPV6_RECVORIGDSTADDR"}, {75, "IPV6_TRANSPARENT"}, {76, "IPV6_UNICAST_IF"}, {78, "IPV6_FREEBIND"}};
+    {26, "IPV6_V6ONLY"}, {27, "IPV6_JOIN_ANYCAST"}, {28, "IPV6_LEAVE_ANYCAST"}, {29, "IPV6_MULTICAST_ALL"}, {30, "IPV6_ROUTER_ALERT_ISOLATE"}, {31, "IPV6_RECVERR_RFC4884"}, {32, "IPV6_FLOWLABEL_MGR"}, {33, "IPV6_FLOWINFO_SEND"},
+    {34, "IPV6_IPSEC_POLICY"}, {35, "IPV6_XFRM_POLICY"}, {36, "IPV6_HDRINCL"},
+    {42, "MCAST_JOIN_GROUP"}, {43, "MCAST_BLOCK_SOURCE"}, {44, "MCAST_UNBLOCK_SOURCE"}, {45, "MCAST_LEAVE_GROUP"}, {46, "MCAST_JOIN_SOURCE_GROUP"},
+    {47, "MCAST_LEAVE_SOURCE_GROUP"}, {48, "MCAST_MSFILTER"}, {49, "IPV6_RECVPKTINFO"}, {50, "IPV6_PKTINFO"}, {51, "IPV6_RECVHOPLIMIT"}, {52, "IPV6_HOPLIMIT"}, {53, "IPV6_RECVHOPOPTS"},
+    {54, "IPV6_HOPOPTS"}, {55, "IPV6_RTHDRDSTOPTS"}, {56, "IPV6_RECVRTHDR"}, {57, "IPV6_RTHDR"}, {58, "IPV6_RECVDSTOPTS"}, {59, "IPV6_DSTOPTS"}, {60, "IPV6_RECVPATHMTU"},
+    {61, "IPV6_PATHMTU"}, {62, "IPV6_DONTFRAG"}, {63, "IPV6_USE_MIN_MTU"}, {66, "IPV6_RECVTCLASS"}, {67, "IPV6_TCLASS"}, {70, "IPV6_AUTOFLOWLABEL"}, {72, "IPV6_ADDR_PREFERENCES"},
+    {73, "IPV6_MINHOPCOUNT"}, {74, "IPV6_ORIGDSTADDR"}, {75, "IPV6_TRANSPARENT"}, {76, "IPV6_UNICAST_IF"}, {77, "IPV6_RECVFRAGSIZE"}, {78, "IPV6_FREEBIND"}};
 static const struct option_name tcp_options[] = {
     {1, "TCP_NODELAY"}, {2, "TCP_MAXSEG"}, {3, "TCP_CORK"}, {4, "TCP_KEEPIDLE"}, {5, "TCP_KEEPINTVL"}, {6, "TCP_KEEPCNT"}, {7, "TCP_SYNCNT"}, {8, "TCP_LINGER2"},
     {9, "TCP_DEFER_ACCEPT"}, {10, "TCP_WINDOW_CLAMP"}, {11, "TCP_INFO"}, {12, "TCP_QUICKACK"}, {13, "TCP_CONGESTION"}, {14, "TCP_MD5SIG"},
@@ -105,23 +107,56 @@ static void add_membership(struct buf *out, u32 level, const u8 *d)
     buf_add(out, "}", 1);
 }
 
+/* struct packet_mreq. */
+static void add_packet_member(struct buf *out, const u8 *d)
+{
+    static const char *const types[] = {"PACKET_MR_MULTICAST", "PACKET_MR_PROMISC", "PACKET_MR_ALLMULTI", "PACKET_MR_UNICAST"};
+    u32 type = half(d, 4) & 0xffff, len = half(d, 4) >> 16;
+    buf_addf(out, "{mr_ifindex=");
+    add_interface(out, half(d, 0));
+    if (type < ARRAY_SIZE(types))
+        buf_addf(out, ", mr_type=%s", types[type]);
+    else
+        buf_addf(out, ", mr_type=%#x /* PACKET_MR_??? */", type);
+    buf_addf(out, ", mr_alen=%u, mr_address=", len);
+    for (u32 i = 0; i < MIN(len, 8u); i++)
+        buf_addf(out, i ? ":%02x" : "%02x", d[8 + i]);
+    buf_add(out, "}", 1);
+}
+
+/* Memberships, and rings. False: another option. */
+static bool add_packet_option(struct buf *out, const struct call *c, u32 option, const u8 *d, size_t len)
+{
+    bool member = option == 1 || option == 2, ring = option == 5 || option == 13;
+    if (member && len >= 16)
+        add_packet_member(out, d);
+    else if (ring && len == 16)
+        buf_addf(out, "{tp_block_size=%u, tp_block_nr=%u, tp_frame_size=%u, tp_frame_nr=%u}", half(d, 0), half(d, 4), half(d, 8), half(d, 12));
+    else if (member || ring)
+        add_pointer(out, c->args[3]);
+    return member || ring;
+}
+
 bool add_option(struct buf *out, const struct call *c, const u8 *d, size_t len)
 {
     u32 level = (u32)c->args[1], option = (u32)c->args[2];
-    bool socket = level == SOL_SOCKET, text = (socket && option == SO_BINDTODEVICE) || (level == IPPROTO_TCP && option == TCP_CONGESTION);
-    bool linger = socket && option == SO_LINGER, filter = socket && option == SO_ATTACH_FILTER;
+    bool socket = level == SOL_SOCKET, text = is_call(c, "getsockopt") && ((socket && option == SO_BINDTODEVICE) || (level == IPPROTO_TCP && option == TCP_CONGESTION));
+    bool group = (level == IPPROTO_IP || level == IPPROTO_IPV6) && (option == MCAST_JOIN_GROUP || option == MCAST_LEAVE_GROUP) && len < sizeof(struct group_req);
+    bool linger = socket && option == SO_LINGER, filter = socket && (option == SO_ATTACH_FILTER || option == SO_ATTACH_REUSEPORT_CBPF);
     if (linger && len >= 8) {
         buf_addf(out, "{l_onoff=%d, l_linger=%d}", (s32)half(d, 0), (s32)half(d, 4));
     } else if (filter && len >= 16) {
         buf_addf(out, "{len=%u, filter=", half(d, 0) & 0xffff);
         add_pointer(out, word(d, 8));
         buf_add(out, "}", 1);
-    } else if (linger || filter || (level == SOL_PACKET && option <= 2 && len < 16)) { /* too short for its structure */
+    } else if (linger || filter || group) { /* too short for its structure */
         add_pointer(out, c->args[3]);
+    } else if (level == SOL_PACKET && add_packet_option(out, c, option, d, len)) {
+        return true;
     } else if (socket && option == SO_PEERCRED && len == 12) {
         buf_addf(out, "{pid=%d, uid=%u, gid=%u}", (s32)half(d, 0), half(d, 4), half(d, 8));
     } else if ((level == IPPROTO_IP && (option == IP_ADD_MEMBERSHIP || option == IP_DROP_MEMBERSHIP) && len >= 8) ||
-               (level == IPPROTO_IPV6 && (option == IPV6_ADD_MEMBERSHIP || option == IPV6_DROP_MEMBERSHIP) && len >= 20)) {
+               (level == IPPROTO_IPV6 && (option == IPV6_ADD_MEMBERSHIP || option == IPV6_DROP_MEMBERSHIP || option == IPV6_JOIN_ANYCAST || option == IPV6_LEAVE_ANYCAST) && len >= 20)) {
         add_membership(out, level, d);
     } else if (len == 4 && !text) {
         buf_addf(out, "[%d]", (s32)half(d, 0));
@@ -131,42 +166,7 @@ bool add_option(struct buf *out, const struct call *c, const u8 *d, size_t len)
     return true;
 }
 
-/* --- control messages ------------------------------------------------------------------------ */
-
-static void add_control_data(struct buf *out, u32 level, u32 type, const u8 *d, size_t len)
-{
-    if (level == SOL_SOCKET && type == SCM_RIGHTS) {
-        for (size_t i = 0; i + 4 <= len; i += 4)
-            buf_addf(out, "%s%d", i ? ", " : "[", (s32)half(d, i));
-        buf_addf(out, len < 4 ? "[]" : "]");
-    } else if (level == SOL_SOCKET && type == SCM_CREDENTIALS && len >= 12) {
-        buf_addf(out, "{pid=%d, uid=%u, gid=%u}", (s32)half(d, 0), half(d, 4), half(d, 8));
-    } else {
-        add_quoted(out, d, len, false, true);
-    }
-}
-
-void add_control(struct buf *out, const u8 *d, size_t len, bool cut)
-{
-    const char *between = "[";
-    struct cmsghdr h;
-    for (size_t at = 0; len - at >= sizeof(h); at += MIN(CMSG_ALIGN(MIN(h.cmsg_len, len - at)), len - at)) {
-        memcpy(&h, d + at, sizeof(h));
-        if (h.cmsg_len < sizeof(h))
-            break;
-        buf_addf(out, "%s{cmsg_len=%zu, cmsg_level=", between, (size_t)h.cmsg_len);
-        add_enum(out, SET_sol, (u32)h.cmsg_level);
-        const char *type = h.cmsg_level != SOL_SOCKET ? NULL : h.cmsg_type == SCM_RIGHTS ? "SCM_RIGHTS" : h.cmsg_type == SCM_CREDENTIALS ? "SCM_CREDENTIALS" : NULL;
-        if (type)
-            buf_addf(out, ", cmsg_type=%s, cmsg_data=", type);
-        else
-            buf_addf(out, ", cmsg_type=%#x, cmsg_data=", (u32)h.cmsg_type);
-        add_control_data(out, (u32)h.cmsg_level, (u32)h.cmsg_type, d + at + sizeof(h), MIN(h.cmsg_len, len - at) - sizeof(h));
-        buf_add(out, "}", 1);
-        between = ", ";
-    }
-    buf_addf(out, cut ? "%s...]" : *between == '[' ? "[]" : "]", between);
-}
+/* --- protocols ------------------------------------------------------------------------------- */
 
 void add_protocol(struct buf *out, u64 family, u64 v)
 {

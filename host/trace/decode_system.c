@@ -163,6 +163,8 @@ static void add_uring(struct buf *out, const u8 *d, bool made)
     else
         add_bits(out, setup, ARRAY_SIZE(setup), half(d, 8));
     buf_addf(out, ", sq_thread_cpu=%u, sq_thread_idle=%u", half(d, 12), half(d, 16));
+    if (half(d, 8) & 32)
+        buf_addf(out, ", wq_fd=%d", (s32)half(d, 24));
     if (made) {
         buf_addf(out, ", sq_entries=%u, cq_entries=%u, features=", half(d, 0), half(d, 4));
         add_bits(out, features, ARRAY_SIZE(features), half(d, 20));
@@ -203,6 +205,8 @@ bool add_system_struct(struct buf *out, unsigned type, const u8 *d, const struct
     case TYPE_tz: buf_addf(out, "{tz_minuteswest=%d, tz_dsttime=%d}", (s32)half(d, 0), (s32)half(d, 4)); break;
     case TYPE_handle: add_handle(out, d, 40, (c->has_exited && c->result >= 0) || is_call(c, "open_by_handle_at")); break;
     case TYPE_waitv: add_waiter(out, d); break;
+    case TYPE_iocb: add_request(out, d); break;
+    case TYPE_ioevent: add_event(out, d); break;
     case TYPE_uringparams: add_uring(out, d, c->has_exited && c->result >= 0); break;
     case TYPE_shmds: return add_ipc(out, d, c, true);
     case TYPE_msgds: return add_ipc(out, d, c, false);

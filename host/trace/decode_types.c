@@ -375,11 +375,16 @@ static void add_sigaction(struct buf *out, const u8 *d)
     buf_add(out, "}", 1);
 }
 
-static void add_poll(struct buf *out, const u8 *d, bool after)
+void add_poll_events(struct buf *out, u32 events)
 {
     static const struct bit bits[] = {{POLLIN, "POLLIN"}, {POLLPRI, "POLLPRI"}, {POLLOUT, "POLLOUT"}, {0x40, "POLLRDNORM"}, {0x80, "POLLRDBAND"},
                                       {0x100, "POLLWRNORM"}, {0x200, "POLLWRBAND"}, {POLLERR, "POLLERR"}, {POLLHUP, "POLLHUP"}, {POLLNVAL, "POLLNVAL"},
-                                      {0x2000, "POLLRDHUP"}};
+                                      {0x1000, "POLLREMOVE"}, {0x2000, "POLLRDHUP"}};
+    add_bits(out, bits, ARRAY_SIZE(bits), events);
+}
+
+static void add_poll(struct buf *out, const u8 *d, bool after)
+{
     u32 both = half(d, 4), events = after ? both >> 16 : both & 0xffff;
     if (after && !events)
         return;
@@ -388,7 +393,7 @@ static void add_poll(struct buf *out, const u8 *d, bool after)
         return;
     }
     buf_addf(out, "{fd=%d, %s=", (s32)half(d, 0), after ? "revents" : "events");
-    add_bits(out, bits, ARRAY_SIZE(bits), events);
+    add_poll_events(out, events);
     buf_add(out, "}", 1);
 }
 
@@ -412,6 +417,18 @@ static void add_fdset(struct buf *out, const u8 *d, u32 count)
             between = " ";
         }
     buf_addf(out, *between == '[' ? "[]" : "]");
+}
+
+/* clone3(2)'s set_tid. */
+static void add_ids(struct buf *out, struct found f, u64 address, u64 count)
+{
+    if (!count || !f.len || f.fault) {
+        add_pointer(out, address);
+        return;
+    }
+    for (size_t i = 0; i + 4 <= f.len; i += 4)
+        buf_addf(out, i ? ", %d" : "[%d", (s32)half(f.data, i));
+    buf_addf(out, f.cut ? ", ...]" : "]");
 }
 
 static void add_clone3(struct buf *out, const u8 *d, size_t whole, const struct call *c)
@@ -438,7 +455,7 @@ static void add_clone3(struct buf *out, const u8 *d, size_t whole, const struct 
         buf_addf(out, ", tls=%#llx", (unsigned long long)word(d, 56));
     if (len >= 80 && (word(d, 64) || word(d, 72))) {
         buf_addf(out, ", set_tid=");
-        add_pointer(out, word(d, 64));
+        add_ids(out, find_piece(c->entry, 0, 1), word(d, 64), word(d, 72));
         buf_addf(out, ", set_tid_size=%llu", (unsigned long long)word(d, 72));
     }
     if (len >= 88 && word(d, 80))
@@ -483,7 +500,7 @@ bool add_struct(struct buf *out, unsigned type, const u8 *d, size_t len, const s
         [TYPE_rlimit] = 16, [TYPE_siginfo] = 24, [TYPE_stack] = 24, [TYPE_schedparam] = 4, [TYPE_epollevent] = 12, [TYPE_time] = 8, [TYPE_sembuf] = 6,
         [TYPE_clone3] = 64, [TYPE_openhow] = 24, [TYPE_sysinfo] = 112, [TYPE_tms] = 32, [TYPE_utimbuf] = 16, [TYPE_timex] = 208, [TYPE_caphdr] = 8,
         [TYPE_capdata] = 24, [TYPE_sigevent] = 24, [TYPE_mqattr] = 32, [TYPE_schedattr] = 48, [TYPE_addr] = 8, [TYPE_id] = 4, [TYPE_shmds] = 96,
-        [TYPE_msgds] = 104, [TYPE_tz] = 8, [TYPE_handle] = 40, [TYPE_waitv] = 24, [TYPE_uringparams] = 120};
+        [TYPE_msgds] = 104, [TYPE_tz] = 8, [TYPE_handle] = 40, [TYPE_waitv] = 24, [TYPE_uringparams] = 120, [TYPE_iocb] = 64, [TYPE_ioevent] = 32};
     if (type >= TYPE_COUNT || len < sizes[type])
         return false;
     switch (type) {

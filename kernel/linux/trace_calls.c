@@ -28,6 +28,9 @@ enum {
     CAPTURE_PAGES,     /* a byte for each page of as many bytes as argument `length` says */
     CAPTURE_INTERFACES, /* part 1 the list of SIOCGIFCONF, if argument `length` is that */
     CAPTURE_SET_AT,    /* part 0 a pointer and a size, 1 eight bytes at the pointer */
+    CAPTURE_REQUESTS,   /* part 0 the pointers of io_submit(2), as many as argument `length` says; of each, from TRACE_MESSAGE(n), a struct iocb, then a
+                         * buffer (1), or a vector and its data (2 on) */
+    CAPTURE_IDS,        /* part 1 the list set_tid of clone3(2), if its structure, of as many bytes as argument `length` says, has one */
     CAPTURE_DENTS,     /* how many directory entries: a u32 */
 };
 struct capture {
@@ -197,6 +200,39 @@ static void add_set_at(struct call_record *r, u8 arg, uaddr_t at)
         add_memory(r, arg, 1, set, 8, 8);
 }
 
+struct request_head { /* struct iocb */
+    u64 data, key_flags;
+    u16 opcode, priority;
+    u32 fd;
+    u64 buf, len, more[3];
+};
+enum { REQUEST_PWRITE = 1, REQUEST_PREADV = 7, REQUEST_PWRITEV };
+
+static void add_requests(struct call_record *r, u8 arg, uaddr_t at, u64 count)
+{
+    const u64 *list = (const void *)piece_data(r);
+    u32 n = (s64)count < 0 ? 0 : add_memory(r, arg, 0, at, MIN(count, 1ull << 20) * 8, MESSAGES_MAX * 8) / 8;
+    for (u32 i = 0; i < n; i++) {
+        const struct request_head *q = (const void *)piece_data(r);
+        u32 part = TRACE_MESSAGE(i);
+        if (add_memory(r, arg, part, list[i], sizeof(*q), sizeof(*q)) != sizeof(*q))
+            continue;
+        if (q->opcode == REQUEST_PWRITE)
+            add_memory(r, arg, part + 1, q->buf, q->len, r->string_max);
+        else if (q->opcode == REQUEST_PREADV || q->opcode == REQUEST_PWRITEV)
+            add_vector(r, arg, part + 2, q->buf, q->len, q->opcode == REQUEST_PWRITEV ? UINT64_MAX : 0);
+    }
+}
+
+#define SET_TID_AT 64u /* in struct clone_args */
+
+static void add_ids(struct call_record *r, u8 arg, uaddr_t at, u64 size)
+{
+    u64 list[2]; /* where, and how many */
+    if (size >= SET_TID_AT + sizeof(list) && copy_from_user(list, at + SET_TID_AT, sizeof(list)) == 0)
+        add_memory(r, arg, 1, list[0], MIN(list[1], 1ull << 20) * 4, ADDRESS_MAX);
+}
+
 static void add_dents(struct call_record *r, u8 arg, uaddr_t at, u64 bytes)
 {
     u32 n = 0;
@@ -235,6 +271,8 @@ static void capture(struct call_record *r, const struct capture *c, const u64 *a
             add_interfaces(r, c->arg, at);
         break;
     case CAPTURE_SET_AT: add_set_at(r, c->arg, at); break;
+    case CAPTURE_REQUESTS: add_requests(r, c->arg, at, args[c->length]); break;
+    case CAPTURE_IDS: add_ids(r, c->arg, at, args[c->length]); break;
     case CAPTURE_DENTS: add_dents(r, c->arg, at, result); break;
     }
 }
