@@ -391,8 +391,10 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         add(&x, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
         break;
     case E_OOM_ADJ:
-    case E_OOM_SCORE:
         add(&x, "0\n");
+        break;
+    case E_OOM_SCORE:
+        add(&x, "%u\n", oom_score(p));
         break;
     case E_OOM_SCORE_ADJ:
         add(&x, "%d\n", p->oom_score_adj);

@@ -613,6 +613,8 @@ void linux_program_trap(struct trap_frame *f, const struct trap_info *info, int 
     default:
         break;
     }
+    if (t->out_of_memory && task_must_end(t->proc)) /* it does so anyway */
+        return;
     if (t->out_of_memory) { /* nothing a handler could do: end with a report */
         i.signo = SIGKILL;
         char *report = crash_report(f, &i);

@@ -58,6 +58,7 @@ void linux_init(void)
     profile_init();
     futex_glue_init();
     proc_pid_init();
+    oom_init();
     socket_glue_init();
 }
 

@@ -317,6 +317,10 @@ struct file *program_get(struct file *f); /* another reference to one */
 int exec_program(const char *name, const char *shown, const struct path *at, u32 lookup_flags, char *const *argv, char *const *envp,
                  struct trap_frame *ret_frame, const char **ret_why);
 
+/* --- oom.c ------------------------------------------------------------------------------- */
+void oom_init(void);
+u32 oom_score(struct process *p); /* /proc/PID/oom_score */
+
 /* --- signal.c ---------------------------------------------------------------------------- */
 int signal_send_process(struct process *p, const struct ksiginfo *info, struct posix_timer *timer);
 int signal_send_task(struct task *t, const struct ksiginfo *info, struct posix_timer *timer);

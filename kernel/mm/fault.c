@@ -459,6 +459,8 @@ static bool writes_itself(struct addrspace *as, struct thread *t, u64 addr)
            ALIGN_DOWN(FRAME_PC(thread_frame(t)), PAGE_SIZE) == as->flip_page;
 }
 
+bool (*as_no_memory)(unsigned *tries);
+
 int as_fault_current(u64 addr, unsigned access)
 {
     struct thread *t = current_thread();
@@ -469,6 +471,9 @@ int as_fault_current(u64 addr, unsigned access)
     if (unlikely((access & TRAP_WRITE) && as->flip_count > FLIP_SUSPECT) && writes_itself(as, t, addr))
         return -EFAULT;
     int err = as_fault(as, addr, access);
+    unsigned tries = 0;
+    while (unlikely(err == -ENOMEM) && as_no_memory != NULL && as_no_memory(&tries))
+        err = as_fault(as, addr, access);
     TRACE(MM_FAULT, addr, access, (u64)(s64)err);
     return err;
 }

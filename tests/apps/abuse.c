@@ -225,6 +225,94 @@ static void pids(void)
     printf("threads-max of 30: %s, then %s\n", n > 10 && n < 30 ? "as many" : "not", errno_name(e));
 }
 
+/* --- memory --------------------------------------------------------------------------------------- */
+
+#define MB (1ul << 20)
+
+static void adjust(int adj)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d", adj);
+    if (write_text("/proc/self/oom_score_adj", text) < 0)
+        printf("oom_score_adj: %s\n", errno_name(errno));
+}
+
+static void hold(size_t len) { memset(mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, len); }
+
+/* A child with so much memory, that does `more` for ever. */
+static pid_t holder(int adj, size_t len, void (*more)(void))
+{
+    int ready[2];
+    char c;
+    pipe(ready);
+    pid_t pid = fork();
+    if (pid == 0) {
+        adjust(adj);
+        hold(len);
+        write(ready[1], "x", 1);
+        for (;;)
+            more();
+    }
+    read(ready[0], &c, 1);
+    close(ready[0]);
+    close(ready[1]);
+    return pid;
+}
+
+static void grow(void)
+{
+    hold(MB);
+    sched_yield();
+}
+static void wait_on(void) { pause(); }
+static void come_and_go(void)
+{
+    char *m = mmap(NULL, MB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(m, 1, MB);
+    munmap(m, MB);
+    sched_yield();
+}
+
+static long score(pid_t pid)
+{
+    char path[40], text[16] = "";
+    snprintf(path, sizeof path, "/proc/%d/oom_score", pid);
+    int fd = open(path, O_RDONLY);
+    read(fd, text, sizeof text - 1);
+    close(fd);
+    return atol(text);
+}
+
+static void oom(void)
+{
+    struct counts before;
+    pid_t others[3], gone;
+    int st;
+    at_once(6);
+    take_calm(&before);
+    for (int i = 0; i < 3; i++)
+        others[i] = holder(0, 2 * MB, come_and_go);
+    pid_t hog = holder(0, MB, grow);
+    gone = waitpid(-1, &st, 0);
+    printf("the one that grew %s\n", gone == hog && WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL ? "was ended" : "was not");
+    printf("others ended: %d\n", waitpid(-1, &st, WNOHANG));
+    for (int i = 0; i < 3; i++)
+        kill(others[i], SIGKILL);
+    reap();
+
+    adjust(-1000);
+    pid_t large = holder(0, 40 * MB, wait_on), wanted = holder(1000, 4 * MB, wait_on), kept = holder(-1000, 20 * MB, wait_on);
+    printf("scores: %s, %s, %ld\n", score(large) > 700 && score(large) < 1000 ? "large" : "not large", score(wanted) > 1333 ? "wanted" : "not wanted", score(kept));
+    hog = holder(-1000, MB, grow);
+    printf("first %s", waitpid(-1, &st, 0) == wanted ? "the one with most points" : "another");
+    printf(", then %s", waitpid(-1, &st, 0) == large ? "the largest" : "another");
+    printf(", at last %s\n", waitpid(-1, &st, 0) == hog ? "who asks for more" : "another");
+    kill(kept, SIGKILL);
+    reap();
+    adjust(0);
+    compare(&before, 8);
+}
+
 /* --- descriptors ---------------------------------------------------------------------------------------- */
 
 static int make_open(void) { return open("/dev/null", O_RDWR); }
@@ -447,7 +535,7 @@ static void storm(void)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(void); } ways[] = {
-        {"kills", kills}, {"bomb", bomb}, {"bomb-limit", bomb_limit}, {"pids", pids}, {"fds", fds}, {"fds-memory", fds_memory},
+        {"kills", kills}, {"bomb", bomb}, {"bomb-limit", bomb_limit}, {"pids", pids}, {"oom", oom}, {"fds", fds}, {"fds-memory", fds_memory},
         {"sockets", sockets}, {"maps", maps}, {"storm", storm},
     };
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -24,6 +24,8 @@ check(lines in (['processes: many, then ENOMEM'], ['processes: many, then EAGAIN
 same(run('bomb-limit'), ['with RLIMIT_NPROC 20: 19, then EAGAIN', 'threads: 19, then EAGAIN'], 'RLIMIT_NPROC')
 same(run('pids'), ['pid_max of 1: EINVAL', 'pid_max of 400: taken', 'numbers: all, then EAGAIN', 'again: all, then EAGAIN',
                    'threads-max of 30: as many, then EAGAIN'], 'numbers of processes')
+same(run('oom', '128M'), ['the one that grew was ended', 'others ended: 0', 'scores: large, wanted, 0',
+                          'first the one with most points, then the largest, at last who asks for more'], 'who ends when memory is out')
 lines = run('fds')
 check(len(lines) == 17 and all(n.endswith(': EMFILE') for n in lines), 'descriptors of every kind: EMFILE', lines)
 run('fds-memory', '128M')

@@ -139,6 +139,9 @@ int as_set_brk(struct addrspace *as, uaddr_t brk, uaddr_t *ret_brk);
 int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access);
 /* The page fault handler of the current thread's address space; trap_handlers.page_fault. */
 int as_fault_current(u64 addr, unsigned access);
+/* The personality's: a fault of the current thread found no memory, even by reclaim. `tries` is its to count in, from 0. True: there may be some now. Sleeps, with whatever a system call
+ * holds while it touches program memory; but no lock of mm. NULL: there is nobody. */
+extern bool (*as_no_memory)(unsigned *tries);
 int as_fault(struct addrspace *as, u64 addr, unsigned access);
 /* Area containing addr, or the first one above it when `or_next`. as->lock held. */
 struct vma *as_find(struct addrspace *as, uaddr_t addr, bool or_next);
