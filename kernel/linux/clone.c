@@ -147,7 +147,7 @@ static s64 do_clone(const struct clone_args *a)
     int r = check_flags(a);
     if (r < 0)
         return r;
-    if (too_many(current_task()))
+    if (!task_room() || too_many(current_task()))
         return -EAGAIN;
     return a->flags & CLONE_THREAD ? clone_thread(a) : fork_process(a);
 }

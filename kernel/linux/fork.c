@@ -31,6 +31,7 @@ static void inherit(struct process *p, struct process *from, const struct clone_
     p->thp_disable = from->thp_disable;
     p->personality = from->personality;
     p->oom_score_adj = from->oom_score_adj;
+    p->oom_score_adj_min = from->oom_score_adj_min;
     p->membarrier_registered = a->flags & CLONE_VM ? 0 : from->membarrier_registered;
     p->parent_signal = a->exit_signal <= NSIG ? (u8)a->exit_signal : 0;
     p->vfork = (a->flags & CLONE_VFORK) != 0;

@@ -2,21 +2,25 @@
 /*
  * Who ends when a page fault finds no memory, by Linux's measure (proc_pid_oom_score(5)): what a process has resident, and a thousandth of all memory for
  * each point of its oom_score_adj; never one with -1000. The largest is killed, and who faulted tries again. What the kernel wants for itself
- * it does without: ENOMEM.
+ * it does without: ENOMEM. The first process is the last to be chosen, because all end with it.
  *
- * The first process counts half, because all end with it: of a fork bomb, or of a server and its copy, it is not the one.
- * One that ends already is waited for, but not for longer than PATIENCE_NS: it may itself wait for somebody else.
+ *   O1  One thread at a time looks for memory; the others sleep in turn, and look for themselves when it has gone. None holds a lock of mm.
+ *   O2  Nobody is chosen while a process ends, by whomever it was told so, but for PATIENCE_NS at most: it may itself wait for somebody else.
+ *   O3  Who must end leaves at once, waiting or not, and who was chosen runs before all fair threads.
  */
 #include "task.h"
 
 #include "base/fmt.h"
+#include "kern/wait.h"
 
-#define PATIENCE_NS NSEC_PER_SEC
+#define PATIENCE_NS (3 * NSEC_PER_SEC)
 #define PAUSE_NS (5 * NSEC_PER_MSEC)
 #define TRIES 3
+#define RECLAIM 32
 #define NEVER (-1000)
 
-static u64 killed_ns; /* l */
+static struct waitqueue turn;
+static bool busy; /* atomic: somebody has the turn */
 
 /* l held. False: it has no memory. */
 static bool measure(struct process *p, u64 total_pages, s64 *ret_points, u64 *ret_resident)
@@ -53,24 +57,25 @@ struct victim {
     struct process *p; /* referenced, or NULL */
     s64 points;
     u64 resident;
-    bool fresh; /* it does not end yet */
+    bool ends;
 };
 
 static struct victim choose(u64 total_pages)
 {
     struct victim best = {.p = NULL}, v;
     spin_lock_bh(&process_list_lock);
-    bool patient = killed_ns != 0 && now_ns() - killed_ns < PATIENCE_NS;
     list_for_each(p, &process_list, struct process, all_node) {
-        v = (struct victim){.p = p, .fresh = !p->group_exit};
-        if (p->state != PROC_LIVE || p->oom_score_adj == NEVER || !measure(p, total_pages, &v.points, &v.resident) || (!v.fresh && !patient))
+        v = (struct victim){.p = p, .ends = atomic_load_relaxed(&p->group_exit)};
+        if (p->state != PROC_LIVE || (v.ends && p->oom_waited))
             continue;
-        if (!v.fresh) {
+        if (v.ends) {
             best = v;
             break;
         }
+        if (p->oom_score_adj == NEVER || !measure(p, total_pages, &v.points, &v.resident))
+            continue;
         if (p == first_process)
-            v.points /= 2;
+            v.points = INT64_MIN;
         if (best.p == NULL || v.points > best.points)
             best = v;
     }
@@ -85,33 +90,84 @@ static void end(const struct victim *v)
     char text[128];
     fmt_snprintf(text, sizeof text, "%s (pid %u) was ended: out of memory, of which it had most (%u kB, oom_score_adj %d)", v->p->leader->thread->name, v->p->pid,
                  (unsigned)(v->resident * (PAGE_SIZE / 1024)), v->p->oom_score_adj);
-    spin_lock_bh(&process_list_lock);
-    killed_ns = now_ns();
-    spin_unlock_bh(&process_list_lock);
     process_kill(v->p, 0, SIGKILL);
+    spin_lock_bh(&v->p->lock);
+    list_for_each(t, &v->p->tasks, struct task, proc_node)
+        (void)thread_set_policy(t->thread, POLICY_FIFO, 1);
+    spin_unlock_bh(&v->p->lock);
     if (linux_notice != NULL)
         linux_notice(text);
+}
+
+/* Until p has ended, or its memory is there already. */
+static void await(struct process *p, struct process *self)
+{
+    u64 until_ns = now_ns() + PATIENCE_NS;
+    while (atomic_load_relaxed(&p->state) == PROC_LIVE && page_exhausted() && !task_must_end(self) && !p->oom_waited) {
+        thread_prepare_block(true);
+        thread_block_killable();
+        (void)thread_block(now_ns() + PAUSE_NS);
+        p->oom_waited = now_ns() >= until_ns;
+    }
+}
+
+/* O1. False: the current thread must end. */
+static bool turn_begin(void)
+{
+    struct waiter w;
+    bool mine;
+    waiter_init_thread(&w);
+    w.exclusive = true;
+    for (;;) {
+        wait_prepare(&turn, &w, true);
+        thread_block_killable();
+        mine = !atomic_xchg(&busy, true);
+        if (mine || wait_block(NEVER_NS, true) != 0)
+            break;
+    }
+    wait_finish(&w);
+    if (!mine)
+        wq_wake(&turn, 0); /* the wake may have been for this one */
+    return mine;
+}
+
+static void turn_end(void)
+{
+    atomic_store(&busy, false);
+    wq_wake(&turn, 0);
+}
+
+/* Have memory given back. False: there is nobody but the current process to give any. */
+static bool find_memory(struct process *self)
+{
+    struct mem_stats m;
+    if (page_reclaim(RECLAIM) != 0)
+        return true;
+    page_stats(&m);
+    struct victim v = choose(m.total_pages);
+    bool other = v.p != NULL && v.p != self;
+    if (other && !v.ends)
+        end(&v);
+    if (other)
+        await(v.p, self);
+    process_put(v.p);
+    return other;
 }
 
 /* For as_no_memory. Who ends anyway gets no more (the rest of its call is for nobody). */
 static bool relieve(unsigned *tries)
 {
     struct task *t = current_thread()->task;
-    struct mem_stats m;
-    page_stats(&m);
-    if (t == NULL || task_must_end(t->proc))
+    if (t == NULL || task_must_end(t->proc) || !turn_begin())
         return false;
-    if (m.free_pages > m.total_pages / 32) /* it came meanwhile; if not that, something else was missing */
-        return (*tries)++ < TRIES;
-    struct process *self = t->proc;
-    struct victim v = choose(m.total_pages);
-    bool other = v.p != NULL && v.p != self;
-    if (other && v.fresh)
-        end(&v);
-    process_put(v.p);
-    if (other)
-        thread_sleep_until(now_ns() + PAUSE_NS, true);
-    return other;
+    /* If some came meanwhile, and still there is none for this one, then something else was missing. */
+    bool again = page_exhausted() ? find_memory(t->proc) : (*tries)++ < TRIES;
+    turn_end();
+    return again && !task_must_end(t->proc);
 }
 
-void oom_init(void) { as_no_memory = relieve; }
+void oom_init(void)
+{
+    wq_init(&turn, "oom");
+    as_no_memory = relieve;
+}

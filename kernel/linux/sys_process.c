@@ -341,7 +341,7 @@ s64 sys_prctl(int op, u64 a, u64 b, u64 c, u64 d)
     case PR_SET_SECUREBITS:
         return a == 0 ? 0 : -EPERM;
     case PR_SET_TIMERSLACK:
-        t->timer_slack_ns = a == 0 ? 50000 : a;
+        t->timer_slack_ns = a == 0 ? TIMER_SLACK_NS : a;
         return 0;
     case PR_GET_TIMERSLACK:
         return (s64)t->timer_slack_ns;

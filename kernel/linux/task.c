@@ -13,7 +13,7 @@ struct spinlock process_list_lock = SPINLOCK_INIT("process list");
 struct list process_list = LIST_INIT(process_list);
 static struct list tid_hash[TID_BUCKETS]; /* l */
 static u32 last_tid;                      /* l */
-static u32 numbered;                      /* l: tasks that have a number, also those that ended */
+static u32 numbered;                      /* l, read without: tasks that have a number, also those that ended */
 u32 nr_open = NR_OPEN_MAX;
 u32 pid_max = 32768, threads_max = 32768; /* the second: see sysctl_init() */
 struct process *first_process;
@@ -197,7 +197,7 @@ int task_create(struct process *p, const char *name, void (*fn)(void *), struct 
     t->proc = process_get(p);
     t->thread->task = t;
     t->altstack.flags = SS_DISABLE;
-    t->timer_slack_ns = 50000;
+    t->timer_slack_ns = TIMER_SLACK_NS;
     list_init(&t->proc_node);
     list_init(&t->hash_node);
     list_init(&t->pending.queue);
@@ -205,9 +205,11 @@ int task_create(struct process *p, const char *name, void (*fn)(void *), struct 
     return 0;
 }
 
+bool task_room(void) { return atomic_load_relaxed(&numbered) < atomic_load_relaxed(&threads_max); }
+
 static int number_locked(struct task *t)
 {
-    u32 n = numbered < atomic_load_relaxed(&threads_max) ? alloc_tid_locked() : 0;
+    u32 n = task_room() ? alloc_tid_locked() : 0;
     if (n == 0)
         return -EAGAIN;
     numbered++;

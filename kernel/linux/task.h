@@ -131,7 +131,8 @@ struct process {
     struct usage waited;          /* p: of children that were collected */
     bool dumpable, child_subreaper, keep_caps, thp_disable;
     u32 personality;
-    s32 oom_score_adj;
+    s32 oom_score_adj, oom_score_adj_min; /* the second: what it may be lowered to without CAP_SYS_RESOURCE */
+    bool oom_waited;              /* oom.c: its end took too long for those who want memory */
     u32 membarrier_registered;
 };
 
@@ -185,6 +186,7 @@ struct task {
     struct trap_frame start_frame; /* c: registers a new thread begins with */
 };
 
+#define TIMER_SLACK_NS 50000 /* as a task begins */
 #define LINUX_RELEASE "6.1.0-drupe"
 
 typedef s64 syscall_fn(u64, u64, u64, u64, u64, u64);
@@ -211,6 +213,8 @@ static inline struct process *process_get(struct process *p) { ref_get(&p->refs)
 void process_put(struct process *p);
 void task_unnumber_locked(struct task *t); /* its number is free again. l held */
 int task_create(struct process *p, const char *name, void (*fn)(void *), struct task **ret);
+/* Are there fewer than threads_max? A hint, for who would copy much in vain. */
+bool task_room(void);
 /* Give a complete task of a running process its number. 0 or -EAGAIN. */
 int task_publish(struct task *t);
 /* The same for the first task of a new process, a child of the current one, or its brother. Takes the initial reference

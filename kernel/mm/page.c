@@ -683,6 +683,7 @@ void page_init_cpu(void)
 
 u64 page_available(void) { return atomic_load_relaxed(&zone.free_pages) + atomic_load_relaxed(&zone.virgin_pages); }
 
+bool page_exhausted(void) { return page_available() < zone.reserve + PCP_BATCH; }
 bool page_scarce(void) { return page_available() < zone.total_pages / 8; }
 
 void page_stats(struct mem_stats *ret)

@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -253,9 +254,9 @@ static pid_t holder(int adj, size_t len, void (*more)(void))
         for (;;)
             more();
     }
-    read(ready[0], &c, 1);
-    close(ready[0]);
     close(ready[1]);
+    read(ready[0], &c, 1); /* or it was ended before */
+    close(ready[0]);
     return pid;
 }
 
@@ -265,6 +266,16 @@ static void grow(void)
     sched_yield();
 }
 static void wait_on(void) { pause(); }
+
+static volatile int *go;
+static void grow_at_once(void)
+{
+    if (*go)
+        grow();
+    else
+        usleep(1000);
+}
+
 static void come_and_go(void)
 {
     char *m = mmap(NULL, MB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -288,7 +299,7 @@ static void oom(void)
     struct counts before;
     pid_t others[3], gone;
     int st;
-    at_once(6);
+    at_once(31);
     take_calm(&before);
     for (int i = 0; i < 3; i++)
         others[i] = holder(0, 2 * MB, come_and_go);
@@ -310,7 +321,46 @@ static void oom(void)
     kill(kept, SIGKILL);
     reap();
     adjust(0);
+
+    int n = 0;
+    go = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < 30; i++)
+        holder(0, MB, grow_at_once);
+    *go = 1;
+    while (n < 25 && waitpid(-1, &st, 0) > 0)
+        n += WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL;
+    printf("of 30 that grow at once %d ended\n", n);
+    kill(-1, SIGKILL);
+    reap();
+    munmap((void *)go, 4096);
     compare(&before, 8);
+}
+
+/* Who may lower it: the first process alone, but for what it was not above before. */
+static void adj(void)
+{
+    static const struct { const char *file, *text; } writes[] = {
+        {"oom_score_adj", "400"}, {"oom_score_adj", "300"}, {"oom_score_adj", "299"}, {"oom_score_adj", "1001"}, {"oom_score_adj", "x"}, {"oom_adj", "5"},
+        {"oom_adj", "4"}, {"oom_adj", "16"}, {"oom_adj", "-18"}, {"oom_adj", "15"}, {"timerslack_ns", "70000"}, {"timerslack_ns", "-1"}, {"timerslack_ns", "0"},
+    };
+    char path[40], text[32];
+    write_text("/proc/self/oom_score_adj", "300");
+    if (fork() == 0) {
+        setuid(1000);
+        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* so that the files are the user's */
+        for (unsigned i = 0; i < sizeof writes / sizeof *writes; i++) {
+            snprintf(path, sizeof path, "/proc/self/%s", writes[i].file);
+            const char *how = write_text(path, writes[i].text) < 0 ? errno_name(errno) : "taken";
+            int fd = open(path, O_RDONLY);
+            ssize_t len = read(fd, text, sizeof text - 1);
+            text[len < 0 ? 0 : len] = '\0';
+            close(fd);
+            printf("%s %s: %s, %d\n", writes[i].file, writes[i].text, how, atoi(text));
+        }
+        _exit(0);
+    }
+    reap();
+    write_text("/proc/self/oom_score_adj", "0");
 }
 
 /* --- descriptors ---------------------------------------------------------------------------------------- */
@@ -535,7 +585,7 @@ static void storm(void)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(void); } ways[] = {
-        {"kills", kills}, {"bomb", bomb}, {"bomb-limit", bomb_limit}, {"pids", pids}, {"oom", oom}, {"fds", fds}, {"fds-memory", fds_memory},
+        {"kills", kills}, {"bomb", bomb}, {"bomb-limit", bomb_limit}, {"pids", pids}, {"oom", oom}, {"adj", adj}, {"fds", fds}, {"fds-memory", fds_memory},
         {"sockets", sockets}, {"maps", maps}, {"storm", storm},
     };
     setvbuf(stdout, NULL, _IOLBF, 0);

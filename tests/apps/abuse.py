@@ -25,7 +25,12 @@ same(run('bomb-limit'), ['with RLIMIT_NPROC 20: 19, then EAGAIN', 'threads: 19, 
 same(run('pids'), ['pid_max of 1: EINVAL', 'pid_max of 400: taken', 'numbers: all, then EAGAIN', 'again: all, then EAGAIN',
                    'threads-max of 30: as many, then EAGAIN'], 'numbers of processes')
 same(run('oom', '128M'), ['the one that grew was ended', 'others ended: 0', 'scores: large, wanted, 0',
-                          'first the one with most points, then the largest, at last who asks for more'], 'who ends when memory is out')
+                          'first the one with most points, then the largest, at last who asks for more',
+                          'of 30 that grow at once 25 ended'], 'who ends when memory is out')
+same(run('adj'), ['oom_score_adj 400: taken, 400', 'oom_score_adj 300: taken, 300', 'oom_score_adj 299: EACCES, 300', 'oom_score_adj 1001: EINVAL, 300',
+                  'oom_score_adj x: EINVAL, 300', 'oom_adj 5: EACCES, 5', 'oom_adj 4: EACCES, 5', 'oom_adj 16: EINVAL, 5', 'oom_adj -18: EINVAL, 5',
+                  'oom_adj 15: taken, 15', 'timerslack_ns 70000: taken, 70000', 'timerslack_ns -1: EINVAL, 70000', 'timerslack_ns 0: taken, 50000'],
+     'oom_score_adj, oom_adj, timerslack_ns: as on Linux')
 lines = run('fds')
 check(len(lines) == 17 and all(n.endswith(': EMFILE') for n in lines), 'descriptors of every kind: EMFILE', lines)
 run('fds-memory', '128M')

@@ -90,6 +90,8 @@ struct mem_stats {
 void page_stats(struct mem_stats *ret);
 /* Free pages, roughly (per-CPU caches left out); cheap. */
 u64 page_available(void);
+/* There is none for those that can sleep; the reserve is left. */
+bool page_exhausted(void);
 /* Free memory is below an eighth of all: be thrifty with optional memory. */
 bool page_scarce(void);
 
