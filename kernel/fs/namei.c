@@ -6,9 +6,6 @@
  */
 #include "fs_impl.h"
 
-#define RENAME_NOREPLACE 1u
-#define RENAME_EXCHANGE 2u
-
 /* May `c` add a name to dir? dir->lock held. */
 static int may_create(const struct path *dir, const struct cred *c)
 {
@@ -107,7 +104,7 @@ int vfs_mknod(const struct lookup *l, const char *name, u32 mode, u64 rdev)
         break;
     case S_IFCHR:
     case S_IFBLK:
-        if (!cred_capable(l->cred, CAP_MKNOD))
+        if ((!S_ISCHR(mode) || rdev != 0) && !cred_capable(l->cred, CAP_MKNOD)) /* whiteouts open nothing */
             return -EPERM;
         break;
     case S_IFDIR:
@@ -326,7 +323,7 @@ static int rename_locked(struct walk *f, struct walk *t, u32 flags)
         struct inode *moved = from->inode;
         victim = to->inode != NULL ? inode_get(to->inode) : NULL;
         lock_pair(moved, victim, true);
-        err = fdir->ops->rename != NULL ? fdir->ops->rename(fdir, from, tdir, to, flags) : -EPERM;
+        err = fdir->ops->rename != NULL ? fdir->ops->rename(fdir, from, tdir, to, flags, f->l->cred) : -EPERM;
         lock_pair(moved, victim, false);
         if (err == 0 && victim != NULL && victim->nlink == 0 && S_ISDIR(victim->mode))
             dentry_invalidate(to);
@@ -347,8 +344,6 @@ int vfs_rename(const struct lookup *from, const char *from_name, const struct lo
                u32 flags)
 {
     struct walk f, t;
-    if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0 || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
-        return -EINVAL;
     int err = walk_parent_of(&f, from, from_name, 0);
     if (err != 0) {
         walk_done(&f);

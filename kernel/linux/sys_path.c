@@ -317,7 +317,7 @@ s64 sys_link(uaddr_t from, uaddr_t to) { return sys_linkat(AT_FDCWD, from, AT_FD
 s64 sys_renameat2(int from_fd, uaddr_t from, int to_fd, uaddr_t to, u32 flags)
 {
     struct two_names n;
-    if (flags > 2) /* NOREPLACE 1 or EXCHANGE 2; no WHITEOUT 4, as on Linux' overlay */
+    if (flags > (RENAME_WHITEOUT | RENAME_NOREPLACE) || flags == (RENAME_EXCHANGE | RENAME_NOREPLACE)) /* an exchange goes with none */
         return -EINVAL;
     s64 r = two_names_get(&n, from_fd, from, to_fd, to);
     if (r < 0)

@@ -73,6 +73,55 @@ static void renames(void)
     unlink("d");
 }
 
+static void whiteouts(void)
+{
+    section("RENAME_WHITEOUT");
+    struct stat st;
+    SHOW(mkdir("w", 0755));
+    SHOW(mount("none", "w", "tmpfs", 0, NULL));
+    mkdir("w/in", 0755), mkdir("w/d", 0755);
+    whole("w/a", "a"), whole("w/b", "bb");
+    SHOW(link("w/b", "w/same"));
+    SHOW(renameat2(AT_FDCWD, "w/a", AT_FDCWD, "w/b", RENAME_WHITEOUT | RENAME_NOREPLACE));
+    SHOW(renameat2(AT_FDCWD, "w/a", AT_FDCWD, "w/b", RENAME_WHITEOUT | RENAME_EXCHANGE));
+    SHOW(renameat2(AT_FDCWD, "w/b", AT_FDCWD, "w/same", RENAME_WHITEOUT));
+    SHOW(stat("w/b", &st) == 0 && S_ISREG(st.st_mode));
+    stat("w", &st);
+    long size = st.st_size;
+    SHOW(renameat2(AT_FDCWD, "w/a", AT_FDCWD, "w/in/moved", RENAME_WHITEOUT | RENAME_NOREPLACE));
+    SHOW(stat("w/in/moved", &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 1);
+    SHOW(lstat("w/a", &st));
+    printf("mode %o device %lx links %lu\n", st.st_mode, (unsigned long)st.st_rdev, (unsigned long)st.st_nlink);
+    SHOW(stat("w", &st) == 0 && st.st_size == size);
+    SHOW(open("w/a", O_RDONLY));
+    SHOW(open("w/a", O_CREAT | O_EXCL | O_RDWR, 0600));
+    SHOW(renameat2(AT_FDCWD, "w/d", AT_FDCWD, "w/b", RENAME_WHITEOUT));
+    SHOW(renameat2(AT_FDCWD, "w/d", AT_FDCWD, "w/in/d", RENAME_WHITEOUT));
+    SHOW(lstat("w/d", &st) == 0 && S_ISCHR(st.st_mode));
+    stat("w", &st);
+    SHOW(st.st_nlink);
+    SHOW(rename("w/b", "w/a"));
+    SHOW(rmdir("w/d"));
+    SHOW(unlink("w/d"));
+    SHOW(chmod("w", 0777) == 0 && chmod(".", 0711) == 0);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        setresuid(1000, 1000, 1000);
+        SHOW(mknod("w/own", S_IFCHR | 0600, 0));
+        SHOW(mknod("w/dev", S_IFCHR | 0600, 1));
+        SHOW(mknod("w/dev", S_IFBLK | 0600, 0));
+        SHOW(rename("w/own", "w/o"));
+        SHOW(renameat2(AT_FDCWD, "w/o", AT_FDCWD, "w/own", RENAME_WHITEOUT));
+        SHOW(lstat("w/o", &st) == 0 && st.st_uid == 1000);
+        fflush(stdout);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    SHOW(umount("w"));
+    rmdir("w");
+}
+
 static long how(const char *name, uint64_t flags, uint64_t mode, uint64_t resolve)
 {
     struct open_how h = {flags, mode, resolve};
@@ -323,6 +372,7 @@ int main(void)
         return 1;
     tmpfile_link();
     renames();
+    whiteouts();
     opens();
     vectors();
     locks();

@@ -3,7 +3,6 @@
 #include "kern/timer.h"
 #include "p9_impl.h"
 
-#define RENAME_EXCHANGE 2u
 #define P9_SEC_MAX (INT64_MAX / NSEC_PER_SEC)
 
 /* --- attributes ------------------------------------------------------------------------- */
@@ -497,11 +496,13 @@ static int p9_rmdir(struct inode *dir, struct dentry *d)
     return err;
 }
 
-static int p9_rename(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to, u32 flags)
+static int p9_rename(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to, u32 flags, const struct cred *c)
 {
     struct inode *victim = to->inode;
     struct p9_req r;
     bool exchange = (flags & RENAME_EXCHANGE) != 0;
+    if ((flags & RENAME_WHITEOUT) != 0)
+        return -EINVAL;
     p9_start(&r, P9_TRENAME2);
     p9_put32(&r, p9_i(from_dir)->fid);
     p9_put_bytes(&r, from->name, from->name_len);

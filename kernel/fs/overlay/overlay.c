@@ -26,7 +26,6 @@
  */
 #include "../tmpfs/tmpfs_impl.h"
 
-#define RENAME_EXCHANGE 2u
 #define LOWER_POS (1ULL << 62) /* directory positions from here on are lower's */
 
 static const struct tmpfs_tables overlay_tables;
@@ -293,11 +292,13 @@ static int overlay_rmdir(struct inode *dir, struct dentry *d)
 }
 
 static int overlay_rename(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to,
-                          u32 flags)
+                          u32 flags, const struct cred *c)
 {
     struct dentry *w = NULL;
     struct inode *victim = to->inode;
     bool exchange = (flags & RENAME_EXCHANGE) != 0;
+    if ((flags & RENAME_WHITEOUT) != 0)
+        return -EINVAL;
     int err = !exchange && victim != NULL && S_ISDIR(victim->mode) ? check_empty(to) : 0;
     if (err == 0 && !exchange)
         err = whiteout_prepare(from_dir, from, &w);
@@ -337,6 +338,8 @@ static int overlay_mkdir(struct inode *dir, struct dentry *d, u32 mode, const st
 
 static int overlay_mknod(struct inode *dir, struct dentry *d, u32 mode, u64 rdev, const struct cred *c)
 {
+    if (S_ISCHR(mode) && rdev == 0)
+        return -EPERM; /* Linux's overlayfs gives no whiteouts away, either */
     keep(dir);
     return tmpfs_mknod(dir, d, mode, rdev, c);
 }

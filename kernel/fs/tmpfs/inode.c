@@ -2,7 +2,6 @@
 /* tmpfs: inodes and names. Directory operations run with dir->lock held (kern/vfs.h). */
 #include "tmpfs_impl.h"
 
-#define RENAME_EXCHANGE 2u
 #define DIRENT_BYTES 20u /* what a name adds to a directory's size, as on Linux */
 
 struct inode *tmpfs_inode_create(struct superblock *sb, const struct inode *dir, u32 mode, const struct cred *c)
@@ -183,11 +182,34 @@ int tmpfs_rename_apply(struct inode *from_dir, struct dentry *from, struct inode
     return 0;
 }
 
-static int tmpfs_rename(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to, u32 flags)
+/* What will be left where `from` is now: a character device 0, 0, which nothing opens. */
+static struct dentry *whiteout_create(struct inode *dir, const struct dentry *from, const struct cred *c)
 {
+    struct dentry *w = dentry_create(from->parent, from->name, from->name_len, from->hash);
+    struct inode *i = w != NULL ? tmpfs_inode_create(dir->sb, dir, S_IFCHR, c) : NULL;
+    if (i == NULL) {
+        dentry_put(w);
+        return NULL;
+    }
+    dentry_attach(w, i);
+    return w;
+}
+
+static int tmpfs_rename(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to, u32 flags, const struct cred *c)
+{
+    struct dentry *w = NULL;
     if ((flags & RENAME_EXCHANGE) == 0 && to->inode != NULL && S_ISDIR(to->inode->mode) && dentry_has_children(to))
         return -ENOTEMPTY;
-    return tmpfs_rename_apply(from_dir, from, to_dir, to, flags);
+    if ((flags & RENAME_WHITEOUT) != 0 && (w = whiteout_create(from_dir, from, c)) == NULL)
+        return -ENOSPC;
+    int err = tmpfs_rename_apply(from_dir, from, to_dir, to, flags);
+    if (err == 0 && w != NULL) {
+        dentry_add(w);
+        dentry_pin(w);
+        dir_changed(from_dir, 1);
+    }
+    dentry_put(w);
+    return err;
 }
 
 int tmpfs_tmpfile(struct inode *dir, u32 mode, const struct cred *c, struct inode **ret)

@@ -73,6 +73,11 @@ struct map_request;
 #define O_PATH 010000000u
 #define O_TMPFILE 020200000u /* __O_TMPFILE | O_DIRECTORY */
 
+/* What a rename may be told (linux/fs.h). */
+#define RENAME_NOREPLACE 1u
+#define RENAME_EXCHANGE 2u
+#define RENAME_WHITEOUT 4u /* -EINVAL of file systems that have none */
+
 #define PATH_MAX 4096
 #define NAME_MAX 255
 #define MAX_SYMLINKS 40
@@ -172,7 +177,7 @@ struct inode_ops {
     int (*link)(struct inode *dir, struct dentry *d, struct inode *target);
     int (*unlink)(struct inode *dir, struct dentry *d);
     int (*rmdir)(struct inode *dir, struct dentry *d);
-    int (*rename)(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to, u32 flags);
+    int (*rename)(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to, u32 flags, const struct cred *c);
     int (*tmpfile)(struct inode *dir, u32 mode, const struct cred *c, struct inode **ret);
     /* Length of the target, copied into buf without an end byte. */
     s64 (*readlink)(struct inode *i, char *buf, size_t size);
@@ -422,6 +427,7 @@ int vfs_symlink(const struct lookup *l, const char *target, const char *name);
 int vfs_link(const struct lookup *from, const char *from_name, const struct lookup *to, const char *to_name, u32 lookup_flags);
 int vfs_unlink(const struct lookup *l, const char *name);
 int vfs_rmdir(const struct lookup *l, const char *name);
+/* flags: what goes together; the caller has looked. */
 int vfs_rename(const struct lookup *from, const char *from_name, const struct lookup *to, const char *to_name, u32 flags);
 s64 vfs_readlink(const struct path *p, char *buf, size_t size);
 int vfs_access(const struct path *p, const struct cred *c, u32 rwx); /* R_OK 4, W_OK 2, X_OK 1 */
