@@ -4,6 +4,7 @@
 
 static struct kmem_cache *file_cache;
 u64 (*vfs_fsize_limit)(u64 at);
+int (*vfs_may_open)(void);
 
 u64 vfs_write_limit(u64 pos) { return vfs_fsize_limit != NULL ? MIN(vfs_fsize_limit(pos), (u64)INT64_MAX) : (u64)INT64_MAX; }
 
@@ -11,18 +12,22 @@ void files_init(void) { file_cache = kmem_cache_create("file", sizeof(struct fil
 
 size_t vfs_open_files(void) { return kmem_cache_in_use(file_cache); }
 
-struct file *file_alloc(u32 flags, const struct cred *c)
+int file_alloc(u32 flags, const struct cred *c, struct file **ret)
 {
+    int (*may_open)(void) = atomic_load_relaxed(&vfs_may_open), err = may_open != NULL ? may_open() : 0;
+    if (err != 0)
+        return err;
     struct file *f = kmem_alloc(file_cache, ALLOC_ZERO);
     if (f == NULL)
-        return NULL;
+        return -ENOMEM;
     ref_init(&f->refs);
     f->flags = flags;
     f->cred = cred_get(c);
     mutex_init(&f->pos_lock, "file_pos");
     list_init(&f->epoll_items);
     spin_init(&f->epoll_lock, "file_epoll");
-    return f;
+    *ret = f;
+    return 0;
 }
 
 void (*file_locks_gone)(struct file *f);
@@ -52,10 +57,11 @@ void file_put(struct file *f)
 int file_create_on(struct inode *i, const char *name, const struct file_ops *ops, void *private, u32 flags,
                    struct file **ret)
 {
-    struct file *f = file_alloc(flags & ~O_CLOEXEC, &kernel_cred);
-    if (f == NULL) {
+    struct file *f;
+    int err = file_alloc(flags & ~O_CLOEXEC, &kernel_cred, &f);
+    if (err != 0) {
         inode_put(i);
-        return -ENOMEM;
+        return err;
     }
     u32 acc = flags & O_ACCMODE;
     f->ops = ops;

@@ -89,7 +89,7 @@ void path_cross_mounts(struct path *p); /* p referenced */
 
 /* --- file.c --- */
 void files_init(void);
-struct file *file_alloc(u32 flags, const struct cred *c); /* refs 1 */
+int file_alloc(u32 flags, const struct cred *c, struct file **ret); /* refs 1. -ENFILE, -ENOMEM */
 /* The inode's reference is taken over, also on failure. */
 int file_create_on(struct inode *i, const char *name, const struct file_ops *ops, void *private, u32 flags,
                    struct file **ret);

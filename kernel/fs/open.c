@@ -86,9 +86,9 @@ static int open_at(struct path *p, u32 flags, const struct cred *c, bool created
     if ((flags & O_DIRECTORY) != 0 && !S_ISDIR(i->mode))
         return -ENOTDIR;
     if ((flags & O_PATH) != 0) {
-        f = file_alloc(flags & O_PATH_FLAGS, c);
-        if (f == NULL)
-            return -ENOMEM;
+        err = file_alloc(flags & O_PATH_FLAGS, c, &f);
+        if (err != 0)
+            return err;
         f->ops = &path_file_ops;
         f->inode = i;
         f->path = *p;
@@ -102,11 +102,11 @@ static int open_at(struct path *p, u32 flags, const struct cred *c, bool created
     bool counted = writes && S_ISREG(i->mode);
     if (counted && (err = inode_get_write(i)) != 0)
         return err;
-    f = file_alloc(flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC), c); /* open() wants to see O_NOCTTY */
-    if (f == NULL) {
+    err = file_alloc(flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC), c, &f); /* open() wants to see O_NOCTTY */
+    if (err != 0) {
         if (counted)
             inode_put_write(i);
-        return -ENOMEM;
+        return err;
     }
     f->inode = i;
     f->path = *p;

@@ -9,7 +9,6 @@ bool ptrace_stop_wanted(struct task *t) { return false; }
 bool debug_points_hit(const struct task *t, u32 hits, struct ksiginfo *ret) { return false; }
 bool ptrace_runs_on(struct task *t) { return false; }
 void ptrace_syscall(struct task *t, enum syscall_place place) {}
-void ptrace_show_syscall_entry(struct trap_frame *f) {}
 bool ptrace_event(struct task *t, unsigned event, u64 message) { return false; }
 void ptrace_exec(struct task *t, u32 old_tid) {}
 int ptrace_inherit(struct task *t, const struct clone_args *a, unsigned *ret_event) { return 0; }

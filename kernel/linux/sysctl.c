@@ -357,13 +357,6 @@ static int store_drop_caches(void *arg, const char *text, size_t len)
     return r;
 }
 
-#define FILE_MAX "9223372036854775807" /* memory is the limit; who tries to set another one is told that he cannot */
-
-static size_t show_file_nr(void *arg, char *buf, size_t size)
-{
-    return (size_t)fmt_snprintf(buf, size, "%lu\t0\t" FILE_MAX "\n", (unsigned long)vfs_open_files());
-}
-
 void sysctl_add(const char *name, u32 *value)
 {
     char path[64];
@@ -394,8 +387,8 @@ void sysctl_init(void)
         {"sys/kernel/core_pattern", show_text, "core"}, {"sys/kernel/sem", show_text, "32000\t1024000000\t500\t32000"}, {"sys/kernel/tainted", show_text, "0"},
         {"sys/kernel/random/uuid", show_uuid, NULL},
         {"sys/kernel/random/boot_id", show_uuid, ""}, {"sys/kernel/random/entropy_avail", show_text, "256"},
-        {"sys/kernel/random/poolsize", show_text, "256"}, {"sys/fs/file-nr", show_file_nr, NULL},
-        {"sys/fs/file-max", show_text, FILE_MAX}, {"sys/fs/leases-enable", show_text, "0"}, {"sys/fs/dir-notify-enable", show_text, "0"},
+        {"sys/kernel/random/poolsize", show_text, "256"},
+        {"sys/fs/leases-enable", show_text, "0"}, {"sys/fs/dir-notify-enable", show_text, "0"},
         {"tty/drivers", show_text, TTY_DRIVERS}, {"slabinfo", show_slabinfo, NULL},
         {"sys/net/ipv4/ip_local_port_range", show_text, "32768\t60999"}, {"sys/net/ipv4/tcp_rmem", show_text, "4096\t131072\t4194304"},
         {"sys/net/ipv4/tcp_wmem", show_text, "4096\t16384\t4194304"}, {"sys/net/ipv4/tcp_congestion_control", show_text, "cubic"},
@@ -415,6 +408,7 @@ void sysctl_init(void)
         proc_add_writable(path, 0644, show_range, store_range, (void *)(uintptr_t)&ranges[i]);
     }
     proc_lockstat_init();
+    file_max_init();
     proc_add_writable("sys/vm/drop_caches", 0200, show_nothing, store_drop_caches, NULL);
     proc_add_writable("sys/kernel/hostname", 0644, show_text, store_name, uts_hostname);
     proc_add_writable("sys/kernel/domainname", 0644, show_text, store_name, uts_domainname);

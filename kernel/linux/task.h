@@ -506,6 +506,7 @@ void time_wall_changed(bool set); /* wall_changed (kern/timer.h) */
 
 void profile_init(void);
 void proc_lockstat_init(void);
+void file_max_init(void); /* file_max.c */
 /* /proc/PID/maps; the length needed. */
 size_t linux_show_maps(u32 pid, char *buf, size_t size);
 void sysctl_init(void);

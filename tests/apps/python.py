@@ -57,7 +57,7 @@ print([open("/proc/sys/fs/" + f).read() for f in ("leases-enable", "dir-notify-e
 '''
 same(drupe(PY, '-c', REFUSED)[1].decode(), "a lease EINVAL\nnone is held True\nF_NOTIFY EINVAL\na whiteout -1 EINVAL ['a']\n['0\\n', '0\\n']\n", 'leases, dnotify and whiteouts are refused')
 COMMIT = '''
-import errno, mmap, os, resource
+import errno, mmap, os, resource, select, socket, sys
 def setting(name, value=None):
     with open("/proc/sys/" + name, "r" if value is None else "w") as f:
         return int(f.read()) if value is None else f.write(str(value))
@@ -96,7 +96,25 @@ tell("mode 3", lambda: setting("vm/overcommit_memory", 3))
 setting("fs/nr_open", 1000)
 tell("1000 files", lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000)))
 tell("1001 files", lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1001)))
-tell("file-max", lambda: setting("fs/file-max", 5))
+setting("vm/overcommit_memory", 0)
+tell("file-max above all", lambda: setting("fs/file-max", 1 << 63))
+setting("fs/file-max", 1)
+print("file-max", setting("fs/file-max"), open("/proc/sys/fs/file-nr").read().split()[1:])
+tell("root", lambda: os.close(os.open("/", 0)))
+sys.stdout.flush()
+if os.fork() == 0:
+    os.setuid(1000)
+    for what, fn in (("open", lambda: os.open("/", 0)), ("pipe", os.pipe), ("socket", socket.socket), ("pair", socket.socketpair),
+                     ("eventfd", lambda: os.eventfd(0)), ("memfd", lambda: os.memfd_create("m")), ("epoll", select.epoll)):
+        tell(what, fn)
+    os.dup(1)
+    sys.stdout.flush()
+    os._exit(0)
+os.wait()
+first, second = socket.socketpair()
+held = int(open("/proc/sys/fs/file-nr").read().split()[0])
+first.close()
+print("file-nr", held - int(open("/proc/sys/fs/file-nr").read().split()[0]))
 '''
 WANT = '''counted True
 and no more True True
@@ -113,8 +131,18 @@ fork with less yes
 mode 3 EINVAL
 1000 files yes
 1001 files not allowed to raise maximum limit
-file-max EIO
+file-max above all EINVAL
+file-max 1 ['0', '1']
+root yes
+open ENFILE
+pipe ENFILE
+socket ENFILE
+pair ENFILE
+eventfd ENFILE
+memfd ENFILE
+epoll ENFILE
+file-nr 1
 '''
 status, out, err = drupe(PY, '-c', COMMIT)
-same((status, out.decode()), (0, WANT), 'overcommit_memory, CommitLimit, nr_open')
+same((status, out.decode()), (0, WANT), 'overcommit_memory, CommitLimit, nr_open, file-max')
 done()

@@ -448,6 +448,8 @@ static inline u64 inode_size(const struct inode *i) { return i->mapping.size_byt
 int vfs_sync_all(void);
 /* RLIMIT_FSIZE of the current process, which is sent SIGXFSZ unless it may write the byte `at`; set by linux. */
 extern u64 (*vfs_fsize_limit)(u64 at);
+/* The personality's, atomic: may one more file be open? 0 or -ENFILE. NULL: yes. */
+extern int (*vfs_may_open)(void);
 /* How long a file may become by a write at `pos`. */
 u64 vfs_write_limit(u64 pos);
 /* vma_ops for file mappings: keep the file open, describe it. For file_ops.mmap. */
