@@ -11,6 +11,7 @@
 #include "task.h"
 
 #include "base/fmt.h"
+#include "base/str.h"
 #include "kern/wait.h"
 
 #define PATIENCE_NS (3 * NSEC_PER_SEC)
@@ -18,6 +19,9 @@
 #define TRIES 3
 #define RECLAIM 32
 #define NEVER (-1000)
+#define OOM_ADJ_MAX 1000
+#define OOM_OLD_DISABLE (-17) /* of oom_adj: what says -1000 ... */
+#define OOM_OLD_MAX 15        /* ... and what says 1000 */
 
 static struct waitqueue turn;
 static bool busy; /* atomic: somebody has the turn */
@@ -51,6 +55,31 @@ u32 oom_score(struct process *p)
     spin_unlock_bh(&process_list_lock);
     s64 score = (1000 + points * 1000 / (s64)m.total_pages) * 2 / 3;
     return any && p->oom_score_adj != NEVER ? (u32)MAX(score, 0) : 0;
+}
+
+s32 oom_old_adj(s32 adj) { return adj == OOM_ADJ_MAX ? OOM_OLD_MAX : adj * -OOM_OLD_DISABLE / OOM_ADJ_MAX; }
+
+int oom_adjust(struct process *p, const char *word, bool old)
+{
+    u64 v;
+    bool minus = word[0] == '-';
+    int r = str_to_u64(word + minus, &v);
+    if (r != 0 || v > (!old ? OOM_ADJ_MAX : minus ? -OOM_OLD_DISABLE : OOM_OLD_MAX))
+        return -EINVAL;
+    s32 adj = minus ? -(s32)v : (s32)v;
+    if (old)
+        adj = adj == OOM_OLD_MAX ? OOM_ADJ_MAX : adj * OOM_ADJ_MAX / -OOM_OLD_DISABLE;
+    bool may = capable(CAP_SYS_RESOURCE);
+    spin_lock_bh(&p->lock);
+    if (!may && adj < (old ? p->oom_score_adj : p->oom_score_adj_min)) {
+        r = -EACCES;
+    } else {
+        p->oom_score_adj = adj;
+        if (may && !old)
+            p->oom_score_adj_min = adj;
+    }
+    spin_unlock_bh(&p->lock);
+    return r;
 }
 
 struct victim {

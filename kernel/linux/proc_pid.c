@@ -315,10 +315,6 @@ static void show_limits(struct text *x, struct task *t)
     }
 }
 
-#define OOM_ADJ_MAX 1000
-#define OOM_OLD_DISABLE (-17) /* of oom_adj: what says -1000 ... */
-#define OOM_OLD_MAX 15        /* ... and what says 1000 */
-
 enum entry {
     E_STAT, E_STATUS, E_STATM, E_MAPS, E_SMAPS, E_SMAPS_ROLLUP, E_CMDLINE, E_ENVIRON, E_COMM, E_LIMITS, E_AUXV, E_IO, E_OOM_ADJ,
     E_OOM_SCORE, E_OOM_SCORE_ADJ, E_CGROUP, E_MOUNTS, E_MOUNTINFO, E_PERSONALITY, E_SCHEDSTAT, E_WCHAN, E_LOGINUID, E_SETGROUPS,
@@ -395,7 +391,7 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         add(&x, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
         break;
     case E_OOM_ADJ:
-        add(&x, "%d\n", p->oom_score_adj == OOM_ADJ_MAX ? OOM_OLD_MAX : p->oom_score_adj * -OOM_OLD_DISABLE / OOM_ADJ_MAX);
+        add(&x, "%d\n", oom_old_adj(p->oom_score_adj));
         break;
     case E_OOM_SCORE:
         add(&x, "%u\n", oom_score(p));
@@ -512,30 +508,6 @@ static s64 mem(u32 pid, u64 addr, void *buf, size_t len, bool write)
     return r;
 }
 
-/* Lower than what somebody with CAP_SYS_RESOURCE gave it: only with that; by the old name it is what it has. */
-static int store_oom(struct process *p, const char *word, bool old)
-{
-    u64 v;
-    bool minus = word[0] == '-';
-    int r = str_to_u64(word + minus, &v);
-    if (r != 0 || v > (!old ? OOM_ADJ_MAX : minus ? -OOM_OLD_DISABLE : OOM_OLD_MAX))
-        return -EINVAL;
-    s32 adj = minus ? -(s32)v : (s32)v;
-    if (old)
-        adj = adj == OOM_OLD_MAX ? OOM_ADJ_MAX : adj * OOM_ADJ_MAX / -OOM_OLD_DISABLE;
-    bool may = capable(CAP_SYS_RESOURCE);
-    spin_lock_bh(&p->lock);
-    if (!may && adj < (old ? p->oom_score_adj : p->oom_score_adj_min)) {
-        r = -EACCES;
-    } else {
-        p->oom_score_adj = adj;
-        if (may && !old)
-            p->oom_score_adj_min = adj;
-    }
-    spin_unlock_bh(&p->lock);
-    return r;
-}
-
 static int store_slack(struct task *t, const char *word)
 {
     u64 ns;
@@ -564,7 +536,7 @@ static int store(u32 pid, u32 tid, const char *name, const char *text, size_t le
         break;
     case E_OOM_SCORE_ADJ:
     case E_OOM_ADJ:
-        r = store_oom(t->proc, word, entry_of(name) == E_OOM_ADJ);
+        r = oom_adjust(t->proc, word, entry_of(name) == E_OOM_ADJ);
         break;
     case E_TIMERSLACK:
         r = store_slack(t, word);

@@ -324,6 +324,10 @@ int exec_program(const char *name, const char *shown, const struct path *at, u32
 /* --- oom.c ------------------------------------------------------------------------------- */
 void oom_init(void);
 u32 oom_score(struct process *p); /* /proc/PID/oom_score */
+s32 oom_old_adj(s32 adj);         /* oom_score_adj as /proc/PID/oom_adj has it */
+/* oom_score_adj becomes word, by the old scale if `old`: lower than what somebody with CAP_SYS_RESOURCE gave it only with that (by the old name: than
+ * it is). 0, -EINVAL, -EACCES; -EPERM: not in this kernel. */
+int oom_adjust(struct process *p, const char *word, bool old);
 
 /* --- signal.c ---------------------------------------------------------------------------- */
 int signal_send_process(struct process *p, const struct ksiginfo *info, struct posix_timer *timer);
