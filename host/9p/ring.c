@@ -48,7 +48,7 @@ static int take_piece(struct ring *r, const struct guest *g, struct ring_chain *
 {
     struct ring_desc d;
     __builtin_memcpy(&d, (const void *)&r->desc[index], sizeof(d)); /* once */
-    __asm__ volatile("" ::"m"(d));
+    __asm__ volatile("" : "+m"(d));
     void *at = guest_at(g, d.address, d.len);
     bool write = (d.flags & DESC_WRITE) != 0;
     if (!at || d.len == 0 || (d.flags & ~(DESC_NEXT | DESC_WRITE)) != 0 || (!write && c->nin > 0) || c->nout + c->nin == r->size)
