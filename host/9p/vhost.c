@@ -234,6 +234,8 @@ static int about_ring(struct vhost *v, struct ring *r, struct message *m)
 {
     switch (m->request) {
     case SET_VRING_NUM:
+        if (r->desc) /* it was found to fit in memory with the size it has */
+            return -1;
         r->size = m->state.value;
         return 0;
     case SET_VRING_ADDR:

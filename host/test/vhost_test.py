@@ -176,6 +176,7 @@ lie('a ring of 7', lambda m: None, False, size=7)
 lie('a ring of none', lambda m: None, False, size=0)
 lie('a ring outside of memory', lambda m: None, False, used=MEMORY - 8)
 lie('a ring that lies crooked', lambda m: None, False, desc=8)
+lie('another size while the ring runs', lambda m: m.say(8, struct.pack('<II', 1, 1 << 15)))
 lie('memory of no bytes', lambda m: None, False, memory=0)
 
 # The guest changes everything at all times; the server answers or ends, and nothing happens outside.
