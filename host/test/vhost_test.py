@@ -144,7 +144,7 @@ m.socket.close()
 def lie(text, change, begin=True, **how):
     """A server that was lied to ends: its guest has broken the rules."""
     liar = Machine()
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(ConnectionError):
         liar.begin() if begin else liar.start(**how)
     change(liar)
     check(liar.process.wait(120) == 1, text)
