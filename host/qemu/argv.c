@@ -10,7 +10,7 @@
  *    times until the first line, and each answer takes several threads' turns.
  *  - A volume is a virtio device whose queues its own server serves, in the machine's memory, which is shared with it for that
  *    (vhost-user). It is of the file systems' type, for QEMU knows none of 9P that others may serve; a port of the same name
- *    tells the kernel when the server ends.
+ *    tells the kernel when the server ends. For more than QEMU_VHOSTS the ports carry the messages, too.
  *  - max_ports bounds the queues of virtio-serial: two for each port.
  *  - The sandbox forbids QEMU what this machine never needs (fork, set-uid, ...).
  *  - QEMU_LEAN has neither isa-debug-exit nor a sandbox: there a reset ends the machine, too (-no-reboot), and qemu_confine()
@@ -110,7 +110,7 @@ static void add_volumes(const struct instance *m, struct strv *v)
         return;
     strv_add(v, "-object");
     strv_addf(v, "memory-backend-memfd,id=ram,share=on,size=%lluk", (unsigned long long)(m->memory_bytes / 1024));
-    for (unsigned k = 0; k < m->nvolumes; k++) {
+    for (unsigned k = 0; k < MIN(m->nvolumes, QEMU_VHOSTS); k++) {
         strv_add(v, "-chardev");
         strv_addf(v, "socket,id=vhost%u,fd=%d", k, QFD_VHOSTS + (int)k);
         AUTO_FREE char *options = str_format("chardev=vhost%u,tag=" P9_PORT "%u,queue-size=%u", k, k, P9_QUEUE);

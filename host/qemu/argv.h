@@ -19,6 +19,8 @@ enum {
     QFD_VHOSTS = QFD_VOLUMES + P9_MAX_VOLUMES,
 };
 
+#define QEMU_VHOSTS 4u /* a microvm has room for 8 virtio devices; the others are serial, disk, entropy, network */
+
 void qemu_argv(const struct instance *m, struct strv *ret);
 
 #endif

@@ -29,11 +29,12 @@ static pid_t qemu_start(const struct instance *i, const struct instance_ends *e,
     const struct child_fd all[] = {{i->image_fd, QFD_IMAGE}, {config, QFD_CONFIG}, {e->console, QFD_CONSOLE},
                                    {e->control, QFD_CONTROL}, {e->ports[0], QFD_STDIN}, {e->ports[1], QFD_STDOUT},
                                    {e->ports[2], QFD_STDERR}, {e->frames, QFD_FRAMES}, {e->messages, 1}, {e->messages, 2}};
-    struct child_fd fds[ARRAY_SIZE(all) + 2 * P9_MAX_VOLUMES];
+    struct child_fd fds[ARRAY_SIZE(all) + P9_MAX_VOLUMES + QEMU_VHOSTS];
     size_t n = 0;
     for (size_t k = 0; k < i->nvolumes; k++) {
         fds[n++] = (struct child_fd){e->volumes[k], QFD_VOLUMES + (int)k};
-        fds[n++] = (struct child_fd){e->vhosts[k], QFD_VHOSTS + (int)k};
+        if (k < QEMU_VHOSTS)
+            fds[n++] = (struct child_fd){e->vhosts[k], QFD_VHOSTS + (int)k};
     }
     for (size_t k = 0; k < ARRAY_SIZE(all); k++)
         if (all[k].from >= 0)
@@ -58,4 +59,4 @@ static void qemu_explain(int status, struct buf *ret)
         buf_addf(ret, "QEMU's exit status: %d", WEXITSTATUS(status));
 }
 
-const struct backend qemu_backend = {.name = "machine", .has_messages = true, .vhost = true, .start = qemu_start, .explain = qemu_explain};
+const struct backend qemu_backend = {.name = "machine", .has_messages = true, .vhosts = QEMU_VHOSTS, .start = qemu_start, .explain = qemu_explain};

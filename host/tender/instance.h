@@ -36,7 +36,7 @@ struct instance_ends {
     int ports[3];        /* PORT_STDIN, PORT_STDOUT, PORT_STDERR; or PORT_TTY alone */
     int frames;          /* Ethernet frames behind their length (NET_MODE_USER) */
     int volumes[P9_MAX_VOLUMES]; /* ports P9_PORT 0, 1, ...: 9P (abi/p9.h) */
-    int vhosts[P9_MAX_VOLUMES];  /* of a backend with `vhost`: sockets of vhost-user for devices of the same names */
+    int vhosts[P9_MAX_VOLUMES];  /* of the first `vhosts` of them: sockets of vhost-user for devices of the same names */
 };
 
 struct instance;
@@ -45,7 +45,7 @@ struct policy;
 struct backend {
     const char *name; /* in messages: what died */
     bool has_messages;
-    bool vhost;       /* volumes are virtio devices whose queues their servers serve */
+    size_t vhosts;    /* so many volumes are virtio devices whose queues their servers serve; what others say goes over their ports */
     int kick_signal;      /* after writing to a port, for a program that computes on and on; 0 = needs none */
     u64 boot_patience_ns; /* until CTL_HELLO; 0 = for ever (a debugger may hold it) */
     /* Start the process that is the instance. Its pid, or -1. */

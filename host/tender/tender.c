@@ -59,7 +59,7 @@ static int make_ends(struct tender *t, struct instance_ends *e, struct error *er
     for (size_t k = 0; k < i->nvolumes; k++) {
         AUTO_CLOSE int server = -1, vhost = -1;
         if (socket_pair(&server, &e->volumes[k], SOCK_NONBLOCK, err) < 0 ||
-            (i->backend->vhost && socket_pair(&vhost, &e->vhosts[k], 0, err) < 0))
+            (k < i->backend->vhosts && socket_pair(&vhost, &e->vhosts[k], 0, err) < 0))
             return -1;
         t->servers[k] = volume_serve(&i->volumes[k], i->volume_server, server, vhost, err);
         if (t->servers[k] < 0)
