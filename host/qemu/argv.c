@@ -27,6 +27,7 @@
 
 #define DEBUG_EXIT_PORT 0xf4
 #define FWCFG_PORT 0x510
+#define MEMORY_UNIT 8192ull
 #define MEMORY_IMAGE_MAX ((u64)8 << 20)
 #define MEMORY_IMAGE_SHARE 16 /* at most this part of the machine's memory */
 
@@ -104,12 +105,15 @@ static void add_serial(const struct instance *m, struct strv *v)
     }
 }
 
+/* QEMU rounds what -m says, but not what it is compared with. */
+static unsigned long long memory_kib(const struct instance *m) { return ALIGN_UP(m->memory_bytes, MEMORY_UNIT) / 1024; }
+
 static void add_volumes(const struct instance *m, struct strv *v)
 {
     if (m->nvolumes == 0)
         return;
     strv_add(v, "-object");
-    strv_addf(v, "memory-backend-memfd,id=ram,share=on,size=%lluk", (unsigned long long)(m->memory_bytes / 1024));
+    strv_addf(v, "memory-backend-memfd,id=ram,share=on,size=%lluk", memory_kib(m));
     for (unsigned k = 0; k < MIN(m->nvolumes, QEMU_VHOSTS); k++) {
         strv_add(v, "-chardev");
         strv_addf(v, "socket,id=vhost%u,fd=%d", k, QFD_VHOSTS + (int)k);
@@ -164,7 +168,7 @@ void qemu_argv(const struct instance *m, struct strv *ret)
     strv_add(&v, "-smp");
     strv_addf(&v, "%u", m->cpus);
     strv_add(&v, "-m");
-    strv_addf(&v, "%lluk", (unsigned long long)(m->memory_bytes / 1024));
+    strv_addf(&v, "%lluk", memory_kib(m));
     strv_add(&v, "-kernel");
     strv_add(&v, m->kernel);
     strv_add(&v, "-append");

@@ -86,6 +86,7 @@ same(shell('cat /etc/extra/file; echo changed > /etc/extra/file; cat /a/dir/inne
      'a file is mounted on a file, one volume in another')
 same(read(src + '/hard'), 'changed\n', 'and can be written')
 same(shell('cat /v{0..7}', *(a for k in range(8) for a in ('-v', f'{tmp}/secret:/v{k}')))[1], 'secret\n' * 8, 'eight volumes')
+same(shell('cat /b', '-m', '100001000', '-v', f'{tmp}/secret:/b')[1], 'secret\n', 'memory that is not of whole pages')
 
 # --- there is no way out
 os.symlink('/etc/hostname', src + '/absolute')
