@@ -97,7 +97,8 @@ void ip_input(struct netif *nif, struct pkt *p)
         p = frag_input(&key, p, (f & IP_OFFMASK) * 8u, (f & IP_MF) != 0);
         if (p == NULL)
             return;
-        h = (const void *)p->data;
+        h = (const void *)p->data; /* the first piece's, whose options may be others */
+        hlen = ip_rx(p)->hlen;
     }
     u8 proto = h->proto;
     p->l3_off = (u16)pkt_headroom(p);

@@ -49,8 +49,8 @@ void wire_report(void); /* counters and queues, to the log */
 void wire_flush(void); /* forget what was sent */
 /* Hand a frame to the stack, as the card's bottom half does. */
 void wire_in(const void *data, u32 len);
-extern u8 wire_tos; /* of packets made by wire_in_ip() */
-/* An IPv4 packet from src: header made here, options none. */
+extern u8 wire_tos, wire_nops; /* of packets made by wire_in_ip(): how many bytes of options there are */
+/* An IPv4 packet from src: header made here. */
 void wire_in_ip(u32 src, u32 dst, u8 proto, u16 frag, u16 id, const void *payload, u32 len);
 
 /* A scripted TCP peer. */

@@ -192,6 +192,28 @@ TEST(fragments_flood_of_one_sender)
     check_no_leak();
 }
 
+/* The first piece's header is the datagram's, whichever comes last. */
+TEST(fragments_with_options)
+{
+    static const struct { u8 first, last; bool backwards; } rounds[] = { { 0, 40, false }, { 40, 0, false }, { 0, 40, true }, { 40, 0, true } };
+    u8 b[20], out[20];
+    net_test_boot(0);
+    struct sock *s = udp_bound(53);
+    u32 n = udp_bytes(b, 1, 53, "x", 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(rounds); i++) {
+        for (unsigned k = 0; k < 2; k++) {
+            bool first = (k == 0) != rounds[i].backwards;
+            wire_nops = first ? rounds[i].first : rounds[i].last;
+            wire_in_ip(PEER_IP, OUR_IP, IPPROTO_UDP, first ? IP_MF : 1, 7, first ? b : b + 8, first ? 8 : n - 8);
+        }
+        wire_nops = 0;
+        CHECK_EQ(recv_bytes(s, out, sizeof out, MSG_DONTWAIT), 1);
+        CHECK_EQ(out[0], 'x');
+    }
+    sock_release(s);
+    check_no_leak();
+}
+
 TEST(fragments_random)
 {
     static u8 data[3000], b[3100], out[4000];

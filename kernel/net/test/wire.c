@@ -282,21 +282,23 @@ void wire_flush(void)
         frame_free(f);
 }
 
-u8 wire_tos;
+u8 wire_tos, wire_nops;
 
 void wire_in_ip(u32 src, u32 dst, u8 proto, u16 frag, u16 id, const void *payload, u32 len)
 {
-    u8 *d = kmalloc(ETH_HLEN + IP_HLEN + len, 0);
+    u32 hlen = IP_HLEN + wire_nops;
+    u8 *d = kmalloc(ETH_HLEN + hlen + len, 0);
     struct eth_hdr *e = (void *)d;
     struct ip_hdr *h = (void *)(e + 1);
     memcpy(e->dst, our_mac, 6);
     memcpy(e->src, peer_mac, 6);
     e->type = be16(ETH_IP);
-    *h = (struct ip_hdr){ .vihl = 0x45, .tos = wire_tos, .len = be16((u16)(IP_HLEN + len)), .id = be16(id), .frag = be16(frag), .ttl = 64,
+    *h = (struct ip_hdr){ .vihl = (u8)(0x40 | hlen / 4), .tos = wire_tos, .len = be16((u16)(hlen + len)), .id = be16(id), .frag = be16(frag), .ttl = 64,
                           .proto = proto, .src = src, .dst = dst };
-    h->csum = csum_fold(csum_add(h, IP_HLEN, 0));
-    memcpy(h + 1, payload, len);
-    wire_in(d, ETH_HLEN + IP_HLEN + len);
+    memset(h + 1, 1, wire_nops);
+    h->csum = csum_fold(csum_add(h, hlen, 0));
+    memcpy((u8 *)h + hlen, payload, len);
+    wire_in(d, ETH_HLEN + hlen + len);
     kfree(d);
 }
 
