@@ -164,7 +164,7 @@ static struct pkt *gather(struct tcp *t, u32 seq, u32 *len)
     if (p == NULL)
         return NULL;
     struct pkt *first;
-    if (off == 0 && pkt_is_exclusive(p) && pkt_headroom(p) >= NET_HEADROOM) {
+    if (off == 0 && p->front && pkt_is_exclusive(p) && pkt_headroom(p) >= NET_HEADROOM) {
         first = pkt_view(p, 0, MIN(want, p->len));
         if (first == NULL)
             return NULL;

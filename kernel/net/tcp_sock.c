@@ -351,6 +351,7 @@ int tcp_make_packet(struct uio *u, struct pkt **ret)
         return n < 0 ? (int)n : -EFAULT;
     }
     p->len = p->total_len = (u32)n;
+    p->front = true; /* of what a program lent (zerocopy.c) that is not so, even where it was acknowledged */
     *ret = p;
     return 0;
 }

@@ -113,6 +113,38 @@ TEST(fast_retransmit)
 
 /* Acknowledgements that come together with the news of a loss: the new window is a part of what they allowed, not of what
  * they left in flight. */
+static void keep(struct pkt_store *x) {}
+
+/* What a program lent (MSG_ZEROCOPY) stays as it is, also in front of what is not acknowledged. */
+TEST(lent_bytes_are_not_written)
+{
+    static u8 bytes[4096], was[4096];
+    static struct pkt_store store = { .size = sizeof bytes, .start = bytes, .free = keep };
+    open_conn(false);
+    stream_fill(bytes, 0, sizeof bytes);
+    memcpy(was, bytes, sizeof was);
+    ref_init(&store.refs);
+    struct pkt *q = pkt_of_store(&store);
+    const u32 base = p.ack;
+    sock_lock(s);
+    tcp_queue_packet(conn(s), q);
+    tcp_output(conn(s), now_ns());
+    net_kick();
+    sock_unlock(s);
+    EXPECT(TH_ACK, base, p.seq, 1460);
+    EXPECT(TH_ACK, base + 1460, p.seq, 1460);
+    p.ack = base + 1460;
+    peer_send(&p, TH_ACK, NULL, 0);
+    do
+        CHECK(peer_recv(&g, 5 * NSEC_PER_SEC));
+    while (g.seq != base + 1460);
+    CHECK_MEM(bytes, was, sizeof was);
+    p.ack = base + sizeof bytes;
+    peer_send(&p, TH_ACK, NULL, 0);
+    CHECK_MEM(bytes, was, sizeof was);
+    close_all();
+}
+
 TEST(loss_behind_a_batch_of_acks)
 {
     static u8 data[1460 * 40];
