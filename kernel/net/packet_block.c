@@ -58,7 +58,7 @@ static void open(struct packet_ring *r, u64 wall)
     r->b.h = (struct block_header_state){ .used = begin_of(r), .number = ++r->b.numbers, .first_ns = wall };
     r->b.is_open = true;
     r->b.until_ns = now_ns() + (u64)(r->r.timeout_ms != 0 ? r->r.timeout_ms : TIMEOUT_DEFAULT_MS) * NSEC_PER_MSEC;
-    if (!ktimer_armed(&r->b.timer))
+    if (!ktimer_cancel(&r->b.timer)) /* else its reference goes on */
         sock_get(r->b.s);
     ktimer_start(&r->b.timer, r->b.until_ns);
 }
