@@ -15,7 +15,7 @@ static bool of_one_file(const struct vma *v, uaddr_t end)
 {
     uaddr_t at = v->end;
     for (struct vma *n = as_next((struct vma *)v); at < end; n = as_next(n)) {
-        if (n == NULL || n->start != at || n->object != v->object || n->flags != v->flags)
+        if (n == NULL || n->start != at || n->object != v->object || n->flags != v->flags || n->prot != v->prot)
             return false;
         at = n->end;
     }

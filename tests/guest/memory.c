@@ -68,6 +68,9 @@ static void remapped(void)
     REMAP(p, 2, -1UL);
     SHOW(syscall(SYS_remap_file_pages, p, PAGE, PROT_READ, 0, 0));
     REMAP(p + 4 * PAGE, 5, 0); /* beyond its end */
+    mprotect(p + PAGE, PAGE, PROT_READ);
+    REMAP(p, 2, 0); /* not alike */
+    mprotect(p + PAGE, PAGE, PROT_READ | PROT_WRITE);
     REMAP(16 * PAGE, 1, 0);
     munmap(p + 3 * PAGE, PAGE);
     REMAP(p + 2 * PAGE, 3, 0);
