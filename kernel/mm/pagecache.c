@@ -221,9 +221,9 @@ static int zero_page(struct mapping *m, u64 index, struct page **ret_page)
     return 0;
 }
 
-/* Where to read for a miss at index: sequential misses double the window. */
 static unsigned window_max(const struct mapping *m) { return m->ops->read_max != 0 ? m->ops->read_max : RA_USUAL; }
 
+/* Where to read for a miss at index: sequential misses double the window. */
 static unsigned window_sequential(struct mapping *m, u64 index)
 {
     unsigned n = index == 0 || index != m->ra_next ? RA_START : MIN(m->ra_pages * 2, window_max(m));
