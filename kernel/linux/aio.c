@@ -368,7 +368,7 @@ s64 sys_io_cancel(u64 id, uaddr_t uiocb, uaddr_t uresult)
 
 static bool work_ready(const struct uring_tasks *o) { return o != NULL && !list_empty(&o->ready); }
 
-/* Until `done`, while the current task's own requests go on. */
+/* Until it is not busy, while the current task's own requests go on. */
 static void wait_while(struct ring *g, bool (*busy)(struct ring *g))
 {
     struct uring_tasks *o = current_task()->uring;
@@ -394,6 +394,7 @@ s64 sys_io_destroy(u64 id)
         return -EINVAL;
     s64 r = atomic_xchg(&a->destroyed, true) ? -EINVAL : 0;
     if (r == 0) {
+        wq_wake_all(&a->ring.wq, 0); /* who waits for results: there may be none to come */
         wait_while(&a->ring, ring_lasting);
         end(a);
         wait_while(&a->ring, has_inflight);
@@ -417,7 +418,8 @@ static s64 get_events(struct aio *a, s64 min, s64 nr, uaddr_t events, u64 deadli
             break;
         err = wait_event_interruptible_until(&a->ring.wq, waiting(a) != 0 || work_ready(o) || atomic_load(&a->destroyed), deadline);
     }
-    return n > 0 ? n : r < 0 ? r : err == 0 || err == -ETIMEDOUT ? 0 : -EINTR;
+    s64 none = atomic_load(&a->destroyed) ? -EINVAL : err == 0 || err == -ETIMEDOUT ? 0 : -EINTR;
+    return n > 0 ? n : r < 0 ? r : none;
 }
 
 static s64 events_until(u64 id, s64 min, s64 nr, uaddr_t events, u64 deadline)

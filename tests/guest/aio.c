@@ -259,6 +259,27 @@ static void *submits(void *arg)
     return NULL;
 }
 
+static aio_context_t going;
+static void *waits_for_one(void *arg)
+{
+    (void)arg;
+    struct io_event e;
+    return (void *)(io_getevents(going, 1, 1, &e, NULL) < 0 ? (long)errno : 0);
+}
+
+/* Who waits for a result that will not come is told. */
+static void waited_for(void)
+{
+    pthread_t t;
+    void *err;
+    SHOW(io_setup(8, &going));
+    pthread_create(&t, NULL, waits_for_one, NULL);
+    usleep(50000);
+    SHOW(io_destroy(going));
+    pthread_join(t, &err);
+    SHOW((long)err);
+}
+
 /* What a thread has begun is done, and told, whether the thread is still there or not. */
 static void ends(int fd)
 {
@@ -327,6 +348,7 @@ int main(void)
     polls(fd);
     signals();
     ends(fd);
+    waited_for();
     SHOW(io_destroy(ctx));
     unlink("aio.file");
     return 0;
