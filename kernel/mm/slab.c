@@ -202,9 +202,11 @@ static ALWAYS_INLINE void *handed_out(void *obj, size_t size, unsigned flags)
 /* The chain was empty, or a test decides. The CPU is left. */
 static NOINLINE void *alloc_slow(struct kmem_cache *c, struct percpu *cpu, size_t size, unsigned flags)
 {
-    if (alloc_must_fail()) {
+    if (unlikely(alloc_fail_hook != NULL)) { /* it asks what its caller's state is */
         cpu_leave(cpu);
-        return NULL;
+        if (alloc_fail_hook())
+            return NULL;
+        cpu = cpu_enter();
     }
     for (;;) { /* others may take all of a fresh slab: only a lack of pages ends it */
         struct chain *ch = chain_of(c, cpu);
