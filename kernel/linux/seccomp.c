@@ -89,6 +89,8 @@ void seccomp_inherit_locked(struct task *t, const struct task *from)
     if (from->seccomp != NULL)
         ref_get(&from->seccomp->refs);
     atomic_store(&t->seccomp, from->seccomp);
+    if (from->no_new_privs) /* what made the filters may have come with it since t copied it */
+        t->no_new_privs = true;
     if (old != NULL)
         (void)ref_put(&old->refs); /* the new one has another: S2 */
 }
@@ -266,10 +268,8 @@ static s64 attach(struct task *t, struct seccomp *s, u32 flags)
         atomic_store(&t->seccomp, s);
         if (flags & FLAG_TSYNC)
             list_for_each(o, &p->tasks, struct task, proc_node)
-                if (o != t) {
+                if (o != t)
                     seccomp_inherit_locked(o, t);
-                    o->no_new_privs |= t->no_new_privs;
-                }
     }
     spin_unlock_bh(&p->lock);
     seccomp_put(ok ? old : s);
@@ -282,7 +282,8 @@ static s64 set_strict(void)
     if (!may_become(t, MODE_STRICT))
         return -EINVAL;
     struct seccomp *s = chain_add(NULL, NULL, false);
-    return s != NULL ? attach(t, s, 0) : -ENOMEM;
+    s64 r = s != NULL ? attach(t, s, 0) : -ENOMEM;
+    return r == -EAGAIN ? -EINVAL : r; /* another thread gave it a filter meanwhile */
 }
 
 static s64 set_filter(u32 flags, uaddr_t uprogram)
