@@ -17,7 +17,7 @@ import time
 
 import channel
 from bpfd import ALL_CALLS, AREAS, ARRAY, AT_ENTRY, AT_FUNCTION, AT_POINT, AT_PROFILE, AT_RETURN, CTX_ENTRY, CTX_POINT, CTX_REGS, EXIT, HASH, RINGBUF, SYMBOL, Client, mov
-from channel import DATA, MORE, data, opening
+from channel import DATA, data, opening
 
 rounds = int(sys.argv.pop()) if sys.argv[-1].isdigit() else 40
 from beside import free_port
@@ -42,13 +42,7 @@ class Debug:
         self.s.send(opening(b'debug', b'2'))
 
     def message(self):
-        whole, flags = b'', MORE
-        while flags & MORE:
-            kind, flags, part = channel.receive(self.s)
-            if kind != DATA:
-                raise EOFError(part.decode(errors='replace'))
-            whole += part
-        return whole
+        return channel.receive_whole(self.s)
 
     def ask(self, op, tid=0, how=0, addr=0, value=0, more=b''):
         self.s.send(data(struct.pack('<IIIIQQ', op, tid, how, 0, addr, value) + more))

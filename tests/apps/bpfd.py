@@ -6,7 +6,7 @@ import struct
 import subprocess
 
 import channel
-from channel import DATA, MORE, PART_MAX
+from channel import MORE, PART_MAX
 
 (MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_DUMP, MAP_CLEAR, LOAD, ATTACH, DETACH, RUN, STATS, POINTS, SYMBOL, AREAS, FLUSH,
  BEGIN) = range(1, 17)
@@ -34,12 +34,7 @@ class Client:
         self.version, self.cpus, self.realtime_ns, self.monotonic_ns = struct.unpack('<IIQQ', body)
 
     def message(self):
-        whole, flags = b'', MORE
-        while flags & MORE:
-            kind, flags, part = channel.receive(self.s)
-            if kind != DATA:
-                raise EOFError(part.decode(errors='replace'))
-            whole += part
+        whole = channel.receive_whole(self.s)
         kind, tag = struct.unpack('<II', whole[:8])
         return kind, tag, whole[8:]
 

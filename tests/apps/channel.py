@@ -50,6 +50,17 @@ def receive(s):
     return kind, struct.unpack('<I', packet[16:20])[0], packet[20:]
 
 
+def receive_whole(s):
+    """A message of any length. EOFError: the other side has ended the conversation."""
+    whole, flags = b'', MORE
+    while flags & MORE:
+        kind, flags, part = receive(s)
+        if kind != DATA:
+            raise EOFError(part.decode(errors='replace'))
+        whole += part
+    return whole
+
+
 def end_of(s):
     """What CTL_CLOSE says: (error, text)."""
     kind, until = DATA, time.monotonic() + 120

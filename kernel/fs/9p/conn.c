@@ -141,10 +141,15 @@ int p9_reply_of(struct p9_conn *c, const u8 *head, struct p9_req **ret)
     return 0;
 }
 
-int p9_reply_fields(const struct p9_req *r, bool is_error, u32 size)
+int p9_reply_fields(struct p9_req *r, bool is_error, u32 size)
 {
     u32 fields = r->takes_data && !is_error ? 4 : size;
-    return fields > size || fields > r->in_cap ? -EIO : (int)fields;
+    if (fields > size || fields > r->in_cap)
+        return -EIO;
+    r->in_len = fields;
+    r->in_pos = 0;
+    r->in_bad = false;
+    return 0;
 }
 
 int p9_reply_data(struct p9_req *r, u32 size)

@@ -110,8 +110,8 @@ static inline bool p9_gone(const struct chardev *port) { return port->host_was_o
 /* For transports, in this order. A reply with this head (P9_HEADER bytes) is whose? *ret is NULL for a clunk's, which is done then; else it
  * is the caller's to bring to its end. -EIO = nobody's. */
 int p9_reply_of(struct p9_conn *c, const u8 *head, struct p9_req **ret);
-/* How many of the `size` bytes behind the head are for r->in; -EIO. */
-int p9_reply_fields(const struct p9_req *r, bool is_error, u32 size);
+/* r->in_len = how many of the `size` bytes behind the head are for r->in: 0, -EIO. */
+int p9_reply_fields(struct p9_req *r, bool is_error, u32 size);
 /* They are there, r->in_len of them: is the rest data as it should be? r->data_len, -EIO. */
 int p9_reply_data(struct p9_req *r, u32 size);
 /* err: what went wrong with the reply, or 0. */

@@ -91,12 +91,9 @@ static void queue_send(void *own, struct p9_req *const *reqs, unsigned n)
 /* The reply's rest of `size` bytes, of which fields may still be in the tag's buffer. */
 static int take_reply(struct p9_req *r, const u8 *in, bool is_error, u32 size)
 {
-    int fields = p9_reply_fields(r, is_error, size);
-    if (fields < 0)
-        return fields;
-    r->in_len = (u32)fields;
-    r->in_pos = 0;
-    r->in_bad = false;
+    int err = p9_reply_fields(r, is_error, size);
+    if (err != 0)
+        return err;
     if (r->in == r->in_own)
         memcpy(r->in, in + P9_HEADER, r->in_len);
     return r->takes_data && !is_error ? p9_reply_data(r, size) : 0;

@@ -128,13 +128,9 @@ static int receive_data(struct stream *s, struct p9_req *r, u32 len)
 /* The reply's rest of `size` bytes into r. */
 static int receive_reply(struct stream *s, struct p9_req *r, bool is_error, u32 size)
 {
-    int fields = p9_reply_fields(r, is_error, size);
-    if (fields < 0)
-        return fields;
-    r->in_len = (u32)fields;
-    r->in_pos = 0;
-    r->in_bad = false;
-    int err = receive_bytes(s, r->in, r->in_len);
+    int err = p9_reply_fields(r, is_error, size);
+    if (err == 0)
+        err = receive_bytes(s, r->in, r->in_len);
     if (err == 0 && r->takes_data && !is_error)
         err = p9_reply_data(r, size);
     return err != 0 || r->data_len == 0 ? err : receive_data(s, r, r->data_len);
