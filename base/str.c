@@ -90,7 +90,7 @@ static inline void move_down(u8 *start, const u8 *s, size_t n)
     *(word *)(start + 24) = h3;
 }
 
-void *memcpy(void *restrict dst, const void *restrict src, size_t n)
+void *(memcpy)(void *restrict dst, const void *restrict src, size_t n)
 {
     if (n <= 32)
         move_small(dst, src, n);
@@ -110,7 +110,7 @@ void *memmove(void *dst, const void *src, size_t n)
     return dst;
 }
 
-void *memset(void *dst, int c, size_t n)
+void *(memset)(void *dst, int c, size_t n)
 {
     u8 *d = dst;
     u64 v = (u8)c * 0x0101010101010101ULL;

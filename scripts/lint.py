@@ -43,7 +43,7 @@ def main():
     if not (clang / 'build.ninja').exists():
         shutil.rmtree(clang, ignore_errors=True)
         step('set up a clang build', ['meson', 'setup', str(clang)], env=dict(os.environ, CC='clang-14'))
-    step('clang 14, -Wall -Wextra -Werror', ['ninja', '-C', str(clang)])
+    step('clang 14, -Wall -Wextra -Werror', ['ninja', '--quiet', '-k', '0', '-C', str(clang)])
     step('include directions', [sys.executable, 'scripts/check_includes.py'])
     step('generated files are up to date', [sys.executable, 'scripts/gen_syscalls.py', 'check', 'kernel/linux/syscalls.tbl',
                                                'docs/syscalls.md'])

@@ -251,9 +251,9 @@ static void report_stop(struct server *s, struct sthread *t, int signal)
     buf_addf(&s->reply, "T%02xthread:%x;", (unsigned)(signal ? gdb_signal(signal) : 0), s->current);
     if (why == PENDING_BREAK)
         buf_addf(&s->reply, "swbreak:;");
-    if (why == PENDING_POINT && t->point == DBG_POINT_EXEC)
+    if (t && why == PENDING_POINT && t->point == DBG_POINT_EXEC)
         buf_addf(&s->reply, "hwbreak:;");
-    else if (why == PENDING_POINT)
+    else if (t && why == PENDING_POINT)
         buf_addf(&s->reply, "%s:%llx;", t->point == DBG_POINT_WRITE ? "watch" : "awatch", (unsigned long long)t->point_addr);
     if (why == PENDING_EXEC)
         add_exec(s);
