@@ -229,7 +229,10 @@ static void links(void)
     static const int types[] = {RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH};
     for (unsigned i = 0; i < 4; i++) {
         ask.h.nlmsg_type = (unsigned short)types[i];
-        EACH(send(n, &ask, sizeof ask, 0)) while (recv(n, buf, sizeof buf, 0) > 0) ;
+        EACH(send(n, &ask, sizeof ask, 0)) {
+            while (recv(n, buf, sizeof buf, 0) > 0)
+                ;
+        }
         send(n, &ask, sizeof ask, 0);
         EACH(recv(n, buf, sizeof buf, 0)) { while (recv(n, buf, sizeof buf, 0) > 0) ; send(n, &ask, sizeof ask, 0); }
         while (recv(n, buf, sizeof buf, 0) > 0)
