@@ -234,7 +234,11 @@ static void links(void)
                 ;
         }
         send(n, &ask, sizeof ask, 0);
-        EACH(recv(n, buf, sizeof buf, 0)) { while (recv(n, buf, sizeof buf, 0) > 0) ; send(n, &ask, sizeof ask, 0); }
+        EACH(recv(n, buf, sizeof buf, 0)) {
+            while (recv(n, buf, sizeof buf, 0) > 0)
+                ;
+            send(n, &ask, sizeof ask, 0);
+        }
         while (recv(n, buf, sizeof buf, 0) > 0)
             ;
     }
