@@ -44,6 +44,7 @@ struct ring {
     u16 done;                      /* as in used */
     u16 told;                      /* `done` when the guest was last told */
     bool event_idx, enabled;
+    bool more;                     /* of who serves it: the last round was not all */
     int kick, call;                /* eventfds, or -1 */
 };
 

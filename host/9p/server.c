@@ -80,7 +80,7 @@ void server_message(struct server *s, const u8 *message, u32 size, struct p9_out
     struct p9_in in = {message + P9_HEADER, size - P9_HEADER, false};
     u8 type = message[4];
     *out = (struct p9_out){out->start, P9_HEADER, s->msize ? s->msize : P9_MIN_MSIZE};
-    int problem = handle(s, type, &in, out);
+    int problem = size > (s->msize ? s->msize : P9_MSIZE) ? EMSGSIZE : handle(s, type, &in, out);
     if (problem)
         server_error(message, problem, out);
     else

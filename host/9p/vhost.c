@@ -17,6 +17,7 @@
 #define VHOST_VERSION 1u
 #define VHOST_REPLY 4u
 #define NO_FD (1u << 8)
+#define ROUND 32u /* requests of a queue, then the other queue and the monitor have their turn */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 enum {
@@ -71,7 +72,7 @@ struct vhost {
 
 /* --- requests of the guest ---------------------------------------------------------------- */
 
-static u8 message_in[P9_MSIZE], message_out[2 * P9_MSIZE];
+static u8 message_in[P9_MSIZE], message_out[P9_MSIZE];
 
 static void gather(const struct ring_chain *c, u8 *to)
 {
@@ -111,27 +112,37 @@ static int call(struct ring *r)
     return ring_wants_call(r) && r->call >= 0 && write(r->call, &one, sizeof(one)) < 0 && errno != EAGAIN ? -1 : 0;
 }
 
+/* One round. The guest hears of each answer, if it wants to: the next request may take long. */
 static int serve(struct vhost *v, struct ring *r)
 {
     static struct ring_chain chain;
-    while (r->desc && r->enabled) {
+    r->more = false;
+    for (unsigned n = 0; r->desc && r->enabled; n++) {
+        if (n == ROUND) {
+            r->more = true;
+            break;
+        }
         int got = ring_take(r, &v->guest, &chain);
-        if (got < 0 || (got > 0 && answer(v, r, &chain) < 0))
-            return -1;
-        if (got == 0 && call(r) < 0)
+        if (got < 0 || (got > 0 && (answer(v, r, &chain) < 0 || call(r) < 0)))
             return -1;
         if (got == 0 && ring_sleep(r))
-            return 0;
+            break;
     }
     return 0;
 }
 
-static int kicked(struct vhost *v, struct ring *r)
+static int kicked(struct ring *r)
 {
     u64 count;
-    if (read(r->kick, &count, sizeof(count)) < 0 && errno != EAGAIN && errno != EINTR)
+    return read(r->kick, &count, sizeof(count)) < 0 && errno != EAGAIN && errno != EINTR ? -1 : 0;
+}
+
+/* `events` says that there is something to read of the kick. */
+static int turn(struct vhost *v, struct ring *r, bool events)
+{
+    if (events && kicked(r) < 0)
         return -1;
-    return serve(v, r);
+    return events || r->more ? serve(v, r) : 0;
 }
 
 /* --- messages of the monitor ---------------------------------------------------------------- */
@@ -309,12 +320,12 @@ int vhost_serve(struct server *s, int socket, int other)
         struct pollfd fds[2 + QUEUES] = {{socket, POLLIN, 0}, {other, POLLIN, 0}};
         for (unsigned i = 0; i < QUEUES; i++)
             fds[2 + i] = (struct pollfd){v.rings[i].desc ? v.rings[i].kick : -1, POLLIN, 0};
-        if (poll(fds, 2 + QUEUES, -1) < 0 && errno != EINTR)
+        if (poll(fds, 2 + QUEUES, v.rings[0].more || v.rings[1].more ? 0 : -1) < 0 && errno != EINTR)
             return -1;
         if (fds[1].revents)
             return 0;
         for (unsigned i = 0; i < QUEUES; i++)
-            if (fds[2 + i].revents && kicked(&v, &v.rings[i]) < 0)
+            if (turn(&v, &v.rings[i], fds[2 + i].revents != 0) < 0)
                 return -1;
         int got = fds[0].revents ? monitor_speaks(&v) : 1;
         if (got <= 0)

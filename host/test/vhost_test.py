@@ -10,6 +10,7 @@ import os
 import random
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -31,7 +32,8 @@ F_EVENT_IDX, F_PROTOCOL, F_VERSION_1 = 1 << 29, 1 << 30, 1 << 32
 class Machine:
     """QEMU and the guest: memory at guest address 0, one queue."""
 
-    def __init__(self, event_idx=True):
+    def __init__(self, event_idx=True, entries=SIZE):
+        self.entries = entries
         self.socket, theirs = socket.socketpair()
         self.port, other = socket.socketpair()
         self.socket.settimeout(120)
@@ -57,12 +59,12 @@ class Machine:
         _, _, size = struct.unpack('<III', self.socket.recv(12, socket.MSG_WAITALL))
         return self.socket.recv(size, socket.MSG_WAITALL)
 
-    def start(self, size=SIZE, desc=DESC, avail=AVAIL, used=USED, memory=MEMORY):
+    def start(self, size=None, desc=DESC, avail=AVAIL, used=USED, memory=MEMORY):
         features = struct.unpack('<Q', self.ask(1))[0]
         self.say(3)
         self.say(2, struct.pack('<Q', F_VERSION_1 | F_PROTOCOL | (F_EVENT_IDX if self.event_idx else 0)))
         self.say(5, struct.pack('<IIQQQQ', 1, 0, 0, memory, USER, 0), [self.memfd])
-        self.say(8, struct.pack('<II', 1, size))
+        self.say(8, struct.pack('<II', 1, self.entries if size is None else size))
         self.say(10, struct.pack('<II', 1, 0))
         self.say(9, struct.pack('<IIQQQQ', 1, 0, USER + desc, USER + used, USER + avail, 0))
         self.say(13, struct.pack('<Q', 1), [self.irq])
@@ -73,10 +75,11 @@ class Machine:
     def describe(self, index, address, length, flags=0, following=0):
         struct.pack_into('<QIHH', self.memory, DESC + 16 * index, address, length, flags, following)
 
-    def post(self, head=0):
-        struct.pack_into('<H', self.memory, AVAIL + 4 + 2 * (self.posted % SIZE), head)
-        self.posted += 1
-        struct.pack_into('<H', self.memory, AVAIL + 4 + 2 * SIZE, self.posted - 1)
+    def post(self, head=0, times=1):
+        for _ in range(times):
+            struct.pack_into('<H', self.memory, AVAIL + 4 + 2 * (self.posted % self.entries), head)
+            self.posted += 1
+        struct.pack_into('<H', self.memory, AVAIL + 4 + 2 * self.entries, self.posted - 1)
         struct.pack_into('<H', self.memory, AVAIL + 2, self.posted & 0xffff)
         os.eventfd_write(self.kick, 1)
 
@@ -91,13 +94,13 @@ class Machine:
     def reply(self):
         """The reply that comes, or None when the server ends."""
         while struct.unpack_from('<H', self.memory, USED + 2)[0] == self.taken & 0xffff:
-            ready = select.select([self.irq, self.socket], [], [], 20)[0]
+            ready = select.select([self.irq, self.socket], [], [], 120)[0]
             if not ready:
                 raise TimeoutError('no reply')
             if self.socket in ready:
                 return None
             os.eventfd_read(self.irq)
-        _, length = struct.unpack_from('<II', self.memory, USED + 4 + 8 * (self.taken % SIZE))
+        _, length = struct.unpack_from('<II', self.memory, USED + 4 + 8 * (self.taken % self.entries))
         self.taken += 1
         data = self.memory[IN:IN + length]
         return data if length == struct.unpack('<I', data[:4])[0] else b'length'
@@ -139,6 +142,23 @@ m.begin()
 m.port.close()
 check(m.process.wait(120) == 0, 'and with its instance')
 m.socket.close()
+
+
+# All that a queue can hold at once, and behind it a word of the monitor: that has its turn, and the guest hears of every answer.
+m = Machine(False, 256)
+m.begin()
+m.message(116, struct.pack('<IQI', 0, 0, 100))
+m.process.send_signal(signal.SIGSTOP)
+m.post(times=256)
+m.say(11, struct.pack('<II', 1, 0))
+before = m.posted - 256
+m.process.send_signal(signal.SIGCONT)
+struct.unpack('<III', m.socket.recv(12, socket.MSG_WAITALL))
+answered = struct.unpack('<II', m.socket.recv(8, socket.MSG_WAITALL))[1] - before
+check(0 < answered < 256, f'a monitor is heard while requests wait: {answered} of 256 were answered')
+heard = os.eventfd_read(m.irq)
+check(heard == answered, 'an interrupt for each', heard)
+check(m.end() == 0, 'it ends with its machine')
 
 
 def lie(text, change, begin=True, **how):

@@ -76,6 +76,15 @@ class Client:
 
 
 c = Client()
+check(c.call(VERSION, struct.pack('<I', 8192) + text('9P2000.L.drupe')) == struct.pack('<I', 8192) + text('9P2000.L.drupe'), 'messages of 8 KiB')
+c.call(ATTACH, struct.pack('<II', 0, NOFID) + text('') + text('') + struct.pack('<I', 0))
+c.walk(0x101, 'file')
+c.call(LOPEN, struct.pack('<II', 0x101, 2))
+check(c.call(WRITE, struct.pack('<IQI', 0x101, 5, 8192) + bytes(8192)) == 'EMSGSIZE', 'a message that is longer is refused')
+check(os.path.getsize(SRC + '/file') == 5, 'and writes nothing')
+check(c.end() == 0, 'the server ends with it')
+
+c = Client()
 check(c.walk(1, 'file') == 'EPROTO', 'nothing before the version')
 check(len(c.begin()) == 13, 'attach')
 for names in (['..'], ['dir', '..', '..'], ['/etc'], ['dir/../../secret'], [''], ['.'], [b'a\0b'], ['link', 'x'], ['x' * 256], ['a'] * 17):
