@@ -77,7 +77,7 @@ int server_load_regs(struct server *s, u32 tid);
 
 /* snapshot.c: with all threads stopped. Of each at most an equal share of so many bytes is kept; one whose registers do not fit there is left out. */
 void snapshot_take(struct server *s, size_t most);
-size_t snapshot_size(const struct snapshot *n); /* bytes kept */
+size_t snapshot_size(const struct snapshot *n); /* memory that they take */
 void snapshot_let_go(struct server *s); /* whoever has stopped since */
 bool snapshot_has(const struct snapshot *n, u32 tid);
 bool snapshot_regs(const struct snapshot *n, u32 tid, struct regs *ret); /* false: no such thread */

@@ -62,6 +62,8 @@ static bool freeze(struct server *s, u32 tid, size_t room, struct frozen_thread 
     if (f->kernel.len > room)
         buf_done(&f->kernel);
     read_stack(s, f, room - f->kernel.len);
+    buf_fit(&f->kernel);
+    buf_fit(&f->stack);
     return true;
 }
 
@@ -81,7 +83,7 @@ size_t snapshot_size(const struct snapshot *n)
 {
     size_t all = 0;
     for (size_t i = 0; i < n->count; i++)
-        all += n->threads[i].regs.len + n->threads[i].kernel.len + n->threads[i].stack.len;
+        all += n->threads[i].regs.capacity + n->threads[i].kernel.capacity + n->threads[i].stack.capacity;
     return all;
 }
 

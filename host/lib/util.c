@@ -188,6 +188,14 @@ void buf_add(struct buf *b, const void *data, size_t len)
     b->data[b->len] = 0;
 }
 
+void buf_fit(struct buf *b)
+{
+    if (b->data && b->capacity > b->len + 1) {
+        b->capacity = b->len + 1;
+        b->data = xrealloc(b->data, b->capacity);
+    }
+}
+
 void buf_drop(struct buf *b, size_t len)
 {
     if (!len)

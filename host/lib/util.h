@@ -59,6 +59,7 @@ struct buf {
     size_t len, capacity;
 };
 void buf_add(struct buf *b, const void *data, size_t len);
+void buf_fit(struct buf *b); /* no more memory than its bytes need */
 void buf_drop(struct buf *b, size_t len); /* the first len bytes */
 void buf_addf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_add_clean(struct buf *b, const char *text, size_t max, const char *keep); /* up to its end, as text_clean() leaves it */

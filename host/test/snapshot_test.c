@@ -60,6 +60,7 @@ int main(void)
     size_t known, most = 1 << 20;
     size_t one = snapshot(1, 2696, most, &known);
     check(known == 1 && one > 65536 + 2696, "one thread: its registers, 64 KiB of its stack, the kernel's frames");
+    check(snapshot(20, 2696, most, &known) <= most && known == 20, "twenty, whose stacks come in parts, take no more memory than that");
     check(snapshot(100, 2696, most, &known) <= most && known == 100, "a hundred share what there is");
     check(snapshot(300, 2696, most, &known) <= most && known == 300, "three hundred have little more than registers");
     check(snapshot(5000, DBG_DATA_MAX - 1, most, &known) <= most && known == 0, "registers that do not fit are not kept");
