@@ -20,6 +20,9 @@ static inline bool diag_cookie_fits(const u8 *cookie, const struct sock *s)
     u64 c = get_u64(cookie);
     return c == UINT64_MAX || c == diag_cookie(s);
 }
+typedef void diag_tell_fn(struct nl_answer *a, struct sock *s, const void *request);
+/* The answer is what tell() says of all sockets that find() gives, a few at a time; `request` is copied. 0 or -ENOMEM. */
+int diag_dump(struct nl_answer *a, void (*find)(struct socks_found *f), diag_tell_fn *tell, const void *request, size_t len);
 /* INET_DIAG_SKMEMINFO, UNIX_DIAG_MEMINFO */
 void diag_memory(struct nl_answer *a, u16 type, const struct sock *s);
 

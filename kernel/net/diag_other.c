@@ -26,14 +26,9 @@ enum { NETLINK_MEMORY, NETLINK_GROUPS };
 #define ANY_PROTOCOL 255
 #define UNCONNECTED 7 /* TCP_CLOSE, as Linux says of all of them */
 
-struct other_dump {
-    struct nl_dump d;
-    struct other_request r;
-    struct socks_found f; /* how far */
-};
-
-static void tell_packet(struct nl_answer *a, struct sock *s, const struct other_request *r)
+static void tell_packet(struct nl_answer *a, struct sock *s, const void *request)
 {
+    const struct other_request *r = request;
     struct packet_facts x;
     if (s->type != SOCK_RAW && s->type != SOCK_DGRAM)
         return;
@@ -54,8 +49,9 @@ static void tell_packet(struct nl_answer *a, struct sock *s, const struct other_
     nl_end(a);
 }
 
-static void tell_netlink(struct nl_answer *a, struct sock *s, const struct other_request *r)
+static void tell_netlink(struct nl_answer *a, struct sock *s, const void *request)
 {
+    const struct other_request *r = request;
     u32 port;
     u64 groups;
     if (r->protocol != ANY_PROTOCOL && r->protocol != s->protocol)
@@ -72,19 +68,6 @@ static void tell_netlink(struct nl_answer *a, struct sock *s, const struct other
     nl_end(a);
 }
 
-static bool more(struct nl_answer *a, struct nl_dump *d)
-{
-    struct other_dump *x = container_of(d, struct other_dump, d);
-    const bool packet = x->r.family == AF_PACKET;
-    x->f.n = 0;
-    (packet ? packet_find_all : netlink_find_all)(&x->f);
-    for (unsigned i = 0; i < x->f.n; i++) {
-        (packet ? tell_packet : tell_netlink)(a, x->f.s[i], &x->r);
-        sock_put(x->f.s[i]);
-    }
-    return x->f.n == SOCKS_FOUND;
-}
-
 int diag_other(struct nl_answer *a, const struct nl_request *r)
 {
     struct other_request q;
@@ -95,11 +78,5 @@ int diag_other(struct nl_answer *a, const struct nl_request *r)
         return -EINVAL;
     if ((r->flags & NLM_F_DUMP) != NLM_F_DUMP)
         return -EOPNOTSUPP;
-    struct other_dump *x = kzalloc(sizeof *x);
-    if (x == NULL)
-        return -ENOMEM;
-    x->d.more = more;
-    x->r = q;
-    a->dump = &x->d;
-    return 0;
+    return q.family == AF_PACKET ? diag_dump(a, packet_find_all, tell_packet, &q, sizeof q) : diag_dump(a, netlink_find_all, tell_netlink, &q, sizeof q);
 }

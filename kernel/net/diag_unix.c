@@ -20,12 +20,6 @@ enum { ATTR_NAME, ATTR_PEER = 2, ATTR_PENDING, ATTR_QUEUES, ATTR_MEMORY, ATTR_SH
 enum { ESTABLISHED = 1, CLOSED = 7, LISTENING = 10 };
 #define PENDING_MAX 64u /* of those that wait to be accepted, as many are named */
 
-struct unix_dump {
-    struct nl_dump d;
-    struct unix_request r;
-    struct socks_found f; /* how far */
-};
-
 static u8 state_of(const struct unix_sock *u) { return u->listening ? LISTENING : u->peer != NULL ? ESTABLISHED : CLOSED; }
 
 static void tell_queues(struct nl_answer *a, struct unix_sock *u)
@@ -70,18 +64,11 @@ static void tell(struct nl_answer *a, struct unix_sock *u, const struct unix_req
     unix_put(peer);
 }
 
-static bool more(struct nl_answer *a, struct nl_dump *d)
+static void tell_wanted(struct nl_answer *a, struct sock *s, const void *request)
 {
-    struct unix_dump *x = container_of(d, struct unix_dump, d);
-    x->f.n = 0;
-    unix_find_all(&x->f);
-    for (unsigned i = 0; i < x->f.n; i++) {
-        struct unix_sock *u = un(x->f.s[i]);
-        if ((x->r.states & (1u << state_of(u))) && (x->r.ino == 0 || x->r.ino == u->s.ino))
-            tell(a, u, &x->r, NLM_F_MULTI);
-        unix_put(u);
-    }
-    return x->f.n == SOCKS_FOUND;
+    const struct unix_request *r = request;
+    if ((r->states & (1u << state_of(un(s)))) && (r->ino == 0 || r->ino == s->ino))
+        tell(a, un(s), r, NLM_F_MULTI);
 }
 
 static bool has_ino(const struct sock *s, void *ino) { return s->ino == *(u32 *)ino; }
@@ -108,11 +95,5 @@ int diag_unix(struct nl_answer *a, const struct nl_request *r)
     memcpy(&q, r->body, sizeof q);
     if ((r->flags & NLM_F_DUMP) != NLM_F_DUMP)
         return one(a, &q);
-    struct unix_dump *x = kzalloc(sizeof *x);
-    if (x == NULL)
-        return -ENOMEM;
-    x->d.more = more;
-    x->r = q;
-    a->dump = &x->d;
-    return 0;
+    return diag_dump(a, unix_find_all, tell_wanted, &q, sizeof q);
 }

@@ -11,6 +11,39 @@ void diag_memory(struct nl_answer *a, u16 type, const struct sock *s)
     nl_attr(a, type, v, sizeof v);
 }
 
+struct sock_dump {
+    struct nl_dump d;
+    void (*find)(struct socks_found *f);
+    diag_tell_fn *tell;
+    struct socks_found f; /* how far */
+    u8 request[];
+};
+
+static bool more(struct nl_answer *a, struct nl_dump *d)
+{
+    struct sock_dump *x = container_of(d, struct sock_dump, d);
+    x->f.n = 0;
+    x->find(&x->f);
+    for (unsigned i = 0; i < x->f.n; i++) {
+        x->tell(a, x->f.s[i], x->request);
+        sock_put(x->f.s[i]);
+    }
+    return x->f.n == SOCKS_FOUND;
+}
+
+int diag_dump(struct nl_answer *a, void (*find)(struct socks_found *f), diag_tell_fn *tell, const void *request, size_t len)
+{
+    struct sock_dump *x = kzalloc(sizeof *x + len);
+    if (x == NULL)
+        return -ENOMEM;
+    x->d.more = more;
+    x->find = find;
+    x->tell = tell;
+    memcpy(x->request, request, len);
+    a->dump = &x->d;
+    return 0;
+}
+
 static int handle(struct nl_answer *a, const struct nl_request *r)
 {
     if (r->type < NLMSG_MIN_TYPE)
