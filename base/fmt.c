@@ -239,3 +239,12 @@ int fmt_snprintf(char *buf, size_t size, const char *format, ...)
     va_end(ap);
     return n;
 }
+
+void text_add(struct text *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    bool room = t->len < t->size;
+    t->len += (size_t)fmt_vsnprintf(room ? t->buf + t->len : NULL, room ? t->size - t->len : 0, format, ap);
+    va_end(ap);
+}

@@ -13,4 +13,11 @@
 int fmt_vsnprintf(char *buf, size_t size, const char *format, va_list args);
 int fmt_snprintf(char *buf, size_t size, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* Text that may outgrow its buffer: `len` is what it needs, without the NUL. {buf, size, 0} is empty. */
+struct text {
+    char *buf;
+    size_t size, len;
+};
+void text_add(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
+
 #endif

@@ -60,3 +60,16 @@ TEST(truncation_and_unknown)
 #pragma GCC diagnostic pop
     CHECK_STR(buf, "(null)");
 }
+
+TEST(growing_text)
+{
+    char buf[8];
+    struct text t = { buf, sizeof buf, 0 };
+    text_add(&t, "%d", 12345);
+    CHECK_STR(buf, "12345");
+    text_add(&t, "%s", "abc");
+    CHECK_STR(buf, "12345ab");
+    text_add(&t, "%s", "more");
+    CHECK_STR(buf, "12345ab");
+    CHECK_EQ(t.len, 12);
+}

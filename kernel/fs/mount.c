@@ -324,77 +324,36 @@ int vfs_sync_all(void)
 
 /* --- what /proc shows ------------------------------------------------------- */
 
-struct text {
-    char *buf;
-    size_t size, len;
-};
-
-static void text_put(struct text *t, char c)
-{
-    if (t->len < t->size)
-        t->buf[t->len] = c;
-    t->len++;
-}
-
 /* Names in /proc/mounts: blanks and backslashes as octal. */
-static void text_put_escaped(struct text *t, const char *s)
+static void add_escaped(struct text *t, const char *s)
 {
-    for (; *s != 0; s++) {
-        if (*s == ' ' || *s == '\t' || *s == '\n' || *s == '\\') {
-            text_put(t, '\\');
-            text_put(t, (char)('0' + ((*s >> 6) & 7)));
-            text_put(t, (char)('0' + ((*s >> 3) & 7)));
-            text_put(t, (char)('0' + (*s & 7)));
-        } else {
-            text_put(t, *s);
-        }
-    }
-}
-
-static void text_put_str(struct text *t, const char *s)
-{
-    while (*s != 0)
-        text_put(t, *s++);
+    for (; *s != 0; s++)
+        text_add(t, *s == ' ' || *s == '\t' || *s == '\n' || *s == '\\' ? "\\%03o" : "%c", *s);
 }
 
 static void show_mount(struct text *t, const struct fs_ctx *fs, struct mount *m, bool info, char *name)
 {
-    char num[64];
     struct path p = {m, m->root};
     bool ro = (m->flags & MS_RDONLY) != 0, sb_ro = m->sb->read_only;
     if (path_name(fs, &p, name, PATH_MAX) < 0 || name[0] != '/')
         return; /* not below this root */
+    if (info)
+        text_add(t, "%u %u %u:%u /", m->id, m->parent != NULL ? m->parent->id : 0, DEV_MAJOR(m->sb->dev), DEV_MINOR(m->sb->dev));
+    else
+        add_escaped(t, m->sb->source);
+    text_add(t, " ");
+    add_escaped(t, name);
+    if (!info)
+        text_add(t, " %s", m->sb->type);
+    text_add(t, " %s%s%s%s%s", ro || (sb_ro && !info) ? "ro" : "rw", (m->flags & MS_NOSUID) != 0 ? ",nosuid" : "",
+             (m->flags & MS_NODEV) != 0 ? ",nodev" : "", (m->flags & MS_NOEXEC) != 0 ? ",noexec" : "",
+             (m->flags & MS_NOATIME) != 0 ? ",noatime" : ",relatime");
     if (info) {
-        fmt_snprintf(num, sizeof(num), "%u %u %u:%u ", m->id, m->parent != NULL ? m->parent->id : 0,
-                     DEV_MAJOR(m->sb->dev), DEV_MINOR(m->sb->dev));
-        text_put_str(t, num);
-        text_put_str(t, "/ ");
+        text_add(t, " - %s ", m->sb->type);
+        add_escaped(t, m->sb->source);
+        text_add(t, sb_ro ? " ro\n" : " rw\n");
     } else {
-        text_put_escaped(t, m->sb->source);
-        text_put(t, ' ');
-    }
-    text_put_escaped(t, name);
-    text_put(t, ' ');
-    if (!info) {
-        text_put_escaped(t, m->sb->type);
-        text_put(t, ' ');
-    }
-    text_put_str(t, ro || (sb_ro && !info) ? "ro" : "rw");
-    if ((m->flags & MS_NOSUID) != 0)
-        text_put_str(t, ",nosuid");
-    if ((m->flags & MS_NODEV) != 0)
-        text_put_str(t, ",nodev");
-    if ((m->flags & MS_NOEXEC) != 0)
-        text_put_str(t, ",noexec");
-    text_put_str(t, (m->flags & MS_NOATIME) != 0 ? ",noatime" : ",relatime");
-    if (info) {
-        text_put_str(t, " - ");
-        text_put_escaped(t, m->sb->type);
-        text_put(t, ' ');
-        text_put_escaped(t, m->sb->source);
-        text_put_str(t, sb_ro ? " ro\n" : " rw\n");
-    } else {
-        text_put_str(t, " 0 0\n");
+        text_add(t, " 0 0\n");
     }
 }
 
@@ -415,11 +374,8 @@ size_t vfs_show_mounts(const struct fs_ctx *fs, bool mountinfo, char *buf, size_
 size_t vfs_show_filesystems(char *buf, size_t size)
 {
     struct text t = {buf, size, 0};
-    for (unsigned k = 0; k < type_count; k++) {
-        text_put_str(&t, types[k]->nodev ? "nodev\t" : "\t");
-        text_put_str(&t, types[k]->name);
-        text_put(&t, '\n');
-    }
+    for (unsigned k = 0; k < type_count; k++)
+        text_add(&t, "%s\t%s\n", types[k]->nodev ? "nodev" : "", types[k]->name);
     return t.len;
 }
 

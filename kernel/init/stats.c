@@ -30,20 +30,6 @@
 #define TEXT_MAX (4u << 20)
 #define TEXT_FIRST (16u << 10)
 
-struct text {
-    char *buf;
-    size_t size, len; /* len: needed, may be over size */
-};
-
-static PRINTF_LIKE(2, 3) void add(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    bool room = t->len < t->size;
-    t->len += (size_t)fmt_vsnprintf(room ? t->buf + t->len : NULL, room ? t->size - t->len : 0, format, args);
-    va_end(args);
-}
-
 /* --- single values --------------------------------------------------------------------- */
 
 struct sample {
@@ -86,7 +72,7 @@ static const struct {
 
 static void add_seconds(struct text *t, u64 ns)
 {
-    add(t, " %lu.%09lu\n", (unsigned long)(ns / NSEC_PER_SEC), (unsigned long)(ns % NSEC_PER_SEC));
+    text_add(t, " %lu.%09lu\n", (unsigned long)(ns / NSEC_PER_SEC), (unsigned long)(ns % NSEC_PER_SEC));
 }
 
 static void take_sample(struct sample *s)
@@ -108,11 +94,11 @@ static void add_values(struct text *t, const struct sample *s)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
         u64 v = *(const u64 *)((const u8 *)s + values[i].offset);
-        add(t, "%s", values[i].name);
+        text_add(t, "%s", values[i].name);
         if (values[i].unit == NANOSECONDS)
             add_seconds(t, v);
         else
-            add(t, " %lu\n", (unsigned long)(values[i].unit == PAGES ? v * PAGE_SIZE : v));
+            text_add(t, " %lu\n", (unsigned long)(values[i].unit == PAGES ? v * PAGE_SIZE : v));
     }
 }
 
@@ -122,9 +108,9 @@ static void add_cpus(struct text *t, u64 now)
 {
     for (unsigned i = 0; i < plat_cpu_count(); i++) {
         u64 idle = MIN(cpu_idle_ns(i), now);
-        add(t, "cpu_seconds_total{cpu=\"%u\",mode=\"idle\"}", i);
+        text_add(t, "cpu_seconds_total{cpu=\"%u\",mode=\"idle\"}", i);
         add_seconds(t, idle);
-        add(t, "cpu_seconds_total{cpu=\"%u\",mode=\"busy\"}", i);
+        text_add(t, "cpu_seconds_total{cpu=\"%u\",mode=\"busy\"}", i);
         add_seconds(t, now - idle);
     }
 }
@@ -133,7 +119,7 @@ static void add_calls(struct text *t)
 {
     for (u32 nr = 0; nr < LINUX_CALL_NUMBERS; nr++)
         if (linux_call_count(nr) != 0) /* its name is the client's affair */
-            add(t, "syscalls_total{nr=\"%u\"} %lu\n", nr, (unsigned long)linux_call_count(nr));
+            text_add(t, "syscalls_total{nr=\"%u\"} %lu\n", nr, (unsigned long)linux_call_count(nr));
 }
 
 /* A row of u64 fields as metrics with one label; a name with its own labels ends in a comma. */
@@ -145,7 +131,7 @@ struct field {
 static void add_fields(struct text *t, const struct field *f, const char *label, const char *value, const void *object)
 {
     for (; f->name != NULL; f++)
-        add(t, "%s%s=\"%s\"} %lu\n", f->name, label, value, (unsigned long)*(const u64 *)((const u8 *)object + f->offset));
+        text_add(t, "%s%s=\"%s\"} %lu\n", f->name, label, value, (unsigned long)*(const u64 *)((const u8 *)object + f->offset));
 }
 
 static void add_netdev(struct netdev *d, void *ctx)
@@ -180,7 +166,7 @@ static void add_tcp(struct text *t)
     u32 counts[NET_TCP_STATES];
     net_tcp_states(counts);
     for (unsigned i = 1; i < NET_TCP_STATES; i++)
-        add(t, "tcp_connections{state=\"%s\"} %u\n", states[i], counts[i]);
+        text_add(t, "tcp_connections{state=\"%s\"} %u\n", states[i], counts[i]);
 }
 
 /* Lines "name value" of net's own counters; what comes behind "packets" there are no counters. */
@@ -195,7 +181,7 @@ static void add_net_events(struct text *t)
         *blank = *end = '\0';
         if (strcmp(p, "packets") == 0)
             break;
-        add(t, "network_events_total{event=\"%s\"} %s\n", p, blank + 1);
+        text_add(t, "network_events_total{event=\"%s\"} %s\n", p, blank + 1);
     }
     kfree(lines);
 }
@@ -211,7 +197,7 @@ static void add_drops(struct text *t)
     for (char *p = lines, *reason, *count, *end;
          (reason = strchr(p, ' ')) != NULL && (count = strchr(reason + 1, ' ')) != NULL && (end = strchr(count, '\n')) != NULL; p = end + 1) {
         *reason = *count = *end = '\0';
-        add(t, "network_drops_total{interface=\"%s\",reason=\"%s\"} %s\n", p, reason + 1, count + 1);
+        text_add(t, "network_drops_total{interface=\"%s\",reason=\"%s\"} %s\n", p, reason + 1, count + 1);
     }
     kfree(lines);
 }
@@ -248,12 +234,12 @@ static void add_histogram(struct text *t, const char *name, const char *label, u
         u64 ns = (u64)LATENCY_FIRST_NS << 2 * i;
         sum += l.count[i];
         if (i + 1 < LATENCY_BUCKETS)
-            add(t, "%s_bucket{%s%sle=\"%lu.%09lu\"} %lu\n", name, label, one ? "," : "", (unsigned long)(ns / NSEC_PER_SEC), (unsigned long)(ns % NSEC_PER_SEC), (unsigned long)sum);
+            text_add(t, "%s_bucket{%s%sle=\"%lu.%09lu\"} %lu\n", name, label, one ? "," : "", (unsigned long)(ns / NSEC_PER_SEC), (unsigned long)(ns % NSEC_PER_SEC), (unsigned long)sum);
     }
-    add(t, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", name, label, one ? "," : "", (unsigned long)sum);
-    add(t, "%s_sum%s%s%s", name, one ? "{" : "", label, one ? "}" : "");
+    text_add(t, "%s_bucket{%s%sle=\"+Inf\"} %lu\n", name, label, one ? "," : "", (unsigned long)sum);
+    text_add(t, "%s_sum%s%s%s", name, one ? "{" : "", label, one ? "}" : "");
     add_seconds(t, l.sum_ns);
-    add(t, "%s_count%s%s%s %lu\n", name, one ? "{" : "", label, one ? "}" : "", (unsigned long)sum);
+    text_add(t, "%s_count%s%s%s %lu\n", name, one ? "{" : "", label, one ? "}" : "", (unsigned long)sum);
 }
 
 static void add_latencies(struct text *t)

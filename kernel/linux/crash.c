@@ -17,13 +17,6 @@ static const char signal_names[][8] = {
     "WINCH", "IO", "PWR", "SYS",
 };
 
-struct text {
-    char *buf;
-    size_t n;
-};
-#define add(t, ...) ((t)->n += (size_t)fmt_snprintf((t)->buf + MIN((t)->n, (size_t)REPORT_SIZE), \
-                                                    (t)->n < REPORT_SIZE ? REPORT_SIZE - (t)->n : 0, __VA_ARGS__))
-
 /* "libc.so.6+0x1234", "[heap]+0x10", or nothing for an unmapped address. */
 static void add_place(struct text *t, u64 pc)
 {
@@ -41,16 +34,16 @@ static void add_place(struct text *t, u64 pc)
     rwmutex_read_unlock(&as->lock);
     if (f != NULL) {
         if (file_name(current_task()->fs, f, name, sizeof name) >= 0)
-            add(t, "  %s+0x%lx", name, (unsigned long)off);
+            text_add(t, "  %s+0x%lx", name, (unsigned long)off);
         file_put(f);
     } else if (v == NULL) {
-        add(t, "  (not mapped)");
+        text_add(t, "  (not mapped)");
     }
 }
 
 char *crash_report(const struct trap_frame *f, const struct ksiginfo *info)
 {
-    struct text t = {kmalloc(REPORT_SIZE, 0), 0};
+    struct text t = {kmalloc(REPORT_SIZE, 0), REPORT_SIZE, 0};
     struct task *task = current_task();
     if (t.buf == NULL)
         t.buf = kmalloc(REPORT_SIZE, ALLOC_ATOMIC); /* from the reserve: out of memory is what to report, most likely */
@@ -61,26 +54,26 @@ char *crash_report(const struct trap_frame *f, const struct ksiginfo *info)
     }
     int sig = info->signo;
     if (task->out_of_memory)
-        add(&t, "%s (tid %u) was ended: out of memory at address 0x%lx\n", task->thread->name, task->tid,
-            (unsigned long)info->fault.addr);
+        text_add(&t, "%s (tid %u) was ended: out of memory at address 0x%lx\n", task->thread->name, task->tid,
+                 (unsigned long)info->fault.addr);
     else if (info->code == SI_USER || info->code == SI_TKILL)
-        add(&t, "%s (tid %u) was ended by SIG%s (%d), sent by pid %d\n", task->thread->name, task->tid,
-            sig < SIGRTMIN ? signal_names[sig] : "RT", sig, info->rt.pid);
+        text_add(&t, "%s (tid %u) was ended by SIG%s (%d), sent by pid %d\n", task->thread->name, task->tid,
+                 sig < SIGRTMIN ? signal_names[sig] : "RT", sig, info->rt.pid);
     else
-        add(&t, "%s (tid %u) was ended by SIG%s (%d), code %d, address 0x%lx\n", task->thread->name, task->tid,
-            sig < SIGRTMIN ? signal_names[sig] : "RT", sig, info->code, (unsigned long)info->fault.addr);
-    add(&t, "at 0x%lx", (unsigned long)FRAME_PC(f));
+        text_add(&t, "%s (tid %u) was ended by SIG%s (%d), code %d, address 0x%lx\n", task->thread->name, task->tid,
+                 sig < SIGRTMIN ? signal_names[sig] : "RT", sig, info->code, (unsigned long)info->fault.addr);
+    text_add(&t, "at 0x%lx", (unsigned long)FRAME_PC(f));
     add_place(&t, FRAME_PC(f));
-    add(&t, "\n");
-    if (t.n < REPORT_SIZE)
-        t.n += arch_show_registers(f, t.buf + t.n, REPORT_SIZE - t.n);
+    text_add(&t, "\n");
+    if (t.len < REPORT_SIZE)
+        t.len += arch_show_registers(f, t.buf + t.len, REPORT_SIZE - t.len);
     u64 fp = FRAME_FP(f), last = FRAME_SP(f), words[2];
     for (unsigned i = 0; i < MAX_CALLERS && fp >= last && IS_ALIGNED(fp, 8); i++) {
         if (copy_from_user(words, fp, sizeof words) < 0 || words[1] < PLAT_USER_MIN || words[1] >= PLAT_USER_MAX)
             break;
-        add(&t, "called from 0x%lx", (unsigned long)words[1]);
+        text_add(&t, "called from 0x%lx", (unsigned long)words[1]);
         add_place(&t, words[1]);
-        add(&t, "\n");
+        text_add(&t, "\n");
         last = fp + 16;
         fp = words[0];
     }

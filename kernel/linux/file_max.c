@@ -5,7 +5,6 @@
  */
 #include "task.h"
 #include "base/fmt.h"
-#include "base/str.h"
 
 static u64 file_max = INT64_MAX; /* atomic */
 
@@ -27,19 +26,10 @@ static size_t show_nr(void *arg, char *buf, size_t size)
 
 static int store_max(void *arg, const char *text, size_t len)
 {
-    char word[24];
     u64 v;
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' ' || text[len - 1] == '\0'))
-        len--;
-    if (len >= sizeof word)
-        return -EINVAL;
-    memcpy(word, text, len);
-    word[len] = '\0';
-    int err = str_to_u64(word, &v);
+    int err = sysctl_number(text, len, 0, INT64_MAX, &v);
     if (err != 0)
         return err;
-    if (v > INT64_MAX)
-        return -EINVAL;
     atomic_store(&file_max, v);
     atomic_store(&vfs_may_open, may_open);
     return 0;

@@ -5,26 +5,18 @@
 #include "kern/vfs.h"
 #include "task.h"
 
-struct text {
-    char *buf;
-    size_t size, n;
-};
-
 static void add_class(const struct lockstat *s, void *ctx)
 {
-    struct text *t = ctx;
-    size_t at = MIN(t->n, t->size);
-    t->n += (size_t)fmt_snprintf(t->buf + at, t->size - at, "%-20s %10llu %12llu %10llu %10llu %15llu\n", s->name,
-                                 (unsigned long long)s->waits, (unsigned long long)s->turns, (unsigned long long)s->longest,
-                                 (unsigned long long)s->sleeps, (unsigned long long)s->slept_ns);
+    text_add(ctx, "%-20s %10llu %12llu %10llu %10llu %15llu\n", s->name, (unsigned long long)s->waits, (unsigned long long)s->turns,
+             (unsigned long long)s->longest, (unsigned long long)s->sleeps, (unsigned long long)s->slept_ns);
 }
 
 static size_t show(void *arg, char *buf, size_t size)
 {
     struct text t = { buf, size, 0 };
-    t.n = (size_t)fmt_snprintf(buf, size, "%-20s %10s %12s %10s %10s %15s\n", "lock class", "waits", "turns", "longest", "sleeps", "slept ns");
+    text_add(&t, "%-20s %10s %12s %10s %10s %15s\n", "lock class", "waits", "turns", "longest", "sleeps", "slept ns");
     lockstat_for_each(add_class, &t);
-    return t.n;
+    return t.len;
 }
 
 void proc_lockstat_init(void) { proc_add("lock_stat", 0400, show, NULL); }

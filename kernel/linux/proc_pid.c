@@ -5,20 +5,6 @@
 #include "base/fmt.h"
 #include "base/str.h"
 
-/* Text that may outgrow its buffer: n is the length it would need. */
-struct text {
-    char *buf;
-    size_t size, n;
-};
-static PRINTF_LIKE(2, 3) void add(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    bool room = t->n < t->size;
-    t->n += (size_t)fmt_vsnprintf(room ? t->buf + t->n : NULL, room ? t->size - t->n : 0, format, args);
-    va_end(args);
-}
-
 static bool exists(u32 pid)
 {
     struct process *p = process_find(pid);
@@ -157,21 +143,21 @@ static void show_stat(struct text *x, struct task *t, const struct addrspace *as
     handlers(p, &ignored, &caught);
     process_usage(p, &u);
     int tpgid = !p->no_tty && tty_of_session(p->sid, &tty, &foreground) ? (int)foreground : -1;
-    add(x, "%u (%s) %c %u %u %u %lu %d 4194304 %lu %lu %lu %lu ", whole ? p->pid : t->tid, t->thread->name, task_state(t),
+    text_add(x, "%u (%s) %c %u %u %u %lu %d 4194304 %lu %lu %lu %lu ", whole ? p->pid : t->tid, t->thread->name, task_state(t),
         p->ppid, p->pgid, p->sid, (unsigned long)((DEV_MINOR(tty) & 0xff) | DEV_MAJOR(tty) << 8 | (DEV_MINOR(tty) & ~0xffu) << 12), tpgid, (unsigned long)u.minor_faults, (unsigned long)p->waited.minor_faults,
         (unsigned long)u.major_faults, (unsigned long)p->waited.major_faults);
-    add(x, "%lu 0 %lu 0 %d %d %u 0 ", (unsigned long)((whole ? u.cpu_ns : thread_cpu_ns(t->thread)) / tick),
+    text_add(x, "%lu 0 %lu 0 %d %d %u 0 ", (unsigned long)((whole ? u.cpu_ns : thread_cpu_ns(t->thread)) / tick),
         (unsigned long)(p->waited.cpu_ns / tick), t->thread->rt_prio != 0 ? -1 - t->thread->rt_prio : 20 + t->thread->nice, t->thread->nice, p->ntasks);
-    add(x, "%lu %lu %lu %lu ", (unsigned long)(p->start_ns / tick), (unsigned long)(as != NULL ? as->total_pages * PAGE_SIZE : 0),
+    text_add(x, "%lu %lu %lu %lu ", (unsigned long)(p->start_ns / tick), (unsigned long)(as != NULL ? as->total_pages * PAGE_SIZE : 0),
         (unsigned long)(as != NULL ? rss_pages(as) : 0), (unsigned long)rlimit_of(p, RLIMIT_RSS));
-    add(x, "0 0 %lu 0 0 %lu %lu %lu %lu 0 0 0 %u %u %u %u 0 0 0 ", (unsigned long)(as != NULL ? as->stack_start : 0),
+    text_add(x, "0 0 %lu 0 0 %lu %lu %lu %lu 0 0 0 %u %u %u %u 0 0 0 ", (unsigned long)(as != NULL ? as->stack_start : 0),
         (unsigned long)(t->pending.set & 0x7fffffff), (unsigned long)(t->blocked & 0x7fffffff), (unsigned long)(ignored & 0x7fffffff),
         (unsigned long)(caught & 0x7fffffff), p->parent_signal, t->thread->cpu, t->thread->rt_prio, t->thread->policy);
     if (as != NULL)
-        add(x, "0 0 %lu %lu %lu %lu %lu 0\n", (unsigned long)as->brk_start, (unsigned long)as->arg_start, (unsigned long)as->arg_end,
+        text_add(x, "0 0 %lu %lu %lu %lu %lu 0\n", (unsigned long)as->brk_start, (unsigned long)as->arg_start, (unsigned long)as->arg_end,
             (unsigned long)as->env_start, (unsigned long)as->env_end);
     else
-        add(x, "0 0 0 0 0 0 0 0\n");
+        text_add(x, "0 0 0 0 0 0 0 0\n");
 }
 
 /* As bits, and as a list of ranges. */
@@ -179,7 +165,7 @@ static void show_cpus(struct text *x, u64 affinity)
 {
     unsigned cpus = plat_cpu_count();
     u64 mask = affinity & (cpus >= 64 ? ~0ULL : (1ULL << cpus) - 1);
-    add(x, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", (unsigned long)mask);
+    text_add(x, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", (unsigned long)mask);
     const char *comma = "";
     for (unsigned i = 0; i < cpus; i++) {
         unsigned first = i;
@@ -187,10 +173,10 @@ static void show_cpus(struct text *x, u64 affinity)
             continue;
         while (i + 1 < cpus && (mask >> (i + 1) & 1))
             i++;
-        add(x, i > first ? "%s%u-%u" : "%s%u", comma, first, i);
+        text_add(x, i > first ? "%s%u-%u" : "%s%u", comma, first, i);
         comma = ",";
     }
-    add(x, "\nMems_allowed_list:\t0\n");
+    text_add(x, "\nMems_allowed_list:\t0\n");
 }
 
 static void show_status(struct text *x, struct task *t, const struct addrspace *as)
@@ -201,32 +187,32 @@ static void show_status(struct text *x, struct task *t, const struct addrspace *
     char st = task_state(t);
     u64 ignored, caught;
     handlers(p, &ignored, &caught);
-    add(x, "Name:\t%s\nUmask:\t%04o\nState:\t%s\n", t->thread->name, umask_of(t),
+    text_add(x, "Name:\t%s\nUmask:\t%04o\nState:\t%s\n", t->thread->name, umask_of(t),
         states[st == 'R' ? 0 : st == 'S' ? 1 : st == 'D' ? 2 : st == 'T' ? 3 : st == 't' ? 4 : 5]);
-    add(x, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t%u\n", p->pid, t->tid, p->ppid, ptrace_tracer_pid(t));
-    add(x, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
-    add(x, "FDSize:\t64\nGroups:\t");
+    text_add(x, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t%u\n", p->pid, t->tid, p->ppid, ptrace_tracer_pid(t));
+    text_add(x, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
+    text_add(x, "FDSize:\t64\nGroups:\t");
     for (u32 i = 0; i < c->ngroups; i++)
-        add(x, "%u ", c->groups[i]);
-    add(x, "\n");
+        text_add(x, "%u ", c->groups[i]);
+    text_add(x, "\n");
     if (as != NULL) {
         unsigned long kb = PAGE_SIZE / 1024, rss = rss_pages(as) * kb;
-        add(x, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmPin:\t       0 kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
+        text_add(x, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmPin:\t       0 kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
             (unsigned long)as->total_pages * kb, (unsigned long)as->total_pages * kb, (unsigned long)as->locked_pages * kb,
             MAX((unsigned long)as->hiwater_rss * kb, rss), rss);
-        add(x, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t       0 kB\nVmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmSwap:\t       0 kB\n",
+        text_add(x, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t       0 kB\nVmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmSwap:\t       0 kB\n",
             (unsigned long)as->rss_anon * kb, (unsigned long)as->rss_file * kb, (unsigned long)as->data_pages * kb,
             (unsigned long)as->stack_pages * kb);
     }
-    add(x, "Threads:\t%u\nSigQ:\t%u/%lu\n", p->ntasks, p->queued_signals, (unsigned long)rlimit_of(p, RLIMIT_SIGPENDING));
-    add(x, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n", (unsigned long)t->pending.set,
+    text_add(x, "Threads:\t%u\nSigQ:\t%u/%lu\n", p->ntasks, p->queued_signals, (unsigned long)rlimit_of(p, RLIMIT_SIGPENDING));
+    text_add(x, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n", (unsigned long)t->pending.set,
         (unsigned long)p->pending.set, (unsigned long)t->blocked, (unsigned long)ignored, (unsigned long)caught);
-    add(x, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", (unsigned long)c->cap_inheritable,
+    text_add(x, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", (unsigned long)c->cap_inheritable,
         (unsigned long)c->cap_permitted, (unsigned long)c->cap_effective, (unsigned long)c->cap_bounding, (unsigned long)c->cap_ambient);
     u32 filters, seccomp = seccomp_mode(t, &filters);
-    add(x, "NoNewPrivs:\t%d\nSeccomp:\t%u\nSeccomp_filters:\t%u\n", t->no_new_privs, seccomp, filters);
+    text_add(x, "NoNewPrivs:\t%d\nSeccomp:\t%u\nSeccomp_filters:\t%u\n", t->no_new_privs, seccomp, filters);
     show_cpus(x, t->thread->affinity);
-    add(x, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n", (unsigned long)t->thread->switches_voluntary,
+    text_add(x, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n", (unsigned long)t->thread->switches_voluntary,
         (unsigned long)t->thread->switches_forced);
     cred_put(c);
 }
@@ -244,14 +230,14 @@ static void show_maps(struct text *x, struct addrspace *as, bool smaps)
             str_copy(name, "[stack]", sizeof name);
         else if (v->flags & VMA_HEAP)
             str_copy(name, "[heap]", sizeof name);
-        size_t start = x->n;
-        add(x, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", (unsigned long)v->start, (unsigned long)v->end,
+        size_t start = x->len;
+        text_add(x, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", (unsigned long)v->start, (unsigned long)v->end,
             v->prot & MAP_READ ? 'r' : '-', v->prot & MAP_WRITE ? 'w' : '-', v->prot & MAP_EXEC ? 'x' : '-',
             v->flags & VMA_SHARED ? 's' : 'p', (unsigned long)(v->mapping != NULL || v->ops != NULL ? v->pgoff << PAGE_SHIFT : 0),
             DEV_MAJOR(dev), DEV_MINOR(dev), (unsigned long)ino);
         if (name[0] != '\0')
-            add(x, "%*s%s", (int)(x->n - start < 73 ? 73 - (x->n - start) : 0), "", name);
-        add(x, "\n");
+            text_add(x, "%*s%s", (int)(x->len - start < 73 ? 73 - (x->len - start) : 0), "", name);
+        text_add(x, "\n");
         if (smaps) {
             unsigned long kb = (unsigned long)(v->end - v->start) / 1024;
             u64 resident = 0;
@@ -264,7 +250,7 @@ static void show_maps(struct text *x, struct addrspace *as, bool smaps)
                     break;
             }
             unsigned long rss = (unsigned long)resident * (PAGE_SIZE / 1024);
-            add(x, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\nRss:            %8lu kB\n"
+            text_add(x, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\nRss:            %8lu kB\n"
                    "Pss:            %8lu kB\nShared_Clean:          0 kB\nShared_Dirty:          0 kB\nPrivate_Clean:  %8lu kB\n"
                    "Private_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\nAnonHugePages:         0 kB\n"
                    "Swap:                  0 kB\nLocked:         %8lu kB\n",
@@ -280,13 +266,13 @@ static void show_maps(struct text *x, struct addrspace *as, bool smaps)
 static void show_memory(struct text *x, struct addrspace *as, uaddr_t start, uaddr_t end)
 {
     u64 len = end > start ? end - start : 0;
-    if (x->n < x->size && len != 0) {
-        u64 n = MIN(len, x->size - x->n);
-        s64 got = as_copy(as, start, x->buf + x->n, n, false);
+    if (x->len < x->size && len != 0) {
+        u64 n = MIN(len, x->size - x->len);
+        s64 got = as_copy(as, start, x->buf + x->len, n, false);
         if (got < (s64)n)
             len = got > 0 ? (u64)got : 0;
     }
-    x->n += len;
+    x->len += len;
 }
 
 static const struct {
@@ -300,7 +286,7 @@ static const struct {
 
 static void show_limits(struct text *x, struct task *t)
 {
-    add(x, "%-26s%-21s%-21s%-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    text_add(x, "%-26s%-21s%-21s%-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for (unsigned i = 0; i < RLIMIT_NR; i++) {
         char s[2][24];
         const struct krlimit *l = &t->proc->rlimits[i];
@@ -311,7 +297,7 @@ static void show_limits(struct text *x, struct task *t)
             else
                 fmt_snprintf(s[k], sizeof s[k], "%lu", (unsigned long)v[k]);
         }
-        add(x, "%-26s%-21s%-21s%-10s\n", limit_names[i].name, s[0], s[1], limit_names[i].unit);
+        text_add(x, "%-26s%-21s%-21s%-10s\n", limit_names[i].name, s[0], s[1], limit_names[i].unit);
     }
 }
 
@@ -351,7 +337,7 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         break;
     case E_STATM:
         if (as != NULL)
-            add(&x, "%lu %lu %lu 0 0 %lu 0\n", (unsigned long)as->total_pages, (unsigned long)rss_pages(as),
+            text_add(&x, "%lu %lu %lu 0 0 %lu 0\n", (unsigned long)as->total_pages, (unsigned long)rss_pages(as),
                 (unsigned long)as->rss_file, (unsigned long)(as->data_pages + as->stack_pages));
         break;
     case E_MAPS:
@@ -364,7 +350,7 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         break;
     case E_SMAPS_ROLLUP:
         if (as != NULL)
-            add(&x, "00010000-7ffffffff000 ---p 00000000 00:00 0                       [rollup]\nRss:            %8lu kB\n"
+            text_add(&x, "00010000-7ffffffff000 ---p 00000000 00:00 0                       [rollup]\nRss:            %8lu kB\n"
                     "Pss:            %8lu kB\nPrivate_Clean:  %8lu kB\nPrivate_Dirty:  %8lu kB\nAnonymous:      %8lu kB\n",
                 (unsigned long)rss_pages(as) * 4, (unsigned long)rss_pages(as) * 4, (unsigned long)as->rss_file * 4,
                 (unsigned long)as->rss_anon * 4, (unsigned long)as->rss_anon * 4);
@@ -378,66 +364,66 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
             show_memory(&x, as, as->env_start, as->env_end);
         break;
     case E_COMM:
-        add(&x, "%s\n", t->thread->name);
+        text_add(&x, "%s\n", t->thread->name);
         break;
     case E_LIMITS:
         show_limits(&x, t);
         break;
     case E_AUXV:
-        x.n = p->auxv_words * sizeof(u64);
-        memcpy(buf, p->auxv, MIN(x.n, size));
+        x.len = p->auxv_words * sizeof(u64);
+        memcpy(buf, p->auxv, MIN(x.len, size));
         break;
     case E_IO:
-        add(&x, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
+        text_add(&x, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
         break;
     case E_OOM_ADJ:
-        add(&x, "%d\n", oom_old_adj(p->oom_score_adj));
+        text_add(&x, "%d\n", oom_old_adj(p->oom_score_adj));
         break;
     case E_OOM_SCORE:
-        add(&x, "%u\n", oom_score(p));
+        text_add(&x, "%u\n", oom_score(p));
         break;
     case E_OOM_SCORE_ADJ:
-        add(&x, "%d\n", p->oom_score_adj);
+        text_add(&x, "%d\n", p->oom_score_adj);
         break;
     case E_CGROUP:
-        add(&x, "0::/\n");
+        text_add(&x, "0::/\n");
         break;
     case E_MOUNTS:
     case E_MOUNTINFO: {
         struct fs_ctx *fs = task_fs(t);
         if (fs != NULL)
-            x.n = vfs_show_mounts(fs, entry_of(name) == E_MOUNTINFO, buf, size);
+            x.len = vfs_show_mounts(fs, entry_of(name) == E_MOUNTINFO, buf, size);
         fs_ctx_put(fs);
         break;
     }
     case E_PERSONALITY:
-        add(&x, "%08x\n", p->personality);
+        text_add(&x, "%08x\n", p->personality);
         break;
     case E_SCHEDSTAT:
-        add(&x, "%lu 0 %lu\n", (unsigned long)thread_cpu_ns(t->thread), (unsigned long)t->thread->switches_voluntary);
+        text_add(&x, "%lu 0 %lu\n", (unsigned long)thread_cpu_ns(t->thread), (unsigned long)t->thread->switches_voluntary);
         break;
     case E_WCHAN:
-        add(&x, "%s", t->thread->wait_reason != NULL ? t->thread->wait_reason : "0");
+        text_add(&x, "%s", t->thread->wait_reason != NULL ? t->thread->wait_reason : "0");
         break;
     case E_LOGINUID:
-        add(&x, "4294967295");
+        text_add(&x, "4294967295");
         break;
     case E_SETGROUPS:
-        add(&x, "allow\n");
+        text_add(&x, "allow\n");
         break;
     case E_UID_MAP:
     case E_GID_MAP:
-        add(&x, "         0          0 4294967295\n");
+        text_add(&x, "         0          0 4294967295\n");
         break;
     case E_TIMERSLACK:
-        add(&x, "%lu\n", (unsigned long)t->timer_slack_ns);
+        text_add(&x, "%lu\n", (unsigned long)t->timer_slack_ns);
         break;
     default:
         break;
     }
     addrspace_put(as);
     task_put(t);
-    return x.n;
+    return x.len;
 }
 
 /* --- links, descriptors, memory ----------------------------------------------------------------- */

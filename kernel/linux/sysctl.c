@@ -10,19 +10,6 @@
 #include "kern/net.h"
 #include "kern/random.h"
 
-struct text {
-    char *buf;
-    size_t size, n;
-};
-static PRINTF_LIKE(2, 3) void add(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    bool room = t->n < t->size;
-    t->n += (size_t)fmt_vsnprintf(room ? t->buf + t->n : NULL, room ? t->size - t->n : 0, format, args);
-    va_end(args);
-}
-
 /* --- the machine ------------------------------------------------------------------- */
 
 static size_t show_meminfo(void *arg, char *buf, size_t size)
@@ -41,90 +28,9 @@ static size_t show_meminfo(void *arg, char *buf, size_t size)
         {"PageTables:", m.table_pages}, {"CommitLimit:", commit_limit_pages()}, {"Committed_AS:", commit_used_pages()}, {"AnonHugePages:", 0},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
-        add(&x, "%-15s %8lu kB\n", rows[i].name, (unsigned long)(rows[i].pages * (PAGE_SIZE / 1024)));
-    add(&x, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
-    return x.n;
-}
-
-static void cpuid(u32 leaf, u32 sub, u32 r[4])
-{
-    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "0"(leaf), "2"(sub));
-}
-
-/* The names that programs look for, by their bits in CPUID; "-" = none, or not for programs. */
-static const struct {
-    u32 leaf, sub;
-    unsigned reg; /* of EAX EBX ECX EDX */
-    const char *names;
-} cpu_flags[] = {
-    {1, 0, 3, "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi mmx fxsr sse sse2 ss ht tm ia64 pbe"},
-    {0x80000001, 0, 3, "- - - - - - - - - - - syscall - - - - - - - mp nx - mmxext - - fxsr_opt pdpe1gb rdtscp - lm 3dnowext 3dnow"},
-    {1, 0, 2, "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm - pcid dca sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave - avx f16c rdrand hypervisor"},
-    {0x80000001, 0, 2, "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw ibs xop skinit wdt - lwp fma4 tce - - - tbm topoext"},
-    {7, 0, 1, "fsgsbase tsc_adjust sgx bmi1 hle avx2 - smep bmi2 erms invpcid rtm cqm - mpx rdt_a avx512f avx512dq rdseed adx smap avx512ifma - clflushopt clwb intel_pt avx512pf avx512er avx512cd sha_ni avx512bw avx512vl"},
-    {0xd, 1, 0, "xsaveopt xsavec xgetbv1 xsaves"},
-    {0x80000008, 0, 1, "clzero irperf xsaveerptr - - - - - - wbnoinvd"},
-    {7, 0, 2, "- avx512vbmi - - - waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni avx512_bitalg tme avx512_vpopcntdq - - - - - - - rdpid - - cldemote - movdiri movdir64b"},
-    {7, 0, 3, "- - avx512_4vnniw avx512_4fmaps fsrm - - - avx512_vp2intersect - md_clear - - - serialize"},
-};
-
-static void add_flags(struct text *x)
-{
-    u32 basic[4], extended[4], r[4];
-    cpuid(0, 0, basic);
-    cpuid(0x80000000, 0, extended);
-    for (unsigned k = 0; k < ARRAY_SIZE(cpu_flags); k++) {
-        u32 leaf = cpu_flags[k].leaf;
-        if (leaf > (leaf >> 31 ? extended[0] : basic[0]))
-            continue;
-        cpuid(leaf, cpu_flags[k].sub, r);
-        const char *name = cpu_flags[k].names;
-        for (u32 bits = r[cpu_flags[k].reg]; *name != '\0'; bits >>= 1) {
-            size_t n = 0;
-            while (name[n] != ' ' && name[n] != '\0')
-                n++;
-            if ((bits & 1) && name[0] != '-')
-                add(x, " %.*s", (int)n, name);
-            name += n + (name[n] == ' ');
-        }
-    }
-}
-
-static size_t show_cpuinfo(void *arg, char *buf, size_t size)
-{
-    struct text x = {buf, size, 0};
-    u32 r[4], v[4], brand[13] = {0};
-    char vendor[13] = {0};
-    struct plat_clock_params clock;
-    cpuid(0, 0, v);
-    memcpy(vendor, &v[1], 4);
-    memcpy(vendor + 4, &v[3], 4);
-    memcpy(vendor + 8, &v[2], 4);
-    cpuid(0x80000000, 0, r);
-    if (r[0] >= 0x80000004)
-        for (u32 i = 0; i < 3; i++)
-            cpuid(0x80000002 + i, 0, brand + 4 * i);
-    u32 one[4], physical_bits = 40;
-    cpuid(1, 0, one);
-    if (r[0] >= 0x80000008) {
-        cpuid(0x80000008, 0, r);
-        physical_bits = r[0] & 255;
-    }
-    u32 family = (one[0] >> 8) & 15, model = ((one[0] >> 4) & 15) | ((one[0] >> 12) & 0xf0);
-    if (family == 15)
-        family += (one[0] >> 20) & 255;
-    u64 khz = plat_clock_params(&clock) && clock.mult != 0 ? (1000000ULL << 32) / clock.mult : 0;
-    for (unsigned cpu = 0; cpu < plat_cpu_count(); cpu++) {
-        add(&x, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\nstepping\t: %u\n", cpu, vendor, family,
-            model, (const char *)brand, one[0] & 15);
-        add(&x, "cpu MHz\t\t: %u.%03u\nphysical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n",
-            (unsigned)(khz / 1000), (unsigned)(khz % 1000), plat_cpu_count(), cpu, plat_cpu_count());
-        add(&x, "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\nflags\t\t:", v[0]);
-        add_flags(&x);
-        add(&x, "\nbugs\t\t:\nbogomips\t: %u.%02u\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: %u bits physical, 48 bits virtual\n\n",
-            (unsigned)(khz * 2 / 1000), (unsigned)(khz * 2 % 1000 / 10), physical_bits);
-    }
-    return x.n;
+        text_add(&x, "%-15s %8lu kB\n", rows[i].name, (unsigned long)(rows[i].pages * (PAGE_SIZE / 1024)));
+    text_add(&x, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
+    return x.len;
 }
 
 static void add_moved(struct blkdev *b, void *ctx)
@@ -142,24 +48,24 @@ static size_t show_vmstat(void *arg, char *buf, size_t size)
     u64 moved[2] = {0, 0};
     page_stats(&m);
     blkdev_for_each(add_moved, moved);
-    add(&x, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\nnr_slab_unreclaimable %lu\nnr_page_table_pages %lu\n",
+    text_add(&x, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\nnr_slab_unreclaimable %lu\nnr_page_table_pages %lu\n",
         (unsigned long)m.free_pages, (unsigned long)m.anon_pages, (unsigned long)m.cache_pages, (unsigned long)m.slab_pages,
         (unsigned long)m.table_pages);
-    add(&x, "pgpgin %lu\npgpgout %lu\npswpin 0\npswpout 0\n", (unsigned long)(moved[0] / 1024), (unsigned long)(moved[1] / 1024));
-    return x.n;
+    text_add(&x, "pgpgin %lu\npgpgout %lu\npswpin 0\npswpout 0\n", (unsigned long)(moved[0] / 1024), (unsigned long)(moved[1] / 1024));
+    return x.len;
 }
 
 static void add_partition(struct blkdev *b, void *ctx)
 {
-    add(ctx, "%4d  %7d %10lu %s\n", 254, (b->name[2] - 'a') * 16, (unsigned long)(b->size_bytes / 1024), b->name); /* "vda" */
+    text_add(ctx, "%4d  %7d %10lu %s\n", 254, (b->name[2] - 'a') * 16, (unsigned long)(b->size_bytes / 1024), b->name); /* "vda" */
 }
 
 static size_t show_partitions(void *arg, char *buf, size_t size)
 {
     struct text x = {buf, size, 0};
-    add(&x, "major minor  #blocks  name\n\n");
+    text_add(&x, "major minor  #blocks  name\n\n");
     blkdev_for_each(add_partition, &x);
-    return x.n;
+    return x.len;
 }
 
 static size_t show_stat(void *arg, char *buf, size_t size)
@@ -174,14 +80,14 @@ static size_t show_stat(void *arg, char *buf, size_t size)
         switches += percpu_table[i]->stats[STAT_SWITCHES];
     }
     u64 busy = now * n > idle ? now * n - idle : 0;
-    add(&x, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", (unsigned long)(busy / tick), (unsigned long)(idle / tick));
+    text_add(&x, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", (unsigned long)(busy / tick), (unsigned long)(idle / tick));
     for (unsigned i = 0; i < n; i++) {
         u64 one = cpu_idle_ns(i);
-        add(&x, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", i, (unsigned long)((now > one ? now - one : 0) / tick), (unsigned long)(one / tick));
+        text_add(&x, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", i, (unsigned long)((now > one ? now - one : 0) / tick), (unsigned long)(one / tick));
     }
-    add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
+    text_add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
         (unsigned long)irqs, (unsigned long)switches, (unsigned long)((wall_ns() - now) / NSEC_PER_SEC), last_pid());
-    return x.n;
+    return x.len;
 }
 
 static size_t show_uptime(void *arg, char *buf, size_t size)
@@ -215,7 +121,7 @@ static size_t show_cmdline(void *arg, char *buf, size_t size)
 static void add_cache(const char *name, size_t size, size_t in_use, size_t pages, void *text)
 {
     size_t total = MAX(pages * PAGE_SIZE / size, in_use);
-    add(text, "%-17s %6lu %6lu %6lu %4lu %4u : tunables 0 0 0 : slabdata %6lu %6lu 0\n", name, (unsigned long)in_use, (unsigned long)total,
+    text_add(text, "%-17s %6lu %6lu %6lu %4lu %4u : tunables 0 0 0 : slabdata %6lu %6lu 0\n", name, (unsigned long)in_use, (unsigned long)total,
         (unsigned long)size, (unsigned long)MAX(PAGE_SIZE / size, 1u), 1, (unsigned long)pages, (unsigned long)pages);
 }
 
@@ -223,10 +129,10 @@ static void add_cache(const char *name, size_t size, size_t in_use, size_t pages
 static size_t show_slabinfo(void *arg, char *buf, size_t size)
 {
     struct text x = {buf, size, 0};
-    add(&x, "slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> "
+    text_add(&x, "slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> "
             "<batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
     slab_for_each_cache(add_cache, &x);
-    return x.n;
+    return x.len;
 }
 
 static size_t show_filesystems(void *arg, char *buf, size_t size) { return vfs_show_filesystems(buf, size); }
@@ -252,9 +158,9 @@ static size_t show_uuid(void *arg, char *buf, size_t size)
     }
     struct text x = {buf, size, 0};
     for (unsigned i = 0; i < 16; i++)
-        add(&x, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
-    add(&x, "\n");
-    return x.n;
+        text_add(&x, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
+    text_add(&x, "\n");
+    return x.len;
 }
 
 static int store_name(void *arg, const char *text, size_t len)
@@ -301,7 +207,7 @@ static size_t show_setting(void *arg, char *buf, size_t size)
     return (size_t)fmt_snprintf(buf, size, "%u\n", atomic_load_relaxed((u32 *)arg));
 }
 
-static int store_number(u32 *value, const char *text, size_t len, u32 min, u32 max)
+int sysctl_number(const char *text, size_t len, u64 min, u64 max, u64 *ret)
 {
     char word[24];
     u64 v;
@@ -316,8 +222,17 @@ static int store_number(u32 *value, const char *text, size_t len, u32 min, u32 m
         return r;
     if (v < min || v > max)
         return -EINVAL;
-    atomic_store(value, (u32)v);
+    *ret = v;
     return 0;
+}
+
+static int store_number(u32 *value, const char *text, size_t len, u32 min, u32 max)
+{
+    u64 v;
+    int r = sysctl_number(text, len, min, max, &v);
+    if (r == 0)
+        atomic_store(value, (u32)v);
+    return r;
 }
 
 static int store_setting(void *arg, const char *text, size_t len) { return store_number(arg, text, len, 0, UINT32_MAX); }
@@ -379,7 +294,7 @@ void sysctl_init(void)
         proc_show_fn *show;
         const void *arg;
     } entries[] = {
-        {"meminfo", show_meminfo, NULL}, {"cpuinfo", show_cpuinfo, NULL}, {"stat", show_stat, NULL}, {"uptime", show_uptime, NULL},
+        {"meminfo", show_meminfo, NULL}, {"stat", show_stat, NULL}, {"uptime", show_uptime, NULL},
         {"vmstat", show_vmstat, NULL}, {"partitions", show_partitions, NULL},
         {"loadavg", show_loadavg, NULL}, {"version", show_version, NULL}, {"cmdline", show_cmdline, NULL},
         {"filesystems", show_filesystems, NULL}, {"sys/kernel/ostype", show_text, "Linux"},
@@ -408,6 +323,7 @@ void sysctl_init(void)
         proc_add_writable(path, 0644, show_range, store_range, (void *)(uintptr_t)&ranges[i]);
     }
     proc_lockstat_init();
+    cpuinfo_init();
     file_max_init();
     proc_add_writable("sys/vm/drop_caches", 0200, show_nothing, store_drop_caches, NULL);
     proc_add_writable("sys/kernel/hostname", 0644, show_text, store_name, uts_hostname);

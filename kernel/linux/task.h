@@ -510,11 +510,14 @@ void time_wall_changed(bool set); /* wall_changed (kern/timer.h) */
 
 void profile_init(void);
 void proc_lockstat_init(void);
+void cpuinfo_init(void);
 void file_max_init(void); /* file_max.c */
 /* /proc/PID/maps; the length needed. */
 size_t linux_show_maps(u32 pid, char *buf, size_t size);
 void sysctl_init(void);
 void sysctl_add(const char *name, u32 *value); /* a number in /proc/sys, read and written atomically */
+/* What is written there: a number from min to max, perhaps with a blank or a newline behind it. 0, -EINVAL, -ERANGE. */
+int sysctl_number(const char *text, size_t len, u64 min, u64 max, u64 *ret);
 void inotify_glue_init(void);
 void sysv_ipc_init(void);
 void mqueue_init(void);

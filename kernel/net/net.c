@@ -34,17 +34,6 @@ static u32 need_done;             /* atomic: nothing left to do in net_need() */
 
 struct net_handed net_handed[MAX_CPUS];
 
-void text_add(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    size_t room = t->len < t->size ? t->size - t->len : 0;
-    int n = fmt_vsnprintf(room > 0 ? t->buf + t->len : NULL, room, format, args);
-    va_end(args);
-    if (n > 0)
-        t->len += (size_t)n;
-}
-
 void text_add_name(struct text *t, int domain, struct ip_addr a, u16 port)
 {
     if (domain == AF_INET)
@@ -328,6 +317,8 @@ int net_configure(const struct net_config *c)
         return 0;
     if (nif == NULL)
         return -ENODEV;
+    if (c->mode == NET_DHCP && !dhcp_active(nif) && (err = dhcp_init()) != 0)
+        return err;
     if (c->capture)
         net_capture_expect();
     mutex_lock(&need_lock);

@@ -25,6 +25,7 @@
 #define NET_IMPL_H
 
 #include "base/bytes.h"
+#include "base/fmt.h"
 #include "base/list.h"
 #include "base/str.h"
 #include "kern/bh.h"
@@ -804,12 +805,6 @@ bool dhcp_active(const struct netif *nif);
 
 void net_apply_config(const struct net_config *c, struct netif *nif); /* any context with bh disabled or thread */
 
-/* Bounded text building for /proc. */
-struct text {
-    char *buf;
-    size_t size, len;
-};
-void text_add(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 /* An address and port as /proc/net has them, a blank in front. */
 void text_add_name(struct text *t, int domain, struct ip_addr a, u16 port);
 
