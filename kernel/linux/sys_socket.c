@@ -14,7 +14,6 @@
 #define MSG_TRUNC 0x20u
 #define MSG_DONTWAIT 0x40u
 #define MSG_NOSIGNAL 0x4000u
-#define MSG_WAITFORONE 0x10000u
 #define MSG_CMSG_CLOEXEC 0x40000000u
 #define CONTROL_MAX 10240u
 #define OPTVAL_MAX 9216u /* MCAST_MSFILTER with 64 sources */
@@ -487,69 +486,33 @@ static s64 one_msg(struct file *f, uaddr_t umsg, u32 flags, bool sending)
     return r;
 }
 
-s64 sys_sendmsg(int fd, uaddr_t umsg, u32 flags)
+static s64 message(int fd, uaddr_t umsg, u32 flags, bool sending)
 {
     struct file *f;
     struct sock *s;
     s64 r = socket_of(fd, &f, &s);
     if (r < 0)
         return r;
-    r = one_msg(f, umsg, flags, true);
+    r = one_msg(f, umsg, flags, sending);
     file_put(f);
     return r;
 }
 
-s64 sys_recvmsg(int fd, uaddr_t umsg, u32 flags)
-{
-    struct file *f;
-    struct sock *s;
-    s64 r = socket_of(fd, &f, &s);
-    if (r < 0)
-        return r;
-    r = one_msg(f, umsg, flags, false);
-    file_put(f);
-    return r;
-}
+s64 sys_sendmsg(int fd, uaddr_t umsg, u32 flags) { return message(fd, umsg, flags, true); }
+s64 sys_recvmsg(int fd, uaddr_t umsg, u32 flags) { return message(fd, umsg, flags, false); }
 
-s64 sys_sendmmsg(int fd, uaddr_t uvec, u32 n, u32 flags)
+/* Until one fails, or the time is over: how many. */
+static s64 messages(int fd, uaddr_t uvec, u32 n, u32 flags, u64 deadline, bool sending)
 {
     struct file *f;
     struct sock *s;
     s64 r = socket_of(fd, &f, &s);
     u32 done = 0;
-    if (r < 0)
-        return r;
-    for (n = MIN(n, VLEN_MAX); done < n; done++) {
-        uaddr_t one = uvec + done * sizeof(struct abi_mmsghdr);
-        r = one_msg(f, one, flags, true);
-        if (r >= 0 && put_user_u32(one + offsetof(struct abi_mmsghdr, len), (u32)r) < 0)
-            r = -EFAULT;
-        if (r < 0)
-            break;
-    }
-    file_put(f);
-    return done > 0 || n == 0 ? done : r;
-}
-
-s64 sys_recvmmsg(int fd, uaddr_t uvec, u32 n, u32 flags, uaddr_t utimeout)
-{
-    struct file *f;
-    struct sock *s;
-    struct abi_timespec ts;
-    u64 deadline = NEVER_NS;
-    u32 done = 0;
-    if (utimeout != 0) {
-        int e = get_timespec(utimeout, &ts);
-        if (e < 0)
-            return e;
-        deadline = deadline_after(timespec_to_ns(&ts));
-    }
-    s64 r = socket_of(fd, &f, &s);
     if (r < 0)
         return r;
     for (n = MIN(n, VLEN_MAX); done < n;) {
         uaddr_t one = uvec + done * sizeof(struct abi_mmsghdr);
-        r = one_msg(f, one, flags & ~MSG_WAITFORONE, false);
+        r = one_msg(f, one, flags & ~MSG_WAITFORONE, sending);
         if (r >= 0 && put_user_u32(one + offsetof(struct abi_mmsghdr, len), (u32)r) < 0)
             r = -EFAULT;
         if (r < 0)
@@ -557,15 +520,31 @@ s64 sys_recvmmsg(int fd, uaddr_t uvec, u32 n, u32 flags, uaddr_t utimeout)
         done++;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;
-        if (now_ns() >= deadline)
+        if (deadline != NEVER_NS && now_ns() >= deadline)
             break;
     }
     file_put(f);
-    if (utimeout != 0 && done > 0) {
+    return done > 0 || n == 0 ? done : r;
+}
+
+s64 sys_sendmmsg(int fd, uaddr_t uvec, u32 n, u32 flags) { return messages(fd, uvec, n, flags & ~MSG_WAITFORONE, NEVER_NS, true); }
+
+s64 sys_recvmmsg(int fd, uaddr_t uvec, u32 n, u32 flags, uaddr_t utimeout)
+{
+    struct abi_timespec ts;
+    u64 deadline = NEVER_NS;
+    if (utimeout != 0) {
+        int e = get_timespec(utimeout, &ts);
+        if (e < 0)
+            return e;
+        deadline = deadline_after(timespec_to_ns(&ts));
+    }
+    s64 r = messages(fd, uvec, n, flags, deadline, false);
+    if (utimeout != 0 && r > 0) {
         u64 now = now_ns();
         put_timespec(utimeout, deadline > now ? deadline - now : 0);
     }
-    return done > 0 || n == 0 ? done : r;
+    return r;
 }
 
 /* --- what net asks for ------------------------------------------------------------------------------ */
