@@ -211,6 +211,8 @@ static void configure_net(const struct boot_config *c)
     err = net_configure(&c->net);
     if (err == -ENODEV)
         control_notice("the configuration has a network, but the machine has no network card");
+    else if (err == -EOPNOTSUPP)
+        boot_fail("this kernel has no DHCP client (-Dwithout=dhcp); give the network an address");
     else if (err != 0)
         klog(LOG_WARN, "network: error %d", -err);
 }

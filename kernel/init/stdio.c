@@ -73,6 +73,8 @@ static void open_terminal(struct boot_config *c, struct chardev *port)
     int err = tty_create(port, &control_tty);
     if (err == 0)
         err = tty_open_file(control_tty, &f);
+    if (err == -EOPNOTSUPP)
+        boot_fail("this kernel has no terminals (-Dwithout=terminals); run without -t");
     must(err, f, "the terminal");
     if (c->rows != 0 && c->cols != 0)
         tty_set_winsize(control_tty, c->rows, c->cols);

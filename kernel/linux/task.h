@@ -463,6 +463,8 @@ struct at {
 int at_begin(int dirfd, const char *name, struct at *ret);
 void at_done(struct at *a);
 int path_at(int dirfd, uaddr_t name, u32 lookup_flags, struct path *ret);
+/* That of an open descriptor: referenced. -EBADF, -EINVAL: it has no name in the tree. o_path: one opened with O_PATH has one, too. */
+int path_of_fd(int fd, bool o_path, struct path *ret);
 /* Path of an open descriptor (fstat, fchmod, ...): -EBADF. */
 struct file *file_of(int fd);
 int dup_string_array(uaddr_t list, char ***ret, size_t *budget);

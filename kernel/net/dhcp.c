@@ -49,7 +49,6 @@ static struct {
     struct ktimer timer;
     struct waitqueue wq;
     struct work changed;
-    bool ready;                 /* initialised */
 } dhcp = { .lock = SPINLOCK_INIT("net_dhcp") };
 
 bool dhcp_active(const struct netif *nif) { return atomic_load_relaxed(&dhcp.state) != DHCP_OFF && dhcp.nif == nif; }
@@ -308,14 +307,16 @@ out:
     }
 }
 
+int dhcp_init(void)
+{
+    ktimer_init(&dhcp.timer, tick);
+    wq_init(&dhcp.wq, "dhcp");
+    work_init(&dhcp.changed, tell_changed);
+    return 0;
+}
+
 void dhcp_start(struct netif *nif)
 {
-    if (!dhcp.ready) {
-        ktimer_init(&dhcp.timer, tick);
-        wq_init(&dhcp.wq, "dhcp");
-        work_init(&dhcp.changed, tell_changed);
-        dhcp.ready = true;
-    }
     spin_lock_bh(&dhcp.lock);
     dhcp.nif = nif;
     select_server(now_ns());

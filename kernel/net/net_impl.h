@@ -796,6 +796,7 @@ u32 tcp_count_open(int domain); /* connections, TIME_WAIT and listeners aside */
 u32 ip_frag_count(bool v4, u32 *ret_bytes);
 
 /* --- DHCP (dhcp.c) ------------------------------------------------------------------- */
+int dhcp_init(void); /* once, before dhcp_start(). -EOPNOTSUPP: this kernel has none */
 void dhcp_start(struct netif *nif);
 /* Wait until there is a lease or the deadline; thread context. */
 bool dhcp_wait(u64 deadline_ns);

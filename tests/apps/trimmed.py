@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from lib import BUILD, check, done, drupe, free_port, host_command, same, server, stop, talk
+from lib import BUILD, DRUPE, ON, check, done, drupe, free_port, host_command, same, server, stop, talk
 
 LIMIT = 409600
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / 'scripts' / 'trimmed.py'
@@ -19,6 +19,9 @@ check(status == 2 and 'Cannot fork' in err, 'no fork', (status, err))
 check('a part of system call 56 is missing' in err and 'calls missing: rseq 1, 56 1' in err, 'and -V says so, and how often at the end', err)
 status, _, err = drupe('--egress', 'none', BUILD + '/hello')
 check(status == 125 and 'no packet filter' in err, 'rules without a filter are refused', (status, err))
+master, slave = os.openpty()
+r = subprocess.run([DRUPE, 'run', *ON, '-t', BUILD + '/hello'], stdin=slave, capture_output=True, text=True, timeout=120)
+check(r.returncode == 125 and 'no terminals' in r.stderr, 'nor does it promise a terminal', r)
 port = free_port()
 with server('-p', f'{port}:6379', 'redis-server', '--save', '', '--protected-mode', 'no',
             ready=lambda: talk(port, b'PING\r\n')) as p:

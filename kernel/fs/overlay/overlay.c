@@ -24,7 +24,7 @@
  * with Linux's overlayfs. The lower file system's lookup() and iterate() must work from
  * the inode alone (EROFS does).
  */
-#include "../tmpfs/tmpfs_impl.h"
+#include "overlay_impl.h"
 
 #define LOWER_POS (1ULL << 62) /* directory positions from here on are lower's */
 
@@ -32,8 +32,7 @@ static const struct tmpfs_tables overlay_tables;
 
 /* --- inodes -------------------------------------------------------------------- */
 
-/* The inode has been changed: it must not be forgotten. inode->lock held, or not yet visible. */
-static void keep(struct inode *i)
+void overlay_keep(struct inode *i)
 {
     struct tmpfs_inode *t = tmpfs_i(i);
     if (t->lower != NULL && !t->kept && i->nlink != 0) {
@@ -257,7 +256,7 @@ static void lost_name(struct inode *i)
     if (i->nlink == 0)
         unkeep(i);
     else
-        keep(i);
+        overlay_keep(i);
 }
 
 static int overlay_unlink(struct inode *dir, struct dentry *d)
@@ -266,7 +265,7 @@ static int overlay_unlink(struct inode *dir, struct dentry *d)
     int err = whiteout_prepare(dir, d, &w);
     if (err != 0)
         return err;
-    keep(dir);
+    overlay_keep(dir);
     tmpfs_unlink(dir, d);
     lost_name(d->inode);
     dentry_unhash(d);
@@ -282,7 +281,7 @@ static int overlay_rmdir(struct inode *dir, struct dentry *d)
         err = whiteout_prepare(dir, d, &w);
     if (err != 0)
         return err;
-    keep(dir);
+    overlay_keep(dir);
     drop_whiteouts(d);
     tmpfs_rmdir(dir, d);
     lost_name(d->inode);
@@ -306,11 +305,11 @@ static int overlay_rename(struct inode *from_dir, struct dentry *from, struct in
         return err;
     if (!exchange && victim != NULL && S_ISDIR(victim->mode))
         drop_whiteouts(to);
-    keep(from_dir);
-    keep(to_dir);
-    keep(from->inode);
+    overlay_keep(from_dir);
+    overlay_keep(to_dir);
+    overlay_keep(from->inode);
     if (victim != NULL)
-        keep(victim);
+        overlay_keep(victim);
     err = tmpfs_rename_apply(from_dir, from, to_dir, to, flags);
     if (err != 0) {
         dentry_put(w);
@@ -326,13 +325,13 @@ static int overlay_rename(struct inode *from_dir, struct dentry *from, struct in
 
 static int overlay_create(struct inode *dir, struct dentry *d, u32 mode, const struct cred *c)
 {
-    keep(dir);
+    overlay_keep(dir);
     return tmpfs_create(dir, d, mode, c);
 }
 
 static int overlay_mkdir(struct inode *dir, struct dentry *d, u32 mode, const struct cred *c)
 {
-    keep(dir);
+    overlay_keep(dir);
     return tmpfs_mkdir(dir, d, mode, c);
 }
 
@@ -340,20 +339,20 @@ static int overlay_mknod(struct inode *dir, struct dentry *d, u32 mode, u64 rdev
 {
     if (S_ISCHR(mode) && rdev == 0)
         return -EPERM; /* Linux's overlayfs gives no whiteouts away, either */
-    keep(dir);
+    overlay_keep(dir);
     return tmpfs_mknod(dir, d, mode, rdev, c);
 }
 
 static int overlay_symlink(struct inode *dir, struct dentry *d, const char *target, const struct cred *c)
 {
-    keep(dir);
+    overlay_keep(dir);
     return tmpfs_symlink(dir, d, target, c);
 }
 
 static int overlay_link(struct inode *dir, struct dentry *d, struct inode *target)
 {
-    keep(dir);
-    keep(target);
+    overlay_keep(dir);
+    overlay_keep(target);
     return tmpfs_link(dir, d, target);
 }
 
@@ -391,7 +390,7 @@ static void copy_up(struct inode *i)
     t->lower_valid = inode_size(i);
     i->mapping.ops = &overlay_mapping_ops;
     t->copied = true;
-    keep(i);
+    overlay_keep(i);
     atomic_store(&i->data, &i->mapping);
 }
 
@@ -408,7 +407,7 @@ static int overlay_open(struct inode *i, struct file *f)
 static int overlay_setattr(struct inode *i, const struct setattr *a)
 {
     struct tmpfs_inode *t = tmpfs_i(i);
-    keep(i);
+    overlay_keep(i);
     if ((a->valid & SETATTR_SIZE) != 0) {
         copy_up(i);
         t->lower_valid = MIN(t->lower_valid, a->size);
@@ -429,84 +428,6 @@ static s64 overlay_readlink(struct inode *i, char *buf, size_t size)
 {
     struct inode *lower = tmpfs_i(i)->lower;
     return lower != NULL ? lower->ops->readlink(lower, buf, size) : tmpfs_readlink(i, buf, size);
-}
-
-/* --- extended attributes ------------------------------------------------------------------ */
-
-static bool xattrs_below(struct inode *i) { return tmpfs_i(i)->lower != NULL && !tmpfs_i(i)->xattrs_copied; }
-
-static s64 overlay_getxattr(struct inode *i, const char *name, void *buf, size_t size)
-{
-    struct inode *lower = tmpfs_i(i)->lower;
-    if (!xattrs_below(i))
-        return tmpfs_getxattr(i, name, buf, size);
-    return lower->ops->getxattr != NULL ? lower->ops->getxattr(lower, name, buf, size) : -ENODATA;
-}
-
-static s64 overlay_listxattr(struct inode *i, char *buf, size_t size)
-{
-    struct inode *lower = tmpfs_i(i)->lower;
-    if (!xattrs_below(i))
-        return tmpfs_listxattr(i, buf, size);
-    return lower->ops->listxattr != NULL ? lower->ops->listxattr(lower, buf, size) : 0;
-}
-
-static int copy_one_xattr(struct inode *i, struct inode *lower, const char *name)
-{
-    s64 n = lower->ops->getxattr(lower, name, NULL, 0);
-    if (n < 0)
-        return (int)n;
-    char *value = kmalloc((size_t)n + 1, 0);
-    if (value == NULL)
-        return -ENOMEM;
-    s64 got = n > 0 ? lower->ops->getxattr(lower, name, value, (size_t)n) : 0;
-    int err = got < 0 ? (int)got : tmpfs_setxattr(i, name, value, (size_t)got, 0);
-    kfree(value);
-    return err;
-}
-
-static int copy_xattrs(struct inode *i)
-{
-    struct tmpfs_inode *t = tmpfs_i(i);
-    int err = 0;
-    if (!xattrs_below(i))
-        return 0;
-    s64 n = t->lower->ops->listxattr != NULL ? t->lower->ops->listxattr(t->lower, NULL, 0) : 0;
-    if (n < 0)
-        return (int)n;
-    char *names = kmalloc((size_t)n + 1, 0);
-    if (names == NULL)
-        return -ENOMEM;
-    if (n > 0)
-        n = t->lower->ops->listxattr(t->lower, names, (size_t)n);
-    for (s64 k = 0; k < n && err == 0; k += (s64)strlen(names + k) + 1)
-        err = copy_one_xattr(i, t->lower, names + k);
-    kfree(names);
-    if (n < 0)
-        err = (int)n;
-    if (err != 0)
-        tmpfs_free_xattrs(t);
-    else
-        t->xattrs_copied = true;
-    return err;
-}
-
-static int overlay_setxattr(struct inode *i, const char *name, const void *val, size_t size, int flags)
-{
-    int err = copy_xattrs(i);
-    if (err != 0)
-        return err;
-    keep(i);
-    return tmpfs_setxattr(i, name, val, size, flags);
-}
-
-static int overlay_removexattr(struct inode *i, const char *name)
-{
-    int err = copy_xattrs(i);
-    if (err != 0)
-        return err;
-    keep(i);
-    return tmpfs_removexattr(i, name);
 }
 
 /* --- reading directories ---------------------------------------------------------------------- */
