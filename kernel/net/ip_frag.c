@@ -139,8 +139,7 @@ struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool 
 {
     NET_COUNT(ip_frag_in);
     u32 len = p->total_len - ip_rx(p)->hlen;
-    u32 most = 65535 + (ip_is_v4(key->src) ? 0 : IP6_HLEN); /* of all, with what stands in front */
-    if (len == 0 || (more && len % 8 != 0) || ip_rx(p)->hlen + off + len > most) {
+    if (len == 0 || (more && len % 8 != 0)) {
         NET_DROP(ip_frag_bad);
         pkt_free(p);
         return NULL;
@@ -179,7 +178,13 @@ struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool 
     frag_mem += mem;
     if (q->total != 0 && q->have == q->total) {
         whole = join(q);
-        NET_COUNT(ip_frag_ok);
+        if (whole->total_len <= 65535 + (ip_is_v4(key->src) ? 0 : IP6_HLEN)) { /* with the first one's header: they may differ */
+            NET_COUNT(ip_frag_ok);
+        } else {
+            NET_DROP(ip_frag_bad);
+            pkt_free(whole);
+            whole = NULL;
+        }
     }
     spin_unlock(&frag_lock);
     return whole;

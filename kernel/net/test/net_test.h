@@ -82,6 +82,10 @@ struct sock *must_accept(struct sock *l);
 struct sock_addr in_addr(u32 ip, u16 port);
 s64 send_bytes(struct sock *s, const void *data, u32 len, u32 flags);
 s64 recv_bytes(struct sock *s, void *data, u32 len, u32 flags);
+struct sock *udp_bound(u16 port);
+/* A UDP datagram's bytes from the peer, header and checksum included; its length. */
+u32 udp_bytes(u8 *b, u16 sport, u16 dport, const void *data, u32 len);
+s64 send_to(struct sock *s, const void *data, u32 len, u32 ip, u16 port);
 void sleep_ns(u64 ns);
 /* Deterministic bytes for a position of a stream. */
 u8 stream_byte(u64 pos);

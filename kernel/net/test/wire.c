@@ -471,3 +471,32 @@ void check_no_leak(void)
     CHECK_EQ(tcp_count(&orphans, &tw), 0);
     CHECK_EQ(orphans, 0);
 }
+
+struct sock *udp_bound(u16 port)
+{
+    struct sock *s;
+    struct sock_addr a = in_addr(0, port);
+    CHECK_EQ(sock_create(AF_INET, SOCK_DGRAM, 0, &s), 0);
+    CHECK_EQ(sock_bind(s, &a), 0);
+    return s;
+}
+
+u32 udp_bytes(u8 *b, u16 sport, u16 dport, const void *data, u32 len)
+{
+    put_be16(b, sport);
+    put_be16(b + 2, dport);
+    put_be16(b + 4, (u16)(8 + len));
+    put_be16(b + 6, 0);
+    memcpy(b + 8, data, len);
+    put_u16(b + 6, csum_fold(csum_add(b, 8 + len, csum_pseudo(PEER_IP, OUR_IP, IPPROTO_UDP, 8 + len))));
+    return 8 + len;
+}
+
+s64 send_to(struct sock *s, const void *data, u32 len, u32 ip, u16 port)
+{
+    struct uio u;
+    struct sock_addr a = in_addr(ip, port);
+    uio_kernel(&u, (void *)(uintptr_t)data, len);
+    struct sock_msg m = { .uio = &u, .to = &a };
+    return sock_send(s, &m);
+}
