@@ -195,6 +195,8 @@ static void add_net_files(void)
         if (proc_add(path, 0444, show_net, (void *)(uintptr_t)*name) != 0)
             klog(LOG_WARN, "/proc/%s: no memory for it", path);
     }
+    if (net_conf_add(proc_add_writable) != 0)
+        klog(LOG_WARN, "/proc/sys/net/ipv6/conf: no memory for it");
 }
 
 static void configure_net(const struct boot_config *c)

@@ -5,7 +5,7 @@
  * mutex takes packets off the queue, so data is copied to programs without the spinlock.
  */
 #include "kern/uio.h"
-#include "net_impl.h"
+#include "sock_impl.h"
 
 #define CHUNK (16384u - NET_HEADROOM)
 

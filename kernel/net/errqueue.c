@@ -6,7 +6,7 @@
  * An entry is a packet: struct told, then the payload. Its cb is the ICMP packet's struct ip_rx.
  */
 #include "kern/uio.h"
-#include "net_impl.h"
+#include "sock_impl.h"
 
 #define ERRORS_MAX 64u
 #define QUOTED_MAX 1280u /* bytes of payload: more than anybody quotes (RFC 1812 4.3.2.3, RFC 4443 2.4) */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What TCP, UDP and raw sockets share: addresses, SOL_IP and SOL_IPV6 options (ip(7), ipv6(7)), port ranges. */
-#include "net_impl.h"
+#include "sock_impl.h"
 
 #define CAP_NET_BIND_SERVICE 10
 

@@ -3,7 +3,7 @@
  * Neighbour discovery (RFC 4861): how neigh.c asks for IPv6 neighbours, our answers, routers.
  * icmp6_input() has checked the checksum, the hop limit of 255 and that it was no fragment.
  */
-#include "net_impl.h"
+#include "ip6_impl.h"
 
 #define ND_MAX 1280u /* bytes of a message that are looked at */
 #define ROUTER_SOLICIT 133
@@ -164,7 +164,7 @@ static bool redirect_in(struct netif *nif, const struct ip_rx *rx, const u8 *m, 
 {
     struct ip_addr target, dst;
     const u8 *mac;
-    if (len < 40 || !ip6_is_link_local(rx->src) || !find_mac(m, len, 40, OPT_TARGET, &mac))
+    if (len < 40 || !atomic_load(&ip6_card.accept_redirects) || !ip6_is_link_local(rx->src) || !find_mac(m, len, 40, OPT_TARGET, &mac))
         return false;
     memcpy(&target, m + 8, sizeof target);
     memcpy(&dst, m + 24, sizeof dst);

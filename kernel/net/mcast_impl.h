@@ -9,7 +9,7 @@
 #ifndef MCAST_IMPL_H
 #define MCAST_IMPL_H
 
-#include "net_impl.h"
+#include "sock_impl.h"
 
 #define IGMP_SOURCES 10u /* igmp_max_msf of Linux */
 #define MC_SOURCES 64u   /* mld_max_msf; and what a report tells of one group */

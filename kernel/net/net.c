@@ -34,6 +34,12 @@ static u32 need_done;             /* atomic: nothing left to do in net_need() */
 
 struct net_handed net_handed[MAX_CPUS];
 
+void text_add_hex(struct text *t, const void *bytes, u32 len)
+{
+    for (u32 i = 0; i < len; i++)
+        text_add(t, "%02x", ((const u8 *)bytes)[i]);
+}
+
 void text_add_name(struct text *t, int domain, struct ip_addr a, u16 port)
 {
     if (domain == AF_INET)
@@ -239,7 +245,7 @@ void net_apply_config(const struct net_config *c, struct netif *nif)
     bh_enable();
 }
 
-static struct netif *first_real(void)
+struct netif *netif_card(void)
 {
     for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL; i++)
         if (!netifs[i]->loopback)
@@ -277,7 +283,7 @@ static int open_device(struct netif *nif)
 /* Open the card and get an address. `wait` = block for DHCP's first answer, and with `wait6` for a router's. need_lock held. */
 static int bring_up(bool wait, bool wait6)
 {
-    struct netif *nif = first_real();
+    struct netif *nif = netif_card();
     if (nif == NULL)
         return -ENODEV;
     int err = open_device(nif);
@@ -312,7 +318,7 @@ void net_need(struct ip_addr dst)
 int net_configure(const struct net_config *c)
 {
     int err = 0;
-    struct netif *nif = first_real();
+    struct netif *nif = netif_card();
     if (c->mode == NET_NONE)
         return 0;
     if (nif == NULL)

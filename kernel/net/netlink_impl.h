@@ -3,7 +3,7 @@
 #ifndef NETLINK_IMPL_H
 #define NETLINK_IMPL_H
 
-#include "net_impl.h"
+#include "sock_impl.h"
 
 #define NLMSG_ERROR 2
 #define NLMSG_DONE 3
@@ -74,7 +74,7 @@ struct told_route {
     const struct netif *nif;
     struct ip_addr dst, gateway, src; /* gateway, src: :: = none */
     u32 metric, flags;
-    u8 plen, protocol, table;
+    u8 plen, protocol, table, pref;
     bool local;
 };
 #define TOLD_ADDRS (NETIF_MAX + 1 + IP6_ADDRS)

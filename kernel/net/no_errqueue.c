@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In place of errqueue.c: IP_RECVERR and IPV6_RECVERR are refused. */
-#include "net_impl.h"
+#include "sock_impl.h"
 
 bool errors_ready(const struct sock *s) { return false; }
 int errors_enable(struct sock *s, bool on) { return on ? -ENOPROTOOPT : 0; }

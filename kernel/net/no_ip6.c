@@ -27,6 +27,10 @@ unsigned ip6_route_list(struct ip6_route ret[IP6_ROUTES], struct netif **ret_nif
 
 int ip6_configure(struct netif *nif, struct ip_addr addr, u8 plen, struct ip_addr gateway) { return -EAFNOSUPPORT; }
 
+size_t ip6_show_routes(char *buf, size_t size) { return 0; }
+u32 ip6_addr_flags(const struct ip6_addr *a, u64 now) { return 0x80; }
+int net_conf_add(net_conf_add_fn *add) { return 0; }
+
 size_t ip6_show_addrs(char *buf, size_t size)
 {
     struct text t = { buf, size, 0 };

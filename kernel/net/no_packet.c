@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A kernel without packet sockets (-Dwithout=packet). */
-#include "net_impl.h"
+#include "sock_impl.h"
 
 u32 packet_taps;
 void packet_tap(struct netif *nif, const struct pkt *p, bool out) {}

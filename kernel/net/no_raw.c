@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A kernel without raw sockets (-Dwithout=raw). */
-#include "net_impl.h"
+#include "sock_impl.h"
 
 u32 raw_socks;
 int raw_sock_create(int domain, int protocol, struct sock **ret) { return -ESOCKTNOSUPPORT; }

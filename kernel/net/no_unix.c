@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A kernel without sockets of AF_UNIX (-Dwithout=unix). */
-#include "net_impl.h"
+#include "sock_impl.h"
 
 int unix_sock_create(int type, struct sock **ret) { return -EAFNOSUPPORT; }
 int unix_sock_pair(int type, struct sock *ret[2]) { return -EAFNOSUPPORT; }

@@ -5,7 +5,7 @@
 
 #include "kern/cbpf.h"
 #include "kern/page.h"
-#include "net_impl.h"
+#include "sock_impl.h"
 
 struct sockaddr_ll_ {
     u16 family, protocol; /* protocol big-endian */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Texts of /proc/net, in Linux's layouts (proc(5)), and our own counters as "drupe". */
-#include "net_impl.h"
+#include "sock_impl.h"
 
 static size_t show_dev(char *buf, size_t size)
 {
@@ -123,7 +123,7 @@ static size_t show_counters(char *buf, size_t size)
     return t.len;
 }
 
-const char *const net_proc_names[] = { "tcp", "tcp6", "udp", "udp6", "if_inet6", "raw", "igmp", "igmp6", "unix", "dev", "route", "arp", "sockstat", "sockstat6", "snmp",
+const char *const net_proc_names[] = { "tcp", "tcp6", "udp", "udp6", "if_inet6", "ipv6_route", "raw", "igmp", "igmp6", "unix", "dev", "route", "arp", "sockstat", "sockstat6", "snmp",
                                        "drupe", NULL };
 
 size_t net_proc_show(const char *name, char *buf, size_t size)
@@ -134,6 +134,8 @@ size_t net_proc_show(const char *name, char *buf, size_t size)
         return udp_show(buf, size, name[3] == '6' ? AF_INET6 : AF_INET);
     if (strcmp(name, "if_inet6") == 0)
         return ip6_show_addrs(buf, size);
+    if (strcmp(name, "ipv6_route") == 0)
+        return ip6_show_routes(buf, size);
     if (strcmp(name, "raw") == 0)
         return raw_show(buf, size);
     if (strcmp(name, "igmp") == 0)

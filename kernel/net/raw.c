@@ -2,7 +2,7 @@
 /* Raw sockets (raw(7), RFC 3542): a copy of every datagram of one protocol; the IP header included with IPv4 alone, and sent by the program itself
  * with IP_HDRINCL. An egress policy judges the headers that are sent, those that the program wrote, too. */
 #include "kern/uio.h"
-#include "net_impl.h"
+#include "sock_impl.h"
 
 #define SOL_RAW 255
 #define SOL_ICMPV6 58

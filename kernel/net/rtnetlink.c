@@ -125,7 +125,7 @@ void rtnl_tell_addr(struct nl_answer *a, const struct told_addr *t, u16 flags)
     const struct ip6_addr *ip = &t->ip;
     u64 now = now_ns();
     u32 life[4] = { seconds_left(ip->preferred_ns, now), seconds_left(ip->valid_ns, now), 0, 0 };
-    u32 state = (ip->permanent ? 0x80u : 0) | (ip->dad_ns != NEVER_NS ? 0x04u : 0) | (life[0] == 0 ? 0x20u : 0);
+    u32 state = ip6_addr_flags(ip, now);
     bool v4 = ip_is_v4(ip->addr);
     struct ifaddrmsg m = { v4 ? AF_INET : AF_INET6, ip->plen, (u8)state, t->scope, nif->dev->index };
     nl_begin(a, RTM_NEWADDR, flags, &m, sizeof m);
@@ -156,7 +156,8 @@ unsigned rtnl_addrs(struct told_addr ret[TOLD_ADDRS], u8 family)
         return n;
     fixed.addr = IP6_LOOPBACK;
     fixed.plen = 128;
-    ret[n++] = (struct told_addr){ &lo_if, fixed, SCOPE_HOST };
+    if (ip6_is_local(IP6_LOOPBACK))
+        ret[n++] = (struct told_addr){ &lo_if, fixed, SCOPE_HOST };
     struct netif *nif;
     unsigned n6 = ip6_addr_list(six, &nif);
     for (unsigned i = 0; i < n6; i++)
@@ -192,6 +193,8 @@ void rtnl_tell_route(struct nl_answer *a, const struct told_route *t, u16 flags)
         attr_ip(a, 7, t->src);
     if (!ip_is_unspec(t->gateway))
         attr_ip(a, 5, t->gateway);
+    if (!v4 && !t->local)
+        nl_attr(a, 20, &t->pref, 1); /* RTA_PREF */
     if (t->flags & RTM_F_CLONED) /* as Linux; nmap does not look at the last attribute */
         nl_attr(a, 12, (u8[32]){ 0 }, 32); /* RTA_CACHEINFO */
     nl_end(a);
@@ -216,7 +219,7 @@ unsigned rtnl_routes(struct told_route ret[TOLD_ROUTES], u8 family)
     n = family == AF_UNSPEC || family == AF_INET6 ? ip6_route_list(six, &nif) : 0;
     for (unsigned i = 0; i < n; i++) {
         bool via = !ip_is_unspec(six[i].gateway);
-        struct told_route t = { .nif = nif, .dst = six[i].dst, .gateway = six[i].gateway, .plen = six[i].plen,
+        struct told_route t = { .nif = nif, .dst = six[i].dst, .gateway = six[i].gateway, .plen = six[i].plen, .pref = six[i].pref,
                                 .metric = via ? 1024 : 256, .protocol = via ? PROTO_RA : PROTO_KERNEL, .table = TABLE_MAIN };
         ret[told++] = t;
     }

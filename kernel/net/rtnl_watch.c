@@ -52,7 +52,7 @@ static bool route_is(const void *x, const void *y)
 static bool route_same(const void *x, const void *y)
 {
     const struct told_route *a = x, *b = y;
-    return ip_equal(a->src, b->src) && a->metric == b->metric;
+    return ip_equal(a->src, b->src) && a->metric == b->metric && a->pref == b->pref;
 }
 static bool neigh_is(const void *x, const void *y)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ioctl(2) on sockets: bytes pending (tcp(7), udp(7)) and interface questions (netdevice(7)). */
 #include "kern/uaccess.h"
-#include "net_impl.h"
+#include "sock_impl.h"
 
 #define FIONREAD 0x541B
 #define SIOCOUTQ 0x5411

@@ -7,7 +7,7 @@
  *   references: one for the program (dropped by sock_release), one for each table that
  *   finds the socket, one while its timer is armed, one for each lookup in progress.
  */
-#include "net_impl.h"
+#include "sock_impl.h"
 
 void (*sock_who)(u32 *ret_pid, u32 *ret_uid, u32 *ret_gid);
 bool (*sock_capable)(unsigned cap);

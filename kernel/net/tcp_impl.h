@@ -37,7 +37,7 @@
 #ifndef NET_TCP_IMPL_H
 #define NET_TCP_IMPL_H
 
-#include "net_impl.h"
+#include "sock_impl.h"
 
 /* Linux's numbers: they are seen in /proc/net/tcp and TCP_INFO. */
 enum tcp_state {

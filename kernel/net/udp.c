@@ -5,7 +5,7 @@
  * those that joined it (mcast.c).
  */
 #include "kern/uio.h"
-#include "net_impl.h"
+#include "sock_impl.h"
 
 #define UDP_BUCKETS 64u
 #define UDP_MAX_PAYLOAD 65507u

@@ -3,7 +3,7 @@
 #ifndef UNIX_IMPL_H
 #define UNIX_IMPL_H
 
-#include "net_impl.h"
+#include "sock_impl.h"
 
 struct unix_name;
 

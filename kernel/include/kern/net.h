@@ -50,6 +50,11 @@ extern const char *const net_proc_names[];
 size_t net_proc_show(const char *name, char *buf, size_t size);
 /* Lines "interface reason packets": what was thrown away, by the interface it came in by. Returns length needed. */
 size_t net_show_drops(char *buf, size_t size);
+/* How a file of /proc is added: proc_add_writable() of kern/vfs.h. */
+typedef int net_conf_add_fn(const char *path, u32 mode, size_t (*show)(void *arg, char *buf, size_t size),
+                            int (*store)(void *arg, const char *text, size_t len), void *arg);
+/* Adds net.ipv6.conf, once the cards are known. 0 or what add() says. */
+int net_conf_add(net_conf_add_fn *add);
 struct sysfs_ops;
 /* /sys/class/net. 0 or -ENOMEM. sysfs.c, or no_proc.c, where there is none. */
 int net_sysfs_add(const struct sysfs_ops *sys);
