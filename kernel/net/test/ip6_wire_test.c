@@ -174,7 +174,9 @@ TEST(redirects)
     redirect_in(near, FAR, FAR, 255);    /* the new one knows better still: it is a neighbour */
     CHECK_EQ(ip_route_find(FAR, IP6_ANY, 0, &rt), 0);
     CHECK(ip_equal(rt.nexthop, FAR));
+    gen = route_gen;
     sleep_ns(301 * NSEC_PER_SEC);
+    CHECK(route_gen != gen); /* who keeps a route asks again */
     CHECK_EQ(ip_route_find(FAR, IP6_ANY, 0, &rt), 0);
     CHECK(ip_equal(rt.nexthop, ROUTER));
     while (next6(&s, 10 * NSEC_PER_SEC))
