@@ -575,8 +575,8 @@ u32 ip_frag_count(bool v4, u32 *ret_bytes);
 /* All memory of packets held by sockets, against a limit made from RAM. */
 extern u64 net_mem_limit; /* bytes; set by net_init */
 extern u64 net_mem_used;  /* atomic */
-static inline void net_mem_charge(u32 n) { (void)__atomic_add_fetch(&net_mem_used, n, __ATOMIC_RELAXED); }
-static inline void net_mem_uncharge(u32 n) { (void)__atomic_sub_fetch(&net_mem_used, n, __ATOMIC_RELAXED); }
+static inline void net_mem_charge(u64 n) { (void)__atomic_add_fetch(&net_mem_used, n, __ATOMIC_RELAXED); }
+static inline void net_mem_uncharge(u64 n) { (void)__atomic_sub_fetch(&net_mem_used, n, __ATOMIC_RELAXED); }
 static inline bool net_mem_full(void) { return atomic_load_relaxed(&net_mem_used) > net_mem_limit; }
 static inline bool net_mem_tight(void) { return atomic_load_relaxed(&net_mem_used) > net_mem_limit / 2; }
 

@@ -41,7 +41,7 @@ void packet_ring_destroy(struct packet_ring *r)
     for (u32 b = 0; b < r->r.block_nr && r->blocks[b] != NULL; b++)
         for (u32 i = 0; i < 1u << r->order; i++)
             page_put(page_of(page_phys(r->blocks[b]) + i * PAGE_SIZE));
-    net_mem_uncharge((u32)packet_ring_bytes(r));
+    net_mem_uncharge(packet_ring_bytes(r));
     kfree(r);
 }
 
@@ -70,7 +70,11 @@ int packet_ring_create(struct sock *s, const struct packet_ring_request *q, u32 
     r->order = order;
     if (version == TPACKET_V3)
         packet_block_init(r, s);
-    net_mem_charge((u32)packet_ring_bytes(r));
+    net_mem_charge(packet_ring_bytes(r));
+    if (net_mem_full()) { /* all rings, and what sockets hold beside them */
+        packet_ring_destroy(r);
+        return -ENOMEM;
+    }
     for (u32 b = 0; b < q->block_nr; b++) {
         struct page *p = page_alloc(order, ALLOC_ZERO);
         if (p == NULL) {
@@ -155,7 +159,9 @@ u32 packet_ring_told(struct packet_ring *r)
 bool packet_ring_put(struct packet_ring *r, const struct frame_view *f, u32 keep, bool cooked, bool *ret_wake)
 {
     struct ring_place p = place_of(r, f, keep, cooked);
-    bool ok = r->version == TPACKET_V3 ? packet_block_put(r, f, p, ret_wake) : put_framed(r, f, p);
+    bool ok = p.net <= UINT16_MAX; /* else its place cannot be told */
+    if (ok)
+        ok = r->version == TPACKET_V3 ? packet_block_put(r, f, p, ret_wake) : put_framed(r, f, p);
     if (r->version != TPACKET_V3)
         *ret_wake = ok;
     r->losing |= !ok;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packet sockets: blocks of rings that fill up at the moment when their time is over. */
+/* Packet sockets: rings' bounds, and blocks that fill up at the moment when their time is over. */
 #include "../packet_impl.h"
 #include "net_test.h"
 
 #define SOL_PACKET 263
 #define BLOCKS 16u
 #define ROUNDS 200u
-enum { PACKET_RX_RING = 5, PACKET_VERSION = 10 };
+enum { PACKET_RX_RING = 5, PACKET_VERSION = 10, PACKET_RESERVE = 12 };
 
 static struct sock *ring;
 static u64 begin_ns;
@@ -53,5 +53,49 @@ TEST_CPUS(block_timers_hold_the_socket, 2)
     sleep_ns(NSEC_PER_SEC);
     CHECK_EQ(ref_count(&ring->refs), 1);
     sock_release(ring);
+    check_no_leak();
+}
+
+/* All rings together take no more than all sockets may. */
+TEST(rings_have_a_bound_together)
+{
+    struct sock *s[16];
+    unsigned made = 0;
+    net_test_boot(0);
+    struct packet_ring_request q = { .block_size = PAGE_SIZE, .block_nr = 64, .frame_size = PAGE_SIZE, .frame_nr = 64 };
+    net_mem_limit = 3 * 64 * PAGE_SIZE;
+    for (unsigned i = 0; i < ARRAY_SIZE(s); i++) {
+        CHECK_EQ(sock_create(AF_PACKET, SOCK_RAW, be16(3), &s[i]), 0);
+        int err = sock_setopt(s[i], SOL_PACKET, PACKET_RX_RING, &q, offsetof(struct packet_ring_request, timeout_ms));
+        CHECK(err == 0 || err == -ENOMEM);
+        made += err == 0;
+    }
+    CHECK_EQ(made, 3);
+    CHECK_EQ(net_mem_used, net_mem_limit);
+    for (unsigned i = 0; i < ARRAY_SIZE(s); i++)
+        sock_release(s[i]);
+    check_no_leak();
+}
+
+/* A frame whose place cannot be told in 16 bits is lost. */
+TEST(a_place_beyond_64_kib)
+{
+    struct packet_ring_request q = { .block_size = 32 * PAGE_SIZE, .block_nr = 1, .frame_size = 32 * PAGE_SIZE, .frame_nr = 1 };
+    u8 f[60] = { 0 };
+    net_test_boot(0);
+    put_be16(f + 12, 0x88b5);
+    memcpy(f, test_dev.mac, 6);
+    for (u32 reserve = 65400; reserve <= 65500; reserve += 100) {
+        struct page *pg;
+        CHECK_EQ(sock_create(AF_PACKET, SOCK_RAW, be16(3), &ring), 0);
+        CHECK_EQ(sock_setopt(ring, SOL_PACKET, PACKET_VERSION, &(int){ TPACKET_V2 }, 4), 0);
+        CHECK_EQ(sock_setopt(ring, SOL_PACKET, PACKET_RESERVE, &reserve, 4), 0);
+        CHECK_EQ(sock_setopt(ring, SOL_PACKET, PACKET_RX_RING, &q, offsetof(struct packet_ring_request, timeout_ms)), 0);
+        wire_in(f, sizeof f);
+        CHECK_EQ(sock_map_page(ring, 0, &pg), 0);
+        CHECK_EQ(get_u32(page_virt(pg)) & 1, reserve == 65400);
+        page_put(pg);
+        sock_release(ring);
+    }
     check_no_leak();
 }
