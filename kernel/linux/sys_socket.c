@@ -315,6 +315,11 @@ s64 sys_getsockopt(int fd, int level, int name, uaddr_t uval, uaddr_t ulen)
     r = get_user_u32(ulen, &len);
     if (r == 0 && (s32)len < 0)
         r = -EINVAL;
+    int filter = r == 0 ? sock_filter_out(s, level, name, uval, ulen) : r;
+    if (filter != -ENOPROTOOPT) {
+        file_put(f);
+        return filter;
+    }
     if (r == 0) {
         len = MIN(len, OPTVAL_MAX);
         if (len > sizeof small)

@@ -145,7 +145,7 @@ struct netif;
     X(ip_frag_in) X(ip_frag_ok) X(ip_frag_timeout) X(ip_frag_bad) X(ip_frag_limit) X(ip_frag_created)      \
     X(icmp_in) X(icmp_out) X(icmp_bad) X(icmp_limited)                                                     \
     X(igmp_bad) X(udp_in) X(udp_out) X(udp_bad) X(udp_no_port) X(udp_queue_full)                                       \
-    X(raw_queue_full)                                                                                      \
+    X(raw_queue_full) X(sock_filter)                                                                                      \
     X(tcp_in) X(tcp_out) X(tcp_bad) X(tcp_bad_checksum) X(tcp_no_connection) X(tcp_rst_out) X(tcp_rst_limited) \
     X(tcp_rst_in) X(tcp_retransmits) X(tcp_fast_retransmits) X(tcp_timeouts) X(tcp_paws)                   \
     X(tcp_out_of_window) X(tcp_bad_ack) X(tcp_challenge_acks) X(tcp_ooo) X(tcp_ooo_limit)                  \

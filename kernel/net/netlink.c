@@ -36,7 +36,9 @@ static struct nl_sock *nl(struct sock *s) { return container_of(s, struct nl_soc
 
 static void queue(struct nl_answer *a)
 {
-    if (a->p != NULL && !dgram_queue(a->to, a->p))
+    if (a->p != NULL && !sock_filter(a->to, a->p, NULL, 0))
+        pkt_free(a->p);
+    else if (a->p != NULL && !dgram_queue(a->to, a->p))
         sock_set_err(a->to, ENOBUFS);
     a->p = NULL;
 }

@@ -12,8 +12,6 @@
 #define CAP_NET_RAW 13
 #define ETH_P_ALL 3
 #define ETH_P_802_3_MIN 1536
-#define SO_ATTACH_FILTER 26
-#define SO_DETACH_FILTER 27
 
 enum { TO_HOST, TO_ALL, TO_GROUP, TO_OTHER, OUTGOING };
 enum {
@@ -28,7 +26,6 @@ struct packet_sock {
     u16 protocol;                /* packet_lock: ETH_P_*, 0 = nothing yet */
     u32 ifindex;                 /* packet_lock: 0 = all */
     u32 promisc;                 /* packet_lock: memberships, of any card */
-    struct cbpf_program *filter;  /* packet_lock; a run holds a reference */
     struct packet_member member; /* packet_lock: of a fanout group */
     bool not_outgoing;           /* packet_lock */
     bool auxdata;                /* s.lock, read without */
@@ -125,11 +122,13 @@ static bool queue_copy(struct packet_sock *k, const struct frame_view *f, u32 ke
     return dgram_queue(&k->s, q);
 }
 
-static void deliver(struct packet_sock *k, struct cbpf_program *filter, struct frame_view *f)
+static void deliver(struct packet_sock *k, struct frame_view *f)
 {
     bool cooked = k->s.type == SOCK_DGRAM;
     f->skip = cooked ? f->maclen : 0;
+    struct cbpf_program *filter = sock_filter_get(&k->s);
     u32 keep = MIN(filter != NULL ? frame_filter(filter, f) : UINT32_MAX, f->len - f->skip);
+    cbpf_put(filter);
     if (keep == 0)
         return;
     sock_lock(&k->s);
@@ -158,7 +157,6 @@ static bool wants(const struct packet_sock *k, const struct frame_view *f, u64 n
 static void pass(struct frame_view *f)
 {
     struct socks_found found = { .seen = 0 };
-    struct cbpf_program *filters[SOCKS_FOUND];
     u64 number = 0;
     do {
         found.at = found.n = 0;
@@ -168,13 +166,9 @@ static void pass(struct frame_view *f)
         list_for_each(k, &socks, struct packet_sock, node)
             if (wants(k, f, number))
                 sock_found(&found, &k->s);
-        for (unsigned i = 0; i < found.n; i++)
-            if ((filters[i] = pk(found.s[i])->filter) != NULL)
-                ref_get(&filters[i]->refs);
         spin_unlock_bh(&packet_lock);
         for (unsigned i = 0; i < found.n; i++) {
-            deliver(pk(found.s[i]), filters[i], f);
-            cbpf_put(filters[i]);
+            deliver(pk(found.s[i]), f);
             sock_put(found.s[i]);
         }
     } while (found.n == SOCKS_FOUND);
@@ -373,34 +367,6 @@ static u32 packet_poll(struct sock *s)
     return ev;
 }
 
-static int attach(struct packet_sock *k, const void *val, u32 len)
-{
-    u64 at;
-    struct cbpf_program *b, *old;
-    if (len < 16)
-        return -EINVAL;
-    memcpy(&at, (const u8 *)val + 8, sizeof at);
-    int err = cbpf_create(at, get_u16(val), NULL, &b);
-    if (err != 0)
-        return err;
-    spin_lock_bh(&packet_lock);
-    old = k->filter;
-    k->filter = b;
-    spin_unlock_bh(&packet_lock);
-    cbpf_put(old);
-    return 0;
-}
-
-static int detach(struct packet_sock *k)
-{
-    spin_lock_bh(&packet_lock);
-    struct cbpf_program *old = k->filter;
-    k->filter = NULL;
-    spin_unlock_bh(&packet_lock);
-    cbpf_put(old);
-    return old != NULL ? 0 : -ENOENT;
-}
-
 static int membership(struct packet_sock *k, bool add, const void *val, u32 len)
 {
     if (len < 16)
@@ -448,8 +414,6 @@ static int packet_setopt(struct sock *s, int level, int name, const void *val, u
 {
     struct packet_sock *k = pk(s);
     s32 v = 0;
-    if (level == 1)
-        return name == SO_ATTACH_FILTER ? attach(k, val, len) : name == SO_DETACH_FILTER ? detach(k) : -ENOPROTOOPT;
     if (level != SOL_PACKET)
         return -ENOPROTOOPT;
     if (name == PACKET_ADD_MEMBERSHIP || name == PACKET_DROP_MEMBERSHIP)
@@ -565,7 +529,6 @@ static void packet_destroy(struct sock *s)
 {
     dgram_purge(s);
     packet_ring_destroy(pk(s)->ring);
-    cbpf_put(pk(s)->filter);
     kfree(pk(s));
 }
 

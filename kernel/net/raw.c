@@ -242,7 +242,9 @@ static void give(struct sock *s, const struct pkt *p)
     pkt_copy_out(p, 0, pkt_put(q, p->total_len), p->total_len);
     memcpy(q->cb, p->cb, sizeof q->cb);
     q->time_ns = wall_ns();
-    if (!dgram_queue(s, q))
+    if (!sock_filter(s, q, NULL, 0))
+        pkt_free(q);
+    else if (!dgram_queue(s, q))
         NET_DROP(raw_queue_full);
 }
 

@@ -35,6 +35,8 @@ struct sock_ops {
 struct sock_extra {
     struct sock_zc *zc;         /* a: set once, with the first SO_ZEROCOPY */
     struct sock_errors *errors; /* a: set once, with the first IP_RECVERR */
+    struct cbpf_program *filter; /* s; NULL is seen without */
+    bool filter_locked;         /* s */
 };
 
 /* Locks: c const after creation, s lock, a atomic, r rd mutex (removing) + s */
@@ -110,6 +112,26 @@ int sock_take_err(struct sock *s);          /* 0 or -err; clears */
 /* Wait for cond_fn under SO_RCVTIMEO/SO_SNDTIMEO rules: 0, -EAGAIN (time out, nonblock), -EINTR, -ERESTARTSYS. */
 int sock_wait(struct sock *s, bool (*ready)(struct sock *s), u64 deadline_ns, bool nonblock, bool exclusive);
 static inline u64 sock_deadline(u64 timeo_ns) { return timeo_ns == 0 ? NEVER_NS : now_ns() + timeo_ns; }
+
+/* --- sock_filter.c: SO_ATTACH_FILTER ------------------------------------------------- */
+
+extern u32 sock_filters; /* atomic: how many there are; read as it is, so that a build without them knows that there are none */
+/* The socket's, referenced; NULL: it has none. */
+struct cbpf_program *sock_filter_get(struct sock *s);
+bool sock_filter_run(struct sock *s, struct pkt *p, const void *front, u32 nfront);
+/* Does its filter let p in? What it does not want of p is cut off; else it is counted, and p stays the caller's. The filter sees nfront bytes of
+ * headers, which are kept, before p's. Nobody holds s->lock. */
+static inline bool sock_filter(struct sock *s, struct pkt *p, const void *front, u32 nfront)
+{
+    return likely(sock_filters == 0) || sock_filter_run(s, p, front, nfront);
+}
+/* Of SOL_SOCKET, len >= 4; -ENOPROTOOPT: it is none of a filter's. */
+int sock_filter_setopt(struct sock *s, int name, const void *val, u32 len);
+int sock_filter_getopt(struct sock *s, int name, void *ret_val, u32 *len);
+/* s is new; from's lock held. False: no memory. */
+bool sock_filter_inherit(struct sock *s, const struct sock *from);
+void sock_filter_done(struct sock_extra *x); /* the last reference is gone */
+
 bool sock_may(unsigned cap); /* the calling process has the capability */
 struct sock_cmsg {
     s32 level, type;

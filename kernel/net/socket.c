@@ -46,6 +46,8 @@ void sock_put(struct sock *s)
         return;
     struct sock_extra *x = s->extra;
     s->ops->destroy(s);
+    if (x != NULL)
+        sock_filter_done(x);
     kfree(x);
 }
 
@@ -415,7 +417,8 @@ static int setopt_socket(struct sock *s, int name, const void *val, u32 len)
     case SO_INCOMING_CPU:
         return 0;
     default:
-        return s->ops->setopt != NULL ? s->ops->setopt(s, SOL_SOCKET, name, val, len) : -ENOPROTOOPT;
+        err = sock_filter_setopt(s, name, val, len);
+        return err == -ENOPROTOOPT && s->ops->setopt != NULL ? s->ops->setopt(s, SOL_SOCKET, name, val, len) : err;
     }
 }
 
@@ -492,7 +495,7 @@ int sock_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         return opt_out(ret_val, len, nif == NULL ? "" : nif->dev->name, nif == NULL ? 0 : 16);
     }
     default:
-        return -ENOPROTOOPT;
+        return sock_filter_getopt(s, name, ret_val, len);
     }
 }
 

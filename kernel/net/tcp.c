@@ -570,6 +570,11 @@ void tcp_rx(struct netif *nif, struct pkt *p)
         found = find_other(&rx, dport, sport, &g, &t, &w, &isn);
     if (unlikely(filter_on & FILTER_IN) && (found == FOUND_NONE || found == FOUND_LISTEN) && !filter_tcp_in(nif, &rx, dport))
         goto out;
+    if (unlikely(sock_filters != 0) && t != NULL) {
+        if (!sock_filter_run(&t->s, p, h, hlen))
+            goto out;
+        g.len = p->total_len; /* it may have been cut */
+    }
     switch (found) {
     case FOUND_CONN:
         conn_segment(t, &g);

@@ -138,6 +138,10 @@ void tcp_listen_tick(struct tcp *t, u64 now)
 static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u64 now)
 {
     struct tcp *t = net_mem_full() ? NULL : tcp_create(l->s.domain);
+    if (t != NULL && !sock_filter_inherit(&t->s, &l->s)) {
+        sock_put(&t->s);
+        t = NULL;
+    }
     if (t == NULL) {
         NET_COUNT(no_memory);
         return NULL;

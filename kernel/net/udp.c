@@ -308,13 +308,16 @@ static struct pkt *copy_for_one(const struct pkt *p)
 static void to_all(struct pkt *p, u16 dport)
 {
     struct socks_found f = { .n = 0 };
-    pkt_pull(p, sizeof(struct udp_hdr));
+    const struct udp_hdr h = *(const struct udp_hdr *)(const void *)p->data;
+    pkt_pull(p, sizeof h);
     p->time_ns = wall_ns();
     do {
         lookup_all(ip_rx(p), dport, &f);
         for (unsigned i = 0; i < f.n; i++) {
             struct pkt *q = copy_for_one(p);
-            if (q == NULL || !dgram_queue(f.s[i], q))
+            if (q != NULL && !sock_filter(f.s[i], q, &h, sizeof h))
+                pkt_free(q);
+            else if (q == NULL || !dgram_queue(f.s[i], q))
                 NET_DROP(udp_queue_full);
             sock_put(f.s[i]);
         }
@@ -361,7 +364,9 @@ void udp_input(struct netif *nif, struct pkt *p)
     }
     pkt_pull(p, sizeof h);
     p->time_ns = wall_ns();
-    if (!dgram_queue(s, p))
+    if (!sock_filter(s, p, &h, sizeof h))
+        pkt_free(p);
+    else if (!dgram_queue(s, p))
         NET_DROP(udp_queue_full);
     sock_put(s);
     return;

@@ -137,6 +137,11 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
             err = pkt_from_uio(m->uio, 0, n, &p);
         if (err != 0)
             break;
+        if (!stream && !sock_filter(&to->s, p, NULL, 0)) { /* the sender is not told */
+            pkt_free(p);
+            done = n;
+            break;
+        }
         memset(p->cb, 0, sizeof p->cb);
         *umsg(p) = *first;
         if (first->rights != NULL)

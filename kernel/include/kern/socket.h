@@ -81,6 +81,9 @@ int sock_getname(struct sock *s, bool peer, struct sock_addr *ret);
 /* optval in kernel memory */
 int sock_setopt(struct sock *s, int level, int name, const void *val, u32 len);
 int sock_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len);
+/* SO_GET_FILTER of SOL_SOCKET, which is about a program's memory: room for *ulen instructions at uinsn; *ulen is then how many the filter has. 0 there
+ * only asks. -ENOPROTOOPT: it is another option. -EINVAL (too few), -EFAULT. */
+int sock_filter_out(struct sock *s, int level, int name, u64 uinsn, u64 ulen);
 u32 sock_poll(struct sock *s, struct poll_table *pt);
 /* SIOC* and FIONREAD/SIOCOUTQ; arg is a program address. -ENOTTY when unknown. */
 int sock_ioctl(struct sock *s, u32 cmd, uaddr_t arg);
