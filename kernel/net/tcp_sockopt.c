@@ -171,7 +171,7 @@ static void fill_info(const struct tcp *t, struct tcp_info_ *i)
     i->rttvar = t->rttvar_us4 / 4;
     i->snd_ssthresh = t->ssthresh >= TCP_CWND_MAX ? INT32_MAX : t->ssthresh / mss; /* as Linux says "none yet" */
     i->snd_cwnd = t->cwnd / mss;
-    i->advmss = tcp_adv_mss(t, t->s.faddr, t->rt.mtu != 0 ? t->rt.mtu : 1500);
+    i->advmss = tcp_adv_mss(t, t->s.faddr, t->rt.mtu != 0 ? t->rt.mtu : 1500) - (t->ts_ok ? 12u : 0);
     i->reordering = 3;
     i->rcv_space = t->rcv_space;
     i->total_retrans = t->total_retrans;

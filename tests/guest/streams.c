@@ -108,6 +108,7 @@ static void tcp_info(void)
     SHOW(i.tcpi_bytes_sent);
     SHOW(i.tcpi_bytes_acked);
     SHOW(info(s[1]).tcpi_bytes_acked);
+    SHOW(i.tcpi_pmtu - i.tcpi_advmss);
     SHOW(i.tcpi_segs_out);
     SHOW(i.tcpi_segs_in);
     SHOW(info(s[1]).tcpi_segs_in);
