@@ -37,6 +37,7 @@ enum host_device_kind {
     HOST_PORT,      /* a connected stream socket; name = one of abi/control.h's PORT_* */
     HOST_TAP,       /* a TAP interface: one frame a read, behind a 12-byte struct virtio_net_hdr; mac, mtu */
     HOST_FRAMES,    /* a connected stream socket: frames behind their 32-bit big-endian length; mac, mtu */
+    HOST_SIEVE,     /* memory of an eBPF program on the TAP (abi/sieve.h), to be mapped and closed before anything else of it is used; at most one */
 };
 
 #define HOST_READ_ONLY 1u /* HOST_BLOCK */

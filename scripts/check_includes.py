@@ -91,7 +91,7 @@ def check_include(part, header, local):
     if header == 'abi/control.h' and part == 'core':
         return None  # channel.c carries the protocol's channels for services of every part
     if top == 'abi':
-        formats = (('fs', 'abi/p9.h'), ('net', 'abi/pcap.h'), ('trace', 'abi/trace.h'), ('trace', 'abi/trace_points.h'), ('bpf', 'abi/bpf.h'))  # of what goes over a wire, as EROFS is of what lies on a disk
+        formats = (('fs', 'abi/p9.h'), ('net', 'abi/pcap.h'), ('net', 'abi/sieve.h'), ('trace', 'abi/trace.h'), ('trace', 'abi/trace_points.h'), ('bpf', 'abi/bpf.h'))  # of what goes over a wire, as EROFS is of what lies on a disk
         known = part in ('init', 'linux', 'plat') or (part, header) in formats
         return None if known else 'only init, linux and plat know abi/, others their wire format there'
     if top == 'kern':

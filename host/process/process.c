@@ -22,7 +22,7 @@
 struct setup {
     struct host_boot boot;
     int fds[FIRST_DEVICE + HOST_MAX_DEVICES];
-    int tap; /* ours to close */
+    int tap, sieve; /* ours to close */
 };
 
 static struct host_device *add(struct setup *s, enum host_device_kind kind, const char *name, int fd)
@@ -76,9 +76,11 @@ static int add_network(struct setup *s, const struct instance *i, const struct i
         d = add(s, HOST_FRAMES, "net", e->frames);
         break;
     default:
-        s->tap = tap_open(i->tap, &tso, &mtu, err);
+        s->tap = tap_open(i->tap, &tso, &mtu, &s->sieve, err);
         if (s->tap < 0)
             return -1;
+        if (s->sieve >= 0)
+            add(s, HOST_SIEVE, "sieve", s->sieve);
         d = add(s, HOST_TAP, "net", s->tap);
         break;
     }
@@ -100,7 +102,7 @@ static int set_up(struct setup *s, const struct instance *i, const struct instan
 static pid_t process_start(const struct instance *i, const struct instance_ends *e, struct error *err)
 {
     struct process_options *own = i->options;
-    struct setup s = {.tap = -1};
+    struct setup s = {.tap = -1, .sieve = -1};
     pid_t pid = -1;
     AUTO_CLOSE int image = open(i->kernel, O_RDONLY | O_CLOEXEC);
     if (image < 0)
@@ -112,8 +114,8 @@ static pid_t process_start(const struct instance *i, const struct instance_ends 
         s.fds[HOST_FD_MEMORY - HOST_FD_CONSOLE] = memory;
         pid = sandbox_execute(&own->sandbox, image, argv0, s.fds, FIRST_DEVICE + s.boot.ndevices, err);
     }
-    if (s.tap >= 0)
-        close(s.tap);
+    auto_close_fn(&s.tap);
+    auto_close_fn(&s.sieve);
     if (pid > 0)
         say("instance: process %d, %llu MiB, %s", (int)pid, (unsigned long long)s.boot.memory_bytes >> 20, i->kernel);
     return pid;

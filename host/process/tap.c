@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "host/lib/util.h"
+#include "host/process/sieve.h"
 
 #define VNET_HEADER_BYTES 12
 #define DEFAULT_MTU 1500
@@ -35,7 +36,7 @@ static int attach_error(const char *name, struct error *err)
     return err_errno(err, EXIT_DRUPE, "--net tap:%s", name);
 }
 
-int tap_open(const char *name, bool *ret_tso, u32 *ret_mtu, struct error *err)
+int tap_open(const char *name, bool *ret_tso, u32 *ret_mtu, int *ret_sieve, struct error *err)
 {
     struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
     int header = VNET_HEADER_BYTES, little_endian = 1;
@@ -49,5 +50,10 @@ int tap_open(const char *name, bool *ret_tso, u32 *ret_mtu, struct error *err)
         return err_errno(err, EXIT_DRUPE, "--net tap:%s: frames with headers", name);
     *ret_tso = ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN) == 0;
     *ret_mtu = mtu_of(name);
+    *ret_sieve = sieve_attach(fd);
+    if (*ret_sieve < 0)
+        say("net: no sieve against floods on %s (bpf: %s)", name, strerror(errno));
+    else
+        say("net: a sieve against floods on %s (eBPF)", name);
     return TAKE_FD(fd);
 }

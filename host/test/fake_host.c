@@ -139,7 +139,7 @@ static void check_device(const struct host_device *d, unsigned place)
         broken("a device's descriptor");
     if (d->kind == HOST_BLOCK && (!(d->flags & HOST_READ_ONLY) || (flags & O_ACCMODE) != O_RDONLY || d->size_bytes < 4096))
         broken("the root image");
-    if (d->kind != HOST_BLOCK && !(flags & O_NONBLOCK))
+    if (d->kind != HOST_BLOCK && d->kind != HOST_SIEVE && !(flags & O_NONBLOCK))
         broken("a device that blocks");
     if ((d->kind == HOST_TAP || d->kind == HOST_FRAMES) && ((d->mac[0] & 3) != 2 || d->mtu < 1280))
         broken("a network card");

@@ -5,6 +5,7 @@
  * mutex takes packets off the queue, so data is copied to programs without the spinlock.
  */
 #include "kern/uio.h"
+#include "sieve.h"
 #include "sock_impl.h"
 
 #define CHUNK (16384u - NET_HEADROOM)
@@ -233,6 +234,7 @@ int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_
     ret->src = ret->rt.src;
     if (!ip_is_group(d->addr) && !s->broadcast && ip_addr_is_broadcast(ret->rt.nif, d->addr))
         return -EACCES;
+    sieve_peer(d->addr);
     ret->df = s->pmtu_disc >= 2; /* IP_PMTUDISC_DO and PROBE; others let large datagrams be cut */
     return proto == IPPROTO_UDP && s->type == SOCK_DGRAM ? filter_egress(ret->rt.nif, proto, d->addr, s->lport, d->port) : 0;
 }

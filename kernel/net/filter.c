@@ -14,6 +14,7 @@
  * Rules are words: PROTOCOL[:FIRST[-LAST]][@ADDRESS/BITS], PROTOCOL one of tcp, udp, any.
  */
 #include "net_impl.h"
+#include "sieve.h"
 
 #define RULES_MAX 256u
 #define FLOW_BUCKETS 256u
@@ -241,6 +242,7 @@ bool filter_dgram_in(struct netif *nif, const struct pkt *p, u8 proto)
     }
     if (flow(&policies[1], &f, false) || (proto == IPPROTO_UDP && udp_connected(rx, f.fport, f.lport)))
         return true;
+    sieve_useless(nif, SIEVE_OTHER, 1);
     if (proto == IPPROTO_UDP)
         NET_DROP(filter_in_udp);
     else

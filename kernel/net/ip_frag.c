@@ -6,6 +6,7 @@
  * datagram (RFC 5722's rule), except for exact duplicates, which are ignored.
  */
 #include "net_impl.h"
+#include "sieve.h"
 
 #define FRAG_QUEUES 16u
 #define FRAG_OF_ONE 4u
@@ -138,6 +139,7 @@ static struct pkt *join(struct frag_queue *q)
 struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool more)
 {
     NET_COUNT(ip_frag_in);
+    sieve_useless(NULL, SIEVE_FRAGMENT, 1);
     u32 len = p->total_len - ip_rx(p)->hlen;
     if (len == 0 || (more && len % 8 != 0)) {
         NET_DROP(ip_frag_bad);
@@ -180,6 +182,7 @@ struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool 
         whole = join(q);
         if (whole->total_len <= 65535 + (ip_is_v4(key->src) ? 0 : IP6_HLEN)) { /* with the first one's header: they may differ */
             NET_COUNT(ip_frag_ok);
+            sieve_useless(NULL, SIEVE_FRAGMENT, -(int)q->count);
         } else {
             NET_DROP(ip_frag_bad);
             pkt_free(whole);

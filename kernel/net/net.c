@@ -10,6 +10,7 @@
 #include "kern/thread.h"
 #include "limit.h"
 #include "net_impl.h"
+#include "sieve.h"
 
 struct net_counters net_counters;
 
@@ -101,6 +102,7 @@ static void netif_input(struct netdev *d, struct pkt *p)
 static void netif_batch_end(struct netdev *d, bool more)
 {
     tcp_shed_batch(more);
+    sieve_batch(d);
     net_batch_end();
 }
 

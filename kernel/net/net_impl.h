@@ -156,7 +156,7 @@ struct netif;
     X(tcp_black_holes) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)                                          \
     X(nd_in) X(nd_bad) X(nd_requests) X(ip6_duplicates)                                                    \
     X(filter_in_tcp) X(filter_in_udp) X(filter_in_other) X(filter_out)                   \
-    X(tcp_fast_opens) X(tcp_fast_accepts)
+    X(tcp_fast_opens) X(tcp_fast_accepts) X(sieve_floods) X(sieve_held)
 
 struct net_counters {
 #define X(name) u64 name;

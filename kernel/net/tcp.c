@@ -6,6 +6,7 @@
  *
  * Tables of ports are made with the first TCP socket.
  */
+#include "sieve.h"
 #include "tcp_impl.h"
 
 static struct spinlock table_lock = SPINLOCK_INIT("tcp_table");
@@ -529,6 +530,11 @@ static enum found find_other(const struct ip_rx *rx, u16 lport, u16 fport, const
     return found;
 }
 
+static void useless(const struct netif *nif, const struct tcp_seg *g)
+{
+    sieve_useless(nif, (g->flags & (TH_SYN | TH_ACK)) == TH_SYN ? SIEVE_SYN : SIEVE_SEGMENT, 1);
+}
+
 void tcp_rx(struct netif *nif, struct pkt *p)
 {
     const struct ip_rx rx = *ip_rx(p);
@@ -568,8 +574,10 @@ void tcp_rx(struct netif *nif, struct pkt *p)
     enum found found = find_node(&rx, dport, sport, &t, &entry);
     if (unlikely(t == NULL))
         found = find_other(&rx, dport, sport, &g, &t, &w, &isn);
-    if (unlikely(filter_on & FILTER_IN) && (found == FOUND_NONE || found == FOUND_LISTEN) && !filter_tcp_in(nif, &rx, dport))
+    if (unlikely(filter_on & FILTER_IN) && (found == FOUND_NONE || found == FOUND_LISTEN) && !filter_tcp_in(nif, &rx, dport)) {
+        useless(nif, &g);
         goto out;
+    }
     if (unlikely(sock_filters != 0) && t != NULL) {
         if (!sock_filter_run(&t->s, p, h, hlen))
             goto out;
@@ -583,7 +591,8 @@ void tcp_rx(struct netif *nif, struct pkt *p)
         tcp_req_segment(t, &rx, dport, sport, &g);
         break;
     case FOUND_LISTEN:
-        tcp_listen_segment(t, &rx, dport, sport, &g, isn);
+        if (!tcp_listen_segment(t, &rx, dport, sport, &g, isn))
+            useless(nif, &g);
         break;
     case FOUND_TW:
         if (w.node.lport != 0) /* else there is nothing to say */
@@ -591,6 +600,7 @@ void tcp_rx(struct netif *nif, struct pkt *p)
         break;
     default:
         NET_COUNT(tcp_no_connection);
+        useless(nif, &g);
         tcp_reply_rst(&rx, dport, sport, &g);
     }
 out:

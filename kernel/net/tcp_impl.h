@@ -383,6 +383,7 @@ struct tcp_shed_ops {
     void (*batch)(bool more);            /* net.c's, a card's batch ended; more: by its budget */
     void (*proved)(struct ip_addr peer); /* a connection of its came about */
     bool (*refuse)(struct ip_addr peer); /* is its SYN, which would get a cookie, to go without an answer? */
+    void (*recent)(void (*fn)(u32 tag)); /* peers of whom connections came about lately: net_peer_tag(), but for its lowest bit */
 };
 struct tcp_mtu_ops {
     void (*timeout)(struct tcp *t);   /* before the retransmission */
@@ -543,7 +544,8 @@ static inline struct tcp *tcp_of(struct sock *s) { return container_of(s, struct
 
 /* --- tcp_listen.c ------------------------------------------------------------------------------ */
 /* A segment for a listener without a request. l's socket is referenced, not locked. Does not take the packet. */
-void tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, struct tcp_seg *g, u32 min_isn);
+/* Returns whether it was of use. */
+bool tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, struct tcp_seg *g, u32 min_isn);
 /* A segment for a half-open connection (listener referenced, not locked). */
 void tcp_req_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, struct tcp_seg *g);
 void tcp_listen_tick(struct tcp *t, u64 now);

@@ -11,6 +11,7 @@
  * and, where the peer sends timestamps, the low six bits of ours hold window scale and
  * SACK. An accept queue that is full drops SYNs and final ACKs; the peer tries again.
  */
+#include "sieve.h"
 #include "tcp_impl.h"
 
 #define REQ_MAX 1024u
@@ -103,6 +104,7 @@ static void req_create(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fpo
         kfree(r);
         return;
     }
+    sieve_peer(rx->src);
     sock_get(&l->s);
     list_push_back(&l->l->reqs, &r->list);
     l->l->nreqs++;
@@ -396,15 +398,16 @@ static bool check_cookie(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 f
         r->snd_wscale = r->wscale_ok ? (u8)MIN(bits & 15, 14u) : 0;
     }
     NET_COUNT(tcp_cookies_ok);
+    sieve_useless(NULL, SIEVE_SYN, -1);
     return true;
 }
 
-void tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, struct tcp_seg *g, u32 min_isn)
+bool tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fport, struct tcp_seg *g, u32 min_isn)
 {
     u64 now = now_ns();
-    bool reset = false, woken = false;
+    bool reset = false, woken = false, useful = true;
     if (g->flags & TH_RST)
-        return;
+        return false;
     spin_lock(&l->s.lock);
     if (l->state != TCP_LISTEN) {
         reset = true;
@@ -419,6 +422,7 @@ void tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fp
             ;
         else if (l->l->nreqs >= MIN(MAX(l->l->backlog, 8u), REQ_MAX) || net_mem_full()) {
             NET_DROP(tcp_syn_queue_full);
+            useful = false;
             if (tcp_parts.shed != NULL && tcp_parts.shed->refuse(rx->src))
                 NET_COUNT(tcp_syn_shed);
             else
@@ -436,6 +440,7 @@ void tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fp
         tcp_reply_rst(rx, lport, fport, g);
     if (woken)
         sock_wake(&l->s, POLLIN | POLLRDNORM);
+    return useful && !reset;
 }
 
 /* --- listening and accepting --------------------------------------------------------------------- */

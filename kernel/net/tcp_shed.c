@@ -7,6 +7,7 @@
  *
  * What is answered of a batch halves after each FULL_BATCHES without a dry one in between, and grows by one with each dry one.
  */
+#include "sieve.h"
 #include "tcp_impl.h"
 
 #define FULL_BATCHES 4u
@@ -23,8 +24,7 @@ static struct shed {
 /* Tags of peers, each at the place that its hash says; the latest stays. Atomic. */
 static u32 peers[PEERS];
 
-/* A network of IPv6 is one peer: who has an address there has them all. */
-static u32 tag_of(struct ip_addr a) { return net_hash(a.hi, ip_is_v4(a) ? a.lo : 0) | 1; }
+static u32 tag_of(struct ip_addr a) { return net_peer_tag(a) | 1; }
 
 static void batch(bool more)
 {
@@ -43,6 +43,14 @@ static void proved(struct ip_addr peer)
 {
     u32 tag = tag_of(peer);
     atomic_store_relaxed(&peers[tag / 2 % PEERS], tag);
+    sieve_peer(peer);
+}
+
+static void recent(void (*fn)(u32 tag))
+{
+    for (unsigned i = 0; i < PEERS; i++)
+        if (atomic_load_relaxed(&peers[i]) != 0)
+            fn(peers[i]);
 }
 
 static bool refuse(struct ip_addr peer)
@@ -54,4 +62,4 @@ static bool refuse(struct ip_addr peer)
     return s->answered++ >= ANSWERS_MAX - s->cut;
 }
 
-const struct tcp_shed_ops tcp_shed = { .batch = batch, .proved = proved, .refuse = refuse };
+const struct tcp_shed_ops tcp_shed = { .batch = batch, .proved = proved, .refuse = refuse, .recent = recent };

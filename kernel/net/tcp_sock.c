@@ -8,6 +8,7 @@
  */
 #include "kern/thread.h"
 #include "kern/uio.h"
+#include "sieve.h"
 #include "tcp_impl.h"
 
 #define SEND_CHUNK (16384u - NET_HEADROOM)
@@ -145,6 +146,7 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port, bool syn)
     err = filter_egress(t->rt.nif, IPPROTO_TCP, addr, 0, port);
     if (err != 0)
         return err;
+    sieve_peer(addr);
     s->faddr = addr;
     s->fport = port;
     s->laddr = t->rt.src;

@@ -5,6 +5,7 @@
  * those that joined it (mcast.c).
  */
 #include "kern/uio.h"
+#include "sieve.h"
 #include "sock_impl.h"
 
 #define UDP_BUCKETS 64u
@@ -357,6 +358,7 @@ void udp_input(struct netif *nif, struct pkt *p)
     struct sock *s = lookup(rx->src, rx->port, rx->dst, dport, rx->ifindex);
     if (s == NULL) {
         NET_DROP(udp_no_port);
+        sieve_useless(nif, SIEVE_OTHER, 1);
         if (ip_addr_is_local(rx->dst))
             icmp_error(nif, p, 3, 3);
         pkt_free(p);

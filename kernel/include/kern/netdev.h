@@ -16,6 +16,7 @@
 
 struct netdev;
 struct netdev_stats;
+struct sieve;
 
 struct netdev_ops {
     int (*open)(struct netdev *d);   /* allocate rings, start receiving. Lazily by the stack. */
@@ -51,6 +52,7 @@ struct netdev {
     void (*link_changed)(struct netdev *d);         /* set by net; may be NULL */
     void *stack;                  /* net's interface */
     void *driver;
+    struct sieve *sieve;          /* of what is behind the card (abi/sieve.h), or NULL; constant */
     struct netdev_stats stats;    /* and what add_stats() adds: netdev_stats() */
 };
 

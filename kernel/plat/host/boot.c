@@ -19,6 +19,7 @@
 #include <linux/prctl.h>
 
 #include "abi/boot.h"
+#include "abi/sieve.h"
 #include "arch/cpu.h"
 #include "arch/x86.h"
 #include "base/str.h"
@@ -165,6 +166,20 @@ EARLY static void map_disk(struct host_map *m, const struct host_boot *b)
     m->disk_fd = HOST_FD_FIRST_DEVICE;
 }
 
+/* The sieve of the TAP goes behind that. Its descriptor is of no more use. */
+EARLY static void map_sieve(struct host_map *m, const struct host_boot *b)
+{
+    u64 at = m->direct + b->memory_bytes + 2 * HUGE_SIZE + MAX_DISK;
+    for (unsigned i = 0; i < b->ndevices; i++) {
+        long fd = HOST_FD_FIRST_DEVICE + (long)i;
+        if (b->devices[i].kind != HOST_SIEVE)
+            continue;
+        if (m->sieve == 0 && host_call(__NR_mmap, at, SIEVE_MAP_BYTES, (long)(PROT_READ | PROT_WRITE), (long)(MAP_SHARED | MAP_FIXED), fd, 0L) == (long)at)
+            m->sieve = at;
+        host_call(__NR_close, fd);
+    }
+}
+
 static void late_boot(void);
 
 EARLY void host_boot_early(const u64 *stack)
@@ -180,7 +195,7 @@ EARLY void host_boot_early(const u64 *stack)
     u64 middle = window + PLAT_KVMAP_SIZE + (top - window - PLAT_KVMAP_SIZE - b->memory_bytes - MAX_DISK) / 2;
     struct host_map m = {
         .kvmap = random_place(window, middle, PLAT_KVMAP_SIZE),
-        .direct = random_place(middle, top, b->memory_bytes + HUGE_SIZE + MAX_DISK),
+        .direct = random_place(middle, top, b->memory_bytes + 3 * HUGE_SIZE + MAX_DISK),
         .image = (u64)data_start,
         .image_end = (u64)kernel_end,
         .image_phys = end_of_texts(b),
@@ -188,6 +203,7 @@ EARLY void host_boot_early(const u64 *stack)
     if (map(m.direct, b->memory_bytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE, 0) == 0)
         host_fatal("cannot map the memory: is there a limit of the address space (ulimit -v) below -m and 200 MiB?");
     map_disk(&m, b);
+    map_sieve(&m, b);
     u64 *to = (u64 *)(m.direct + m.image_phys);
     for (const u64 *from = (const u64 *)data_start; from < (const u64 *)data_end;)
         *to++ = *from++;
@@ -204,15 +220,18 @@ EARLY void host_boot_early(const u64 *stack)
 
 /* --- in our own memory --------------------------------------------------------------------- */
 
-/* Everything but [text_start, kernel_end) and the direct map. What Linux has sealed (a vDSO may be) stays; it is only code. */
+/* Everything but [text_start, kernel_end), the direct map and the sieve. What Linux has sealed (a vDSO may be) stays; it is only code. */
 static void unmap_rest(void)
 {
     const u64 ours[][2] = {
         { host_map.direct, host_map.direct + MAX(host_boot->memory_bytes, host_map.disk_end) },
+        { host_map.sieve, host_map.sieve + (host_map.sieve != 0 ? SIEVE_MAP_BYTES : 0) },
         { (u64)text_start, (u64)kernel_end },
     };
     u64 at = PLAT_USER_MIN;
     for (unsigned i = 0; i < ARRAY_SIZE(ours); i++) {
+        if (ours[i][0] == ours[i][1])
+            continue;
         host_call(__NR_munmap, at, ours[i][0] - at);
         at = ALIGN_UP(ours[i][1], PAGE_SIZE);
     }
@@ -289,6 +308,8 @@ paddr_t host_disk_memory(int fd, u64 *ret_len_bytes)
     *ret_len_bytes = host_map.disk_end - host_map.disk_phys;
     return host_map.disk_phys;
 }
+
+struct sieve *host_sieve(void) { return (struct sieve *)host_map.sieve; }
 
 const struct plat_boot_info *plat_boot_info(void) { return &boot_info; }
 const char *plat_name(void) { return "host"; }

@@ -56,7 +56,7 @@ static bool is_card(const struct host_device *h) { return h->kind == HOST_TAP ||
 /* What is wrong with an entry, or NULL. */
 static const char *check(const struct host_device *h, unsigned place)
 {
-    static const u32 flags[] = { [HOST_BLOCK] = HOST_READ_ONLY, [HOST_PORT] = 0, [HOST_TAP] = HOST_TSO, [HOST_FRAMES] = 0 };
+    static const u32 flags[] = { [HOST_BLOCK] = HOST_READ_ONLY, [HOST_PORT] = 0, [HOST_TAP] = HOST_TSO, [HOST_FRAMES] = 0, [HOST_SIEVE] = 0 };
     if (h->kind == 0 || h->kind >= ARRAY_SIZE(flags))
         return "unknown kind";
     if ((h->flags & ~flags[h->kind]) != 0)
@@ -77,6 +77,7 @@ static int add(const struct host_device *h)
     switch (h->kind) {
     case HOST_BLOCK: return host_blk_add(h);
     case HOST_PORT: return host_port_add(h);
+    case HOST_SIEVE: return 0; /* mapped by boot.c */
     default: return host_net_add(h);
     }
 }

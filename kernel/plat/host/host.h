@@ -86,5 +86,7 @@ void host_sandbox(void);
 NORETURN void host_fatal(const char *text);
 /* Where the disk with this descriptor lies in the direct map; 0 = it is not mapped. */
 paddr_t host_disk_memory(int fd, u64 *ret_len_bytes);
+/* The sieve of the TAP (abi/sieve.h), or NULL. */
+struct sieve *host_sieve(void);
 
 #endif

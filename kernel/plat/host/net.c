@@ -507,6 +507,7 @@ int host_net_add(const struct host_device *h)
     d->ops = &card_ops;
     d->driver = c;
     d->link_up = true;
+    d->sieve = c->stream ? NULL : host_sieve();
     d->mtu = MIN(h->mtu, 1500u); /* larger ones are not worth larger buffers */
     memcpy(d->mac, h->mac, sizeof(d->mac));
     if (tso)

@@ -85,6 +85,7 @@ static void settle(void)
 
 static struct host_boot boot;
 paddr_t host_disk_memory(int fd, u64 *ret_len_bytes) { return 0; }
+struct sieve *host_sieve(void) { return (struct sieve *)(void *)&boot; }
 const struct host_boot *host_boot = &boot;
 static int host_end[HOST_MAX_DEVICES];
 
@@ -183,6 +184,7 @@ TEST(tap_receive)
 {
     int fd = start(HOST_TAP, 0);
     CHECK_EQ(dev->features, 0);
+    CHECK(dev->sieve == host_sieve());
     CHECK_MEM(dev->mac, "\2\0\0\0\0\7", 6);
     for (u32 len = 14; len <= 1514; len += 100) {
         deliver(fd, &plain, bytes + len, len);
@@ -764,6 +766,7 @@ TEST(refused_entries)
     entry(HOST_BLOCK, "flags")->flags = HOST_TSO;
     entry(HOST_PORT, "flags")->flags = HOST_READ_ONLY;
     memset(entry(HOST_PORT, "name")->name, 'x', 32);
+    entry(HOST_SIEVE, "flags")->flags = HOST_TSO;
     entry(HOST_TAP, "mac")->mac[0] = 1;
     memset(entry(HOST_FRAMES, "mac")->mac, 0, 6);
     entry(HOST_TAP, "mtu")->mtu = 100;

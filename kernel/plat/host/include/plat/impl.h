@@ -35,6 +35,7 @@ struct host_map {
     u64 disk_phys;  /* the root image's file, mapped behind the memory; 0 = not */
     u64 disk_end;
     int disk_fd;
+    u64 sieve;      /* virtual address of a struct sieve (abi/sieve.h); 0 = there is none */
 };
 extern struct host_map host_map;
 

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When the card's sieve is on, and whom it lets pass: see sieve.h. */
+#include "sieve.h"
+
+#include "tcp_impl.h"
+
+#define WINDOW_NS (20 * NSEC_PER_MSEC)
+#define MANY 40000u /* in a second */
+#define FEW 10000u
+#define STRANGERS 16u /* in a slice of a millisecond; more than FEW, so that what is held back is a flood */
+
+static struct {
+    u64 since_ns;
+    s32 useless[SIEVE_KINDS]; /* since then; as NET_COUNT() counts */
+    u32 held[SIEVE_KINDS];    /* what the sieve said last */
+} seen;
+static struct sieve *sieve; /* of the card that has one; constant once sieve_on */
+u8 sieve_on;
+
+void sieve_useless(const struct netif *nif, enum sieve_kind kind, int n)
+{
+    if (nif == NULL || !nif->loopback)
+        atomic_store_relaxed(&seen.useless[kind], atomic_load_relaxed(&seen.useless[kind]) + n);
+}
+
+void sieve_add_peer(u32 tag)
+{
+    u32 place = tag >> (32 - SIEVE_PEER_BITS);
+    (void)atomic_or(&sieve->peers[place / 8], (u8)(1u << place % 8));
+}
+
+static bool add_connection(const struct tcp_node *n, void *ctx)
+{
+    if (n->kind == NODE_CONN)
+        sieve_add_peer(net_peer_tag(n->faddr));
+    return false;
+}
+
+/* net_hash() in the sieve's words. */
+static void set_keys(struct sieve *s)
+{
+    u32 k[] = { (u32)net_secret[0], (u32)(net_secret[0] >> 32) }, l[] = { (u32)net_secret[1], (u32)(net_secret[1] >> 32) };
+    s->add4 = l[1];
+    s->mul4 = (u32)ip_v4(0).lo + l[0];
+    s->sum4 = (u64)k[0] * k[1];
+    s->add6[0] = k[0];
+    s->add6[1] = k[1];
+    s->sum6 = (u64)l[0] * l[1];
+}
+
+static void turn_on(struct sieve *s)
+{
+    sieve = s;
+    memset(s->peers, 0, sizeof s->peers);
+    set_keys(s);
+    atomic_store(&sieve_on, 1);
+    (void)tcp_table_any(add_connection, NULL);
+    if (tcp_parts.shed != NULL)
+        tcp_parts.shed->recent(sieve_add_peer);
+    NET_COUNT(sieve_floods);
+}
+
+/* Frames of that kind in a second that are of no use, or were held back. */
+static u64 flood_rate(const struct sieve *s, enum sieve_kind k, u64 ns)
+{
+    u32 total = atomic_load_relaxed(&s->strangers[k].held), held = total - seen.held[k];
+    s32 useless = atomic_load_relaxed(&seen.useless[k]);
+    atomic_store_relaxed(&seen.useless[k], 0);
+    seen.held[k] = total;
+    net_counters.sieve_held += held;
+    return (MAX(useless, 0) + (u64)held) * 1000 / (ns / NSEC_PER_MSEC);
+}
+
+static void look(struct sieve *s, u64 ns)
+{
+    bool on = false;
+    for (enum sieve_kind k = 0; k < SIEVE_KINDS; k++) {
+        u64 rate = flood_rate(s, k, ns);
+        bool was = sieve_on && s->few[k] != SIEVE_ALL, is = rate >= MANY || (was && rate >= FEW);
+        atomic_store_relaxed(&s->few[k], is ? STRANGERS : SIEVE_ALL);
+        on |= is;
+    }
+    if (on && !sieve_on)
+        turn_on(s);
+    else if (!on)
+        atomic_store(&sieve_on, 0);
+    atomic_store(&s->asked, on ? MAX(s->asked + 1, 1u) : 0);
+}
+
+static bool any_useless(void)
+{
+    for (unsigned k = 0; k < SIEVE_KINDS; k++)
+        if (atomic_load_relaxed(&seen.useless[k]) > 0)
+            return true;
+    return false;
+}
+
+void sieve_batch(struct netdev *d)
+{
+    if (likely(d->sieve == NULL || (!any_useless() && !sieve_on)))
+        return;
+    u64 now = now_ns(), ns = now - seen.since_ns;
+    if (ns < WINDOW_NS)
+        return;
+    seen.since_ns = now;
+    look(d->sieve, ns);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When the card's sieve is on, for which kind of frames, and who is let pass. */
+#include "../sieve.h"
+#include "net_test.h"
+
+#define STRANGER IP4(198, 18, 0, 1)
+#define WINDOW (20 * NSEC_PER_MSEC)
+
+static struct sieve sieve; /* nobody looks into it here */
+static u32 turns;
+
+static void boot(void)
+{
+    test_dev.sieve = &sieve;
+    net_test_boot(0);
+    sleep_ns(NSEC_PER_SEC);
+}
+
+static void segment(u32 src, u16 port, u8 flags)
+{
+    struct peer q = { .ip = src, .port = 999, .our_port = port, .ack = 1, .wnd = 1000 };
+    peer_send_at(&q, turns++, flags & TH_ACK ? 1 : 0, flags, NULL, 0, NULL, 0);
+    wire_flush();
+}
+
+static void piece(u32 src, u16 id, u16 frag)
+{
+    u8 b[16] = { 0 };
+    put_be16(b + 2, 53);
+    put_be16(b + 4, frag == 0 ? 16 : 24);
+    wire_in_ip(src, OUR_IP, IPPROTO_UDP, frag, id, b, frag == 0 || (frag & IP_MF) != 0 ? 16 : 8);
+    wire_flush();
+}
+
+/* What a window of n such frames in 20 ms leads to. The first ends the window before, which is long. */
+#define FLOOD(n, call)                \
+    do {                          \
+        u32 i = 0;                \
+        for (; i < (n); i++)      \
+            call;                 \
+        sleep_ns(WINDOW);         \
+        call;                     \
+    } while (0)
+
+static bool on(enum sieve_kind k) { return sieve.asked != 0 && sieve.few[k] != SIEVE_ALL; }
+static bool any(void) { return on(SIEVE_SYN) || on(SIEVE_SEGMENT) || on(SIEVE_FRAGMENT) || on(SIEVE_OTHER); }
+
+/* As Linux' side reckons: abi/sieve.h. */
+static bool known(struct ip_addr a)
+{
+    u64 h = ip_is_v4(a) ? sieve.sum4 + sieve.mul4 * (u64)(u32)(ip_to_v4(a) + sieve.add4)
+                        : sieve.sum6 + (u64)((u32)a.hi + sieve.add6[0]) * (u32)((u32)(a.hi >> 32) + sieve.add6[1]);
+    u32 place = ((u32)h ^ (u32)(h >> 32)) >> (32 - SIEVE_PEER_BITS);
+    return (sieve.peers[place / 8] >> place % 8 & 1) != 0;
+}
+
+TEST(segments_of_no_connection)
+{
+    boot();
+    FLOOD(500, segment(STRANGER, 80, TH_ACK));
+    CHECK(!any());
+    FLOOD(1000, segment(STRANGER, 80, TH_ACK));
+    CHECK(on(SIEVE_SEGMENT) && !on(SIEVE_SYN) && !on(SIEVE_FRAGMENT) && !on(SIEVE_OTHER));
+    CHECK_EQ(net_counters.sieve_floods, 1);
+}
+
+TEST(segments_for_a_listener)
+{
+    boot();
+    struct sock *l = tcp_listener(80, 16);
+    FLOOD(1000, segment(STRANGER, 80, TH_RST));
+    CHECK(on(SIEVE_SEGMENT));
+    sock_release(l);
+}
+
+TEST(syns_for_a_closed_port)
+{
+    boot();
+    CHECK_EQ(net_filter_set("tcp:80", NULL), 0);
+    FLOOD(1000, segment(STRANGER, 81, TH_SYN));
+    CHECK(on(SIEVE_SYN) && !on(SIEVE_SEGMENT));
+}
+
+TEST(syns_beyond_the_queue)
+{
+    boot();
+    struct sock *l = tcp_listener(80, 16);
+    FLOOD(1000, segment(IP4(198, 18, (u8)(i >> 8), (u8)i), 80, TH_SYN));
+    CHECK(on(SIEVE_SYN) && !on(SIEVE_SEGMENT));
+    sock_release(l);
+}
+
+/* As many clients as a flood would be, each of which comes about, by a cookie or without. */
+TEST(connections_are_no_flood)
+{
+    boot();
+    struct sock *l = tcp_listener(80, 4096);
+    for (u32 i = 0; i < 3000; i++) {
+        struct peer p = { .ip = PEER_IP, .port = (u16)(1000 + i), .seq = 1, .wnd = 1000 };
+        if (i == 0)
+            for (u32 k = 0; k < 1024; k++)
+                segment(IP4(198, 18, (u8)(k >> 8), (u8)k), 80, TH_SYN);
+        if (i == 0)
+            sleep_ns(NSEC_PER_MSEC);
+        wire_flush(); /* answers to the others, again */
+        peer_connect(&p, 80);
+        if (i % 100 == 0)
+            sleep_ns(NSEC_PER_MSEC);
+        CHECK(!any());
+    }
+    CHECK(net_counters.tcp_cookies_ok > 2000);
+    sock_release(l);
+}
+
+TEST(fragments)
+{
+    boot();
+    FLOOD(1000, piece(STRANGER, (u16)i, IP_MF));
+    CHECK(on(SIEVE_FRAGMENT) && !on(SIEVE_OTHER));
+}
+
+TEST(whole_datagrams_in_pieces)
+{
+    boot();
+    for (u32 i = 0; i < 2000; i++) {
+        piece(STRANGER, (u16)i, IP_MF);
+        piece(STRANGER, (u16)i, 2);
+        if (i % 500 == 499)
+            sleep_ns(WINDOW);
+        CHECK(!on(SIEVE_FRAGMENT));
+    }
+    CHECK_EQ(net_counters.ip_frag_ok, 2000);
+}
+
+TEST(datagrams_for_nobody)
+{
+    boot();
+    FLOOD(1000, piece(STRANGER, 1, 0));
+    CHECK(on(SIEVE_OTHER) && !on(SIEVE_FRAGMENT));
+}
+
+TEST(own_mistakes_do_not_count)
+{
+    struct sock *s;
+    struct sock_addr to = in_addr(IP_LOOPBACK, 9);
+    boot();
+    CHECK_EQ(sock_create(AF_INET, SOCK_DGRAM, 0, &s), 0);
+    for (u32 i = 0; i < 2000; i++) {
+        (void)sock_connect(s, &to, false);
+        (void)send_bytes(s, "x", 1, 0);
+    }
+    sleep_ns(WINDOW);
+    segment(STRANGER, 80, TH_ACK);
+    CHECK(net_counters.udp_no_port >= 1000 && !any());
+    sock_release(s);
+}
+
+TEST(peers)
+{
+    struct peer one = { .ip = PEER_IP, .port = 1000, .seq = 1, .wnd = 1000 }, two = { .ip = MIRROR_IP, .port = 1000, .seq = 1, .wnd = 1000 };
+    boot();
+    struct sock *l = tcp_listener(80, 16);
+    peer_connect(&one, 80);
+    struct sock *s = must_accept(l), *u;
+    FLOOD(1000, segment(STRANGER, 80, TH_ACK));
+    CHECK(on(SIEVE_SEGMENT) && known(ip_v4(PEER_IP)) && !known(ip_v4(STRANGER)) && !known(ip_v4(two.ip)));
+    peer_connect(&two, 80);
+    CHECK(known(ip_v4(two.ip)));
+    segment(IP4(10, 0, 0, 8), 80, TH_SYN); /* room for it: not one of the flood */
+    CHECK(known(ip_v4(IP4(10, 0, 0, 8))));
+    /* To whom a program speaks. */
+    struct sock_addr server = in_addr(IP4(10, 0, 0, 7), 53);
+    CHECK(!known(ip_v4(IP4(10, 0, 0, 7))));
+    CHECK_EQ(sock_create(AF_INET, SOCK_DGRAM, 0, &u), 0);
+    CHECK_EQ(sock_connect(u, &server, false), 0);
+    CHECK_EQ(send_bytes(u, "x", 1, 0), 1);
+    CHECK(known(ip_v4(IP4(10, 0, 0, 7))) && !known(ip_v4(STRANGER)));
+    struct ip_addr v6 = { .hi = 0x0706050403020120, .lo = 1 }, same = { .hi = v6.hi, .lo = 2 }, other = { .hi = v6.hi + (1UL << 56), .lo = 1 };
+    sieve_peer(v6);
+    CHECK(known(v6) && known(same) && !known(other));
+    sock_release(u);
+    sock_release(must_accept(l));
+    sock_release(s);
+    sock_release(l);
+}
+
+/* Who had a connection before the flood is let in again. */
+TEST(peers_of_before)
+{
+    struct peer p = { .ip = PEER_IP, .port = 1000, .seq = 1, .wnd = 1000 };
+    boot();
+    struct sock *l = tcp_listener(80, 16);
+    peer_connect(&p, 80);
+    sock_release(must_accept(l));
+    peer_send(&p, TH_RST | TH_ACK, NULL, 0);
+    sleep_ns(100 * NSEC_PER_SEC);
+    wire_flush();
+    FLOOD(1, segment(STRANGER, 80, TH_ACK)); /* ends the long window */
+    FLOOD(1000, segment(STRANGER, 80, TH_ACK));
+    CHECK(on(SIEVE_SEGMENT) && known(ip_v4(PEER_IP)) && !known(ip_v4(STRANGER)));
+    sock_release(l);
+}
+
+/* What is held back is the flood; without it the sieve goes, and comes again. */
+TEST(ends)
+{
+    boot();
+    FLOOD(1000, segment(STRANGER, 80, TH_ACK));
+    CHECK(on(SIEVE_SEGMENT));
+    for (u32 i = 0; i < 20; i++) {
+        u32 asked = sieve.asked;
+        sieve.strangers[SIEVE_SEGMENT].held += 2000;
+        sleep_ns(WINDOW);
+        segment(STRANGER, 80, TH_ACK);
+        CHECK(on(SIEVE_SEGMENT) && sieve.asked != asked);
+    }
+    CHECK_EQ(net_counters.sieve_held, 40000);
+    sleep_ns(WINDOW);
+    segment(STRANGER, 80, TH_ACK);
+    CHECK(sieve.asked == 0 && sieve_on == 0);
+    sieve_peer(ip_v4(STRANGER));
+    FLOOD(1000, segment(STRANGER, 80, TH_ACK));
+    CHECK(on(SIEVE_SEGMENT) && !known(ip_v4(STRANGER)));
+    CHECK_EQ(net_counters.sieve_floods, 2);
+}
+
+TEST(no_sieve)
+{
+    net_test_boot(0);
+    test_dev.sieve = NULL;
+    sleep_ns(NSEC_PER_SEC);
+    FLOOD(5000, segment(STRANGER, 80, TH_ACK));
+    CHECK_EQ(net_counters.sieve_floods, 0);
+}
