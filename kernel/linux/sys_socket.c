@@ -219,9 +219,12 @@ s64 sys_accept4(int fd, uaddr_t uaddr, uaddr_t ulen, int flags)
         return r;
     /* The descriptor and the file first: with none to be had the connection stays in the queue. */
     int nfd = fd_reserve(t, 0, (flags & SOCK_CLOEXEC) != 0);
-    r = nfd < 0 ? nfd : bare_file((u32)flags, &nf);
+    bool nonblock = (f->flags & O_NONBLOCK) != 0;
+    r = nfd < 0 ? nfd : nonblock ? sock_accept(s, true, NULL, NULL) : 0; /* no file for nothing */
     if (r == 0)
-        r = sock_accept(s, (f->flags & O_NONBLOCK) != 0, &ns, uaddr != 0 ? &peer : NULL);
+        r = bare_file((u32)flags, &nf);
+    if (r == 0)
+        r = sock_accept(s, nonblock, &ns, uaddr != 0 ? &peer : NULL);
     if (r == 0) {
         give_socket(nf, ns);
         if (uaddr != 0)

@@ -67,6 +67,8 @@ static int tcp_accept(struct sock *s, bool nonblock, struct sock **ret, struct s
 {
     struct tcp *t = tcp_of(s), *c = NULL;
     u64 deadline = sock_deadline(s->rcvtimeo_ns);
+    if (ret == NULL)
+        return t->state == TCP_LISTEN ? sock_wait(s, acceptable, deadline, nonblock, true) : -EINVAL;
     for (;;) {
         sock_lock(s);
         bool listening = t->state == TCP_LISTEN;

@@ -186,6 +186,8 @@ static int unix_accept(struct sock *s, bool nonblock, struct sock **ret, struct 
     u64 deadline = sock_deadline(s->rcvtimeo_ns);
     if (unix_is_dgram(u))
         return -EOPNOTSUPP;
+    if (ret == NULL)
+        return u->listening ? sock_wait(s, has_child, deadline, nonblock, true) : -EINVAL;
     for (;;) {
         if (!u->listening)
             return -EINVAL;

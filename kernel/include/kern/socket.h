@@ -73,6 +73,7 @@ void sock_set_file(struct sock *s, u64 ino);
 int sock_bind(struct sock *s, const struct sock_addr *a);
 int sock_connect(struct sock *s, const struct sock_addr *a, bool nonblock);
 int sock_listen(struct sock *s, int backlog);
+/* ret NULL: only look whether there is one, or wait for it. */
 int sock_accept(struct sock *s, bool nonblock, struct sock **ret, struct sock_addr *ret_peer);
 s64 sock_send(struct sock *s, struct sock_msg *m);
 s64 sock_recv(struct sock *s, struct sock_msg *m);
