@@ -102,7 +102,8 @@ static void netif_input(struct netdev *d, struct pkt *p)
 static void netif_batch_end(struct netdev *d, bool more)
 {
     tcp_shed_batch(more);
-    sieve_batch(d);
+    if (unlikely(d->sieve != NULL))
+        sieve_batch(d);
     net_batch_end();
 }
 

@@ -97,7 +97,7 @@ static bool any_useless(void)
 
 void sieve_batch(struct netdev *d)
 {
-    if (likely(d->sieve == NULL || (!any_useless() && !sieve_on)))
+    if (likely(!any_useless() && !sieve_on))
         return;
     u64 now = now_ns(), ns = now - seen.since_ns;
     if (ns < WINDOW_NS)

@@ -15,7 +15,7 @@
 
 /* Bottom halves disabled, as all of these. n frames of a kind were of no use; n < 0: they were, after all. Of the program's own host none counts. */
 void sieve_useless(const struct netif *nif, enum sieve_kind kind, int n);
-/* A batch of d's has ended. */
+/* A batch of d's, which has a sieve, has ended. */
 void sieve_batch(struct netdev *d);
 
 extern u8 sieve_on; /* frames are held back */
