@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'apps'))
 from lib import DRUPE, ON, check, done, same, tap_network, until  # noqa: E402
@@ -52,6 +53,8 @@ def main():
         ip(f'route add {"multicast " if ":" in route else ""}{route} dev br0')
     p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'tap:tap0', '--ip', GUEST4 + '/24', '--ip', GUEST6 + '/64', '--allow', f'udp:{PORT}',
                           '/usr/bin/python3', '-c', MEMBER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    limit = threading.Timer(120, p.kill) # then a line that does not come is an empty one
+    limit.start()
     same(p.stdout.readline(), 'joined\n', 'a program joins')
     check(until(lambda: {GROUP4, GROUP6} <= known()), 'the bridge heard of both groups', known())
     check(any(g.startswith('ff02::1:ff') for g in known()), 'and of the solicited group of an address', known())
@@ -66,6 +69,7 @@ def main():
     same(p.stdout.readline(), 'left\n', 'it leaves')
     check(until(lambda: not {GROUP4, GROUP6} & known()), 'the bridge asked, and forgot both', known())
     p.communicate('\n')
+    limit.cancel()
     same(p.returncode, 0, 'it ends')
     done()
 
