@@ -440,22 +440,10 @@ static s64 events_until(u64 id, s64 min, s64 nr, uaddr_t events, u64 deadline)
     return r;
 }
 
-static s64 get_deadline(uaddr_t utimeout, u64 *ret)
-{
-    struct abi_timespec ts;
-    *ret = NEVER_NS;
-    if (utimeout == 0)
-        return 0;
-    s64 r = get_timespec(utimeout, &ts);
-    if (r == 0)
-        *ret = deadline_after(timespec_to_ns(&ts));
-    return r;
-}
-
 s64 sys_io_getevents(u64 id, s64 min, s64 nr, uaddr_t events, uaddr_t utimeout)
 {
     u64 deadline;
-    s64 r = get_deadline(utimeout, &deadline);
+    s64 r = get_timeout(utimeout, CLOCK_DURATION, &deadline);
     return r < 0 ? r : events_until(id, min, nr, events, deadline);
 }
 
@@ -463,7 +451,7 @@ s64 sys_io_pgetevents(u64 id, s64 min, s64 nr, uaddr_t events, uaddr_t utimeout,
 {
     struct { u64 set, size; } sig = { 0, 0 };
     u64 deadline;
-    s64 r = get_deadline(utimeout, &deadline);
+    s64 r = get_timeout(utimeout, CLOCK_DURATION, &deadline);
     if (r == 0 && usig != 0 && copy_from_user(&sig, usig, sizeof sig) < 0)
         r = -EFAULT;
     if (r == 0)

@@ -428,17 +428,6 @@ s64 sys_mq_unlink(uaddr_t uname)
     return r;
 }
 
-/* The absolute time of a call in `*ret`; 0 means for ever. */
-static int mq_deadline(uaddr_t timeout, u64 *ret)
-{
-    struct abi_timespec ts;
-    *ret = NEVER_NS;
-    if (timeout == 0)
-        return 0;
-    int r = get_timespec(timeout, &ts);
-    return r < 0 ? r : clock_deadline(CLOCK_REALTIME, timespec_to_ns(&ts), ret);
-}
-
 /* A descriptor of a queue, open for what the call does. NULL. */
 static struct file *mq_file(int fd, bool write, bool any)
 {
@@ -475,7 +464,7 @@ static s64 send(struct file *f, struct mq_wait *w, u64 deadline)
 s64 sys_mq_timedsend(int fd, uaddr_t umsg, u64 size, u32 prio, uaddr_t timeout)
 {
     u64 deadline;
-    s64 r = mq_deadline(timeout, &deadline);
+    s64 r = get_timeout(timeout, CLOCK_REALTIME, &deadline);
     if (r < 0)
         return r;
     if (prio >= MQ_PRIO_MAX)
@@ -521,7 +510,7 @@ static s64 receive(struct file *f, struct mq_wait *w, u64 deadline)
 s64 sys_mq_timedreceive(int fd, uaddr_t umsg, u64 room, uaddr_t uprio, uaddr_t timeout)
 {
     u64 deadline;
-    s64 r = mq_deadline(timeout, &deadline);
+    s64 r = get_timeout(timeout, CLOCK_REALTIME, &deadline);
     if (r < 0)
         return r;
     struct file *f = mq_file(fd, false, false);

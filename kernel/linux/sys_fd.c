@@ -452,16 +452,10 @@ s64 sys_epoll_pwait(int epfd, uaddr_t events, int max, int timeout_ms, uaddr_t s
 
 s64 sys_epoll_pwait2(int epfd, uaddr_t events, int max, uaddr_t timeout, uaddr_t set, u64 size)
 {
-    struct abi_timespec ts;
-    u64 deadline = NEVER_NS;
-    s64 r = 0;
-    if (timeout != 0) {
-        r = get_timespec(timeout, &ts);
-        if (r < 0)
-            return r;
-        deadline = timespec_to_ns(&ts) == 0 ? 0 : deadline_after(timespec_to_ns(&ts));
-    }
-    r = signal_mask_begin(set, size);
+    u64 deadline;
+    s64 r = get_timeout(timeout, CLOCK_DURATION, &deadline);
+    if (r == 0)
+        r = signal_mask_begin(set, size);
     if (r < 0)
         return r;
     r = do_epoll_wait(epfd, events, max, deadline);

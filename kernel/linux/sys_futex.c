@@ -32,22 +32,6 @@ s64 futex_wait_restart(void)
     return wait(t->restart.addr, t->restart.value, t->restart.bitset, t->restart.shared, t->restart.deadline_ns, true);
 }
 
-/* An absolute time of a clock; with clock -1, a duration. No timeout: *ret is left alone. */
-static int get_deadline(uaddr_t timeout, int clock, u64 *ret)
-{
-    struct abi_timespec ts;
-    if (timeout == 0)
-        return 0;
-    int r = get_timespec(timeout, &ts);
-    if (r < 0)
-        return r;
-    u64 ns = timespec_to_ns(&ts);
-    if (clock >= 0)
-        return clock_deadline(clock, ns, ret);
-    *ret = deadline_after(ns);
-    return 0;
-}
-
 s64 sys_futex(uaddr_t addr, int op, u32 value, uaddr_t timeout, uaddr_t addr2, u32 value3)
 {
     int cmd = op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
@@ -65,7 +49,7 @@ s64 sys_futex(uaddr_t addr, int op, u32 value, uaddr_t timeout, uaddr_t addr2, u
     case FUTEX_WAIT:
         if (bitset == 0)
             return -EINVAL;
-        r = get_deadline(timeout, cmd == FUTEX_WAIT ? -1 : op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &deadline);
+        r = get_timeout(timeout, cmd == FUTEX_WAIT ? CLOCK_DURATION : op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &deadline);
         if (r < 0)
             return r;
         return wait(addr, value, bitset, shared, deadline, cmd == FUTEX_WAIT && timeout != 0);
@@ -86,7 +70,7 @@ s64 sys_futex(uaddr_t addr, int op, u32 value, uaddr_t timeout, uaddr_t addr2, u
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2:
     case FUTEX_WAIT_REQUEUE_PI:
-        r = get_deadline(timeout, cmd == FUTEX_LOCK_PI || op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &deadline);
+        r = get_timeout(timeout, cmd == FUTEX_LOCK_PI || op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &deadline);
         if (r < 0)
             return r;
         r = cmd == FUTEX_WAIT_REQUEUE_PI ? futex_wait_requeue_pi(addr, value, addr2, tid, shared, deadline) :
@@ -114,7 +98,7 @@ s64 sys_futex_waitv(uaddr_t uvec, u32 n, u32 flags, uaddr_t timeout, int clock)
         return -EINVAL;
     if (timeout != 0 && clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME)
         return -EINVAL;
-    s64 r = get_deadline(timeout, clock, &deadline);
+    s64 r = get_timeout(timeout, clock, &deadline);
     if (r < 0)
         return r;
     struct futex_vector *v = kmalloc(n * sizeof *v, 0);

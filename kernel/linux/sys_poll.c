@@ -185,18 +185,6 @@ s64 sys_poll(uaddr_t ufds, u32 n, int timeout_ms)
 }
 
 /* ppoll and pselect write the time left back. */
-static int timeout_begin(uaddr_t uts, u64 *ret_deadline)
-{
-    struct abi_timespec ts;
-    *ret_deadline = NEVER_NS;
-    if (uts == 0)
-        return 0;
-    int r = get_timespec(uts, &ts);
-    if (r == 0)
-        *ret_deadline = timespec_to_ns(&ts) == 0 ? 0 : deadline_after(timespec_to_ns(&ts));
-    return r;
-}
-
 static void timeout_end(uaddr_t uts, u64 deadline)
 {
     u64 now = now_ns();
@@ -207,7 +195,7 @@ static void timeout_end(uaddr_t uts, u64 deadline)
 s64 sys_ppoll(uaddr_t ufds, u32 n, uaddr_t uts, uaddr_t set, u64 size)
 {
     u64 deadline;
-    s64 r = timeout_begin(uts, &deadline);
+    s64 r = get_timeout(uts, CLOCK_DURATION, &deadline);
     if (r == 0)
         r = signal_mask_begin(set, size);
     if (r < 0)
@@ -314,7 +302,7 @@ s64 sys_pselect6(int n, uaddr_t r, uaddr_t w, uaddr_t e, uaddr_t uts, uaddr_t us
     u64 sig[2] = {0, 0}, deadline;
     if (usig != 0 && copy_from_user(sig, usig, sizeof sig) < 0)
         return -EFAULT;
-    s64 ret = timeout_begin(uts, &deadline);
+    s64 ret = get_timeout(uts, CLOCK_DURATION, &deadline);
     if (ret == 0)
         ret = signal_mask_begin(sig[0], sig[1]);
     if (ret < 0)

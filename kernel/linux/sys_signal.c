@@ -95,19 +95,15 @@ s64 sys_rt_sigtimedwait(uaddr_t uset, uaddr_t uinfo, uaddr_t utimeout, u64 size)
 {
     struct task *t = current_task();
     struct sighand *h = t->proc->sighand;
-    struct abi_timespec ts;
     struct ksiginfo info;
-    u64 set, deadline = NEVER_NS;
+    u64 set, deadline;
     if (size != sizeof set)
         return -EINVAL;
     if (get_user_u64(uset, &set) < 0)
         return -EFAULT;
-    if (utimeout != 0) {
-        int r = get_timespec(utimeout, &ts);
-        if (r < 0)
-            return r;
-        deadline = timespec_to_ns(&ts) == 0 ? 0 : deadline_after(timespec_to_ns(&ts));
-    }
+    int r = get_timeout(utimeout, CLOCK_DURATION, &deadline);
+    if (r < 0)
+        return r;
     set &= ~(SIGMASK(SIGKILL) | SIGMASK(SIGSTOP));
     spin_lock_bh(&h->lock);
     int sig = signal_dequeue_locked(t, set, &info);

@@ -539,15 +539,10 @@ s64 sys_sendmmsg(int fd, uaddr_t uvec, u32 n, u32 flags) { return messages(fd, u
 
 s64 sys_recvmmsg(int fd, uaddr_t uvec, u32 n, u32 flags, uaddr_t utimeout)
 {
-    struct abi_timespec ts;
-    u64 deadline = NEVER_NS;
-    if (utimeout != 0) {
-        int e = get_timespec(utimeout, &ts);
-        if (e < 0)
-            return e;
-        deadline = deadline_after(timespec_to_ns(&ts));
-    }
-    s64 r = messages(fd, uvec, n, flags, deadline, false);
+    u64 deadline;
+    s64 r = get_timeout(utimeout, CLOCK_DURATION, &deadline);
+    if (r == 0)
+        r = messages(fd, uvec, n, flags, deadline, false);
     if (utimeout != 0 && r > 0) {
         u64 now = now_ns();
         put_timespec(utimeout, deadline > now ? deadline - now : 0);

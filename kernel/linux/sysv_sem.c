@@ -300,15 +300,10 @@ static s64 operate(int id, const struct abi_sembuf *ops, u32 nops, u64 deadline)
 s64 sys_semtimedop(int id, uaddr_t uops, u32 nops, uaddr_t timeout)
 {
     struct abi_sembuf fast[FAST_OPS], *ops = fast;
-    struct abi_timespec ts;
-    u64 deadline = NEVER_NS;
-    s64 r = 0;
-    if (timeout != 0) {
-        r = get_timespec(timeout, &ts);
-        if (r < 0)
-            return r;
-        deadline = deadline_after(timespec_to_ns(&ts));
-    }
+    u64 deadline;
+    s64 r = get_timeout(timeout, CLOCK_DURATION, &deadline);
+    if (r < 0)
+        return r;
     if (nops == 0 || id < 0)
         return -EINVAL;
     if (nops > SEM_OPS)

@@ -427,6 +427,10 @@ u64 timespec_to_ns(const struct abi_timespec *t);         /* saturates below NEV
 struct abi_timespec ns_to_timespec(u64 ns);
 int put_timespec(uaddr_t addr, u64 ns);
 u64 deadline_after(u64 ns);                               /* now + ns, saturating */
+/* A program's time limit as a deadline of now_ns(): a duration (0: a deadline of 0), or a time of that clock. Address 0: NEVER_NS.
+ * -EFAULT, -EINVAL */
+#define CLOCK_DURATION (-1)
+int get_timeout(uaddr_t addr, int clock, u64 *ret_deadline);
 /* Whose CPU time a clock is, referenced: a task of the current process', or a process'. -EINVAL */
 int cpu_clock_of(int clock, struct task **ret_task, struct process **ret_proc);
 /* Program's clock to now_ns() deadlines. */

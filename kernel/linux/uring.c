@@ -538,7 +538,6 @@ struct abi_getevents {
 
 static s64 get_arg(u32 flags, uaddr_t arg, u64 size, struct abi_getevents *ret, u64 *ret_deadline)
 {
-    struct abi_timespec ts;
     *ret_deadline = NEVER_NS;
     *ret = (struct abi_getevents){.sigmask = arg, .sigmask_size = (u32)size};
     if (!(flags & ENTER_EXT_ARG))
@@ -549,12 +548,7 @@ static s64 get_arg(u32 flags, uaddr_t arg, u64 size, struct abi_getevents *ret, 
         return -EFAULT;
     if (ret->pad != 0)
         return -EINVAL;
-    if (ret->ts == 0)
-        return 0;
-    s64 r = get_timespec(ret->ts, &ts);
-    if (r == 0)
-        *ret_deadline = deadline_after(timespec_to_ns(&ts));
-    return r;
+    return get_timeout(ret->ts, CLOCK_DURATION, ret_deadline);
 }
 
 static s64 get_events(struct ring *g, struct uring_tasks *o, u32 min, u32 flags, uaddr_t arg, u64 size)

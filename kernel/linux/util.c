@@ -50,6 +50,22 @@ u64 deadline_after(u64 ns)
     return ns >= NEVER_NS - 1 - now ? NEVER_NS - 1 : now + ns;
 }
 
+int get_timeout(uaddr_t addr, int clock, u64 *ret_deadline)
+{
+    struct abi_timespec ts;
+    *ret_deadline = NEVER_NS;
+    if (addr == 0)
+        return 0;
+    int r = get_timespec(addr, &ts);
+    if (r < 0)
+        return r;
+    u64 ns = timespec_to_ns(&ts);
+    if (clock != CLOCK_DURATION)
+        return clock_deadline(clock, ns, ret_deadline);
+    *ret_deadline = ns == 0 ? 0 : deadline_after(ns);
+    return 0;
+}
+
 /* --- names ----------------------------------------------------------------------- */
 
 /* Where a given name is kept, or NULL. */
