@@ -134,9 +134,11 @@ struct dentry *dentry_create(struct dentry *parent, const char *name, size_t len
 
 struct dentry *dentry_create_root(struct superblock *sb, struct inode *i)
 {
-    struct dentry *d = dentry_alloc(sb, "/", 1, 0);
-    if (d == NULL)
+    struct dentry *d = i != NULL ? dentry_alloc(sb, "/", 1, 0) : NULL;
+    if (d == NULL) {
+        inode_put(i);
         return NULL;
+    }
     d->parent = d;
     d->inode = i;
     return d;

@@ -105,10 +105,8 @@ int file_path(struct file *f, struct path *ret)
         return 0;
     }
     struct dentry *d = dentry_create_root(f->inode->sb, inode_get(f->inode));
-    if (d == NULL) {
-        inode_put(f->inode);
+    if (d == NULL)
         return -ENOMEM;
-    }
     *ret = (struct path){mount_get(anon_mount), d};
     return 0;
 }

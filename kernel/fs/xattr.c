@@ -37,6 +37,17 @@ static int may_change(const struct path *p, const struct cred *c, const char *na
     return permission(i, c, 2);
 }
 
+/* The end of a change, which err says the result of: i->lock is let go. */
+static int changed(const struct path *p, int err)
+{
+    if (err == 0)
+        inode_touch(p->dentry->inode, false);
+    mutex_unlock(&p->dentry->inode->lock);
+    if (err == 0)
+        notify_dentry(p->dentry, IN_ATTRIB);
+    return err;
+}
+
 s64 vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size)
 {
     if (p->dentry == NULL)
@@ -67,12 +78,7 @@ int vfs_setxattr(const struct path *p, const struct cred *c, const char *name, c
         return -EOPNOTSUPP;
     mutex_lock(&i->lock);
     err = i->ops->setxattr(i, name, val, size, flags);
-    if (err == 0)
-        inode_touch(i, false);
-    mutex_unlock(&i->lock);
-    if (err == 0)
-        notify_dentry(p->dentry, IN_ATTRIB);
-    return err;
+    return changed(p, err);
 }
 
 s64 vfs_listxattr(const struct path *p, char *buf, size_t size)
@@ -95,10 +101,5 @@ int vfs_removexattr(const struct path *p, const struct cred *c, const char *name
         return -EOPNOTSUPP;
     mutex_lock(&i->lock);
     err = i->ops->removexattr(i, name);
-    if (err == 0)
-        inode_touch(i, false);
-    mutex_unlock(&i->lock);
-    if (err == 0)
-        notify_dentry(p->dentry, IN_ATTRIB);
-    return err;
+    return changed(p, err);
 }

@@ -276,8 +276,6 @@ static int mq_mount(const char *source, u64 flags, const char *data, struct supe
             root->ops = &mq_dir_ops;
             root->fops = &generic_dir_ops;
             sb->root = dentry_create_root(sb, root);
-            if (sb->root == NULL)
-                inode_put(root);
         }
         if (sb == NULL || sb->root == NULL) {
             super_put(sb);

@@ -243,9 +243,7 @@ s64 sys_timer_settime(int id, int flags, uaddr_t unew, uaddr_t uold)
     struct abi_itimerspec its, old;
     if (unew == 0)
         return -EINVAL;
-    int r = get_timespec(unew, &its.interval);
-    if (r == 0)
-        r = get_timespec(unew + sizeof its.interval, &its.value);
+    int r = get_itimerspec(unew, &its);
     if (r < 0)
         return r;
     u64 value = timespec_to_ns(&its.value), base = base_of(p, id), now = now_ns(), wall = wall_ns();

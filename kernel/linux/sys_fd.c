@@ -481,9 +481,7 @@ s64 sys_timerfd_settime(int fd, int flags, uaddr_t unew, uaddr_t uold)
     u64 old, old_interval;
     if (flags & ~3)
         return -EINVAL;
-    int r = get_timespec(unew, &its.interval);
-    if (r == 0)
-        r = get_timespec(unew + sizeof its.interval, &its.value);
+    int r = get_itimerspec(unew, &its);
     if (r < 0)
         return r;
     struct file *f = file_of(fd);

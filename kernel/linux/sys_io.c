@@ -39,7 +39,7 @@ s64 sys_write(int fd, uaddr_t buf, u64 count)
     return write_result(r);
 }
 
-s64 sys_pread64(int fd, uaddr_t buf, u64 count, s64 off)
+static s64 at_place(int fd, uaddr_t buf, u64 count, s64 off, bool write)
 {
     struct file *f = file_of(fd);
     struct uio u;
@@ -48,24 +48,13 @@ s64 sys_pread64(int fd, uaddr_t buf, u64 count, s64 off)
         return -EBADF;
     s64 r = off < 0 ? -EINVAL : f->ops->seek == NULL ? -ESPIPE : uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
     if (r == 0)
-        r = vfs_read(f, &u, &pos);
+        r = write ? vfs_write(f, &u, &pos) : vfs_read(f, &u, &pos);
     file_put(f);
     return r;
 }
 
-s64 sys_pwrite64(int fd, uaddr_t buf, u64 count, s64 off)
-{
-    struct file *f = file_of(fd);
-    struct uio u;
-    u64 pos = (u64)off;
-    if (f == NULL)
-        return -EBADF;
-    s64 r = off < 0 ? -EINVAL : f->ops->seek == NULL ? -ESPIPE : uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
-    if (r == 0)
-        r = vfs_write(f, &u, &pos);
-    file_put(f);
-    return write_result(r);
-}
+s64 sys_pread64(int fd, uaddr_t buf, u64 count, s64 off) { return at_place(fd, buf, count, off, false); }
+s64 sys_pwrite64(int fd, uaddr_t buf, u64 count, s64 off) { return write_result(at_place(fd, buf, count, off, true)); }
 
 /* --- vectors ----------------------------------------------------------------------- */
 

@@ -164,17 +164,26 @@ s64 sys_socketpair(int domain, int type, int protocol, uaddr_t ufds)
     return install_pair(f, (flags & SOCK_CLOEXEC) != 0, ufds);
 }
 
+static int socket_and_addr(int fd, uaddr_t uaddr, int len, struct file **ret_f, struct sock **ret_s, struct sock_addr *ret_addr)
+{
+    int r = socket_of(fd, ret_f, ret_s);
+    if (r < 0)
+        return r;
+    r = sock_addr_get(uaddr, len, ret_addr);
+    if (r < 0)
+        file_put(*ret_f);
+    return r;
+}
+
 s64 sys_bind(int fd, uaddr_t uaddr, int len)
 {
     struct file *f;
     struct sock *s;
     struct sock_addr a;
-    int r = socket_of(fd, &f, &s);
+    int r = socket_and_addr(fd, uaddr, len, &f, &s, &a);
     if (r < 0)
         return r;
-    r = sock_addr_get(uaddr, len, &a);
-    if (r == 0)
-        r = sock_bind(s, &a);
+    r = sock_bind(s, &a);
     file_put(f);
     return r;
 }
@@ -184,12 +193,10 @@ s64 sys_connect(int fd, uaddr_t uaddr, int len)
     struct file *f;
     struct sock *s;
     struct sock_addr a;
-    int r = socket_of(fd, &f, &s);
+    int r = socket_and_addr(fd, uaddr, len, &f, &s, &a);
     if (r < 0)
         return r;
-    r = sock_addr_get(uaddr, len, &a);
-    if (r == 0)
-        r = sock_connect(s, &a, (f->flags & O_NONBLOCK) != 0);
+    r = sock_connect(s, &a, (f->flags & O_NONBLOCK) != 0);
     file_put(f);
     return r;
 }

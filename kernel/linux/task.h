@@ -423,6 +423,7 @@ void linux_syscall_trapped(struct trap_frame *f);
 /* An extensible structure (openat2, clone3): what the kernel does not know must be zero (-E2BIG). */
 int copy_struct_from_user(void *dst, size_t dst_size, uaddr_t src, size_t size);
 int get_timespec(uaddr_t addr, struct abi_timespec *ret); /* -EFAULT, -EINVAL when not normal */
+int get_itimerspec(uaddr_t addr, struct abi_itimerspec *ret); /* the same for both */
 u64 timespec_to_ns(const struct abi_timespec *t);         /* saturates below NEVER_NS */
 struct abi_timespec ns_to_timespec(u64 ns);
 int put_timespec(uaddr_t addr, u64 ns);

@@ -26,6 +26,12 @@ int get_timespec(uaddr_t addr, struct abi_timespec *ret)
     return r;
 }
 
+int get_itimerspec(uaddr_t addr, struct abi_itimerspec *ret)
+{
+    int r = get_timespec(addr, &ret->interval);
+    return r < 0 ? r : get_timespec(addr + sizeof ret->interval, &ret->value);
+}
+
 u64 timespec_to_ns(const struct abi_timespec *t)
 {
     if ((u64)t->sec >= NEVER_NS / NSEC_PER_SEC / 2)

@@ -55,12 +55,7 @@ static int change_flags(struct addrspace *as, uaddr_t start, uaddr_t end, u32 se
         uaddr_t to = MIN(v->end, end);
         u32 flags = (v->flags & ~clear) | set;
         if (flags != v->flags) {
-            if (v->start < at) {
-                if ((err = vma_split(v, at)) != 0)
-                    return err;
-                v = as_next(v);
-            }
-            if (v->end > to && (err = vma_split(v, to)) != 0)
+            if ((err = vma_isolate(&v, at, to)) != 0)
                 return err;
             vma_set_flags(v, flags);
             v = vma_merge(v);

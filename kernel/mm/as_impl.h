@@ -37,6 +37,7 @@ void vma_link(struct addrspace *as, struct vma *v);
 void vma_unlink(struct vma *v);                 /* goes on as->dead */
 void vma_resize(struct vma *v, uaddr_t start, uaddr_t end); /* pgoff follows start */
 int vma_split(struct vma *v, uaddr_t at);       /* v keeps the lower part. -ENOMEM */
+int vma_isolate(struct vma **v, uaddr_t start, uaddr_t end); /* so much of *v as an area of its own, in *v then. -ENOMEM */
 struct vma *vma_merge(struct vma *v);           /* with its neighbours where possible; returns what holds it now */
 bool vma_can_merge(const struct vma *low, const struct vma *high);
 void vma_set_prot(struct vma *v, u32 prot);

@@ -214,12 +214,7 @@ static int protect_locked(struct addrspace *as, uaddr_t start, uaddr_t end, u32 
                 if (err != 0)
                     return err;
             }
-            if (v->start < at) {
-                if ((err = vma_split(v, at)) != 0)
-                    return err;
-                v = as_next(v);
-            }
-            if (v->end > to && (err = vma_split(v, to)) != 0)
+            if ((err = vma_isolate(&v, at, to)) != 0)
                 return err;
             if ((err = protect_area(v, prot)) != 0)
                 return err;

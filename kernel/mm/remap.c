@@ -65,13 +65,8 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
         return -ENOMEM;
     /* Cut the old area free first: what can fail comes before the move. */
     if (!keep_old && old_len != 0) {
-        int err;
-        if (v->start < old) {
-            if ((err = vma_split(v, old)) != 0)
-                return err;
-            v = as_next(v);
-        }
-        if (v->end > old + old_len && (err = vma_split(v, old + old_len)) != 0)
+        int err = vma_isolate(&v, old, old + old_len);
+        if (err != 0)
             return err;
     }
     struct vma *n = vma_create(v);

@@ -331,6 +331,17 @@ int vma_split(struct vma *v, uaddr_t at)
     return 0;
 }
 
+int vma_isolate(struct vma **v, uaddr_t start, uaddr_t end)
+{
+    if ((*v)->start < start) {
+        int err = vma_split(*v, start);
+        if (err != 0)
+            return err;
+        *v = as_next(*v);
+    }
+    return (*v)->end > end ? vma_split(*v, end) : 0;
+}
+
 bool vma_can_merge(const struct vma *low, const struct vma *high)
 {
     if (low->end != high->start || low->prot != high->prot || low->flags != high->flags || low->ops != high->ops ||

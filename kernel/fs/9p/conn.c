@@ -287,6 +287,14 @@ void p9_clunk(struct p9_conn *c, u32 fid)
     p9_fid_free(c, fid); /* requests are served in order, so it is free before it is used again */
 }
 
+void p9_fid_end(struct p9_conn *c, u32 fid, int walk_err)
+{
+    if (walk_err == 0)
+        p9_clunk(c, fid);
+    else
+        p9_fid_free(c, fid);
+}
+
 /* --- beginning and end --------------------------------------------------------------------------- */
 
 static int negotiate(struct p9_conn *c)

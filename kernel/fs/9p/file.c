@@ -88,10 +88,7 @@ static int open_fid(struct inode *i, u32 flags, u32 *ret_fid)
         *ret_fid = fid;
         return 0;
     }
-    if (w.err == 0)
-        p9_clunk(c, fid);
-    else
-        p9_fid_free(c, fid);
+    p9_fid_end(c, fid, w.err);
     return err;
 }
 

@@ -228,10 +228,8 @@ static int walk_and_ask(struct inode *dir, struct dentry *d, u32 *ret_fid, struc
     int err = p9_call(c, both, 2);
     if (err == 0)
         err = p9_got_attr(&g, ret);
-    if (w.err != 0)
-        p9_fid_free(c, fid);
-    else if (err != 0)
-        p9_clunk(c, fid);
+    if (err != 0)
+        p9_fid_end(c, fid, w.err);
     else
         *ret_fid = fid;
     return err;
@@ -322,10 +320,7 @@ static int make(struct inode *dir, struct dentry *d, u32 mode, const struct cred
     if (err == 0 && ((a.mode ^ mode) & S_IFMT) != 0)
         err = -EIO;
     if (err != 0) {
-        if (w.err == 0)
-            p9_clunk(c, fid);
-        else
-            p9_fid_free(c, fid);
+        p9_fid_end(c, fid, w.err);
         return err;
     }
     err = p9_inode_of(dir->sb, fid, &a, &i);
@@ -355,10 +350,7 @@ static int p9_create(struct inode *dir, struct dentry *d, u32 mode, const struct
         p9_i(d->inode)->spare_fid = fid;
         return 0;
     }
-    if (w.err == 0)
-        p9_clunk(c, fid);
-    else
-        p9_fid_free(c, fid);
+    p9_fid_end(c, fid, w.err);
     return err;
 }
 
@@ -380,18 +372,12 @@ static int p9_tmpfile(struct inode *dir, u32 mode, const struct cred *cred, stru
         err = p9_got_attr(&g, &a);
     if (err == 0 && !S_ISREG(a.mode))
         err = -EIO;
-    if (err == 0) {
+    if (err == 0)
         err = p9_inode_of(dir->sb, path_fid, &a, ret);
-    } else if (p.err == 0) {
-        p9_clunk(c, path_fid);
-    } else {
-        p9_fid_free(c, path_fid);
-    }
+    else
+        p9_fid_end(c, path_fid, p.err);
     if (err != 0) {
-        if (w.err == 0)
-            p9_clunk(c, fid);
-        else
-            p9_fid_free(c, fid);
+        p9_fid_end(c, fid, w.err);
         return err;
     }
     p9_i(*ret)->spare_fid = fid;

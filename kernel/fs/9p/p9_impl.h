@@ -84,6 +84,7 @@ int p9_call(struct p9_conn *c, struct p9_req *const *reqs, unsigned n);
 static inline int p9_call_one(struct p9_conn *c, struct p9_req *r) { return p9_call(c, &r, 1); }
 u32 p9_fid_new(struct p9_conn *c);               /* a number that is free */
 void p9_fid_free(struct p9_conn *c, u32 fid);    /* the server does not know it */
+void p9_fid_end(struct p9_conn *c, u32 fid, int walk_err); /* it knows it if the walk there did not fail */
 void p9_clunk(struct p9_conn *c, u32 fid);       /* the server does; no waiting for the reply */
 
 /* --- transports: how messages travel --------------------------------------------------- */

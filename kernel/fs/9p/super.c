@@ -261,13 +261,8 @@ static int p9_mount(const char *source, u64 flags, const char *data, struct supe
         err = p9_connect(port, &fs->conn);
     if (err == 0)
         err = attach(sb, &root);
-    if (err == 0) {
-        sb->root = dentry_create_root(sb, root);
-        if (sb->root == NULL) {
-            inode_put(root);
-            err = -ENOMEM;
-        }
-    }
+    if (err == 0 && (sb->root = dentry_create_root(sb, root)) == NULL)
+        err = -ENOMEM;
     if (err == 0)
         *ret = sb;
     else

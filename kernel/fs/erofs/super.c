@@ -292,13 +292,8 @@ static int erofs_mount(const char *source, u64 flags, const char *data, struct s
         inode_put(root);
         err = -EUCLEAN;
     }
-    if (err == 0) {
-        sb->root = dentry_create_root(sb, root);
-        if (sb->root == NULL) {
-            inode_put(root);
-            err = -ENOMEM;
-        }
-    }
+    if (err == 0 && (sb->root = dentry_create_root(sb, root)) == NULL)
+        err = -ENOMEM;
     if (err != 0) {
         super_put(sb);
         return err;

@@ -40,14 +40,23 @@ static int read_entry(struct erofs_fs *fs, u64 off, u64 end, struct entry *e, u6
     return 0;
 }
 
+typedef s64 visit_fn(struct erofs_fs *fs, const struct entry *e, void *ctx);
+
+/* fn for the entry at off, unless its prefix is not known. */
+static s64 visit(struct erofs_fs *fs, u64 off, u64 end, visit_fn *fn, void *ctx, u64 *ret_next)
+{
+    struct entry e;
+    s64 r = read_entry(fs, off, end, &e, ret_next);
+    return r == 0 ? fn(fs, &e, ctx) : r == 1 ? 0 : r;
+}
+
 /* fn for each attribute until it returns nonzero, which becomes the result. */
-static s64 for_each(struct inode *i, s64 (*fn)(struct erofs_fs *fs, const struct entry *e, void *ctx), void *ctx)
+static s64 for_each(struct inode *i, visit_fn *fn, void *ctx)
 {
     struct erofs_fs *fs = erofs_fs(i);
     struct erofs_inode *x = erofs_i(i);
     u64 end = x->xattr_off + x->xattr_bytes, next;
     u8 h[12], id[4];
-    struct entry e;
     if (x->xattr_bytes == 0)
         return 0;
     s64 r = erofs_meta_copy(fs, x->xattr_off, h, sizeof(h));
@@ -59,20 +68,12 @@ static s64 for_each(struct inode *i, s64 (*fn)(struct erofs_fs *fs, const struct
     for (; off < inline_off; off += 4) {
         r = erofs_meta_copy(fs, off, id, 4);
         if (r == 0)
-            r = read_entry(fs, fs->xattr_off + 4ULL * get_u32(id), fs->size_bytes, &e, &next);
-        if (r == 0)
-            r = fn(fs, &e, ctx);
-        else if (r == 1)
-            r = 0;
+            r = visit(fs, fs->xattr_off + 4ULL * get_u32(id), fs->size_bytes, fn, ctx, &next);
         if (r != 0)
             return r;
     }
     for (off = inline_off; off + 4 <= end; off = next) {
-        r = read_entry(fs, off, end, &e, &next);
-        if (r == 0)
-            r = fn(fs, &e, ctx);
-        else if (r == 1)
-            r = 0;
+        r = visit(fs, off, end, fn, ctx, &next);
         if (r != 0)
             return r;
     }

@@ -597,13 +597,8 @@ static int overlay_mount(const char *source, u64 flags, const char *data, struct
     spin_init(&fs->lock, "overlay");
     sb->private = fs;
     err = from_lower(sb, inode_get(fs->lower->root->inode), &root);
-    if (err == 0) {
-        sb->root = dentry_create_root(sb, root);
-        if (sb->root == NULL) {
-            inode_put(root);
-            err = -ENOMEM;
-        }
-    }
+    if (err == 0 && (sb->root = dentry_create_root(sb, root)) == NULL)
+        err = -ENOMEM;
     if (err != 0) {
         super_put(sb);
         return err;

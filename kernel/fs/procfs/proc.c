@@ -368,9 +368,7 @@ int proc_mount_tree(const struct proc_tree *t, struct superblock **ret)
     if (sb == NULL)
         return -ENOMEM;
     sb->private = (void *)(uintptr_t)t;
-    struct inode *root = inode_of(sb, &what, S_IFDIR | 0555);
-    if (root != NULL && (sb->root = dentry_create_root(sb, root)) == NULL)
-        inode_put(root);
+    sb->root = dentry_create_root(sb, inode_of(sb, &what, S_IFDIR | 0555));
     if (sb->root == NULL) {
         super_put(sb);
         return -ENOMEM;

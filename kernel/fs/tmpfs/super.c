@@ -148,8 +148,6 @@ int tmpfs_super(const char *type, const char *data, struct superblock **ret)
         root->uid = uid;
         root->gid = gid;
         sb->root = dentry_create_root(sb, root);
-        if (sb->root == NULL)
-            inode_put(root);
     }
     if (sb->root == NULL) {
         super_put(sb);

@@ -342,6 +342,7 @@ struct inode *inode_create(struct superblock *sb, u32 mode); /* refs 1, times no
 static inline struct inode *inode_get(struct inode *i) { ref_get(&i->refs); return i; }
 void inode_put(struct inode *i);
 void dentry_attach(struct dentry *d, struct inode *i); /* takes over the reference */
+/* Takes over the reference, also on failure: NULL, no memory, or i is NULL. */
 struct dentry *dentry_create_root(struct superblock *sb, struct inode *i);
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
