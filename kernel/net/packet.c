@@ -16,7 +16,7 @@
 enum { TO_HOST, TO_ALL, TO_GROUP, TO_OTHER, OUTGOING };
 enum {
     PACKET_ADD_MEMBERSHIP = 1, PACKET_DROP_MEMBERSHIP, PACKET_RX_RING = 5, PACKET_STATISTICS, PACKET_AUXDATA = 8, PACKET_VERSION = 10, PACKET_HDRLEN,
-    PACKET_RESERVE, PACKET_FANOUT = 18, PACKET_IGNORE_OUTGOING = 23
+    PACKET_RESERVE, PACKET_FANOUT = 18, PACKET_FANOUT_DATA = 22, PACKET_IGNORE_OUTGOING = 23
 };
 enum { MR_MULTICAST, MR_PROMISC, MR_ALLMULTI };
 
@@ -122,7 +122,16 @@ static bool queue_copy(struct packet_sock *k, const struct frame_view *f, u32 ke
     return dgram_queue(&k->s, q);
 }
 
-static void deliver(struct packet_sock *k, struct frame_view *f)
+static void count(struct packet_sock *k, bool lost)
+{
+    sock_lock(&k->s);
+    k->seen++;
+    k->lost += lost;
+    spin_unlock_bh(&k->s.lock);
+}
+
+/* False: there is no room for it. */
+static bool deliver(struct packet_sock *k, struct frame_view *f)
 {
     bool cooked = k->s.type == SOCK_DGRAM;
     f->skip = cooked ? f->maclen : 0;
@@ -130,22 +139,39 @@ static void deliver(struct packet_sock *k, struct frame_view *f)
     u32 keep = MIN(filter != NULL ? frame_filter(filter, f) : UINT32_MAX, f->len - f->skip);
     cbpf_put(filter);
     if (keep == 0)
-        return;
+        return true;
     sock_lock(&k->s);
     bool wake = false, ring = k->ring != NULL, ok = ring && !k->s.closed && packet_ring_put(k->ring, f, keep, cooked, &wake);
-    k->seen++;
-    k->lost += ring && !ok;
+    k->seen += ok;
     spin_unlock_bh(&k->s.lock);
     if (wake)
         sock_wake(&k->s, POLLIN | POLLRDNORM);
-    if (!ring && !queue_copy(k, f, keep)) {
-        sock_lock(&k->s);
-        k->lost++;
-        spin_unlock_bh(&k->s.lock);
-    }
+    if (!ring && (ok = queue_copy(k, f, keep)))
+        count(k, false);
+    return ok;
 }
 
-static bool wants(const struct packet_sock *k, const struct frame_view *f, u64 number)
+/* To k, or whoever takes its place; takes the reference. */
+static void give(struct packet_sock *k, struct frame_view *f)
+{
+    for (u32 tried = 0; !deliver(k, f);) {
+        spin_lock_bh(&packet_lock);
+        struct packet_member *m = fanout_next(&k->member, &tried);
+        struct packet_sock *next = m != NULL ? container_of(m, struct packet_sock, member) : NULL;
+        if (next != NULL)
+            sock_get(&next->s);
+        spin_unlock_bh(&packet_lock);
+        if (next == NULL) {
+            count(k, true);
+            break;
+        }
+        sock_put(&k->s);
+        k = next;
+    }
+    sock_put(&k->s);
+}
+
+static bool wants(const struct packet_sock *k, struct frame_view *f, u64 number)
 {
     const bool out = f->from.pkttype == OUTGOING;
     if (k->protocol == 0 || (k->protocol != ETH_P_ALL && (k->protocol != be16(f->from.protocol) || out)) || (out && k->not_outgoing) ||
@@ -167,10 +193,8 @@ static void pass(struct frame_view *f)
             if (wants(k, f, number))
                 sock_found(&found, &k->s);
         spin_unlock_bh(&packet_lock);
-        for (unsigned i = 0; i < found.n; i++) {
-            deliver(pk(found.s[i]), f);
-            sock_put(found.s[i]);
-        }
+        for (unsigned i = 0; i < found.n; i++)
+            give(pk(found.s[i]), f);
     } while (found.n == SOCKS_FOUND);
 }
 
@@ -256,7 +280,29 @@ static int join_fanout(struct packet_sock *k, const void *val, u32 len)
     bool used = fanout_used(fresh);
     spin_unlock_bh(&packet_lock);
     if (!used)
-        kfree(fresh);
+        fanout_destroy(fresh);
+    return err;
+}
+
+static int fanout_data(struct packet_sock *k, const void *val, u32 len)
+{
+    struct cbpf_program *b, *old;
+    u64 at;
+    spin_lock_bh(&packet_lock);
+    bool in_group = k->member.group != NULL;
+    spin_unlock_bh(&packet_lock);
+    if (!in_group || len != 16) /* struct sock_fprog */
+        return -EINVAL;
+    if (sock_filter_locked(&k->s))
+        return -EPERM;
+    memcpy(&at, (const u8 *)val + 8, sizeof at);
+    int err = cbpf_create(at, get_u16(val), NULL, &b);
+    if (err != 0)
+        return err;
+    spin_lock_bh(&packet_lock);
+    err = fanout_program(&k->member, b, &old);
+    spin_unlock_bh(&packet_lock);
+    cbpf_put(err != 0 ? b : old);
     return err;
 }
 
@@ -422,6 +468,8 @@ static int packet_setopt(struct sock *s, int level, int name, const void *val, u
         return set_ring(k, val, len);
     if (name == PACKET_FANOUT)
         return join_fanout(k, val, len);
+    if (name == PACKET_FANOUT_DATA)
+        return fanout_data(k, val, len);
     int err = opt_int_in(val, len, &v);
     if (err != 0)
         return err;
@@ -517,7 +565,7 @@ static void packet_release(struct sock *s)
     struct packet_fanout *group = fanout_leave(&pk(s)->member);
     atomic_sub(&packet_taps, 1u);
     spin_unlock_bh(&packet_lock);
-    kfree(group);
+    fanout_destroy(group);
     sock_lock(s);
     s->closed = 1; /* the ring gets nothing any more, so no timer starts */
     spin_unlock_bh(&s->lock);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PACKET_FANOUT (packet(7)): of the sockets of a group, all bound to the same, one gets each frame: by its connection's hash, in turn, by the
- * CPU, or at random. A full one loses what is its own: there is no rollover, no choice by queues or programs, and no reassembly before.
+ * CPU, at random, as a classic BPF program says (PACKET_FANOUT_DATA), or the same until it is full. One that has no room loses what is its own,
+ * or with rollover hands it to the next that has. There is no choice by queues or programs of bpf(2), and no reassembly before.
  * Everything here is under the lock of packet.c.
  */
 #include "packet_impl.h"
 
 #define MEMBERS_MAX 256u
-enum { BY_HASH, IN_TURN, BY_CPU, AT_RANDOM = 4 };
-enum { FLAG_UNIQUE = 0x20, FLAG_NOT_OUTGOING = 0x40 }; /* as in the upper byte of the option's word */
+enum { BY_HASH, IN_TURN, BY_CPU, ROLLOVER, AT_RANDOM, BY_PROGRAM = 6 };
+enum { FLAG_ROLLOVER = 0x10, FLAG_UNIQUE = 0x20, FLAG_NOT_OUTGOING = 0x40 }; /* as in the upper byte of the option's word */
 
 struct packet_fanout {
     struct list node; /* in groups, while it has members */
@@ -16,12 +17,19 @@ struct packet_fanout {
     u8 type, flags;
     u32 ifindex, n, turn, chosen;
     u64 number; /* of the frame that `chosen` is for */
+    struct cbpf_program *program; /* BY_PROGRAM; NULL: the first is chosen */
     struct packet_member *m[MEMBERS_MAX];
 };
 
 static struct list groups = LIST_INIT(groups);
 
 struct packet_fanout *fanout_create(void) { return kzalloc(sizeof(struct packet_fanout)); }
+void fanout_destroy(struct packet_fanout *g)
+{
+    if (g != NULL)
+        cbpf_put(g->program);
+    kfree(g);
+}
 bool fanout_used(const struct packet_fanout *g) { return g->n > 0; }
 
 static struct packet_fanout *find(u16 id)
@@ -43,11 +51,18 @@ static bool unused_id(u16 *ret)
     return false;
 }
 
+static bool is_known(u8 type, u8 flags)
+{
+    if (type > BY_PROGRAM || type == BY_PROGRAM - 1 || (flags & ~(FLAG_ROLLOVER | FLAG_UNIQUE | FLAG_NOT_OUTGOING)) != 0)
+        return false;
+    return type != ROLLOVER || !(flags & FLAG_ROLLOVER);
+}
+
 int fanout_join(struct packet_member *m, u32 word, u16 protocol, u32 ifindex, struct packet_fanout *fresh)
 {
     u16 id = (u16)word;
     u8 type = (u8)(word >> 16), flags = (u8)(word >> 24);
-    if ((type > BY_CPU && type != AT_RANDOM) || (flags & ~(FLAG_UNIQUE | FLAG_NOT_OUTGOING)) != 0 || ((flags & FLAG_UNIQUE) && id != 0))
+    if (!is_known(type, flags) || ((flags & FLAG_UNIQUE) && id != 0))
         return -EINVAL;
     if ((flags & FLAG_UNIQUE) && !unused_id(&id))
         return -ENOMEM;
@@ -93,7 +108,17 @@ u32 fanout_word(const struct packet_member *m)
     return g == NULL ? 0 : g->id | (u32)g->type << 16 | (u32)g->flags << 24;
 }
 
-static u32 choose(struct packet_fanout *g, const struct frame_view *f)
+int fanout_program(struct packet_member *m, struct cbpf_program *b, struct cbpf_program **ret_old)
+{
+    struct packet_fanout *g = m->group;
+    if (g == NULL || g->type != BY_PROGRAM)
+        return -EINVAL;
+    *ret_old = g->program;
+    g->program = b;
+    return 0;
+}
+
+static u32 choose(struct packet_fanout *g, struct frame_view *f, bool out)
 {
     switch (g->type) {
     case BY_HASH:
@@ -102,12 +127,28 @@ static u32 choose(struct packet_fanout *g, const struct frame_view *f)
         return ++g->turn % g->n;
     case BY_CPU:
         return this_cpu()->cpu % g->n;
+    case ROLLOVER:
+        return g->turn % g->n;
+    case BY_PROGRAM:
+        f->skip = out ? 0 : f->maclen; /* as Linux has them at hand then */
+        return g->program != NULL ? frame_filter(g->program, f) % g->n : 0;
     default:
         return (u32)random_below(g->n);
     }
 }
 
-bool fanout_mine(const struct packet_member *m, const struct frame_view *f, u64 number, bool out)
+struct packet_member *fanout_next(const struct packet_member *m, u32 *tried)
+{
+    struct packet_fanout *g = m->group;
+    if (g == NULL || (g->type != ROLLOVER && !(g->flags & FLAG_ROLLOVER)) || ++*tried >= g->n)
+        return NULL;
+    struct packet_member *next = g->m[(m->index + 1) % g->n];
+    if (g->type == ROLLOVER)
+        g->turn = next->index;
+    return next;
+}
+
+bool fanout_mine(const struct packet_member *m, struct frame_view *f, u64 number, bool out)
 {
     struct packet_fanout *g = m->group;
     if (g == NULL)
@@ -116,7 +157,7 @@ bool fanout_mine(const struct packet_member *m, const struct frame_view *f, u64 
         return false;
     if (g->number != number) {
         g->number = number;
-        g->chosen = choose(g, f);
+        g->chosen = choose(g, f, out);
     }
     return g->chosen == m->index;
 }

@@ -97,12 +97,17 @@ struct packet_member {
 };
 /* m, of a socket bound to that, joins the group of a word of the option. 0, -EINVAL, -ENOSPC. */
 int fanout_join(struct packet_member *m, u32 word, u16 protocol, u32 ifindex, struct packet_fanout *fresh);
-struct packet_fanout *fanout_create(void); /* for a join that makes the group; kfree() what was not used. NULL = no memory */
+struct packet_fanout *fanout_create(void); /* for a join that makes the group; fanout_destroy() what was not used. NULL = no memory */
+void fanout_destroy(struct packet_fanout *g); /* NULL is fine */
 bool fanout_used(const struct packet_fanout *g);
 /* Returns what is to be freed, or NULL. */
 struct packet_fanout *fanout_leave(struct packet_member *m);
 u32 fanout_word(const struct packet_member *m); /* as the option tells */
 /* Is the frame, one of that number, this member's? */
-bool fanout_mine(const struct packet_member *m, const struct frame_view *f, u64 number, bool out);
+bool fanout_mine(const struct packet_member *m, struct frame_view *f, u64 number, bool out);
+/* The group's choice is the program's from now on: 0, and who is to be put is *ret_old; -EINVAL: it is not chosen so. */
+int fanout_program(struct packet_member *m, struct cbpf_program *b, struct cbpf_program **ret_old);
+/* m has no room: who of its group is asked next, NULL: nobody. *tried begins with 0. */
+struct packet_member *fanout_next(const struct packet_member *m, u32 *tried);
 
 #endif

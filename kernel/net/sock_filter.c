@@ -129,7 +129,7 @@ static int replace(struct sock *s, struct cbpf_program *b)
     return err;
 }
 
-static bool locked(const struct sock *s)
+bool sock_filter_locked(const struct sock *s)
 {
     const struct sock_extra *x = atomic_load(&s->extra);
     return x != NULL && atomic_load(&x->filter_locked);
@@ -141,7 +141,7 @@ static int attach(struct sock *s, const void *val, u32 len)
     struct cbpf_program *b;
     if (len != 16) /* struct sock_fprog */
         return -EINVAL;
-    if (locked(s))
+    if (sock_filter_locked(s))
         return -EPERM;
     memcpy(&at, (const u8 *)val + 8, sizeof at);
     int err = cbpf_create(at, get_u16(val), s->domain == AF_PACKET ? NULL : of_bytes, &b);
@@ -151,7 +151,7 @@ static int attach(struct sock *s, const void *val, u32 len)
 static int lock(struct sock *s, bool on)
 {
     if (!on)
-        return locked(s) ? -EPERM : 0;
+        return sock_filter_locked(s) ? -EPERM : 0;
     struct sock_extra *x = sock_extra(s);
     if (x == NULL)
         return -ENOMEM;
@@ -177,7 +177,7 @@ int sock_filter_setopt(struct sock *s, int name, const void *val, u32 len)
 
 int sock_filter_getopt(struct sock *s, int name, void *ret_val, u32 *len)
 {
-    return name == SO_LOCK_FILTER ? opt_int_out(ret_val, len, locked(s)) : -ENOPROTOOPT;
+    return name == SO_LOCK_FILTER ? opt_int_out(ret_val, len, sock_filter_locked(s)) : -ENOPROTOOPT;
 }
 
 int sock_filter_out(struct sock *s, int level, int name, u64 uinsn, u64 ulen)

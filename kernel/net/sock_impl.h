@@ -128,6 +128,7 @@ static inline bool sock_filter(struct sock *s, struct pkt *p, const void *front,
 /* Of SOL_SOCKET, len >= 4; -ENOPROTOOPT: it is none of a filter's. */
 int sock_filter_setopt(struct sock *s, int name, const void *val, u32 len);
 int sock_filter_getopt(struct sock *s, int name, void *ret_val, u32 *len);
+bool sock_filter_locked(const struct sock *s); /* SO_LOCK_FILTER */
 /* s is new; from's lock held. False: no memory. */
 bool sock_filter_inherit(struct sock *s, const struct sock *from);
 void sock_filter_done(struct sock_extra *x); /* the last reference is gone */

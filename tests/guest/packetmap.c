@@ -280,6 +280,79 @@ static void shares(void)
     }
 }
 
+static int choice(int s, struct sock_filter *f, size_t n)
+{
+    struct sock_fprog p = {.len = (unsigned short)n, .filter = f};
+    return setsockopt(s, SOL_PACKET, PACKET_FANOUT_DATA, &p, sizeof p);
+}
+
+static void programs(void)
+{
+    section("fanout: programs");
+    struct sock_filter second[] = {BPF_STMT(BPF_RET | BPF_K, 4)}, by_length[] = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 2), BPF_STMT(BPF_RET | BPF_A, 0)},
+                       broken[] = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 2)};
+    int s[3], from = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+    for (int i = 0; i < 3; i++) {
+        s[i] = sniffer();
+        on_lo(s[i]);
+        if (i == 0)
+            SHOW(choice(s[0], second, 1));
+        SHOW(fanout(s[i], 200, PACKET_FANOUT_CBPF));
+    }
+    send_from(from, "x", 1);
+    printf("none: %d %d %d\n", waiting(s[0]), waiting(s[1]), waiting(s[2]));
+    SHOW(choice(s[0], broken, 1));
+    SHOW(choice(s[0], second, 0));
+    SHOW(choice(s[2], second, 1));
+    for (int i = 0; i < 5; i++)
+        send_from(from, "x", 1);
+    printf("a number: %d %d %d\n", waiting(s[0]), waiting(s[1]), waiting(s[2]));
+    SHOW(choice(s[0], by_length, 2)); /* of the datagram: 29, 30, ... */
+    for (int i = 1; i <= 8; i++)
+        send_from(from, "xxxxxxxx", (size_t)i);
+    printf("by length: %d %d %d\n", waiting(s[0]), waiting(s[1]), waiting(s[2]));
+    SHOW(setsockopt(s[0], SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on));
+    SHOW(choice(s[0], second, 1));
+    for (int i = 0; i < 3; i++)
+        close(s[i]);
+    s[0] = sniffer();
+    on_lo(s[0]);
+    SHOW(fanout(s[0], 201, PACKET_FANOUT_LB));
+    SHOW(choice(s[0], second, 1));
+    s[1] = sniffer();
+    on_lo(s[1]);
+    SHOW(fanout(s[1], 202, PACKET_FANOUT_ROLLOVER | PACKET_FANOUT_FLAG_ROLLOVER));
+    SHOW(fanout(s[1], 202, PACKET_FANOUT_LB | PACKET_FANOUT_FLAG_ROLLOVER));
+    close(s[0]);
+    close(s[1]);
+    close(from);
+}
+
+/* Two rings of 16 frames, nobody reads: what one has no room for is the other's. */
+static void rollover(int type, const char *name)
+{
+    char *map[2];
+    int s[2], from = socket(AF_INET, SOCK_DGRAM, 0), n[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        struct tpacket_req q = {.tp_block_size = 4096, .tp_block_nr = 8, .tp_frame_size = 2048, .tp_frame_nr = 16};
+        int version = TPACKET_V2;
+        s[i] = sniffer();
+        setsockopt(s[i], SOL_PACKET, PACKET_VERSION, &version, sizeof version);
+        setsockopt(s[i], SOL_PACKET, PACKET_RX_RING, &q, sizeof q);
+        map[i] = mmap(NULL, 16 * 2048, PROT_READ | PROT_WRITE, MAP_SHARED, s[i], 0);
+        on_lo(s[i]);
+        fanout(s[i], 300 + (type & 255), type);
+    }
+    for (int i = 0; i < 20; i++)
+        send_from(from, "x", 1);
+    for (int i = 0; i < 32; i++)
+        n[i / 16] += ((struct tpacket2_hdr *)(map[i / 16] + i % 16 * 2048))->tp_status != 0;
+    printf("%s: %d, both %d\n", name, n[0] + n[1], n[0] > 0 && n[1] > 0);
+    for (int i = 0; i < 2; i++)
+        close(s[i]), munmap(map[i], 16 * 2048);
+    close(from);
+}
+
 /* --- what is told with a frame ------------------------------------------------------------------------------ */
 
 static void auxdata(void)
@@ -353,6 +426,11 @@ int main(void)
     by_size();
     joining();
     shares();
+    programs();
+    section("fanout: rollover");
+    rollover(PACKET_FANOUT_ROLLOVER, "by itself");
+    rollover(PACKET_FANOUT_CPU | PACKET_FANOUT_FLAG_ROLLOVER, "after the CPU's");
+    rollover(PACKET_FANOUT_CPU, "none");
     auxdata();
     many();
     return 0;
