@@ -306,10 +306,11 @@ static void on_stop_signal(struct tender *t, u32 number)
     tender_signal(t, number);
     if (number == SIGHUP || number == SIGQUIT)
         return;
-    if (++t->stop_requests > 1) {
+    bool first = t->stop_requests++ == 0;
+    if (!first && number == SIGINT) { /* of SIGTERM, timeout(1) sends two */
         warn("killed");
         tender_kill(t);
-    } else if (!t->ended) {
+    } else if (first && !t->ended) {
         set_deadline(t, WAITING_FOR_STOP, STOP_PATIENCE_NS);
     }
 }

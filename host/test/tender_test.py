@@ -53,10 +53,12 @@ ends = []
 
 
 def stubborn():
-    """Its end by SIGTERM takes its time."""
+    """Its end by SIGTERM takes its time, however often that comes."""
     p = start('stubborn', stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     p.stdout.readline()
     begin = time.monotonic()
+    p.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
     p.send_signal(signal.SIGTERM)
     ends.append((p.wait(120), time.monotonic() - begin))
     p.stdout.close()
