@@ -15,7 +15,8 @@ packages() {
                 libgomp1 fio libbpf-dev ;;
     languages) echo g++ golang-go php-cli luajit lua-socket ;;
     soak) echo ruby lua5.4 nodejs openjdk-17-jdk-headless rustc erlang-base ocaml-nox ghc libghc-network-dev \
-               libpython3.11-testsuite stress-ng ;;
+               libpython3.11-testsuite stress-ng guile-3.0 sbcl gforth swi-prolog-nox tcl xz-utils zstd pigz imagemagick sqlite3 \
+               gnupg dbus-daemon dbus-bin tmux ;;
     bench) echo linux-image-cloud-amd64 linux-image-amd64 busybox-static cpio iperf3 runsc crun ;;
     *) echo "setup.sh: unknown group '$1'" >&2; exit 2 ;;
     esac

@@ -73,7 +73,7 @@ void help_run(void)
           "  -v SRC:DST[:ro]     a directory or file of the host, as it is, at DST\n"
           "  --add PATH[:DST]    put a file or directory of the host into the image\n"
           "  --no-package        leave out what the program's Debian package would bring\n"
-          "  --gconv             put the C library's character set converters into the image\n"
+          "  --gconv             put all of the C library's character set converters into the image\n"
           "Other:\n"
           "  -d, --detach        print the instance's id when its program runs, and leave it running\n"
           "  --rm                with -d: nothing of the instance stays when it ends (without -d that is so anyway)\n"

@@ -9,6 +9,7 @@
 #define MAX_ACCOUNT_BYTES (1u << 20)
 #define FIRST_HUMAN 1000
 #define NOBODY 65534
+#define GCONV "/usr/lib/x86_64-linux-gnu/gconv"
 
 static const char nsswitch[] = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n"
                                "protocols: files\nservices: files\n";
@@ -112,6 +113,25 @@ static int add_terminfo(struct tree *t, struct error *err)
     return 0;
 }
 
+static int add_all_converters(struct tree *t, struct error *err)
+{
+    struct stat st;
+    if (stat(GCONV, &st) < 0)
+        return err_errno(err, EXIT_DRUPE, "--gconv: %s", GCONV);
+    return tree_add_host_dir(t, GCONV, "gconv", false, err);
+}
+
+/* The few that programs take for granted: without ISO-8859-1 Guile does not even start. */
+static void add_common_converters(struct tree *t)
+{
+    static const char *const files[] = {"gconv-modules.cache", "ISO8859-1.so", "ISO8859-15.so", "CP1252.so", "UNICODE.so", "UTF-16.so", "UTF-32.so"};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        AUTO_FREE char *path = path_join(GCONV, files[i]);
+        add_if_there(t, path, "common character sets");
+    }
+    say("of converters of character sets it gets those of Unicode and Latin-1, all with --gconv");
+}
+
 int base_add(struct tree *t, struct libs *l, bool gconv, struct error *err)
 {
     if (l->wants_nss)
@@ -122,16 +142,10 @@ int base_add(struct tree *t, struct libs *l, bool gconv, struct error *err)
         return -1;
     if ((map_get(&l->by_name, "libtinfo.so.6") || map_get(&l->by_name, "libncursesw.so.6")) && add_terminfo(t, err) < 0)
         return -1;
-    if (gconv) {
-        struct stat st;
-        static const char dir[] = "/usr/lib/x86_64-linux-gnu/gconv";
-        if (stat(dir, &st) < 0)
-            return err_errno(err, EXIT_DRUPE, "--gconv: %s", dir);
-        if (tree_add_host_dir(t, dir, "gconv", false, err) < 0)
-            return -1;
-    } else if (l->wants_gconv) {
-        say("the program may convert character sets; it gets no converters without --gconv");
-    }
+    if (gconv && add_all_converters(t, err) < 0)
+        return -1;
+    if (!gconv && l->wants_gconv && l->glibc)
+        add_common_converters(t);
     add_top_dirs(t);
     add_accounts(t, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n");
     add_accounts(t, "/etc/group", "root:x:0:\nnogroup:x:65534:\n");

@@ -18,7 +18,17 @@ struct taking {
     size_t queued, next;
     struct strv python_dirs;
     struct strv elf_files;
+    struct package *whole; /* rule 1: what the program's package is a part of */
     bool with_gconv;
+};
+
+/* Rule 1: a part in a package of its own, and what it is a part of; beside NAME-minimal and NAME. */
+static const struct {
+    const char *part, *whole;
+} parts[] = {
+    {"perl-base", "perl"},
+    {"apache2-bin", "apache2"},
+    {"swi-prolog-core", "swi-prolog-nox"},
 };
 
 /* Rule 2: wanted by installation scripts and not by programs. */
@@ -53,6 +63,7 @@ static const struct {
 } made_by_script[] = {
     {"nginx-common", "/var/www/html/index.nginx-debian.html"},
     {"apache2", "/var/www/html/index.html"},
+    {"swi-prolog-core", "/usr/lib/swi-prolog/library/INDEX.pl"},
 };
 
 static bool matches_any(const char *text, const char *const *patterns, size_t count)
@@ -73,6 +84,23 @@ static bool below(const char *path, const char *pattern)
     return fnmatch(all, path, 0) == 0 || fnmatch(dir, path, FNM_PATHNAME) == 0;
 }
 
+static bool is_in_library_directory(const char *path)
+{
+    static const char *const dirs[] = {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib", "/lib64",
+                                       "/usr/lib64"};
+    AUTO_FREE char *dir = path_dirname(path);
+    for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+        if (strcmp(dir, dirs[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The search by DT_NEEDED brings it if it is needed. */
+static bool is_plain_library(const char *path)
+{
+    return strstr(path_basename(path), ".so") && is_in_library_directory(path);
+}
+
 static bool is_left_out(struct taking *k, const char *path)
 {
     for (size_t i = 0; i < ARRAY_SIZE(not_taken); i++)
@@ -80,21 +108,9 @@ static bool is_left_out(struct taking *k, const char *path)
             return true;
     if (!k->with_gconv && strstr(path, "/gconv/"))
         return true;
-    return str_has_suffix(path, ".a") || str_has_suffix(path, ".la") || str_has_suffix(path, ".h");
-}
-
-/* A library right in a library directory: the search by DT_NEEDED brings it if it is needed. */
-static bool is_plain_library(const char *path)
-{
-    static const char *const dirs[] = {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib", "/lib64",
-                                       "/usr/lib64"};
-    AUTO_FREE char *dir = path_dirname(path);
-    if (!strstr(path_basename(path), ".so"))
-        return false;
-    for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
-        if (strcmp(dir, dirs[i]) == 0)
-            return true;
-    return false;
+    if (str_has_suffix(path, ".la")) /* elsewhere it names a module that libltdl loads */
+        return is_in_library_directory(path);
+    return str_has_suffix(path, ".a") || str_has_suffix(path, ".h");
 }
 
 static void enqueue(struct package *p, struct taking *k)
@@ -105,22 +121,25 @@ static void enqueue(struct package *p, struct taking *k)
     k->queue[k->queued++] = p;
 }
 
-/* NAME-minimal is a part of NAME, kept apart for small systems: with the one comes the other. */
 static void enqueue_owner(struct package *p, struct taking *k)
 {
     enqueue(p, k);
-    if (str_has_suffix(p->name, "-minimal")) {
-        AUTO_FREE char *name = xstrndup(p->name, strlen(p->name) - strlen("-minimal"));
-        struct package *whole = map_get(&k->dpkg.by_name, name);
-        if (whole)
-            enqueue(whole, k);
-    }
+    AUTO_FREE char *name = str_has_suffix(p->name, "-minimal") ? xstrndup(p->name, strlen(p->name) - strlen("-minimal")) : NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(parts) && !name; i++)
+        if (strcmp(p->name, parts[i].part) == 0)
+            name = xstrdup(parts[i].whole);
+    struct package *whole = name ? map_get(&k->dpkg.by_name, name) : NULL;
+    if (whole)
+        enqueue(k->whole = whole, k);
 }
 
+/* Other parts of the whole (perl-modules-5.36) are no mere helpers of installation scripts here. */
 static void enqueue_dependency(struct package *p, void *ctx)
 {
-    if (!p->base && !matches_any(p->name, not_for_run, ARRAY_SIZE(not_for_run)))
-        enqueue(p, ctx);
+    struct taking *k = ctx;
+    bool part = k->whole && strstr(p->name, k->whole->name);
+    if (!p->base && (part || !matches_any(p->name, not_for_run, ARRAY_SIZE(not_for_run))))
+        enqueue(p, k);
 }
 
 /* Rule 4, second half. */

@@ -4,7 +4,7 @@
  *
  *  1. The packages that own the program's path (and every symlink on the way to the
  *     file) are taken, and what they depend on for their run, recursively; with
- *     NAME-minimal also NAME, if it is installed (python3).
+ *     a part (NAME-minimal, perl-base) also the whole, if it is installed (python3, perl).
  *  2. Not followed: packages of the base system (Essential, or Priority required),
  *     and those that only installation scripts want (packages.c has the table).
  *  3. Of a taken package come its configuration, data, modules and empty state
@@ -20,7 +20,7 @@
  *  5. Compiled Python (__pycache__) of a taken .py file comes along.
  *  6. ELF files that came this way have their libraries found, too.
  *  7. What installation scripts make and the program cannot do without comes from a
- *     short table in packages.c: the first page of a web server.
+ *     short table in packages.c: the first page of a web server, an index.
  *
  * A program of a base package (ls, sh) brings no more than it needs itself: rule 3
  * for its own package, and no dependencies.

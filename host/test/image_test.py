@@ -84,6 +84,10 @@ if os.path.isdir(root):
     check(os.path.exists(f'{root}/usr/lib/{version}/os.py'), 'python3: its library')
     check(os.path.exists(f'{root}/usr/lib/{version}/__pycache__/os.cpython-{version[6:].replace(".", "")}.pyc'),
           'python3: compiled files')
+root = os.path.join(WORK, 'git.d')
+if os.path.isdir(root):
+    gconv = f'{root}/usr/lib/{os.uname().machine}-linux-gnu/gconv'
+    check(os.path.isfile(gconv + '/ISO8859-1.so') and not os.path.exists(gconv + '/IBM1047.so'), 'git: the common character sets, it names iconv_open', gconv)
 
 # The search rules of ld.so: RUNPATH, RPATH inherited, $ORIGIN, a symlink as the library's name.
 os.makedirs(WORK + '/prog/lib/deep', exist_ok=True)

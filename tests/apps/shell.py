@@ -68,9 +68,10 @@ if __name__ == '__main__':
     status, out, err = drupe(*ADD, '--add', script, '/usr/bin/python3', script, timeout=120)
     same((status, out), (0, b"b'hi\\n'\n328350\nTrue\n0 4\n"), 'Python: subprocess and multiprocessing')
 
-perl = r'''$|=1; open(F, "-|", "echo from; echo child") or die; print <F>; close F; pipe(R, W); if (!fork) { print W "kid\n"; exit 3 }
+perl = r'''use Time::HiRes; use Test::More tests => 1; is(Time::HiRes::time() > 0, 1, "modules");
+$|=1; open(F, "-|", "echo from; echo child") or die; print <F>; close F; pipe(R, W); if (!fork) { print W "kid\n"; exit 3 }
 close W; print <R>; wait; print $? >> 8, "\n"; print `cat /proc/self/comm`;'''
-same(drupe(*ADD, '/usr/bin/perl', '-e', perl)[:2], (0, b'from\nchild\nkid\n3\ncat\n'), 'Perl: fork, pipes, backticks')
+same(drupe(*ADD, '/usr/bin/perl', '-e', perl)[:2], (0, b'1..1\nok 1 - modules\nfrom\nchild\nkid\n3\ncat\n'), 'Perl: its modules, fork, pipes, backticks')
 
 # --- a terminal -------------------------------------------------------------------
 t = Terminal(25, 80, *ADD, '/bin/bash', '--norc', '-i')
