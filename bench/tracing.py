@@ -3,6 +3,7 @@
 guest instructions of a program with and without drupe profile, and with a count of its calls by eBPF; redis with and without all that can
 be looked at; how long a program stands still for drupe dump."""
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -22,11 +23,11 @@ from guests import sh
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'tests', 'apps'))
 import bpfd
 
-RUNS, REQUESTS, PAUSES = 3, 30000, 5
+RUNS, REQUESTS, PAUSES = 7, 30000, 5
 
 
 def rate(inside, n=REQUESTS):
-    return statistics.median(redis_rates(inside, [], n)['GET'] for _ in range(RUNS))
+    return redis_rates(inside, [], n)['GET']
 
 
 @contextlib.contextmanager
@@ -43,30 +44,35 @@ def watched(argv, env=None):
         p.wait(30)
 
 
+def beside(inside, argv, n=REQUESTS):
+    """Requests/s while argv looks and while nobody does, in turn, and the ratio: medians, of the ratio that of the turns, so that other load strikes both."""
+    turns = []
+    for _ in range(RUNS):
+        with watched(['sleep', '600']): # whoever looks comes with a pause, too
+            plain = rate(inside)
+        with watched(argv):
+            turns.append((rate(inside, n), plain))
+    return [statistics.median(v) for v in (*zip(*turns), [a / b for a, b in turns])]
+
+
 def strace():
-    print(f'\nGET of redis, 50 connections, -P 1, requests/s (median of {RUNS}): TAP for Drupe, veth for the native process')
+    print(f'\nGET of redis, 50 connections, -P 1, requests/s (medians of {RUNS} turns): TAP for Drupe, veth for the native process')
     with tempfile.TemporaryDirectory() as tmp:
         os.environ['DRUPE_RUN'] = os.path.join(tmp, 'run')
         with host.drupe_server(['--name', 'bench', *REDIS], 6379) as (inside, _):
-            plain = rate(inside)
-            with watched([DRUPE, 'strace', '-c', 'bench']):
-                sums = rate(inside)
-            with watched([DRUPE, 'strace', '-o', '/dev/null', 'bench']):
-                full = rate(inside)
-            after = rate(inside)
+            sums = beside(inside, [DRUPE, 'strace', '-c', 'bench'])
+            full = beside(inside, [DRUPE, 'strace', '-o', '/dev/null', 'bench'])
         del os.environ['DRUPE_RUN']
     with host.native_server(REDIS, 6379) as (inside, p):
-        native = rate(inside)
         pid = next(q for q in guests.descendants(p.pid) if open(f'/proc/{q}/comm').read() == 'redis-server\n')
-        with watched(['strace', '-c', '-f', '-o', '/dev/null', '-p', pid]):
-            native_sums = rate(inside, 5000)
-        with watched(['strace', '-f', '-o', '/dev/null', '-p', pid]):
-            native_full = rate(inside, 5000)
-    row('  drupe strace -c', f'{sums:,.0f}', f'of {plain:,.0f}', f'ratio {sums / plain:.2f}, at least 0.9', sums >= 0.9 * plain)
-    row('  drupe strace', f'{full:,.0f}', f'of {plain:,.0f}', f'ratio {full / plain:.2f}, at least 0.4', full >= 0.4 * plain)
-    row('  afterwards', f'{after:,.0f}', f'of {plain:,.0f}', f'ratio {after / plain:.2f}')
-    row('  strace -c -f of the native process', f'{native_sums:,.0f}', f'of {native:,.0f}', f'ratio {native_sums / native:.2f}')
-    row('  strace -f of the native process', f'{native_full:,.0f}', f'of {native:,.0f}', f'ratio {native_full / native:.2f}')
+        native_sums = beside(inside, ['strace', '-c', '-f', '-o', '/dev/null', '-p', pid], 5000)
+        native_full = beside(inside, ['strace', '-f', '-o', '/dev/null', '-p', pid], 5000)
+    for name, (looked, plain, ratio), least in (('drupe strace -c', sums, 0.9), ('drupe strace', full, 0.4), ('strace -c -f of the native process', native_sums, None),
+                                                ('strace -f of the native process', native_full, None)):
+        target = f', at least {least}' if least else ''
+        row(f'  {name}', f'{looked:,.0f}', f'of {plain:,.0f}', f'ratio {ratio:.2f}{target}', ratio >= least if least else None)
+    bare = call_instructions(nobody)
+    row('  drupe strace -c, of a call', f'{call_instructions(summed) - bare:,.0f}', 'instructions', f'a call without: {bare:,.0f}')
 
 
 @contextlib.contextmanager
@@ -105,24 +111,49 @@ def profile():
     row('  at 99 Hz', f'{each * 99 / 1e7:.2f}', '%', 'at most 1 %', each * 99 / 1e7 <= 1)
 
 
-def call_instructions(calls, flags):
-    """Guest instructions of a program that makes so many calls, with a program of the service "bpf" that counts each by its number; None: without."""
+def call_instructions(look):
+    """Guest instructions of a call of a program that makes many; it begins when look(env) has."""
+    few, many = (calls_instructions(n, look) for n in (50000, 150000))
+    return (many - few) / 100000
+
+
+def calls_instructions(calls, look):
     with counted() as (env, count):
         p = subprocess.Popen([DRUPE, 'run', '--on', 'qemu', '--name', 'bench', '--net', 'none', os.path.join(BUILD, 'bench/calls'), str(calls)], env=env,
                              stdin=subprocess.PIPE)
-        c = counter(env['DRUPE_RUN'], flags) if flags is not None else None
-        p.stdin.write(b'x')
-        p.stdin.close()
-        if c is not None: # it stays until the program has ended
-            while not c.ended:
-                c.take_one()
-            c.close()
+        while subprocess.run([DRUPE, 'inspect', 'bench'], env=env, capture_output=True).returncode != 0 and p.poll() is None:
+            time.sleep(0.05)
+        with look(env): # until the program has ended
+            p.stdin.write(b'x')
+            p.stdin.close()
         if p.wait(300) != 0:
             raise RuntimeError(f'calls: {p.returncode}')
         return count()
 
 
-def counter(run, flags):
+def nobody(env):
+    return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def summed(env):
+    p = subprocess.Popen([DRUPE, 'strace', '-c', 'bench'], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(1)
+    yield
+    if p.wait(300) != 0:
+        raise RuntimeError(f'strace -c: {p.returncode}')
+
+
+@contextlib.contextmanager
+def counter(env, flags):
+    c = counting(env['DRUPE_RUN'], flags)
+    yield
+    while not c.ended:
+        c.take_one()
+    c.close()
+
+
+def counting(run, flags):
     for _ in range(200):
         try:
             c = bpfd.Client(run, flags)
@@ -138,10 +169,8 @@ def counter(run, flags):
 
 def bpf():
     print('\nA program that counts every system call by its number, guest instructions for each call')
-    each = {}
-    for how, flags in (('none', None), ('compiled', 0), ('interpreted', 1)):
-        few, many = (call_instructions(n, flags) for n in (50000, 150000))
-        each[how] = (many - few) / 100000
+    looks = {'none': nobody, 'compiled': functools.partial(counter, flags=0), 'interpreted': functools.partial(counter, flags=1)}
+    each = {how: call_instructions(look) for how, look in looks.items()}
     compiled, interpreted = each['compiled'] - each['none'], each['interpreted'] - each['none']
     row('  compiled', f'{compiled:,.0f}', 'instructions', f'at most 60; a call without: {each["none"]:,.0f}', compiled <= 60)
     row('  interpreted', f'{interpreted:,.0f}', 'instructions', '')

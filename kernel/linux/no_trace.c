@@ -4,7 +4,7 @@
 
 u32 trace_calls_watched;
 
-void trace_call_entry(struct task *t, const struct trap_frame *f) {}
+bool trace_call_entry(struct task *t, const struct trap_frame *f) { return false; }
 void trace_call_exit(struct task *t, const struct trap_frame *f) {}
 void trace_first_execve(const char *name, char *const *argv, u64 sp, u64 began_ns) {}
 void trace_calls_init(void) {}

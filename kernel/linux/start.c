@@ -66,7 +66,7 @@ static int try_program(const struct program_spec *spec, const char *name, struct
 {
     u64 began = now_ns();
     int r = exec_program(name, name, NULL, 0, spec->argv, spec->envp, frame, ret_why);
-    if (r == 0 && atomic_load_relaxed(&trace_calls_watched) != 0)
+    if (r == 0)
         trace_first_execve(name, spec->argv, FRAME_SP(frame), began);
     return r;
 }

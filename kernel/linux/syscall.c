@@ -10,6 +10,7 @@
 #include "base/fmt.h"
 #include "base/str.h"
 #include "kern/percpu.h"
+#include "kern/trace.h"
 
 static s64 syscall_missing(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 static s64 syscall_unknown(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
@@ -148,16 +149,29 @@ void linux_syscall(struct trap_frame *f)
 /* How a call is made: linux_syscall(), or what has programs around it. l, read without. */
 static void (*make_call)(struct trap_frame *f) = linux_syscall;
 
-static void (*call_timed)(u32 nr, u64 ns); /* atomic */
+static u32 timers;                           /* l, read without: those who want to know when calls begin and end */
+static void (*call_timed)(u32 nr, u64 ns);   /* atomic */
 
-static void timed_syscall(struct trap_frame *f)
+static void call_begins(struct task *t, const struct trap_frame *f)
 {
-    u32 nr = (u32)FRAME_SYSCALL_NR(f);
-    u64 began = unlikely(atomic_load_relaxed(&call_timed) != NULL) ? now_ns() : 0;
-    atomic_load_relaxed(&make_call)(f);
+    if (FRAME_SYSCALL_NR(f) >= SYSCALL_COUNT)
+        return;
+    t->call_nr = (u32)FRAME_SYSCALL_NR(f);
+    t->call_recorded = unlikely(atomic_load_relaxed(&trace_calls_watched) != 0) && trace_call_entry(t, f);
+    t->call_began_ns = now_ns();
+}
+
+static void call_ends(struct task *t)
+{
+    const struct trap_frame *f = thread_frame(t->thread);
     void (*told)(u32, u64) = atomic_load_relaxed(&call_timed);
-    if (unlikely(began != 0 && told != NULL))
-        told(nr, now_ns() - began);
+    u64 ns = now_ns() - t->call_began_ns;
+    trace_call_counted(t->call_nr, (s64)FRAME_RESULT(f), ns);
+    if (unlikely(told != NULL))
+        told(t->call_nr, ns);
+    if (unlikely(t->call_recorded))
+        trace_call_exit(t, f);
+    t->call_began_ns = 0;
 }
 
 /* Takes linux_syscall()'s place while anybody is watched, so that the calls of a machine without debuggers pay nothing. */
@@ -170,14 +184,14 @@ static void watched_syscall(struct trap_frame *f)
         if (task_must_end(t->proc))
             return;
     }
-    if (atomic_load_relaxed(&trace_calls_watched) != 0)
-        trace_call_entry(t, f);
+    if (atomic_load_relaxed(&timers) != 0)
+        call_begins(t, f);
     if (t->seccomp != NULL && !seccomp_allows(t, f)) {
         syscall_done();
         return;
     }
     if ((s64)FRAME_SYSCALL_NR(f) >= 0) /* the tracer may have taken the call away */
-        timed_syscall(f);
+        atomic_load_relaxed(&make_call)(f);
     syscall_done();
 }
 
@@ -187,7 +201,7 @@ void syscall_done(void)
     if (t->program_call != 0)
         bpf_call_exit(t);
     if (t->call_began_ns != 0)
-        trace_call_exit(t, thread_frame(t->thread));
+        call_ends(t);
     if (task_traced(t))
         ptrace_syscall(t, PLACE_EXIT);
 }
@@ -208,11 +222,17 @@ void syscall_make_by(void (*fn)(struct trap_frame *f))
     choose_handler();
 }
 
+void syscall_time(bool on)
+{
+    syscall_watch(on);
+    timers += on ? 1 : -1;
+}
+
 void linux_time_calls(void (*timed)(u32 nr, u64 ns))
 {
     spin_lock_bh(&process_list_lock);
     if ((timed != NULL) != (call_timed != NULL))
-        syscall_watch(timed != NULL);
+        syscall_time(timed != NULL);
     atomic_store(&call_timed, timed);
     spin_unlock_bh(&process_list_lock);
 }

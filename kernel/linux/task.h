@@ -178,8 +178,9 @@ struct task {
     } restart;
     struct given *given;          /* o: while a call is made for a request of io_uring; else NULL */
     struct uring_tasks *uring;    /* o: uring.h; NULL: it has submitted nothing */
-    u64 call_began_ns;            /* o: trace_calls.c, of a call that is looked at; else 0 */
+    u64 call_began_ns;            /* o: of a call that is looked at; else 0 */
     u32 call_nr;                  /* o: its number */
+    bool call_recorded;           /* o: trace_calls.c wants to know when it has returned */
     u8 call_sessions;             /* o: of kern/trace.h, that have its entry */
     u32 program_call;             /* o: number + 1 of the call that bpf_calls.c will see the exit of; else 0 */
     struct first *first;          /* o: start.c, until the first program runs */
@@ -398,11 +399,13 @@ void aio_init(void);
 void syscall_watch(bool on);
 /* A call that does not return to where it came from (exec, sigreturn) is done. */
 void syscall_done(void);
-/* trace_calls.c: before and after a call of the current task, while trace_calls_watched != 0. */
-extern u32 trace_calls_watched; /* l, read without */
-void trace_call_entry(struct task *t, const struct trap_frame *f);
+/* One more, or less, wants to know when calls begin and end. l held. */
+void syscall_time(bool on);
+/* trace_calls.c: before a call of the current task, while trace_calls_watched != 0; and after it, if that was true. */
+extern u32 trace_calls_watched; /* l, read without: sessions that want records */
+bool trace_call_entry(struct task *t, const struct trap_frame *f);
 void trace_call_exit(struct task *t, const struct trap_frame *f);
-/* The first program is not started by a call, but shown as if; sp: its stack, as it begins. */
+/* The first program is not started by a call, but shown and counted as if; sp: its stack, as it begins. */
 void trace_first_execve(const char *name, char *const *argv, u64 sp, u64 began_ns);
 void trace_calls_init(void);
 /* bpf_calls.c: programs at calls (kern/bpf.h). A call whose exit they want to see (task.program_call) is done. */

@@ -315,9 +315,9 @@ static struct trace_call call_of(const struct task *t, u32 nr, const u64 *args, 
                                 .fd_args = call_fd_args[nr], .path_args = call_path_args[nr], .args = args, .result = result };
 }
 
-/* False: nobody wants this call at all. */
-static NOINLINE bool record_entry(struct task *t, const struct trap_frame *f, u32 nr)
+bool trace_call_entry(struct task *t, const struct trap_frame *f)
 {
+    u32 nr = t->call_nr;
     u64 args[6];
     read_args(f, args);
     if (nr == NR_rt_sigreturn) /* it has no arguments, but something to show */
@@ -328,43 +328,19 @@ static NOINLINE bool record_entry(struct task *t, const struct trap_frame *f, u3
     return w.any != 0;
 }
 
-void trace_call_entry(struct task *t, const struct trap_frame *f)
+void trace_call_exit(struct task *t, const struct trap_frame *f)
 {
-    u64 nr = FRAME_SYSCALL_NR(f);
-    t->call_began_ns = 0;
-    if (nr >= SYSCALL_COUNT)
-        return;
-    t->call_sessions = 0;
-    if (atomic_load_relaxed(&trace_recorders) != 0 && !record_entry(t, f, (u32)nr))
-        return;
-    t->call_nr = (u32)nr;
-    t->call_began_ns = now_ns();
-}
-
-static NOINLINE void record_exit(struct task *t, const struct trap_frame *f, u32 nr, s64 result, u64 began)
-{
+    u32 nr = t->call_nr;
+    s64 result = (s64)FRAME_RESULT(f);
     u64 args[6];
     read_args(f, args);
     struct trace_call c = call_of(t, nr, args, result);
-    u8 late = trace_call_returned(&c, now_ns() - began), to = t->call_sessions;
+    u8 late = trace_call_returned(&c), to = t->call_sessions;
     if (late != 0)
-        to |= tell(&c, CAPTURE_ENTRY, began, late);
+        to |= tell(&c, CAPTURE_ENTRY, t->call_began_ns, late);
     /* A thread that was killed in its call does not come back from it. */
     if (to != 0 && !task_must_end(t->proc))
         tell(&c, changes_frame(nr) ? 0 : result < 0 ? CAPTURE_LATE : CAPTURE_EXIT | CAPTURE_LATE, 0, to);
-}
-
-void trace_call_exit(struct task *t, const struct trap_frame *f)
-{
-    u64 began = t->call_began_ns;
-    s64 result = (s64)FRAME_RESULT(f);
-    if (began == 0)
-        return;
-    t->call_began_ns = 0;
-    if (t->call_sessions == 0 && atomic_load_relaxed(&trace_recorders) == 0)
-        trace_call_counted(t->call_nr, t->proc->pid, t->tid, result, now_ns() - began);
-    else
-        record_exit(t, f, t->call_nr, result, began);
 }
 
 static void add_kernel_string(struct call_record *r, u8 arg, u32 part, const char *s, u32 limit)
@@ -399,23 +375,25 @@ void trace_first_execve(const char *name, char *const *argv, u64 sp, u64 began_n
 {
     struct task *t = current_task();
     u64 argc = 0;
+    trace_call_counted(NR_execve, 0, now_ns() - began_ns);
     get_user_u64(sp, &argc);
     u64 args[6] = { sp, sp + 8, sp + 8 * (argc + 2) }; /* argc, argv[], NULL, envp[] */
     struct trace_call c = call_of(t, NR_execve, args, 0);
     struct trace_wanted w = trace_call_entered(&c);
     if (w.any == 0)
         return;
-    u8 wanted = w.now | trace_call_returned(&c, now_ns() - began_ns);
+    u8 wanted = w.now | trace_call_returned(&c);
     u8 to = wanted != 0 ? tell_first(&c, name, argv, began_ns, wanted) : 0;
     if (to != 0)
         tell(&c, 0, 0, to);
 }
 
-static void watch_calls(bool on)
+static void watch_calls(bool on, bool sums)
 {
     spin_lock_bh(&process_list_lock);
-    syscall_watch(on);
-    trace_calls_watched += on ? 1 : -1;
+    syscall_time(on);
+    if (!sums)
+        trace_calls_watched += on ? 1 : -1;
     spin_unlock_bh(&process_list_lock);
 }
 

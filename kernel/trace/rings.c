@@ -24,7 +24,10 @@ void (*trace_who)(u32 *ret_pid, u32 *ret_tid);
 
 static struct trace_session *sessions[SESSIONS_MAX]; /* slots: set and cleared atomically, X2 */
 static u32 filled;                                   /* bits of slots that are; slots_lock, read without */
-u32 trace_recorders;                                 /* changed with slots_lock */
+static u32 summing;                                  /* those of sessions with sums; the same */
+static struct {
+    u32 busy;                                        /* atomic: a thread of this CPU is in trace_call_counted(), X4 */
+} ALIGNED(64) summers[MAX_CPUS];
 static struct spinlock locks[MAX_CPUS] = { [0 ... MAX_CPUS - 1] = SPINLOCK_INIT("trace") };
 static struct spinlock slots_lock = SPINLOCK_INIT("trace sessions"); /* changes of sessions and trace_on */
 
@@ -92,20 +95,15 @@ static bool has_path(const struct trace_open *w, const struct trace_call *c, con
     return found;
 }
 
-static bool wants_number(const struct trace_session *s, u32 nr, u32 pid, u32 tid)
-{
-    return (s->want.calls[nr / 64] & 1ull << nr % 64) != 0 && of_thread(s, pid, tid);
-}
+static bool wants_number(const struct trace_session *s, u32 nr) { return (s->want.calls[nr / 64] & 1ull << nr % 64) != 0; }
 
-static bool wants(const struct trace_session *s, const struct trace_call *c) { return wants_number(s, c->nr, c->pid, c->tid); }
+static bool wants(const struct trace_session *s, const struct trace_call *c)
+{
+    return (s->want.flags & TRACE_SUMMARY) == 0 && wants_number(s, c->nr) && of_thread(s, c->pid, c->tid);
+}
 
 /* It is known only when the call has returned whether its record is wanted. */
 static bool wants_late(const struct trace_session *s, const struct trace_call *c) { return (s->want.flags & TRACE_ERRORS) != 0 && !c->early; }
-
-static bool wants_record(const struct trace_session *s, const struct trace_call *c)
-{
-    return (s->want.flags & TRACE_SUMMARY) == 0 && has_fd(&s->want, c);
-}
 
 /* The lock is held. */
 static void publish_to(struct trace_session *s, unsigned cpu, const struct trace_record *rec)
@@ -216,7 +214,7 @@ struct trace_wanted trace_call_entered(const struct trace_call *c)
         if (s == NULL || !wants(s, c))
             continue;
         w.any |= (u8)(1u << i);
-        if (!wants_late(s, c) && wants_record(s, c))
+        if (!wants_late(s, c) && has_fd(&s->want, c))
             w.now |= (u8)(1u << i);
     }
     spin_unlock(lock);
@@ -224,44 +222,43 @@ struct trace_wanted trace_call_entered(const struct trace_call *c)
     return w;
 }
 
-static void add_up(struct trace_sum *sum, s64 result, u64 time_ns)
+static NOINLINE bool of_current_thread(const struct trace_session *s)
 {
-    sum->calls++;
-    sum->errors += result < 0 && result >= -4095;
-    sum->time_ns += time_ns;
+    u32 pid, tid;
+    trace_who(&pid, &tid);
+    return of_thread(s, pid, tid);
 }
 
-void trace_call_counted(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns)
+void trace_call_counted(u32 nr, s64 result, u64 time_ns)
 {
-    u64 flags = plat_events_save();
     unsigned cpu = this_cpu()->cpu;
-    spin_lock(&locks[cpu]);
-    for (u32 left = nr < TRACE_CALLS ? atomic_load_relaxed(&filled) : 0; left != 0; left &= left - 1) {
-        struct trace_session *s = atomic_load(&sessions[__builtin_ctz(left)]);
-        if (s != NULL && s->rings[cpu].sums != NULL && wants_number(s, nr, pid, tid))
-            add_up(&s->rings[cpu].sums[nr], result, time_ns);
+    atomic_store_relaxed(&summers[cpu].busy, 1u);
+    compiler_barrier();
+    for (u32 left = nr < TRACE_CALLS ? atomic_load(&summing) : 0; left != 0; left &= left - 1) {
+        const struct trace_session *s = sessions[__builtin_ctz(left)];
+        struct trace_sum *sum = s->rings[cpu].sums + nr;
+        if (s->rings[cpu].sums == NULL || !wants_number(s, nr) || (unlikely(s->want.pid != 0) && !of_current_thread(s)))
+            continue;
+        sum->calls++;
+        sum->errors += result < 0 && result >= -4095;
+        sum->time_ns += time_ns;
     }
-    spin_unlock(&locks[cpu]);
-    plat_events_restore(flags);
+    atomic_store(&summers[cpu].busy, 0u);
 }
 
-u8 trace_call_returned(const struct trace_call *c, u64 time_ns)
+u8 trace_call_returned(const struct trace_call *c)
 {
     u8 late = 0;
     u64 flags = plat_events_save();
-    unsigned cpu = this_cpu()->cpu;
-    spin_lock(&locks[cpu]);
+    struct spinlock *lock = &locks[this_cpu()->cpu];
+    spin_lock(lock);
     for (u32 left = atomic_load_relaxed(&filled); left != 0; left &= left - 1) {
         u8 i = (u8)__builtin_ctz(left);
-        struct trace_session *s = atomic_load(&sessions[i]);
-        if (s == NULL || !wants(s, c))
-            continue;
-        if (s->rings[cpu].sums != NULL)
-            add_up(&s->rings[cpu].sums[c->nr], c->result, time_ns);
-        else if (wants_late(s, c) && wants_record(s, c) && has_result(&s->want, c->result))
+        const struct trace_session *s = atomic_load(&sessions[i]);
+        if (s != NULL && wants(s, c) && wants_late(s, c) && has_fd(&s->want, c) && has_result(&s->want, c->result))
             late |= (u8)(1u << i);
     }
-    spin_unlock(&locks[cpu]);
+    spin_unlock(lock);
     plat_events_restore(flags);
     return late;
 }
@@ -342,8 +339,6 @@ bool wants_calls(const struct trace_open *o)
     return any != 0;
 }
 
-static u32 records_calls(const struct trace_session *s) { return (s->want.flags & TRACE_SUMMARY) == 0 && wants_calls(&s->want); }
-
 int session_create(const struct trace_open *want, struct waitqueue *wq, struct trace_session **ret)
 {
     struct mem_stats m;
@@ -363,7 +358,8 @@ int session_create(const struct trace_open *want, struct waitqueue *wq, struct t
     if (slot >= 0) {
         atomic_store(&sessions[slot], s);
         atomic_store(&filled, filled | 1u << slot);
-        atomic_store(&trace_recorders, trace_recorders + records_calls(s));
+        if ((want->flags & TRACE_SUMMARY) != 0)
+            atomic_store(&summing, summing | 1u << slot);
         count_points(want->points, 1);
     }
     spin_unlock(&slots_lock);
@@ -375,14 +371,27 @@ int session_create(const struct trace_open *want, struct waitqueue *wq, struct t
     return 0;
 }
 
+/* X4 */
+static void stop_sums(const struct trace_session *s)
+{
+    spin_lock(&slots_lock);
+    atomic_store(&summing, summing & ~(1u << find_slot_locked(s)));
+    spin_unlock(&slots_lock);
+    plat_barrier(NULL);
+    for (unsigned i = 0; i < MAX_CPUS; i++)
+        while (atomic_load(&summers[i].busy) != 0)
+            plat_relax();
+}
+
 void session_destroy(struct trace_session *s)
 {
+    if ((s->want.flags & TRACE_SUMMARY) != 0)
+        stop_sums(s);
     spin_lock(&slots_lock);
     int slot = find_slot_locked(s);
     ASSERT(slot >= 0);
     atomic_store(&sessions[slot], NULL);
     atomic_store(&filled, filled & ~(1u << slot));
-    atomic_store(&trace_recorders, trace_recorders - records_calls(s));
     count_points(s->want.points, -1);
     spin_unlock(&slots_lock);
     for (unsigned i = 0; i < MAX_CPUS; i++) { /* X2 */
@@ -466,14 +475,12 @@ void session_sums(struct trace_session *s, struct trace_sum *ret)
 {
     memset(ret, 0, TRACE_CALLS * sizeof(*ret));
     for (unsigned i = 0; i < MAX_CPUS && s->rings[i].sums != NULL; i++) {
-        u64 flags = spin_lock_irqsave(&locks[i]);
         for (u32 nr = 0; nr < TRACE_CALLS; nr++) {
             const struct trace_sum *one = &s->rings[i].sums[nr];
             ret[nr].nr = nr;
-            ret[nr].calls += one->calls;
-            ret[nr].errors += one->errors;
-            ret[nr].time_ns += one->time_ns;
+            ret[nr].calls += atomic_load_relaxed(&one->calls);
+            ret[nr].errors += atomic_load_relaxed(&one->errors);
+            ret[nr].time_ns += atomic_load_relaxed(&one->time_ns);
         }
-        spin_unlock_irqrestore(&locks[i], flags);
     }
 }

@@ -12,7 +12,7 @@
 #define SUMS_NS NSEC_PER_SEC
 #define PLACE_NS NSEC_PER_SEC
 
-void (*trace_watch_calls)(bool on);
+void (*trace_watch_calls)(bool on, bool sums);
 static u32 open_sessions; /* atomic */
 static bool call_session; /* atomic: one that wants calls has been opened */
 static bool finishing;    /* atomic */
@@ -89,20 +89,20 @@ static void carry(struct channel *c, struct trace_session *s, u8 *buf)
 static void run_session(struct channel *c, struct trace_session *s)
 {
     u8 *buf = kmalloc(BATCH_BYTES, 0);
-    bool calls = wants_calls(&s->want);
+    bool calls = wants_calls(&s->want), sums = (s->want.flags & TRACE_SUMMARY) != 0;
     if (buf == NULL) {
         channel_fail(c, ENOMEM, "the instance has no memory for it");
         return;
     }
     if (calls)
-        trace_watch_calls(true);
+        trace_watch_calls(true, sums);
     if (send_start(c, buf) == 0) {
         if (calls)
             trace_session_came();
         carry(c, s, buf);
     }
     if (calls)
-        trace_watch_calls(false);
+        trace_watch_calls(false, sums);
     kfree(buf);
 }
 

@@ -13,7 +13,7 @@ struct ring {
     u8 *bytes;        /* NULL: not this CPU's; constant while the session is on the list */
     u64 begin, end;   /* X: counts of bytes since the start */
     u64 lost;         /* X */
-    struct trace_sum *sums; /* X: TRACE_CALLS of them, with TRACE_SUMMARY instead of bytes */
+    struct trace_sum *sums; /* with TRACE_SUMMARY, TRACE_CALLS of them; atomic, written by threads of this CPU alone */
 };
 
 struct trace_session {

@@ -12,6 +12,8 @@
  *   X2  A session is taken off `sessions` first, then each trace lock is held once; after that no writer knows it.
  *   X3  Trace locks are taken last, with events disabled; nothing is woken, allocated or read from a program under one. So a
  *       tracepoint may be anywhere.
+ *   X4  Sums of calls have no lock: a CPU's are written by its threads, which are not preempted there and say so by its `busy`. A session that ends is
+ *       taken off `summing`; after a barrier on all CPUs and once each was seen not busy no writer knows it.
  */
 #ifndef KERN_TRACE_H
 #define KERN_TRACE_H
@@ -61,25 +63,23 @@ struct trace_call {
     const u64 *args;
     s64 result;            /* when it has returned */
 };
-extern u32 trace_recorders; /* atomic: sessions that want records of calls; the others that want calls want sums alone */
 struct trace_wanted {
-    u8 any; /* sessions, a bit for each, that want the call at all, if only for sums, or if it ends as they want */
+    u8 any; /* sessions, a bit for each, that want a record of the call at all, or if it ends as they want */
     u8 now; /* those that want its record now */
 };
 /* A call begins. Paths are not looked at. Thread context. */
 struct trace_wanted trace_call_entered(const struct trace_call *c);
-/* One that some session wanted at all has returned, after that time: it is added to sums. Who did not know before whether he wants its record: with its
- * result he does. */
-u8 trace_call_returned(const struct trace_call *c, u64 time_ns);
-/* The same of a call that nobody wants a record of. */
-void trace_call_counted(u32 nr, u32 pid, u32 tid, s64 result, u64 time_ns);
+/* One that some session wanted at all has returned. Who did not know before whether he wants its record: with its result he does. */
+u8 trace_call_returned(const struct trace_call *c);
+/* A call of the current thread that took so long is added to sums. Thread context. */
+void trace_call_counted(u32 nr, s64 result, u64 time_ns);
 /* As many bytes of a string as the greediest of these sessions wants. */
 u32 trace_string_max(u8 sessions);
 /* A record, complete but for the CPU and, if that is 0, the time, to those of the sessions that still want such a call and, at its entry, one
  * of its paths. Who got it. Thread context. */
 u8 trace_publish(struct trace_record *r, const struct trace_call *c, u8 sessions);
-/* Set by linux: somebody more, or less, wants system calls; process and thread of the caller, 0 for others'. */
-extern void (*trace_watch_calls)(bool on);
+/* Set by linux: somebody more, or less, wants records or sums of system calls; process and thread of the caller, 0 for others'. */
+extern void (*trace_watch_calls)(bool on, bool sums);
 extern void (*trace_who)(u32 *ret_pid, u32 *ret_tid);
 
 /* --- for init --- */

@@ -63,7 +63,7 @@ static const char *records_of(const struct trace_open *want, const char *path, s
     CHECK_EQ(session_create(want, NULL, &s), 0);
     u8 to = trace_call_entered(&c).now;
     to = to != 0 ? trace_publish(&entry.head, &c, to) : 0;
-    u8 late = trace_call_returned(&c, 1);
+    u8 late = trace_call_returned(&c);
     entry.head.time_ns = 0;
     if (late != 0)
         to |= trace_publish(&entry.head, &c, late);
@@ -182,37 +182,80 @@ TEST(sums)
     u64 args[6] = { 0 };
     for (u32 nr = 3; nr <= 4; nr++) {
         struct trace_call c = { .nr = nr, .pid = 1, .tid = 1, .args = args, .result = 5 };
-        CHECK_EQ(trace_call_entered(&c).any, nr == 3);
-        CHECK_EQ(trace_call_entered(&c).now, 0);
-        CHECK_EQ(trace_call_returned(&c, 100), 0);
-        c.result = -ENOENT;
-        CHECK_EQ(trace_call_returned(&c, 11), 0);
+        CHECK_EQ(trace_call_entered(&c).any, 0); /* no records */
+        CHECK_EQ(trace_call_returned(&c), 0);
+        trace_call_counted(nr, 5, 100);
+        trace_call_counted(nr, -ENOENT, 11);
+        trace_call_counted(nr, -4096, 1000);
     }
-    CHECK_EQ(trace_recorders, 0);
-    for (u32 nr = 3; nr <= 4; nr++)
-        trace_call_counted(nr, 1, 1, -ENOENT, 1000);
+    trace_call_counted(TRACE_CALLS, 0, 1);
+    trace_call_counted(UINT32_MAX, 0, 1);
     session_sums(s, sums);
     CHECK_EQ(sums[3].calls, 3);
-    CHECK_EQ(sums[3].errors, 2);
+    CHECK_EQ(sums[3].errors, 1);
     CHECK_EQ(sums[3].time_ns, 1111);
     CHECK_EQ(sums[4].calls, 0);
     session_destroy(s);
 }
 
-TEST(who_records)
+static void as_seven(u32 *ret_pid, u32 *ret_tid)
 {
-    struct trace_session *a, *b;
-    struct trace_open want = { .version = TRACE_VERSION, .calls = { 1ull << 3 } }, points = { .version = TRACE_VERSION, .points = 1 };
-    CHECK_EQ(session_create(&want, NULL, &a), 0);
-    CHECK_EQ(session_create(&points, NULL, &b), 0);
-    CHECK_EQ(trace_recorders, 1); /* of calls */
-    trace_call_counted(3, 1, 1, 0, 1);
-    session_destroy(a);
-    CHECK_EQ(trace_recorders, 0);
-    session_destroy(b);
+    *ret_pid = 7;
+    *ret_tid = 8;
+}
+
+TEST(sums_of_one_process)
+{
+    static struct trace_sum sums[TRACE_CALLS];
+    trace_who = as_seven;
+    for (u32 pid = 6; pid <= 9; pid++) {
+        struct trace_session *s;
+        struct trace_open want = { .version = TRACE_VERSION, .flags = TRACE_SUMMARY, .pid = pid, .calls = { 1 } };
+        CHECK_EQ(session_create(&want, NULL, &s), 0);
+        trace_call_counted(0, 0, 1);
+        session_sums(s, sums);
+        CHECK_EQ(sums[0].calls, pid == 7 || pid == 8);
+        session_destroy(s);
+    }
+    trace_who = NULL;
 }
 
 static u32 running;
+
+static void counter(void *arg)
+{
+    for (unsigned i = 0; i < 200; i++) {
+        trace_call_counted(3, 0, 1);
+        cond_resched();
+    }
+    atomic_sub(&running, 1u);
+}
+
+TEST_CPUS(sums_come_and_go_under_calls, 4)
+{
+    static struct trace_sum sums[TRACE_CALLS];
+    struct trace_open want = { .version = TRACE_VERSION, .flags = TRACE_SUMMARY, .calls = { 1ull << 3 } };
+    struct trace_session *whole, *s;
+    struct thread *t;
+    CHECK_EQ(session_create(&want, NULL, &whole), 0);
+    atomic_store(&running, 8u);
+    for (unsigned i = 0; i < 8; i++) {
+        CHECK_EQ(thread_create("counter", counter, NULL, false, &t), 0);
+        thread_start(t);
+        thread_put(t);
+    }
+    while (atomic_load(&running) != 0) {
+        CHECK_EQ(session_create(&want, NULL, &s), 0);
+        sched_yield_cpu();
+        session_sums(s, sums);
+        CHECK(sums[3].calls <= 8 * 200 && sums[3].time_ns <= 8 * 200);
+        session_destroy(s);
+    }
+    session_sums(whole, sums);
+    CHECK_EQ(sums[3].calls, 8 * 200);
+    CHECK_EQ(sums[3].time_ns, 8 * 200);
+    session_destroy(whole);
+}
 
 static void writer(void *arg)
 {
