@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drupe gdb, drupe stack: gdb for a running instance, which speaks to `drupe gdb --server` through a pipe. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -349,9 +351,30 @@ static int add_processes(const struct gdb *g, const struct tasks *t, struct buf 
     return 0;
 }
 
+/* The rest of gdb's work, in a session of its own: ^C is for us, who leave nothing to be said by gdb's Python. Its status, or -1. */
+static int run_gdb_alone(int fd, const char *const *first, struct error *err)
+{
+    static const char *const none[] = {NULL};
+    pid_t self = getpid(), pid = fork();
+    int status;
+    if (pid < 0)
+        return err_errno(err, EXIT_DRUPE, "gdb");
+    if (pid == 0) {
+        int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != self || setsid() < 0 || dup2(nothing, STDIN_FILENO) < 0)
+            _exit(EXIT_DRUPE);
+        exec_gdb(fd, first, none, err);
+        err_print(err);
+        _exit(err->code);
+    }
+    while (waitpid(pid, &status, 0) < 0)
+        ;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : err_set(err, EXIT_DRUPE, "gdb was ended by signal %d", WTERMSIG(status));
+}
+
 static int show_stacks(const struct gdb *g, struct error *err)
 {
-    static const char *const first[] = {"-q", "-nx", "-batch", "-ex", "set confirm off", "-ex", "set print thread-events off", NULL}, *const none[] = {NULL};
+    static const char *const first[] = {"-q", "-nx", "-batch", "-ex", "set confirm off", "-ex", "set print thread-events off", NULL};
     struct conversation c = {.fd = -1};
     struct tasks t = {0};
     struct buf lines = {0};
@@ -361,7 +384,7 @@ static int show_stacks(const struct gdb *g, struct error *err)
     conversation_done(&c);
     tasks_done(&t);
     buf_done(&lines);
-    return fd < 0 ? -1 : exec_gdb(fd, first, none, err);
+    return fd < 0 ? -1 : run_gdb_alone(fd, first, err);
 }
 
 int command_stack(int argc, char **argv, struct error *err)
@@ -371,10 +394,9 @@ int command_stack(int argc, char **argv, struct error *err)
     if (result == 0 && (g.server || g.owned || optind < argc))
         result = err_set(err, EXIT_DRUPE, "stack: one INSTANCE is needed; see drupe stack --help");
     g.snapshot = true;
-    if (result == 0)
-        result = show_stacks(&g, err);
+    int status = result == 0 ? show_stacks(&g, err) : 0;
     entry_done(&g.entry);
-    return result < 0 ? -1 : 0;
+    return result < 0 ? -1 : status;
 }
 
 /* --- run --gdb --------------------------------------------------------------------------------------------- */

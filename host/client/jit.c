@@ -23,6 +23,7 @@ struct piece {
 struct perf_map {
     u32 pid;
     u64 read_ns;
+    bool told; /* that there is more of it than is read */
     char *text;
     struct piece *pieces; /* by start, then line */
     size_t count;
@@ -123,7 +124,10 @@ static void read_map(struct jit *j, struct perf_map *m)
 {
     struct buf text = {0};
     m->read_ns = now_ns();
-    jit_text(j->entry, m->pid, &text);
+    if (jit_text(j->entry, m->pid, &text) && !m->told) {
+        warn("names of code: /tmp/perf-%u.map is longer than the %u MiB that are read", m->pid, PERF_MAP_MAX >> 20);
+        m->told = true;
+    }
     if (text.len)
         jit_take(j, m->pid, text.data, text.len);
     buf_done(&text);
