@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Break- and watchpoints in an instance that is a process of this host. Its kernel cannot load debug registers; Linux does for whoever may trace the process, as perf events
+ * Break- and watchpoints. In an instance that is a process of this host the kernel cannot load debug registers; Linux does for whoever may trace the process, as perf events
  * that raise SIGTRAP there (perf_event_open(2)): one for each thread that there is, inherited by those made later, gone with its descriptor however we end.
+ *
+ * QEMU's emulation of a CPU never comes back from a single step that touches what is watched (7.2), so data points are taken out for the step. What it has
+ * written is seen afterwards, as on a host, where Linux tells of the step alone; a read is not.
  */
 #include <errno.h>
 #include <linux/hw_breakpoint.h>
@@ -122,6 +125,8 @@ static int load(const struct server *s, struct point *p)
     return r;
 }
 
+/* --- single steps ------------------------------------------------------------------------------------------------------- */
+
 /* What is there now. True: since the last time it has changed. */
 static bool look_at(struct server *s, struct point *p)
 {
@@ -135,6 +140,50 @@ static bool look_at(struct server *s, struct point *p)
     return changed;
 }
 
+/* The kernel does what a system call touches, and the step ends with its entry. */
+static bool at_syscall(struct server *s, u32 tid)
+{
+    struct dbg_request q = {.op = DBG_READ, .value = 2};
+    u8 rip[8], code[2] = {0};
+    if (server_load_regs(s, tid) < 0)
+        return false;
+    regs_get(&s->layout, NUMBER_RIP, &s->regs, rip);
+    memcpy(&q.addr, rip, sizeof(q.addr));
+    return target_ask_for(&s->target, &q, code, sizeof(code)) >= 0 && code[0] == 0x0f && code[1] == 0x05;
+}
+
+static void ask_kernel(struct server *s, u32 op, const struct point *p)
+{
+    target_ask(&s->target, &(struct dbg_request){.op = op, .how = p->how, .addr = p->addr, .value = p->len}, NULL, 0, NULL, NULL);
+}
+
+void points_before_step(struct server *s, u32 tid)
+{
+    bool any = false;
+    for (size_t i = 0; i < ARRAY_SIZE(s->points); i++)
+        any |= s->points[i].len && s->points[i].how != DBG_POINT_EXEC && !s->points[i].lifted;
+    if (!any || !s->emulated || at_syscall(s, tid))
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(s->points); i++) {
+        struct point *p = &s->points[i];
+        if (p->len == 0 || p->how == DBG_POINT_EXEC || p->lifted)
+            continue;
+        ask_kernel(s, DBG_UNPOINT, p);
+        p->lifted = true;
+    }
+}
+
+static void put_back(struct server *s)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(s->points); i++)
+        if (s->points[i].lifted) {
+            ask_kernel(s, DBG_POINT, &s->points[i]);
+            s->points[i].lifted = false;
+        }
+}
+
+/* --- changes ------------------------------------------------------------------------------------------------------------ */
+
 static int set(struct server *s, u32 how, u64 addr, u64 len)
 {
     struct point *p = find(s, how, addr, len);
@@ -144,9 +193,12 @@ static int set(struct server *s, u32 how, u64 addr, u64 len)
     if (!p)
         return -ENOSPC;
     *p = (struct point){.how = how, .addr = addr, .len = len, .events = p->events};
-    int r = load(s, p);
+    int r = s->target.hello.flags & DBG_POINTS_OUTSIDE ? load(s, p) : 0;
     if (r < 0) {
-        warn("no hardware breakpoint or watchpoint: Linux gives the instance no debug register: %s", strerror(-r));
+        if (r == -EAGAIN)
+            warn("no hardware breakpoint or watchpoint: the instance's threads come and go faster than each is given one; try again");
+        else
+            warn("no hardware breakpoint or watchpoint: Linux gives the instance no debug register: %s", strerror(-r));
         *p = (struct point){.events = p->events};
         return r;
     }
@@ -166,11 +218,10 @@ static void unset(struct server *s, u32 how, u64 addr, u64 len)
 int points_change(struct server *s, u32 how, u64 addr, u64 len, bool on)
 {
     struct dbg_request q = {.op = on ? DBG_POINT : DBG_UNPOINT, .how = how, .addr = addr, .value = len};
-    bool outside = s->target.hello.flags & DBG_POINTS_OUTSIDE;
-    if (outside && !on)
+    if (!on)
         unset(s, how, addr, len);
     int r = target_ask(&s->target, &q, NULL, 0, NULL, NULL);
-    if (r < 0 || !outside || !on)
+    if (r < 0 || !on)
         return r;
     r = set(s, how, addr, len);
     q.op = DBG_UNPOINT;
@@ -182,10 +233,11 @@ int points_change(struct server *s, u32 how, u64 addr, u64 len, bool on)
 bool points_stepped(struct server *s, struct sthread *t)
 {
     struct point *hit = NULL;
+    put_back(s);
     for (size_t i = 0; i < ARRAY_SIZE(s->points); i++)
         if (s->points[i].len && look_at(s, &s->points[i]) && !hit)
             hit = &s->points[i];
-    if (!hit || t->pending != PENDING_STEP)
+    if (!hit || !t || t->pending != PENDING_STEP)
         return false;
     t->point = (u8)hit->how;
     t->point_addr = hit->addr;

@@ -238,7 +238,7 @@ static bool runs_into_again(const struct sthread *t)
 static void report_stop(struct server *s, struct sthread *t, int signal)
 {
     u8 why = t ? t->pending : PENDING_NOTHING;
-    if (t && points_stepped(s, t))
+    if (points_stepped(s, t))
         why = PENDING_POINT;
     if (t)
         s->current = t->tid;
@@ -719,6 +719,7 @@ int debug_serve(const struct entry *e, u32 pid, bool owned, bool snapshot, int i
     int result = -1;
     s->owned = owned;
     s->instance = (u64)entry_number(e, "InstancePid");
+    s->emulated = strcmp(entry_text(e, "Platform"), "qemu") == 0;
     s->out = out;
     if (target_open(&s->target, e, pid, err) == 0) {
         if (!regs_layout(&s->target.hello, &s->layout)) {

@@ -35,12 +35,13 @@ struct server_file {
     struct dbg_stat stat;
 };
 
-/* points.c: one that is loaded from outside. len 0: none. */
+/* points.c: one that is set. len 0: none. */
 struct point {
     u64 addr, len;
     u32 how;
+    bool lifted;       /* for a single step */
     u8 value[8];       /* what was there at the last stop */
-    struct buf events; /* int: descriptors */
+    struct buf events; /* int: descriptors, of one that is loaded from outside */
 };
 #define POINTS_MAX 4u /* an x86 has no more */
 
@@ -66,6 +67,7 @@ struct server {
     struct server_file files[SERVER_FILES_MAX];
     struct point points[POINTS_MAX];
     u64 instance; /* pid of its first process, where it is one */
+    bool emulated; /* by QEMU, which does not survive a single step over watched memory */
     struct rsp rsp;
     struct buf reply;    /* content of the packet to send */
     int out;
@@ -110,7 +112,9 @@ int tls_address(struct server *s, const char *p, u64 fs_base, u64 *ret);
 
 /* points.c: DBG_POINT_* at an aligned address. 0 or -errno; -ENOSYS: this kind is not there */
 int points_change(struct server *s, u32 how, u64 addr, u64 len, bool on);
-/* All are stopped, t after a single step or at a point. Linux tells of a step alone: did it change what a point is for? */
+/* A thread that stands still is about to make a single step. */
+void points_before_step(struct server *s, u32 tid);
+/* All are stopped, t (NULL: nobody in particular) after a single step or at a point. A step tells of itself alone: did it change what a point is for? */
 bool points_stepped(struct server *s, struct sthread *t);
 void points_done(struct server *s); /* none is set any more: they went with the program, or we go */
 

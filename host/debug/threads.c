@@ -101,6 +101,8 @@ void threads_list(struct server *s, struct buf *ret)
 void thread_resume(struct server *s, struct sthread *t, bool step, u8 signal)
 {
     struct dbg_request q = {.op = DBG_RESUME, .tid = t->tid, .how = step, .value = signal};
+    if (step)
+        points_before_step(s, t->tid);
     t->stopped = false;
     t->stepping = step;
     t->has_siginfo = false;

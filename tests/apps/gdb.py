@@ -158,6 +158,18 @@ until(lambda: 'redis-server' in drupe('ps', 'three')[1])
 status, out, err = drupe('stack', 'three')
 has(out, [r'^Process 1 "sh":\n(.|\n)*^Process 2 "redis-server":\n(.|\n)*^#\d .* main \('], 'drupe stack: of all processes')
 check('Too many' not in out + err, 'and all their libraries', err)
+
+
+def interrupted():
+    """^C after the first process; None: it was too late."""
+    p = subprocess.Popen([DRUPE, 'stack', 'three'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    first = p.stdout.readline()
+    os.killpg(p.pid, signal.SIGINT)
+    rest, said = p.communicate(timeout=60)
+    return (first, p.returncode, said, 'Exception' in rest) if p.returncode else None
+
+
+same(until(interrupted), ('Process 1 "sh":\n', -signal.SIGINT, 'drupe: names of code: /tmp/perf-1.map is longer than the 32 MiB that are read\n', False), '^C ends it without a word')
 has(out, [r'^#\d +0x\w+ in \?\? \(\)'], 'of code that has no name, too')
 has(err, [r'^drupe: names of code: /tmp/perf-1.map is longer than the 32 MiB that are read$'], 'it says where names are not all read')
 text = gdb('three', 'python print(drupe_pieces(1), drupe_pieces(99))', 'detach')
@@ -185,9 +197,8 @@ else:
     has(text, [r'Could not insert hardware breakpoints:'], "in the kernel's code there is none")
     text = gdb('four', 'watch half', 'watch stop_now', 'watch exit_code', 'watch children', 'watch watched', 'continue', 'detach')
     has(text, [r'Could not insert hardware watchpoint \d'], 'there are four')
-    if ON[1] == 'host': # QEMU's emulation does not come back from it
-        text = gdb('four', 'break add_points if a.x % 2 == 0', 'continue', 'delete', 'watch watched', 'next', 'next', 'next', 'detach')
-        has(text, [r'hit Hardware watchpoint 2: watched'], 'a step over what is watched')
+    text = gdb('four', 'break add_points if a.x % 2 == 0', 'continue', 'delete', 'watch watched', 'next', 'next', 'next', 'continue', 'detach')
+    has(text, [r'(hit Hardware watchpoint 2: watched(.|\n)*){2}'], 'steps over what is watched, and on')
     p = subprocess.Popen([DRUPE, 'gdb', 'four', '-nx', '-ex', 'set pagination off', '-ex', 'watch watched', '-ex', 'continue'],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     read_until(p, b'hit Hardware')
