@@ -11,7 +11,7 @@ packages() {
                 libslirp-dev libglib2.0-dev libjson-c-dev libmicrohttpd-dev libseccomp-dev libelf-dev libdw-dev liburing-dev zlib1g-dev ;;
     run) echo qemu-system-x86 erofs-utils redis-server redis-tools ;;
     check) echo clang-14 llvm-14 libclang-rt-14-dev clang-format clang-tidy cppcheck nginx-light memcached wrk curl \
-                iproute2 gdb libc6-dbg strace tcpdump fakeroot procps perl git make prometheus postgresql-15 postgresql-client-15 sysbench \
+                iproute2 gdb libc6-dbg strace tcpdump tshark fakeroot procps perl git make prometheus postgresql-15 postgresql-client-15 sysbench \
                 libgomp1 fio libbpf-dev ;;
     languages) echo g++ golang-go php-cli luajit lua-socket ;;
     soak) echo ruby lua5.4 nodejs openjdk-17-jdk-headless rustc erlang-base ocaml-nox ghc libghc-network-dev \

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""--pcap and drupe pcap: what tcpdump reads of an instance's packets."""
+"""--pcap and drupe pcap: what tcpdump and, through a pipe, tshark read of an instance's packets."""
 import os
 import re
 import socket
@@ -45,6 +45,20 @@ with tempfile.TemporaryDirectory() as tmp:
     until(lambda: answers(tcp))
     path = os.path.join(tmp, 'live.pcapng')
 
+    def unwanted():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b'nobody listens', ('127.0.0.1', udp))
+
+    with open(os.path.join(tmp, 'tshark'), 'w+') as seen:
+        p = subprocess.Popen([DRUPE, 'pcap', name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        shark = subprocess.Popen(['tshark', '-l', '-n', '-i', '-', '-T', 'fields', '-e', 'udp.dstport', '-e', 'frame.comment'], stdin=p.stdout, stdout=seen, stderr=subprocess.DEVNULL,
+                                 env=dict(os.environ, HOME=tmp))
+        check(until(lambda: unwanted() or re.search(r'^77\t.*udp_no_port', os.pread(seen.fileno(), 1 << 20, 0).decode(), re.M)), 'tshark shows, live, why something was not delivered')
+        p.terminate()
+        p.wait()
+        p.stdout.close()
+        same(shark.wait(60), 0, 'and ends with drupe pcap')
+
     def capture():
         """drupe pcap that has packets; the one before it may still be leaving."""
         p = None
@@ -62,8 +76,7 @@ with tempfile.TemporaryDirectory() as tmp:
         p = capture()
         before = len(tcpdump(path, SYN))
         good = sum(answers(tcp) for _ in range(20))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(b'nobody listens', ('127.0.0.1', udp))
+        unwanted()
         until(lambda: holds(path, b'udp_no_port'))
         if turn == 0:
             p.terminate()
