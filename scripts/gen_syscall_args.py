@@ -22,7 +22,7 @@ SCALARS = set('d u x l lu p fd dirfd mode sig dev uid key by'.split())
 # Pointers with a way of their own: [(how, when)].
 OWN = {
     'path': [('PATH', 'ENTRY')], 'str': [('STRING', 'ENTRY')], 'argv': [('STRINGS', 'ENTRY')], 'envp': [('COUNT', 'ENTRY')],
-    'dents': [('DENTS', 'EXIT')], 'buf': [('BUFFER', 'ENTRY')], 'obuf': [('RESULT', 'EXIT')], 'iov': [('IOV', 'ENTRY')],
+    'dents': [('DENTS', 'EXIT')], 'buf': [('BUFFER', 'ENTRY')], 'optval': [('BUFFER', 'ENTRY'), ('OPTION', 'ENTRY')], 'obuf': [('RESULT', 'EXIT')], 'iov': [('IOV', 'ENTRY')],
     'oiov': [('IOV', 'LATE')], 'riov': [('VECTOR', 'ENTRY')], 'msg': [('MSG', 'ENTRY')], 'omsg': [('MSG', 'LATE')],
     'mmsg': [('MSGS', 'LATE')], 'ommsg': [('MSGS', 'EXIT')], 'sa': [('COUNTED', 'ENTRY')], 'osa': [('LENGTH_AT', 'EXIT')],
     'oopt': [('LENGTH_AT', 'EXIT')], 'ipcmsg': [('IPC_MSG', 'ENTRY')], 'oipcmsg': [('IPC_MSG', 'EXIT')], 'pages': [('PAGES', 'EXIT')],

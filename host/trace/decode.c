@@ -13,7 +13,7 @@
 
 enum {
     ARG_d, ARG_u, ARG_x, ARG_l, ARG_lu, ARG_p, ARG_fd, ARG_dirfd, ARG_mode, ARG_sig, ARG_dev, ARG_uid, ARG_key, ARG_by, ARG_ioctl, ARG_fcntl,
-    ARG_semun, ARG_known, ARG_lenp, ARG_offset, ARG_path, ARG_str, ARG_prctl, ARG_argv, ARG_envp, ARG_dents, ARG_buf, ARG_obuf, ARG_iov, ARG_oiov,
+    ARG_semun, ARG_known, ARG_lenp, ARG_offset, ARG_path, ARG_str, ARG_prctl, ARG_argv, ARG_envp, ARG_dents, ARG_buf, ARG_optval, ARG_obuf, ARG_iov, ARG_oiov,
     ARG_riov, ARG_msg, ARG_omsg, ARG_mmsg, ARG_ommsg, ARG_ipcmsg, ARG_oipcmsg, ARG_pages, ARG_setp, ARG_iocbs, ARG_mask, ARG_sa, ARG_osa, ARG_oopt, ARG_FLAGS,
     ARG_ENUM, ARG_struct, ARG_array
 };
@@ -341,8 +341,8 @@ static void add_number_at(struct buf *out, const struct call *c, unsigned arg, b
 /* Buffers of options, and what random bytes are, look different. */
 static void add_buffer(struct buf *out, const struct call *c, unsigned i, bool after)
 {
-    struct found f = piece_of(c, i, after);
-    if (is_call(c, "setsockopt") && f.len && !f.cut && add_option(out, c, f.data, f.len))
+    struct found f = piece_of(c, i, after), option = f.cut ? find_piece(c->entry, i, 1) : f;
+    if (is_call(c, "setsockopt") && option.len && add_option(out, c, option.data, option.len))
         return;
     if (!is_read(c, i)) {
         add_pointer(out, c->args[i]);
@@ -449,7 +449,7 @@ static void add_arg(struct buf *out, const struct call *c, unsigned i)
     case ARG_argv: add_list(out, c, i); break;
     case ARG_envp: add_counted(out, c, i, false, "var"); break;
     case ARG_dents: add_counted(out, c, i, true, "entr"); break;
-    case ARG_buf: add_buffer(out, c, i, false); break;
+    case ARG_buf: case ARG_optval: add_buffer(out, c, i, false); break;
     case ARG_obuf: add_buffer(out, c, i, true); break;
     case ARG_iov: add_vector(out, c, c->entry, i, 0, v, c->args[a->what], false); break;
     case ARG_oiov: add_vector(out, c, c->exit, i, 0, v, c->args[a->what], false); break;

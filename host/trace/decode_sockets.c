@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 /* Of the instance: a network card is its second one. */
@@ -141,13 +142,19 @@ bool add_option(struct buf *out, const struct call *c, const u8 *d, size_t len)
 {
     u32 level = (u32)c->args[1], option = (u32)c->args[2];
     bool socket = level == SOL_SOCKET, text = is_call(c, "getsockopt") && ((socket && option == SO_BINDTODEVICE) || (level == IPPROTO_TCP && option == TCP_CONGESTION));
-    bool group = (level == IPPROTO_IP || level == IPPROTO_IPV6) && (option == MCAST_JOIN_GROUP || option == MCAST_LEAVE_GROUP) && len < sizeof(struct group_req);
+    bool group = (level == IPPROTO_IP || level == IPPROTO_IPV6) && (option == MCAST_JOIN_GROUP || option == MCAST_LEAVE_GROUP);
     bool linger = socket && option == SO_LINGER, filter = socket && (option == SO_ATTACH_FILTER || option == SO_ATTACH_REUSEPORT_CBPF);
     if (linger && len >= 8) {
         buf_addf(out, "{l_onoff=%d, l_linger=%d}", (s32)half(d, 0), (s32)half(d, 4));
     } else if (filter && len >= 16) {
         buf_addf(out, "{len=%u, filter=", half(d, 0) & 0xffff);
         add_pointer(out, word(d, 8));
+        buf_add(out, "}", 1);
+    } else if (group && len >= sizeof(struct group_req)) {
+        buf_addf(out, "{gr_interface=");
+        add_interface(out, half(d, 0));
+        buf_addf(out, ", gr_group=");
+        add_sockaddr(out, d + offsetof(struct group_req, gr_group), sizeof(struct sockaddr_storage));
         buf_add(out, "}", 1);
     } else if (linger || filter || group) { /* too short for its structure */
         add_pointer(out, c->args[3]);

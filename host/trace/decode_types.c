@@ -105,8 +105,12 @@ static void add_port_and_ip(struct buf *out, const u8 *data, size_t len)
     }
     memcpy(&in6, data, sizeof(in6));
     inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof(text));
-    buf_addf(out, ", sin6_port=htons(%u), sin6_flowinfo=htonl(%u), inet_pton(AF_INET6, \"%s\", &sin6_addr), sin6_scope_id=%u",
-             ntohs(in6.sin6_port), ntohl(in6.sin6_flowinfo), text, in6.sin6_scope_id);
+    buf_addf(out, ", sin6_port=htons(%u), sin6_flowinfo=htonl(%u), inet_pton(AF_INET6, \"%s\", &sin6_addr), sin6_scope_id=",
+             ntohs(in6.sin6_port), ntohl(in6.sin6_flowinfo), text);
+    if (IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr) || IN6_IS_ADDR_MC_LINKLOCAL(&in6.sin6_addr))
+        add_interface(out, in6.sin6_scope_id);
+    else
+        buf_addf(out, "%u", in6.sin6_scope_id);
 }
 
 static void add_packet_address(struct buf *out, const u8 *data)

@@ -18,6 +18,7 @@ enum {
     CAPTURE_COUNT,     /* of such a list only how many: a u32 */
     CAPTURE_COUNTED,   /* as many times size as argument `length` says */
     CAPTURE_BUFFER,    /* the same, as much as the client wants */
+    CAPTURE_OPTION,    /* part 1 the same, more of it, if the client does not want that much of a buffer */
     CAPTURE_RESULT,    /* as many times size as the call returned */
     CAPTURE_LENGTH_AT, /* as many bytes as an int says to which argument `length` points */
     CAPTURE_IOV,       /* part 0 the vector of argument `length`, then a part of data for each */
@@ -44,6 +45,7 @@ struct capture {
 #define VECTORS_MAX 32u
 #define MESSAGES_MAX 8u
 #define ADDRESS_MAX 128u  /* bytes of a socket's address */
+#define OPTION_MAX 144u   /* of an option: struct group_req */
 #define STRUCTS_MAX 512u  /* bytes of an array of structures */
 #define SIOCGIFCONF 0x8912u
 
@@ -255,6 +257,10 @@ static void capture(struct call_record *r, const struct capture *c, const u64 *a
     case CAPTURE_COUNT: add_list(r, c->arg, at, false); break;
     case CAPTURE_COUNTED: add_memory(r, c->arg, 0, at, MIN(args[c->length] & UINT32_MAX, 1u << 20) * (u64)c->size, STRUCTS_MAX); break;
     case CAPTURE_BUFFER: add_memory(r, c->arg, 0, at, args[c->length], r->string_max); break;
+    case CAPTURE_OPTION:
+        if (args[c->length] > r->string_max)
+            add_memory(r, c->arg, 1, at, args[c->length], OPTION_MAX);
+        break;
     case CAPTURE_RESULT: add_memory(r, c->arg, 0, at, result * c->size, c->size == 1 ? r->string_max : STRUCTS_MAX); break;
     case CAPTURE_LENGTH_AT:
         if (args[c->length] != 0 && get_user_u32(args[c->length], &len) == 0)

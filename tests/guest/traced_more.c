@@ -177,6 +177,19 @@ static void options(void)
             C(setsockopt, 99, IPPROTO_IPV6, option, (int[]){1, 2, 3, 4, 1}, 20);
     for (int option = 1; option < 40; option++)
         C(setsockopt, 99, IPPROTO_TCP, option, (int[]){1, 2, 3, 4, 1}, 4);
+    for (int option = 42; option < 49; option++) { /* groups and their sources */
+        struct group_source_req group = {1, {AF_INET, "\0\0\357\1\2\3"}, {AF_INET, "\0\0\12\0\0\1"}};
+        C(setsockopt, 99, IPPROTO_IP, option, &group, sizeof(struct group_req));
+        C(setsockopt, 99, IPPROTO_IP, option, &group, sizeof(group));
+        C(setsockopt, 99, IPPROTO_IP, option, &group, sizeof(struct group_req) - 1);
+        C(setsockopt, 99, IPPROTO_IP, option, NULL, sizeof(group));
+        C(setsockopt, 99, IPPROTO_IP, option, NOWHERE, sizeof(group));
+        group.gsr_group = (struct sockaddr_storage){AF_INET6, "\0\65\0\0\0\5\377\2\0\0\0\0\0\0\0\0\0\0\0\0\0\1\2"};
+        C(setsockopt, 99, IPPROTO_IPV6, option, &group, sizeof(struct group_req));
+        group.gsr_group.ss_family = 0;
+        C(setsockopt, 99, IPPROTO_IPV6, option, &group, sizeof(struct group_req));
+    }
+    C(setsockopt, 99, SOL_SOCKET, SO_LINGER, (int[40]){1, 2}, 160);
     C(setsockopt, 99, SOL_SOCKET, SO_RCVTIMEO, (long[]){5, 6}, 16);
     C(setsockopt, 99, SOL_SOCKET, SO_RCVTIMEO, (long[]){5, 6}, 12);
 }
