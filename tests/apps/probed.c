@@ -2,6 +2,7 @@
 /* For probes.py: SIGUSR1 calls its functions as often as the test knows, SIGUSR2 begins to call them without an end, and looks at each result; with
  * the argument jit it stays in code that it has made. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -22,6 +23,10 @@ __asm__(".text\n.globl steps\n.type steps, @function\nsteps: endbr64\n push %rbp
         " je 1f\n call two\n1: lea 1(%rax,%rdi,1), %eax\n leave\n ret\n.size steps, . - steps\n"
         ".type two, @function\ntwo: add $2, %eax\n ret\n.size two, . - two\n");
 int steps(int n);
+
+/* Knows nothing of where it lies. */
+__asm__(".text\n.balign 4096\n.globl twice\n.type twice, @function\ntwice: endbr64\n lea (%rdi,%rdi,1), %eax\n ret\n.size twice, . - twice\n.balign 4096\n");
+int twice(int n);
 
 NOINLINE int add(int a, int b)
 {
@@ -64,6 +69,46 @@ static void *thousand(void *arg)
     return (void *)sum;
 }
 
+/* Its page, of this file, as dlopen() and dlclose() map it and take it away: calls it there. */
+static int elsewhere(const char *self)
+{
+    char line[256];
+    unsigned long first, last, offset = 0, at = (unsigned long)twice;
+    int sum = 0, fd = open(self, O_RDONLY);
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps) && (sscanf(line, "%lx-%lx %*s %lx", &first, &last, &offset) != 3 || at < first || at >= last))
+        ;
+    fclose(maps);
+    for (int i = 1; i <= 3; i++) {
+        void *page = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, (off_t)(offset + (at - first)));
+        sum += ((int (*)(int))page)(i);
+        munmap(page, 4096);
+    }
+    close(fd);
+    return sum;
+}
+
+/* A child writes to its text, which is its own then, and calls it. */
+static int written(void)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        volatile char *code = (char *)twice;
+        if (mprotect((void *)code, 4096, PROT_READ | PROT_WRITE) != 0)
+            _exit(1);
+        code[4095] = code[4095];
+        if (mprotect((void *)code, 4096, PROT_READ | PROT_EXEC) != 0)
+            _exit(2);
+        pid_t own = fork();
+        if (own != 0)
+            waitpid(own, &status, 0);
+        _exit(own == 0 ? twice(6) : twice(5) + WEXITSTATUS(status));
+    }
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status) + twice(7);
+}
+
 NOINLINE static void known(const char *self)
 {
     pthread_t t[4];
@@ -93,7 +138,7 @@ NOINLINE static void known(const char *self)
         _exit(127);
     }
     waitpid(executed, &status[1], 0);
-    printf("known %ld %d %d %d %d %d\n", sum, d, s, o, WEXITSTATUS(status[0]), WEXITSTATUS(status[1]));
+    printf("known %ld %d %d %d %d %d %d %d\n", sum, d, s, o, WEXITSTATUS(status[0]), WEXITSTATUS(status[1]), elsewhere(self), written());
 }
 
 /* Code of its own that calls fn, and its name where perf(1) looks for it. */

@@ -50,17 +50,18 @@ status, out, err = trace(f'''
 {u('add')} {{ @add = count(); @arg = sum(arg0); @who[comm] = count(); }} {r('add')} {{ @ret = sum(retval); @most = max(retval); }}
 {u('deep')} {{ @deep = count(); }} {r('deep')} {{ @deepest = sum(retval); }}
 {u('leaves')} {{ @leaves = count(); }} {r('leaves')} {{ @left = count(); }}
+{u('twice')} {{ @twice = count(); @of = sum(arg0); }} {r('twice')} {{ @doubled = sum(retval); }}
 {r('outer')} {{ @outer = sum(retval); }} {u('inner')} {{ @[ustack] = count(); }}
 kprobe:sys_getppid {{ @k = count(); @stack[kstack] = count(); }} kretprobe:sys_getppid {{ @kr = count(); @zero = sum(retval); }}
 {' '.join(f"{u('steps')}+{s} {{ @step[{s}] = count(); }}" for s in STEPS)}''', known)
 values = dict(re.findall(r'^@(\w+(?:\[[^\]\n]*\])?): (\d+)$', out, re.M))
 wants = dict(add='4002', arg=str(4 * 499500 + 1 + 10), ret=str(4 * (499500 + 6000) + 8 + 35), most='1005', deep='51', deepest=str(51 * 52 // 2), leaves='101', left='1',
-             outer='4', k='7', kr='7', zero='0')
+             outer='4', k='7', kr='7', zero='0', twice='4', of='13', doubled='26') # of text that a process has written none
 wants |= {'who[probed]': '4002'} | {f'step[{s}]': '1' if s == 22 else '2' for s in STEPS}
 wrong = {k: (v, values.get(k)) for k, v in wants.items() if values.get(k) != v}
 check(status == 0 and not wrong, 'calls, arguments and results of threads, of a forked and of an executed program', (wrong, out[-1500:], err))
 check('missed' not in err, 'none was missed', err)
-same(re.findall(r'^known .*', logs(), re.M), ['known 2022000 51 15 4 8 35'], 'the program is not disturbed')
+same(re.findall(r'^known .*', logs(), re.M), ['known 2022000 51 15 4 8 35 12 36'], 'the program is not disturbed')
 stack = re.search(r'^@\[\n(.*?)\n\]: 1$', out, re.M | re.S)
 check(stack and [f.split('+')[0].strip() for f in stack[1].splitlines()[:4]] == ['inner', 'outer', 'known', 'main'], 'a backtrace through a watched return', out[:600])
 stack = re.search(r'^@stack\[\n(.*?)\n\]: \d$', out, re.M | re.S)
