@@ -10,7 +10,6 @@
 #include "base/fmt.h"
 #include "base/str.h"
 #include "kern/percpu.h"
-#include "kern/trace.h"
 
 static s64 syscall_missing(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 static s64 syscall_unknown(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
@@ -149,31 +148,6 @@ void linux_syscall(struct trap_frame *f)
 /* How a call is made: linux_syscall(), or what has programs around it. l, read without. */
 static void (*make_call)(struct trap_frame *f) = linux_syscall;
 
-static u32 timers;                           /* l, read without: those who want to know when calls begin and end */
-static void (*call_timed)(u32 nr, u64 ns);   /* atomic */
-
-static void call_begins(struct task *t, const struct trap_frame *f)
-{
-    if (FRAME_SYSCALL_NR(f) >= SYSCALL_COUNT)
-        return;
-    t->call_nr = (u32)FRAME_SYSCALL_NR(f);
-    t->call_recorded = unlikely(atomic_load_relaxed(&trace_calls_watched) != 0) && trace_call_entry(t, f);
-    t->call_began_ns = now_ns();
-}
-
-static void call_ends(struct task *t)
-{
-    const struct trap_frame *f = thread_frame(t->thread);
-    void (*told)(u32, u64) = atomic_load_relaxed(&call_timed);
-    u64 ns = now_ns() - t->call_began_ns;
-    trace_call_counted(t->call_nr, (s64)FRAME_RESULT(f), ns);
-    if (unlikely(told != NULL))
-        told(t->call_nr, ns);
-    if (unlikely(t->call_recorded))
-        trace_call_exit(t, f);
-    t->call_began_ns = 0;
-}
-
 /* Takes linux_syscall()'s place while anybody is watched, so that the calls of a machine without debuggers pay nothing. */
 static void watched_syscall(struct trap_frame *f)
 {
@@ -184,7 +158,7 @@ static void watched_syscall(struct trap_frame *f)
         if (task_must_end(t->proc))
             return;
     }
-    if (atomic_load_relaxed(&timers) != 0)
+    if (atomic_load_relaxed(&call_timers) != 0)
         call_begins(t, f);
     if (t->seccomp != NULL && !seccomp_allows(t, f)) {
         syscall_done();
@@ -220,19 +194,4 @@ void syscall_make_by(void (*fn)(struct trap_frame *f))
 {
     atomic_store(&make_call, fn);
     choose_handler();
-}
-
-void syscall_time(bool on)
-{
-    syscall_watch(on);
-    timers += on ? 1 : -1;
-}
-
-void linux_time_calls(void (*timed)(u32 nr, u64 ns))
-{
-    spin_lock_bh(&process_list_lock);
-    if ((timed != NULL) != (call_timed != NULL))
-        syscall_time(timed != NULL);
-    atomic_store(&call_timed, timed);
-    spin_unlock_bh(&process_list_lock);
 }

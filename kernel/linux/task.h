@@ -399,8 +399,11 @@ void aio_init(void);
 void syscall_watch(bool on);
 /* A call that does not return to where it came from (exec, sigreturn) is done. */
 void syscall_done(void);
-/* One more, or less, wants to know when calls begin and end. l held. */
+/* call_times.c: one more, or less, wants to know when calls begin and end; l held. The current task's does, while call_timers != 0; the end, if call_began_ns != 0. */
+extern u32 call_timers; /* l, read without */
 void syscall_time(bool on);
+void call_begins(struct task *t, const struct trap_frame *f);
+void call_ends(struct task *t);
 /* trace_calls.c: before a call of the current task, while trace_calls_watched != 0; and after it, if that was true. */
 extern u32 trace_calls_watched; /* l, read without: sessions that want records */
 bool trace_call_entry(struct task *t, const struct trap_frame *f);

@@ -35,6 +35,12 @@ check(re.search(r'^Breakpoint 1, .*main ', text, re.M) and re.search(r'^#0 .* ma
 check('$1 = 5' in text and '$2 = 1' in text, 'gdb: a step; a call of a function of the program', text + err)
 check('exited normally' in text, 'gdb: the program goes on to its end', text + err)
 
+counts = os.path.abspath(os.path.join(BUILD, 'debuggee'))
+status, out, err = drupe('--add', counts, '-m', '1G', '-e', 'HOME=/tmp', '-e', 'LC_ALL=C.UTF-8', *gdb, '-ex', 'set can-use-hw-watchpoints 0', '-ex', 'break add_points', '-ex', 'run',
+                         '-ex', 'delete', '-ex', 'set scheduler-locking on', '-ex', 'watch watched', '-ex', 'continue', '-ex', 'kill', counts, timeout=180)
+text = out.decode(errors='replace')
+check(re.search(r'Watchpoint \d+: watched\n\nOld value = \d+\nNew value = \d+', text, re.M), 'gdb: a watchpoint by single steps', text + err)
+
 status, out, err = drupe(*ADD, '-m', '1G', '-e', 'HOME=/tmp', '-e', 'LC_ALL=C.UTF-8', *gdb[:3], '-ex',
                          'python import subprocess; p = subprocess.Popen(["sleep", "1000"]); gdb.execute("attach %d" % p.pid)',
                          '-ex', 'bt 1', '-ex', 'detach', '-ex', 'python p.terminate(); print("status", p.wait())', timeout=180)
