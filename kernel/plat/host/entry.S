@@ -127,6 +127,11 @@ host_signal_return: /* the restorer of all handlers */
 
 back:
     movq F_ORIG_RAX(%rsp), %rax /* events_off of the interrupted code */
+    testb %al, %al
+    jnz 1f
+    cmpb $0, %gs:P_PENDING /* it may not enable events for long, and would not be interrupted again meanwhile */
+    jne back_pending
+1:
     .globl back_start, back_end
 back_start:
     movb %al, %gs:P_EVENTS_OFF
@@ -134,6 +139,12 @@ back_start:
     POP_LAST
     iretq
 back_end:
+
+back_pending:
+    subq $8, %rsp
+    call host_take_pending
+    addq $8, %rsp
+    jmp back
 
 /* --- to a program ---------------------------------------------------------------------- */
 
