@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Open files: their life, and the calls that go through file_ops. */
 #include "fs_impl.h"
+#include "kern/thread.h"
 
 static struct kmem_cache *file_cache;
 u64 (*vfs_fsize_limit)(u64 at);
@@ -263,7 +264,8 @@ s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len)
         pos += (u64)r;
         len -= (u64)r;
         done += r;
-        if ((u64)r < n)
+        cond_resched();
+        if ((u64)r < n || thread_interrupted())
             break;
     }
     if (done > 0) {

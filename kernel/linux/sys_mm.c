@@ -314,7 +314,8 @@ static s64 vm_rw(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u6
             done += n;
             loff += n;
             total += (s64)n;
-            cond_resched();
+            if (!cond_resched())
+                goto out;
         }
     }
 out:

@@ -2,7 +2,6 @@
 /* Numbers, limits and the odds and ends of a process. */
 #include "seccomp_impl.h"
 #include "base/str.h"
-#include "kern/random.h"
 
 struct task *task_arg(int pid)
 {
@@ -142,26 +141,11 @@ s64 sys_sysinfo(uaddr_t ubuf)
 
 s64 sys_getrandom(uaddr_t buf, u64 len, u32 flags)
 {
-    u8 chunk[256];
-    u64 done = 0;
+    struct uio u;
     if ((flags & ~7u) || (flags & 6) == 6)
         return -EINVAL;
-    len = MIN(len, (u64)INT32_MAX);
-    while (done < len) {
-        u64 n = MIN(len - done, sizeof chunk);
-        random_bytes(chunk, n);
-        if (copy_to_user(buf + done, chunk, n) < 0)
-            return done > 0 ? (s64)done : -EFAULT;
-        done += n;
-        if (done % 4096 == 0) {
-            if (thread_interrupted())
-                break;
-            cond_resched();
-        }
-    }
-    memset(chunk, 0, sizeof chunk);
-    compiler_barrier();
-    return (s64)done;
+    int err = uio_user(&u, buf, MIN(len, (u64)INT32_MAX));
+    return err != 0 ? err : dev_random_read(NULL, &u, NULL);
 }
 
 s64 sys_syslog(int type, uaddr_t ubuf, int len)

@@ -324,7 +324,8 @@ int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned acce
                 err = fault_in(v, va, want, false);
         }
         rwmutex_read_unlock(&as->lock);
-        cond_resched();
+        if (!cond_resched() && err == 0)
+            err = -EINTR;
     }
     return err;
 }

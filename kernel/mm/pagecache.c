@@ -366,9 +366,8 @@ s64 mapping_read(struct mapping *m, u64 off, struct uio *u)
                 return done != 0 ? done : zeroed;
             done += zeroed;
             off += (u64)zeroed;
-            if ((u64)zeroed < n)
+            if ((u64)zeroed < n || !cond_resched())
                 break;
-            cond_resched();
             continue;
         }
         int err = get(m, off >> PAGE_SHIFT, false, false, &p);
@@ -383,9 +382,8 @@ s64 mapping_read(struct mapping *m, u64 off, struct uio *u)
             return done != 0 ? done : got;
         done += got;
         off += (u64)got;
-        if ((u64)got < n)
+        if ((u64)got < n || !cond_resched())
             break;
-        cond_resched();
     }
     return done;
 }
@@ -450,9 +448,8 @@ s64 mapping_write(struct mapping *m, u64 off, struct uio *u)
         if (off > m->size_bytes)
             atomic_store(&m->size_bytes, off);
         spin_unlock(&m->lock);
-        if ((u64)got < n)
+        if ((u64)got < n || !cond_resched())
             break;
-        cond_resched();
     }
     return done;
 }

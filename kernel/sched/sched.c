@@ -526,11 +526,12 @@ void sched_resched(void)
         reschedule(false);
 }
 
-void cond_resched(void)
+bool cond_resched(void)
 {
     struct percpu *cpu = this_cpu();
     if (unlikely(atomic_load_relaxed(&cpu->need_resched)) && cpu->bh_disabled == 0)
         sched_resched();
+    return (atomic_load_relaxed(&current_thread()->exit_work) & EXIT_KILL) == 0;
 }
 
 void sched_yield_cpu(void)

@@ -386,9 +386,8 @@ static s64 write_all(struct file *f, struct uio *u, u64 *pos, bool append)
             break;
         *pos += (u64)n;
         done += n;
-        if (n < got)
+        if (n < got || !cond_resched())
             break;
-        cond_resched();
     }
     kfree(buf);
     return done > 0 ? done : n;

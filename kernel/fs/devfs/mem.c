@@ -54,28 +54,26 @@ static int zero_mmap(struct file *f, struct map_request *req)
     return 0;
 }
 
-static s64 random_read(struct file *f, struct uio *u, u64 *pos)
+s64 dev_random_read(struct file *f, struct uio *u, u64 *pos)
 {
     u8 buf[256];
-    s64 done = 0;
+    s64 done = 0, n = 0;
     while (u->remaining > 0) {
-        size_t n = MIN(u->remaining, sizeof(buf));
-        random_bytes(buf, n);
-        s64 r = uio_copy_out(u, buf, n);
-        if (r <= 0) {
-            done = done > 0 ? done : r;
+        size_t len = MIN(u->remaining, sizeof(buf));
+        random_bytes(buf, len);
+        n = uio_copy_out(u, buf, len);
+        if (n <= 0)
             break;
-        }
-        done += r;
-        if ((done & 0xfff) == 0) {
+        done += n;
+        if ((done & (PAGE_SIZE - 1)) == 0) {
+            cond_resched();
             if (thread_interrupted())
                 break;
-            cond_resched();
         }
     }
     memset(buf, 0, sizeof(buf));
     compiler_barrier();
-    return done;
+    return done > 0 ? done : n;
 }
 
 static s64 random_write(struct file *f, struct uio *u, u64 *pos)
@@ -130,7 +128,7 @@ static const struct file_ops null_ops = {.read = null_read, .write = null_write,
 static const struct file_ops zero_ops = {.read = zero_read, .write = null_write, .seek = null_seek, .mmap = zero_mmap};
 static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = null_seek};
 static const struct file_ops random_ops = {
-    .read = random_read,
+    .read = dev_random_read,
     .write = random_write,
     .seek = null_seek,
     .ioctl = random_ioctl,

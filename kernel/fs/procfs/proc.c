@@ -326,7 +326,8 @@ static s64 mem_move(struct file *f, struct uio *u, u64 *pos, bool write)
             break;
         *pos += (u64)n;
         done += n;
-        cond_resched();
+        if (!cond_resched())
+            break;
     }
     return done > 0 ? done : n < 0 ? n : 0;
 }

@@ -56,7 +56,8 @@ static int allocate(struct inode *i, u64 off, u64 end)
             return err == -ENOMEM ? -ENOSPC : err;
         mapping_mark_dirty(p);
         page_put(p);
-        cond_resched();
+        if (!cond_resched())
+            return -EINTR;
     }
     return 0;
 }

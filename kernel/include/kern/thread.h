@@ -144,7 +144,7 @@ bool cpu_online(unsigned number);         /* it runs threads and answers kicks; 
 void sched_init_cpu(unsigned cpu);
 void sched_yield_cpu(void);               /* sched_yield(2) */
 void sched_resched(void);                 /* give way if need_resched; thread context, events enabled */
-void cond_resched(void);                  /* the same inside long loops */
+bool cond_resched(void);                  /* the same inside long loops; false: the thread must end, which waits for this one */
 NORETURN void sched_idle_loop(void);
 void cpu_kicked(void);                    /* plat: this CPU got a kick */
 

@@ -359,6 +359,8 @@ void dentry_invalidate(struct dentry *d);
 struct superblock *super_create(const char *type, const struct super_ops *ops); /* gets a st_dev */
 void super_put(struct superblock *sb);
 extern const struct file_ops generic_file_ops;  /* regular files through the page cache */
+/* read() of /dev/random, and getrandom(2), which has no file and no position: all of u, less when the thread is interrupted behind a page. */
+s64 dev_random_read(struct file *f, struct uio *u, u64 *pos);
 extern const struct file_ops generic_dir_ops;   /* iterate supplied through cached children (tmpfs, devfs) */
 s64 generic_file_read(struct file *f, struct uio *u, u64 *pos);
 s64 generic_file_write(struct file *f, struct uio *u, u64 *pos);
