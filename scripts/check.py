@@ -4,7 +4,7 @@
 
 As many at a time as there are CPUs, then one by one those that are declared with
 is_parallel: false. Each test prints TAP; a line tells how each went when it has ended,
-failures are shown whole, and the last line adds everything up: "N passed, N failed".
+tables (| ...) and failures are shown whole, and the last line adds everything up: "N passed, N failed".
 """
 import contextlib
 import json
@@ -77,6 +77,7 @@ def report(result):
     t, passed, failed, status, out, seconds = result
     print(f'{"ok  " if failed == 0 else "FAIL"} {t["suite"]:6} {t["name"]:36} {passed:5} passed {failed:3} failed {seconds:7.1f} s',
           flush=True)
+    print(''.join(l + '\n' for l in out.splitlines() if l.startswith('|')), end='')
     if failed:
         shown = [l for l in out.splitlines() if not l.startswith('ok ')]
         print('\n'.join('     | ' + l for l in shown[-60:]))

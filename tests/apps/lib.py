@@ -17,6 +17,8 @@ DRUPE, BUILD = sys.argv[1], sys.argv[2]
 ON = sys.argv[3:] or ['--on', 'qemu']
 # What the platform has of machines: a name, and the options that choose it.
 MACHINES = [('a process', [])] if ON[1] == 'host' else [(m, ['--machine', m]) for m in ('microvm', 'q35')]
+# By then a test of `make soak` has said what it knows; tests/meson.build leaves it an hour more.
+END = time.monotonic() + 7 * 3600
 _count = _failed = 0
 
 
@@ -165,6 +167,20 @@ def tap_network(*addresses, mode='tap'):
 def host_command(*argv, timeout=120, **kw):
     r = subprocess.run(argv, capture_output=True, timeout=timeout, **kw)
     return r.returncode, r.stdout.decode(errors='replace') + r.stderr.decode(errors='replace')
+
+
+def bounded_command(*argv, seconds, **kw):
+    """The same, ended by force when its time is over: ('timeout', what it had said)."""
+    try:
+        return host_command('timeout', '-k', '5', str(seconds), *argv, timeout=seconds + 20, **kw)
+    except subprocess.TimeoutExpired as e: # what it started has left its group and lives on
+        return 'timeout', (e.stdout or b'').decode(errors='replace') + (e.stderr or b'').decode(errors='replace')
+
+
+def time_left(seconds):
+    """Of so many, those before END; 0: too few."""
+    left = int(min(seconds, END - time.monotonic()))
+    return left if left >= 60 else 0
 
 
 def build_file(name):

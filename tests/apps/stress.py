@@ -12,7 +12,7 @@ import tempfile
 
 CHOSEN = sys.argv[5:]
 del sys.argv[5:]
-from lib import ON, check, done, drupe, host_command  # noqa: E402 (it takes the rest of argv as options)
+from lib import ON, bounded_command, check, done, drupe, time_left  # noqa: E402 (it takes the rest of argv as options)
 
 STRESSORS = {
     'memory': 'atomic bad-altstack full malloc mcontend membarrier memfd memthrash mincore null pipe pipeherd remap resources rmap stackmmap '
@@ -71,26 +71,43 @@ def inside(name):
 
 def here(name):
     with tempfile.TemporaryDirectory() as tmp:
-        status, said = host_command('timeout', '60', *arguments(name, tmp), timeout=90)
+        status, said = bounded_command(*arguments(name, tmp), seconds=60)
     return verdict(status, said)
 
 
-rows = []
-for kind, names in STRESSORS.items():
-    got = {'passed': [], 'failed': [], 'skipped': []}
-    alike = []
-    for name in names.split():
-        if CHOSEN and name not in CHOSEN:
-            continue
+class Row:
+    """Of a class of stressors."""
+
+    def __init__(self):
+        self.got = {'passed': [], 'failed': [], 'skipped': []}
+        self.alike = []
+
+    def run(self, kind, name):
         what, clean, detail = inside(name)
-        got[what].append(name)
         linux = here(name) if what != 'passed' else what
+        self.got[what].append(name)
         if what == linux != 'passed':
-            alike.append(name)
+            self.alike.append(name)
         check(clean and (what == linux or name in REFUSED), f'{kind}: {name} {what}', f'on Linux {linux}\n{detail}')
-    bad = [n for k in ('failed', 'skipped') for n in got[k]]
-    rows.append(f'| {kind} | {len(got["passed"])} / {len(got["failed"])} / {len(got["skipped"])} | {" ".join(n for n in bad if n not in alike)} '
-                f'| {" ".join(alike)} |')
-print('| class | passed / failed / skipped | not passed inside alone | nor on this Linux |\n|---|---|---|---|')
-print('\n'.join(rows))
+
+    def __str__(self):
+        bad = [n for k in ('failed', 'skipped') for n in self.got[k]]
+        return (f'{" / ".join(str(len(names)) for names in self.got.values())} | {" ".join(n for n in bad if n not in self.alike)} '
+                f'| {" ".join(self.alike)} |')
+
+
+rows, late = {}, []
+try:
+    for kind, names in STRESSORS.items():
+        for name in names.split():
+            if CHOSEN and name not in CHOSEN:
+                continue
+            if time_left(TIMEOUT) < TIMEOUT:
+                late.append(name)
+            else:
+                rows.setdefault(kind, Row()).run(kind, name)
+    check(not late, 'there was time for all', f'not run: {" ".join(late)}')
+finally: # whatever ends it
+    print('| class | passed / failed / skipped | not passed inside alone | nor on this Linux |\n|---|---|---|---|')
+    print('\n'.join(f'| {kind} | {row}' for kind, row in rows.items()), flush=True)
 done()
