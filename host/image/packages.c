@@ -110,7 +110,7 @@ static bool is_left_out(struct taking *k, const char *path)
         return true;
     if (str_has_suffix(path, ".la")) /* elsewhere it names a module that libltdl loads */
         return is_in_library_directory(path);
-    return str_has_suffix(path, ".a") || str_has_suffix(path, ".h");
+    return str_has_suffix(path, ".a");
 }
 
 static void enqueue(struct package *p, struct taking *k)

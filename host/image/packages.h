@@ -8,7 +8,7 @@
  *  2. Not followed: packages of the base system (Essential, or Priority required),
  *     and those that only installation scripts want (packages.c has the table).
  *  3. Of a taken package come its configuration, data, modules and empty state
- *     directories. Not: documentation, translations, headers, static libraries,
+ *     directories. Not: documentation, translations, /usr/include, static libraries,
  *     gconv, integration with init systems, cron and shells; nor executables in the
  *     bin directories (the program alone is what runs; give others by --add); nor,
  *     for packages depended on, libraries in the library directories that no
