@@ -58,7 +58,7 @@ job('tmux', ['-e', 'TERM=xterm', '-e', 'LC_ALL=C.UTF-8', *adds('tmux bash')], [*
  $t split-window "sleep 100"; until $t list-panes -F "#{pane_width}x#{pane_height} #{pane_current_command}" | { read a; read b; echo "$a $b" >o; [ "${b#* }" = sleep ]; }; do sleep 0.1; done
  cat o; rm o; $t kill-server'''])
 
-# --- a compiler with headers of its own; in a machine without KVM it would take half an hour ---
+# --- a compiler with headers of its own; not in emulation, where it takes long ---
 if ON[1] == 'host':
     with tempfile.TemporaryDirectory(prefix='drupe-test-others-') as work:
         main = os.path.join(work, 'main.go')
