@@ -37,7 +37,7 @@ bench: ## Measure against Debian's cloud kernel as guest, side by side
 
 soak: ## Every language, foreign test suites, long loads: 10 minutes of each, leaks and stalls reported
 	@$(SETUP) build run check bench languages soak
-	@$(MAKE) --no-print-directory all PARTS=all
+	@$(MAKE) --no-print-directory all PARTS="all meson-test-prereq kernel/plat/pc/drupe-kernel-pc-faults"
 	@python3 scripts/check.py $(BUILD) soak
 	@python3 bench/soak.py $(BUILD)
 

@@ -161,6 +161,18 @@ static u32 give_fds(void *bundle, s32 *ret_fds, u32 max, bool cloexec, bool keep
     return n;
 }
 
+void scm_untold(const void *control, u32 len_bytes)
+{
+    const struct sock_msg m = { .control = control, .control_len = len_bytes };
+    struct sock_cmsg c;
+    for (u32 at = 0; sock_next_cmsg(&m, &at, &c) > 0;)
+        for (u32 i = 0; c.level == 1 && c.type == 1 /* SOL_SOCKET, SCM_RIGHTS */ && i < c.len; i += sizeof(s32)) {
+            s32 fd;
+            memcpy(&fd, c.data + i, sizeof fd);
+            fd_close(current_files(), fd);
+        }
+}
+
 const struct sock_fd_ops scm_fd_ops = {.take = take_fds, .give = give_fds, .drop = drop_bundle, .hold = hold_bundle};
 
 /* --- what nobody can reach any more ---------------------------------------------------------------- */

@@ -475,14 +475,14 @@ s64 msg_recv(struct file *f, struct msg *m, uaddr_t umsg, u32 flags)
         return r;
     u32 namelen = m->addr.len;
     u64 controllen = m->control != NULL ? sm.control_len : 0;
-    int e = 0;
-    if (m->h.name != 0) {
+    int e = controllen != 0 ? copy_to_user(m->h.control, m->control, MIN(controllen, m->h.controllen)) : 0;
+    if (e != 0)
+        scm_untold(m->control, (u32)controllen);
+    if (e == 0 && m->h.name != 0) {
         e = copy_to_user(m->h.name, m->addr.data, MIN(MIN(m->h.namelen, namelen), (u32)sizeof m->addr.data));
         if (e == 0)
             e = put_user_u32(umsg + offsetof(struct abi_msghdr, namelen), namelen);
     }
-    if (e == 0 && controllen != 0)
-        e = copy_to_user(m->h.control, m->control, MIN(controllen, m->h.controllen));
     if (e == 0)
         e = put_user_u64(umsg + offsetof(struct abi_msghdr, controllen), controllen);
     if (e == 0)

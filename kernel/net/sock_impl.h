@@ -134,13 +134,6 @@ bool sock_filter_inherit(struct sock *s, const struct sock *from);
 void sock_filter_done(struct sock_extra *x); /* the last reference is gone */
 
 bool sock_may(unsigned cap); /* the calling process has the capability */
-struct sock_cmsg {
-    s32 level, type;
-    u32 len;
-    const u8 *data;
-};
-/* The cmsg at *at, which starts at 0, of a send, and *at moves on: 1; 0 = there are no more; -EINVAL. */
-int sock_next_cmsg(const struct sock_msg *m, u32 *at, struct sock_cmsg *ret);
 /* Append one cmsg to m->ret_control; sets MSG_CTRUNC when it does not fit. `used` counts. */
 void sock_put_cmsg(struct sock_msg *m, u32 *used, int level, int type, const void *data, u32 len);
 

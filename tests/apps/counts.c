@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/wait.h>
@@ -67,11 +68,16 @@ static void remove_ipc(void)
 {
     struct shmid_ds shm;
     struct semid_ds sem;
+    struct msqid_ds msg;
     struct seminfo info;
     int last = shmctl(0, SHM_INFO, (struct shmid_ds *)&(struct shm_info){0});
     for (int i = 0, id; i <= last; i++)
         if ((id = shmctl(i, SHM_STAT, &shm)) >= 0 && shm.shm_perm.__key == IPC_PRIVATE)
             shmctl(id, IPC_RMID, NULL);
+    last = msgctl(0, MSG_INFO, (struct msqid_ds *)&(struct msginfo){0});
+    for (int i = 0, id; i <= last; i++)
+        if ((id = msgctl(i, MSG_STAT, &msg)) >= 0 && msg.msg_perm.__key == IPC_PRIVATE)
+            msgctl(id, IPC_RMID, NULL);
     last = semctl(0, 0, SEM_INFO, &info);
     for (int i = 0, id; i <= last; i++)
         if ((id = semctl(i, 0, SEM_STAT, &sem)) >= 0 && sem.sem_perm.__key == IPC_PRIVATE)

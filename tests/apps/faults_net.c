@@ -172,7 +172,7 @@ static long recv_fd(int from, int *ret_fd)
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     *ret_fd = -1;
     long r = recvmsg(from, &m, MSG_DONTWAIT);
-    struct cmsghdr *c = r >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    struct cmsghdr *c = r >= 0 ? CMSG_FIRSTHDR(&m) : (struct cmsghdr *)control; /* it may have come although the rest could not be told */
     if (c != NULL && c->cmsg_type == SCM_RIGHTS)
         memcpy(ret_fd, CMSG_DATA(c), sizeof *ret_fd);
     return r;

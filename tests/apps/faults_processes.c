@@ -94,6 +94,7 @@ static void forks(void)
 
 static void unshared(void) { unshare(CLONE_FILES | CLONE_FS); }
 static void exits(void) { _exit(0); }
+static void exits_thread(void) { RAW(exit, 0); }
 static void exits_group(void)
 {
     pthread_t t;
@@ -117,26 +118,41 @@ static int least_fd;
 static void exec_least(void) { syscall(SYS_execveat, least_fd, "", (char *[]){"least", NULL}, environ, AT_EMPTY_PATH); }
 static void exec_dynamic(void) { execl(parts_self, parts_self, "nothing", NULL); }
 
+/* Who had no memory, or no arguments, may end as its dynamic linker says (127), or by a signal. */
+static bool ended_well(const siginfo_t *i, enum nth_file file)
+{
+    if (i->si_code == CLD_EXITED)
+        return i->si_status == 0 || i->si_status == 127;
+    return i->si_code == CLD_KILLED && (i->si_status == SIGKILL || (file == TOUCH_NTH && i->si_status == SIGSEGV));
+}
+
 /* The number stays over execve(2), and what is left of it can be read until the process is reaped. */
+static bool exec_failed(const char *what, void (*run)(void), enum nth_file file, unsigned n)
+{
+    siginfo_t info;
+    pid_t pid = fork();
+    if (pid == 0) {
+        arm_own(file, n);
+        run();
+        bool told = errno == (file == FAIL_NTH ? ENOMEM : EFAULT);
+        if (!told)
+            printf("odd %s %u %s\n", what, n, strerrorname_np(errno));
+        _exit(told ? 0 : 1);
+    }
+    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+    bool failed = left_of(pid, file) == 0;
+    reap(pid);
+    if (!ended_well(&info, file))
+        printf("odd %s %u of %d ended with %d, %d\n", what, n, file, info.si_code, info.si_status);
+    return failed;
+}
+
 static void each_exec(const char *what, void (*run)(void), unsigned most)
 {
-    char path[64];
-    for (unsigned n = 1, unfailed = 0; unfailed < 2 && n < most; n++) {
-        siginfo_t info;
-        pid_t pid = fork();
-        if (pid == 0) {
-            arm_own(n);
-            run();
-            if (errno != ENOMEM)
-                printf("odd %s %u %s\n", what, n, strerrorname_np(errno));
-            _exit(errno == ENOMEM ? 0 : 1);
-        }
-        waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
-        snprintf(path, sizeof path, "/proc/%d/fail-nth", pid);
-        unfailed += left_in(path) != 0;
-        reap(pid);
-        if (!(info.si_code == CLD_EXITED && (info.si_status == 0 || info.si_status == 127)) && !(info.si_code == CLD_KILLED && info.si_status == SIGKILL))
-            printf("odd %s %u ended with %d, %d\n", what, n, info.si_code, info.si_status); /* 127: its dynamic linker */
+    for (enum nth_file file = 0; file < NTH_FILES && !each_is_once(); file++) {
+        unsigned n = 1;
+        for (unsigned unfailed = 0; unfailed < 2 && n < most; n++)
+            unfailed += !exec_failed(what, run, file, n);
         if (n == 200)
             printf("odd %s has no end\n", what);
     }
@@ -150,12 +166,19 @@ static void programs(void)
     close(least_fd);
     each_exec("execve", exec_dynamic, 50);
     each_child("unshare", unshared);
-    each_exec("exit", exits, 201);
+    each_exec("exit_group", exits, 201);
+    each_exec("exit", exits_thread, 201);
     each_exec("exit with a thread", exits_group, 201);
 }
 
 static volatile sig_atomic_t heard;
 static void on_signal(int sig, siginfo_t *info, void *context) { heard++; }
+
+static void signals_itself(void)
+{
+    kill(getpid(), SIGUSR1);
+    sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = 3});
+}
 
 static void signals(void)
 {
@@ -167,9 +190,8 @@ static void signals(void)
     sigaddset(&set, SIGRTMIN);
     sigaction(SIGUSR1, &act, NULL);
     sigaction(SIGRTMIN, &act, NULL);
-    EACH(kill(getpid(), SIGUSR1)) ;
+    each_child("a signal to itself", signals_itself);
     also_errno(EAGAIN);
-    EACH(sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = 3})) ;
     sigprocmask(SIG_BLOCK, &set, &was);
     EACH(sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = 3})) sigtimedwait(&set, NULL, &(struct timespec){0, 0});
     EACH(tgkill(getpid(), gettid(), SIGUSR1)) sigtimedwait(&set, NULL, &(struct timespec){0, 0});

@@ -65,6 +65,14 @@ struct sock_msg {
     u32 flags;                   /* in: MSG_*; recv out: MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_OOB */
 };
 
+struct sock_cmsg {
+    s32 level, type;
+    u32 len;
+    const u8 *data;
+};
+/* The cmsg at *at, which starts at 0, of a send, and *at moves on: 1; 0 = there are no more; -EINVAL. */
+int sock_next_cmsg(const struct sock_msg *m, u32 *at, struct sock_cmsg *ret);
+
 int sock_create(int domain, int type, int protocol, struct sock **ret);
 int sock_create_pair(int domain, int type, int protocol, struct sock *ret[2]);
 void sock_release(struct sock *s); /* close(2) of the last descriptor; honours SO_LINGER */
