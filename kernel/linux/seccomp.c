@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * seccomp(2). What it does not have is listeners (SECCOMP_RET_USER_NOTIF): it answers as a Linux from before them, and a filter that asks for
- * one gets ENOSYS as from a Linux where nobody listens.
- */
+/* seccomp(2): chains of filters, and what becomes of a call. Listeners are seccomp_notif.c. */
 #include "seccomp_impl.h"
 #include "arch_linux.h"
 #include "base/fmt.h"
@@ -10,12 +7,14 @@
 #include "kern/cbpf.h"
 #include "ptrace.h"
 
-enum { SET_MODE_STRICT, SET_MODE_FILTER, GET_ACTION_AVAIL };
+enum { SET_MODE_STRICT, SET_MODE_FILTER, GET_ACTION_AVAIL, GET_NOTIF_SIZES };
 enum { MODE_NONE, MODE_STRICT, MODE_FILTER };
 #define FLAG_TSYNC 1u
 #define FLAG_LOG 2u
 #define FLAG_SPEC_ALLOW 4u /* there are no mitigations to be spared */
+#define FLAG_NEW_LISTENER 8u
 #define FLAG_TSYNC_ESRCH 16u
+#define FLAG_WAIT_KILLABLE_RECV 32u
 
 #define RET_KILL_PROCESS 0x80000000u
 #define RET_KILL_THREAD 0u
@@ -37,21 +36,15 @@ struct seccomp {
     struct refcount refs;
     struct seccomp *older;        /* c; a reference */
     struct cbpf_program *program; /* c; NULL: strict */
+    struct seccomp_listener *listener; /* c; a reference, or NULL */
     u32 count, cost;              /* c: of the chain */
     bool log;                     /* c */
 };
 
-struct call_data { /* struct seccomp_data */
-    s32 nr;
-    u32 arch;
-    u64 pc, args[6];
-};
-_Static_assert(sizeof(struct call_data) == 64, "struct seccomp_data");
-
 /* --- chains ---------------------------------------------------------------------------------- */
 
-/* Takes over the program. */
-static struct seccomp *chain_add(struct seccomp *older, struct cbpf_program *program, bool log)
+/* Takes over the program; the listener when it has been attached. */
+static struct seccomp *chain_add(struct seccomp *older, struct cbpf_program *program, struct seccomp_listener *listener, bool log)
 {
     struct seccomp *s = kzalloc(sizeof *s);
     if (s == NULL)
@@ -59,6 +52,7 @@ static struct seccomp *chain_add(struct seccomp *older, struct cbpf_program *pro
     ref_init(&s->refs);
     s->older = older;
     s->program = program;
+    s->listener = listener;
     s->log = log;
     s->count = (older != NULL ? older->count : 0) + 1;
     s->cost = (older != NULL ? older->cost : 0) + (program != NULL ? program->len + PROGRAM_COST : 0);
@@ -78,6 +72,7 @@ void seccomp_put(struct seccomp *s)
         syscall_watch(false);
         spin_unlock_bh(&process_list_lock);
         cbpf_put(s->program);
+        seccomp_unlisten(s->listener);
         kfree(s);
         s = older;
     }
@@ -110,32 +105,36 @@ u32 seccomp_mode(struct task *t, u32 *ret_filters)
 
 struct call_view {
     struct cbpf_data d;
-    struct call_data call;
+    struct seccomp_call call;
 };
 
 static bool load(const struct cbpf_data *d, u32 off, u32 size, u32 *ret)
 {
-    const struct call_data *c = &container_of(d, const struct call_view, d)->call;
+    const struct seccomp_call *c = &container_of(d, const struct call_view, d)->call;
     memcpy(ret, (const u8 *)c + off, sizeof *ret); /* a whole word inside: insn_ok() */
     return true;
 }
 
 static s32 precedence(u32 verdict) { return (s32)(verdict & RET_ACTION); }
 
-/* The strictest verdict, of those the newest filter's. */
-static u32 verdict_on(const struct seccomp *s, const struct trap_frame *f, bool *ret_log)
+static struct call_view view(const struct trap_frame *f)
 {
-    const struct call_view v = {
-        { sizeof v.call, load },
+    return (struct call_view){
+        { sizeof(struct seccomp_call), load },
         { (s32)FRAME_SYSCALL_NR(f), ARCH_AUDIT, FRAME_PC(f), { FRAME_ARG0(f), FRAME_ARG1(f), FRAME_ARG2(f), FRAME_ARG3(f), FRAME_ARG4(f), FRAME_ARG5(f) } },
     };
+}
+
+/* The strictest verdict, of those the newest filter's; whose it is, or NULL when it is the one that is there without. */
+static u32 verdict_on(const struct seccomp *s, const struct call_view *v, const struct seccomp **ret_by)
+{
     u32 least = RET_ALLOW;
-    *ret_log = false;
+    *ret_by = NULL;
     for (; s != NULL; s = s->older) {
-        u32 r = cbpf_run(s->program, &v.d);
+        u32 r = cbpf_run(s->program, &v->d);
         if (precedence(r) < precedence(least)) {
             least = r;
-            *ret_log = s->log;
+            *ret_by = s;
         }
     }
     return least;
@@ -187,9 +186,10 @@ static bool kill(struct task *t, struct trap_frame *f, u32 verdict)
 /* `asked`: the tracer has been, and may have made another call of it. */
 static bool allowed(struct task *t, struct trap_frame *f, bool asked)
 {
-    bool log;
-    u32 verdict = verdict_on(atomic_load(&t->seccomp), f, &log), action = verdict & RET_ACTION, data = verdict & RET_DATA;
-    if (action == RET_LOG || (log && (action == RET_TRAP || action == RET_ERRNO || action == RET_TRACE)))
+    const struct call_view v = view(f);
+    const struct seccomp *by;
+    u32 verdict = verdict_on(atomic_load(&t->seccomp), &v, &by), action = verdict & RET_ACTION, data = verdict & RET_DATA;
+    if (action == RET_LOG || (by != NULL && by->log && (action == RET_TRAP || action == RET_ERRNO || action == RET_TRACE || action == RET_USER_NOTIF)))
         log_call(t, f, 0, verdict);
     switch (action) {
     case RET_ALLOW:
@@ -200,11 +200,11 @@ static bool allowed(struct task *t, struct trap_frame *f, bool asked)
             return true;
         if (!task_traced(t) || !ptrace_event(t, PTRACE_EVENT_SECCOMP, data))
             return refuse(f, ENOSYS);
-        return !task_must_end(t->proc) && (s64)FRAME_SYSCALL_NR(f) >= 0 && allowed(t, f, true);
+        return !task_must_end(t->proc) && (s32)FRAME_SYSCALL_NR(f) >= 0 && allowed(t, f, true);
     case RET_ERRNO:
         return refuse(f, MIN(data, MAX_ERRNO));
     case RET_USER_NOTIF:
-        return refuse(f, ENOSYS);
+        return by->listener != NULL ? seccomp_ask(by->listener, f, &v.call) : refuse(f, ENOSYS);
     case RET_TRAP: {
         struct ksiginfo i = sigsys(f, verdict);
         signal_force(t, &i);
@@ -217,7 +217,7 @@ static bool allowed(struct task *t, struct trap_frame *f, bool asked)
 
 bool seccomp_allows(struct task *t, struct trap_frame *f)
 {
-    u64 nr = FRAME_SYSCALL_NR(f);
+    u32 nr = (u32)FRAME_SYSCALL_NR(f);
     if (mode_of(atomic_load(&t->seccomp)) != MODE_STRICT)
         return allowed(t, f, false);
     if (nr == NR_read || nr == NR_write || nr == NR_exit || nr == NR_rt_sigreturn)
@@ -233,7 +233,7 @@ static bool insn_ok(const struct cbpf_insn *i)
 {
     u32 class = CBPF_CLASS(i->code), mode = CBPF_MODE(i->code);
     if (class == CBPF_LD && mode == CBPF_ABS)
-        return (i->code & 0x18) == 0 && i->k % 4 == 0 && i->k < sizeof(struct call_data);
+        return (i->code & 0x18) == 0 && i->k % 4 == 0 && i->k < sizeof(struct seccomp_call);
     if (class == CBPF_LD || class == CBPF_LDX)
         return mode == CBPF_IMM || mode == CBPF_MEM || mode == CBPF_LEN;
     return class != CBPF_ALU || CBPF_OP(i->code) != CBPF_MOD;
@@ -272,6 +272,8 @@ static s64 attach(struct task *t, struct seccomp *s, u32 flags)
                     seccomp_inherit_locked(o, t);
     }
     spin_unlock_bh(&p->lock);
+    if (!ok)
+        s->listener = NULL; /* its caller's still */
     seccomp_put(ok ? old : s);
     return ok ? 0 : apart == 0 ? -EAGAIN : flags & FLAG_TSYNC_ESRCH ? -ESRCH : (s64)apart;
 }
@@ -281,9 +283,58 @@ static s64 set_strict(void)
     struct task *t = current_task();
     if (!may_become(t, MODE_STRICT))
         return -EINVAL;
-    struct seccomp *s = chain_add(NULL, NULL, false);
+    struct seccomp *s = chain_add(NULL, NULL, NULL, false);
     s64 r = s != NULL ? attach(t, s, 0) : -ENOMEM;
     return r == -EAGAIN ? -EINVAL : r; /* another thread gave it a filter meanwhile */
+}
+
+static bool has_listener(const struct seccomp *s)
+{
+    while (s != NULL && !seccomp_heard(s->listener))
+        s = s->older;
+    return s != NULL;
+}
+
+/* Takes over the listener, but not when it fails. */
+static s64 add_filter(struct task *t, u32 flags, struct cbpf_program *program, struct seccomp_listener *listener)
+{
+    s64 r;
+    do {
+        struct seccomp *older = t->seccomp;
+        if (!may_become(t, MODE_FILTER))
+            return -EINVAL;
+        if (listener != NULL && has_listener(older))
+            return -EBUSY;
+        if ((older != NULL ? older->cost : 0) + program->len > CHAIN_INSNS)
+            return -ENOMEM;
+        struct seccomp *s = chain_add(older, program, listener, (flags & FLAG_LOG) != 0);
+        if (s == NULL)
+            return -ENOMEM;
+        ref_get(&program->refs);
+        r = attach(t, s, flags);
+    } while (r == -EAGAIN);
+    return r;
+}
+
+static s64 add_listened(struct task *t, u32 flags, struct cbpf_program *program)
+{
+    struct seccomp_listener *l;
+    struct file *file;
+    int fd = fd_reserve(current_files(), 0, true);
+    if (fd < 0)
+        return fd;
+    s64 r = seccomp_listen((flags & FLAG_WAIT_KILLABLE_RECV) != 0, &l, &file);
+    if (r == 0) {
+        r = add_filter(t, flags, program, l);
+        if (r == 0) {
+            fd_publish(current_files(), fd, file);
+            return fd;
+        }
+        seccomp_unlisten(l);
+        file_put(file);
+    }
+    fd_unreserve(current_files(), fd);
+    return r;
 }
 
 static s64 set_filter(u32 flags, uaddr_t uprogram)
@@ -291,7 +342,9 @@ static s64 set_filter(u32 flags, uaddr_t uprogram)
     struct task *t = current_task();
     struct { u16 len; u64 insn; } fprog;
     struct cbpf_program *program;
-    if (flags & ~(FLAG_TSYNC | FLAG_LOG | FLAG_SPEC_ALLOW | FLAG_TSYNC_ESRCH))
+    if (flags & ~(FLAG_TSYNC | FLAG_LOG | FLAG_SPEC_ALLOW | FLAG_NEW_LISTENER | FLAG_TSYNC_ESRCH | FLAG_WAIT_KILLABLE_RECV))
+        return -EINVAL;
+    if (flags & FLAG_NEW_LISTENER ? (flags & (FLAG_TSYNC | FLAG_TSYNC_ESRCH)) == FLAG_TSYNC : (flags & FLAG_WAIT_KILLABLE_RECV) != 0)
         return -EINVAL;
     if (copy_from_user(&fprog, uprogram, sizeof fprog) < 0)
         return -EFAULT;
@@ -302,24 +355,14 @@ static s64 set_filter(u32 flags, uaddr_t uprogram)
     s64 r = cbpf_create(fprog.insn, fprog.len, insn_ok, &program);
     if (r < 0)
         return r;
-    do {
-        struct seccomp *older = t->seccomp;
-        r = !may_become(t, MODE_FILTER) ? -EINVAL : (older != NULL ? older->cost : 0) + fprog.len > CHAIN_INSNS ? -ENOMEM : 0;
-        struct seccomp *s = r == 0 ? chain_add(older, program, (flags & FLAG_LOG) != 0) : NULL;
-        if (s == NULL) {
-            cbpf_put(program);
-            return r < 0 ? r : -ENOMEM;
-        }
-        ref_get(&program->refs);
-        r = attach(t, s, flags);
-    } while (r == -EAGAIN);
+    r = flags & FLAG_NEW_LISTENER ? add_listened(t, flags, program) : add_filter(t, flags, program, NULL);
     cbpf_put(program);
     return r;
 }
 
 static s64 action_avail(uaddr_t uaction)
 {
-    static const u32 known[] = { RET_KILL_PROCESS, RET_KILL_THREAD, RET_TRAP, RET_ERRNO, RET_TRACE, RET_LOG, RET_ALLOW };
+    static const u32 known[] = { RET_KILL_PROCESS, RET_KILL_THREAD, RET_TRAP, RET_ERRNO, RET_USER_NOTIF, RET_TRACE, RET_LOG, RET_ALLOW };
     u32 action;
     if (get_user_u32(uaction, &action) < 0)
         return -EFAULT;
@@ -338,6 +381,8 @@ s64 sys_seccomp(u32 op, u32 flags, uaddr_t arg)
         return set_filter(flags, arg);
     case GET_ACTION_AVAIL:
         return flags != 0 ? -EINVAL : action_avail(arg);
+    case GET_NOTIF_SIZES:
+        return flags != 0 ? -EINVAL : copy_to_user(arg, seccomp_notif_sizes, sizeof seccomp_notif_sizes);
     default:
         return -EINVAL;
     }
@@ -345,7 +390,7 @@ s64 sys_seccomp(u32 op, u32 flags, uaddr_t arg)
 
 static size_t show_actions(void *arg, char *buf, size_t size)
 {
-    return (size_t)fmt_snprintf(buf, size, "kill_process kill_thread trap errno trace log allow\n");
+    return (size_t)fmt_snprintf(buf, size, "kill_process kill_thread trap errno user_notif trace log allow\n");
 }
 
 void seccomp_init(void) { proc_add("sys/kernel/seccomp/actions_avail", 0444, show_actions, NULL); }

@@ -400,6 +400,7 @@ static void filtered(void)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     RAW(seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
     RAW(seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
+    close_fd(RAW(seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter));
 }
 
 static void raw_fork(void)

@@ -252,6 +252,19 @@ static void others(void)
     SHOW(INSTALL(SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW, RETURN(SECCOMP_RET_ALLOW)));
 }
 
+/* The number is the low half of the register. */
+static void wide_numbers(void)
+{
+    SHOW_TRUE(syscall(1L << 32 | SYS_getppid) == getppid());
+    SHOW_TRUE(syscall(0xffffffffUL << 32 | SYS_getppid) == getppid());
+    SHOW(syscall(1L << 32 | 4000));
+    SHOW(syscall(-1L));
+    SHOW(verdict_for(SYS_getppid, SECCOMP_RET_ERRNO | 7));
+    SHOW(syscall(1L << 32 | SYS_getppid));
+    SHOW(verdict_for(SYS_getpgrp, SECCOMP_RET_TRACE));
+    SHOW(syscall(1L << 32 | SYS_getpgrp));
+}
+
 static void strict(void)
 {
     char c;
@@ -475,6 +488,8 @@ static void traced(void)
     traced_by(PTRACE_CONT, -1);
 }
 
+void listeners(void); /* seccomp_notif.c */
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "program") == 0) {
@@ -504,6 +519,8 @@ int main(int argc, char **argv)
     child("TSYNC apart", tsync_apart);
     child("alone", alone);
     child("tracer", traced);
+    child("numbers of more than 32 bits", wide_numbers);
+    listeners();
     status_of("at the end:");
     return 0;
 }
