@@ -313,12 +313,14 @@ static int open_interpreter(struct exec *e, const char **ret_why)
     return r == -ENOEXEC ? -ELIBBAD : r;
 }
 
+#define NAME_HIDDEN (1u << 31) /* beside LOOKUP_*: the program's name is of a descriptor that its interpreter will not have */
+
 /* Follow #! lines until an ELF file is open in e->main.file. */
 static int find_program(struct exec *e, const char *name, const struct path *at, u32 lookup_flags, const char **ret_why)
 {
     char line[SCRIPT_LINE_MAX];
     for (unsigned depth = 0;; depth++) {
-        int r = open_program(name, at, lookup_flags, &e->main.file, &e->st);
+        int r = open_program(name, at, lookup_flags & ~NAME_HIDDEN, &e->main.file, &e->st);
         if (r < 0)
             return r;
         s64 n = file_read_at(e->main.file, 0, line, sizeof line);
@@ -334,6 +336,8 @@ static int find_program(struct exec *e, const char *name, const struct path *at,
             *ret_why = "its #! line names no interpreter";
             return r;
         }
+        if (lookup_flags & NAME_HIDDEN)
+            return -ENOENT;
         program_put(e->main.file);
         e->main.file = NULL;
         name = interp;
@@ -602,6 +606,8 @@ s64 sys_execveat(int dirfd, uaddr_t uname, uaddr_t argv, uaddr_t envp, int flags
         return r;
     r = at_begin(dirfd, name, &at);
     if (r == 0) {
+        if (at.file != NULL && fd_get_cloexec(current_files(), dirfd) != 0)
+            lookup_flags |= NAME_HIDDEN;
         if (*name == '\0' && !(flags & AT_EMPTY_PATH))
             r = -ENOENT;
         else if (at.file != NULL && (shown = name_below(dirfd, name)) == NULL)

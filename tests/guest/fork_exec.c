@@ -266,6 +266,10 @@ static void by_descriptor(void)
     show_exec(tmp, "", AT_EMPTY_PATH);
     pipe(p);
     show_exec(p[0], "", AT_EMPTY_PATH);
+    SHOW(fcntl(program, F_SETFD, FD_CLOEXEC)); /* nobody opens it any more; a script's interpreter would */
+    show_exec(program, "", AT_EMPTY_PATH);
+    SHOW(fcntl(script, F_SETFD, FD_CLOEXEC));
+    show_exec(script, "", AT_EMPTY_PATH);
     close(program);
     close(script);
     close(tmp);
