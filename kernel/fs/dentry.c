@@ -161,6 +161,7 @@ static void unhash_locked(struct dentry *d)
     dentry_count--;
     list_remove_init(&d->hash_node);
     list_remove_init(&d->child_node);
+    dir_forget(d);
 }
 
 void dentry_add(struct dentry *d)

@@ -143,6 +143,7 @@ static inline void dentry_put_notify(struct dentry *d)
 
 /* --- generic.c: parts of a directory's iterate(); 0 = go on, 1 = the reader is full --- */
 int dir_emit_dots(struct file *f, u64 *pos, struct dir_emit *e);
+void dir_forget(struct dentry *d); /* it leaves its parent's children; dcache_lock held */
 int dir_emit_children(struct file *f, u64 *pos, struct dir_emit *e, bool pinned_only);
 
 /* --- others --- */

@@ -8,6 +8,7 @@
 #include "counts.h"
 #include "parts.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -27,6 +28,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -543,6 +545,72 @@ static void maps(void)
     compare(&before, 8);
 }
 
+/* --- names ------------------------------------------------------------------------------------------------- */
+
+#define NAMES 40000
+
+static void name_of(char *ret, size_t size, int dir, int name) { snprintf(ret, size, "/tmp/abuse-names-%d/a-name-of-some-length-%d", dir, name); }
+
+static void make_names(int dirs, bool make)
+{
+    char name[80];
+    for (int d = 0; d < dirs; d++) {
+        char *dir = name;
+        snprintf(dir, sizeof name, "/tmp/abuse-names-%d", d);
+        if (make)
+            mkdir(dir, 0700);
+        for (int i = 0; i < NAMES / dirs; i++) {
+            name_of(name, sizeof name, d, i);
+            if (make)
+                close(open(name, O_CREAT | O_WRONLY, 0600));
+            else
+                unlink(name);
+        }
+        snprintf(dir, sizeof name, "/tmp/abuse-names-%d", d);
+        if (!make && rmdir(dir) != 0)
+            printf("not empty: %s\n", errno_name(errno));
+    }
+}
+
+static void read_directory(int dir, int n)
+{
+    char name[80];
+    long seen = 0, sum = 0;
+    snprintf(name, sizeof name, "/tmp/abuse-names-%d", dir);
+    DIR *d = opendir(name);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        if (e->d_name[0] != '.') {
+            seen++;
+            sum += atol(strrchr(e->d_name, '-') + 1);
+        }
+    closedir(d);
+    if (seen != n || sum != (long)n * (n - 1) / 2)
+        printf("of %d names %ld came\n", n, seen);
+}
+
+/* The least time of some tries in which so many names are read in so many directories; each name comes once. */
+static double read_names(int dirs)
+{
+    double least = 1e9;
+    make_names(dirs, true);
+    for (int try = 0; try < 5; try++) {
+        double start = now();
+        for (int d = 0; d < dirs; d++)
+            read_directory(d, NAMES / dirs);
+        if (now() - start < least)
+            least = now() - start;
+    }
+    make_names(dirs, false);
+    return least;
+}
+
+static void names(void)
+{
+    double twenty = read_names(20), one = read_names(1);
+    fprintf(stderr, "%d names in 20 directories: %.2f ms, in one: %.2f ms\n", NAMES, twenty * 1e3, one * 1e3);
+    printf("in one directory or in twenty: %s\n", one < 8 * twenty ? "as long" : "not in proportion");
+}
+
 /* --- signals -------------------------------------------------------------------------------------------------- */
 
 #define STORM 12
@@ -586,7 +654,7 @@ int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(void); } ways[] = {
         {"kills", kills}, {"bomb", bomb}, {"bomb-limit", bomb_limit}, {"pids", pids}, {"oom", oom}, {"adj", adj}, {"fds", fds}, {"fds-memory", fds_memory},
-        {"sockets", sockets}, {"maps", maps}, {"storm", storm},
+        {"sockets", sockets}, {"maps", maps}, {"names", names}, {"storm", storm},
     };
     setvbuf(stdout, NULL, _IOLBF, 0);
     parts_self = argv[0];

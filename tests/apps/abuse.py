@@ -37,5 +37,6 @@ run('fds-memory', '128M')
 same(run('sockets'), ['the end of a chain of sockets: 0', 'the end of a ring of sockets: 0', 'the end of a chain of sockets: 0']
      + 20 * ['the end of a ring of sockets: 0'], 'sockets in the queues of sockets')
 same(run('maps'), 2 * ['areas: all, then ENOMEM', 'a hole: 0 0', 'another mmap: made', 'munmap of all: 0'], 'areas without end')
+same(run('names'), ['in one directory or in twenty: as long'], 'a large directory is read in proportion')
 same(run('storm'), ['ends by SIGALRM: 12'], 'signals from all to all')
 done()
