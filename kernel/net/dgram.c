@@ -224,6 +224,18 @@ int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret)
     return m->control == NULL || ip_is_any(ret->src) || ip_addr_is_local(ret->src) ? 0 : -EINVAL;
 }
 
+void dgram_icmp_error(struct sock *s, const struct icmp_quote *e, u32 at, u16 port)
+{
+    bool large = e->err == EMSGSIZE;
+    if (large && s->pmtu_disc == 0 && s->domain == AF_INET) /* IP_PMTUDISC_DONT */
+        return;
+    /* Without a queue only a connected socket hears of it: others could not tell which datagram it was (RFC 1122 4.1.3.3). */
+    if (s->ip_recverr)
+        errors_queue(s, e, at, port);
+    if (s->ip_recverr || ((e->fatal || (large && s->pmtu_disc != 0)) && !ip_is_unspec(s->faddr)))
+        sock_set_err(s, e->err);
+}
+
 int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_tx *ret)
 {
     u8 ttl = ip_is_group(d->addr) ? s->mc_ttl : s->ttl;

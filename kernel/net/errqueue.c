@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The error queue of UDP sockets with IP_RECVERR or IPV6_RECVERR (ip(7)): what an ICMP error says of a datagram, with as much of its
+ * The error queue of UDP and raw sockets with IP_RECVERR or IPV6_RECVERR (ip(7)): what an ICMP error says of a datagram, with as much of its
  * payload as was quoted, for recvmsg(MSG_ERRQUEUE). While there are any, poll() says POLLERR, and SO_ERROR is the oldest one's.
  *
  * An entry is a packet: struct told, then the payload. Its cb is the ICMP packet's struct ip_rx.
@@ -59,7 +59,7 @@ static struct pkt *take(struct sock *s, struct sock_errors *q)
 int errors_enable(struct sock *s, bool on)
 {
     struct sock_errors *q = sock_errors(s);
-    if (s->type == SOCK_DGRAM && on && q == NULL) {
+    if (s->type != SOCK_STREAM && on && q == NULL) {
         struct sock_extra *x = sock_extra(s);
         q = x != NULL ? kmalloc(sizeof *q, 0) : NULL;
         if (q == NULL)
@@ -87,12 +87,12 @@ void errors_drop(struct sock *s)
     kfree(sock_errors(s));
 }
 
-static struct pkt *make(const struct icmp_quote *e)
+static struct pkt *make(const struct icmp_quote *e, u32 at, u16 port)
 {
-    u32 at = e->l4_at + (u32)sizeof(struct udp_hdr), len = e->p->total_len > at ? MIN(e->p->total_len - at, QUOTED_MAX) : 0;
+    u32 len = e->p->total_len > at ? MIN(e->p->total_len - at, QUOTED_MAX) : 0;
     struct told t = { .e = { .err = (u32)e->err, .origin = ip_is_v4(e->dst) ? ORIGIN_ICMP : ORIGIN_ICMP6, .type = e->type, .code = e->code,
                              .info = e->info },
-                      .dst = e->dst, .port = get_be16(e->l4 + 2) };
+                      .dst = e->dst, .port = port };
     struct pkt *p = pkt_alloc(0, (u32)sizeof t + len);
     if (p == NULL)
         return NULL;
@@ -103,10 +103,10 @@ static struct pkt *make(const struct icmp_quote *e)
     return p;
 }
 
-void errors_queue(struct sock *s, const struct icmp_quote *e)
+void errors_queue(struct sock *s, const struct icmp_quote *e, u32 at, u16 port)
 {
     struct sock_errors *q = sock_errors(s);
-    struct pkt *p = q != NULL && !net_mem_full() ? make(e) : NULL;
+    struct pkt *p = q != NULL && !net_mem_full() ? make(e, at, port) : NULL;
     if (p == NULL)
         return;
     u32 mem = pkt_truesize(p);

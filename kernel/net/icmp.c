@@ -8,6 +8,8 @@
 #include "limit.h"
 #include "net_impl.h"
 
+#define FATAL_UNREACHABLE 0xe7ccu /* codes: protocol, port, unknown, isolated, prohibited; not those that may pass */
+
 static struct net_limit limit = { .interval_ns = NSEC_PER_SEC / 1000, .burst_ns = NSEC_PER_SEC / 20 };
 
 bool icmp_may_send(void)
@@ -94,10 +96,12 @@ static void error_input(const struct netif *nif, const struct pkt *p, u8 type, u
     if (h->proto == IPPROTO_TCP)
         tcp_icmp_error(ip_v4(h->src), ip_v4(h->dst), l4, left, icmp_errno(type, code), type == 3,
                        type == 3 && code == 4 ? mtu : 0);
-    else if (h->proto == IPPROTO_UDP)
-        udp_icmp_error(&(struct icmp_quote){ .src = ip_v4(h->src), .dst = ip_v4(h->dst), .l4 = l4, .p = p,
-            .l4_at = (u32)sizeof(struct icmp_hdr) + hlen, .info = type == 12 ? gateway & 255 : type == 3 && code == 4 ? mtu : 0,
-            .err = icmp_errno(type, code), .type = type, .code = code, .fatal = type == 3 && (code == 2 || code == 3) });
+    const struct icmp_quote e = { .src = ip_v4(h->src), .dst = ip_v4(h->dst), .l4 = l4, .p = p, .l4_at = (u32)sizeof(struct icmp_hdr) + hlen,
+        .info = type == 12 ? gateway & 255 : type == 3 && code == 4 ? mtu : 0, .err = icmp_errno(type, code), .type = type, .code = code,
+        .proto = h->proto, .fatal = type == 12 || (type == 3 && FATAL_UNREACHABLE >> (code & 15) & 1) };
+    if (h->proto == IPPROTO_UDP)
+        udp_icmp_error(&e);
+    raw_icmp_error(&e);
     return;
 bad:
     NET_DROP(icmp_bad);

@@ -3,6 +3,7 @@
 #include "net_impl.h"
 
 #define MIN_MTU 1280u
+#define FATAL_UNREACHABLE 0x72u /* codes: prohibited, port, policy, rejected */
 
 static int error_errno(u8 type, u8 code)
 {
@@ -48,9 +49,12 @@ static void error_input(const struct pkt *p, u8 type, u8 code, u32 info)
         pmtu_learn(dst, mtu);
     if (proto == IPPROTO_TCP)
         tcp_icmp_error(src, dst, q + off, n - off, error_errno(type, code), type == 1, mtu);
-    else if (proto == IPPROTO_UDP)
-        udp_icmp_error(&(struct icmp_quote){ .src = src, .dst = dst, .l4 = q + off, .p = p, .l4_at = (u32)sizeof(struct icmp_hdr) + off,
-            .info = info, .err = error_errno(type, code), .type = type, .code = code, .fatal = type == 1 && code == 4 });
+    const struct icmp_quote e = { .src = src, .dst = dst, .l4 = q + off, .p = p, .l4_at = (u32)sizeof(struct icmp_hdr) + off, .info = info,
+        .err = error_errno(type, code), .type = type, .code = code, .proto = proto,
+        .fatal = type == 4 || (type == 1 && code < 7 && FATAL_UNREACHABLE >> code & 1) };
+    if (proto == IPPROTO_UDP)
+        udp_icmp_error(&e);
+    raw_icmp_error(&e);
     return;
 bad:
     NET_DROP(icmp_bad);

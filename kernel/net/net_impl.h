@@ -540,14 +540,15 @@ struct icmp_quote {
     const struct pkt *p;     /* the ICMP packet from its header on, ip_rx() whose sender; l4 is at l4_at there */
     u32 l4_at, info;         /* info: the MTU, or the place of what is wrong */
     int err;
-    u8 type, code;
-    bool fatal;
+    u8 type, code, proto;
+    bool fatal;              /* trying again is of no use */
 };
 
 void udp_input(struct netif *nif, struct pkt *p);
 /* Is there a socket that is connected to the sender? */
 bool udp_connected(const struct ip_rx *rx, u16 sport, u16 dport);
 void udp_icmp_error(const struct icmp_quote *e);
+void raw_icmp_error(const struct icmp_quote *e);
 extern u32 raw_socks; /* atomic: how many raw sockets there are */
 /* A copy of p, at the header behind IP, to each that wants it; true = somebody did. */
 bool raw_input(struct netif *nif, const struct pkt *p, u8 proto);

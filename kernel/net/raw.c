@@ -178,6 +178,7 @@ static void raw_release(struct sock *s)
 
 static void raw_destroy(struct sock *s)
 {
+    errors_drop(s);
     dgram_purge(s);
     kfree(raw(s));
 }
@@ -266,6 +267,29 @@ bool raw_input(struct netif *nif, const struct pkt *p, u8 proto)
         }
     } while (f.n == SOCKS_FOUND);
     return f.seen > 0;
+}
+
+void raw_icmp_error(const struct icmp_quote *e)
+{
+    struct socks_found f = { .seen = 0 };
+    const int domain = ip_is_v4(e->dst) ? AF_INET : AF_INET6;
+    if (likely(atomic_load_relaxed(&raw_socks) == 0))
+        return;
+    do {
+        f.at = f.n = 0;
+        spin_lock_bh(&raw_lock);
+        list_for_each(r, &socks, struct raw_sock, node) {
+            const struct sock *s = &r->s;
+            if (s->protocol == e->proto && s->domain == domain && ip_covers(s->laddr, false, e->src) >= 0 &&
+                (ip_is_unspec(s->faddr) || ip_equal(s->faddr, e->dst)) && (s->bound_if == 0 || s->bound_if == ip_rx(e->p)->ifindex))
+                sock_found(&f, &r->s);
+        }
+        spin_unlock_bh(&raw_lock);
+        for (unsigned i = 0; i < f.n; i++) {
+            dgram_icmp_error(f.s[i], e, raw(f.s[i])->hdrincl ? (u32)sizeof(struct icmp_hdr) : e->l4_at, 0);
+            sock_put(f.s[i]);
+        }
+    } while (f.n == SOCKS_FOUND);
 }
 
 static struct sock *of(struct list *node) { return &list_entry(node, struct raw_sock, node)->s; }

@@ -123,6 +123,7 @@ static struct {
     u64 expires_ns;
 } pmtu[PMTU_SLOTS]; /* pmtu_lock */
 static u32 pmtu_known; /* atomic: entries ever made; 0 = the usual case, no lock */
+static struct ktimer pmtu_timer;
 
 static unsigned pmtu_slot(struct ip_addr dst) { return (unsigned)(net_siphash(net_secret, dst.lo, dst.hi) % PMTU_SLOTS); }
 
@@ -139,6 +140,26 @@ u32 pmtu_lookup(struct ip_addr dst, u32 link_mtu)
     return mtu;
 }
 
+/* For the end of the first of them. */
+static void pmtu_arm(u64 now)
+{
+    u64 next = NEVER_NS;
+    for (unsigned i = 0; i < PMTU_SLOTS; i++)
+        if (pmtu[i].expires_ns > now)
+            next = MIN(next, pmtu[i].expires_ns);
+    if (next != NEVER_NS)
+        ktimer_start(&pmtu_timer, next);
+}
+
+/* Whoever keeps a route by what ended asks again. */
+static void pmtu_tick(struct ktimer *t)
+{
+    spin_lock(&pmtu_lock);
+    pmtu_arm(now_ns());
+    spin_unlock(&pmtu_lock);
+    atomic_add(&route_gen, 1u);
+}
+
 void pmtu_learn(struct ip_addr dst, u32 mtu)
 {
     unsigned i = pmtu_slot(dst);
@@ -148,7 +169,10 @@ void pmtu_learn(struct ip_addr dst, u32 mtu)
         pmtu[i].mtu = MAX(mtu, ip_is_v4(dst) ? PMTU_MIN : PMTU_MIN6);
     pmtu[i].dst = dst;
     pmtu[i].expires_ns = now + PMTU_AGE_NS;
-    spin_unlock_bh(&pmtu_lock);
+    if (pmtu_known == 0)
+        ktimer_init(&pmtu_timer, pmtu_tick);
     atomic_store_relaxed(&pmtu_known, 1u);
+    pmtu_arm(now);
+    spin_unlock_bh(&pmtu_lock);
     atomic_add(&route_gen, 1u);
 }

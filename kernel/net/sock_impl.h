@@ -195,6 +195,8 @@ u32 dgram_poll(struct sock *s);
 s64 dgram_pending(struct sock *s, bool output); /* the next one's bytes; what is sent is gone */
 /* Where a send goes: msg_name, the connected peer, IP_PKTINFO. */
 int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret);
+/* An ICMP error about a datagram of s to `port`, whose payload begins at `at` of the ICMP packet. Bottom halves off. */
+void dgram_icmp_error(struct sock *s, const struct icmp_quote *e, u32 at, u16 port);
 /* Route and headers' facts for one datagram of a socket: 0 or -errno. */
 int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_tx *ret);
 
@@ -211,7 +213,8 @@ int zc_make_packet(struct zc_send *z, bool here, struct uio *u, struct pkt **ret
 int errors_enable(struct sock *s, bool on);                         /* IP_RECVERR, IPV6_RECVERR */
 void errors_drop(struct sock *s);                                   /* from destroy() */
 bool errors_ready(const struct sock *s);                            /* is there one? */
-void errors_queue(struct sock *s, const struct icmp_quote *e);      /* bottom halves off; wakes nobody */
+/* e, whose payload begins at `at` of its packet; bottom halves off; wakes nobody */
+void errors_queue(struct sock *s, const struct icmp_quote *e, u32 at, u16 port);
 s64 errors_recv(struct sock *s, struct sock_msg *m);                /* MSG_ERRQUEUE */
 
 int tcp_sock_create(int domain, struct sock **ret);

@@ -644,6 +644,9 @@ void tcp_icmp_error(struct ip_addr src, struct ip_addr dst, const u8 *l4, u32 le
         if (IN_STATES(t, ST(SYN_SENT)) && unreachable) {
             tcp_drop(t, err);
             events = POLLIN | POLLOUT | POLLERR | POLLHUP;
+        } else if (t->s.ip_recverr) { /* ip(7): told at once, the connection stays */
+            atomic_store(&t->s.err, err);
+            events = POLLIN | POLLOUT | POLLERR;
         } else {
             t->s.soft_err = err;
         }

@@ -383,11 +383,7 @@ void udp_icmp_error(const struct icmp_quote *e)
     struct sock *s = lookup(e->dst, dport, e->src, sport, 0);
     if (s == NULL)
         return;
-    /* Without a queue only a connected socket hears of it: others could not tell which datagram it was (RFC 1122 4.1.3.3). */
-    if (s->ip_recverr)
-        errors_queue(s, e);
-    if (s->ip_recverr || (e->fatal && !ip_is_unspec(s->faddr)))
-        sock_set_err(s, e->err);
+    dgram_icmp_error(s, e, e->l4_at + (u32)sizeof(struct udp_hdr), dport);
     sock_put(s);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The error queue of UDP sockets: IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE. */
+/* The error queue of UDP and raw sockets: IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE. */
 #include "t.h"
 #include <arpa/inet.h>
 #include <linux/errqueue.h>
@@ -130,6 +130,57 @@ static void family(int domain, int level, int option, int ttl, const char *addre
     close(s);
 }
 
+/* UDP by hand, to a port that nobody listens at: what a raw socket hears of it. */
+static void raw_family(int domain, int level, int option, const char *address)
+{
+    section(address);
+    int s = socket(domain, SOCK_RAW, IPPROTO_UDP), on = 1, off = 0, at = 6;
+    if (!SHOW(s >= 0))
+        return;
+    if (domain == AF_INET6)
+        SHOW(setsockopt(s, IPPROTO_IPV6, IPV6_CHECKSUM, &at, sizeof at));
+    const unsigned char datagram[] = {0, 7, 0, 9, 0, 12, 0, 0, 'r', 'a', 'w', '!'};
+    char got[200];
+    socklen_t len = place(address, 0);
+    SHOW(setsockopt(s, level, option, &on, sizeof on));
+    SHOW(sendto(s, datagram, sizeof datagram, 0, &to.any, len));
+    SHOW(ready(s, 0));
+    take(s, 200);
+    SHOW(error_of(s));
+    while (recv(s, got, sizeof got, MSG_DONTWAIT) > 0)
+        ;
+    SHOW(setsockopt(s, level, option, &off, sizeof off));
+    SHOW(sendto(s, datagram, sizeof datagram, 0, &to.any, len));
+    SHOW(ready(s, POLLIN) & POLLERR); /* not connected, and no queue */
+    while (recv(s, got, sizeof got, MSG_DONTWAIT) > 0)
+        ;
+    SHOW(connect(s, &to.any, len));
+    SHOW(send(s, datagram, sizeof datagram, 0));
+    SHOW(ready(s, 0));
+    SHOW(error_of(s));
+    close(s);
+}
+
+/* The program's own header is quoted, too. */
+static void own_header(void)
+{
+    section("IP_HDRINCL");
+    int s = socket(AF_INET, SOCK_RAW, IPPROTO_UDP), on = 1;
+    if (!SHOW(s >= 0))
+        return;
+    const unsigned char packet[] = {0x45, 0, 0, 32, 0x12, 0x34, 0, 0, 64, IPPROTO_UDP, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1, 0, 7, 0, 9, 0, 12, 0, 0, 'r', 'a', 'w', '!'};
+    socklen_t len = place("127.0.0.1", 0);
+    SHOW(setsockopt(s, IPPROTO_IP, IP_RECVERR, &on, sizeof on));
+    SHOW(setsockopt(s, IPPROTO_IP, IP_HDRINCL, &on, sizeof on));
+    SHOW(sendto(s, packet, sizeof packet, 0, &to.any, len));
+    SHOW(ready(s, POLLIN) & POLLERR);
+    char quoted[100];
+    ssize_t n = SHOW(recv(s, quoted, sizeof quoted, MSG_ERRQUEUE | MSG_DONTWAIT));
+    if (n > 20)
+        printf("%x protocol %d, %.4s\n", quoted[0], (unsigned char)quoted[9], quoted + n - 4);
+    close(s);
+}
+
 static void checksum_of_icmp6(void)
 {
     section("IPV6_CHECKSUM of ICMPv6");
@@ -147,6 +198,9 @@ int main(void)
 {
     family(AF_INET, IPPROTO_IP, IP_RECVERR, IP_RECVTTL, "127.0.0.1");
     family(AF_INET6, IPPROTO_IPV6, IPV6_RECVERR, IPV6_RECVHOPLIMIT, "::1");
+    raw_family(AF_INET, IPPROTO_IP, IP_RECVERR, "127.0.0.1");
+    raw_family(AF_INET6, IPPROTO_IPV6, IPV6_RECVERR, "::1");
+    own_header();
     checksum_of_icmp6();
     return 0;
 }

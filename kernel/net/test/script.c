@@ -259,7 +259,7 @@ static const struct {
     { "keepintvl", IPPROTO_TCP, 5 }, { "keepcnt", IPPROTO_TCP, 6 }, { "syncnt", IPPROTO_TCP, 7 }, { "linger2", IPPROTO_TCP, 8 },
     { "defer", IPPROTO_TCP, 9 }, { "clamp", IPPROTO_TCP, 10 }, { "quickack", IPPROTO_TCP, 12 }, { "usertimeout", IPPROTO_TCP, 18 },
     { "md5", IPPROTO_TCP, 14 }, { "fastopen", IPPROTO_TCP, 23 }, { "fastconnect", IPPROTO_TCP, 30 }, { "nocookie", IPPROTO_TCP, 34 }, { "lowat", IPPROTO_TCP, 25 }, { "keepalive", 1, 9 }, { "rcvbuf", 1, 8 }, { "sndbuf", 1, 7 },
-    { "error", 1, 4 },
+    { "error", 1, 4 }, { "recverr", IPPROTO_IP, 11 },
 };
 
 static void do_option(struct sock *x, bool set)

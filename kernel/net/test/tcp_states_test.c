@@ -298,6 +298,27 @@ TEST(path_mtu_learned_elsewhere)
     close_all();
 }
 
+/* It ends, and connections ask again. */
+TEST(path_mtu_is_forgotten)
+{
+    struct ip_route rt;
+    open_conn(false);
+    pmtu_learn(ip_v4(PEER_IP), 1000);
+    sleep_ns(300 * NSEC_PER_SEC);
+    pmtu_learn(ip_v4(PEER_IP + 1), 1100);
+    CHECK_EQ(ip_route_find(ip_v4(PEER_IP), ip_v4(0), 0, &rt), 0);
+    CHECK_EQ(rt.mtu, 1000);
+    sleep_ns(301 * NSEC_PER_SEC);
+    CHECK(rt.gen != route_gen);
+    CHECK_EQ(ip_route_find(ip_v4(PEER_IP), ip_v4(0), 0, &rt), 0);
+    CHECK(rt.mtu > 1000);
+    CHECK_EQ(ip_route_find(ip_v4(PEER_IP + 1), ip_v4(0), 0, &rt), 0);
+    CHECK_EQ(rt.mtu, 1100);
+    sleep_ns(300 * NSEC_PER_SEC);
+    CHECK(rt.gen != route_gen);
+    close_all();
+}
+
 /* --- listeners ----------------------------------------------------------------------------------- */
 
 static void syn_from_ip(u32 ip, u16 port)
