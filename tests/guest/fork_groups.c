@@ -196,7 +196,7 @@ void groups(void)
     close(p2[0]);
     close(fd[0]);
     close(fd[1]);
-    SHOW(getpriority(PRIO_PGRP, 0));
+    SHOW(getpriority(PRIO_PGRP, 0) - getpriority(PRIO_PROCESS, 0));
     SHOW(getpriority(PRIO_PGRP, 7777777));
 }
 
