@@ -8,12 +8,13 @@
 #include "host/cli/common.h"
 #include "host/lib/fs.h"
 
-enum { OPT_ADD = 256, OPT_NO_PACKAGE, OPT_GCONV, OPT_NAME, OPT_HELP };
+enum { OPT_ADD = 256, OPT_NO_PACKAGE, OPT_GCONV, OPT_NAME, OPT_ULIMIT, OPT_HELP };
 
 static const struct option options[] = {{"output", required_argument, NULL, 'o'},
                                         {"env", required_argument, NULL, 'e'},
                                         {"workdir", required_argument, NULL, 'w'},
                                         {"user", required_argument, NULL, 'u'},
+                                        {"ulimit", required_argument, NULL, OPT_ULIMIT},
                                         {"add", required_argument, NULL, OPT_ADD},
                                         {"no-package", no_argument, NULL, OPT_NO_PACKAGE},
                                         {"gconv", no_argument, NULL, OPT_GCONV},
@@ -39,6 +40,9 @@ static int parse(struct build *b, int argc, char **argv, struct error *err)
             break;
         case 'e':
             strv_add(&b->program.env, optarg);
+            break;
+        case OPT_ULIMIT:
+            strv_add(&b->program.ulimits, optarg);
             break;
         case 'w':
             b->program.workdir = optarg;
@@ -112,6 +116,7 @@ int command_build(int argc, char **argv, struct error *err)
     if (result == 0)
         result = build(&b, argc - optind, argv + optind, err);
     strv_done(&b.program.env);
+    strv_done(&b.program.ulimits);
     strv_done(&b.image.add);
     return result < 0 ? -1 : 0;
 }

@@ -99,6 +99,41 @@ static int apply_user(const char *spec, struct config *c, const struct buf *pass
     return 0;
 }
 
+/* "-1" and "unlimited" are none. */
+static int parse_limit(const char *text, u64 *ret)
+{
+    if (strcmp(text, "-1") == 0 || strcmp(text, "unlimited") == 0) {
+        *ret = UINT64_MAX;
+        return 0;
+    }
+    return parse_number(text, 0, UINT64_MAX, ret);
+}
+
+/* TYPE=SOFT[:HARD], as Docker and podman say it. */
+static int apply_ulimit(const char *spec, struct config *c, struct error *err)
+{
+    static const char *const types[] = {"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+                                        "rttime", "sigpending", "stack"};
+    AUTO_FREE char *type = xstrdup(spec);
+    char *soft = strchr(type, '='), *hard = soft ? strchr(soft, ':') : NULL;
+    u64 low, high;
+    if (soft)
+        *soft++ = 0;
+    if (hard)
+        *hard++ = 0;
+    size_t i = 0;
+    while (i < ARRAY_SIZE(types) && strcmp(types[i], type) != 0)
+        i++;
+    if (i == ARRAY_SIZE(types))
+        return err_set(err, EXIT_DRUPE, "--ulimit %s: no such limit; say nofile=1024:4096, or another name of `man 2 setrlimit`, without RLIMIT_", spec);
+    if (!soft || parse_limit(soft, &low) < 0 || parse_limit(hard ? hard : soft, &high) < 0)
+        return err_set(err, EXIT_DRUPE, "--ulimit %s: say TYPE=SOFT[:HARD], two numbers, or -1 for none", spec);
+    if (low > high)
+        return err_set(err, EXIT_DRUPE, "--ulimit %s: the soft limit is above the hard one", spec);
+    config_set_rlimit(c, type, low, high);
+    return 0;
+}
+
 int program_options_apply(const struct program_options *o, struct config *c, const struct buf *passwd_text,
                           const struct buf *group_text, struct error *err)
 {
@@ -114,6 +149,9 @@ int program_options_apply(const struct program_options *o, struct config *c, con
             return err_set(err, EXIT_DRUPE, "-w %s: the working directory must be an absolute path", o->workdir);
         config_set_cwd(c, o->workdir);
     }
+    for (size_t i = 0; i < o->ulimits.count; i++)
+        if (apply_ulimit(o->ulimits.items[i], c, err) < 0)
+            return -1;
     if (o->name) {
         size_t n = strlen(o->name);
         if (!n || n > 63 || strspn(o->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != n)

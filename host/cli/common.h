@@ -8,7 +8,7 @@
 
 /* What changes config.json. */
 struct program_options {
-    struct strv env;
+    struct strv env, ulimits;
     const char *workdir, *user, *name;
 };
 

@@ -49,6 +49,7 @@ void help_run(void)
           "  -e, --env K[=V]     set a variable of the environment, or pass on this one's\n"
           "  -w, --workdir DIR   working directory (default /)\n"
           "  -u, --user U[:G]    user and group, as numbers or names (default root)\n"
+          "  --ulimit T=S[:H]    soft and hard limit, such as nofile=1024:4096; -1 is none\n"
           "  --name NAME         name of the instance: its host name (default drupe)\n"
           "  --entrypoint PROG   run PROG of the image instead of its own program\n"
           "Streams:\n"
@@ -107,7 +108,7 @@ void help_build(void)
           "host's files. It is an EROFS file system and can be mounted or checked by Linux.\n"
           "\n"
           "  -o, --output FILE   where to write it (default: the program's name with .img)\n"
-          "  -e, -w, -u, --add, --no-package, --gconv, --name, -V: as for run; stored in the image\n",
+          "  -e, -w, -u, --ulimit, --add, --no-package, --gconv, --name, -V: as for run; stored in the image\n",
           stdout);
 }
 

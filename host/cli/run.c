@@ -53,6 +53,7 @@ enum {
     OPT_PCAP,
     OPT_STRACE,
     OPT_SUMMARY,
+    OPT_ULIMIT,
     OPT_HELP
 };
 
@@ -65,6 +66,7 @@ static const struct option options[] = {{"interactive", no_argument, NULL, 'i'},
                                         {"env", required_argument, NULL, 'e'},
                                         {"workdir", required_argument, NULL, 'w'},
                                         {"user", required_argument, NULL, 'u'},
+                                        {"ulimit", required_argument, NULL, OPT_ULIMIT},
                                         {"verbose", no_argument, NULL, 'V'},
                                         {"no-patch", no_argument, NULL, OPT_NO_PATCH},
                                         {"gdb", no_argument, NULL, OPT_GDB},
@@ -146,6 +148,9 @@ static int parse_option(struct run *r, int c, char **argv, struct error *err)
         return port_parse(&r->network.ports[r->instance.nports++], optarg, err);
     case 'e':
         strv_add(&r->program.env, optarg);
+        break;
+    case OPT_ULIMIT:
+        strv_add(&r->program.ulimits, optarg);
         break;
     case 'w':
         r->program.workdir = optarg;
@@ -692,6 +697,7 @@ int command_run(int argc, char **argv, struct error *err)
         volume_done(&r.volumes[i]);
     strv_done(&r.qemu.args);
     strv_done(&r.program.env);
+    strv_done(&r.program.ulimits);
     strv_done(&r.image.add);
     return result < 0 ? -1 : status;
 }

@@ -2,6 +2,7 @@
 /* config.json: see config.h. */
 #include "host/image/config.h"
 
+#include <ctype.h>
 #include <json-c/json.h>
 #include <string.h>
 
@@ -169,6 +170,27 @@ void config_set_user(struct config *c, u32 uid, u32 gid, const u32 *groups, size
         json_object_object_add(user, "additionalGids", list);
     }
     json_object_object_add(process(c), "user", user);
+}
+
+static bool is_limit(json *o, const char *name)
+{
+    const char *type = json_object_get_string(json_object_object_get(o, "type"));
+    return type && strcmp(type, name) == 0;
+}
+
+void config_set_rlimit(struct config *c, const char *type, u64 soft, u64 hard)
+{
+    json *list = child(process(c), "rlimits", json_type_array), *limit = json_object_new_object();
+    AUTO_FREE char *name = str_format("RLIMIT_%s", type);
+    for (char *p = name; *p; p++)
+        *p = (char)toupper(*p);
+    for (size_t i = json_object_array_length(list); i-- > 0;)
+        if (is_limit(json_object_array_get_idx(list, i), name))
+            json_object_array_del_idx(list, i, 1);
+    json_object_object_add(limit, "type", json_object_new_string(name));
+    json_object_object_add(limit, "soft", json_object_new_uint64(soft));
+    json_object_object_add(limit, "hard", json_object_new_uint64(hard));
+    json_object_array_add(list, limit);
 }
 
 void config_user(const struct config *c, u32 *ret_uid, u32 *ret_gid)

@@ -31,6 +31,8 @@ void config_set_env(struct config *c, const char *assignment);
 const char *config_env(const struct config *c, const char *name); /* NULL when unset */
 void config_set_cwd(struct config *c, const char *cwd);
 void config_set_user(struct config *c, u32 uid, u32 gid, const u32 *groups, size_t count);
+/* `type` as in RLIMIT_TYPE, in small letters; UINT64_MAX: unlimited. What was said of it before goes. */
+void config_set_rlimit(struct config *c, const char *type, u64 soft, u64 hard);
 /* process.user's numbers; 0 when they are not there. */
 void config_user(const struct config *c, u32 *ret_uid, u32 *ret_gid);
 /* One more mount; options are copied. */

@@ -124,7 +124,7 @@ static int set_up(struct task *t, const struct program_spec *spec, const char **
     if (t->fs == NULL || t->files == NULL)
         return -ENOMEM;
     t->fs->umask = 022;
-    fdtable_set_limit(t->files, (u32)rlimit_of(t->proc, RLIMIT_NOFILE));
+    fdtable_set_limit(t->files, (u32)MIN(rlimit_of(t->proc, RLIMIT_NOFILE), (u64)UINT32_MAX));
     for (int fd = 0; fd < 3; fd++)
         if (spec->stdio[fd] != NULL) {
             int r = fd_install(t->files, spec->stdio[fd], fd, false);
