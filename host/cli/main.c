@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drupe: the command. Errors travel up to here and are printed once. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,6 +71,7 @@ int main(int argc, char **argv)
 {
     struct error err = {0};
     fill_standard_streams();
+    signal(SIGCHLD, SIG_DFL); /* of who starts us ignoring it: we would never hear of the end of what we start */
     int status;
     const char *name = argc > 1 ? argv[1] : "";
     if (argc < 2) {
