@@ -60,15 +60,18 @@ static void turn_on(struct sieve *s)
     NET_COUNT(sieve_floods);
 }
 
-/* Frames of that kind in a second that are of no use, or were held back. */
+/* Frames of that kind in a second that are of no use, or were held back. Clients of TCP become peers, but whose datagrams nobody answers stay strangers:
+ * of what was held back of those counts the share that was of no use of what got in. */
 static u64 flood_rate(const struct sieve *s, enum sieve_kind k, u64 ns)
 {
-    u32 total = atomic_load_relaxed(&s->strangers[k].held), held = total - seen.held[k];
-    s32 useless = atomic_load_relaxed(&seen.useless[k]);
+    u32 total = atomic_load_relaxed(&s->strangers[k].held);
+    u64 held = total - seen.held[k], useless = (u64)MAX(atomic_load_relaxed(&seen.useless[k]), 0), got_in = STRANGERS * (ns >> SIEVE_SLICE_SHIFT);
     atomic_store_relaxed(&seen.useless[k], 0);
     seen.held[k] = total;
     net_counters.sieve_held += held;
-    return (MAX(useless, 0) + (u64)held) * 1000 / (ns / NSEC_PER_MSEC);
+    if (k >= SIEVE_FRAGMENT)
+        held = held * MIN(useless, got_in) / got_in;
+    return (useless + held) * 1000 / (ns / NSEC_PER_MSEC);
 }
 
 static void look(struct sieve *s, u64 ns)

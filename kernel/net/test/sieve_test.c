@@ -224,6 +224,28 @@ TEST(ends)
     CHECK_EQ(net_counters.sieve_floods, 2);
 }
 
+/* Senders of datagrams that nobody answers stay strangers: they do not keep the sieve on when the flood, or what they sent before a program
+ * listened, has ended. */
+TEST(datagrams_without_answers)
+{
+    struct sock *s = NULL;
+    struct sock_addr here = in_addr(0, 53);
+    boot();
+    FLOOD(1000, piece(STRANGER, 1, 0));
+    for (u32 w = 0; w < 21; w++) {
+        CHECK(on(SIEVE_OTHER));
+        if (w == 20) {
+            CHECK_EQ(sock_create(AF_INET, SOCK_DGRAM, 0, &s), 0);
+            CHECK_EQ(sock_bind(s, &here), 0);
+        }
+        sieve.strangers[SIEVE_OTHER].held += 4000;
+        FLOOD(150, piece(STRANGER, 1, 0));
+    }
+    CHECK(!any());
+    CHECK_EQ(net_counters.sieve_held, 84000);
+    sock_release(s);
+}
+
 TEST(no_sieve)
 {
     net_test_boot(0);
