@@ -7,6 +7,7 @@
 #define WINDOW_NS (20 * NSEC_PER_MSEC)
 #define MANY 40000u /* in a second */
 #define FEW 10000u
+#define PEERS_MOST (1u << (SIEVE_PEER_BITS - 4)) /* of a flood's senders one in sixteen passes then */
 #define STRANGERS 16u /* in a slice of a millisecond; more than FEW, so that what is held back is a flood */
 
 static struct {
@@ -15,6 +16,7 @@ static struct {
     u32 held[SIEVE_KINDS];    /* what the sieve said last */
 } seen;
 static struct sieve *sieve; /* of the card that has one; constant once sieve_on */
+static u32 added;           /* peers, to those of the tables; nearly, as NET_COUNT() counts */
 u8 sieve_on;
 
 void sieve_useless(const struct netif *nif, enum sieve_kind kind, int n)
@@ -26,7 +28,9 @@ void sieve_useless(const struct netif *nif, enum sieve_kind kind, int n)
 void sieve_add_peer(u32 tag)
 {
     u32 place = tag >> (32 - SIEVE_PEER_BITS);
-    (void)atomic_or(&sieve->peers[place / 8], (u8)(1u << place % 8));
+    u8 bit = (u8)(1u << place % 8);
+    if (!(atomic_or(&sieve->peers[place / 8], bit) & bit))
+        atomic_store_relaxed(&added, atomic_load_relaxed(&added) + 1);
 }
 
 static bool add_connection(const struct tcp_node *n, void *ctx)
@@ -48,15 +52,22 @@ static void set_keys(struct sieve *s)
     s->sum6 = (u64)l[0] * l[1];
 }
 
-static void turn_on(struct sieve *s)
+/* Peers are those of the tables, and nobody else yet. */
+static void begin_peers(struct sieve *s)
 {
-    sieve = s;
     memset(s->peers, 0, sizeof s->peers);
-    set_keys(s);
     atomic_store(&sieve_on, 1);
     (void)tcp_table_any(add_connection, NULL);
     if (tcp_parts.shed != NULL)
         tcp_parts.shed->recent(sieve_add_peer);
+    atomic_store_relaxed(&added, 0);
+}
+
+static void turn_on(struct sieve *s)
+{
+    sieve = s;
+    set_keys(s);
+    begin_peers(s);
     NET_COUNT(sieve_floods);
 }
 
@@ -85,6 +96,8 @@ static void look(struct sieve *s, u64 ns)
     }
     if (on && !sieve_on)
         turn_on(s);
+    else if (on && atomic_load_relaxed(&added) > PEERS_MOST) /* of the flood, too, some get a half-open connection, or an answer of a program */
+        begin_peers(s);
     else if (!on)
         atomic_store(&sieve_on, 0);
     atomic_store(&s->asked, on ? MAX(s->asked + 1, 1u) : 0);

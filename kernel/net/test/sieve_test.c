@@ -184,6 +184,29 @@ TEST(peers)
     sock_release(l);
 }
 
+/* Senders of a flood become peers, too, where they get a half-open connection: not ever more of them. */
+TEST(peers_of_the_flood)
+{
+    struct peer p = { .ip = PEER_IP, .port = 1000, .seq = 1, .wnd = 1000 };
+    boot();
+    struct sock *l = tcp_listener(80, 16);
+    peer_connect(&p, 80);
+    FLOOD(1000, segment(STRANGER, 80, TH_ACK));
+    for (u32 w = 0; w < 20; w++) {
+        u32 bits = 0;
+        for (u32 i = 0; i < 5000; i++)
+            sieve_peer(ip_v4(IP4(198, 18, 0, 0) + bswap32(w * 5000 + i)));
+        sieve.strangers[SIEVE_SEGMENT].held += 2000;
+        FLOOD(1, segment(STRANGER, 80, TH_ACK));
+        for (u32 i = 0; i < sizeof sieve.peers; i++)
+            bits += (u32)__builtin_popcount(sieve.peers[i]);
+        CHECK(on(SIEVE_SEGMENT) && known(ip_v4(PEER_IP)) && bits < 40000);
+    }
+    CHECK_EQ(net_counters.sieve_floods, 1);
+    sock_release(must_accept(l));
+    sock_release(l);
+}
+
 /* Who had a connection before the flood is let in again. */
 TEST(peers_of_before)
 {
