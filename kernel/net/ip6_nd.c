@@ -4,6 +4,7 @@
  * icmp6_input() has checked the checksum, the hop limit of 255 and that it was no fragment.
  */
 #include "ip6_impl.h"
+#include "sieve.h"
 
 #define ND_MAX 1280u /* bytes of a message that are looked at */
 #define ROUTER_SOLICIT 133
@@ -69,6 +70,7 @@ void nd_solicit(struct netif *nif, struct ip_addr target, const u8 *mac)
 {
     struct ip_addr src = source_for(target);
     NET_COUNT(nd_requests);
+    sieve_peer(target);
     send_neigh(nif, NEIGH_SOLICIT, 0, target, !ip_is_unspec(src), src, mac != NULL ? target : ip6_solicited_node(target), mac);
 }
 

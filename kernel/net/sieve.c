@@ -52,11 +52,12 @@ static void set_keys(struct sieve *s)
     s->sum6 = (u64)l[0] * l[1];
 }
 
-/* Peers are those of the tables, and nobody else yet. */
+/* Peers are those of the tables, what asks for neighbours on the link, and nobody else yet. */
 static void begin_peers(struct sieve *s)
 {
     memset(s->peers, 0, sizeof s->peers);
     atomic_store(&sieve_on, 1);
+    sieve_add_peer(net_peer_tag((struct ip_addr){ 0x80feULL, 0 }));
     (void)tcp_table_any(add_connection, NULL);
     if (tcp_parts.shed != NULL)
         tcp_parts.shed->recent(sieve_add_peer);

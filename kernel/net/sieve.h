@@ -5,7 +5,8 @@
  *
  * What is counted is what was of no use to anybody, by kind. MANY of a kind in a second, and from then on only a few frames of that kind
  * that are of strangers get in, until there are FEW. Peers are: who has a connection, or had one lately (tcp_shed.c); and
- * while the sieve is on, who gets a half-open one, and to whom a program connects or sends a datagram.
+ * while the sieve is on, who gets a half-open one, and to whom a program connects or sends a datagram; with IPv6 also all link-local addresses, which no
+ * router passes on, and neighbours that are asked for: without them nobody could be answered.
  */
 #ifndef NET_SIEVE_H
 #define NET_SIEVE_H

@@ -184,6 +184,20 @@ TEST(peers)
     sock_release(l);
 }
 
+/* Neighbours of IPv6 are found while datagrams are held back: who asks from a link-local address, and who is asked. (ARP is nothing of IP.) */
+TEST(neighbours)
+{
+    struct ip_addr router = { 0x80feULL, 0x99 }, on_link = { 0x0706050403020120, 1 };
+    boot();
+    FLOOD(1000, piece(STRANGER, 1, 0));
+    CHECK(on(SIEVE_OTHER) && known(router) && !known(on_link));
+    bh_disable();
+    nd_solicit(netif_card(), on_link, NULL);
+    bh_enable();
+    wire_flush();
+    CHECK(known(on_link));
+}
+
 /* Senders of a flood become peers, too, where they get a half-open connection: not ever more of them. */
 TEST(peers_of_the_flood)
 {
