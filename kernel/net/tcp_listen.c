@@ -419,7 +419,7 @@ bool tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fp
             woken = establish(l, &r, false, g, now);
     } else if (g->flags & TH_SYN) {
         if (accept_full(l))
-            ;
+            useful = false;
         else if (l->l->nreqs >= MIN(MAX(l->l->backlog, 8u), REQ_MAX) || net_mem_full()) {
             NET_DROP(tcp_syn_queue_full);
             useful = false;

@@ -90,6 +90,19 @@ TEST(syns_beyond_the_queue)
     sock_release(l);
 }
 
+TEST(syns_for_a_listener_that_does_not_accept)
+{
+    boot();
+    struct sock *l = tcp_listener(80, 2);
+    for (u16 i = 0; i < 3; i++) {
+        struct peer p = { .ip = PEER_IP, .port = (u16)(1000 + i), .seq = 1, .wnd = 1000 };
+        peer_connect(&p, 80);
+    }
+    FLOOD(1000, segment(STRANGER, 80, TH_SYN));
+    CHECK(on(SIEVE_SYN));
+    sock_release(l);
+}
+
 /* As many clients as a flood would be, each of which comes about, by a cookie or without. */
 TEST(connections_are_no_flood)
 {
