@@ -74,13 +74,21 @@ static bool for_programs(const u8 *o, u32 size)
     return (o[0] == 25 && size >= 24 && size % 16 == 8) || (o[0] == 31 && size >= 16) || o[0] == 37 || (o[0] == 38 && size == 16);
 }
 
+static void set_mtu(s32 mtu)
+{
+    if (atomic_load(&ip6_card.mtu) == mtu)
+        return;
+    atomic_store(&ip6_card.mtu, mtu);
+    atomic_add(&route_gen, 1u);
+}
+
 static void option(const struct netif *nif, struct ip_addr router, const u8 *o, u32 size, u64 now)
 {
     u32 mtu = size == 8 ? get_be32(o + 4) : 0;
     if (o[0] == OPT_PREFIX && size == 32 && says(&ip6_card.accept_ra_pinfo))
         prefix_option(o, now);
     else if (o[0] == OPT_MTU && mtu >= MIN_MTU && mtu <= nif->dev->mtu && says(&ip6_card.accept_ra_mtu))
-        atomic_store(&ip6_card.mtu, (s32)mtu);
+        set_mtu((s32)mtu);
     else if (o[0] == OPT_ROUTE)
         route_option(router, o, size, now);
     else if (for_programs(o, size))

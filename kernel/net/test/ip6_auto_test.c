@@ -387,6 +387,10 @@ TEST(settings)
     CHECK_EQ(set("eth0/mtu", "1400"), 0);
     CHECK_EQ(ip_route_find(FAR, IP6_ANY, 0, &rt), 0);
     CHECK_EQ(rt.mtu, 1400);
+    static const u8 mtu[8] = { 5, 1, 0, 0, 0, 0, 1300 >> 8, 1300 & 0xff };
+    u32 before = route_gen;
+    say(SECOND, 0, 0, mtu, sizeof mtu); /* which is no router, but says so */
+    CHECK(is("eth0/mtu", "1300") && route_gen != before);
     quiet(NSEC_PER_SEC);
     /* probes for duplicates */
     CHECK_EQ(set("eth0/autoconf", "1"), 0);
