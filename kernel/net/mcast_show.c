@@ -43,10 +43,8 @@ size_t igmp_show(char *buf, size_t size)
 
 static void add_line(struct text *t, const struct netif *nif, struct ip_addr a, unsigned users, unsigned flags, unsigned long ticks)
 {
-    const u8 *b = (const u8 *)&a;
     text_add(t, "%-4u %-15s ", nif->dev->index, nif->dev->name);
-    for (unsigned i = 0; i < 16; i++)
-        text_add(t, "%02x", b[i]);
+    text_add_hex(t, &a, sizeof a);
     text_add(t, " %5u %08X %lu\n", users, flags, ticks);
 }
 
