@@ -88,7 +88,7 @@ def report(result):
 
 def main():
     build, wanted = sys.argv[1], sys.argv[2:]
-    for sig in (signal.SIGTERM, signal.SIGHUP):  # tests are in sessions of their own
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # tests are in sessions of their own, and must not inherit that a shell's & ignores ^C
         signal.signal(sig, signal.default_int_handler)
     tests = [t for t in load(build) if (t['suite'] in wanted or t['name'] in wanted if wanted else t['suite'] != 'soak')]
     together, alone = ([t for t in tests if t['is_parallel'] == p] for p in (True, False))
