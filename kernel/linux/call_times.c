@@ -10,9 +10,10 @@ static void (*call_timed)(u32 nr, u64 ns); /* atomic */
 
 void call_begins(struct task *t, const struct trap_frame *f)
 {
-    if (FRAME_SYSCALL_NR(f) >= SYSCALL_COUNT)
+    u32 nr = (u32)FRAME_SYSCALL_NR(f);
+    if (nr >= SYSCALL_COUNT)
         return;
-    t->call_nr = (u32)FRAME_SYSCALL_NR(f);
+    t->call_nr = nr;
     t->call_recorded = unlikely(atomic_load_relaxed(&trace_calls_watched) != 0) && trace_call_entry(t, f);
     t->call_began_ns = now_ns();
 }

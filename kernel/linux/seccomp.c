@@ -121,7 +121,7 @@ static struct call_view view(const struct trap_frame *f)
 {
     return (struct call_view){
         { sizeof(struct seccomp_call), load },
-        { (s32)FRAME_SYSCALL_NR(f), ARCH_AUDIT, FRAME_PC(f), { FRAME_ARG0(f), FRAME_ARG1(f), FRAME_ARG2(f), FRAME_ARG3(f), FRAME_ARG4(f), FRAME_ARG5(f) } },
+        { FRAME_SYSCALL_NR(f), ARCH_AUDIT, FRAME_PC(f), { FRAME_ARG0(f), FRAME_ARG1(f), FRAME_ARG2(f), FRAME_ARG3(f), FRAME_ARG4(f), FRAME_ARG5(f) } },
     };
 }
 
@@ -154,16 +154,16 @@ static void log_call(const struct task *t, const struct trap_frame *f, u32 sig, 
     if (atomic_add(&lines, 1u) > LOG_BURST)
         return;
     klog(LOG_INFO, "audit: type=1326 uid=%u gid=%u pid=%u comm=\"%s\" sig=%u arch=%x syscall=%d ip=0x%lx code=0x%x", t->cred->uid, t->cred->gid,
-         t->proc->pid, t->thread->name, sig, ARCH_AUDIT, (s32)FRAME_SYSCALL_NR(f), (unsigned long)FRAME_PC(f), verdict & RET_ACTION);
+         t->proc->pid, t->thread->name, sig, ARCH_AUDIT, FRAME_SYSCALL_NR(f), (unsigned long)FRAME_PC(f), verdict & RET_ACTION);
 }
 
 static struct ksiginfo sigsys(struct trap_frame *f, u32 verdict)
 {
     struct ksiginfo i = { .signo = SIGSYS, .code = SYS_SECCOMP, .err = (s32)(verdict & RET_DATA) };
     i.sys.addr = FRAME_PC(f);
-    i.sys.nr = (s32)FRAME_SYSCALL_NR(f);
+    i.sys.nr = FRAME_SYSCALL_NR(f);
     i.sys.arch = ARCH_AUDIT;
-    FRAME_RESULT(f) = FRAME_SYSCALL_NR(f); /* the registers of before the call */
+    FRAME_RESULT(f) = FRAME_SYSCALL_REG(f); /* the registers of before the call */
     return i;
 }
 
@@ -200,7 +200,7 @@ static bool allowed(struct task *t, struct trap_frame *f, bool asked)
             return true;
         if (!task_traced(t) || !ptrace_event(t, PTRACE_EVENT_SECCOMP, data))
             return refuse(f, ENOSYS);
-        return !task_must_end(t->proc) && (s32)FRAME_SYSCALL_NR(f) >= 0 && allowed(t, f, true);
+        return !task_must_end(t->proc) && FRAME_SYSCALL_NR(f) >= 0 && allowed(t, f, true);
     case RET_ERRNO:
         return refuse(f, MIN(data, MAX_ERRNO));
     case RET_USER_NOTIF:

@@ -425,7 +425,7 @@ static void handle_restart(struct trap_frame *f, const struct ksigaction *act)
     if (!arch_frame_in_syscall(f))
         return;
     s64 result = (s64)FRAME_RESULT(f);
-    u64 nr = FRAME_SYSCALL_NR(f);
+    u64 nr = FRAME_SYSCALL_REG(f);
     switch (result) {
     case -ERESTART_RESTARTBLOCK:
         if (act == NULL) {

@@ -132,7 +132,7 @@ u64 linux_call_count(u32 nr) { return nr < SYSCALL_COUNT ? atomic_load_relaxed(&
 
 void linux_syscall(struct trap_frame *f)
 {
-    u32 nr = (u32)FRAME_SYSCALL_NR(f); /* as Linux takes it */
+    u32 nr = (u32)FRAME_SYSCALL_NR(f);
     current_thread()->calls++;
     if (likely(nr < SYSCALL_COUNT)) {
         calls[nr]++;
@@ -164,7 +164,7 @@ static void watched_syscall(struct trap_frame *f)
         syscall_done();
         return;
     }
-    if ((s32)FRAME_SYSCALL_NR(f) >= 0) /* the tracer may have taken the call away */
+    if (FRAME_SYSCALL_NR(f) >= 0) /* the tracer may have taken the call away */
         atomic_load_relaxed(&make_call)(f);
     syscall_done();
 }

@@ -254,7 +254,7 @@ void arch_set_clone_frame(struct trap_frame *f, u64 stack)
 
 bool arch_frame_in_syscall(const struct trap_frame *f)
 {
-    return (s64)f->orig_rax >= 0;
+    return FRAME_SYSCALL_NR(f) >= 0;
 }
 
 void arch_frame_pass_point(struct trap_frame *f) { f->rflags |= RFLAGS_RF; }

@@ -446,7 +446,7 @@ static void tell_wait(struct thread *t, u64 now)
 }
 
 /* Did its program enter the kernel by a system call? By anything else, a fault included, it is interrupted. */
-static bool makes_call(struct thread *t) { return (s64)FRAME_SYSCALL_NR(thread_frame(t)) >= 0; }
+static bool makes_call(struct thread *t) { return FRAME_SYSCALL_NR(thread_frame(t)) >= 0; }
 
 void sched_switch_locked(struct percpu *cpu)
 {

@@ -11,6 +11,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
@@ -252,9 +253,16 @@ static void others(void)
     SHOW(INSTALL(SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW, RETURN(SECCOMP_RET_ALLOW)));
 }
 
+static void on_alarm(int sig) {}
+
 /* The number is the low half of the register. */
 static void wide_numbers(void)
 {
+    struct itimerval soon = {{0, 20000}, {0, 20000}}, never = {{0}};
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    SHOW(syscall(0xffffffffUL << 32 | SYS_pause));
+    setitimer(ITIMER_REAL, &never, NULL);
     SHOW_TRUE(syscall(1L << 32 | SYS_getppid) == getppid());
     SHOW_TRUE(syscall(0xffffffffUL << 32 | SYS_getppid) == getppid());
     SHOW(syscall(1L << 32 | 4000));

@@ -388,7 +388,7 @@ static void told(void *arg)
     for (int i = 0; i < 40; i++) {
         bool call = i & 1, yields = i & 2;
         self->told_cpu = this_cpu()->cpu + 1;
-        FRAME_SYSCALL_NR(thread_frame(self)) = call ? 24 : -1UL;
+        FRAME_SYSCALL_REG(thread_frame(self)) = call ? 24 : -1UL;
         u64 switches = self->switches_voluntary + self->switches_forced;
         if (yields)
             sched_yield_cpu();

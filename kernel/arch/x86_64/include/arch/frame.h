@@ -5,7 +5,7 @@
  * arch/x86_64/frame_offsets.h checks them.
  *
  *   low   r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi
- *         orig_rax  (system call number, or -1 for any other entry)
+ *         orig_rax  (system call number in its low half, or -1 for any other entry)
  *         vector error   (exceptions and interrupts; 0 for system calls)
  *   high  rip cs rflags rsp ss     (what the CPU pushes)
  */
@@ -37,7 +37,8 @@ static inline void frame_enter_gate(struct trap_frame *f, u64 back)
 static inline void frame_leave_gate(struct trap_frame *f) { f->cs &= ~(u64)FRAME_GATED; }
 #define FRAME_STEPPING(f) (((f)->rflags & 0x100) != 0)
 
-#define FRAME_SYSCALL_NR(f) ((f)->orig_rax)
+#define FRAME_SYSCALL_NR(f) ((s32)FRAME_SYSCALL_REG(f)) /* as Linux takes it; negative: no call */
+#define FRAME_SYSCALL_REG(f) ((f)->orig_rax)
 #define FRAME_RESULT(f) ((f)->rax)
 #define FRAME_PC(f) ((f)->rip)
 #define FRAME_SP(f) ((f)->rsp)
