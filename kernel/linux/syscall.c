@@ -157,6 +157,8 @@ static void watched_syscall(struct trap_frame *f)
         ptrace_syscall(t, PLACE_ENTRY);
         if (task_must_end(t->proc))
             return;
+    } else if (FRAME_SYSCALL_NR(f) < 0) {
+        FRAME_RESULT(f) = (u64)-ENOSYS;
     }
     if (atomic_load_relaxed(&call_timers) != 0)
         call_begins(t, f);

@@ -269,6 +269,8 @@ static void wide_numbers(void)
     SHOW(syscall(-1L));
     SHOW(verdict_for(SYS_getppid, SECCOMP_RET_ERRNO | 7));
     SHOW(syscall(1L << 32 | SYS_getppid));
+    SHOW(syscall(-1L));
+    SHOW(syscall(0x80000000L));
     SHOW(verdict_for(SYS_getpgrp, SECCOMP_RET_TRACE));
     SHOW(syscall(1L << 32 | SYS_getpgrp));
 }
