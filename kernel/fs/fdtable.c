@@ -267,28 +267,20 @@ int fd_close_range(struct fdtable *t, u32 first, u32 last, bool only_set_cloexec
     return 0;
 }
 
-int fd_dup_to(struct fdtable *t, int from, int to, bool cloexec)
+int fd_replace(struct fdtable *t, struct file *f, int to, bool cloexec)
 {
     struct file *old;
     if (to < 0 || (u32)to >= t->limit)
         return -EBADF;
-    if (from == to)
-        return -EINVAL;
-    struct file *f = fd_file(t, from);
-    if (f == NULL)
-        return -EBADF;
     if ((u32)to >= atomic_load(&t->size)) {
         int err = table_grow(t, (u32)to);
-        if (err != 0) {
-            file_put(f);
+        if (err != 0)
             return err;
-        }
     }
     spin_lock(&t->lock);
     old = t->files[to];
     if (old == NULL && (t->used[to / 64] >> (to % 64) & 1) != 0) {
         spin_unlock(&t->lock);
-        file_put(f);
         return -EBUSY; /* dup2(2): races with an open() of that number */
     }
     set_bit64(t->used, (u32)to, true);
@@ -298,6 +290,17 @@ int fd_dup_to(struct fdtable *t, int from, int to, bool cloexec)
     if (old != NULL)
         close_file(old);
     return to;
+}
+
+int fd_dup_to(struct fdtable *t, int from, int to, bool cloexec)
+{
+    if (from == to)
+        return -EINVAL;
+    struct file *f = fd_file(t, from);
+    int r = f != NULL ? fd_replace(t, f, to, cloexec) : -EBADF;
+    if (r < 0)
+        file_put(f);
+    return r;
 }
 
 int fd_get_cloexec(struct fdtable *t, int fd)

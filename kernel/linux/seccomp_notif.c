@@ -49,7 +49,8 @@ const u16 seccomp_notif_sizes[] = { sizeof(struct abi_notif), sizeof(struct abi_
 struct gift {
     struct list node;  /* N1 */
     struct file *file; /* c */
-    s32 to;            /* c; -1: the lowest */
+    s32 to;            /* c */
+    bool chosen;       /* c: at that number; else the lowest that is free */
     bool cloexec;      /* c */
     bool answers;      /* c: its number is the result of the call */
     bool done;         /* atomic, with the result */
@@ -111,14 +112,10 @@ static s64 install(const struct gift *g)
 {
     struct fdtable *t = current_files();
     file_get(g->file);
-    int fd = fd_install(t, g->file, 0, g->cloexec);
+    int fd = g->chosen ? fd_replace(t, g->file, g->to, g->cloexec) : fd_install(t, g->file, 0, g->cloexec);
     if (fd < 0)
         file_put(g->file);
-    if (fd < 0 || g->to < 0 || fd == g->to)
-        return fd;
-    s64 r = fd_dup_to(t, fd, g->to, g->cloexec);
-    fd_close(t, fd);
-    return r;
+    return fd;
 }
 
 static void give_back(struct seccomp_listener *l, struct gift *g, s64 result)
@@ -315,11 +312,11 @@ static s64 add_fd(struct seccomp_listener *l, uaddr_t uadd, u32 size)
         return err;
     if ((a.newfd_flags & ~(u32)O_CLOEXEC) || (a.flags & ~(ADDFD_SETFD | ADDFD_SEND)) || (a.newfd != 0 && !(a.flags & ADDFD_SETFD)))
         return -EINVAL;
-    struct gift g = { .file = file_of((int)a.srcfd), .to = a.flags & ADDFD_SETFD ? (s32)a.newfd : -1, .cloexec = a.newfd_flags != 0,
+    struct gift g = { .file = file_of((int)a.srcfd), .to = (s32)a.newfd, .chosen = (a.flags & ADDFD_SETFD) != 0, .cloexec = a.newfd_flags != 0,
                       .answers = (a.flags & ADDFD_SEND) != 0 };
     if (g.file == NULL)
         return -EBADF;
-    s64 r = give(l, a.id, &g);
+    s64 r = g.file->flags & O_PATH ? -EBADF : give(l, a.id, &g);
     file_put(g.file);
     return r;
 }

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -162,6 +163,20 @@ static void answers(void)
     end(pid, true);
 }
 
+/* There is no descriptor to be had: only the place of another. */
+static void asks_when_full(void)
+{
+    struct rlimit was, full;
+    int next = dup(0);
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &was);
+    full = was;
+    full.rlim_cur = (rlim_t)next;
+    setrlimit(RLIMIT_NOFILE, &full);
+    asks();
+    setrlimit(RLIMIT_NOFILE, &was);
+}
+
 static void descriptors(void)
 {
     int p[2], got = 0;
@@ -174,6 +189,8 @@ static void descriptors(void)
     SHOW(add_fd(0, p[1], 7, 0));
     SHOW(add_fd(0, p[1], 0, O_NONBLOCK));
     SHOW(add_fd(0, 999, 0, 0));
+    SHOW(add_fd(0, open("/", O_PATH), 0, 0));
+    SHOW(add_fd(SECCOMP_ADDFD_FLAG_SETFD, p[1], -1u, 0));
     SHOW(ioctl(child_saw->fd, SECCOMP_IOC_MAGIC << 8 | 3 | 1u << 30 | 16u << 16, &n));
     n.id++;
     SHOW(add_fd(0, p[1], 0, 0));
@@ -189,6 +206,15 @@ static void descriptors(void)
     SHOW(add_fd(SECCOMP_ADDFD_FLAG_SETFD | SECCOMP_ADDFD_FLAG_SEND, p[1], 201, 0));
     end(pid, true);
     SHOW(write(201, "y", 1));
+    close(child_saw->fd);
+
+    pid = asker(0, asks_when_full);
+    SHOW(receive());
+    SHOW(add_fd(0, p[1], 0, 0));
+    SHOW_TRUE(add_fd(SECCOMP_ADDFD_FLAG_SETFD, p[0], (unsigned)got, 0) == got);
+    SHOW(fcntl(got, F_GETFL) & O_ACCMODE);
+    SHOW(answer(n.id, 0, 0, 0));
+    end(pid, true);
     close(got);
     close(200);
     close(201);

@@ -509,6 +509,8 @@ void fd_publish(struct fdtable *t, int fd, struct file *f);
 void fd_unreserve(struct fdtable *t, int fd);
 int fd_close(struct fdtable *t, int fd);             /* -EBADF */
 int fd_close_range(struct fdtable *t, u32 first, u32 last, bool only_set_cloexec);
+/* A file at that number, in place of what was there. -EBADF, -EBUSY, -ENOMEM. Takes over the reference on success. */
+int fd_replace(struct fdtable *t, struct file *f, int to, bool cloexec);
 int fd_dup_to(struct fdtable *t, int from, int to, bool cloexec); /* dup2/dup3 on different numbers */
 int fd_get_cloexec(struct fdtable *t, int fd);       /* 0, 1, -EBADF */
 int fd_set_cloexec(struct fdtable *t, int fd, bool on);
