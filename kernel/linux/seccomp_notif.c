@@ -156,7 +156,7 @@ static int wait_for_answer(struct seccomp_listener *l, struct question *q)
         int r = wait_block(NEVER_NS, true);
         wait_finish(&w);
         mutex_lock(&l->lock);
-        if (r != 0 && (killable || !l->killable || q->state != SENT))
+        if (r != 0 && q->state != REPLIED && (killable || !l->killable || q->state != SENT))
             return r;
     }
 }
@@ -203,6 +203,8 @@ static s64 unreceive(struct seccomp_listener *l, u64 id)
         q->state = NEW;
         atomic_add(&l->unread, 1u);
         wq_wake(&l->wq, POLLIN | POLLRDNORM);
+        if (l->killable)
+            wq_wake(&l->answers, 0);
     }
     mutex_unlock(&l->lock);
     return -EFAULT;

@@ -269,6 +269,27 @@ static void killable(void)
     SHOW(answer(n.id, 77, 0, 0));
     end(pid, true);
     close(child_saw->fd);
+
+    /* It could not be told: any signal again. */
+    void *nowhere = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pid = asker(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, ignores_and_asks);
+    SHOW(ioctl(child_saw->fd, SECCOMP_IOCTL_NOTIF_RECV, nowhere));
+    kill(pid, SIGUSR1);
+    end(pid, true);
+    close(child_saw->fd);
+    munmap(nowhere, 4096);
+}
+
+/* What was answered counts, whatever comes then. */
+static void answered_and_interrupted(void)
+{
+    section("listeners: an answer, then a signal");
+    pid_t pid = asker(0, ignores_and_asks);
+    SHOW(receive());
+    SHOW(answer(n.id, 78, 0, 0));
+    kill(pid, SIGUSR1);
+    end(pid, true);
+    close(child_saw->fd);
 }
 
 void listeners(void);
@@ -280,5 +301,6 @@ void listeners(void)
     descriptors();
     goes_away();
     killable();
+    answered_and_interrupted();
     munmap((void *)child_saw, 4096);
 }
