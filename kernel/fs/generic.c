@@ -58,20 +58,15 @@ static s64 seek_data_hole(struct inode *i, u64 off, bool hole)
         return -ENXIO;
     if (i->data->ops == NULL || i->data->ops->read != NULL)
         return hole ? (s64)size : (s64)off; /* no holes known */
-    for (u64 index = off >> PAGE_SHIFT; index << PAGE_SHIFT < size; index++) {
-        if (i->mapping.page_count == 0) {
-            if (!hole)
-                return -ENXIO;
-            return (s64)off;
-        }
-        struct page *p = mapping_peek(&i->mapping, index);
-        if (p != NULL)
-            page_put(p);
-        if ((p == NULL) == hole)
-            return (s64)MAX(off, index << PAGE_SHIFT);
-        cond_resched();
+    u64 index = off >> PAGE_SHIFT, next = mapping_next(&i->mapping, index), end = (size - 1) >> PAGE_SHIFT;
+    if (!hole)
+        return next <= end ? (s64)MAX(off, next << PAGE_SHIFT) : -ENXIO;
+    while (index <= end && next == index) {
+        next = mapping_next(&i->mapping, ++index);
+        if (!cond_resched())
+            return -EINTR;
     }
-    return hole ? (s64)size : -ENXIO;
+    return (s64)MIN(MAX(off, index << PAGE_SHIFT), size);
 }
 
 s64 generic_file_seek(struct file *f, s64 off, int whence)

@@ -307,6 +307,15 @@ struct page *mapping_peek(struct mapping *m, u64 index)
     return p;
 }
 
+u64 mapping_next(struct mapping *m, u64 index)
+{
+    spin_lock(&m->lock);
+    struct page *p = tree_next(m, index);
+    u64 next = p != NULL ? p->index : UINT64_MAX;
+    spin_unlock(&m->lock);
+    return next;
+}
+
 void mapping_peek_run(struct mapping *m, u64 index, unsigned n, struct page **ret_pages)
 {
     spin_lock(&m->lock);

@@ -64,6 +64,7 @@ void mapping_done(struct mapping *m);
 int mapping_get(struct mapping *m, u64 index, bool create, struct page **ret_page);
 /* Only if present and up to date; NULL otherwise. Does not sleep. */
 struct page *mapping_peek(struct mapping *m, u64 index);
+u64 mapping_next(struct mapping *m, u64 index); /* of the first page that is there, at or after index; UINT64_MAX: there is none */
 void mapping_mark_dirty(struct page *p); /* the caller keeps the mapping alive */
 /* Bring [index, index + n) in, as far as the object reaches; errors show when the pages are used. */
 void mapping_prefetch(struct mapping *m, u64 index, u64 n);
