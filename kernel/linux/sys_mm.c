@@ -187,7 +187,8 @@ s64 sys_mincore(uaddr_t addr, u64 len, uaddr_t vec)
         addr += pages << PAGE_SHIFT;
         len -= pages << PAGE_SHIFT;
         vec += pages;
-        cond_resched();
+        if (!cond_resched())
+            return -EINTR;
     }
     return 0;
 }
