@@ -147,9 +147,7 @@ int sieve_attach(int tap)
 {
     AUTO_CLOSE int map = make_map();
     AUTO_CLOSE int program = map < 0 ? -1 : load_program(map);
-    int why = errno;
-    if (ioctl(tap, TUNSETFILTEREBPF, &program) < 0) /* -1: none any more */
+    if (program < 0 || ioctl(tap, TUNSETFILTEREBPF, &program) < 0)
         return -1;
-    errno = why;
-    return program < 0 ? -1 : TAKE_FD(map);
+    return TAKE_FD(map);
 }

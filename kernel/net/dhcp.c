@@ -15,6 +15,7 @@
  */
 #include "kern/work.h"
 #include "net_impl.h"
+#include "sieve.h"
 
 enum dhcp_state { DHCP_OFF, DHCP_SELECT, DHCP_REQUEST, DHCP_BOUND, DHCP_RENEW, DHCP_REBIND };
 enum { MSG_DISCOVER = 1, MSG_OFFER, MSG_REQUEST, MSG_DECLINE, MSG_ACK, MSG_NAK };
@@ -106,6 +107,8 @@ static void send(u8 type, u64 now)
         pkt_free(p);
         return;
     }
+    if (unicast)
+        sieve_peer(tx.dst);
     struct udp_hdr *h = (void *)pkt_push(p, sizeof *h);
     *h = (struct udp_hdr){ be16(68), be16(67), be16((u16)p->total_len), 0 };
     csum_finish_l4(p, dhcp.nif, csum_ip(tx.src), csum_ip(tx.dst), IPPROTO_UDP, offsetof(struct udp_hdr, csum));

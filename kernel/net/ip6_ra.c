@@ -12,6 +12,9 @@ enum { OPT_PREFIX = 3, OPT_MTU = 5, OPT_ROUTE = 24 };
 
 static u64 until(u64 now, u32 seconds) { return seconds == UINT32_MAX ? NEVER_NS : seconds == 0 ? 0 : now + seconds * NSEC_PER_SEC; }
 
+/* Of a route. NEVER_NS is that of those which no router told of. */
+static u64 route_until(u64 now, u32 seconds) { return MIN(until(now, seconds), NEVER_NS / 2); }
+
 static bool says(const s32 *setting) { return atomic_load(setting) != 0; }
 
 /* RFC 4862 5.5.3 of an address that there is: an unauthenticated advertisement cannot make it shorter than two hours. */
@@ -37,7 +40,7 @@ static void prefix_option(const u8 *o, u64 now)
     if (plen == 0 || plen > 128 || ip_is_group(prefix) || ip6_is_link_local(prefix) || ip_is_v4(prefix) || preferred > valid)
         return;
     if ((o[3] & 0x80) != 0)
-        ip6_route_set(prefix, plen, IP6_ANY, 0, until(now, valid));
+        ip6_route_set(prefix, plen, IP6_ANY, 0, route_until(now, valid));
     if ((o[3] & 0x40) == 0 || plen != 64 || !says(&ip6_card.autoconf))
         return;
     struct ip_addr ours = ip6_eui64(ip6_mask(prefix, 64), six.nif->dev->mac);
@@ -65,7 +68,7 @@ static void route_option(struct ip_addr router, const u8 *o, u32 size, u64 now)
         return;
     memcpy(&prefix, o + 8, bytes);
     if (!ip_is_group(prefix))
-        ip6_route_set(prefix, (u8)plen, router, says(&ip6_card.accept_ra_rtr_pref) ? pref : IP6_PREF_MEDIUM, until(now, get_be32(o + 4)));
+        ip6_route_set(prefix, (u8)plen, router, says(&ip6_card.accept_ra_rtr_pref) ? pref : IP6_PREF_MEDIUM, route_until(now, get_be32(o + 4)));
 }
 
 /* Options that the stack has no use for: RDNSS and DNSSL (RFC 8106), captive portal (8910), PREF64 (8781). */
@@ -98,10 +101,10 @@ static void option(const struct netif *nif, struct ip_addr router, const u8 *o, 
 void ip6_router_advert(struct netif *nif, struct ip_addr router, const u8 *msg, u32 len)
 {
     u64 now = now_ns();
-    if (!says(&ip6_card.accept_ra) || says(&ip6_card.disable_ipv6))
+    if (!says(&ip6_card.accept_ra))
         return;
     spin_lock(&six.lock);
-    if (six.nif == nif) {
+    if (six.nif == nif && !says(&ip6_card.disable_ipv6)) {
         u32 pref = msg[5] >> 3 & 3, life = get_be16(msg + 6);
         if (pref == IP6_PREF_RESERVED || !says(&ip6_card.accept_ra_rtr_pref))
             pref = IP6_PREF_MEDIUM;

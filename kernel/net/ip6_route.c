@@ -63,6 +63,8 @@ void ip6_route_set(struct ip_addr dst, u8 plen, struct ip_addr gateway, u32 pref
 {
     struct ip6_route r = { .dst = ip6_mask(dst, plen), .gateway = gateway, .plen = plen, .pref = (u8)pref, .until_ns = until_ns };
     struct learnt *l = find(&r);
+    if (l != NULL && l->r.until_ns == NEVER_NS && until_ns != NEVER_NS)
+        return; /* what was configured is not a router's to change */
     if (l == NULL && (until_ns == 0 || (l = room_for(&r)) == NULL))
         return;
     *l = (struct learnt){ r, until_ns != 0 };

@@ -129,6 +129,20 @@ static void done(void)
     check_no_leak();
 }
 
+/* Neither a prefix nor a gateway that was configured. */
+TEST(routers_change_no_fixed_route)
+{
+    boot();
+    spin_lock_bh(&six.lock);
+    ip6_route_set(IP6_ANY, 0, ROUTER, IP6_PREF_MEDIUM, NEVER_NS);
+    spin_unlock_bh(&six.lock);
+    say_prefix(ip6_mask(OUR, 64), 0, 0);
+    say(ROUTER, 0, HIGH, "", 0);
+    CHECK(ip_equal(way(PEER), PEER));
+    CHECK(ip_equal(way(FAR), ROUTER));
+    done();
+}
+
 /* --- temporary addresses ------------------------------------------------------------------------------ */
 
 TEST(temporary_addresses_are_asked_for)
