@@ -281,7 +281,8 @@ static void look(struct server *s)
             report_stop(s, t, asked ? SIGINT : SIGTRAP);
         }
     } else if (!s->ended && !threads_any_runs(s)) {
-        if (s->no_resumed) { /* the one that ran has ended; others stand still */
+        if (s->no_resumed) { /* the one that ran has ended, perhaps in a step; others stand still */
+            points_stepped(s, NULL);
             buf_addf(&s->reply, "N");
             s->running = false;
         } else {
