@@ -535,7 +535,7 @@ static s64 messages(int fd, uaddr_t uvec, u32 n, u32 flags, u64 deadline, bool s
         done++;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;
-        if (deadline != NEVER_NS && now_ns() >= deadline)
+        if ((deadline != NEVER_NS && now_ns() >= deadline) || !cond_resched())
             break;
     }
     file_put(f);

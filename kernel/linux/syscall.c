@@ -45,6 +45,7 @@ static const char *missing_name(u64 nr)
 static void count_missing(u64 nr, bool part)
 {
     bool first = false;
+    const u16 kept = (u16)MIN(nr, (u64)UINT16_MAX); /* all beyond are one */
     if (missing_calls == NULL) {
         struct missing *m = kzalloc(MISSING_MAX * sizeof *m);
         struct missing *none = NULL;
@@ -56,10 +57,10 @@ static void count_missing(u64 nr, bool part)
     spin_lock(&missing_lock);
     for (unsigned i = 0; i < MISSING_MAX; i++) {
         struct missing *m = &missing_calls[i];
-        if (m->count != 0 && m->nr != nr)
+        if (m->count != 0 && m->nr != kept)
             continue;
         first = m->count == 0;
-        m->nr = (u16)nr;
+        m->nr = kept;
         m->count++;
         break;
     }
