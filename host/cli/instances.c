@@ -77,7 +77,7 @@ static int for_each(int argc, char **argv, int (*fn)(struct entry *e, const stru
 
 /* --- ps -------------------------------------------------------------------------------- */
 
-static char *state_words(const struct entry *e)
+static char *state_words(struct entry *e)
 {
     switch (entry_state(e)) {
     case ENTRY_CREATED:
@@ -104,7 +104,7 @@ static char *joined(const struct entry *e, const char *key, const char *between)
     return text;
 }
 
-static const char *state_word(const struct entry *e)
+static const char *state_word(struct entry *e)
 {
     static const char *const words[] = {"created", "running", "exited", "stale"};
     return words[entry_state(e)];
@@ -200,12 +200,12 @@ static int ask(struct entry *e, const char *service, const char *args, unsigned 
     return result;
 }
 
-static int not_running(const struct entry *e, struct error *err)
+static int not_running(struct entry *e, struct error *err)
 {
     return err_set(err, 1, "%s is not running (%s)", e->name, state_word(e));
 }
 
-static bool is_alive(const struct entry *e)
+static bool is_alive(struct entry *e)
 {
     return entry_state(e) == ENTRY_RUNNING || entry_state(e) == ENTRY_CREATED;
 }
@@ -271,7 +271,7 @@ int command_kill(int argc, char **argv, struct error *err)
 }
 
 /* The status that an ended one left. */
-static bool left_status(const struct entry *e, struct buf *ret)
+static bool left_status(struct entry *e, struct buf *ret)
 {
     if (entry_state(e) != ENTRY_EXITED)
         return false;

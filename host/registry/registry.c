@@ -143,14 +143,33 @@ void entry_set_now(struct entry *e, const char *key)
     entry_set_text(e, key, text);
 }
 
-enum entry_state entry_state(const struct entry *e)
+/* What stands in its file, if that can be read. */
+static void read_state(struct entry *e)
 {
-    const char *state = entry_text(e, "State");
-    if (strcmp(state, "exited") == 0)
+    struct buf text = {0};
+    AUTO_CLOSE int fd = openat(e->dir_fd, STATE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct json_object *state = fd >= 0 && file_read_fd(fd, STATE_MAX, &text) == 0 ? json_tokener_parse(text.data) : NULL;
+    buf_done(&text);
+    if (json_object_is_type(state, json_type_object)) {
+        json_object_put(e->state);
+        e->state = state;
+    } else {
+        json_object_put(state);
+    }
+}
+
+static bool is_exited(const struct entry *e) { return strcmp(entry_text(e, "State"), "exited") == 0; }
+
+enum entry_state entry_state(struct entry *e)
+{
+    if (!is_exited(e) && e->lock_fd < 0 && !is_locked(e->dir_fd)) {
+        read_state(e); /* its last word: what we have may be from before that */
+        if (!is_exited(e))
+            return ENTRY_STALE;
+    }
+    if (is_exited(e))
         return ENTRY_EXITED;
-    if (e->lock_fd < 0 && !is_locked(e->dir_fd))
-        return ENTRY_STALE;
-    return strcmp(state, "running") == 0 ? ENTRY_RUNNING : ENTRY_CREATED;
+    return strcmp(entry_text(e, "State"), "running") == 0 ? ENTRY_RUNNING : ENTRY_CREATED;
 }
 
 char *entry_path(const struct entry *e, const char *file)
@@ -197,16 +216,12 @@ static bool is_id(const char *s) { return strlen(s) == ID_LEN && strspn(s, "0123
 /* False: it is gone, or is none of ours. */
 static bool load(int base, const char *id, struct entry *e)
 {
-    struct buf text = {0};
     *e = (struct entry){.dir_fd = openat(base, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), .lock_fd = -1};
     if (e->dir_fd < 0)
         return false;
     memcpy(e->id, id, ID_LEN + 1);
-    AUTO_CLOSE int fd = openat(e->dir_fd, STATE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0 && file_read_fd(fd, STATE_MAX, &text) == 0)
-        e->state = json_tokener_parse(text.data);
-    buf_done(&text);
-    if (!json_object_is_type(e->state, json_type_object)) {
+    read_state(e);
+    if (!e->state) {
         entry_done(e);
         return false;
     }

@@ -52,7 +52,8 @@ int entry_connect(const struct entry *e, struct error *err);
 int entry_remove(const struct entry *e, struct error *err);
 void entry_done(struct entry *e);
 
-enum entry_state entry_state(const struct entry *e);
+/* Of now: when its tender is gone, what that left is read, and texts from before are no more. */
+enum entry_state entry_state(struct entry *e);
 const char *entry_text(const struct entry *e, const char *key); /* "" when there is none */
 s64 entry_number(const struct entry *e, const char *key);       /* 0 when there is none */
 void entry_set_text(struct entry *e, const char *key, const char *value);
