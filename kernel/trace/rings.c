@@ -236,9 +236,10 @@ void trace_call_counted(u32 nr, s64 result, u64 time_ns)
     compiler_barrier();
     for (u32 left = nr < TRACE_CALLS ? atomic_load(&summing) : 0; left != 0; left &= left - 1) {
         const struct trace_session *s = sessions[__builtin_ctz(left)];
-        struct trace_sum *sum = s->rings[cpu].sums + nr;
-        if (s->rings[cpu].sums == NULL || !wants_number(s, nr) || (unlikely(s->want.pid != 0) && !of_current_thread(s)))
+        struct trace_sum *sum = s->rings[cpu].sums;
+        if (sum == NULL || !wants_number(s, nr) || (unlikely(s->want.pid != 0) && !of_current_thread(s)))
             continue;
+        sum += nr;
         sum->calls++;
         sum->errors += result < 0 && result >= -4095;
         sum->time_ns += time_ns;
