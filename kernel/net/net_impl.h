@@ -289,6 +289,15 @@ struct ip_route {
     u32 mtu;
     u32 gen; /* route_gen when it was made; a cached one is good while equal */
 };
+/* A table of what others have said, each entry with its end: at each end route_gen moves on. */
+struct route_ends {
+    struct spinlock *lock;
+    const u64 *first; /* lock: the end of the first of n entries, `stride` bytes apart */
+    u32 n, stride;
+    bool ready;
+    struct ktimer timer;
+};
+void route_ends_arm(struct route_ends *e, u64 now); /* with its lock, whenever an entry has changed */
 extern u32 route_gen; /* atomic: changes whenever an answer may be another */
 /* src may be a wildcard; ifindex 0 = any. 0 or -ENETUNREACH. */
 int ip_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret);

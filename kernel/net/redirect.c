@@ -15,7 +15,7 @@ static struct {
     u64 expires_ns;
 } slots[SLOTS];      /* redirect_lock */
 static u32 known;    /* atomic: there has been one */
-static struct ktimer timer;
+static struct route_ends ends = { .lock = &redirect_lock, .first = &slots[0].expires_ns, .n = SLOTS, .stride = sizeof slots[0] };
 
 static unsigned slot_of(struct ip_addr dst) { return net_hash(ip_pair(dst, IP6_ANY), 0) % SLOTS; }
 
@@ -44,25 +44,6 @@ static bool fits(const struct netif *nif, struct ip_addr dst, struct ip_addr to)
     return ip_equal(to, dst) || (ip6_is_link_local(to) && !ip6_is_local(to));
 }
 
-/* The end of one: whoever keeps a route by it asks again. Armed for the earliest. */
-static void arm(u64 now)
-{
-    u64 next = NEVER_NS;
-    for (unsigned i = 0; i < SLOTS; i++)
-        if (slots[i].expires_ns > now)
-            next = MIN(next, slots[i].expires_ns);
-    if (next != NEVER_NS)
-        ktimer_start(&timer, next);
-}
-
-static void tick(struct ktimer *t)
-{
-    spin_lock(&redirect_lock);
-    arm(now_ns());
-    spin_unlock(&redirect_lock);
-    atomic_add(&route_gen, 1u);
-}
-
 bool redirect_input(const struct netif *nif, struct ip_addr sender, struct ip_addr dst, struct ip_addr to)
 {
     struct ip_route rt;
@@ -78,10 +59,8 @@ bool redirect_input(const struct netif *nif, struct ip_addr sender, struct ip_ad
     slots[i].from = again ? slots[i].from : sender;
     slots[i].to = to;
     slots[i].expires_ns = now + REDIRECT_NS;
-    if (known == 0)
-        ktimer_init(&timer, tick);
     atomic_store_relaxed(&known, 1u);
-    arm(now);
+    route_ends_arm(&ends, now);
     spin_unlock_bh(&redirect_lock);
     atomic_add(&route_gen, 1u);
     return true;

@@ -109,6 +109,32 @@ int ip_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, stru
     return ip6_route_find(dst, src, ifindex, ret);
 }
 
+/* --- what has been learnt, and ends ---------------------------------------------- */
+
+static void ends_tick(struct ktimer *t)
+{
+    struct route_ends *e = container_of(t, struct route_ends, timer);
+    spin_lock(e->lock);
+    route_ends_arm(e, now_ns());
+    spin_unlock(e->lock);
+    atomic_add(&route_gen, 1u);
+}
+
+void route_ends_arm(struct route_ends *e, u64 now)
+{
+    u64 next = NEVER_NS;
+    for (u32 i = 0; i < e->n; i++) {
+        u64 end = *(const u64 *)((const u8 *)e->first + i * e->stride);
+        if (end > now)
+            next = MIN(next, end);
+    }
+    if (!e->ready)
+        ktimer_init(&e->timer, ends_tick);
+    e->ready = true;
+    if (next != NEVER_NS)
+        ktimer_start(&e->timer, next);
+}
+
 /* --- path MTU -------------------------------------------------------------------- */
 
 #define PMTU_SLOTS 32
@@ -123,7 +149,7 @@ static struct {
     u64 expires_ns;
 } pmtu[PMTU_SLOTS]; /* pmtu_lock */
 static u32 pmtu_known; /* atomic: entries ever made; 0 = the usual case, no lock */
-static struct ktimer pmtu_timer;
+static struct route_ends pmtu_ends = { .lock = &pmtu_lock, .first = &pmtu[0].expires_ns, .n = PMTU_SLOTS, .stride = sizeof pmtu[0] };
 
 static unsigned pmtu_slot(struct ip_addr dst) { return (unsigned)(net_siphash(net_secret, dst.lo, dst.hi) % PMTU_SLOTS); }
 
@@ -140,26 +166,6 @@ u32 pmtu_lookup(struct ip_addr dst, u32 link_mtu)
     return mtu;
 }
 
-/* For the end of the first of them. */
-static void pmtu_arm(u64 now)
-{
-    u64 next = NEVER_NS;
-    for (unsigned i = 0; i < PMTU_SLOTS; i++)
-        if (pmtu[i].expires_ns > now)
-            next = MIN(next, pmtu[i].expires_ns);
-    if (next != NEVER_NS)
-        ktimer_start(&pmtu_timer, next);
-}
-
-/* Whoever keeps a route by what ended asks again. */
-static void pmtu_tick(struct ktimer *t)
-{
-    spin_lock(&pmtu_lock);
-    pmtu_arm(now_ns());
-    spin_unlock(&pmtu_lock);
-    atomic_add(&route_gen, 1u);
-}
-
 void pmtu_learn(struct ip_addr dst, u32 mtu)
 {
     unsigned i = pmtu_slot(dst);
@@ -169,10 +175,8 @@ void pmtu_learn(struct ip_addr dst, u32 mtu)
         pmtu[i].mtu = MAX(mtu, ip_is_v4(dst) ? PMTU_MIN : PMTU_MIN6);
     pmtu[i].dst = dst;
     pmtu[i].expires_ns = now + PMTU_AGE_NS;
-    if (pmtu_known == 0)
-        ktimer_init(&pmtu_timer, pmtu_tick);
     atomic_store_relaxed(&pmtu_known, 1u);
-    pmtu_arm(now);
+    route_ends_arm(&pmtu_ends, now);
     spin_unlock_bh(&pmtu_lock);
     atomic_add(&route_gen, 1u);
 }
