@@ -9,6 +9,7 @@
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -265,6 +266,36 @@ static void pipes(void)
     printf("--- pipes: %u wrong, token %lu\n", bad, v);
 }
 
+/* A CPU waits for another one, each time for a little longer: at some of them it is just about to stop looking, or to halt. */
+static sem_t turns[2];
+
+static void *answer_later(void *arg)
+{
+    unsigned long i = (unsigned long)arg;
+    for (unsigned us = 0; us < 500; us++) {
+        struct timespec end;
+        clock_gettime(CLOCK_REALTIME, &end);
+        end.tv_sec += 20;
+        while (sem_timedwait(&turns[i], &end) != 0)
+            if (errno == ETIMEDOUT) {
+                bad++;
+                break;
+            }
+        pause_us(us);
+        sem_post(&turns[1 - i]);
+    }
+    return NULL;
+}
+
+static void wake_late(void)
+{
+    bad = 0;
+    sem_init(&turns[0], 0, 1);
+    sem_init(&turns[1], 0, 0);
+    run_threads(2, answer_later);
+    printf("--- wake-ups lost: %u\n", bad);
+}
+
 /* --- order between CPUs --- */
 
 static atomic_uint phase;
@@ -356,6 +387,7 @@ int main(int argc, char **argv)
     run_threads(2, take_turns);
     printf("--- mutex: %lu, condition: %lu\n", guarded, turn);
     pipes();
+    wake_late();
     barrier();
     bad = 0;
     run_threads(2, check_time);

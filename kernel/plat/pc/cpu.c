@@ -141,5 +141,3 @@ size_t plat_entropy(void *buf, size_t len)
     }
     return done;
 }
-
-void plat_idle(void) { __asm__ volatile("sti; hlt" ::: "memory"); }

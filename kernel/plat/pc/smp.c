@@ -26,11 +26,6 @@ unsigned plat_cpu_count(void) { return pc_cpu_found; }
 
 void plat_cpu_ask(unsigned cpu) { pc_apic_ipi(percpu_table[cpu]->plat.apic_id, VEC_CALL); }
 
-void plat_cpu_kick(unsigned cpu)
-{
-    pc_apic_ipi(percpu_table[cpu]->plat.apic_id, VEC_KICK);
-}
-
 void plat_stop_others(void)
 {
     u32 self = this_cpu()->cpu, none = 0;

@@ -47,6 +47,8 @@ struct plat_percpu {
     u64 timer_want_ns;          /* deadline asked for */
     u64 timer_hw_ns;            /* deadline that the hardware is set to, <= want */
     u32 apic_id;
+    u32 kicks;                  /* atomic: see idle.c */
+    bool look;                  /* for kicks, before the next halt */
 };
 
 static inline struct percpu *this_cpu(void)
