@@ -26,7 +26,7 @@ NORETURN static void run_child(const char *path, char *const *argv, const struct
         setpgid(0, 0);
     int high = SCRATCH_FD;
     report = fcntl(report, F_DUPFD_CLOEXEC, high);
-    int moved[64];
+    int moved[128];
     for (size_t i = 0; i < nfds && i < ARRAY_SIZE(moved); i++)
         moved[i] = fcntl(fds[i].from, F_DUPFD_CLOEXEC, high);
     int top = 2;

@@ -13,16 +13,15 @@
 #include "abi/boot.h"
 #include "abi/control.h"
 #include "host/process/layout.h"
-#include "host/process/tap.h"
 
 #define BOOT_PATIENCE_NS 10000000000ull
+#define USER_NET_MTU 1500
 #define FIRST_DEVICE (HOST_FD_FIRST_DEVICE - HOST_FD_CONSOLE) /* in the list of descriptors, which starts at HOST_FD_CONSOLE */
 
 /* What the instance gets: the table for it and the descriptors in the same order. */
 struct setup {
     struct host_boot boot;
     int fds[FIRST_DEVICE + HOST_MAX_DEVICES];
-    int tap, sieve; /* ours to close */
 };
 
 static struct host_device *add(struct setup *s, enum host_device_kind kind, const char *name, int fd)
@@ -67,25 +66,21 @@ static int make_mac(struct host_device *d, struct error *err)
 static int add_network(struct setup *s, const struct instance *i, const struct instance_ends *e, struct error *err)
 {
     struct host_device *d;
-    bool tso = false;
-    u32 mtu = 1500;
     switch (i->net) {
     case NET_MODE_NONE:
         return 0;
     case NET_MODE_USER:
         d = add(s, HOST_FRAMES, "net", e->frames);
+        d->mtu = USER_NET_MTU;
         break;
     default:
-        s->tap = tap_open(i->tap, &tso, &mtu, &s->sieve, err);
-        if (s->tap < 0)
-            return -1;
-        if (s->sieve >= 0)
-            add(s, HOST_SIEVE, "sieve", s->sieve);
-        d = add(s, HOST_TAP, "net", s->tap);
+        if (e->tap.sieve >= 0)
+            add(s, HOST_SIEVE, "sieve", e->tap.sieve);
+        d = add(s, HOST_TAP, "net", e->tap.fds[0]);
+        d->flags = e->tap.tso ? HOST_TSO : 0;
+        d->mtu = e->tap.mtu;
         break;
     }
-    d->flags = tso ? HOST_TSO : 0;
-    d->mtu = mtu;
     return make_mac(d, err);
 }
 
@@ -102,7 +97,7 @@ static int set_up(struct setup *s, const struct instance *i, const struct instan
 static pid_t process_start(const struct instance *i, const struct instance_ends *e, struct error *err)
 {
     struct process_options *own = i->options;
-    struct setup s = {.tap = -1, .sieve = -1};
+    struct setup s = {0};
     pid_t pid = -1;
     AUTO_CLOSE int image = open(i->kernel, O_RDONLY | O_CLOEXEC);
     if (image < 0)
@@ -114,8 +109,6 @@ static pid_t process_start(const struct instance *i, const struct instance_ends 
         s.fds[HOST_FD_MEMORY - HOST_FD_CONSOLE] = memory;
         pid = sandbox_execute(&own->sandbox, image, argv0, s.fds, FIRST_DEVICE + s.boot.ndevices, err);
     }
-    auto_close_fn(&s.tap);
-    auto_close_fn(&s.sieve);
     if (pid > 0)
         say("instance: process %d, %llu MiB, %s", (int)pid, (unsigned long long)s.boot.memory_bytes >> 20, i->kernel);
     return pid;
@@ -132,5 +125,5 @@ static void process_explain(int status, struct buf *ret)
         buf_addf(ret, "signal %d, %s", number, strsignal(number));
 }
 
-const struct backend process_backend = {.name = "instance", .kick_signal = SIGURG, .boot_patience_ns = BOOT_PATIENCE_NS,
+const struct backend process_backend = {.name = "instance", .maps_sieve = true, .kick_signal = SIGURG, .boot_patience_ns = BOOT_PATIENCE_NS,
                                         .start = process_start, .explain = process_explain};

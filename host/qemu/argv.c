@@ -23,7 +23,6 @@
 
 #include "abi/boot.h"
 #include "abi/control.h"
-#include "host/qemu/tap.h"
 
 #define DEBUG_EXIT_PORT 0xf4
 #define FWCFG_PORT 0x510
@@ -123,17 +122,20 @@ static void add_volumes(const struct instance *m, struct strv *v)
     }
 }
 
-static void add_net(const struct instance *m, struct strv *v)
+static void add_net(const struct instance *m, unsigned queues, struct strv *v)
 {
     if (m->net == NET_MODE_NONE)
         return;
     u64 mac = 0x123456;
-    unsigned queues = m->net == NET_MODE_TAP && tap_is_multi_queue(m->tap) ? m->cpus : 0;
     strv_add(v, "-netdev");
     if (m->net == NET_MODE_USER) {
         strv_addf(v, "stream,id=net,server=off,addr.type=fd,addr.str=%d", QFD_FRAMES);
     } else {
-        strv_addf(v, "tap,id=net,ifname=%s,script=no,downscript=no,vhost=off,queues=%u", m->tap, queues ? MAX(queues, 2u) : 1);
+        struct buf fds = {0};
+        for (unsigned k = 0; k < queues; k++)
+            buf_addf(&fds, "%s%d", k ? ":" : "", QFD_TAP + (int)k);
+        strv_addf(v, "tap,id=net,vhost=off,fds=%s", fds.data);
+        buf_done(&fds);
         mac = hash_bytes(m->tap, strlen(m->tap), 0); /* one for each TAP, the same every time */
     }
     AUTO_FREE char *options = str_format("netdev=net,mac=52:54:00:%02x:%02x:%02x%s%s", (unsigned)(mac >> 16 & 255),
@@ -143,7 +145,7 @@ static void add_net(const struct instance *m, struct strv *v)
     add_device(m, v, "virtio-net-device", "virtio-net-pci", qemu_of(m)->q35 ? pci_options : options);
 }
 
-void qemu_argv(const struct instance *m, struct strv *ret)
+void qemu_argv(const struct instance *m, unsigned tap_queues, struct strv *ret)
 {
     static const char *const fixed[] = {"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-name", "drupe"};
     struct strv v = {0};
@@ -189,7 +191,7 @@ void qemu_argv(const struct instance *m, struct strv *ret)
         strv_add(&v, "rng-builtin,id=rng");
         add_device(m, &v, "virtio-rng-device", "virtio-rng-pci", "rng=rng");
     }
-    add_net(m, &v);
+    add_net(m, tap_queues, &v);
     for (size_t i = 0; i < qemu_of(m)->args.count; i++)
         strv_add(&v, qemu_of(m)->args.items[i]);
     *ret = v;

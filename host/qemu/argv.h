@@ -5,6 +5,8 @@
 
 #include "host/qemu/qemu.h"
 
+#define QEMU_VHOSTS 4u /* a microvm has room for 8 virtio devices; the others are serial, disk, entropy, network */
+
 /* Descriptor numbers inside QEMU. */
 enum {
     QFD_IMAGE = 3,
@@ -17,10 +19,10 @@ enum {
     QFD_FRAMES,
     QFD_VOLUMES, /* and the following */
     QFD_VHOSTS = QFD_VOLUMES + P9_MAX_VOLUMES,
+    QFD_TAP = QFD_VHOSTS + QEMU_VHOSTS, /* its queues */
 };
 
-#define QEMU_VHOSTS 4u /* a microvm has room for 8 virtio devices; the others are serial, disk, entropy, network */
-
-void qemu_argv(const struct instance *m, struct strv *ret);
+/* tap_queues: how many there are from QFD_TAP on. */
+void qemu_argv(const struct instance *m, unsigned tap_queues, struct strv *ret);
 
 #endif

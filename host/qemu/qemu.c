@@ -29,18 +29,20 @@ static pid_t qemu_start(const struct instance *i, const struct instance_ends *e,
     const struct child_fd all[] = {{i->image_fd, QFD_IMAGE}, {config, QFD_CONFIG}, {e->console, QFD_CONSOLE},
                                    {e->control, QFD_CONTROL}, {e->ports[0], QFD_STDIN}, {e->ports[1], QFD_STDOUT},
                                    {e->ports[2], QFD_STDERR}, {e->frames, QFD_FRAMES}, {e->messages, 1}, {e->messages, 2}};
-    struct child_fd fds[ARRAY_SIZE(all) + P9_MAX_VOLUMES + QEMU_VHOSTS];
+    struct child_fd fds[ARRAY_SIZE(all) + P9_MAX_VOLUMES + QEMU_VHOSTS + TAP_QUEUES_MAX];
     size_t n = 0;
     for (size_t k = 0; k < i->nvolumes; k++) {
         fds[n++] = (struct child_fd){e->volumes[k], QFD_VOLUMES + (int)k};
         if (k < QEMU_VHOSTS)
             fds[n++] = (struct child_fd){e->vhosts[k], QFD_VHOSTS + (int)k};
     }
+    for (unsigned k = 0; k < e->tap.queues; k++)
+        fds[n++] = (struct child_fd){e->tap.fds[k], QFD_TAP + (int)k};
     for (size_t k = 0; k < ARRAY_SIZE(all); k++)
         if (all[k].from >= 0)
             fds[n++] = all[k];
     struct strv argv = {0};
-    qemu_argv(i, &argv);
+    qemu_argv(i, e->tap.queues, &argv);
     if (verbose)
         say_argv(&argv);
     pid_t pid = child_start_confined(argv.items, fds, n, true, qemu->lean ? qemu_confine : NULL, err);
@@ -59,4 +61,4 @@ static void qemu_explain(int status, struct buf *ret)
         buf_addf(ret, "QEMU's exit status: %d", WEXITSTATUS(status));
 }
 
-const struct backend qemu_backend = {.name = "machine", .has_messages = true, .vhosts = QEMU_VHOSTS, .start = qemu_start, .explain = qemu_explain};
+const struct backend qemu_backend = {.name = "machine", .has_messages = true, .vhosts = QEMU_VHOSTS, .multi_queue = true, .start = qemu_start, .explain = qemu_explain};

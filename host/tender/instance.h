@@ -25,6 +25,7 @@
 #include "host/lib/error.h"
 #include "host/lib/util.h"
 #include "host/net/ports.h"
+#include "host/net/tap.h"
 
 enum net_mode { NET_MODE_NONE, NET_MODE_USER, NET_MODE_TAP };
 
@@ -35,6 +36,7 @@ struct instance_ends {
     int control;         /* PORT_CONTROL */
     int ports[3];        /* PORT_STDIN, PORT_STDOUT, PORT_STDERR; or PORT_TTY alone */
     int frames;          /* Ethernet frames behind their length (NET_MODE_USER) */
+    struct tap tap;      /* open with NET_MODE_TAP */
     int volumes[P9_MAX_VOLUMES]; /* ports P9_PORT 0, 1, ...: 9P (abi/p9.h) */
     int vhosts[P9_MAX_VOLUMES];  /* of the first `vhosts` of them: sockets of vhost-user for devices of the same names */
 };
@@ -46,6 +48,8 @@ struct backend {
     const char *name; /* in messages: what died */
     bool has_messages;
     size_t vhosts;    /* so many volumes are virtio devices whose queues their servers serve; what others say goes over their ports */
+    bool multi_queue;     /* takes a queue of the TAP for each processor; else one */
+    bool maps_sieve;      /* hands the memory of the TAP's sieve on; else the tender serves it (host/tender/sieve.c) */
     int kick_signal;      /* after writing to a port, for a program that computes on and on; 0 = needs none */
     u64 boot_patience_ns; /* until CTL_HELLO; 0 = for ever (a debugger may hold it) */
     /* Start the process that is the instance. Its pid, or -1. */

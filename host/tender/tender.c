@@ -56,6 +56,8 @@ static int make_ends(struct tender *t, struct instance_ends *e, struct error *er
             return -1;
     if (i->net == NET_MODE_USER && socket_pair(&t->frames_fd, &e->frames, SOCK_NONBLOCK, err) < 0)
         return -1;
+    if (i->net == NET_MODE_TAP && tap_open(i->tap, i->backend->multi_queue ? i->cpus : 1, &e->tap, err) < 0)
+        return -1;
     for (size_t k = 0; k < i->nvolumes; k++) {
         AUTO_CLOSE int server = -1, vhost = -1;
         if (socket_pair(&server, &e->volumes[k], SOCK_NONBLOCK, err) < 0 ||
@@ -81,17 +83,23 @@ static void set_deadline(struct tender *t, enum waiting what, u64 patience_ns)
     t->deadline_ns = what == WAITING_FOR_NOTHING ? UINT64_MAX : now_ns() + patience_ns;
 }
 
+static int open_sieve(struct tender *t, int map, struct error *err)
+{
+    return t->i->backend->maps_sieve || map < 0 ? 0 : far_sieve_open(&t->sieve, t->i->tap, map, &t->control, err);
+}
+
 static int start(struct tender *t, struct error *err)
 {
-    struct instance_ends e = {-1, -1, -1, {-1, -1, -1}, -1, {0}, {0}};
+    struct instance_ends e = {.console = -1, .messages = -1, .control = -1, .ports = {-1, -1, -1}, .frames = -1, .tap.sieve = -1};
     memset(e.volumes, -1, sizeof(e.volumes));
     memset(e.vhosts, -1, sizeof(e.vhosts));
-    if (make_ends(t, &e, err) == 0)
+    if (make_ends(t, &e, err) == 0 && open_sieve(t, e.tap.sieve, err) == 0)
         t->pid = t->i->backend->start(t->i, &e, err);
     const int theirs[] = {e.console, e.messages, e.control, e.ports[0], e.ports[1], e.ports[2], e.frames};
     for (size_t k = 0; k < ARRAY_SIZE(theirs); k++)
         if (theirs[k] >= 0)
             close(theirs[k]);
+    tap_close(&e.tap);
     for (size_t k = 0; k < ARRAY_SIZE(e.volumes); k++) {
         if (e.volumes[k] >= 0)
             close(e.volumes[k]);
@@ -207,6 +215,16 @@ static void on_started(struct tender *t)
     }
 }
 
+static const char *on_channel(struct tender *t, u16 type, const void *payload, u32 len)
+{
+    u32 channel;
+    if (len < sizeof(channel))
+        return "a channel's message without a number";
+    memcpy(&channel, payload, sizeof(channel));
+    return channel == SIEVE_CHANNEL ? far_sieve_message(&t->sieve, type, payload, len)
+                                    : clients_message(&t->clients, type, payload, len);
+}
+
 static void on_message(void *ctx, u16 type, const void *payload, u32 len)
 {
     struct tender *t = ctx;
@@ -260,7 +278,7 @@ static void on_message(void *ctx, u16 type, const void *payload, u32 len)
     case CTL_CREDIT:
     case CTL_CLOSE:
         if (!t->control.broken)
-            t->control.broken = clients_message(&t->clients, type, payload, len);
+            t->control.broken = on_channel(t, type, payload, len);
         break;
     default: /* a newer kernel's: skipped, as abi/control.h says */
         break;
@@ -620,6 +638,7 @@ static void finish(struct tender *t)
         stream_done(t->err);
     }
     clients_done(&t->clients);
+    far_sieve_close(&t->sieve);
     free(t->in);
     free(t->out);
     free(t->err);

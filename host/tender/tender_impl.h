@@ -8,6 +8,7 @@
 #include "host/tender/console.h"
 #include "host/tender/control.h"
 #include "host/tender/instance.h"
+#include "host/tender/sieve.h"
 #include "host/tender/stream.h"
 
 /* What the deadline is for. */
@@ -23,6 +24,7 @@ struct tender {
     int signal_fd;
     struct control control;
     struct clients clients;
+    struct far_sieve sieve;
     struct stream *in, *out, *err;
     bool stdin_end_sent;
     struct console console, messages; /* the last bytes of the log; what the backend itself says */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sieve of a TAP as Linux runs it (abi/sieve.h), in a network namespace of its own: which frames come through. */
-#include "host/process/sieve.h"
+#include "host/net/sieve.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

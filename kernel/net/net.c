@@ -450,6 +450,7 @@ void net_init(void)
     tcp_init();
     lo_init();
     net_capture_init();
+    sieve_far_init();
     netdev_added = device_added;
     netdev_for_each(add_existing, NULL);
 }

@@ -5,15 +5,23 @@
 #include "tcp_impl.h"
 
 #define WINDOW_NS (20 * NSEC_PER_MSEC)
+#define ANSWER_NS (100 * NSEC_PER_MSEC) /* so long a far sieve's counts are waited for */
 #define MANY 40000u /* in a second */
 #define FEW 10000u
+/* Of a far sieve, where it is known whether frames are lost for want of time: then as many are a flood as some machine may be too slow for. */
+#define MANY_FAR 1000u
+#define FEW_FAR 500u
+#define LOST 64u /* in a window; fewer may be an error of counts that are read one by one */
 #define PEERS_MOST (1u << (SIEVE_PEER_BITS - 4)) /* of a flood's senders one in sixteen passes then */
-#define STRANGERS 16u /* in a slice of a millisecond; more than FEW, so that what is held back is a flood */
+#define STRANGERS 64u /* in a slice, at most; 15,000 in a second, more than FEW, so that what is held back is a flood */
+#define STEP 8u
 
 static struct {
     u64 since_ns;
     s32 useless[SIEVE_KINDS]; /* since then; as NET_COUNT() counts */
-    u32 held[SIEVE_KINDS];    /* what the sieve said last */
+    u32 held[SIEVE_KINDS], lost; /* what the sieve said last */
+    u64 came;                 /* frames, ever */
+    u32 few[SIEVE_KINDS];     /* STEPth parts of what the sieve has */
 } seen;
 static struct sieve *sieve; /* of the card that has one; constant once sieve_on */
 static u32 added;           /* peers, to those of the tables; nearly, as NET_COUNT() counts */
@@ -25,12 +33,20 @@ void sieve_useless(const struct netif *nif, enum sieve_kind kind, int n)
         atomic_store_relaxed(&seen.useless[kind], atomic_load_relaxed(&seen.useless[kind]) + n);
 }
 
+static void written(struct sieve *s, const void *at, u32 len)
+{
+    if (sieve_is_far)
+        sieve_far_write((u32)((const u8 *)at - (const u8 *)s), len);
+}
+
 void sieve_add_peer(u32 tag)
 {
     u32 place = tag >> (32 - SIEVE_PEER_BITS);
     u8 bit = (u8)(1u << place % 8);
-    if (!(atomic_or(&sieve->peers[place / 8], bit) & bit))
-        atomic_store_relaxed(&added, atomic_load_relaxed(&added) + 1);
+    if (atomic_or(&sieve->peers[place / 8], bit) & bit)
+        return;
+    atomic_store_relaxed(&added, atomic_load_relaxed(&added) + 1);
+    written(sieve, &sieve->peers[place / 8], 1);
 }
 
 static bool add_connection(const struct tcp_node *n, void *ctx)
@@ -56,6 +72,7 @@ static void set_keys(struct sieve *s)
 static void begin_peers(struct sieve *s)
 {
     memset(s->peers, 0, sizeof s->peers);
+    written(s, s->peers, sizeof s->peers);
     atomic_store(&sieve_on, 1);
     sieve_add_peer(net_peer_tag((struct ip_addr){ 0x80feULL, 0 }));
     (void)tcp_table_any(add_connection, NULL);
@@ -72,28 +89,54 @@ static void turn_on(struct sieve *s)
     NET_COUNT(sieve_floods);
 }
 
-/* Frames of that kind in a second that are of no use, or were held back. Clients of TCP become peers, but whose datagrams nobody answers stay strangers:
+/* Of a window. */
+struct window {
+    u64 ns, came; /* frames that got in, of every kind */
+    bool lost;    /* and others did not for want of time */
+};
+
+static u64 per_second(const struct window *w, u64 n) { return n * 1000 / (w->ns / NSEC_PER_MSEC); }
+
+/* Frames of that kind that are of no use, or were held back. Clients of TCP become peers, but whose datagrams nobody answers stay strangers:
  * of what was held back of those counts the share that was of no use of what got in. */
-static u64 flood_rate(const struct sieve *s, enum sieve_kind k, u64 ns)
+static u64 flood(const struct sieve *s, enum sieve_kind k, const struct window *w, u64 useless)
 {
     u32 total = atomic_load_relaxed(&s->strangers[k].held);
-    u64 held = total - seen.held[k], useless = (u64)MAX(atomic_load_relaxed(&seen.useless[k]), 0), got_in = STRANGERS * (ns >> SIEVE_SLICE_SHIFT);
-    atomic_store_relaxed(&seen.useless[k], 0);
+    u64 held = total - seen.held[k], got_in = MAX(s->few[k] * (w->ns >> SIEVE_SLICE_SHIFT), 1u);
     seen.held[k] = total;
     net_counters.sieve_held += held;
     if (k >= SIEVE_FRAGMENT)
         held = held * MIN(useless, got_in) / got_in;
-    return (useless + held) * 1000 / (ns / NSEC_PER_MSEC);
+    return useless + held;
 }
 
-static void look(struct sieve *s, u64 ns)
+static bool begins(const struct window *w, u64 rate, u64 useless)
 {
-    bool on = false;
+    return sieve_is_far ? rate >= MANY_FAR && w->lost && useless >= w->came / 4 : rate >= MANY;
+}
+
+/* How many get in from now on: half as many while others are lost, else slowly more, so that most of the time there is room for peers. */
+static u32 few_of(enum sieve_kind k, bool was, bool lost)
+{
+    u32 *few = &seen.few[k];
+    if (!was)
+        *few = STRANGERS * STEP;
+    else
+        *few = lost ? MAX(*few / 2, STEP) : MIN(*few + 1, STRANGERS * STEP);
+    return *few / STEP;
+}
+
+static void look(struct sieve *s, const struct window *w)
+{
+    bool on = false, tell = sieve_on;
     for (enum sieve_kind k = 0; k < SIEVE_KINDS; k++) {
-        u64 rate = flood_rate(s, k, ns);
-        bool was = sieve_on && s->few[k] != SIEVE_ALL, is = rate >= MANY || (was && rate >= FEW);
-        atomic_store_relaxed(&s->few[k], is ? STRANGERS : SIEVE_ALL);
+        u64 useless = (u64)MAX(atomic_load_relaxed(&seen.useless[k]), 0);
+        atomic_store_relaxed(&seen.useless[k], 0);
+        u64 rate = per_second(w, flood(s, k, w, useless));
+        bool was = sieve_on && s->few[k] != SIEVE_ALL, is = was ? rate >= (sieve_is_far ? FEW_FAR : FEW) : begins(w, rate, useless);
+        atomic_store_relaxed(&s->few[k], is ? few_of(k, was, w->lost) : SIEVE_ALL);
         on |= is;
+        tell |= rate >= MANY_FAR; /* and hear what is lost */
     }
     if (on && !sieve_on)
         turn_on(s);
@@ -102,6 +145,8 @@ static void look(struct sieve *s, u64 ns)
     else if (!on)
         atomic_store(&sieve_on, 0);
     atomic_store(&s->asked, on ? MAX(s->asked + 1, 1u) : 0);
+    if (on || tell)
+        written(s, s, offsetof(struct sieve, strangers));
 }
 
 static bool any_useless(void)
@@ -116,9 +161,14 @@ void sieve_batch(struct netdev *d)
 {
     if (likely(!any_useless() && !sieve_on))
         return;
-    u64 now = now_ns(), ns = now - seen.since_ns;
-    if (ns < WINDOW_NS)
+    u64 now = now_ns(), came = netdev_stats(d).rx_packets;
+    struct window w = { .ns = now - seen.since_ns, .came = came - seen.came };
+    if (w.ns < WINDOW_NS || (w.ns < ANSWER_NS && sieve_is_far && sieve_far_waits()))
         return;
+    u32 lost = atomic_load_relaxed(&d->sieve->lost);
+    w.lost = (s32)(lost - seen.lost) >= (s32)LOST;
+    seen.lost = lost;
+    seen.came = came;
     seen.since_ns = now;
-    look(d->sieve, ns);
+    look(d->sieve, &w);
 }

@@ -19,6 +19,12 @@ void sieve_useless(const struct netif *nif, enum sieve_kind kind, int n);
 /* A batch of d's, which has a sieve, has ended. */
 void sieve_batch(struct netdev *d);
 
+/* sieve_far.c: the card's sieve is a copy of memory that is not ours. What is written to it is told: the words (at 0), a byte, or all peers. */
+extern bool sieve_is_far;
+void sieve_far_write(u32 at, u32 len);
+bool sieve_far_waits(void); /* for counts that are as new as the last word */
+void sieve_far_init(void);  /* boot */
+
 extern u8 sieve_on; /* frames are held back */
 void sieve_add_peer(u32 tag);
 /* By which a peer is known. A network of IPv6 is one peer: who has an address there has them all. */

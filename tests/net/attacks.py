@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A server under attack over TAP: attacks.py DRUPE BUILD --on WHERE. Honest clients are served meanwhile and behind it, with little memory, and the TAP's sieve
-holds the floods back; what the attacks leave them of their rate is measured by `make bench BENCH=attacks`."""
+holds the floods back (of a machine, which is slow here: one of them); what the attacks leave them of their rate is measured by `make bench BENCH=attacks`."""
 import contextlib
 import os
 import subprocess
@@ -16,6 +16,8 @@ HOST, GUEST, PORT = '10.81.0.1', '10.81.0.2', '7100'
 LOAD = build_file('load')
 FLOODS = {'SYNs': 'syn', 'half-open connections': 'half', 'ACKs of no connection': 'ack', 'fragments without a rest': 'pieces', 'overlapping fragments': 'overlap'}
 CONNECTIONS = {'slow clients': ('slow', 300), 'tiny segments': ('tiny', 20), 'windows that shrink': ('shrink', 20)}
+if 'qemu' in ON:
+    FLOODS, CONNECTIONS = {'ACKs of no connection': 'ack'}, {}
 
 
 def load(*argv):

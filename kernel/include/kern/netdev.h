@@ -52,7 +52,7 @@ struct netdev {
     void (*link_changed)(struct netdev *d);         /* set by net; may be NULL */
     void *stack;                  /* net's interface */
     void *driver;
-    struct sieve *sieve;          /* of what is behind the card (abi/sieve.h), or NULL; constant */
+    struct sieve *sieve;          /* of what is behind the card (abi/sieve.h), or NULL; set once */
     struct netdev_stats stats;    /* and what add_stats() adds: netdev_stats() */
 };
 

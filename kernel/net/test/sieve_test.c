@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When the card's sieve is on, for which kind of frames, and who is let pass. */
 #include "../sieve.h"
+#include "kern/channel.h"
 #include "net_test.h"
 
 #define STRANGER IP4(198, 18, 0, 1)
@@ -303,4 +304,172 @@ TEST(no_sieve)
     sleep_ns(NSEC_PER_SEC);
     FLOOD(5000, segment(STRANGER, 80, TH_ACK));
     CHECK_EQ(net_counters.sieve_floods, 0);
+}
+
+/* --- a sieve whose memory is the tender's: here the test is the tender ------------------------------------- */
+
+static struct {
+    struct sieve memory;
+    u32 channel, asked, closes, error;
+} far;
+
+static bool far_takes(enum ctl_type type, const void *head, size_t head_len, const void *data, size_t len)
+{
+    const u8 *at = data;
+    struct sieve_write w;
+    far.closes += type == CTL_CLOSE;
+    far.error = type == CTL_CLOSE ? ((const struct ctl_close *)head)->error : 0;
+    for (size_t left = type == CTL_DATA ? len : 0; left > 0; left -= sizeof w + w.len, at += sizeof w + w.len) {
+        CHECK(left > sizeof w);
+        memcpy(&w, at, sizeof w);
+        CHECK(w.len <= left - sizeof w && w.at + w.len <= sizeof far.memory && (w.at >= offsetof(struct sieve, peers) || w.at + w.len <= offsetof(struct sieve, strangers)));
+        memcpy((u8 *)&far.memory + w.at, at + sizeof w, w.len);
+        far.asked += w.at == 0;
+    }
+    return true;
+}
+
+static void far_open(u32 number)
+{
+    struct {
+        struct ctl_open o;
+        char name[sizeof SIEVE_SERVICE];
+    } m = { { number, CTL_WINDOW_MAX, sizeof SIEVE_SERVICE - 1 }, SIEVE_SERVICE };
+    CHECK(channel_message(CTL_OPEN, &m, sizeof m.o + m.o.name_len) == NULL);
+    sleep_ns(NSEC_PER_MSEC);
+}
+
+static void far_boot(void)
+{
+    test_dev.sieve = NULL;
+    channel_transport = far_takes;
+    net_test_boot(0);
+    far_open(0);
+    CHECK(test_dev.sieve != NULL && far.closes == 0);
+    sleep_ns(NSEC_PER_SEC);
+}
+
+static void far_tells(u32 held, u32 lost, u32 size)
+{
+    struct {
+        struct ctl_data d;
+        struct sieve_counts c;
+    } m = { { far.channel }, { { held, held, held, held }, lost } };
+    CHECK(channel_message(CTL_DATA, &m, sizeof m.d + size) == NULL);
+    sleep_ns(NSEC_PER_MSEC);
+}
+
+/* The flood, and the answers to what it makes the kernel ask. Counts are ever. */
+static void far_window(u32 n, u32 held, u32 lost)
+{
+    u32 asked = far.asked;
+    FLOOD(n, segment(STRANGER, 80, TH_ACK));
+    sleep_ns(NSEC_PER_MSEC);
+    if (far.asked != asked)
+        far_tells(held, lost, sizeof(struct sieve_counts));
+}
+
+static bool far_on(void) { return far.memory.asked != 0 && far.memory.few[SIEVE_SEGMENT] != SIEVE_ALL; }
+
+TEST(far_sieve)
+{
+    far_boot();
+    far_window(2, 0, 0);
+    far_window(40, 0, 1000);
+    CHECK(!far_on() && far.asked != 0); /* it asked what was lost */
+    far_window(40, 1000, 2000);
+    CHECK(far_on() && far.memory.few[SIEVE_SEGMENT] == 64 && far.memory.few[SIEVE_SYN] == SIEVE_ALL);
+    CHECK(memcmp(far.memory.peers, test_dev.sieve->peers, sizeof far.memory.peers) == 0);
+    CHECK(memcmp(&far.memory, test_dev.sieve, offsetof(struct sieve, strangers)) == 0);
+    struct ip_addr a = ip_v4(IP4(10, 0, 0, 8));
+    bh_disable();
+    sieve_peer(a);
+    bh_enable();
+    CHECK(memcmp(far.memory.peers, test_dev.sieve->peers, sizeof far.memory.peers) != 0);
+    sleep_ns(NSEC_PER_MSEC);
+    CHECK(memcmp(far.memory.peers, test_dev.sieve->peers, sizeof far.memory.peers) == 0);
+    /* While others are lost half as many get in, and not none. */
+    u32 asked = far.memory.asked, held = 1000;
+    for (u32 i = 0, few = 64; i < 10; i++, few = MAX(few / 2, 1u)) {
+        CHECK_EQ(far.memory.few[SIEVE_SEGMENT], few);
+        far_window(2, held += 1000, 3000 + 1000 * i);
+    }
+    CHECK(far_on() && far.memory.asked != asked);
+    CHECK_EQ(net_counters.sieve_floods, 1);
+    for (u32 i = 0; i < 80; i++)
+        far_window(2, held += 1000, 12000);
+    CHECK(far.memory.few[SIEVE_SEGMENT] > 8 && far.memory.few[SIEVE_SEGMENT] < 12);
+    far_window(2, held, 12000);
+    far_window(2, held, 12000);
+    CHECK_EQ(far.memory.asked, 0);
+}
+
+/* More peers at a time than the thread is told of one by one. */
+TEST(far_sieve_many_peers)
+{
+    far_boot();
+    far_window(2, 0, 0);
+    far_window(40, 0, 1000);
+    far_window(40, 0, 2000);
+    CHECK(far_on());
+    bh_disable();
+    for (u32 i = 0; i < 2000; i++)
+        sieve_peer(ip_v4(IP4(198, 18, 0, 0) + bswap32(i)));
+    bh_enable();
+    sleep_ns(NSEC_PER_MSEC);
+    CHECK(memcmp(far.memory.peers, test_dev.sieve->peers, sizeof far.memory.peers) == 0);
+}
+
+/* What the machine has time for is no flood. */
+TEST(far_sieve_without_losses)
+{
+    far_boot();
+    for (u32 i = 0; i < 20; i++) {
+        far_window(2000, 0, i);
+        CHECK(far.memory.asked == 0);
+    }
+    CHECK(far.asked >= 19);
+}
+
+/* Nor is it the few useless frames' fault where honest ones are more than it has time for. */
+TEST(far_sieve_with_honest_peers)
+{
+    far_boot();
+    struct sock *s = udp_bound(53);
+    u8 b[64];
+    u32 n = udp_bytes(b, 999, 53, "x", 1);
+    for (u32 k = 0; k < 20; k++) {
+        for (u32 i = 0; i < 130; i++) {
+            wire_in_ip(PEER_IP, OUR_IP, IPPROTO_UDP, 0, 1, b, n);
+            wire_flush();
+        }
+        far_window(40, 0, 1000 * k);
+        CHECK(far.memory.asked == 0);
+    }
+    CHECK(far.asked >= 19);
+    sock_release(s);
+}
+
+/* Counts that come unasked, make no sense or are none; nobody answers; another tender. */
+TEST(far_sieve_hostile)
+{
+    far_boot();
+    far_open(1);
+    CHECK(far.closes == 1 && far.error == EBUSY);
+    far_tells(UINT32_MAX, UINT32_MAX, sizeof(struct sieve_counts));
+    far_window(2000, UINT32_MAX / 2, 5);
+    far_window(2000, 7, UINT32_MAX - 1000);
+    far_window(2, 7, 7);
+    FLOOD(2000, segment(STRANGER, 80, TH_ACK));
+    for (u32 n = 0; n < 20; n++)
+        FLOOD(100, segment(STRANGER, 80, TH_ACK));
+    far_tells(0, 0, 5);
+    CHECK(far.closes == 2 && far.error == EPROTO);
+    FLOOD(2000, segment(STRANGER, 80, TH_ACK));
+    far_open(far.channel = 2);
+    CHECK_EQ(far.closes, 2);
+    far_window(40, 0, 0);
+    far_window(40, 0, 1000);
+    far_window(40, 0, 2000);
+    CHECK(far_on());
 }

@@ -62,6 +62,7 @@ static void deliver(const void *data, u32 len, bool vouch)
     struct pkt *p = pkt_of(data, len);
     if (vouch)
         p->csum = PKT_CSUM_VALID;
+    test_dev.stats.rx_packets++;
     test_dev.input(&test_dev, p);
 }
 

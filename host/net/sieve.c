@@ -3,7 +3,7 @@
  * The eBPF program of abi/sieve.h (bpf(2); a socket filter, attached by TUNSETFILTEREBPF: what it returns is how much of the frame is kept).
  * r6 frame, r7 the sieve, r8 now, r9 the hash of the sender's address. Reading beyond a frame's end throws it away.
  */
-#include "host/process/sieve.h"
+#include "host/net/sieve.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
