@@ -23,6 +23,9 @@
 #define SYNCHRONOUS \
     (SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | SIGMASK(SIGFPE) | SIGMASK(SIGSYS))
 
+/* Watches (epoll) of signalfds, of all processes: the descriptor and its watch may outlive the process that made them. */
+struct waitqueue signal_watchers = { SPINLOCK_INIT("signal watchers"), LIST_INIT(signal_watchers.waiters) };
+
 /* --- queues ---------------------------------------------------------------------- */
 
 static void free_queued(struct process *p, struct sigqueue *q)
@@ -199,8 +202,10 @@ static int send(struct process *p, struct task *target, const struct ksiginfo *i
         r = enqueue_locked(p, target != NULL ? &target->pending : &p->pending, info, timer);
         if (r == 0 && taker != NULL)
             signal_recalc_locked(taker);
-        if (r == 0)
+        if (r == 0) {
             wq_wake_all(&p->signal_wq, 1 /* POLLIN */);
+            wq_wake_all(&signal_watchers, 1);
+        }
     } else if (timer != NULL) {
         posix_timer_taken(timer);
     }

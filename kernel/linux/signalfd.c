@@ -77,7 +77,7 @@ static u32 signalfd_poll(struct file *f, struct poll_table *pt)
     struct task *t = current_thread()->task;
     if (t == NULL)
         return 0;
-    poll_wait(&t->proc->signal_wq, pt);
+    poll_wait(&signal_watchers, pt);
     return ready(t, (u64)(uintptr_t)f->private) ? POLLIN | POLLRDNORM : 0;
 }
 

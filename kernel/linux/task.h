@@ -105,7 +105,7 @@ struct process {
     struct sighand *sighand;      /* p, and g of the old one; the process' own tasks read without */
     struct sigpending pending;    /* g */
     u32 queued_signals;           /* g */
-    struct waitqueue signal_wq;   /* signalfd */
+    struct waitqueue signal_wq;   /* those that read from a signalfd; who only watches: signal_watchers */
     bool group_exit;              /* p, read without: every task must end */
     bool exec_pending;            /* p: one task ends the others to replace the program */
     bool dumping, core_dumped;    /* p: core.h */
@@ -331,6 +331,7 @@ s32 oom_old_adj(s32 adj);         /* oom_score_adj as /proc/PID/oom_adj has it *
 int oom_adjust(struct process *p, const char *word, bool old);
 
 /* --- signal.c ---------------------------------------------------------------------------- */
+extern struct waitqueue signal_watchers;
 int signal_send_process(struct process *p, const struct ksiginfo *info, struct posix_timer *timer);
 int signal_send_task(struct task *t, const struct ksiginfo *info, struct posix_timer *timer);
 void signal_force(struct task *t, const struct ksiginfo *info); /* faults: cannot be blocked or ignored */

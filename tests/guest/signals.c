@@ -4,9 +4,11 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
 
@@ -219,6 +221,61 @@ static void one_of_two(void)
     pthread_join(t[1], NULL);
 }
 
+static void read_one_signal(const sigset_t *set, int began)
+{
+    struct signalfd_siginfo si;
+    int fd = signalfd(-1, set, 0);
+    signal(SIGALRM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, set, NULL);
+    alarm(30);
+    (void)!write(began, "r", 1);
+    _exit(read(fd, &si, sizeof si) == sizeof si ? (int)si.ssi_signo : 255);
+}
+
+/* The watch is of a process that is long gone when its descriptors are closed; those that took its place are not disturbed. */
+static void watch_outlives_its_process(void)
+{
+    section("a watch outlives its process");
+    int go[2], told[2], status;
+    char c;
+    pid_t readers[4];
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    SHOW(pipe(go));
+    SHOW(pipe(told));
+    pid_t first = fork();
+    if (first == 0) {
+        int fd = signalfd(-1, &set, 0), ep = epoll_create1(0);
+        struct epoll_event ev = {.events = EPOLLIN};
+        epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+        if (fork() != 0)
+            _exit(0);
+        (void)!read(go[0], &c, 1);
+        close(ep);
+        close(fd);
+        (void)!write(told[1], "c", 1);
+        _exit(0);
+    }
+    SHOW_TRUE(waitpid(first, &status, 0) == first);
+    for (int i = 0; i < 4; i++) {
+        readers[i] = fork();
+        if (readers[i] == 0)
+            read_one_signal(&set, told[1]);
+        SHOW(read(told[0], &c, 1));
+        volatile long pid = readers[i];
+        until_asleep_in("/proc", &pid);
+    }
+    SHOW(write(go[1], "g", 1));
+    SHOW(read(told[0], &c, 1));
+    for (int i = 0; i < 4; i++) {
+        kill(readers[i], SIGUSR2);
+        SHOW_TRUE(waitpid(readers[i], &status, 0) == readers[i]);
+        SHOW_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == SIGUSR2);
+    }
+}
+
 int main(void)
 {
     section("errors");
@@ -405,5 +462,6 @@ int main(void)
     SHOW(timer_delete(t));
     ignored_timer();
     one_of_two();
+    watch_outlives_its_process();
     return 0;
 }

@@ -40,12 +40,12 @@ static inline long show(const char *name, long value)
 #define SHOW_TRUE(expr) printf("%s: %s\n", #expr, (expr) ? "yes" : "no")
 #define SHOW_STR(expr) printf("%s = \"%s\"\n", #expr, (expr))
 
-/* Until the thread of this process that puts its number there sleeps: what it does next, on any machine. At most 10 s. */
-static inline void until_asleep(volatile long *tid)
+/* Until the thread that puts its number there (/proc/PID/task is `where`) sleeps: what it does next, on any machine. At most 10 s. */
+static inline void until_asleep_in(const char *where, volatile long *tid)
 {
     for (int i = 0; i < 10000; i++) {
         char name[64], line[256] = "";
-        snprintf(name, sizeof name, "/proc/self/task/%ld/stat", *tid);
+        snprintf(name, sizeof name, "%s/%ld/stat", where, *tid);
         FILE *f = *tid != 0 ? fopen(name, "r") : NULL;
         bool asleep = f != NULL && fgets(line, sizeof line, f) != NULL && strstr(line, ") S") != NULL;
         if (f != NULL)
@@ -55,6 +55,8 @@ static inline void until_asleep(volatile long *tid)
         usleep(1000);
     }
 }
+
+static inline void until_asleep(volatile long *tid) { until_asleep_in("/proc/self/task", tid); }
 
 static inline void section(const char *name) { printf("--- %s\n", name); }
 
