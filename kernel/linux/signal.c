@@ -169,10 +169,11 @@ static void continue_or_stop_locked(struct process *p, int sig)
         p->continues++;
         if (!p->stopped)
             return;
-        p->stopped = p->stop_unseen = false;
-        atomic_sub(&stopped_count, 1u);
+        p->stop_unseen = false;
         p->continue_unseen = true;
         atomic_store(&p->tell_continued, true); /* by itself, on its way: the parent's locks are not for here */
+        atomic_store(&p->stopped, false);       /* last: who goes on tells */
+        atomic_sub(&stopped_count, 1u);
         wq_wake_all(&p->stop_wq, 0);
     } else if (SIGMASK(sig) & DEFAULT_STOP) {
         flush_everywhere_locked(p, SIGMASK(SIGCONT));
@@ -487,7 +488,7 @@ void linux_exit_work(struct trap_frame *f)
         }
         if (task_traced(t) && ptrace_stop_wanted(t))
             continue;
-        if (atomic_load_relaxed(&p->stopped) && !(task_traced(t) && ptrace_runs_on(t))) {
+        if (atomic_load(&p->stopped) && !(task_traced(t) && ptrace_runs_on(t))) {
             wait_event(&p->stop_wq, !atomic_load_relaxed(&p->stopped) || task_must_end(p) || task_traced(t));
             continue;
         }
