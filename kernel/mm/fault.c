@@ -323,11 +323,11 @@ static int map_around(struct vma *v, uaddr_t va, struct page *p, unsigned access
         if (q == NULL || atomic_load(&q->mapping) != m || text_broken(v, vma_index(v, low) + i)) /* truncated: whoever did it has been here, or will be */
             continue;
         bool write = shared && (!tracked || (i == at && (access & TRAP_WRITE)));
-        if (i == at && write && tracked)
-            mapping_mark_dirty(q);
         int e = map_object_page(v, low + i * PAGE_SIZE, q, hw_rights(v, i == at ? access : TRAP_READ, write));
         if (e == 0)
             pages[i] = NULL; /* moved in */
+        if (e == 0 && i == at && write && tracked)
+            mapping_mark_dirty(q); /* counted as mapped before: page_clean() looks the other way round */
         if (i == at)
             err = e;
     }

@@ -345,6 +345,7 @@ void mapping_prefetch(struct mapping *m, u64 index, u64 n)
  * and a page that leaves its mapping meanwhile is seen here or there. */
 void mapping_mark_dirty(struct page *p)
 {
+    atomic_fence(); /* what was written, or mapped, then this look: page_clean() does it the other way round */
     struct mapping *m = atomic_load(&p->mapping);
     if (m == NULL || (atomic_load_relaxed(&p->flags) & PG_DIRTY))
         return;

@@ -52,17 +52,15 @@ static int page_clean(struct mapping *m, struct page *p)
 {
     spin_lock(&m->lock);
     bool dirty = p->mapping == m && (atomic_and(&p->flags, ~PG_DIRTY) & PG_DIRTY);
-    if (dirty) {
-        atomic_sub(&m->dirty_pages, 1);
-        if (p->map_count != 0)
-            rmap_protect(m, p->index); /* the next write through a mapping is noticed */
-    }
+    if (dirty && p->map_count != 0)
+        rmap_protect(m, p->index); /* the next write through a mapping is noticed */
     spin_unlock(&m->lock);
     if (!dirty)
         return 0;
     int err = m->ops->write(m, p);
     if (err != 0)
         mapping_mark_dirty(p);
+    atomic_sub(&m->dirty_pages, 1); /* not before: mapping_sync() waits for what others write */
     return err;
 }
 
@@ -80,7 +78,7 @@ int mapping_sync(struct mapping *m)
         if (p == NULL)
             break;
         index = p->index + 1;
-        if (atomic_load(&p->flags) & PG_DIRTY) {
+        if (atomic_load(&p->flags) & (PG_DIRTY | PG_LOCKED)) {
             page_lock(p);
             int err = page_clean(m, p);
             page_unlock(p);
@@ -112,8 +110,8 @@ static bool evict(struct mapping *m, struct page *p, enum sweep sweep, struct li
             return false;
         rmap_unmap(m, p->index, p->index, false, ret_free);
     }
-    /* New references come from the tree (under this lock) or from a mapping (just removed). */
-    if (ref_count(&p->refs) != 1)
+    /* New references come from the tree (under this lock) or from a mapping (just removed). Who had one before may have written. */
+    if (atomic_load(&p->refs.n) != 1 || (atomic_load(&p->flags) & PG_DIRTY))
         return false;
     thrash_dropped(m, p->index);
     cache_remove_locked(m, p);

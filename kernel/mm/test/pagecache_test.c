@@ -289,6 +289,93 @@ TEST_CPUS(readers_wait_for_each_other, 2)
     mapping_done(&common);
 }
 
+static struct mapping contended;
+static bool contest_over;
+
+static struct addrspace *start_contest(uaddr_t *ret_shared)
+{
+    mm_test_init();
+    struct addrspace *as = test_space();
+    mapping_init(&contended, &disk_ops, NULL);
+    contended.size_bytes = disk_size = 4 * PAGE_SIZE;
+    memset(disk, 0, disk_size);
+    struct map_request r = { .len_bytes = disk_size, .prot = MAP_READ | MAP_WRITE, .flags = VMA_SHARED | VMA_MAYWRITE, .mapping = &contended };
+    CHECK_EQ(as_map(as, &r, ret_shared), 0);
+    return as;
+}
+
+static void end_contest(struct addrspace *as, struct thread *t)
+{
+    contest_over = true;
+    test_join(t);
+    end_space(as);
+    mapping_done(&contended);
+}
+
+static void write_word(u64 off, u32 word)
+{
+    struct uio u;
+    uio_kernel(&u, &word, sizeof word);
+    CHECK_EQ(mapping_write(&contended, off, &u), sizeof word);
+}
+
+static void reclaimer(void *arg)
+{
+    while (!contest_over) {
+        page_reclaim(2);
+        cond_resched();
+    }
+}
+
+/* A page that is written to while it is about to be dropped stays. */
+TEST_CPUS(reclaim_drops_nothing_written, 2)
+{
+    uaddr_t shared;
+    struct addrspace *as = start_contest(&shared);
+    struct thread *t = test_thread("reclaimer", reclaimer, NULL);
+    for (u32 i = 1; i < 3000; i++) {
+        u64 off = i % 4 * PAGE_SIZE;
+        u32 seen = 0;
+        struct uio u;
+        if (i % 3 == 0)
+            CHECK_EQ(put_user_u32(shared + off, i), 0);
+        else
+            write_word(off, i);
+        uio_kernel(&u, &seen, sizeof seen);
+        CHECK_EQ(mapping_read(&contended, off, &u), sizeof seen);
+        CHECK_EQ(seen, i);
+        cond_resched();
+    }
+    end_contest(as, t);
+}
+
+static void syncer(void *arg)
+{
+    while (!contest_over) {
+        CHECK_EQ(mapping_sync(&contended), 0);
+        cond_resched();
+    }
+}
+
+/* What a program writes to a page that is mapped while it is written back is written back, too. */
+TEST_CPUS(writeback_misses_no_mapping, 2)
+{
+    uaddr_t shared;
+    struct addrspace *as = start_contest(&shared);
+    struct thread *t = test_thread("syncer", syncer, NULL);
+    for (u32 i = 1; i < 2000; i++) {
+        u32 on_disk;
+        write_word(8, i); /* dirty already when it is mapped */
+        CHECK_EQ(put_user_u32(shared, i), 0);
+        CHECK_EQ(mapping_sync(&contended), 0);
+        memcpy(&on_disk, disk, sizeof on_disk);
+        CHECK_EQ(on_disk, i);
+        CHECK_EQ(as_advise(as, shared, PAGE_SIZE, 4), 0);
+        cond_resched();
+    }
+    end_contest(as, t);
+}
+
 /* More file than memory: the cache gives way, anonymous memory stays. */
 TEST(cache_gives_way)
 {
