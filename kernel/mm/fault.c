@@ -94,7 +94,7 @@ static int change_rights(struct vma *v, uaddr_t va, struct page *p, unsigned old
 }
 
 /* Replace the page `old` at va, if it is still there, by the private page `copy`. pt_lock held. */
-static int replace_page(struct vma *v, uaddr_t va, struct page *old, struct page *copy, unsigned access, struct list *freed)
+static int replace_page(struct vma *v, uaddr_t va, struct page *old, struct page *copy, unsigned access)
 {
     struct addrspace *as = v->as;
     paddr_t pa;
@@ -107,11 +107,8 @@ static int replace_page(struct vma *v, uaddr_t va, struct page *old, struct page
         err = plat_protect(&as->plat, va, PAGE_SIZE, hw & (MAP_READ | MAP_EXEC));
     if (err == 0)
         err = plat_map(&as->plat, va, page_phys(copy), PAGE_SIZE, prot != 0 ? prot : MAP_READ);
-    if (err != 0)
-        return err;
-    page_unmapped(as, old, freed);
-    as->rss_anon++;
-    return 0;
+    as->rss_anon += err == 0;
+    return err;
 }
 
 static int copy_on_write(struct vma *v, uaddr_t va, struct page *old, unsigned access)
@@ -125,8 +122,10 @@ static int copy_on_write(struct vma *v, uaddr_t va, struct page *old, unsigned a
     page_copy(page_virt(copy), page_virt(old));
     page_set_kind(copy, PAGE_ANON);
     spin_lock_bh(&as->pt_lock);
-    int err = replace_page(v, va, old, copy, access, &freed);
+    int err = replace_page(v, va, old, copy, access);
     plat_flush(&as->plat, va, PAGE_SIZE);
+    if (err == 0)
+        page_unmapped(as, old, &freed); /* not before: whose alone it is then writes to it, and our other threads still read it */
     spin_unlock_bh(&as->pt_lock);
     if (err != 0) {
         page_put(copy);
