@@ -62,6 +62,8 @@ void mapping_init(struct mapping *m, const struct mapping_ops *ops, void *host)
 /* Insert a page (its reference moves in). -EEXIST, or -ENOMEM. */
 static int cache_insert(struct mapping *m, u64 index, struct page *p)
 {
+    if (!(p->flags & PG_DEVICE))
+        page_set_kind(p, PAGE_CACHE); /* who finds it may map it at once */
     for (unsigned try = 0;; try++) {
         spin_lock(&m->lock);
         int err = tree_lookup(m, index) != NULL ? -EEXIST : tree_insert(m, index, p);
@@ -71,8 +73,6 @@ static int cache_insert(struct mapping *m, u64 index, struct page *p)
             m->page_count++;
         }
         spin_unlock(&m->lock);
-        if (err == 0 && !(p->flags & PG_DEVICE))
-            page_set_kind(p, PAGE_CACHE);
         if (err != -ENOMEM || try == INSERT_TRIES || page_reclaim(8) == 0)
             return err;
     }
