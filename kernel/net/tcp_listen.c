@@ -452,10 +452,10 @@ int tcp_listen_start(struct tcp *t, int backlog)
         t->l->backlog = n;
         return 0;
     }
-    struct tcp_listen *l = kmalloc(sizeof *l, ALLOC_ATOMIC | ALLOC_ZERO);
+    struct tcp_listen *l = t->l != NULL ? t->l : kmalloc(sizeof *l, ALLOC_ATOMIC); /* kept when it stops: poll looks without a lock */
     if (l == NULL)
         return -ENOBUFS;
-    l->t = t;
+    *l = (struct tcp_listen){ .t = t };
     list_init(&l->accepts);
     list_init(&l->reqs);
     l->backlog = n;

@@ -645,3 +645,20 @@ TEST(random_segments)
     sleep_ns(2000 * NSEC_PER_SEC);
     check_no_leak();
 }
+
+/* A socket that listens again and again needs no more memory for that. */
+TEST(listening_again)
+{
+    struct mem_stats before, after;
+    net_test_boot(0);
+    CHECK_EQ(sock_create(AF_INET, SOCK_STREAM, 0, &s), 0);
+    page_stats(&before);
+    for (int i = 0; i < 1000; i++) {
+        CHECK_EQ(sock_listen(s, 5), 0);
+        CHECK_EQ(sock_shutdown(s, 0), 0);
+    }
+    page_stats(&after);
+    CHECK(after.slab_pages <= before.slab_pages + 2);
+    sock_release(s);
+    check_no_leak();
+}
