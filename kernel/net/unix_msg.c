@@ -361,7 +361,7 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
         if (err == 0 && (want == 0 || (over && eof(u))))
             break;
         if (err == 0)
-            err = sock_wait(s, readable, deadline, nonblock, true);
+            err = sock_wait(s, readable, deadline, nonblock, !stream); /* of a stream's message a reader may leave some for the next one */
         if (err != 0)
             break;
     }

@@ -165,6 +165,35 @@ static void writer(void *arg)
     CHECK_EQ(sock_shutdown(arg, 1), 0);
 }
 
+static struct sock *shared_end;
+
+static void read_one_byte(void *arg)
+{
+    char c;
+    CHECK_EQ(recv_bytes(shared_end, &c, 1, 0), 1);
+}
+
+/* Two wait for a byte each, and both come in one message, which leaves the buffer full when the first one is read. */
+TEST(readers_of_one_message)
+{
+    static char bytes[8192];
+    struct sock *p[2];
+    struct thread *t[2];
+    net_test_boot(0);
+    CHECK_EQ(sock_create_pair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+    CHECK_EQ(sock_setopt(p[0], 1, 8, &(int){ 2048 }, 4), 0); /* SO_RCVBUF */
+    shared_end = p[0];
+    for (int i = 0; i < 2; i++)
+        t[i] = test_thread("reader", read_one_byte, NULL);
+    thread_sleep_until(now_ns() + NSEC_PER_MSEC, false);
+    CHECK_EQ(send_bytes(p[1], bytes, sizeof bytes, 0), sizeof bytes);
+    for (int i = 0; i < 2; i++)
+        test_join(t[i]);
+    sock_release(p[0]);
+    sock_release(p[1]);
+    check_no_leak();
+}
+
 TEST_CPUS(big_stream, 2)
 {
     struct sock *p[2];
