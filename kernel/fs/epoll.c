@@ -41,7 +41,7 @@ struct epoll {
     struct rb_root items;     /* mutex */
     struct spinlock lock;     /* irqsave */
     struct list ready;        /* lock */
-    bool collecting;          /* mutex; read without: ready items may be out of the list for a moment */
+    u32 rounds;               /* mutex; read without. Odd: ready items may be out of the list for a moment */
     struct waitqueue wq;      /* epoll_collect() and pollers of the epoll file */
     struct file *file;
 };
@@ -306,10 +306,15 @@ static struct item *pop_ready(struct epoll *ep)
     return n != NULL ? list_entry(n, struct item, ready_node) : NULL;
 }
 
-static inline bool any_ready(const struct epoll *ep)
+/* What was out of the list when it was looked at, and is back in it, is told by the rounds. */
+static inline bool any_ready(struct epoll *ep)
 {
-    return !list_empty(&ep->ready) || atomic_load(&ep->collecting);
+    u32 before = atomic_load(&ep->rounds);
+    return (before & 1) != 0 || atomic_load(&ep->ready.next) != &ep->ready || atomic_load(&ep->rounds) != before;
 }
+
+/* Items leave the list to be looked at, or are back in it. ep->mutex held. */
+static void next_round(struct epoll *ep) { (void)atomic_add(&ep->rounds, 1u); }
 
 /* What is still ready goes back, and is for the next thread that waits. */
 static void push_back_ready(struct epoll *ep, struct list *again)
@@ -319,7 +324,7 @@ static void push_back_ready(struct epoll *ep, struct list *again)
         list_splice_back(&ep->ready, again);
         spin_unlock_irqrestore(&ep->lock, flags);
     }
-    atomic_store(&ep->collecting, false);
+    next_round(ep);
     if (!list_empty(&ep->ready))
         wake_waiters(&ep->wq, WAKE_WAITERS);
 }
@@ -333,7 +338,7 @@ static int collect(struct epoll *ep, uaddr_t to, int max)
     bool fault = false;
     struct item *it;
     mutex_lock(&ep->mutex);
-    atomic_store(&ep->collecting, true);
+    next_round(ep);
     while (done + n < max && !fault && (it = pop_ready(ep)) != NULL) {
         u32 r = item_ready(it);
         if (r == 0)
@@ -396,7 +401,7 @@ static u32 epoll_poll(struct file *f, struct poll_table *pt)
         return 0;
     struct list none = LIST_INIT(none);
     mutex_lock(&ep->mutex);
-    atomic_store(&ep->collecting, true);
+    next_round(ep);
     struct item *it;
     while (r == 0 && (it = pop_ready(ep)) != NULL) {
         if (item_ready(it) == 0)

@@ -34,6 +34,36 @@ TEST_CPUS(epoll_level_wakes_all, 2)
     file_put(shared);
 }
 
+static bool looks_end;
+
+static void looker(void *arg)
+{
+    while (!looks_end) {
+        CHECK_EQ(epoll_collect(shared, 16, 1, 0), -EFAULT);
+        cond_resched();
+    }
+}
+
+/* Who only looks misses nothing because others look at the same time. */
+TEST_CPUS(epoll_level_is_seen_by_each_look, 2)
+{
+    struct file *e;
+    struct kepoll_event ev = {POLLIN, 1};
+    boot_tmpfs();
+    CHECK_EQ(epoll_open(0, &shared), 0);
+    CHECK_EQ(eventfd_create(1, O_NONBLOCK, &e), 0);
+    CHECK_EQ(epoll_control(shared, 1, 1, e, &ev), 0);
+    struct thread *t = test_thread("looker", looker, NULL);
+    for (unsigned k = 0; k < 5000; k++) {
+        CHECK_EQ(epoll_collect(shared, 16, 1, 0), -EFAULT);
+        cond_resched();
+    }
+    looks_end = true;
+    test_join(t);
+    file_put(e);
+    file_put(shared);
+}
+
 /* An epoll file inside another one is not news again because of what was seen already. */
 TEST(epoll_inner_leftover_is_no_edge)
 {
