@@ -62,6 +62,7 @@ static void update_boost(struct thread *t)
 
 void pi_priority_changed(struct thread *t)
 {
+    atomic_fence(); /* the new priority, then this look; queue_up() does it the other way round */
     if (atomic_load_relaxed(&t->pi_blocked) == NULL)
         return;
     spin_lock(&pi_lock);
@@ -122,8 +123,9 @@ static int queue_up(struct pi_waiter *w, uaddr_t addr, u32 v, struct thread *own
     if (err != 0)
         return err;
     w->owner = owner;
+    atomic_store(&w->thread->pi_blocked, w);
+    atomic_fence();
     insert(w);
-    w->thread->pi_blocked = w;
     update_boost(owner);
     thread_prepare_block(true);
     return 1;

@@ -612,33 +612,40 @@ void sched_init_cpu(unsigned number)
 
 /* --- policies ----------------------------------------------------------------- */
 
-/* Change what orders the queue while the thread is out of it. */
-static void change(struct thread *t, u8 policy, u8 rt_prio, u8 boost, int nice)
-{
+/* What orders the queue changes while the thread is out of it; of several changes at once each is of its own field. */
+struct change {
+    struct runqueue *rq;
     u64 flags;
-    struct runqueue *rq = thread_rq_lock(t, &flags);
-    bool queued = t->on_rq;
+    bool queued;
+};
+
+static void change_begin(struct thread *t, struct change *c)
+{
+    c->rq = thread_rq_lock(t, &c->flags);
+    c->queued = t->on_rq;
     struct percpu *cpu = percpu_table[t->cpu];
     if (cpu->current == t)
         charge(cpu, t, plat_now_ns());
-    if (queued)
-        dequeue(rq, t);
-    t->policy = policy;
-    t->rt_prio = rt_prio;
-    t->boost = boost;
-    t->nice = (s8)nice;
-    t->weight = weight_of(policy, nice);
+    if (c->queued)
+        dequeue(c->rq, t);
+}
+
+static void change_end(struct thread *t, const struct change *c)
+{
+    struct runqueue *rq = c->rq;
+    struct percpu *cpu = percpu_table[t->cpu];
+    t->weight = weight_of(t->policy, t->nice);
     if (cpu->current == t)
-        rq->rt_running = is_rt(t) ? rt_prio : 0;
+        rq->rt_running = is_rt(t) ? t->rt_prio : 0;
     if (!is_rt(t) && t->vruntime_ns < rq->min_vruntime_ns)
         t->vruntime_ns = rq->min_vruntime_ns;
-    if (queued) {
+    if (c->queued) {
         enqueue(rq, t, false);
         check_preempt(cpu, t);
     } else if (cpu->current == t && rq->nr_ready != 0) {
         resched_cpu(cpu);
     }
-    spin_unlock_irqrestore(&rq->lock, flags);
+    spin_unlock_irqrestore(&rq->lock, c->flags);
 }
 
 int thread_set_policy(struct thread *t, u8 policy, u8 rt_prio)
@@ -648,16 +655,29 @@ int thread_set_policy(struct thread *t, u8 policy, u8 rt_prio)
         return -EINVAL;
     if (rt ? rt_prio < 1 || rt_prio > 99 : rt_prio != 0)
         return -EINVAL;
-    change(t, policy, rt_prio, t->boost, t->nice);
+    struct change c;
+    change_begin(t, &c);
+    t->policy = policy;
+    t->rt_prio = rt_prio;
+    change_end(t, &c);
     pi_priority_changed(t);
     return 0;
 }
 
-void thread_set_boost(struct thread *t, u8 prio) { change(t, t->policy, t->rt_prio, prio, t->nice); }
+void thread_set_boost(struct thread *t, u8 prio)
+{
+    struct change c;
+    change_begin(t, &c);
+    t->boost = prio;
+    change_end(t, &c);
+}
 
 void thread_set_nice(struct thread *t, int nice)
 {
-    change(t, t->policy, t->rt_prio, t->boost, nice < -20 ? -20 : nice > 19 ? 19 : nice);
+    struct change c;
+    change_begin(t, &c);
+    t->nice = (s8)(nice < -20 ? -20 : nice > 19 ? 19 : nice);
+    change_end(t, &c);
 }
 
 int thread_set_affinity(struct thread *t, u64 mask)

@@ -365,3 +365,43 @@ TEST_CPUS(pi_lock_on_three_cpus, 3)
     CHECK_EQ(shared_count, 200);
     CHECK_EQ(word(A) & FUTEX_TID_MASK, 0);
 }
+
+static void pi_waiter_once(void *arg)
+{
+    u32 tid = (u32)(uintptr_t)arg;
+    thread_switch_as(&as);
+    CHECK_EQ(futex_lock_pi(A, tid, false, NEVER_NS, false), 0);
+    CHECK_EQ(futex_unlock_pi(A, tid, false), 0);
+    thread_switch_as(NULL);
+}
+
+/* A priority that changes while its thread queues up decides its place, and is what it lends. */
+TEST_CPUS(priority_changes_while_queueing_up, 2)
+{
+    struct thread *self = current_thread(), *t[2];
+    set_up();
+    futex_find_thread = by_number;
+    numbered[1] = self;
+    for (unsigned i = 0; i < 100; i++) {
+        u8 prio = 20;
+        CHECK_EQ(futex_lock_pi(A, 1, false, NEVER_NS, false), 0);
+        for (uintptr_t k = 0; k < 2; k++) {
+            numbered[2 + k] = t[k] = test_thread("pi", pi_waiter_once, (void *)(2 + k));
+            CHECK_EQ(thread_set_policy(t[k], POLICY_FIFO, 50), 0);
+            while (k == 0 && atomic_load(&t[0]->pi_blocked) == NULL)
+                thread_sleep_until(now_ns() + 1000, false);
+        }
+        do {
+            prio = 100 - prio;
+            CHECK_EQ(thread_set_policy(t[1], POLICY_FIFO, prio), 0);
+            if (sim_chance(20))
+                thread_sleep_until(now_ns() + 100, false); /* it may be waiting for this CPU */
+        } while (atomic_load(&t[1]->pi_blocked) == NULL);
+        thread_sleep_until(now_ns() + 1000, false);
+        CHECK_EQ(self->boost, MAX(prio, 50));
+        CHECK_EQ(futex_unlock_pi(A, 1, false), 0);
+        test_join(t[0]);
+        test_join(t[1]);
+    }
+    thread_switch_as(NULL);
+}

@@ -188,6 +188,29 @@ TEST(policy_arguments)
     CHECK_EQ(thread_set_affinity(self, 1ULL << 63), -EINVAL);
 }
 
+static struct thread *changed; /* never started */
+
+static void set_niceness(void *arg)
+{
+    for (int i = 0; i < 500; i++) {
+        thread_set_nice(changed, i % 20);
+        CHECK_EQ(changed->nice, i % 20);
+    }
+}
+
+/* Who changes one of a thread's properties takes back nothing that others change meanwhile. */
+TEST_CPUS(each_change_is_of_its_own_field, 2)
+{
+    CHECK_EQ(thread_create("changed", set_niceness, NULL, false, &changed), 0);
+    struct thread *t = test_thread("nice", set_niceness, NULL);
+    for (u8 i = 1; i < 250; i++) {
+        CHECK_EQ(thread_set_policy(changed, POLICY_FIFO, 1 + i % 99), 0);
+        CHECK_EQ(changed->rt_prio, 1 + i % 99);
+    }
+    test_join(t);
+    thread_put(changed);
+}
+
 static unsigned turns[2], turn_changes, last_turn = 9;
 
 static void yielder(void *arg)
