@@ -185,17 +185,17 @@ bool ktimer_cancel(struct ktimer *t)
 
 void ktimer_cancel_sync(struct ktimer *t)
 {
-    for (;;) {
-        dequeue(t);
-        struct timer_base *base = atomic_load(&t->base);
-        if (base == NULL)
+    struct timer_base *base;
+    while ((base = atomic_load(&t->base)) != NULL) {
+        u64 flags = spin_lock_irqsave(&base->lock); /* without it, off the queue and not yet running looks like over */
+        bool here = t->base == base, running = base->running == t;
+        if (here && t->queued)
+            tree_remove(base, t);
+        spin_unlock_irqrestore(&base->lock, flags);
+        if (here && !running)
             return;
-        if (atomic_load(&base->running) == t) {
-            ASSERT(base != this_cpu()->timers);
-            plat_relax();
-        } else if (!atomic_load(&t->queued)) {
-            return;
-        }
+        ASSERT(!running || base != this_cpu()->timers);
+        plat_relax();
     }
 }
 
