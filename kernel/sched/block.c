@@ -60,8 +60,7 @@ void thread_block_timeout(struct ktimer *timer)
 void thread_interrupt(struct thread *t, u32 exit_bits)
 {
     atomic_or(&t->exit_work, exit_bits);
-    if ((exit_bits & (EXIT_SIGNAL | EXIT_KILL)) != 0)
-        wake(t, false, exit_bits);
+    wake(t, false, exit_bits); /* it may end no block: but whoever runs t next has had the lock, and sees them */
     /* Running elsewhere: make it look at exit_work soon. */
     unsigned cpu = atomic_load_relaxed(&t->cpu);
     if (cpu != this_cpu()->cpu && atomic_load(&t->state) == THREAD_RUNNING)
