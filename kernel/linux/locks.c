@@ -224,6 +224,13 @@ static int range_of(struct file *f, const struct abi_flock *fl, struct lock *ret
     return 0;
 }
 
+static bool still_at(const struct file *f, int fd)
+{
+    struct file *now = file_of(fd);
+    file_put(now);
+    return now == f;
+}
+
 s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg)
 {
     struct abi_flock fl;
@@ -258,7 +265,12 @@ s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg)
         return -EINVAL;
     if ((fl.type == F_RDLCK && !f->can_read) || (fl.type == F_WRLCK && !f->can_write))
         return -EBADF;
-    return apply(f, &want, fl.type == F_UNLCK, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+    s64 done = apply(f, &want, fl.type == F_UNLCK, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+    if (done == 0 && !ofd && fl.type != F_UNLCK && !still_at(f, fd)) { /* another thread's close() took the locks there were by then */
+        locks_file_closed(f, current_process());
+        done = -EBADF;
+    }
+    return done;
 }
 
 s64 sys_flock(int fd, u32 op)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <sys/mount.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -247,6 +248,60 @@ static void locks(void)
     unlink("l");
 }
 
+static volatile long waits_tid;
+
+static void *wait_for_lock(void *fd)
+{
+    waits_tid = gettid();
+    return (void *)(lock(*(int *)fd, F_SETLKW, F_WRLCK, 0, 1) == 0 ? 0 : (long)errno);
+}
+
+/* 0 if another process can have the lock now. */
+static int locked_by_other(int f)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(lock(f, F_SETLK, F_WRLCK, 0, 1) == 0 ? 0 : errno);
+    waitpid(pid, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+static void lock_behind_close(void)
+{
+    section("a lock that comes when its descriptor is closed");
+    int f = open("l", O_CREAT | O_RDWR, 0600), g = open("l", O_RDWR), ready[2], go[2];
+    pthread_t t;
+    void *err;
+    char c;
+    pipe(ready);
+    pipe(go);
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        lock(f, F_SETLK, F_WRLCK, 0, 1);
+        write(ready[1], "x", 1);
+        read(go[0], &c, 1);
+        _exit(0);
+    }
+    read(ready[0], &c, 1);
+    SHOW(locked_by_other(f) == EAGAIN);
+    pthread_create(&t, NULL, wait_for_lock, &g);
+    until_asleep(&waits_tid);
+    SHOW(close(g));
+    write(go[1], "x", 1);
+    waitpid(pid, NULL, 0);
+    pthread_join(t, &err);
+    SHOW((long)err == EBADF);
+    SHOW(locked_by_other(f));
+    close(f);
+    for (int i = 0; i < 2; i++) {
+        close(ready[i]);
+        close(go[i]);
+    }
+    unlink("l");
+}
+
 static void refused(void)
 {
     section("refused");
@@ -376,6 +431,7 @@ int main(void)
     opens();
     vectors();
     locks();
+    lock_behind_close();
     refused();
     memory();
     size_limit();
