@@ -72,11 +72,11 @@ static struct task *find(u32 pid, u32 tid)
     return found;
 }
 
-static void owner(u32 pid, u32 *ret_uid, u32 *ret_gid)
+static void owner(u32 pid, u32 mode, u32 *ret_uid, u32 *ret_gid)
 {
     struct task *t = find(pid, 0);
     struct cred *c = t != NULL ? task_cred(t) : NULL;
-    bool own = c != NULL && t->proc->dumpable; /* else root's: proc(5) */
+    bool own = c != NULL && (t->proc->dumpable || mode == (S_IFDIR | 0555)); /* else root's: proc(5) */
     *ret_uid = own ? c->euid : 0;
     *ret_gid = own ? c->egid : 0;
     cred_put(c);

@@ -212,6 +212,40 @@ static void descriptor_links(void)
     close(again);
 }
 
+/* A process that has changed its user has root's files in /proc/self, but for who it is; its descriptors stay its own (smbd opens all files by them). */
+static void own_proc_as_another(void)
+{
+    section("/proc/self of another user");
+    static const char *const names[] = {"", "/task", "/fd", "/fdinfo", "/status", "/environ"};
+    fflush(stdout);
+    if (fork() == 0) {
+        char name[64];
+        struct stat st;
+        int fd = open("/etc/passwd", O_PATH);
+        SHOW(setresuid(1000, 1000, 1000));
+        for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+            snprintf(name, sizeof name, "/proc/%d%s", getpid(), names[i]);
+            st = (struct stat){0};
+            stat(name, &st);
+            printf("%s: %o of %u, %d\n", names[i], st.st_mode, st.st_uid, access(name, R_OK));
+        }
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        SHOW(open(name, O_RDONLY) >= 0);
+        SHOW(readlink(name, (char[64]){0}, 64));
+        snprintf(name, sizeof name, "/proc/thread-self/fd/%d", fd);
+        SHOW(access(name, R_OK));
+        snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
+        SHOW(open(name, O_RDONLY) >= 0);
+        SHOW(open("/proc/self/fd", O_RDONLY | O_DIRECTORY) >= 0);
+        snprintf(name, sizeof name, "/proc/%d/fd", getppid());
+        SHOW(open(name, O_RDONLY | O_DIRECTORY));
+        SHOW(access(name, X_OK));
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 6) { /* what the end of this program made of itself */
@@ -337,6 +371,7 @@ int main(int argc, char **argv)
     file_has("/proc/self/comm", "");
     SHOW_STR(buf);
     descriptor_links();
+    own_proc_as_another();
     clocks();
     limits();
     section("large arguments");

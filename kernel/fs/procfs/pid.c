@@ -17,7 +17,7 @@ static const struct {
 } fixed[] = {
     {"task", PROC_TASK_DIR, S_IFDIR | 0555, true},
     {"fd", PROC_FD_DIR, S_IFDIR | 0500, false},
-    {"fdinfo", PROC_FDINFO_DIR, S_IFDIR | 0500, false},
+    {"fdinfo", PROC_FDINFO_DIR, S_IFDIR | 0555, false},
     {"mem", PROC_MEM, S_IFREG | 0600, false},
     {"mounts", PROC_MOUNTS, S_IFREG | 0444, false},
     {"mountinfo", PROC_MOUNTINFO, S_IFREG | 0444, false},
@@ -135,7 +135,7 @@ int proc_pid_lookup(struct inode *dir, struct dentry *d)
         return 0;
     what.kind = p->kind == PROC_FD_DIR ? PROC_FD : PROC_FDINFO;
     what.index = n;
-    return proc_attach(dir, d, &what, what.kind == PROC_FD ? S_IFLNK | 0700 : S_IFREG | 0400);
+    return proc_attach(dir, d, &what, what.kind == PROC_FD ? S_IFLNK | 0700 : S_IFREG | 0444);
 }
 
 /* Entries by number: 0 fixed, then links, then files. NULL = no more. */

@@ -35,7 +35,7 @@ static struct inode *inode_of(struct superblock *sb, const struct proc_inode *wh
         i->fops = what->kind == PROC_MEM ? &proc_mem_ops : &proc_file_ops;
     }
     if (what->pid != 0 && proc_pids->owner != NULL)
-        proc_pids->owner(what->pid, &i->uid, &i->gid);
+        proc_pids->owner(what->pid, mode, &i->uid, &i->gid);
     return i;
 }
 
@@ -117,7 +117,7 @@ static int proc_getattr(struct inode *i, struct kstat *s)
     struct proc_inode *p = proc_i(i);
     const struct proc_tree *tree = i->sb->private;
     if (p->pid != 0 && proc_pids->owner != NULL)
-        proc_pids->owner(p->pid, &s->uid, &s->gid);
+        proc_pids->owner(p->pid, s->mode, &s->uid, &s->gid);
     s->atime_ns = s->mtime_ns = s->ctime_ns = vfs_time_ns();
     s->blocks_512 = 0;
     if (S_ISLNK(s->mode) && p->kind == PROC_FD) {
@@ -134,7 +134,14 @@ static int proc_setattr(struct inode *i, const struct setattr *a)
     return (a->valid & ~(SETATTR_SIZE | SETATTR_MTIME | SETATTR_CTIME)) == 0 ? 0 : -EPERM; /* O_TRUNC is harmless */
 }
 
-const struct inode_ops proc_dir_inode_ops = {.lookup = proc_lookup, .getattr = proc_getattr};
+/* A process may look at its own descriptors whatever it has become: /proc/self/fd is root's when it has changed its user. */
+static bool proc_grants(const struct inode *i)
+{
+    const struct proc_inode *p = proc_i(i);
+    return p->kind == PROC_FD_DIR && p->pid == proc_pids->self();
+}
+
+const struct inode_ops proc_dir_inode_ops = {.lookup = proc_lookup, .getattr = proc_getattr, .grants = proc_grants};
 const struct inode_ops proc_link_inode_ops = {.readlink = proc_readlink, .follow = proc_follow, .getattr = proc_getattr};
 const struct inode_ops proc_file_inode_ops = {.getattr = proc_getattr, .setattr = proc_setattr};
 

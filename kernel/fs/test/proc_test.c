@@ -13,7 +13,7 @@ static u32 p_self(void) { return 1; }
 static u32 p_thread(void) { return 2; }
 static u32 p_next_tid(u32 pid, u32 after) { return pid == 7 ? (after < 7 ? 7 : 0) : after < 1 ? 1 : after < 2 ? 2 : 0; }
 
-static void p_owner(u32 pid, u32 *uid, u32 *gid) { *uid = *gid = pid == 7 ? 1000 : 0; }
+static void p_owner(u32 pid, u32 mode, u32 *uid, u32 *gid) { *uid = *gid = pid == 7 ? 1000 : 0; }
 
 static size_t p_show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
 {

@@ -190,6 +190,7 @@ struct inode_ops {
     int (*setxattr)(struct inode *i, const char *name, const void *val, size_t size, int flags);
     s64 (*listxattr)(struct inode *i, char *buf, size_t size);
     int (*removexattr)(struct inode *i, const char *name);
+    bool (*grants)(const struct inode *i); /* to the caller what the mode does not; may be NULL. The dcache lock may be held */
 };
 
 /* One directory entry out; false = no room, stop. `next_off` resumes behind it. */
@@ -537,7 +538,7 @@ struct proc_pid_ops {
     u32 (*self)(void);
     u32 (*thread_self)(void);              /* tid */
     u32 (*next_tid)(u32 pid, u32 after);   /* 0 = none */
-    void (*owner)(u32 pid, u32 *ret_uid, u32 *ret_gid);
+    void (*owner)(u32 pid, u32 mode, u32 *ret_uid, u32 *ret_gid); /* of what has this mode there */
     size_t (*show)(u32 pid, u32 tid, const char *name, char *buf, size_t size); /* "stat", "maps", ...; a list: */
     const char *const *names;              /* NULL-terminated: regular files of /proc/PID (and task/TID) */
     int (*link)(u32 pid, const char *name, struct path *ret, char *buf, size_t size); /* "exe" "cwd" "root": path, or text */
