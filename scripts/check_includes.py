@@ -16,7 +16,7 @@ import sys
 
 # Public headers by the part that owns them; kern/<name>.h.
 OWNER = {
-    'core': 'types atomic log lock lockstat bh channel wait poll timer work random percpu cpu_calls trap plat arch device core kprobe',
+    'core': 'types atomic log lock lockstat bh channel wait poll timer work random percpu cpu_calls trap plat arch device core kprobe sysctl',
     'trace': 'trace symbols counters latency',
     'bpf': 'bpf cbpf',
     'mm': 'page slab uio uaccess pagecache addrspace callsite textbreak',

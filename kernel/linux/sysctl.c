@@ -238,26 +238,33 @@ static int store_number(u32 *value, const char *text, size_t len, u32 min, u32 m
 static int store_setting(void *arg, const char *text, size_t len) { return store_number(arg, text, len, 0, UINT32_MAX); }
 
 /* Numbers of others that have bounds. */
-static const struct range {
-    const char *name;
-    u32 *value, min, max;
-} ranges[] = {
+static const struct sysctl_range ranges[] = {
     {"kernel/pid_max", &pid_max, 301, 4194304},
     {"kernel/threads-max", &threads_max, 20, 4194304},
     {"fs/nr_open", &nr_open, 64, NR_OPEN_MAX},
     {"vm/overcommit_memory", &overcommit.mode, COMMIT_GUESS, COMMIT_NEVER},
     {"vm/overcommit_ratio", &overcommit.ratio, 0, INT32_MAX},
     {"vm/overcommit_kbytes", &overcommit.kbytes, 0, UINT32_MAX},
+    {NULL, NULL, 0, 0},
 };
 
-static size_t show_range(void *arg, char *buf, size_t size) { return show_setting(((const struct range *)arg)->value, buf, size); }
+static size_t show_range(void *arg, char *buf, size_t size) { return show_setting(((const struct sysctl_range *)arg)->value, buf, size); }
 static int store_range(void *arg, const char *text, size_t len)
 {
-    const struct range *r = arg;
+    const struct sysctl_range *r = arg;
     int err = store_number(r->value, text, len, r->min, r->max);
     if (err == 0 && (r->value == &overcommit.ratio || r->value == &overcommit.kbytes)) /* one of the two is the limit */
         atomic_store(r->value == &overcommit.ratio ? &overcommit.kbytes : &overcommit.ratio, 0u);
     return err;
+}
+
+static void add_ranges(const struct sysctl_range *r)
+{
+    for (; r->name != NULL; r++) {
+        char path[64];
+        fmt_snprintf(path, sizeof path, "sys/%s", r->name);
+        proc_add_writable(path, 0644, show_range, store_range, (void *)(uintptr_t)r);
+    }
 }
 
 static size_t show_nothing(void *arg, char *buf, size_t size) { return 0; }
@@ -317,11 +324,8 @@ void sysctl_init(void)
     struct mem_stats m;
     page_stats(&m);
     threads_max = (u32)MIN(MAX(m.total_pages / 32, 20u), 32768u); /* an eighth of memory in kernel stacks, as Linux does */
-    for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {
-        char path[64];
-        fmt_snprintf(path, sizeof path, "sys/%s", ranges[i].name);
-        proc_add_writable(path, 0644, show_range, store_range, (void *)(uintptr_t)&ranges[i]);
-    }
+    add_ranges(ranges);
+    add_ranges(net_tcp_settings);
     proc_lockstat_init();
     cpuinfo_init();
     file_max_init();

@@ -153,7 +153,7 @@ struct netif;
     X(tcp_syn_queue_full) X(tcp_syn_shed) X(tcp_cookies_sent) X(tcp_cookies_ok) X(tcp_cookies_bad) X(tcp_accept_full)      \
     X(tcp_timewait) X(tcp_timewait_limit) X(tcp_keepalives) X(tcp_probes) X(tcp_orphan_limit)              \
     X(tcp_memory_limit) X(tcp_mss_lowered) X(tcp_loss_probes) X(tcp_spurious_timeouts)                     \
-    X(tcp_black_holes) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)                                          \
+    X(tcp_black_holes) X(tcp_mtu_proved) X(tcp_mtu_refuted) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)                                          \
     X(nd_in) X(nd_bad) X(nd_requests) X(ip6_duplicates)                                                    \
     X(filter_in_tcp) X(filter_in_udp) X(filter_in_other) X(filter_out)                   \
     X(tcp_fast_opens) X(tcp_fast_accepts) X(sieve_floods) X(sieve_held)

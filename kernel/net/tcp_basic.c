@@ -3,4 +3,5 @@
 #include "tcp_impl.h"
 
 u32 net_tcp_fastopen;
+const struct sysctl_range net_tcp_settings[] = {{ .name = NULL }};
 const struct tcp_parts tcp_parts = { .cc = { &tcp_reno } };

@@ -82,7 +82,8 @@ void tcp_cc_reduce(struct tcp *t) { t->ssthresh = MAX(t->cc_ops->ssthresh(t), 2u
 
 void tcp_cc_enter_recovery(struct tcp *t)
 {
-    tcp_cc_reduce(t);
+    if (tcp_parts.mtu == NULL || t->mtup == NULL || !tcp_parts.mtu->lost(t))
+        tcp_cc_reduce(t);
     t->ca = CA_RECOVERY;
     t->recover = t->snd_max;
     t->rexmit_high = t->snd_una;

@@ -13,7 +13,7 @@
  *   tcp_sock.c    the socket calls;  tcp_recv.c  reading;  tcp_sockopt.c  options of sockets, TCP_INFO
  *   tcp_full.c or tcp_basic.c   which of the parts that can be left out there are: tcp_cubic.c, tcp_rack.c
  *                 (loss detection by time, tail probes), tcp_fastopen.c, tcp_prr.c (recovery's rate), tcp_ecn.c, tcp_frto.c (needless timeouts),
- *                 tcp_mtu.c (black holes), tcp_shed.c (floods of SYNs),
+ *                 tcp_mtu.c (black holes, larger segments), tcp_shed.c (floods of SYNs),
  *                 tcp_info.c (what TCP_INFO tells beyond the state), tcp_urg.c (urgent data)
  *
  * Sequence space of the sender:
@@ -206,20 +206,21 @@ struct tcp {
     bool reordering;
     bool ecn_ok, ecn_echo, ecn_cwr; /* agreed on; ECE with every ack; CWR with the next data */
     u16 mss_before;         /* tcp_mtu.c: a smaller MSS is being tried; 0 = no */
+    struct tcp_mtup *mtup;  /* tcp_mtu.c: made where sizes are probed */
     u32 ecn_high;           /* no further reduction before this is acked */
     u32 frto_cwnd, frto_ssthresh;
     u32 srtt_us8, rttvar_us4, rto_us, rtt_seq;
     u32 min_rtt_us;
     u64 rtt_start_ns;
     u32 rcv_space;        /* receive autosizing: bytes read in this round */
-    u32 rcv_round_seq;
+    u32 notsent_lowat;    /* 0 = none */
     u64 rcv_round_ns;
 
     u64 t_rexmit, t_delack, t_keep, t_rack, timer_at; /* deadlines; NEVER_NS = off */
     struct ktimer timer;
     u64 last_rx_ns, last_tx_ns, first_unacked_ns, oow_ack_ns;
-    u32 keep_idle_s, keep_intvl_s, user_timeout_ms;
-    u32 notsent_lowat;    /* 0 = none */
+    u16 keep_idle_s, keep_intvl_s;
+    u32 user_timeout_ms;
     struct ip_route rt;
 
     struct list bound_node;  /* table lock; of a child not yet accepted: its listener's s.lock */
@@ -387,7 +388,11 @@ struct tcp_shed_ops {
 };
 struct tcp_mtu_ops {
     void (*timeout)(struct tcp *t);   /* before the retransmission */
-    void (*acked)(struct tcp *t);     /* mss_before is set */
+    void (*acked)(struct tcp *t);     /* mss_before or mtup is set, una is new */
+    void (*limit)(struct tcp *t);     /* the MSS is new: no more than is known to pass */
+    /* The rest only where t->mtup is. */
+    bool (*probe)(struct tcp *t, u64 now); /* before new data goes: send a larger segment, if it is time for one. False: nothing may go before an ack */
+    bool (*lost)(struct tcp *t);      /* recovery begins: was it the probe, which says nothing about the path's load? */
 };
 enum { TCP_FASTOPEN = 23, TCP_FASTOPEN_CONNECT = 30, TCP_FASTOPEN_KEY = 33, TCP_FASTOPEN_NO_COOKIE }; /* options of sockets */
 enum tfo_verdict { TFO_NO, TFO_COOKIE, TFO_OPEN, TFO_OPEN_RENEW };
@@ -484,6 +489,8 @@ static inline void tcp_go_back(struct tcp *t)
     if (tcp_has_rack(t))
         tcp_parts.rack->reset(t);
 }
+/* Send [seq, seq+len), and a FIN. False: no memory or no route, and the timer tries again. */
+bool tcp_send_next(struct tcp *t, u32 seq, u32 len, bool fin, u64 now);
 void tcp_reply_rst(const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g);
 void tcp_send_raw(struct ip_addr src, struct ip_addr dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 flags, u16 wnd,
                   const u8 *opts, u32 optlen, u8 tos);

@@ -168,7 +168,7 @@ static u32 new_ack(struct tcp *t, struct tcp_seg *g, u64 now)
     t->s.soft_err = 0;
     t->persist = false;
     t->t_rexmit = t->snd_una == t->snd_max ? NEVER_NS : now + (u64)t->rto_us * 1000;
-    if (tcp_parts.mtu != NULL && unlikely(t->mss_before != 0))
+    if (tcp_parts.mtu != NULL && unlikely(t->mss_before != 0 || t->mtup != NULL))
         tcp_parts.mtu->acked(t);
     if (tcp_has_rack(t))
         acts |= tcp_parts.rack->acked(t, g, now);
@@ -556,7 +556,7 @@ static u32 syn_sent(struct tcp *t, struct tcp_seg *g, u64 now)
     t->ts_recent_ns = now;
     t->irs = g->seq;
     u32 wnd = t->rcv_adv; /* until now: the window of our SYN */
-    t->rcv_nxt = t->last_ack_sent = t->rcv_round_seq = g->seq + 1;
+    t->rcv_nxt = t->last_ack_sent = g->seq + 1;
     t->rcv_adv = t->rcv_nxt + wnd;
     t->snd_wnd = t->max_wnd = g->wnd;
     t->snd_wl1 = g->seq;

@@ -198,7 +198,7 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
     t->iss = t->snd_una = t->snd_up = t->snd_wl2 = r->iss;
     t->snd_nxt = t->snd_max = t->write_seq = t->snd_sml = t->recover = r->iss + 1;
     t->irs = r->irs;
-    t->rcv_nxt = t->last_ack_sent = t->rcv_round_seq = r->irs + 1;
+    t->rcv_nxt = t->last_ack_sent = r->irs + 1;
     t->rcv_adv = t->rcv_nxt + r->rcv_wnd;
     t->snd_wl1 = r->irs;
     t->ts_recent = r->ts_recent;

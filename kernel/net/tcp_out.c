@@ -36,6 +36,8 @@ void tcp_set_mss(struct tcp *t)
     u32 mss = t->peer_mss != 0 ? t->peer_mss : TCP_MSS_DEFAULT;
     mss = MIN(mss, (u32)tcp_adv_mss(t, t->s.faddr, t->rt.mtu != 0 ? t->rt.mtu : 1500));
     t->mss = (u16)(MAX(mss, TCP_MSS_MIN) - (t->ts_ok ? 12 : 0));
+    if (tcp_parts.mtu != NULL)
+        tcp_parts.mtu->limit(t);
 }
 
 /* --- the window we offer ----------------------------------------------------------- */
@@ -496,8 +498,7 @@ static u32 resend_len(const struct tcp *t, u32 seq, u32 len)
 
 #define OUTPUT_BURST 128 /* segments in one call, whatever the windows say */
 
-/* Send [seq, seq+len), and a FIN. False: no memory or no route, and the timer tries again. */
-static bool send_next(struct tcp *t, u32 seq, u32 len, bool fin, u64 now)
+bool tcp_send_next(struct tcp *t, u32 seq, u32 len, bool fin, u64 now)
 {
     u32 sent = send_data(t, seq, len, fin, now);
     if (unlikely(sent == 0)) {
@@ -529,6 +530,8 @@ static NOINLINE void output_burst(struct tcp *t, u64 now)
 {
     bool sack_recovery = tcp_has_rack(t) ? t->ca != CA_OPEN : t->ca == CA_RECOVERY && t->scores != NULL;
     u32 limit = 0;
+    if (tcp_parts.mtu != NULL && unlikely(t->mtup != NULL) && !tcp_parts.mtu->probe(t, now))
+        return;
     for (unsigned burst = 0; burst < OUTPUT_BURST; burst++) {
         u32 flight = t->scores != NULL || sack_recovery ? tcp_pipe(t) : t->snd_nxt - t->snd_una;
         u32 cwnd = t->cwnd;
@@ -583,7 +586,7 @@ static NOINLINE void output_burst(struct tcp *t, u64 now)
                 len -= len % t->mss;
         }
         fin = fin && len == left;
-        if (!send_next(t, seq, len, fin, now))
+        if (!tcp_send_next(t, seq, len, fin, now))
             break;
         if (t->snd_nxt == t->write_seq && !t->fin_queued && !sack_recovery)
             break;
@@ -603,7 +606,7 @@ void tcp_output(struct tcp *t, u64 now)
         tcp_cc_idle(t, now);
     if (unlikely(!output_plain(t)))
         output_burst(t, now);
-    else if (send_next(t, t->snd_nxt, t->write_seq - t->snd_nxt, false, now) && unlikely(t->snd_nxt != t->write_seq))
+    else if (tcp_send_next(t, t->snd_nxt, t->write_seq - t->snd_nxt, false, now) && unlikely(t->snd_nxt != t->write_seq))
         output_burst(t, now); /* it was in too many pieces for one packet */
     if (t->push_partial && t->snd_nxt == t->write_seq)
         t->push_partial = false;

@@ -37,13 +37,13 @@ static int set_int(struct tcp *t, int name, s32 v)
     case TCP_KEEPIDLE:
         if (v < 1 || v > 32767)
             return -EINVAL;
-        t->keep_idle_s = (u32)v;
+        t->keep_idle_s = (u16)v;
         tcp_keepalive_start(t, now);
         return 0;
     case TCP_KEEPINTVL:
         if (v < 1 || v > 32767)
             return -EINVAL;
-        t->keep_intvl_s = (u32)v;
+        t->keep_intvl_s = (u16)v;
         return 0;
     case TCP_KEEPCNT:
         if (v < 1 || v > 127)

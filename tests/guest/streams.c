@@ -376,8 +376,44 @@ static void chosen_ports(void)
     close(listener);
 }
 
+/* Write text to a setting of IPv4 (NULL: only read), and what it is then. */
+static void setting(const char *name, const char *text)
+{
+    char path[80], now[32] = "";
+    snprintf(path, sizeof path, "/proc/sys/net/ipv4/%s", name);
+    int f = open(path, O_RDWR);
+    errno = 0;
+    long wrote = text == NULL ? 0 : write(f, text, strlen(text));
+    show(text == NULL ? name : text, wrote);
+    lseek(f, 0, SEEK_SET);
+    if (read(f, now, sizeof now - 1) > 0)
+        printf("%s is %s", name, now);
+    close(f);
+}
+
+static void mtu_probing(void)
+{
+    section("tcp_mtu_probing");
+    static const char *const names[] = {"tcp_mtu_probing", "tcp_base_mss", "tcp_mtu_probe_floor", "tcp_probe_threshold", "tcp_probe_interval"};
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+        setting(names[i], NULL);
+    setting(names[0], "256");
+    setting(names[0], "x");
+    setting(names[2], "47");
+    setting(names[2], "65536");
+    setting(names[0], "2");
+    setting(names[1], "900");
+    int s[2];
+    pair(s);
+    SHOW(info(s[0]).tcpi_snd_mss);
+    close_pair(s);
+    setting(names[0], "0");
+    setting(names[1], "1024");
+}
+
 int main(void)
 {
+    mtu_probing();
     tcp_info();
     urgent(false);
     urgent(true);

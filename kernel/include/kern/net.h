@@ -3,6 +3,7 @@
 #ifndef KERN_NET_H
 #define KERN_NET_H
 
+#include "kern/sysctl.h"
 #include "kern/types.h"
 
 struct netdev;
@@ -21,6 +22,7 @@ struct net_config {
 
 /* net.ipv4.tcp_fastopen: 1 client, 2 server, ...; without effect in a kernel with -Dtcp=basic. */
 extern u32 net_tcp_fastopen;
+extern const struct sysctl_range net_tcp_settings[]; /* others of TCP, as ip-sysctl.rst of Linux has them */
 
 void net_init(void); /* loopback, tables; no device is touched */
 /* The packet filter's rules, before net_configure() and once; NULL = that way is open. 0, -EINVAL for a text that is none,

@@ -283,6 +283,22 @@ static void do_option(struct sock *x, bool set)
         FAIL("%s is %d", name, v);
 }
 
+static void do_sysctl(void)
+{
+    const char *name = word();
+    if (in.at == in.nwords) {
+        in.at--;
+        net_tcp_fastopen = (u32)number();
+        return;
+    }
+    const struct sysctl_range *r = net_tcp_settings;
+    while (r->name != NULL && strcmp(strrchr(r->name, '/') + 1, name) != 0)
+        r++;
+    if (r->name == NULL)
+        FAIL("sysctl %s", name);
+    *r->value = (u32)number();
+}
+
 static void do_poll(void)
 {
     static const struct {
@@ -430,7 +446,7 @@ static void step(const char *verb)
     else if (strcmp(verb, "again") == 0)
         again();
     else if (strcmp(verb, "sysctl") == 0)
-        net_tcp_fastopen = (u32)number();
+        do_sysctl();
     else if (strcmp(verb, "shutdown") == 0)
         shut();
     else if (strcmp(verb, "close") == 0)

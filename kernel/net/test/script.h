@@ -21,7 +21,7 @@
  *   open [ts N] [nosack] [ws N] [mss N] [win N] [ecn] [rtt T]  listen, a peer's handshake, accept; acks are delayed from then on
  *   listen [BACKLOG]   accept   connect   port N (of the peer, for the next SYN)   quickack
  *   send N [more] [oob]   recv N   recvoob N (that byte)   skip N (reading steps over so many)    shutdown rd|wr|rdwr   close   closelisten
- *   fastsend N                 send with MSG_FASTOPEN;   sysctl N: net.ipv4.tcp_fastopen;   socket: make one
+ *   fastsend N                 send with MSG_FASTOPEN;   sysctl [NAME] N: net.ipv4.NAME (tcp_fastopen);   socket: make one
  *   again                      forget the connection, which is closed
  *   set NAME N   get NAME N   linger S   lset NAME N (listener)   cc NAME
  *   poll [in] [out] [err] [hup] [rdhup]     exactly these
