@@ -20,7 +20,7 @@ struct netlink_message {
 };
 _Static_assert(sizeof(struct other_request) == 20 && sizeof(struct packet_message) == 16 && sizeof(struct netlink_message) == 28, "linux/*_diag.h");
 enum { PACKET_SHOW_INFO = 1, PACKET_SHOW_RING = 4, PACKET_SHOW_FANOUT = 8, PACKET_SHOW_MEMORY = 0x10 };
-enum { PACKET_INFO, PACKET_RX_RING = 2, PACKET_FANOUT_WORD = 4, PACKET_UID, PACKET_MEMORY };
+enum { PACKET_INFO, PACKET_RX_RING = 2, PACKET_TX_RING, PACKET_FANOUT_WORD, PACKET_UID, PACKET_MEMORY };
 enum { NETLINK_SHOW_MEMORY = 1, NETLINK_SHOW_GROUPS };
 enum { NETLINK_MEMORY, NETLINK_GROUPS };
 #define ANY_PROTOCOL 255
@@ -34,7 +34,7 @@ static void tell_packet(struct nl_answer *a, struct sock *s, const void *request
         return;
     packet_facts_of(s, &x);
     const struct packet_message m = { AF_PACKET, s->type, x.protocol, s->ino, { (u32)diag_cookie(s) } };
-    const u32 info[6] = { x.ifindex, x.version, x.reserve, 0, 0, (x.protocol != 0) | (u32)x.auxdata << 1 };
+    const u32 info[6] = { x.ifindex, x.version, x.reserve, 0, 0, (x.protocol != 0) | (u32)x.auxdata << 1 | (u32)x.loss << 4 };
     nl_begin(a, SOCK_DIAG_BY_FAMILY, NLM_F_MULTI, &m, sizeof m);
     if (r->show & PACKET_SHOW_INFO) {
         nl_attr(a, PACKET_INFO, info, sizeof info);
@@ -42,6 +42,8 @@ static void tell_packet(struct nl_answer *a, struct sock *s, const void *request
     }
     if ((r->show & PACKET_SHOW_RING) && x.ring[0] != 0)
         nl_attr(a, PACKET_RX_RING, x.ring, sizeof x.ring);
+    if ((r->show & PACKET_SHOW_RING) && x.tx[0] != 0)
+        nl_attr(a, PACKET_TX_RING, x.tx, sizeof x.tx);
     if ((r->show & PACKET_SHOW_FANOUT) && x.in_group)
         nl_attr_u32(a, PACKET_FANOUT_WORD, x.fanout);
     if (r->show & PACKET_SHOW_MEMORY)

@@ -212,9 +212,9 @@ extern u32 packet_taps; /* atomic: packet sockets; nothing needs to pass packet_
 void packet_tap(struct netif *nif, const struct pkt *p, bool out);
 struct packet_facts {
     u16 protocol;
-    bool auxdata, in_group;
+    bool auxdata, loss, in_group;
     u32 ifindex, version, reserve, fanout;
-    u32 ring[7]; /* its request; 0: there is none */
+    u32 ring[7], tx[7]; /* their requests; 0: there is none */
 };
 void packet_facts_of(struct sock *s, struct packet_facts *ret);
 

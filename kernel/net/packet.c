@@ -16,7 +16,7 @@
 enum { TO_HOST, TO_ALL, TO_GROUP, TO_OTHER, OUTGOING };
 enum {
     PACKET_ADD_MEMBERSHIP = 1, PACKET_DROP_MEMBERSHIP, PACKET_RX_RING = 5, PACKET_STATISTICS, PACKET_AUXDATA = 8, PACKET_VERSION = 10, PACKET_HDRLEN,
-    PACKET_RESERVE, PACKET_FANOUT = 18, PACKET_FANOUT_DATA = 22, PACKET_IGNORE_OUTGOING = 23
+    PACKET_RESERVE, PACKET_TX_RING, PACKET_LOSS, PACKET_FANOUT = 18, PACKET_TX_HAS_OFF, PACKET_FANOUT_DATA = 22, PACKET_IGNORE_OUTGOING = 23
 };
 enum { MR_MULTICAST, MR_PROMISC, MR_ALLMULTI };
 
@@ -30,7 +30,9 @@ struct packet_sock {
     bool not_outgoing;           /* packet_lock */
     bool auxdata;                /* s.lock, read without */
     struct packet_ring *ring;    /* s.lock */
-    bool mapped;                 /* s.lock: the program has the ring; it stays until the end */
+    struct packet_ring *tx;      /* changed under s.wr and s.lock */
+    bool loss, tx_has_off;       /* s.lock: of tx, and unchanged while there is one */
+    bool mapped;                 /* s.lock: the program has the rings; they stay until the end */
     u32 version, reserve;        /* s.lock */
     u32 seen, lost;              /* s.lock: since they were asked for */
 };
@@ -337,29 +339,60 @@ static int send_frame(struct netif *nif, struct pkt *p)
     return err;
 }
 
+/* Where a message goes, and as what. */
+static int way_of(struct sock *s, const struct sock_msg *m, struct packet_way *w)
+{
+    struct packet_sock *k = pk(s);
+    *w = (struct packet_way){ .to = { .ifindex = (s32)k->ifindex, .protocol = be16(k->protocol) }, .cooked = s->type == SOCK_DGRAM };
+    if (m->to != NULL && m->to->len != 0) {
+        if (m->to->len < sizeof w->to || m->to->family != AF_PACKET)
+            return -EINVAL;
+        memcpy(&w->to, m->to->data, sizeof w->to);
+        w->named = true;
+    }
+    net_need(ip_v4(0));
+    w->nif = netif_by_index((unsigned)w->to.ifindex);
+    if (w->nif == NULL)
+        return -ENXIO;
+    return filter_on & FILTER_OUT && !w->nif->loopback ? -EPERM : 0; /* the egress policy does not know frames */
+}
+
+int packet_send_frame(const struct packet_way *w, struct pkt *p)
+{
+    if (w->cooked) {
+        struct eth_hdr *e = (void *)pkt_push(p, ETH_HLEN);
+        memcpy(e->dst, w->to.addr, 6);
+        memcpy(e->src, w->nif->dev->mac, 6);
+        e->type = w->to.protocol;
+    }
+    return send_frame(w->nif, p);
+}
+
+static s64 send_ring(struct packet_sock *k, const struct packet_way *w)
+{
+    mutex_lock(&k->s.wr); /* the ring stays */
+    s64 r = k->tx == NULL ? -EBUSY : packet_ring_send(k->tx, w, k->loss, k->tx_has_off);
+    mutex_unlock(&k->s.wr);
+    return r;
+}
+
 static s64 packet_send(struct sock *s, struct sock_msg *m)
 {
     struct packet_sock *k = pk(s);
-    struct sockaddr_ll_ to = { .ifindex = (s32)k->ifindex, .protocol = be16(k->protocol) };
-    bool cooked = s->type == SOCK_DGRAM;
-    if (m->to != NULL && m->to->len != 0) {
-        if (m->to->len < sizeof to || m->to->family != AF_PACKET)
-            return -EINVAL;
-        memcpy(&to, m->to->data, sizeof to);
-    } else if (cooked) {
+    struct packet_way w;
+    bool ring = atomic_load(&k->tx) != NULL;
+    int err = way_of(s, m, &w);
+    if (err == 0 && ring)
+        return send_ring(k, &w);
+    if (w.cooked && !w.named && err != -EINVAL)
         return -EDESTADDRREQ;
-    }
-    net_need(ip_v4(0));
-    struct netif *nif = netif_by_index((unsigned)to.ifindex);
-    if (nif == NULL)
-        return -ENXIO;
-    if (filter_on & FILTER_OUT && !nif->loopback)
-        return -EPERM; /* the egress policy does not know frames */
+    if (err != 0)
+        return err;
     u64 want = m->uio->remaining;
-    u32 most = nif->dev->mtu + (cooked ? 0 : ETH_HLEN + 4);
+    u32 most = w.nif->dev->mtu + (w.cooked ? 0 : ETH_HLEN + 4);
     if (want > most)
         return -EMSGSIZE;
-    if (!cooked && want < ETH_HLEN)
+    if (!w.cooked && want < ETH_HLEN)
         return -EINVAL;
     struct pkt *p = pkt_alloc(NET_HEADROOM, (u32)want);
     if (p == NULL)
@@ -368,13 +401,7 @@ static s64 packet_send(struct sock *s, struct sock_msg *m)
         pkt_free(p);
         return -EFAULT;
     }
-    if (cooked) {
-        struct eth_hdr *e = (void *)pkt_push(p, ETH_HLEN);
-        memcpy(e->dst, to.addr, 6);
-        memcpy(e->src, nif->dev->mac, 6);
-        e->type = to.protocol;
-    }
-    int err = send_frame(nif, p);
+    err = packet_send_frame(&w, p);
     return err != 0 ? err : (s64)want;
 }
 
@@ -432,7 +459,7 @@ static int membership(struct packet_sock *k, bool add, const void *val, u32 len)
     return add || was ? 0 : -EADDRNOTAVAIL;
 }
 
-static int set_ring(struct packet_sock *k, const void *val, u32 len)
+static int set_ring(struct packet_sock *k, bool tx, const void *val, u32 len)
 {
     struct packet_ring_request q = { .block_size = 0 };
     struct packet_ring *r = NULL, *old;
@@ -442,19 +469,24 @@ static int set_ring(struct packet_sock *k, const void *val, u32 len)
     memcpy(&q, val, size);
     if (q.block_nr == 0 && q.frame_nr != 0)
         return -EINVAL;
-    int err = q.block_nr != 0 ? packet_ring_create(&k->s, &q, k->version, k->reserve, &r) : 0;
+    int err = q.block_nr != 0 ? packet_ring_create(tx ? NULL : &k->s, &q, k->version, k->reserve, &r) : 0;
     if (err != 0)
         return err;
+    struct packet_ring **at = tx ? &k->tx : &k->ring;
+    mutex_lock(&k->s.wr);
     sock_lock(&k->s);
-    err = k->mapped || (k->ring != NULL && r != NULL) ? -EBUSY : 0;
-    old = err != 0 ? r : k->ring;
+    err = k->mapped || (*at != NULL && r != NULL) ? -EBUSY : 0;
+    old = err != 0 ? r : *at;
     if (err == 0)
-        k->ring = r;
+        atomic_store(at, r);
     spin_unlock_bh(&k->s.lock);
+    mutex_unlock(&k->s.wr);
     packet_ring_stop(old);
     packet_ring_destroy(old);
     return err;
 }
+
+static bool has_ring(const struct packet_sock *k) { return k->ring != NULL || k->tx != NULL; }
 
 static int packet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
 {
@@ -464,8 +496,8 @@ static int packet_setopt(struct sock *s, int level, int name, const void *val, u
         return -ENOPROTOOPT;
     if (name == PACKET_ADD_MEMBERSHIP || name == PACKET_DROP_MEMBERSHIP)
         return membership(k, name == PACKET_ADD_MEMBERSHIP, val, len);
-    if (name == PACKET_RX_RING)
-        return set_ring(k, val, len);
+    if (name == PACKET_RX_RING || name == PACKET_TX_RING)
+        return set_ring(k, name == PACKET_TX_RING, val, len);
     if (name == PACKET_FANOUT)
         return join_fanout(k, val, len);
     if (name == PACKET_FANOUT_DATA)
@@ -482,9 +514,18 @@ static int packet_setopt(struct sock *s, int level, int name, const void *val, u
             return -EINVAL;
         k->not_outgoing = v != 0;
         return 0;
+    case PACKET_LOSS:
+        if (has_ring(k))
+            return -EBUSY;
+        k->loss = v != 0;
+        return 0;
+    case PACKET_TX_HAS_OFF: /* too late with a ring; Linux does not say so */
+        if (!has_ring(k))
+            k->tx_has_off = v != 0;
+        return 0;
     case PACKET_VERSION:
     case PACKET_RESERVE:
-        if (k->ring != NULL)
+        if (has_ring(k))
             return -EBUSY;
         if (name == PACKET_VERSION ? packet_ring_header_len((u32)v) == 0 : v < 0 || v > 65536)
             return -EINVAL;
@@ -512,6 +553,10 @@ static int packet_getopt(struct sock *s, int level, int name, void *ret_val, u32
         return opt_int_out(ret_val, len, k->auxdata);
     case PACKET_IGNORE_OUTGOING:
         return opt_int_out(ret_val, len, k->not_outgoing);
+    case PACKET_LOSS:
+        return opt_int_out(ret_val, len, k->loss);
+    case PACKET_TX_HAS_OFF:
+        return opt_int_out(ret_val, len, k->tx_has_off);
     case PACKET_FANOUT: {
         spin_lock_bh(&packet_lock);
         u32 word = fanout_word(&k->member);
@@ -546,17 +591,27 @@ static int packet_getname(struct sock *s, bool peer, struct sock_addr *ret)
     return 0;
 }
 
+static u64 ring_bytes(const struct packet_ring *r) { return r == NULL ? 0 : packet_ring_bytes(r); }
+
+/* One behind the other, as Linux has them. */
 static int packet_map(struct sock *s, u64 len_bytes)
 {
     struct packet_sock *k = pk(s);
     sock_lock(s);
-    bool ok = k->ring != NULL && packet_ring_bytes(k->ring) == len_bytes;
+    bool ok = has_ring(k) && ring_bytes(k->ring) + ring_bytes(k->tx) == len_bytes;
     k->mapped |= ok;
     sock_unlock(s);
     return ok ? 0 : -EINVAL;
 }
 
-static int packet_map_page(struct sock *s, u64 index, struct page **ret) { return packet_ring_page(pk(s)->ring, index, ret); }
+static int packet_map_page(struct sock *s, u64 index, struct page **ret)
+{
+    struct packet_sock *k = pk(s);
+    u64 first = ring_bytes(k->ring) / PAGE_SIZE;
+    if (index < first)
+        return packet_ring_page(k->ring, index, ret);
+    return k->tx == NULL ? -EFAULT : packet_ring_page(k->tx, index - first, ret);
+}
 
 static void packet_release(struct sock *s)
 {
@@ -577,6 +632,7 @@ static void packet_destroy(struct sock *s)
 {
     dgram_purge(s);
     packet_ring_destroy(pk(s)->ring);
+    packet_ring_destroy(pk(s)->tx);
     kfree(pk(s));
 }
 
@@ -617,6 +673,9 @@ void packet_facts_of(struct sock *s, struct packet_facts *ret)
     ret->reserve = k->reserve;
     if (k->ring != NULL)
         memcpy(ret->ring, &k->ring->r, sizeof ret->ring);
+    if (k->tx != NULL)
+        memcpy(ret->tx, &k->tx->r, sizeof ret->tx);
+    ret->loss = k->loss;
     spin_unlock_bh(&s->lock);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between packet.c (sockets), packet_ring.c and packet_block.c (rings that programs map) and packet_fanout.c (groups). Wire: packet(7), Linux's byte order. */
+/* Between packet.c (sockets), packet_ring.c, packet_block.c and packet_tx.c (rings that programs map) and packet_fanout.c (groups). Wire: packet(7), Linux's byte order. */
 #ifndef PACKET_IMPL_H
 #define PACKET_IMPL_H
 
@@ -49,10 +49,10 @@ enum { TPACKET_V1, TPACKET_V2, TPACKET_V3 };
 struct packet_ring {
     struct packet_ring_request r;
     u32 version, reserve, per_block, order;
-    u32 head;        /* the socket's s.lock: the next frame, or in version 3 block, to be written */
+    u32 head;        /* the socket's s.lock: the next frame, or in version 3 block, to be written; s.wr: to be sent */
     bool losing;     /* s.lock: something was lost, which the program was not told of */
     struct packet_block { /* version 3; s.lock */
-        struct sock *s;
+        struct sock *s; /* NULL: it is none of blocks */
         struct ktimer timer;
         struct block_header_state {
             u32 frames, used, last_at; /* frames, bytes, where the last frame is */
@@ -70,6 +70,7 @@ struct ring_place {
 };
 /* What stands in front of a frame: bytes, or 0 for a version that is not there. */
 u32 packet_ring_header_len(u32 version);
+/* s NULL: a ring for sending. */
 int packet_ring_create(struct sock *s, const struct packet_ring_request *r, u32 version, u32 reserve, struct packet_ring **ret);
 /* Nothing is put in any more: no timer runs, either. Thread context; NULL is fine, as below. */
 void packet_ring_stop(struct packet_ring *r);
@@ -80,6 +81,7 @@ bool packet_ring_put(struct packet_ring *r, const struct frame_view *f, u32 keep
 u32 packet_ring_told(struct packet_ring *r);
 bool packet_ring_readable(const struct packet_ring *r);
 u64 packet_ring_bytes(const struct packet_ring *r);
+u8 *packet_ring_frame(const struct packet_ring *r, u32 i); /* of versions 1 and 2, and for sending */
 int packet_ring_page(struct packet_ring *r, u64 index, struct page **ret);
 
 /* --- packet_block.c: version 3 ------------------------------------------------------------------------ */
@@ -88,6 +90,17 @@ void packet_block_init(struct packet_ring *r, struct sock *s);
 void packet_block_stop(struct packet_ring *r); /* no timer runs any more; the ring is nobody's, or its socket closed. Thread context */
 bool packet_block_put(struct packet_ring *r, const struct frame_view *f, struct ring_place p, bool *ret_given);
 bool packet_block_readable(const struct packet_ring *r);
+
+/* --- packet_tx.c: rings for sending -------------------------------------------------------------------- */
+struct packet_way {
+    struct netif *nif;
+    struct sockaddr_ll_ to;
+    bool cooked, named; /* the link header is ours to make; the program said where to */
+};
+/* packet.c. Takes p: at the network header if cooked, else at the link header, all of which it has. 0 or -errno. */
+int packet_send_frame(const struct packet_way *w, struct pkt *p);
+/* What the program wants sent, at most the ring once round: bytes, or -errno, where one frame could not be. The socket's s.wr is held. */
+s64 packet_ring_send(struct packet_ring *r, const struct packet_way *w, bool loss, bool has_off);
 
 /* --- packet_fanout.c: sockets that share what comes (PACKET_FANOUT) --------------------------------------- */
 struct packet_fanout;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PACKET_RX_RING (packet(7), Linux's networking/packet_mmap), versions 1 and 2: blocks of pages that the program maps, cut into frames.
- * (Version 3, whose blocks are filled as it comes, is in packet_block.c.) Each begins with a word that says whose it is: 0 ours, 1 the program's. The program may write what it likes into
+ * (Version 3, whose blocks are filled as it comes, is in packet_block.c; what is sent from frames in packet_tx.c.) Each begins with a word that says whose it is: 0 ours, 1 the program's. The program may write what it likes into
  * it; nothing is read but that word.
  */
 #include "packet_impl.h"
@@ -24,13 +24,16 @@ struct header2 {
 };
 _Static_assert(sizeof(struct header1) == 32 && sizeof(struct header2) == 32, "struct tpacket_hdr, tpacket2_hdr of Linux");
 
+/* Of all rings; apart from what sockets hold, and no more than half of what they may, so that neither leaves the other without. */
+static u64 rings_bytes; /* atomic */
+
 u32 packet_ring_header_len(u32 version) { return version <= TPACKET_V2 ? 32 : version == TPACKET_V3 ? 48 : 0; }
 static u32 front_of(u32 version) { return packet_ring_header_len(version) + (u32)sizeof(struct sockaddr_ll_); }
 u64 packet_ring_bytes(const struct packet_ring *r) { return (u64)r->r.block_size * r->r.block_nr; }
 
 void packet_ring_stop(struct packet_ring *r)
 {
-    if (r != NULL && r->version == TPACKET_V3)
+    if (r != NULL && r->b.s != NULL)
         packet_block_stop(r);
 }
 
@@ -41,7 +44,7 @@ void packet_ring_destroy(struct packet_ring *r)
     for (u32 b = 0; b < r->r.block_nr && r->blocks[b] != NULL; b++)
         for (u32 i = 0; i < 1u << r->order; i++)
             page_put(page_of(page_phys(r->blocks[b]) + i * PAGE_SIZE));
-    net_mem_uncharge(packet_ring_bytes(r));
+    __atomic_sub_fetch(&rings_bytes, packet_ring_bytes(r), __ATOMIC_RELAXED);
     kfree(r);
 }
 
@@ -51,15 +54,14 @@ int packet_ring_create(struct sock *s, const struct packet_ring_request *q, u32 
         q->frame_size < front_of(version) + reserve || q->frame_size % ALIGNMENT != 0 || q->block_size < q->frame_size ||
         q->frame_nr / q->block_nr != q->block_size / q->frame_size || q->frame_nr % q->block_nr != 0)
         return -EINVAL;
-    if (version == TPACKET_V3 && !packet_block_fits(q, front_of(version) + reserve))
+    if (version == TPACKET_V3 && !(s != NULL ? packet_block_fits(q, front_of(version) + reserve)
+                                             : q->timeout_ms == 0 && q->private_size == 0 && q->features == 0))
         return -EINVAL;
     u32 order = 0;
     while (PAGE_SIZE << order < q->block_size)
         order++;
     if (PAGE_SIZE << order != q->block_size)
         return -EINVAL; /* Linux rounds up; nobody asks for such */
-    if ((u64)q->block_size * q->block_nr > net_mem_limit / 2)
-        return -ENOMEM;
     struct packet_ring *r = kzalloc(sizeof *r + q->block_nr * sizeof r->blocks[0]);
     if (r == NULL)
         return -ENOMEM;
@@ -68,10 +70,9 @@ int packet_ring_create(struct sock *s, const struct packet_ring_request *q, u32 
     r->reserve = reserve;
     r->per_block = q->block_size / q->frame_size;
     r->order = order;
-    if (version == TPACKET_V3)
+    if (version == TPACKET_V3 && s != NULL)
         packet_block_init(r, s);
-    net_mem_charge(packet_ring_bytes(r));
-    if (net_mem_full()) { /* all rings, and what sockets hold beside them */
+    if (__atomic_add_fetch(&rings_bytes, packet_ring_bytes(r), __ATOMIC_RELAXED) > net_mem_limit / 2) {
         packet_ring_destroy(r);
         return -ENOMEM;
     }
@@ -97,13 +98,13 @@ int packet_ring_page(struct packet_ring *r, u64 index, struct page **ret)
     return 0;
 }
 
-static u8 *frame_at(const struct packet_ring *r, u32 i)
+u8 *packet_ring_frame(const struct packet_ring *r, u32 i)
 {
     return (u8 *)page_virt(r->blocks[i / r->per_block]) + i % r->per_block * r->r.frame_size;
 }
 
 /* Version 1 has a long, whose upper half we never set. */
-static u32 status_of(const struct packet_ring *r, u32 i) { return atomic_load((const u32 *)(const void *)frame_at(r, i)); }
+static u32 status_of(const struct packet_ring *r, u32 i) { return atomic_load((const u32 *)(const void *)packet_ring_frame(r, i)); }
 
 bool packet_ring_readable(const struct packet_ring *r)
 {
@@ -128,7 +129,7 @@ static struct ring_place place_of(const struct packet_ring *r, const struct fram
 /* In a frame of versions 1 and 2. s.lock */
 static bool put_framed(struct packet_ring *r, const struct frame_view *f, struct ring_place p)
 {
-    u8 *at = frame_at(r, r->head);
+    u8 *at = packet_ring_frame(r, r->head);
     if (status_of(r, r->head) != 0 || p.mac > r->r.frame_size)
         return false;
     u64 now = wall_ns();
