@@ -140,10 +140,17 @@ static bool select_source(struct ip_addr dst, u64 now, struct ip_addr *ret)
     return best != NULL;
 }
 
-/* The longest prefix wins; of routers for the same the preferred one, of these the first. */
+/* A router that answers goes before others (RFC 4861 6.3.6), then the longest prefix; of routers for the same the preferred one, of these the first. */
+static u32 merit(const struct ip6_route *r)
+{
+    bool answers = ip_is_unspec(r->gateway) || neigh_answers(six.nif, r->gateway);
+    return (u32)answers << 16 | (u32)r->plen << 8 | ip6_pref_rank(r->pref);
+}
+
 static bool next_hop(struct ip_addr dst, struct ip_addr *ret)
 {
     const struct ip6_route *best = NULL;
+    u32 best_merit = 0;
     *ret = dst;
     if (ip_is_group(dst) || ip6_is_link_local(dst))
         return true;
@@ -151,12 +158,18 @@ static bool next_hop(struct ip_addr dst, struct ip_addr *ret)
         const struct ip6_route *r = &routes[i].r;
         if (!routes[i].used || !ip6_in_prefix(dst, r->dst, r->plen))
             continue;
-        if (best == NULL || r->plen > best->plen || (r->plen == best->plen && ip6_pref_rank(r->pref) > ip6_pref_rank(best->pref)))
+        u32 m = merit(r);
+        if (best == NULL || m > best_merit) {
             best = r;
+            best_merit = m;
+        }
     }
-    if (best != NULL && !ip_is_unspec(best->gateway))
-        *ret = redirect_gateway(dst, best->gateway);
-    return best != NULL;
+    if (best == NULL || ip_is_unspec(best->gateway))
+        return best != NULL;
+    *ret = redirect_gateway(dst, best->gateway);
+    if (!neigh_answers(six.nif, *ret))
+        *ret = best->gateway;
+    return true;
 }
 
 int ip6_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret)

@@ -9,7 +9,9 @@
  *   REACHABLE  -> PROBE       used after NEIGH_FRESH_NS: unicast requests, still used meanwhile
  *   PROBE      -> REACHABLE   an answer
  *              -> INCOMPLETE  NEIGH_TRIES probes without one
- *   FAILED     -> FREE        after NEIGH_FAILED_NS (senders get EHOSTUNREACH until then)
+ *   FAILED     -> INCOMPLETE  used after NEIGH_FAILED_NS (senders get EHOSTUNREACH until then)
+ *
+ * A default router that FAILED is left for others until it says something (RFC 4861 6.3.6); neigh_answers() asks it now and then.
  *
  * Bounds: NEIGH_ENTRIES neighbours (the least recently used one that waits for nothing is
  * replaced), NEIGH_QUEUE packets waiting for each, one timer for the table, running only while
@@ -23,6 +25,7 @@
 #define NEIGH_RETRY_NS (1 * NSEC_PER_SEC)
 #define NEIGH_FRESH_NS (30 * NSEC_PER_SEC)
 #define NEIGH_FAILED_NS (5 * NSEC_PER_SEC)
+#define NEIGH_ASK_AGAIN_NS (60 * NSEC_PER_SEC) /* RFC 4191 3.5 */
 
 enum neigh_state { NEIGH_FREE, NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_PROBE, NEIGH_FAILED };
 
@@ -119,14 +122,12 @@ static void neigh_tick(struct ktimer *t)
     spin_lock(&neigh_lock);
     for (unsigned i = 0; i < NEIGH_ENTRIES && table != NULL; i++) {
         struct neigh *e = &table[i];
-        if (e->state != NEIGH_INCOMPLETE && e->state != NEIGH_PROBE && e->state != NEIGH_FAILED)
+        if (e->state != NEIGH_INCOMPLETE && e->state != NEIGH_PROBE)
             continue;
         again = true;
         if (now + NEIGH_RETRY_NS / 10 < e->until_ns)
             continue;
-        if (e->state == NEIGH_FAILED) {
-            e->state = NEIGH_FREE;
-        } else if (e->tries < NEIGH_TRIES) {
+        if (e->tries < NEIGH_TRIES) {
             if (e->state == NEIGH_PROBE && now - e->used_ns > NEIGH_FRESH_NS)
                 entry_clear(e); /* nobody asks any more */
             else
@@ -141,6 +142,7 @@ static void neigh_tick(struct ktimer *t)
             e->queued = 0;
             e->state = NEIGH_FAILED;
             e->until_ns = now + NEIGH_FAILED_NS;
+            atomic_add(&route_gen, 1u); /* it may have been a router: another is chosen */
         }
     }
     spin_unlock(&neigh_lock);
@@ -162,10 +164,15 @@ int neigh_resolve(struct netif *nif, struct ip_addr ip, struct pkt *p, u8 ret_ma
             ret = -ENOBUFS;
             goto out;
         }
-        e->state = NEIGH_INCOMPLETE;
-        request(e, now);
+        e->until_ns = now;
+        e->state = NEIGH_FAILED;
     }
     e->used_ns = now;
+    if (unlikely(e->state == NEIGH_FAILED) && now >= e->until_ns) {
+        e->state = NEIGH_INCOMPLETE;
+        e->tries = 0;
+        request(e, now);
+    }
     switch (e->state) {
     case NEIGH_REACHABLE:
         if (now >= e->until_ns) {
@@ -194,6 +201,20 @@ int neigh_resolve(struct netif *nif, struct ip_addr ip, struct pkt *p, u8 ret_ma
 out:
     spin_unlock_bh(&neigh_lock);
     return ret;
+}
+
+bool neigh_answers(const struct netif *nif, struct ip_addr ip)
+{
+    u64 now = now_ns();
+    spin_lock_bh(&neigh_lock);
+    struct neigh *e = find(nif, ip);
+    bool lost = e != NULL && e->state == NEIGH_FAILED;
+    if (lost && now - e->used_ns >= NEIGH_ASK_AGAIN_NS) {
+        e->used_ns = now;
+        nd_solicit(e->nif, ip, NULL);
+    }
+    spin_unlock_bh(&neigh_lock);
+    return !lost;
 }
 
 static void learn(struct neigh *e, const u8 mac[6], u64 now, struct list *ret_ready)

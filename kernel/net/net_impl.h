@@ -337,6 +337,8 @@ int neigh_resolve(struct netif *nif, struct ip_addr ip, struct pkt *p, u8 ret_ma
 #define NEIGH_CREATE 1u
 #define NEIGH_OVERRIDE 2u
 void neigh_learn(struct netif *nif, struct ip_addr ip, const u8 mac[6], unsigned how);
+/* Of a router for IPv6: false = it did not answer when it was last asked, which is done again if that was long ago. */
+bool neigh_answers(const struct netif *nif, struct ip_addr ip);
 void neigh_flush(struct netif *nif);
 #define NEIGH_ENTRIES 64u
 struct neigh_info {

@@ -7,15 +7,16 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'apps'))
 from lib import DRUPE, ON, check, done, same, tap_network  # noqa: E402
 
 TWIN = f'drupe-twin-{os.getpid()}'
 # Reads "NAME=VALUE ...; WANTED" lines: settings, and how many global addresses there will be, how many deprecated ones and which MTU; then tells
-# what there is.
+# what there is. Or reads "send ADDRESS", and sends a datagram there ten times a second until it reads a line.
 LOOK = r'''
-import os, socket, sys, time
+import os, select, socket, sys, time
 IF = "eth0"
 print("ready", flush=True)
 def addresses():
@@ -33,10 +34,20 @@ def routes():
             yield dst, int(plen, 16), gateway, flags
 def source(to):
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
-        s.connect((to, 9))
+        try: s.connect((to, 9))
+        except OSError: return "none"
         a = socket.inet_pton(socket.AF_INET6, s.getsockname()[0])
         return a[:8].hex() + (" EUI-64" if a[11:13] == b"\xff\xfe" else " random")
 for line in sys.stdin:
+    if line.startswith("send "):
+        with open(f"/sys/class/net/{IF}/address") as f: print(f.read().strip() + "\nset", flush=True)
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+            while not select.select([sys.stdin], [], [], 0.1)[0]:
+                try: s.sendto(b"x", (line.split()[1], 9))
+                except OSError: pass
+        sys.stdin.readline()
+        print("end", flush=True)
+        continue
     settings, wanted = line.split(";")
     for word in settings.split():
         name, value = word.split("=")
@@ -83,7 +94,12 @@ STEPS = [
     ('no temporary addresses, no routers', 'accept_ra_pinfo=1 use_tempaddr=0 accept_ra_defrtr=0', '7 2', (2, advert(0, HIGH, prefix('2001:db8:4::')))),
     ('a prefix, but no addresses', 'autoconf=0', '7 2', (2, advert(0, HIGH, prefix('2001:db8:5::')))),
     ('nothing', 'autoconf=1 accept_ra=0', '7 2', (2, advert(0, HIGH, prefix('2001:db8:6::')))),
+    ('routers again', 'accept_ra=1 accept_ra_defrtr=1', '7 2', (2, advert(0))),
+    ('none is left', '', '7 2', (3, advert(0))),
+    ('one, preferred', '', '7 2', (4, advert(1800, HIGH))), # has its own interface, as the next one
+    ('and another', '', '7 2', (5, advert(1800))),
 ]
+FAR = '2001:db8:77::9'
 
 
 def sh(*words):
@@ -122,8 +138,9 @@ def tell(both, line):
 def send(router, message):
     with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as s:
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-        s.bind((f'fe80::{router}', 0, 0, socket.if_nametoindex('br0')))
-        s.sendto(message, ('ff02::1', 0, 0, socket.if_nametoindex('br0')))
+        card = socket.if_nametoindex('br0' if router < 4 else f'r{router}')
+        s.bind((f'fe80::{router}', 0, 0, card))
+        s.sendto(message, ('ff02::1', 0, 0, card))
 
 
 def step(both, mtu, what, settings, wanted, said):
@@ -138,10 +155,51 @@ def step(both, mtu, what, settings, wanted, said):
     same(drupe, linux, what)
 
 
+def own_interface(router):
+    return (sh(f'ip link add r{router} type veth peer name p{router}') or sh(f'ip link set p{router} master br0 up') or sh(f'ip link set r{router} up') or
+            sh(f'ip addr add fe80::{router}/64 dev r{router} nodad'))
+
+
+def frames(router):
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86dd))
+    s.bind((f'r{router}', 0))
+    s.settimeout(1)
+    return s
+
+
+def passes(router, senders, what):
+    """Datagrams of all senders come by that router."""
+    left, end = set(senders), time.monotonic() + 60
+    with frames(router) as s:
+        while left and time.monotonic() < end:
+            try:
+                frame = s.recv(2048)
+            except TimeoutError:
+                continue
+            if frame[:6] == s.getsockname()[4] and frame[38:54] == socket.inet_pton(socket.AF_INET6, FAR):
+                left.discard(frame[6:12])
+    same(left, set(), what)
+
+
+def silent_router(both):
+    """RFC 4861 6.3.6: the preferred router does not answer, so the other one is asked; until it says where it is."""
+    sh('ip addr del fe80::4/64 dev r4')
+    tell(both, f'send {FAR}')
+    senders = [bytes.fromhex(told(p, 'set')[0].replace(':', '')) for p in both]
+    passes(5, senders, 'a router that does not answer is left for another')
+    sh('ip addr add fe80::4/64 dev r4 nodad')
+    with frames(4) as s:
+        send(4, advert(1800, HIGH, struct.pack('!BB', 1, 1) + s.getsockname()[4]))
+    passes(4, senders, 'it is asked again when it speaks')
+    tell(both, '')
+    for p in both:
+        told(p, 'end')
+
+
 def main():
     tap_network()
     why = (sh('ip link add br0 type bridge mcast_snooping 0') or sh('ip link set tap0 master br0') or next(filter(None, (sh(f'ip addr add fe80::{i}/64 dev br0 nodad') for i in (1, 2, 3))), None) or
-           sh('ip link set br0 up') or twin())
+           sh('ip link set br0 up') or own_interface(4) or own_interface(5) or twin())
     if why:
         check(True, f'no Linux beside Drupe here: {why} # SKIP')
         done()
@@ -149,6 +207,7 @@ def main():
         both = [start([DRUPE, 'run', *ON, '--net', 'tap:tap0', '--ip', '10.86.0.2/24']), start(['ip', 'netns', 'exec', TWIN])]
         for i, s in enumerate(STEPS):
             step(both, 1400 + i, *s)
+        silent_router(both)
         for p in both:
             p.stdin.close()
             same(p.wait(60), 0, 'a clean end')

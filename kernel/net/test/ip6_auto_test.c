@@ -436,3 +436,73 @@ TEST(settings)
     CHECK(ip6_is_local(PUBLIC));
     done();
 }
+
+/* Messages of that type to dst, until nothing is sent any more. */
+static unsigned sent_to(struct ip_addr dst, u8 type)
+{
+    struct seen s;
+    unsigned n = 0;
+    while (next6(&s, 5 * NSEC_PER_SEC))
+        n += s.next == 58 && s.type == type && ip_equal(s.dst, dst);
+    return n;
+}
+
+/* RFC 4861 7.3.3, 6.3.6: by its link address, then by asking all, then another one. */
+TEST(a_router_that_does_not_answer_is_left)
+{
+    struct ip_addr router = ROUTER, second = SECOND, all = ip6_solicited_node(ROUTER);
+    struct sock_addr to;
+    struct sock *u;
+    struct seen s;
+    boot();
+    say(ROUTER, 1800, HIGH, "", 0);
+    say(SECOND, 1800, 0, "", 0);
+    CHECK_EQ(sock_create(AF_INET6, SOCK_DGRAM, 0, &u), 0);
+    inet_name_out(u, &to, FAR, 9);
+    CHECK_EQ(sock_connect(u, &to, false), 0);
+    CHECK_EQ(send_bytes(u, "x", 1, 0), 1);
+    advertise(ROUTER, 1);
+    quiet(31 * NSEC_PER_SEC);
+    CHECK_EQ(send_bytes(u, "x", 1, 0), 1); /* to where it was, which is asked about */
+    CHECK(next6(&s, NSEC_PER_MSEC) && s.type == 135 && ip_equal(s.dst, router));
+    CHECK(next6(&s, NSEC_PER_MSEC) && s.next == 17 && s.mac[5] == 1);
+    CHECK_EQ(sent_to(all, 135), 3);
+    CHECK(ip_equal(way(FAR), second));
+    CHECK_EQ(send_bytes(u, "x", 1, 0), 1);
+    advertise(SECOND, 2);
+    CHECK(next6(&s, NSEC_PER_MSEC) && s.type == 135);
+    CHECK(next6(&s, NSEC_PER_MSEC) && s.next == 17 && s.mac[5] == 2);
+    quiet(20 * NSEC_PER_SEC);
+    CHECK(ip_equal(way(FAR), second)); /* it stays so, and nobody is asked */
+    CHECK_EQ(sent_to(all, 135), 0);
+    quiet(60 * NSEC_PER_SEC);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK(ip_equal(way(FAR), second));
+    CHECK_EQ(sent_to(all, 135), 1); /* is it there again? */
+    advertise(ROUTER, 1);
+    CHECK(ip_equal(way(FAR), router));
+    sock_release(u);
+    done();
+}
+
+/* With none that answers the preferred one is asked, as if all did. */
+TEST(no_router_answers)
+{
+    struct ip_addr router = ROUTER, second = SECOND;
+    struct sock_addr to;
+    struct sock *u;
+    boot();
+    CHECK_EQ(sock_create(AF_INET6, SOCK_DGRAM, 0, &u), 0);
+    inet_name_out(u, &to, FAR, 9);
+    say(ROUTER, 1800, HIGH, "", 0);
+    say(SECOND, 1800, 0, "", 0);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(ip_equal(way(FAR), i == 0 ? router : second));
+        CHECK_EQ(sock_connect(u, &to, false), 0);
+        CHECK_EQ(send_bytes(u, "x", 1, 0), 1);
+        quiet(10 * NSEC_PER_SEC);
+    }
+    CHECK(ip_equal(way(FAR), router));
+    sock_release(u);
+    done();
+}
