@@ -240,10 +240,12 @@ int dgram_route(struct sock *s, const struct dgram_dest *d, u8 proto, struct ip_
 {
     u8 ttl = ip_is_group(d->addr) ? s->mc_ttl : s->ttl;
     *ret = (struct ip_tx){ .src = d->src, .dst = d->addr, .proto = proto, .ttl = d->ttl < 0 ? ttl : (u8)d->ttl, .tos = d->tos < 0 ? s->tos : (u8)d->tos };
-    int err = ip_route_find(d->addr, d->src, d->ifindex, &ret->rt);
+    int err = inet_route(s, d->addr, d->src, d->ifindex, &ret->rt);
     if (err != 0)
         return err;
     ret->src = ret->rt.src;
+    if (ret->ttl == 0 && d->ttl < 0 && !ip_is_group(d->addr))
+        ret->ttl = ip_hops(ret->rt.nif, d->addr);
     if (!ip_is_group(d->addr) && !s->broadcast && ip_addr_is_broadcast(ret->rt.nif, d->addr))
         return -EACCES;
     sieve_peer(d->addr);

@@ -122,7 +122,7 @@ static void tell(struct nl_answer *a, struct sock *s, const struct diag_entry *e
     if (WANTS(r, ATTR_TCLASS) && s->domain == AF_INET6)
         nl_attr(a, ATTR_TCLASS, &s->tos, 1);
     if (s->domain == AF_INET6 && (e->state == TCP_LISTEN || e->state == TCP_CLOSED))
-        nl_attr(a, ATTR_V6ONLY, &s->v6only, 1);
+        nl_attr(a, ATTR_V6ONLY, (const u8[1]){ s->v6only }, 1);
     if (s->mark != 0 && sock_may(CAP_NET_ADMIN))
         nl_attr_u32(a, ATTR_MARK, s->mark);
     if (s->type == SOCK_RAW)

@@ -33,17 +33,21 @@ int icmp_errno(u8 type, u8 code)
 void icmp_send(struct pkt *p, struct ip_addr src, struct ip_addr dst, u8 tos)
 {
     u8 proto = ip_is_v4(dst) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    struct ip_tx tx = { .dst = dst, .proto = proto, .ttl = 64, .tos = tos };
+    struct ip_tx tx = { .dst = dst, .proto = proto, .tos = tos };
     if (ip_route_find(dst, ip_is_group(src) ? IP6_ANY : src, 0, &tx.rt) != 0) {
         pkt_free(p);
         return;
     }
     tx.src = tx.rt.src;
+    tx.ttl = ip_hops(tx.rt.nif, dst);
     struct icmp_hdr *h = (void *)p->data;
     h->csum = 0;
     h->csum = csum_fold(csum_pkt(p, 0, proto == IPPROTO_ICMP ? 0 : csum_pseudo(csum_ip(tx.src), csum_ip(dst), proto, p->total_len)));
     p->csum = PKT_CSUM_NONE;
-    NET_COUNT(icmp_out);
+    if (proto == IPPROTO_ICMP)
+        NET_COUNT(icmp_out);
+    else
+        NET_COUNT(icmp6_out);
     ip_output(p, &tx);
 }
 

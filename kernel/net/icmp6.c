@@ -64,7 +64,7 @@ void icmp6_input(struct netif *nif, struct pkt *p, bool plain)
 {
     struct icmp_hdr h;
     const struct ip_rx *rx = ip_rx(p);
-    NET_COUNT(icmp_in);
+    NET_COUNT(icmp6_in);
     if (pkt_copy_out(p, 0, &h, sizeof h) != sizeof h || !csum_ok_l4(p, csum_ip(rx->src), csum_ip(rx->dst), IPPROTO_ICMPV6))
         NET_DROP(icmp_bad);
     else if (h.type == 128 && h.code == 0)
@@ -112,8 +112,8 @@ void icmp6_send_link(struct netif *nif, struct ip_addr src, struct ip_addr dst, 
     memcpy(h->src, &src, sizeof src);
     memcpy(h->dst, &dst, sizeof dst);
     p->l3_off = (u16)pkt_headroom(p);
-    NET_COUNT(icmp_out);
-    NET_COUNT(ip_out);
+    NET_COUNT(icmp6_out);
+    NET_COUNT(ip6_out);
     if (mac != NULL)
         ether_output(nif, mac, ETH_IPV6, p);
     else

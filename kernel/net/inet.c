@@ -125,8 +125,38 @@ enum {
 enum {
     IPV6_UNICAST_HOPS = 16, IPV6_MULTICAST_IF, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_MTU_DISCOVER = 23, IPV6_MTU,
     IPV6_RECVERR, IPV6_V6ONLY, IPV6_RECVPKTINFO = 49, IPV6_PKTINFO, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT, IPV6_RECVTCLASS = 66,
-    IPV6_TCLASS, IPV6_FREEBIND = 78,
+    IPV6_TCLASS, IPV6_ADDR_PREFERENCES = 72, IPV6_FREEBIND = 78,
 };
+
+int inet_route(const struct sock *s, struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret)
+{
+    int err = ip_route_find(dst, src, ifindex, ret);
+    if (err == 0 && unlikely(s->src_prefs != 0) && ip_is_any(src) && !ip_is_v4(dst) && !ret->nif->loopback)
+        ip6_source(dst, s->src_prefs, &ret->src);
+    return err;
+}
+
+/* RFC 5014. Of a kind of word at most one; nobody has a home address or one made of a key, so those change nothing. */
+static int set_preferences(struct sock *s, u32 v)
+{
+    enum { TMP_OR_PUBLIC = PREFER_TEMPORARY | PREFER_PUBLIC, BY_DEFAULT = 0x100, HOME = 0x400, MADE_OF_KEY = 8, NOT_MADE_OF_KEY = 0x800 };
+    static const u32 kinds[] = { TMP_OR_PUBLIC | BY_DEFAULT, PREFER_CARE_OF | HOME, MADE_OF_KEY | NOT_MADE_OF_KEY };
+    u32 gone = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        u32 of = v & kinds[i];
+        if ((of & (of - 1)) != 0)
+            return -EINVAL;
+        gone |= of != 0 ? kinds[i] : 0;
+    }
+    s->src_prefs = (u8)((s->src_prefs & ~gone) | (v & (TMP_OR_PUBLIC | PREFER_CARE_OF)));
+    return 0;
+}
+
+static s32 preferences(const struct sock *s)
+{
+    u32 of = s->src_prefs & (PREFER_TEMPORARY | PREFER_PUBLIC);
+    return (s32)((of != 0 ? of : 0x100u) | (s->src_prefs & PREFER_CARE_OF ? PREFER_CARE_OF : 0x400u));
+}
 
 /* The option of SOL_IP that is the same thing, or 0. */
 static int v6_same_as(int name)
@@ -190,6 +220,8 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
             s->v6only = v != 0;
             return 0;
         }
+        if (name == IPV6_ADDR_PREFERENCES)
+            return set_preferences(s, (u32)v);
         if (name == IPV6_MULTICAST_IF) {
             if (v != 0 && netif_by_index((unsigned)v) == NULL)
                 return -ENODEV;
@@ -213,7 +245,7 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
     case IP_TTL:
         if (v != -1 && (v < 1 || v > 255))
             return -EINVAL;
-        s->ttl = v == -1 ? 64 : (u8)v;
+        s->ttl = v == -1 ? 0 : (u8)v;
         return 0;
     case IP_MULTICAST_TTL:
         if (v < -1 || v > 255 || (s->type == SOCK_STREAM && level == IPPROTO_IP))
@@ -251,6 +283,13 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
     return 0;
 }
 
+/* The limit where the program sets none. */
+static s32 hops_of(const struct sock *s)
+{
+    struct ip_route rt;
+    return ip_is_any(s->faddr) || ip_route_find(s->faddr, s->laddr, s->bound_if, &rt) != 0 ? 64 : ip_hops(rt.nif, s->faddr);
+}
+
 int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
 {
     s32 v;
@@ -262,6 +301,8 @@ int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         return err;
     if (v6 && name == IPV6_V6ONLY)
         return opt_int_out(ret_val, len, s->v6only);
+    if (v6 && name == IPV6_ADDR_PREFERENCES)
+        return opt_int_out(ret_val, len, preferences(s));
     if (v6)
         name = v6_same_as(name);
     switch (name) {
@@ -269,7 +310,7 @@ int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         v = s->tos;
         break;
     case IP_TTL:
-        v = s->ttl;
+        v = s->ttl != 0 ? s->ttl : hops_of(s);
         break;
     case IP_MULTICAST_TTL:
         v = s->mc_ttl;

@@ -169,7 +169,7 @@ static bool addresses_ok(const struct netif *nif, const struct ip_rx *rx)
 
 static void deliver(struct netif *nif, struct pkt *p, const struct walk *w)
 {
-    NET_COUNT(ip_delivers);
+    NET_COUNT(ip6_delivers);
     if (likely(w->next == IPPROTO_TCP)) {
         raw_tcp_input(nif, p);
         if (ip_rx(p)->broadcast || ip_is_unspec(ip_rx(p)->src))
@@ -200,7 +200,7 @@ static void deliver(struct netif *nif, struct pkt *p, const struct walk *w)
 
 void ip6_input(struct netif *nif, struct pkt *p)
 {
-    NET_COUNT(ip_in);
+    NET_COUNT(ip6_in);
     if (pkt_pull_up(p, IP6_HLEN) != 0)
         goto bad;
     const struct ip6_hdr *h = (const void *)p->data;
@@ -255,7 +255,7 @@ static int output_one(struct pkt *p, const struct ip_tx *tx, u8 next)
     memcpy(h->src, &tx->src, sizeof h->src);
     memcpy(h->dst, &tx->dst, sizeof h->dst);
     p->l3_off = (u16)pkt_headroom(p);
-    NET_COUNT(ip_out);
+    NET_COUNT(ip6_out);
     return ether_output_ip(tx->rt.nif, tx->rt.nexthop, p);
 }
 

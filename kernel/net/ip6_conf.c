@@ -7,14 +7,16 @@
 #include "ip6_impl.h"
 
 #define DEFAULTS                                                                                                            \
-    .accept_ra = 1, .accept_ra_defrtr = 1, .accept_ra_mtu = 1, .accept_ra_pinfo = 1, .accept_ra_rtr_pref = 1, .accept_redirects = 1, .autoconf = 1, \
-    .dad_transmits = 1, .max_desync_factor = 600, .regen_max_retry = 3, .temp_prefered_lft = 86400, .temp_valid_lft = 604800
+    .accept_ra = 1, .accept_ra_defrtr = 1, .accept_ra_min_hop_limit = 1, .accept_ra_mtu = 1, .accept_ra_pinfo = 1, .accept_ra_rtr_pref = 1, .accept_redirects = 1, .autoconf = 1, \
+    .dad_transmits = 1, .hop_limit = 64, .max_desync_factor = 600, .regen_max_retry = 3, .temp_prefered_lft = 86400, .temp_valid_lft = 604800
 struct ip6_conf ip6_confs[CONFS] = {
     [CONF_ALL] = { DEFAULTS, .mtu = 1280 },
     [CONF_DEFAULT] = { DEFAULTS, .mtu = 1280 },
     [CONF_LO] = { DEFAULTS, .use_tempaddr = -1 },
     [CONF_CARD] = { DEFAULTS },
 };
+
+u8 ip6_hops(const struct netif *nif) { return (u8)atomic_load_relaxed(&ip6_confs[nif->loopback ? CONF_LO : CONF_CARD].hop_limit); }
 
 static void disable_one(unsigned which)
 {
@@ -49,6 +51,7 @@ static void mtu_changed(struct ip6_conf *c)
 static const struct ip6_item items[] = {
     IP6_ITEM(accept_ra, ANY),
     IP6_ITEM(accept_ra_defrtr, ANY),
+    IP6_ITEM(accept_ra_min_hop_limit, ANY),
     IP6_ITEM(accept_ra_mtu, ANY),
     IP6_ITEM(accept_ra_pinfo, ANY),
     IP6_ITEM(accept_ra_rt_info_max_plen, ANY),
@@ -59,6 +62,7 @@ static const struct ip6_item items[] = {
     IP6_ITEM(dad_transmits, ANY),
     IP6_ITEM(disable_ipv6, ANY, .changed = disable_changed),
     IP6_ITEM(forwarding, .fixed = true),
+    IP6_ITEM(hop_limit, .min = 1, .max = 255),
     IP6_ITEM(mtu, .min = 1280, .max = INT32_MAX, .changed = mtu_changed),
     { .name = NULL },
 };

@@ -14,7 +14,7 @@
 /* net.ipv6.conf.NAME, with Linux's names, values and defaults. The card's is in force; words, read without a lock. */
 struct ip6_conf {
     s32 accept_ra, accept_ra_defrtr, accept_ra_mtu, accept_ra_pinfo, accept_ra_rt_info_min_plen, accept_ra_rt_info_max_plen;
-    s32 accept_ra_rtr_pref, accept_redirects, autoconf, dad_transmits, disable_ipv6, forwarding, mtu;
+    s32 accept_ra_min_hop_limit, accept_ra_rtr_pref, accept_redirects, autoconf, dad_transmits, disable_ipv6, forwarding, hop_limit, mtu;
     s32 max_desync_factor, regen_max_retry, temp_prefered_lft, temp_valid_lft, use_tempaddr; /* ip6_temp.c; seconds */
 };
 enum { CONF_ALL, CONF_DEFAULT, CONF_LO, CONF_CARD, CONFS };

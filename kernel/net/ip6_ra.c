@@ -108,8 +108,11 @@ void ip6_router_advert(struct netif *nif, struct ip_addr router, const u8 *msg, 
         u32 pref = msg[5] >> 3 & 3, life = get_be16(msg + 6);
         if (pref == IP6_PREF_RESERVED || !says(&ip6_card.accept_ra_rtr_pref))
             pref = IP6_PREF_MEDIUM;
-        if (says(&ip6_card.accept_ra_defrtr))
+        if (says(&ip6_card.accept_ra_defrtr)) {
             ip6_route_set(IP6_ANY, 0, router, pref, until(now, life));
+            if (msg[4] != 0 && msg[4] >= atomic_load(&ip6_card.accept_ra_min_hop_limit))
+                atomic_store(&ip6_card.hop_limit, (s32)msg[4]);
+        }
         for (u32 at = 16; at + 8 <= len && msg[at + 1] != 0; at += msg[at + 1] * 8u) {
             u32 size = msg[at + 1] * 8u;
             if (at + size > len)

@@ -6,6 +6,7 @@
  * Bounds: IP6_PREFIXES prefixes, IP6_ROUTERS default routers, IP6_MORE_ROUTES others; what comes when there is no room is not looked at.
  */
 #include "ip6_impl.h"
+#include "sock_impl.h"
 
 static struct learnt {
     struct ip6_route r;
@@ -120,12 +121,12 @@ static u32 fitness(const struct ip6_addr *a, struct ip_addr dst, bool local, boo
            common_bits(ip6_mask(a->addr, a->plen), ip6_mask(dst, a->plen)); /* 8: the longest common prefix */
 }
 
-static bool select_source(struct ip_addr dst, u64 now, struct ip_addr *ret)
+static bool select_source(struct ip_addr dst, u32 prefs, u64 now, struct ip_addr *ret)
 {
     const struct ip6_addr *best = NULL;
     u32 best_fit = 0;
     bool local = ip6_is_link_local(dst) || (ip_is_group(dst) && ip6_scope(dst) == 2);
-    bool want_temporary = atomic_load(&ip6_card.use_tempaddr) >= 2;
+    bool want_temporary = prefs != 0 ? (prefs & PREFER_TEMPORARY) != 0 : atomic_load(&ip6_card.use_tempaddr) >= 2;
     for (unsigned i = 0; i < IP6_ADDRS; i++) {
         const struct ip6_addr *a = &ip6_addrs[i];
         u32 fit = a->used ? fitness(a, dst, local, want_temporary, now) : 0;
@@ -138,6 +139,13 @@ static bool select_source(struct ip_addr dst, u64 now, struct ip_addr *ret)
     if (best != NULL)
         *ret = best->addr;
     return best != NULL;
+}
+
+void ip6_source(struct ip_addr dst, u32 prefs, struct ip_addr *ret)
+{
+    spin_lock_bh(&six.lock);
+    select_source(dst, prefs & (PREFER_TEMPORARY | PREFER_PUBLIC), now_ns(), ret);
+    spin_unlock_bh(&six.lock);
 }
 
 /* A router that answers goes before others (RFC 4861 6.3.6), then the longest prefix; of routers for the same the preferred one, of these the first. */
@@ -188,7 +196,7 @@ int ip6_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, str
     struct netif *nif = six.nif;
     ret->src = src;
     if (nif != NULL && (ifindex == 0 || ifindex == nif->dev->index) && !ip_equal(src, IP6_LOOPBACK) && !ip_equal(dst, IP6_LOOPBACK) &&
-        next_hop(dst, &ret->nexthop) && (!any || select_source(dst, now_ns(), &ret->src))) {
+        next_hop(dst, &ret->nexthop) && (!any || select_source(dst, 0, now_ns(), &ret->src))) {
         u32 mtu = (u32)atomic_load(&ip6_card.mtu);
         ret->nif = nif;
         ret->mtu = mtu != 0 ? MIN(mtu, nif->dev->mtu) : nif->dev->mtu;

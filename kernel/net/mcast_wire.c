@@ -124,7 +124,7 @@ static void send_mld(struct netif *nif, struct ip_addr dst, struct pkt *p)
     struct ip_tx tx = { .rt = { .nif = nif, .nexthop = dst, .mtu = nif->dev->mtu }, .src = ip6_link_local(), .dst = dst, .proto = 0, .ttl = 1 };
     put_u16(p->data + 2, csum_fold(csum_pkt(p, 0, csum_pseudo(csum_ip(tx.src), csum_ip(dst), IPPROTO_ICMPV6, p->total_len))));
     memcpy(pkt_push(p, sizeof alert), alert, sizeof alert);
-    NET_COUNT(icmp_out);
+    NET_COUNT(icmp6_out);
     ip6_output(p, &tx);
 }
 

@@ -154,7 +154,7 @@ struct netif;
     X(tcp_timewait) X(tcp_timewait_limit) X(tcp_keepalives) X(tcp_probes) X(tcp_orphan_limit)              \
     X(tcp_memory_limit) X(tcp_mss_lowered) X(tcp_loss_probes) X(tcp_spurious_timeouts)                     \
     X(tcp_black_holes) X(tcp_mtu_proved) X(tcp_mtu_refuted) X(tcp_ecn_marks) X(tcp_ecn_reductions) X(lo_limit)                                          \
-    X(nd_in) X(nd_bad) X(nd_requests) X(ip6_duplicates)                                                    \
+    X(ip6_in) X(ip6_delivers) X(ip6_out) X(icmp6_in) X(icmp6_out) X(nd_in) X(nd_bad) X(nd_requests) X(ip6_duplicates)                                                    \
     X(filter_in_tcp) X(filter_in_udp) X(filter_in_other) X(filter_out)                   \
     X(tcp_fast_opens) X(tcp_fast_accepts) X(sieve_floods) X(sieve_held)
 
@@ -468,6 +468,11 @@ struct ip_addr ip6_link_local(void);  /* the card's address of that kind, or :: 
 /* Is a packet that the card received for dst ours, whatever groups programs are in? */
 bool ip6_accepts(struct ip_addr dst);
 int ip6_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret);
+/* The source for dst by other preferences than the card's (PREFER_*). */
+void ip6_source(struct ip_addr dst, u32 prefs, struct ip_addr *ret);
+u8 ip6_hops(const struct netif *nif); /* net.ipv6.conf.*.hop_limit */
+/* The limit of what programs set none for. */
+static inline u8 ip_hops(const struct netif *nif, struct ip_addr dst) { return ip_is_v4(dst) ? 64 : ip6_hops(nif); }
 void ip6_init(void);
 /* The card is open, or in use again: link-local address, routers asked for. Thread context. */
 void ip6_start(struct netif *nif);

@@ -99,6 +99,20 @@ static size_t show_snmp(char *buf, size_t size)
     return t.len;
 }
 
+/* What is counted of IPv6 alone; Linux has more lines. */
+static size_t show_snmp6(char *buf, size_t size)
+{
+    struct text t = { buf, size, 0 };
+    const struct {
+        const char *name;
+        unsigned long long n;
+    } lines[] = { { "Ip6InReceives", C(ip6_in) }, { "Ip6InDelivers", C(ip6_delivers) }, { "Ip6OutRequests", C(ip6_out) }, { "Icmp6InMsgs", C(icmp6_in) },
+                  { "Icmp6OutMsgs", C(icmp6_out) } };
+    for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
+        text_add(&t, "%-32s\t%llu\n", lines[i].name, lines[i].n);
+    return t.len;
+}
+
 /* One string of names, each with its end byte, in the order of the struct. */
 #define X(name) #name "\0"
 static const char names[] = NET_COUNTERS(X);
@@ -123,7 +137,7 @@ static size_t show_counters(char *buf, size_t size)
     return t.len;
 }
 
-const char *const net_proc_names[] = { "tcp", "tcp6", "udp", "udp6", "if_inet6", "ipv6_route", "raw", "igmp", "igmp6", "unix", "dev", "route", "arp", "sockstat", "sockstat6", "snmp",
+const char *const net_proc_names[] = { "tcp", "tcp6", "udp", "udp6", "if_inet6", "ipv6_route", "raw", "igmp", "igmp6", "unix", "dev", "route", "arp", "sockstat", "sockstat6", "snmp", "snmp6",
                                        "drupe", NULL };
 
 size_t net_proc_show(const char *name, char *buf, size_t size)
@@ -156,6 +170,8 @@ size_t net_proc_show(const char *name, char *buf, size_t size)
         return show_sockstat6(buf, size);
     if (strcmp(name, "snmp") == 0)
         return show_snmp(buf, size);
+    if (strcmp(name, "snmp6") == 0)
+        return show_snmp6(buf, size);
     if (strcmp(name, "drupe") == 0)
         return show_counters(buf, size);
     return 0;

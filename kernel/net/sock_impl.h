@@ -68,7 +68,8 @@ struct sock {
     struct ip_addr laddr, faddr; /* s: a wildcard / :: = not connected */
     u16 lport, fport;         /* s */
     bool laddr_bound;         /* s: laddr was given by bind(): a disconnect keeps it */
-    u8 v6only;                /* s, constant once bound */
+    u8 v6only : 1;            /* s, constant once bound */
+    u8 src_prefs : 3;         /* s: PREFER_* (IPV6_ADDR_PREFERENCES) */
     u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr, zerocopy;
     u8 mc_joined_only;        /* not IP_MULTICAST_ALL (1), not IPV6_MULTICAST_ALL (2): nothing of groups that others joined */
     u32 mc_if;
@@ -83,6 +84,10 @@ struct sock {
 #define URG_TAKEN 4u   /* by MSG_OOB */
 #define URG_AT_MARK 8u /* what is read next begins with it, or behind it */
 #define URG_STALE 16u  /* in front of all there is one that nobody will read */
+/* src_prefs, with Linux's numbers */
+#define PREFER_TEMPORARY 1u
+#define PREFER_PUBLIC 2u
+#define PREFER_CARE_OF 4u
 /* recv_flags */
 #define INET_PKTINFO 1u
 #define INET_RECVTTL 2u
@@ -133,6 +138,8 @@ bool sock_filter_locked(const struct sock *s); /* SO_LOCK_FILTER */
 bool sock_filter_inherit(struct sock *s, const struct sock *from);
 void sock_filter_done(struct sock_extra *x); /* the last reference is gone */
 
+/* The way of what s sends from src, or from what it prefers. As ip_route_find(). s->lock or not. */
+int inet_route(const struct sock *s, struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret);
 bool sock_may(unsigned cap); /* the calling process has the capability */
 /* Append one cmsg to m->ret_control; sets MSG_CTRUNC when it does not fit. `used` counts. */
 void sock_put_cmsg(struct sock_msg *m, u32 *used, int level, int type, const void *data, u32 len);

@@ -33,7 +33,6 @@ int sock_setup(struct sock *s, const struct sock_ops *ops, int domain, int type,
     list_init(&s->rcvq);
     s->rcvbuf = s->sndbuf = SOCK_BUF_DEFAULT;
     s->laddr = domain == AF_INET ? ip_v4(0) : IP6_ANY;
-    s->ttl = 64;
     s->mc_ttl = 1;
     s->mc_loop = 1;
     s->rcvlowat = 1;

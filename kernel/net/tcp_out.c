@@ -110,7 +110,8 @@ static int transmit(struct tcp *t, struct pkt *p, u32 seq, u8 flags, const u8 *o
     p->time_ns = now;
     p->queue = t->tx_cpu;
     struct ip_tx tx = {
-        .rt = t->rt, .src = t->node.laddr, .dst = t->node.faddr, .proto = IPPROTO_TCP, .ttl = t->s.ttl, .tos = tos, .df = true
+        .rt = t->rt, .src = t->node.laddr, .dst = t->node.faddr, .proto = IPPROTO_TCP, .tos = tos, .df = true,
+        .ttl = t->s.ttl != 0 ? t->s.ttl : ip_hops(t->rt.nif, t->node.faddr)
     };
     p->gso = PKT_GSO_NONE;
     if (payload > t->mss && (flags & TH_SYN) == 0 && !t->rt.nif->loopback) {
@@ -366,10 +367,11 @@ out:
 void tcp_send_raw(struct ip_addr src, struct ip_addr dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 flags, u16 wnd,
                   const u8 *opts, u32 optlen, u8 tos)
 {
-    struct ip_tx tx = { .src = src, .dst = dst, .proto = IPPROTO_TCP, .ttl = 64, .tos = tos, .df = true };
+    struct ip_tx tx = { .src = src, .dst = dst, .proto = IPPROTO_TCP, .tos = tos, .df = true };
     struct pkt *p = NULL;
     if (ip_route_find(dst, src, 0, &tx.rt) != 0 || (p = pkt_alloc(NET_HEADROOM, 64)) == NULL)
         return;
+    tx.ttl = ip_hops(tx.rt.nif, dst);
     u32 hlen = (u32)sizeof(struct tcp_hdr) + optlen;
     struct tcp_hdr *h = (void *)pkt_put(p, hlen);
     *h = (struct tcp_hdr){ .sport = be16(sport), .dport = be16(dport), .seq = be32(seq), .ack = be32(ack),

@@ -140,7 +140,7 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port, bool syn)
     struct sock *s = &t->s;
     u64 now = now_ns();
     bool bound = t->in_table_bound;
-    int err = ip_route_find(addr, s->laddr, s->bound_if, &t->rt);
+    int err = inet_route(s, addr, s->laddr, s->bound_if, &t->rt);
     if (err != 0)
         return err;
     if (ip_is_group(addr) || ip_addr_is_broadcast(t->rt.nif, addr))

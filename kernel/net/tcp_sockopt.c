@@ -166,14 +166,15 @@ static void fill_info(const struct tcp *t, struct tcp_info_ *i)
     i->last_data_sent = ms_since(t->last_tx_ns, now);
     i->last_data_recv = i->last_ack_recv = ms_since(t->last_rx_ns, now);
     i->pmtu = t->rt.mtu;
-    i->rcv_ssthresh = t->s.rcvbuf / 2;
+    i->rcv_ssthresh = MIN(tcp_window_cap(t), 65535u << t->rcv_wscale);
     i->rtt = t->srtt_us8 / 8;
     i->rttvar = t->rttvar_us4 / 4;
     i->snd_ssthresh = t->ssthresh >= TCP_CWND_MAX ? INT32_MAX : t->ssthresh / mss; /* as Linux says "none yet" */
     i->snd_cwnd = t->cwnd / mss;
     i->advmss = tcp_adv_mss(t, t->s.faddr, t->rt.mtu != 0 ? t->rt.mtu : 1500) - (t->ts_ok ? 12u : 0);
     i->reordering = 3;
-    i->rcv_space = t->rcv_space;
+    /* What was read in a round trip at least: a quarter of the buffer doubled it (tcp_rcv_autosize()); until then what Linux begins with. */
+    i->rcv_space = t->s.rcvbuf > TCP_RCVBUF_DEFAULT && !t->s.rcvbuf_locked ? t->s.rcvbuf / 8 : MIN(TCP_INIT_CWND_SEGS * i->advmss, i->rcv_ssthresh);
     i->total_retrans = t->total_retrans;
 }
 

@@ -110,7 +110,7 @@ static int udp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
     net_need(addr);
     sock_lock(s);
     struct ip_route rt;
-    err = ip_route_find(addr, s->laddr, s->bound_if, &rt);
+    err = inet_route(s, addr, s->laddr, s->bound_if, &rt);
     if (err == 0 && !s->broadcast && ip_addr_is_broadcast(rt.nif, addr))
         err = -EACCES;
     if (err == 0 && s->lport == 0)

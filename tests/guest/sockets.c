@@ -519,6 +519,11 @@ static void ipv6_datagrams(void)
     SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 7));
     SHOW(getopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS));
     SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 256));
+    static const int preferences[] = {0, 1, 2, 3, 0x100, 0x102, 4, 0x400, 0x404, 8, 0x808, 0x1000, 0x105, 0x400, 0x901};
+    for (unsigned i = 0; i < sizeof preferences / sizeof preferences[0]; i++) {
+        SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, preferences[i]));
+        SHOW(getopt_int(s, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES));
+    }
     SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1));
     SHOW(getopt_int(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS));
     SHOW(setopt_int(s, IPPROTO_IPV6, IPV6_TCLASS, 32));

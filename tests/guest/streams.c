@@ -391,6 +391,19 @@ static void setting(const char *name, const char *text)
     close(f);
 }
 
+static void windows(void)
+{
+    section("TCP_INFO: windows");
+    int s[2], clamp = 4096;
+    pair(s);
+    struct tcp_info i = info(s[0]);
+    SHOW_TRUE(i.tcpi_rcv_space > 10000 && i.tcpi_rcv_space <= 65536);
+    SHOW_TRUE(i.tcpi_rcv_ssthresh > 10000 && i.tcpi_rcv_ssthresh <= 65536);
+    SHOW(setsockopt(s[0], IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, sizeof clamp));
+    SHOW_TRUE(info(s[0]).tcpi_rcv_ssthresh <= 4096);
+    close_pair(s);
+}
+
 static void mtu_probing(void)
 {
     section("tcp_mtu_probing");
@@ -414,6 +427,7 @@ static void mtu_probing(void)
 int main(void)
 {
     mtu_probing();
+    windows();
     tcp_info();
     urgent(false);
     urgent(true);

@@ -62,13 +62,15 @@ for line in sys.stdin:
     while not settled() and time.monotonic() < end: time.sleep(0.05)
     for a in sorted(addresses()): print("address", *a[:4], format(a[4] & ~0x44, "x"))
     for r in sorted(routes()): print("route", *r)
+    with open(f"/proc/sys/net/ipv6/conf/{IF}/hop_limit") as f: print("hop limit", int(f.read()))
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s: print("of a socket", s.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS))
     for to in "2001:db8:9::9", "2001:db8:1::9", "fd99::9": print("source for", to, source(to))
     print("end", flush=True)
 '''
 
 
-def advert(life=1800, pref=0, *options):
-    return struct.pack('!BBHBBHII', 134, 0, 0, 64, pref, life, 0, 0) + b''.join(options)
+def advert(life=1800, pref=0, *options, hops=64):
+    return struct.pack('!BBHBBHII', 134, 0, 0, hops, pref, life, 0, 0) + b''.join(options)
 
 
 def prefix(text, valid=86400, preferred=14400, flags=0xc0):
@@ -98,6 +100,9 @@ STEPS = [
     ('none is left', '', '7 2', (3, advert(0))),
     ('one, preferred', '', '7 2', (4, advert(1800, HIGH))), # has its own interface, as the next one
     ('and another', '', '7 2', (5, advert(1800))),
+    ('a hop limit', '', '7 2', (5, advert(1800, hops=77))),
+    ('one too low', 'accept_ra_min_hop_limit=70', '7 2', (5, advert(1800, hops=69))),
+    ('none said', '', '7 2', (5, advert(1800, hops=0))),
 ]
 FAR = '2001:db8:77::9'
 

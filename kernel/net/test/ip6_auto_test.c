@@ -506,3 +506,81 @@ TEST(no_router_answers)
     sock_release(u);
     done();
 }
+
+/* RFC 5014: a program's words come before the setting. */
+TEST(programs_prefer_sources)
+{
+    struct ip6_addr temp = { 0 };
+    struct ip_addr public = PUBLIC, near = NEAR;
+    static const struct {
+        int prefs, err;
+        bool temporary;
+    } tries[] = { { 0, 0, true }, { 2, 0, false }, { 1, 0, true }, { 3, -EINVAL, true }, { 2, 0, false }, { 4, 0, false }, { 0x100, 0, true } };
+    boot();
+    CHECK_EQ(set("eth0/use_tempaddr", "2"), 0);
+    say_prefix(PREFIX, 86400, 14400);
+    quiet(5 * NSEC_PER_SEC);
+    CHECK_EQ(temporary(&temp), 1);
+    struct sock *u;
+    struct sock_addr to;
+    CHECK_EQ(sock_create(AF_INET6, SOCK_DGRAM, 0, &u), 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(tries); i++) {
+        CHECK_EQ(sock_setopt(u, 41, 72, &tries[i].prefs, 4), tries[i].err);
+        u->laddr = IP6_ANY;
+        inet_name_out(u, &to, near, 9);
+        CHECK_EQ(sock_connect(u, &to, false), 0);
+        CHECK(ip_equal(u->laddr, tries[i].temporary ? temp.addr : public));
+    }
+    sock_release(u);
+    done();
+}
+
+static void say_hops(u8 hops)
+{
+    u8 m[16] = { 134, 0, 0, 0, hops };
+    put_be16(m + 6, 1800);
+    icmp_in(ROUTER, ALL_NODES, 255, m, sizeof m);
+}
+
+/* Hop limit of the next datagram; forward is asked where the router is. */
+static u8 hops_sent(struct sock *u)
+{
+    struct seen s;
+    CHECK_EQ(send_bytes(u, "x", 1, 0), 1);
+    while (next6(&s, NSEC_PER_SEC) && s.next != 17)
+        advertise(ROUTER, 1);
+    return s.hops;
+}
+
+TEST(hop_limits)
+{
+    struct sock *u;
+    struct sock_addr to;
+    boot();
+    say_hops(77);
+    CHECK(is("eth0/hop_limit", "77") && is("all/hop_limit", "64"));
+    CHECK_EQ(sock_create(AF_INET6, SOCK_DGRAM, 0, &u), 0);
+    inet_name_out(u, &to, FAR, 9);
+    CHECK_EQ(sock_connect(u, &to, false), 0);
+    CHECK_EQ(hops_sent(u), 77);
+    say_hops(0); /* it does not say */
+    CHECK_EQ(hops_sent(u), 77);
+    CHECK_EQ(set("eth0/accept_ra_min_hop_limit", "60"), 0);
+    say_hops(59);
+    CHECK_EQ(hops_sent(u), 77);
+    say_hops(60);
+    CHECK_EQ(hops_sent(u), 60);
+    CHECK_EQ(set("eth0/hop_limit", "0"), -EINVAL);
+    CHECK_EQ(set("eth0/hop_limit", "256"), -EINVAL);
+    CHECK_EQ(set("eth0/hop_limit", "50"), 0);
+    CHECK_EQ(hops_sent(u), 50);
+    CHECK_EQ(sock_setopt(u, 41, 16, &(int){ 9 }, 4), 0);
+    CHECK_EQ(hops_sent(u), 9);
+    CHECK_EQ(sock_setopt(u, 41, 16, &(int){ -1 }, 4), 0);
+    int v;
+    u32 len = sizeof v;
+    CHECK_EQ(sock_getopt(u, 41, 16, &v, &len), 0);
+    CHECK_EQ(v, 50);
+    sock_release(u);
+    done();
+}
