@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Run the tests of a build directory: check.py BUILD [SUITE|NAME ...]; all but suite soak, if none are named.
+"""Run the tests of a build directory: check.py BUILD [SUITE | NAME | SUITE:NAME ...]; all but suite soak, if none are named.
+A word that is a suite's name means the suite.
 
 As many at a time as there are CPUs, then one by one those that are declared with
 is_parallel: false. Each test prints TAP; a line tells how each went when it has ended,
@@ -27,6 +28,17 @@ def load(build):
     for t in tests:
         t['suite'] = t['suite'][0].split(':')[-1]
     return tests
+
+
+def chosen(tests, words):
+    """Those that the words mean, all but suite soak without any; ends where a word means none."""
+    if not words:
+        return [t for t in tests if t['suite'] != 'soak']
+    suites = {t['suite'] for t in tests}
+    meant = {w: [t for t in tests if (t['suite'] == w if w in suites else w in (t['name'], f'{t["suite"]}:{t["name"]}'))] for w in words}
+    if unknown := [w for w in words if not meant[w]]:
+        sys.exit(f'check.py: {", ".join(unknown)}: no such suite or test; suites are {", ".join(sorted(suites))}')
+    return [t for t in tests if any(t in of for of in meant.values())]
 
 
 def signal_all(tests, sig):
@@ -90,7 +102,7 @@ def main():
     build, wanted = sys.argv[1], sys.argv[2:]
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # tests are in sessions of their own, and must not inherit that a shell's & ignores ^C
         signal.signal(sig, signal.default_int_handler)
-    tests = [t for t in load(build) if (t['suite'] in wanted or t['name'] in wanted if wanted else t['suite'] != 'soak')]
+    tests = chosen(load(build), wanted)
     together, alone = ([t for t in tests if t['is_parallel'] == p] for p in (True, False))
     start = time.monotonic()
     print(f'{len(tests)} tests', flush=True)

@@ -35,23 +35,31 @@ def fuzz(name, build, seconds):
     return good, text if good else '\n# '.join([text, *lines[-40:]])
 
 
-def main():
+def arguments(words):
+    known = sorted(f.name.removesuffix('_fuzz.c') for f in (ROOT / 'tests' / 'fuzz').glob('*_fuzz.c'))
     p = argparse.ArgumentParser()
     p.add_argument('build')
-    p.add_argument('names', nargs='*')
+    p.add_argument('names', nargs='*', metavar='name')
     p.add_argument('--seconds', type=int, default=60)
-    a = p.parse_args()
+    a = p.parse_intermixed_args(words)
+    if unknown := [n for n in a.names if n not in known]:
+        p.error(f'{", ".join(unknown)}: no such fuzzer; there are {", ".join(known)}')
+    a.names = a.names or known
+    return a
+
+
+def main():
+    a = arguments(sys.argv[1:])
     build = pathlib.Path(a.build).resolve() / 'fuzz'
     if not (build / 'build.ninja').exists():
         shutil.rmtree(build, ignore_errors=True)
         subprocess.run(['meson', 'setup', str(build), '-Dfuzz=true'], cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
                        env=dict(os.environ, CC='clang-14'))
     subprocess.run(['ninja', '--quiet', '-C', str(build), 'fuzzers'], check=True)
-    names = a.names or sorted(f.name.removesuffix('_fuzz.c') for f in (ROOT / 'tests' / 'fuzz').glob('*_fuzz.c'))
-    print(f'1..{len(names)}', flush=True)
+    print(f'1..{len(a.names)}', flush=True)
     failed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for n, (good, text) in enumerate(pool.map(lambda name: fuzz(name, build, a.seconds), names), 1):
+        for n, (good, text) in enumerate(pool.map(lambda name: fuzz(name, build, a.seconds), a.names), 1):
             print(f'{"ok" if good else "not ok"} {n} - {text}', flush=True)
             failed += not good
     return 1 if failed else 0
