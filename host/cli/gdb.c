@@ -273,8 +273,8 @@ static int serve(const struct gdb *g, struct error *err)
 static int print_names(const struct gdb *g, struct error *err)
 {
     struct buf text = {0};
-    if (jit_text(&g->entry, (u32)g->pid, &text))
-        warn("names of code: /tmp/perf-%llu.map is longer than the %u MiB that are read", (unsigned long long)g->pid, PERF_MAP_MAX >> 20);
+    bool told = false;
+    jit_text(&g->entry, (u32)g->pid, &text, &told);
     int result = fd_write_all(STDOUT_FILENO, text.data, text.len) < 0 ? err_errno(err, EXIT_DRUPE, "standard output") : 0;
     buf_done(&text);
     return result;

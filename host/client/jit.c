@@ -102,7 +102,7 @@ void jit_take(struct jit *j, u32 pid, const char *text, size_t len)
     qsort(m->pieces, m->count, sizeof(*m->pieces), by_start);
 }
 
-bool jit_text(const struct entry *e, u32 pid, struct buf *text)
+void jit_text(const struct entry *e, u32 pid, struct buf *text, bool *told)
 {
     struct timeval patience = {.tv_sec = ANSWER_SECONDS};
     struct conversation c = {.fd = -1};
@@ -114,20 +114,19 @@ bool jit_text(const struct entry *e, u32 pid, struct buf *text)
             ;
     }
     conversation_done(&c);
-    bool more = text->len >= PERF_MAP_MAX;
+    if (text->len >= PERF_MAP_MAX && !*told) {
+        warn("names of code: /tmp/perf-%u.map is longer than the %u MiB that are read", pid, PERF_MAP_MAX >> 20);
+        *told = true;
+    }
     while (text->len && text->data[text->len - 1] != '\n') /* not whole: it is being written, or behind what is read */
         text->len--;
-    return more;
 }
 
 static void read_map(struct jit *j, struct perf_map *m)
 {
     struct buf text = {0};
     m->read_ns = now_ns();
-    if (jit_text(j->entry, m->pid, &text) && !m->told) {
-        warn("names of code: /tmp/perf-%u.map is longer than the %u MiB that are read", m->pid, PERF_MAP_MAX >> 20);
-        m->told = true;
-    }
+    jit_text(j->entry, m->pid, &text, &m->told);
     if (text.len)
         jit_take(j, m->pid, text.data, text.len);
     buf_done(&text);

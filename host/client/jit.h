@@ -14,8 +14,8 @@ void jit_free(struct jit *j);
 /* The latest name told for the code that has that address, or NULL. Owned by j, until the next call. */
 const char *jit_name(struct jit *j, u32 pid, u64 address, u64 *ret_offset);
 
-/* What pid has told perf(1) so far, whole lines of at most PERF_MAP_MAX bytes, appended; nothing if there is no such file. True: there was more. */
-bool jit_text(const struct entry *e, u32 pid, struct buf *text);
+/* What pid has told perf(1) so far, whole lines of at most PERF_MAP_MAX bytes, appended; nothing if there is no such file. Warns, unless *told, that there was more. */
+void jit_text(const struct entry *e, u32 pid, struct buf *text, bool *told);
 
 /* For tests: as if the file of pid had this text. */
 void jit_take(struct jit *j, u32 pid, const char *text, size_t len);
