@@ -5,6 +5,7 @@
  * file-nr, processes) is taken before and after: "leak NAME BEFORE AFTER" for what did not come back.
  */
 #define _GNU_SOURCE
+#include "../send_fd.h"
 #include "counts.h"
 #include "parts.h"
 
@@ -455,17 +456,9 @@ static void fds_memory(void)
 
 /* --- sockets in sockets ------------------------------------------------------------------------------------- */
 
-static void send_fd(int over, int fd)
+static void pass(int over, int fd)
 {
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec v = {"x", 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    if (sendmsg(over, &m, 0) != 1)
+    if (send_fd(over, fd, 0) != 1)
         printf("sendmsg: %s\n", errno_name(errno));
 }
 
@@ -478,7 +471,7 @@ static void chain(int n)
     int fd = p[1];
     for (int i = 0; i < n; i++) {
         socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
-        send_fd(pair[0], fd);
+        pass(pair[0], fd);
         close(fd);
         close(pair[0]);
         fd = pair[1];
@@ -496,9 +489,9 @@ static void ring(void)
     pipe(p);
     socketpair(AF_UNIX, SOCK_STREAM, 0, a);
     socketpair(AF_UNIX, SOCK_DGRAM, 0, b);
-    send_fd(a[0], b[1]);
-    send_fd(b[0], a[1]);
-    send_fd(b[0], p[1]);
+    pass(a[0], b[1]);
+    pass(b[0], a[1]);
+    pass(b[0], p[1]);
     close(p[1]);
     for (int i = 0; i < 2; i++) {
         close(a[i]);

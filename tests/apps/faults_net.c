@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sockets of all kinds, within the machine. What bottom halves do is theirs. */
 #define _GNU_SOURCE
+#include "../send_fd.h"
 #include "faults.h"
 
 #include <fcntl.h>
@@ -149,19 +150,6 @@ static void datagrams(void)
     close(r);
     close(s);
     also_errno(0);
-}
-
-static long send_fd(int over, int fd, int flags)
-{
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec v = {"x", 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    return sendmsg(over, &m, flags);
 }
 
 /* The descriptor that came, in `*ret_fd`. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
+#include "../send_fd.h"
 #include "parts.h"
 
 #include <dirent.h>
@@ -87,14 +88,8 @@ static void with_sockets(void)
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
     struct iovec v = {text, 1};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &pair[0], sizeof(int)); /* a socket in its own queue */
-    sendmsg(pair[1], &m, 0);
-    memcpy(CMSG_DATA(c), &lo, sizeof(int));
-    sendmsg(pair[0], &m, 0);
+    send_fd(pair[1], pair[0], 0); /* a socket in its own queue */
+    send_fd(pair[0], lo, 0);
     recvmsg(pair[1], &m, 0);
     int udp = socket(AF_INET, SOCK_DGRAM, 0);
     bind(udp, (struct sockaddr *)&(struct sockaddr_in){.sin_family = AF_INET}, sizeof at);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* socket(7), tcp(7), udp(7), ip(7) over the loopback interface */
 #include "t.h"
+#include "../send_fd.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -574,19 +575,6 @@ static void unix_named(const char *label, const struct sockaddr_un *a, socklen_t
     close(c);
 }
 
-/* Send fd over sock, with one byte. */
-static long send_fd(int sock, int fd)
-{
-    union {
-        struct cmsghdr h;
-        char space[CMSG_SPACE(sizeof fd)];
-    } u = {.h = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
-    memcpy(CMSG_DATA(&u.h), &fd, sizeof fd);
-    struct iovec v = {"*", 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u};
-    return sendmsg(sock, &m, 0);
-}
-
 /* A stream has no groups. */
 static void stream_groups(void)
 {
@@ -604,7 +592,7 @@ static void unix_rights(void)
     int p[2], q[2], fd = -1;
     SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
     SHOW(pipe(q));
-    SHOW(send_fd(p[0], q[1]));
+    SHOW(send_fd(p[0], q[1], 0));
     close(q[1]);
     char control[CMSG_SPACE(sizeof fd)];
     struct iovec v = {buf, 10};
@@ -634,8 +622,8 @@ static void unix_rights(void)
     SHOW(read(q[0], buf, 100));
     close(fd);
     SHOW(read(q[0], buf, 100));
-    SHOW(send_fd(p[0], 999));
-    SHOW(send_fd(p[0], q[0])); /* nobody takes it */
+    SHOW(send_fd(p[0], 999, 0));
+    SHOW(send_fd(p[0], q[0], 0)); /* nobody takes it */
     close(p[0]), close(p[1]), close(q[0]);
 }
 
@@ -684,7 +672,7 @@ static void unix_rights_in_a_stream(void)
     SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
     for (int flags = 0; flags <= MSG_WAITALL; flags += MSG_WAITALL) {
         SHOW(write(p[0], "abcd", 4));
-        SHOW(send_fd(p[0], p[1]));
+        SHOW(send_fd(p[0], p[1], 0));
         SHOW(write(p[0], "efgh", 4));
         for (int i = 0; i < 2; i++) {
             struct iovec v = {buf, i == 0 ? 9 : 4};
