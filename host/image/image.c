@@ -11,12 +11,13 @@
 #include "host/image/base.h"
 #include "host/image/cache.h"
 #include "host/image/packages.h"
+#include "host/image/script.h"
 #include "host/lib/child.h"
 #include "host/lib/fs.h"
 
-#define FORMAT "drupe image 4" /* change it when the builder makes other images of the same inputs */
+#define FORMAT "drupe image 5" /* change it when the builder makes other images of the same inputs */
 
-static int add_user_paths(struct tree *t, struct libs *l, const struct image_options *o, struct error *err)
+static int add_user_paths(struct tree *t, struct libs *l, const struct source *s, const struct image_options *o, struct error *err)
 {
     for (size_t i = 0; i < o->add.count; i++) {
         AUTO_FREE char *source = xstrdup(o->add.items[i]);
@@ -48,6 +49,8 @@ static int add_user_paths(struct tree *t, struct libs *l, const struct image_opt
             result = libs_add_for(l, elf_files.items[k], false, err);
         l->elsewhere = false;
         strv_done(&elf_files);
+        if (result == 0 && s->kind != SOURCE_DIR && S_ISREG(st.st_mode) && st.st_mode & 0111) /* a root of the user's own has what he wants */
+            result = script_add_interpreters(t, l, o, path, why, err);
         if (result < 0)
             return -1;
     }
@@ -86,10 +89,10 @@ static int fill_tree(struct tree *t, struct libs *l, const struct source *s, con
             old->data.len = 0;
             buf_add(&old->data, json, strlen(json));
         }
-        if (add_user_paths(t, l, o, err) < 0)
+        if (add_user_paths(t, l, s, o, err) < 0)
             return -1;
         base_add_mount_points(t);
-    } else if (add_program(t, l, s, o, err) < 0 || add_user_paths(t, l, o, err) < 0 ||
+    } else if (add_program(t, l, s, o, err) < 0 || add_user_paths(t, l, s, o, err) < 0 ||
                base_add(t, l, o->gconv, err) < 0) {
         return -1;
     }

@@ -7,10 +7,8 @@
 #include "host/image/elf.h"
 #include "host/image/erofs.h"
 #include "host/image/image.h"
+#include "host/image/script.h"
 #include "host/lib/fs.h"
-
-#define MAX_SHEBANG 4096
-#define MAX_SCRIPTS 4u /* as execve(2) has it, one through the other */
 
 static int open_program(const char *path, struct error *err)
 {
@@ -29,78 +27,55 @@ static int open_program(const char *path, struct error *err)
 
 static bool in_default_path(const char *path)
 {
-    static const char *const dirs[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
     AUTO_FREE char *dir = path_dirname(path);
-    for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
-        if (strcmp(dir, dirs[i]) == 0)
+    for (const char *const *d = default_path; *d; d++)
+        if (strcmp(dir, *d) == 0)
             return true;
     return false;
 }
 
-static bool is_script(int fd)
-{
-    char magic[2];
-    return pread(fd, magic, sizeof(magic), 0) == sizeof(magic) && magic[0] == '#' && magic[1] == '!';
-}
-
 /* "#!/usr/bin/env python3" means python3; options of env are refused rather than guessed. The host path, or NULL. */
-static char *through_env(const char *script, const char *argument, struct error *err)
+static char *through_env(const char *script, const struct script_line *line, struct error *err)
 {
-    if (!*argument || argument[0] == '-' || strpbrk(argument, "= \t")) {
-        err_set(err, EXIT_NOEXEC, "%s: #! line with env: only \"env PROGRAM\" is understood, not \"env %s\"", script, argument);
+    const char *program = script_env_program(line);
+    if (!*program) {
+        err_set(err, EXIT_NOEXEC, "%s: #! line with env: only \"env PROGRAM\" is understood, not \"env %s\"", script, line->argument);
         return NULL;
     }
-    char *found = find_in_path(argument);
+    char *found = find_in_path(program);
     if (!found)
-        err_set(err, EXIT_NOPROG, "%s: its interpreter %s is not in PATH", script, argument);
+        err_set(err, EXIT_NOPROG, "%s: its interpreter %s is not in PATH", script, program);
     return found;
 }
 
-/* The #! line of a script: the interpreter's path, and its argument or nothing. */
-static char *split_shebang(char *line, char **ret_argument)
-{
-    line[strcspn(line, "\n")] = 0;
-    char *interp = line + 2 + strspn(line + 2, " \t");
-    size_t len = strlen(interp);
-    while (len && strchr(" \t\r", interp[len - 1]))
-        interp[--len] = 0;
-    char *argument = interp + strcspn(interp, " \t");
-    if (*argument) {
-        *argument++ = 0;
-        argument += strspn(argument, " \t");
-    }
-    *ret_argument = argument;
-    return interp;
-}
-
 /* The kernel's rules (execve(2)): one optional argument, the rest of the line; an interpreter may be a script, but not for ever. */
-static int parse_shebang(struct source *s, const char *path, int fd, struct error *err)
+static int follow_script(struct source *s, const char *path, const struct script_line *line, struct error *err)
 {
-    char line[MAX_SHEBANG + 2] = {0}, *argument;
-    if (pread(fd, line, MAX_SHEBANG, 0) < 0)
-        return err_errno(err, EXIT_NOEXEC, "%s", path);
-    char *interp = split_shebang(line, &argument);
-    if (interp[0] != '/')
+    if (line->interpreter[0] != '/')
         return err_set(err, EXIT_NOEXEC, "%s: #! line without an absolute interpreter", path);
-    bool env = strcmp(path_basename(interp), "env") == 0;
-    AUTO_FREE char *binary = env ? through_env(path, argument, err) : xstrdup(interp);
+    bool env = script_env_program(line) != NULL;
+    AUTO_FREE char *binary = env ? through_env(path, line, err) : xstrdup(line->interpreter);
     if (!binary)
         return -1;
-    AUTO_CLOSE int next = open(binary, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (next < 0)
+    AUTO_CLOSE int fd = open(binary, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
         return err_set(err, EXIT_NOPROG, "%s: its interpreter %s is not on this host", path, binary);
-    if (is_script(next)) {
-        if (s->scripts.count == MAX_SCRIPTS)
+    struct script_line next;
+    int script = script_read(fd, &next);
+    if (script < 0)
+        return err_errno(err, EXIT_NOEXEC, "%s", binary);
+    if (script) {
+        if (s->scripts.count == SCRIPTS_MAX)
             return err_set(err, EXIT_NOEXEC, "%s: too many interpreters that are scripts themselves", s->path);
         strv_add(&s->scripts, binary);
-        if (parse_shebang(s, binary, next, err) < 0)
+        if (follow_script(s, binary, &next, err) < 0)
             return -1;
     } else {
         s->interpreter = xstrdup(binary);
         strv_add(&s->args, binary);
     }
-    if (!env && *argument)
-        strv_add(&s->args, argument);
+    if (!env && *line->argument)
+        strv_add(&s->args, line->argument);
     strv_add(&s->args, path);
     return 0;
 }
@@ -118,7 +93,10 @@ static int resolve_program(struct source *s, const char *text, bool by_name, str
     char magic[4] = {0};
     ssize_t n = pread(fd, magic, 4, 0);
     bool is_elf = n == 4 && memcmp(magic, "\177ELF", 4) == 0;
-    bool script = is_script(fd);
+    struct script_line line;
+    int script = script_read(fd, &line);
+    if (script < 0)
+        return err_errno(err, EXIT_NOEXEC, "%s", text);
     if (!is_elf && !script)
         return err_set(err, EXIT_NOEXEC, "%s: %s", text,
                        n == 0 ? "the file is empty" : "neither an ELF program, nor a script with #!, nor an EROFS image");
@@ -126,7 +104,7 @@ static int resolve_program(struct source *s, const char *text, bool by_name, str
         return err_set(err, EXIT_NOEXEC, "%s: not executable (chmod +x)", text);
     if (script) {
         s->kind = SOURCE_SCRIPT;
-        return parse_shebang(s, s->path, fd, err);
+        return follow_script(s, s->path, &line, err);
     }
     s->kind = SOURCE_ELF;
     strv_add(&s->args, by_name && in_default_path(s->path) ? text : s->path);

@@ -135,6 +135,22 @@ if root:
     args = json.load(open(root + '/.drupe/config.json'))['process']['args']
     check(args == ['/bin/sh', '-e', script, 'one two', outer, 'x'], 'a script that is interpreted by a script', args)
     check(os.path.exists(root + script) and os.path.exists(root + outer), 'both are there')
+by_env = work('by-env', '#!/usr/bin/env python3\nprint(1)\n', 0o755)
+work('scripts/inside', '#!/usr/bin/env python3\nprint(1)\n', 0o755)
+root = build('added-scripts', '--add', outer, '--add', by_env + ':/bin/by-env', '/bin/ls')
+if root:
+    check(os.path.exists(root + outer) and os.path.exists(root + script) and os.path.exists(inside(root, '/bin/sh')), '--add of a script: all that interpret it')
+    check(os.path.exists(inside(root, '/usr/bin/env')) and os.path.exists(inside(root, '/usr/bin/python3')), 'what env finds, too')
+    python = os.path.basename(os.path.realpath('/usr/bin/python3'))
+    check(os.path.exists(f'{root}/usr/lib/{python}/os.py'), 'and its package')
+    missing = [p for p in libraries('/usr/bin/python3') if not os.path.isfile(inside(root, p))]
+    check(not missing, 'and its libraries', missing)
+odd = work('odd', '#!/usr/bin/env -S python3 -u\n', 0o755)
+lost = work('lost', '#!/no/such/thing\n', 0o755)
+for name, more in (('odd', ('--add', odd)), ('lost', ('--add', lost)), ('plain-text', ('--add', work('text', '#!/bin/sh\n'))), ('scripts-below', ('--add', 'scripts'))):
+    root = build(name, *more, '/bin/ls')
+    if root:
+        check(not os.path.exists(root + '/usr/bin/python3') and not os.path.lexists(root + '/usr/bin/sh'), f'{name}: nothing is guessed')
 root = build('dir', 'dir:extra', '/prog', 'arg')
 if root:
     check(open(root + '/sub/b.txt').read() == 'B' and os.path.isdir(root + '/proc'), 'dir: is the root')
