@@ -33,6 +33,7 @@ struct channel {
     u64 out_allowed;             /* l */
     u64 out_spent;               /* s */
     bool closed;                 /* l, read without: by the client */
+    bool served;                 /* l: its service runs */
     u32 error;                   /* s: what the client is told */
     const char *why;             /* s */
     size_t args_len;             /* c */
@@ -42,6 +43,7 @@ struct channel {
 static struct spinlock channels_lock = SPINLOCK_INIT("channels");
 static struct list channels = LIST_INIT(channels); /* channels_lock */
 static unsigned open_channels;                     /* channels_lock */
+static struct waitqueue ended = { SPINLOCK_INIT("channels wq"), LIST_INIT(ended.waiters) }; /* services that have returned */
 static struct list services = LIST_INIT(services); /* constant after boot */
 bool (*channel_transport)(enum ctl_type type, const void *head, size_t head_len, const void *data, size_t len);
 
@@ -148,11 +150,39 @@ s64 channel_receive(struct channel *c, void *buf, size_t size, bool *ret_more, u
 
 /* --- a channel's life ------------------------------------------------------------------ */
 
+/* 0, -EBUSY: its service is another's, or -EAGAIN: whose client has gone. */
+static int begin(struct channel *c)
+{
+    int err = 0;
+    spin_lock(&channels_lock);
+    list_for_each(other, &channels, struct channel, node) {
+        if (other->served && other->service == c->service && c->service->taken != NULL)
+            err = other->closed ? -EAGAIN : -EBUSY;
+    }
+    c->served = err == 0;
+    spin_unlock(&channels_lock);
+    return err;
+}
+
+static void end(struct channel *c)
+{
+    spin_lock(&channels_lock);
+    c->served = false;
+    spin_unlock(&channels_lock);
+    wq_wake_all(&ended, 0);
+}
+
 static void service_thread(void *arg)
 {
     struct channel *c = arg;
     struct part *p;
-    c->service->run(c, c->args, c->args_len);
+    int err;
+    wait_event(&ended, (err = begin(c)) != -EAGAIN);
+    if (err == 0)
+        c->service->run(c, c->args, c->args_len);
+    else
+        channel_fail(c, EBUSY, c->service->taken);
+    end(c); /* before its client is told, who may come again at once */
     if (!channel_closed(c))
         say_closed(c->number, c->error, c->why);
     spin_lock(&channels_lock);

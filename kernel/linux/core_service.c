@@ -127,14 +127,8 @@ static struct request *next_request(void)
 static void run_cores(struct channel *c, const char *args, size_t len)
 {
     spin_lock(&lock);
-    bool mine = watcher == NULL;
-    if (mine)
-        watcher = c;
+    watcher = c;
     spin_unlock(&lock);
-    if (!mine) {
-        channel_fail(c, EBUSY, "another client takes the core files");
-        return;
-    }
     wq_wake_all(&done_wq, 0);
     struct request *r;
     bool there = true;
@@ -194,7 +188,7 @@ bool core_to_client(struct task *t, const struct ksiginfo *info)
 
 void core_service_init(void)
 {
-    static struct service services[] = {{.name = "dump", .run = run_dump}, {.name = "cores", .run = run_cores}};
+    static struct service services[] = {{.name = "dump", .run = run_dump}, {.name = "cores", .run = run_cores, .taken = "another client takes the core files"}};
     wq_init(&done_wq, "cores");
     for (unsigned i = 0; i < ARRAY_SIZE(services); i++)
         service_register(&services[i]);

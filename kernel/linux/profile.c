@@ -307,20 +307,16 @@ static void stop(void)
             ktimer_cancel_sync(&samplers[cpu].timer);
 }
 
-static bool begin(struct channel *c, u64 hz)
+static void begin(struct channel *c, u64 hz)
 {
     spin_lock_bh(&prof.lock);
-    bool free = prof.client == NULL;
-    if (free) {
-        prof.client = c;
-        prof.self = current_thread();
-        prof.period_ns = NSEC_PER_SEC / hz;
-        prof.start_ns = now_ns();
-        prof.lost = 0;
-        memset(prof.slept_ns, 0, sizeof prof.slept_ns);
-    }
+    prof.client = c;
+    prof.self = current_thread();
+    prof.period_ns = NSEC_PER_SEC / hz;
+    prof.start_ns = now_ns();
+    prof.lost = 0;
+    memset(prof.slept_ns, 0, sizeof prof.slept_ns);
     spin_unlock_bh(&prof.lock);
-    return free;
 }
 
 static void end(void)
@@ -362,11 +358,11 @@ static void run(struct channel *c, const char *args, size_t len)
         return;
     }
     struct told *told = kzalloc(PIDS_MAX * sizeof *told);
-    if (told == NULL || !begin(c, hz)) {
-        channel_fail(c, told == NULL ? ENOMEM : EBUSY, told == NULL ? "no memory" : "another client takes samples");
-        kfree(told);
+    if (told == NULL) {
+        channel_fail(c, ENOMEM, "no memory");
         return;
     }
+    begin(c, hz);
     if (off_cpu)
         atomic_store(&thread_slept, slept);
     else
@@ -382,7 +378,7 @@ static void run(struct channel *c, const char *args, size_t len)
 
 void profile_init(void)
 {
-    static struct service profile = {.name = "profile", .run = run};
+    static struct service profile = {.name = "profile", .run = run, .taken = "another client takes samples"};
     service_register(&profile);
     perf_map_init();
 }

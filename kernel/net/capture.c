@@ -280,18 +280,11 @@ static void run(struct channel *c, const char *args, size_t len)
         return;
     }
     spin_lock_bh(&lock);
-    bool free = client == NULL;
-    if (free) {
-        client = c;
-        expected_until_ns = 0;
-        snaplen = (u32)most;
-    }
+    client = c;
+    expected_until_ns = 0;
+    snaplen = (u32)most;
     bool was_on = on;
     spin_unlock_bh(&lock);
-    if (!free) {
-        channel_fail(c, EBUSY, "another client records packets");
-        return;
-    }
     if (!was_on)
         set_on(true);
     serve(c);
@@ -325,7 +318,7 @@ void net_capture_drain(u64 deadline_ns)
 
 void net_capture_init(void)
 {
-    static struct service pcap = {.name = "pcap", .run = run};
+    static struct service pcap = {.name = "pcap", .run = run, .taken = "another client records packets"};
     wq_init(&sync_wq, "capture");
     service_register(&pcap);
 }

@@ -67,9 +67,16 @@ static void small_run(struct channel *c, const char *args, size_t len)
 
 static void refuse_run(struct channel *c, const char *args, size_t len) { channel_fail(c, EINVAL, "no"); }
 
+/* It takes a while to put away what it made. */
+static void slow_run(struct channel *c, const char *args, size_t len)
+{
+    wait_event(channel_wq(c), channel_closed(c) || channel_readable(c));
+    thread_sleep_until(now_ns() + NSEC_PER_SEC, false);
+}
+
 static void set_up(void)
 {
-    static struct service all[] = { { "echo", echo_run }, { "flood", flood_run }, { "small", small_run }, { "refuse", refuse_run } };
+    static struct service all[] = { { "echo", echo_run }, { "flood", flood_run }, { "small", small_run }, { "refuse", refuse_run }, { "slow", slow_run, "taken" } };
     static bool registered;
     channel_transport = transport;
     for (unsigned i = 0; !registered && i < ARRAY_SIZE(all); i++)
@@ -175,6 +182,35 @@ TEST(refusals)
     CHECK(seen[50].closes == 1 && seen[50].error == EBUSY);
     channel_hang_up_all();
     let_run();
+}
+
+/* Refused while the other's client is there, waiting when it has gone; and there is nothing to wait for when one has been told of its end. */
+TEST(a_service_for_one)
+{
+    set_up();
+    CHECK(open_with(1, CTL_WINDOW, "slow") == NULL);
+    let_run();
+    CHECK(open_with(2, CTL_WINDOW, "slow") == NULL);
+    let_run();
+    CHECK(seen[2].closes == 1 && seen[2].error == EBUSY);
+    CHECK(close_to(1) == NULL);
+    CHECK(open_with(3, CTL_WINDOW, "slow") == NULL);
+    CHECK(open_with(4, CTL_WINDOW, "slow") == NULL);
+    let_run();
+    CHECK(seen[3].closes == 0 && seen[4].closes == 0);
+    thread_sleep_until(now_ns() + NSEC_PER_SEC, false);
+    CHECK_EQ(seen[3].closes + seen[4].closes, 1); /* one has it, which tells the other */
+    u32 has = seen[3].closes == 0 ? 3 : 4;
+    CHECK_EQ(seen[7 - has].error, EBUSY);
+    CHECK(data_to(has, 0, "x", 1) == NULL);
+    while (seen[has].closes == 0)
+        let_run();
+    CHECK_EQ(seen[has].error, 0);
+    CHECK(open_with(5, CTL_WINDOW, "slow") == NULL);
+    let_run();
+    CHECK_EQ(seen[5].closes, 0);
+    CHECK(close_to(5) == NULL);
+    thread_sleep_until(now_ns() + 2 * NSEC_PER_SEC, false);
 }
 
 TEST(hostile_messages)

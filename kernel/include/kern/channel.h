@@ -27,6 +27,7 @@ struct service {
     const char *name;
     /* args (len bytes, behind them a 0 byte) live as long as it runs. */
     void (*run)(struct channel *c, const char *args, size_t len);
+    const char *taken; /* NULL, or it is for one client at a time: what another is told (EBUSY). One that has gone is waited for */
     struct list node;
 };
 void service_register(struct service *s); /* boot */
