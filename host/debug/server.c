@@ -15,6 +15,7 @@
 #include "host/lib/fs.h"
 
 #define SNAPSHOT_MAX ((size_t)512 << 20)
+#define EVENTS_A_ROUND 64 /* then gdb is heard: many threads' events may have no end */
 #define NT_PRSTATUS 1u
 #define NT_PRFPREG 2u
 #define NT_X86_XSTATE 0x202u
@@ -696,7 +697,7 @@ static int serve(struct server *s, int in)
 {
     struct dbg_event e;
     while (!s->quit) {
-        for (int r; !s->ended && (r = target_event(&s->target, 0, &e)) != 0;)
+        for (int n = 0, r; n < EVENTS_A_ROUND && !s->ended && (r = target_event(&s->target, 0, &e)) != 0; n++)
             s->ended = r < 0 || !threads_take(s, &e) || s->ended;
         if (s->snapshot)
             snapshot_let_go(s);

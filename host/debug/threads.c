@@ -197,7 +197,7 @@ bool threads_any_runs(const struct server *s)
 struct sthread *threads_news(struct server *s)
 {
     for (size_t i = 0; i < s->nthreads; i++)
-        if (s->threads[i].stopped && s->threads[i].wanted && s->threads[i].pending)
+        if (s->threads[i].stopped && s->threads[i].wanted && s->threads[i].pending && !thread_passes(s, &s->threads[i]))
             return &s->threads[i];
     return NULL;
 }

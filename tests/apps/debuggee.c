@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What gdb.py looks into: threads that wait, one that works, calls of a library's function, children, code in shared memory that nobody may write, and
- * whether the program sees its own code changed. Ends when `stop_now` is set. With `again`, it executes itself once more first.
+ * many that get signals, whether the program sees its own code changed. Ends when `stop_now` is set. With `again`, it executes itself once more first.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -104,6 +104,23 @@ static void *make_vforks(void *arg)
     return arg;
 }
 
+static void nothing(int signal) { (void)signal; }
+
+static void *make_signals(void *arg)
+{
+    while (!stop_now)
+        raise(SIGUSR1);
+    return arg;
+}
+
+__attribute__((noinline)) static void start_signals(void)
+{
+    pthread_t one;
+    signal(SIGUSR1, nothing);
+    for (int i = 0; i < 200; i++)
+        pthread_create(&one, NULL, make_signals, NULL);
+}
+
 static void *short_life(void *arg) { return arg; }
 
 int main(int argc, char **argv)
@@ -120,6 +137,8 @@ int main(int argc, char **argv)
     pthread_setname_np(worker, "worker bee");
     if (argc > 1 && strcmp(argv[1], "children") == 0)
         pthread_create(&other, NULL, make_vforks, NULL);
+    if (argc > 1 && strcmp(argv[1], "signals") == 0)
+        start_signals();
     puts("ready");
     fflush(stdout);
     for (int i = 0; !stop_now; i++) {

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 
 from lib import DRUPE, ON, build_file, calls, check, command, done, own_list, same, until
 
@@ -117,14 +118,23 @@ address = re.search(r'^\$1 = .*?0x([0-9a-f]+)', gdb('one', 'p &rounds', 'detach'
 looks = subprocess.Popen([DRUPE, 'gdb', '--server', '--snapshot', '-p', '1', 'one'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def asks(text):
-    looks.stdin.write(b'$%s#%02x' % (text.encode(), sum(text.encode()) % 256))
-    looks.stdin.flush()
+def answer_of(p):
     answer = b''
-    while not re.search(rb'#[0-9a-f]{2}$', answer) and (part := looks.stdout.read1(65536)):
+    while not re.search(rb'#[0-9a-f]{2}$', answer) and (part := p.stdout.read1(65536)):
         answer += part
-    looks.stdin.write(b'' if text == 'D' else b'+')
     return answer.lstrip(b'+')
+
+
+def say(p, text):
+    p.stdin.write(b'$%s#%02x' % (text.encode(), sum(text.encode()) % 256))
+    p.stdin.flush()
+
+
+def asks(text, p=looks):
+    say(p, text)
+    answer = answer_of(p)
+    p.stdin.write(b'' if text == 'D' else b'+')
+    return answer
 
 
 first = asks('g')
@@ -212,6 +222,22 @@ if ON[1] == 'host' and os.geteuid() == 0:
     has((r.stdout + r.stderr).decode(errors='replace'), [NOT_THERE, r'^Watchpoint 1: watched', r'Could not insert hardware breakpoints:'], 'who may not have debug registers is told so, and steps')
 text = gdb('four', 'p stop_now = 1', 'continue', timeout=120)
 has(text, [r'exited normally'], 'to its end')
+
+# Signals that gdb need not hear of, of so many threads that there are always some more.
+start('six', 'signals')
+p = subprocess.Popen([DRUPE, 'gdb', '--server', 'six'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+same([asks(t, p)[:3] for t in ('QPassSignals:1e;', '?')], [b'$OK', b'$T0'], 'signals are passed')
+say(p, 'vCont;c')
+until(lambda: calls('six', 'tgkill') > 2000)
+p.stdin.write(b'\x03')
+p.stdin.flush()
+lost = threading.Timer(120, p.kill)
+lost.start()
+check(answer_of(p).startswith(b'$T02'), '^C is heard meanwhile')
+lost.cancel()
+p.kill()
+p.communicate()
+drupe('rm', '-f', 'six')
 
 # From the first instruction.
 HBREAK = 'break' if refused else 'hbreak'
