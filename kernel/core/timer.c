@@ -7,6 +7,8 @@
  *
  * Invariant T1: with events enabled and no timer interrupt or bottom half
  * outstanding, armed_ns <= min(first->deadline_ns, slice_ns + SLICE_SLACK_NS).
+ * Invariant T2: a timer's base changes while it is not queued, without the old base's lock. Who holds that lock and sees it
+ * queued, and then the base that he has, has it in his tree; asked the other way round it may be in another's by now.
  */
 #include "kern/timer.h"
 
@@ -56,7 +58,7 @@ static void tree_insert(struct timer_base *base, struct ktimer *t)
     rb_insert_fixup(&base->root, &t->node);
     if (leftmost)
         base->first = &t->node;
-    atomic_store_relaxed(&t->queued, true);
+    atomic_store(&t->queued, true); /* behind its base: T2 */
 }
 
 /* The bottom half: call what is due. */
@@ -133,7 +135,7 @@ static bool dequeue(struct ktimer *t)
         if (base == NULL || !atomic_load(&t->queued))
             return false;
         u64 flags = spin_lock_irqsave(&base->lock);
-        bool here = t->base == base, was_queued = t->queued;
+        bool was_queued = atomic_load(&t->queued), here = atomic_load(&t->base) == base; /* T2 */
         if (here && was_queued)
             tree_remove(base, t);
         spin_unlock_irqrestore(&base->lock, flags);
@@ -188,8 +190,8 @@ void ktimer_cancel_sync(struct ktimer *t)
     struct timer_base *base;
     while ((base = atomic_load(&t->base)) != NULL) {
         u64 flags = spin_lock_irqsave(&base->lock); /* without it, off the queue and not yet running looks like over */
-        bool here = t->base == base, running = base->running == t;
-        if (here && t->queued)
+        bool queued = atomic_load(&t->queued), here = atomic_load(&t->base) == base, running = base->running == t; /* T2 */
+        if (here && queued)
             tree_remove(base, t);
         spin_unlock_irqrestore(&base->lock, flags);
         if (here && !running)
