@@ -425,7 +425,6 @@ static void commit(struct exec *e, struct cred *cred)
     spin_unlock_bh(&process_list_lock);
     vfork_done(p);
     signal_exec_reset(p);
-    posix_timers_done(p);
     t->altstack = (struct abi_stack){.flags = SS_DISABLE};
     t->restart.kind = RESTART_NONE;
     fd_close_on_exec(t->files);
@@ -479,6 +478,7 @@ int exec_program(const char *name, const char *shown, const struct path *at, u32
         r = process_become_single();
     if (r == 0) {
         uring_task_end(current_task());
+        posix_timers_done(current_process()); /* they look at what is not shared any more */
         r = process_unshare(current_task());
         if (r < 0) /* the other tasks are gone: nothing to go back to */
             process_kill(current_process(), 0, SIGKILL);
