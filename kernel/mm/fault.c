@@ -84,9 +84,10 @@ static int change_rights(struct vma *v, uaddr_t va, struct page *p, unsigned old
 {
     struct addrspace *as = v->as;
     unsigned want = hw_rights(v, access, may_write);
-    if ((old & MAP_HUGE) && own_large(v, va, p))
+    bool flips = old & ~want & (MAP_WRITE | MAP_EXEC); /* a large page breaks up: what writes to one part may run in another */
+    if ((old & MAP_HUGE) && !flips && own_large(v, va, p))
         return plat_protect(&as->plat, ALIGN_DOWN(va, HUGE_SIZE), HUGE_SIZE, want);
-    if (old & ~want & (MAP_WRITE | MAP_EXEC)) {
+    if (flips) {
         as->flip_count = as->flip_page == va ? as->flip_count + 1 : 0;
         as->flip_page = va;
     }

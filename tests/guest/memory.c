@@ -86,6 +86,27 @@ static void remapped(void)
     munmap(p, 4 * PAGE);
 }
 
+/* Code in memory that may be written and executed, in a large page where there are any, writes to another part of it: a translator's buffer. */
+static void code_writes_beside_itself(void)
+{
+    section("large pages of code");
+    const size_t large = 2UL << 20;
+    char *area = mmap(NULL, 2 * large, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    SHOW_TRUE(area != MAP_FAILED);
+    char *code = (char *)(((uintptr_t)area + large - 1) & ~(large - 1));
+    SHOW(madvise(area, 2 * large, MADV_HUGEPAGE));
+    memcpy(code, "\x89\x3e\x8d\x47\x01\xc3", 6); /* mov %edi,(%rsi); lea 1(%rdi),%eax; ret */
+    int (*store)(int, void *) = (int (*)(int, void *))(uintptr_t)code;
+    SHOW(store(41, code + large / 2));
+    SHOW(*(int *)(code + large / 2));
+    int sum = 0;
+    for (int i = 0; i < 500; i++)
+        sum += store(i, code + PAGE * (1 + (size_t)i));
+    SHOW(sum);
+    SHOW(*(int *)(code + PAGE * 500));
+    SHOW(munmap(area, 2 * large));
+}
+
 int main(void)
 {
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
@@ -108,6 +129,7 @@ int main(void)
     SHOW(msync((void *)1, PAGE, MS_SYNC));
 
     remapped();
+    code_writes_beside_itself();
     section("anonymous");
     char *p = map(8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     SHOW_TRUE(p != MAP_FAILED);
