@@ -136,28 +136,6 @@ int inet_route(const struct sock *s, struct ip_addr dst, struct ip_addr src, uns
     return err;
 }
 
-/* RFC 5014. Of a kind of word at most one; nobody has a home address or one made of a key, so those change nothing. */
-static int set_preferences(struct sock *s, u32 v)
-{
-    enum { TMP_OR_PUBLIC = PREFER_TEMPORARY | PREFER_PUBLIC, BY_DEFAULT = 0x100, HOME = 0x400, MADE_OF_KEY = 8, NOT_MADE_OF_KEY = 0x800 };
-    static const u32 kinds[] = { TMP_OR_PUBLIC | BY_DEFAULT, PREFER_CARE_OF | HOME, MADE_OF_KEY | NOT_MADE_OF_KEY };
-    u32 gone = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
-        u32 of = v & kinds[i];
-        if ((of & (of - 1)) != 0)
-            return -EINVAL;
-        gone |= of != 0 ? kinds[i] : 0;
-    }
-    s->src_prefs = (u8)((s->src_prefs & ~gone) | (v & (TMP_OR_PUBLIC | PREFER_CARE_OF)));
-    return 0;
-}
-
-static s32 preferences(const struct sock *s)
-{
-    u32 of = s->src_prefs & (PREFER_TEMPORARY | PREFER_PUBLIC);
-    return (s32)((of != 0 ? of : 0x100u) | (s->src_prefs & PREFER_CARE_OF ? PREFER_CARE_OF : 0x400u));
-}
-
 /* The option of SOL_IP that is the same thing, or 0. */
 static int v6_same_as(int name)
 {
@@ -221,7 +199,7 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
             return 0;
         }
         if (name == IPV6_ADDR_PREFERENCES)
-            return set_preferences(s, (u32)v);
+            return ip6_prefer(s, (u32)v);
         if (name == IPV6_MULTICAST_IF) {
             if (v != 0 && netif_by_index((unsigned)v) == NULL)
                 return -ENODEV;
@@ -302,7 +280,7 @@ int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
     if (v6 && name == IPV6_V6ONLY)
         return opt_int_out(ret_val, len, s->v6only);
     if (v6 && name == IPV6_ADDR_PREFERENCES)
-        return opt_int_out(ret_val, len, preferences(s));
+        return (v = ip6_preferences(s)) < 0 ? v : opt_int_out(ret_val, len, v);
     if (v6)
         name = v6_same_as(name);
     switch (name) {

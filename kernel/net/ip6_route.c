@@ -148,6 +148,28 @@ void ip6_source(struct ip_addr dst, u32 prefs, struct ip_addr *ret)
     spin_unlock_bh(&six.lock);
 }
 
+/* RFC 5014. Of a kind of word at most one; nobody has a home address or one made of a key, so those change nothing. */
+int ip6_prefer(struct sock *s, u32 v)
+{
+    enum { TMP_OR_PUBLIC = PREFER_TEMPORARY | PREFER_PUBLIC, BY_DEFAULT = 0x100, HOME = 0x400, MADE_OF_KEY = 8, NOT_MADE_OF_KEY = 0x800 };
+    static const u32 kinds[] = { TMP_OR_PUBLIC | BY_DEFAULT, PREFER_CARE_OF | HOME, MADE_OF_KEY | NOT_MADE_OF_KEY };
+    u32 gone = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        u32 of = v & kinds[i];
+        if ((of & (of - 1)) != 0)
+            return -EINVAL;
+        gone |= of != 0 ? kinds[i] : 0;
+    }
+    s->src_prefs = (u8)((s->src_prefs & ~gone) | (v & (TMP_OR_PUBLIC | PREFER_CARE_OF)));
+    return 0;
+}
+
+s32 ip6_preferences(const struct sock *s)
+{
+    u32 of = s->src_prefs & (PREFER_TEMPORARY | PREFER_PUBLIC);
+    return (s32)((of != 0 ? of : 0x100u) | (s->src_prefs & PREFER_CARE_OF ? PREFER_CARE_OF : 0x400u));
+}
+
 /* A router that answers goes before others (RFC 4861 6.3.6), then the longest prefix; of routers for the same the preferred one, of these the first. */
 static u32 merit(const struct ip6_route *r)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In the place of ip6_addr.c, ip6_nd.c and their tests' half of the stack: ::1 is the only IPv6 address (-Dwithout=ipv6). */
-#include "net_impl.h"
+#include "sock_impl.h"
 
 bool ip6_is_local(struct ip_addr a) { return ip_equal(a, IP6_LOOPBACK); }
 bool ip6_accepts(struct ip_addr dst) { return false; }
@@ -17,6 +17,8 @@ int ip6_route_find(struct ip_addr dst, struct ip_addr src, unsigned ifindex, str
 
 u8 ip6_hops(const struct netif *nif) { return 64; }
 void ip6_source(struct ip_addr dst, u32 prefs, struct ip_addr *ret) {}
+int ip6_prefer(struct sock *s, u32 v) { return -ENOPROTOOPT; }
+s32 ip6_preferences(const struct sock *s) { return -ENOPROTOOPT; }
 void ip6_init(void) {}
 void ip6_start(struct netif *nif) {}
 void ip6_wait(u64 deadline_ns) {}

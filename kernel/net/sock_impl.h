@@ -140,6 +140,9 @@ void sock_filter_done(struct sock_extra *x); /* the last reference is gone */
 
 /* The way of what s sends from src, or from what it prefers. As ip_route_find(). s->lock or not. */
 int inet_route(const struct sock *s, struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret);
+/* IPV6_ADDR_PREFERENCES: 0 or -errno; what it tells, or -errno. */
+int ip6_prefer(struct sock *s, u32 v);
+s32 ip6_preferences(const struct sock *s);
 bool sock_may(unsigned cap); /* the calling process has the capability */
 /* Append one cmsg to m->ret_control; sets MSG_CTRUNC when it does not fit. `used` counts. */
 void sock_put_cmsg(struct sock_msg *m, u32 *used, int level, int type, const void *data, u32 len);
