@@ -11,6 +11,8 @@
  *   hash = (u32)h ^ (u32)(h >> 32)
  * with words as they lie in the header, read by a little-endian CPU.
  *
+ * A stranger may have credit: so many frames of a kind from its place, `hash >> (32 - SIEVE_CREDIT_BITS)`, pass yet. The program counts it down.
+ *
  * A process maps it. The kernel of a machine has a copy, of which it tells what changes: the tender opens its
  * service SIEVE_SERVICE (abi/control.h; no arguments). Each message of the kernel is one part of struct sieve_writes in turn, each with its
  * bytes behind it, for what is the instance's; one that begins with `asked` is answered by a struct sieve_counts.
@@ -23,6 +25,7 @@
 #define SIEVE_SLICE_SHIFT 22       /* a slice of time is 2^22 ns */
 #define SIEVE_HOLD_NS 250000000ull /* from the last change of `asked` on */
 #define SIEVE_PEER_BITS 19
+#define SIEVE_CREDIT_BITS 12
 #define SIEVE_ALL UINT32_MAX
 
 enum sieve_kind {
@@ -47,6 +50,7 @@ struct sieve {
     uint64_t until_ns;         /* by bpf_ktime_get_ns() */
     uint32_t seen;             /* the last `asked` */
     uint32_t lost;             /* in a copy: as in struct sieve_counts */
+    uint8_t credit[SIEVE_KINDS][1u << SIEVE_CREDIT_BITS] __attribute__((aligned(64))); /* both's */
     uint8_t peers[1u << (SIEVE_PEER_BITS - 3)] __attribute__((aligned(64))); /* the instance's */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The eBPF program of abi/sieve.h (bpf(2); a socket filter, attached by TUNSETFILTEREBPF: what it returns is how much of the frame is kept).
- * r6 frame, r7 the sieve, r8 now, r9 the hash of the sender's address. Reading beyond a frame's end throws it away.
+ * r4 the kind, r6 frame, r7 the sieve, r8 now, r9 the hash of the sender's address. Reading beyond a frame's end throws it away.
  */
 #include "host/net/sieve.h"
 
@@ -42,11 +42,12 @@
 #define AT(field) offsetof(struct sieve, field)
 
 enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 };
-enum label { PASS = 1, DROP, HELD, V6, SYN, SEGMENT, FRAGMENT, OTHER, JUDGE, SAME_SLICE, LABELS };
+enum label { PASS = 1, DROP, HELD, V6, SYN, SEGMENT, FRAGMENT, OTHER, JUDGE, STRANGER, SAME_SLICE, LABELS };
 /* Offsets in a frame: behind 14 bytes of Ethernet, an IPv4 header of variable length, or one of IPv6 of 40. */
 enum { TYPE = 12, V4_LEN = 14, V4_FRAG = 20, V4_PROTO = 23, V4_SRC = 26, V6_NEXT = 20, V6_SRC = 22, TCP_FLAGS = 14 + 13, V6_TCP_FLAGS = 14 + 40 + 13 };
 
 _Static_assert(sizeof(((struct sieve *)0)->strangers[0]) == 16, "the program multiplies by it");
+_Static_assert(AT(peers) <= INT16_MAX, "offsets in instructions");
 
 static const struct bpf_insn source[] = {
     MOV(R6, R1),
@@ -77,11 +78,14 @@ static const struct bpf_insn source[] = {
     LABEL(FRAGMENT), SET(R4, SIEVE_FRAGMENT), GO(JUDGE),
     LABEL(OTHER), SET(R4, SIEVE_OTHER),
 
-    LABEL(JUDGE), MOV(R1, R9), OPK(BPF_RSH, R1, 32), OP32(BPF_XOR, R1, R9), OPK(BPF_RSH, R1, 32 - SIEVE_PEER_BITS),
+    LABEL(JUDGE), MOV(R1, R9), OPK(BPF_RSH, R1, 32), OP32(BPF_XOR, R1, R9), MOV(R9, R1), OPK(BPF_RSH, R1, 32 - SIEVE_PEER_BITS),
     MOV(R3, R1), OPK(BPF_RSH, R3, 3), OP(BPF_ADD, R3, R7), LOAD(BPF_B, R3, R3, AT(peers)),
     OPK(BPF_AND, R1, 7), OP(BPF_RSH, R3, R1), OPK(BPF_AND, R3, 1), IFK(BPF_JNE, R3, 0, PASS),
 
-    MOV(R5, R4), OPK(BPF_LSH, R5, 2), OP(BPF_ADD, R5, R7), LOAD(BPF_W, R1, R5, AT(few)),
+    OPK(BPF_RSH, R9, 32 - SIEVE_CREDIT_BITS), MOV(R1, R4), OPK(BPF_LSH, R1, SIEVE_CREDIT_BITS), OP(BPF_ADD, R9, R1), OP(BPF_ADD, R9, R7),
+    LOAD(BPF_B, R1, R9, AT(credit)), IFK(BPF_JEQ, R1, 0, STRANGER), OPK(BPF_SUB, R1, 1), STORE(BPF_B, R9, AT(credit), R1), GO(PASS),
+
+    LABEL(STRANGER), MOV(R5, R4), OPK(BPF_LSH, R5, 2), OP(BPF_ADD, R5, R7), LOAD(BPF_W, R1, R5, AT(few)),
     OPK(BPF_LSH, R4, 4), OP(BPF_ADD, R4, R7),
     OPK(BPF_RSH, R8, SIEVE_SLICE_SHIFT), LOAD(BPF_DW, R2, R4, AT(strangers[0].slice)), IF(BPF_JEQ, R2, R8, SAME_SLICE),
     STORE(BPF_DW, R4, AT(strangers[0].slice), R8), SET(R2, 0), STORE(BPF_W, R4, AT(strangers[0].passed), R2),

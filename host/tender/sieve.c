@@ -33,7 +33,7 @@ void far_sieve_close(struct far_sieve *s)
 static bool is_instances(const struct sieve_write *w)
 {
     u64 end = (u64)w->at + w->len;
-    return end <= offsetof(struct sieve, strangers) || (w->at >= offsetof(struct sieve, peers) && end <= sizeof(struct sieve));
+    return end <= offsetof(struct sieve, strangers) || (w->at >= offsetof(struct sieve, credit) && end <= sizeof(struct sieve));
 }
 
 /* The program looks at `asked` first: it comes last. */

@@ -68,8 +68,8 @@ static void good(void)
 
 static void bad(int map)
 {
-    const u32 words = offsetof(struct sieve, strangers), peers = offsetof(struct sieve, peers), end = sizeof(struct sieve);
-    check(writes(words, 4, 4, 1, 0) != NULL && writes(words - 4, 8, 8, 1, 0) != NULL && writes(peers - 1, 1, 1, 1, 0) != NULL, "not what is the program's");
+    const u32 words = offsetof(struct sieve, strangers), peers = offsetof(struct sieve, peers), credit = offsetof(struct sieve, credit), end = sizeof(struct sieve);
+    check(writes(words, 4, 4, 1, 0) != NULL && writes(words - 4, 8, 8, 1, 0) != NULL && writes(credit - 1, 1, 1, 1, 0) != NULL, "not what is the program's");
     check(writes(end, 1, 1, 1, 0) != NULL && writes(end - 4, 8, 8, 1, 0) != NULL && writes(UINT32_MAX, 2, 2, 1, 0) != NULL, "nor beyond it");
     check(writes(0, UINT32_MAX, 4, 1, 0) != NULL && writes(0, 5, 4, 1, 0) != NULL, "nor more than was said");
     check(writes(0, 4, 4 + sizeof(struct sieve_write) - 1, 0, 0) != NULL, "half a write");

@@ -127,13 +127,16 @@ static int ask_once(void)
 
 /* --- who is known: the formula of abi/sieve.h -------------------------------------------------- */
 
+static uint32_t place_of(uint64_t h, int bits) { return ((uint32_t)h ^ (uint32_t)(h >> 32)) >> (32 - bits); }
+
 static void know(uint64_t h)
 {
-    uint32_t place = ((uint32_t)h ^ (uint32_t)(h >> 32)) >> (32 - SIEVE_PEER_BITS);
+    uint32_t place = place_of(h, SIEVE_PEER_BITS);
     sieve->peers[place / 8] |= (uint8_t)(1 << place % 8);
 }
 
-static void know4(uint32_t a) { know(sieve->sum4 + sieve->mul4 * (uint64_t)(uint32_t)(htonl(a) + sieve->add4)); }
+static uint64_t hash4(uint32_t a) { return sieve->sum4 + sieve->mul4 * (uint64_t)(uint32_t)(htonl(a) + sieve->add4); }
+static void know4(uint32_t a) { know(hash4(a)); }
 
 static void know6(uint8_t net)
 {
@@ -206,6 +209,27 @@ static void peers(void)
     check(through(50) == 0, "but none of the next one");
 }
 
+static void credit(void)
+{
+    const uint32_t stranger = 0xc6120005;
+    uint32_t place = place_of(hash4(stranger), SIEVE_CREDIT_BITS);
+    ask(0, 0, 0, 0);
+    sieve->credit[SIEVE_SEGMENT][place] = 3;
+    sieve->credit[SIEVE_OTHER][place] = 255;
+    v4(stranger, 6, 0, 0x02, 0);
+    check(through(10) == 0, "credit for segments is none for SYNs");
+    v4(0xc6120006, 6, 0, 0x10, 0);
+    check(through(10) == 0, "nor for others");
+    v4(stranger, 6, 0, 0x10, 0);
+    check(through(10) == 3 && through(10) == 0, "so many pass, and no more");
+    v4(stranger, 17, 0, 0, 0);
+    check(through(250) == 250 && through(10) == 5 && sieve->credit[SIEVE_OTHER][place] == 0, "the most there is");
+    sieve->credit[SIEVE_SEGMENT][place] = 3;
+    know4(stranger);
+    v4(stranger, 6, 0, 0x10, 0);
+    check(through(50) == 50 && sieve->credit[SIEVE_SEGMENT][place] == 3, "peers need none");
+}
+
 static void few(void)
 {
     uint64_t slice;
@@ -248,6 +272,7 @@ int main(void)
     close(map);
     kinds();
     peers();
+    credit();
     few();
     ask(0, 0, 0, 0);
     v4(0xc6120003, 6, 0, 0x02, 0);

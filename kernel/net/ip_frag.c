@@ -183,6 +183,7 @@ struct pkt *frag_input(const struct frag_key *key, struct pkt *p, u32 off, bool 
         if (whole->total_len <= 65535 + (ip_is_v4(key->src) ? 0 : IP6_HLEN)) { /* with the first one's header: they may differ */
             NET_COUNT(ip_frag_ok);
             sieve_useless(NULL, SIEVE_FRAGMENT, -(int)q->count);
+            sieve_whole(key->src, q->count);
         } else {
             NET_DROP(ip_frag_bad);
             pkt_free(whole);

@@ -15,6 +15,7 @@
 #define PEERS_MOST (1u << (SIEVE_PEER_BITS - 4)) /* of a flood's senders one in sixteen passes then */
 #define STRANGERS 64u /* in a slice, at most; 15,000 in a second, more than FEW, so that what is held back is a flood */
 #define STEP 8u
+#define WHOLE 64u
 
 static struct {
     u64 since_ns;
@@ -25,6 +26,7 @@ static struct {
 } seen;
 static struct sieve *sieve; /* of the card that has one; constant once sieve_on */
 static u32 added;           /* peers, to those of the tables; nearly, as NET_COUNT() counts */
+static u32 whole[WHOLE];    /* of whom datagrams in pieces came, each at the place that its hash says; the latest stays */
 u8 sieve_on;
 
 void sieve_useless(const struct netif *nif, enum sieve_kind kind, int n)
@@ -49,10 +51,35 @@ void sieve_add_peer(u32 tag)
     written(sieve, &sieve->peers[place / 8], 1);
 }
 
-static bool add_connection(const struct tcp_node *n, void *ctx)
+static bool is_peer(u32 tag)
+{
+    u32 place = tag >> (32 - SIEVE_PEER_BITS);
+    return atomic_load_relaxed(&sieve->peers[place / 8]) >> place % 8 & 1;
+}
+
+void sieve_add_credit(u32 tag, enum sieve_kind kind, u32 frames)
+{
+    u8 *credit = &sieve->credit[kind][tag >> (32 - SIEVE_CREDIT_BITS)];
+    if (sieve->few[kind] == SIEVE_ALL || is_peer(tag)) /* it needs none */
+        return;
+    atomic_store_relaxed(credit, (u8)MIN(frames, 255u));
+    written(sieve, credit, 1);
+}
+
+/* Four times what they were: of a flood that has such datagrams among its pieces a fifth is of use. */
+void sieve_whole(struct ip_addr a, u32 pieces)
+{
+    u32 tag = net_peer_tag(a);
+    whole[tag % WHOLE] = tag;
+    sieve_credit(a, SIEVE_FRAGMENT, 4 * pieces);
+}
+
+static bool add_node(const struct tcp_node *n, void *ctx)
 {
     if (n->kind == NODE_CONN)
         sieve_add_peer(net_peer_tag(n->faddr));
+    else if (n->kind == NODE_REQ)
+        sieve_add_credit(net_peer_tag(n->faddr), SIEVE_SEGMENT, SIEVE_HANDSHAKE);
     return false;
 }
 
@@ -71,11 +98,12 @@ static void set_keys(struct sieve *s)
 /* Peers are those of the tables, what asks for neighbours on the link, and nobody else yet. */
 static void begin_peers(struct sieve *s)
 {
+    memset(s->credit, 0, sizeof s->credit);
     memset(s->peers, 0, sizeof s->peers);
     written(s, s->peers, sizeof s->peers);
     atomic_store(&sieve_on, 1);
     sieve_add_peer(net_peer_tag((struct ip_addr){ 0x80feULL, 0 }));
-    (void)tcp_table_any(add_connection, NULL);
+    (void)tcp_table_any(add_node, NULL);
     if (tcp_parts.shed != NULL)
         tcp_parts.shed->recent(sieve_add_peer);
     atomic_store_relaxed(&added, 0);
@@ -86,6 +114,9 @@ static void turn_on(struct sieve *s)
     sieve = s;
     set_keys(s);
     begin_peers(s);
+    for (unsigned i = 0; i < WHOLE; i++)
+        if (whole[i] != 0)
+            sieve_add_credit(whole[i], SIEVE_FRAGMENT, 255);
     NET_COUNT(sieve_floods);
 }
 

@@ -4,7 +4,7 @@
  * this thread tells it what changes, and brings back how much was held (abi/sieve.h).
  *
  * Changes come from bottom halves: single bytes as places in a ring, of which the latest value is sent; when it is full, or all of the
- * table is new, all of it. Peers go before the words that ask for something.
+ * peers' table is new, all of that. They go before the words that ask for something. The copy knows no credit that was used.
  */
 #include "kern/channel.h"
 #include "kern/slab.h"
@@ -28,12 +28,12 @@ void sieve_far_write(u32 at, u32 len)
     if (far.client != NULL) {
         if (at == 0)
             far.words = true;
-        else if (len > 1 || far.count == RING)
+        else if (len > 1)
             far.table = true;
-        if (far.table)
-            far.count = 0;
-        else if (at != 0)
+        else if (far.count < RING)
             far.places[(far.first + far.count++) % RING] = at;
+        else if (at >= offsetof(struct sieve, peers)) /* a credit is not worth it */
+            far.table = true;
         wq_wake_all(channel_wq(far.client), 0);
     }
     spin_unlock_bh(&far_lock);
@@ -94,10 +94,10 @@ static int send_changes(struct channel *c, struct message *m)
     if (words)
         far.unanswered = true;
     spin_unlock_bh(&far_lock);
-    if (table)
-        err = send_table(c, m);
-    else if (m->len != 0)
+    if (m->len != 0)
         err = send(c, m);
+    if (table && err == 0)
+        err = send_table(c, m);
     if (words && err == 0) {
         add(m, 0, offsetof(struct sieve, strangers));
         err = send(c, m);

@@ -32,6 +32,7 @@ struct syn_ack {
 
 static void send_syn_ack(const struct tcp *l, const struct syn_ack *a)
 {
+    sieve_credit(a->faddr, SIEVE_SEGMENT, SIEVE_HANDSHAKE);
     u8 o[40];
     struct ip_route rt;
     u32 mtu = ip_route_find(a->faddr, a->laddr, 0, &rt) == 0 ? rt.nif->dev->mtu : 1500;
@@ -104,7 +105,6 @@ static void req_create(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fpo
         kfree(r);
         return;
     }
-    sieve_peer(rx->src);
     sock_get(&l->s);
     list_push_back(&l->l->reqs, &r->list);
     l->l->nreqs++;
@@ -224,6 +224,7 @@ static void queue_child(struct tcp *l, struct tcp *t)
     NET_COUNT(tcp_passive_opens);
     list_push_back(&l->l->accepts, &t->bound_node);
     l->l->naccept++;
+    sieve_peer(t->s.faddr);
 }
 
 /* Let the completing segment in and put the child on the accept queue. l locked; r is freed if `made`. */

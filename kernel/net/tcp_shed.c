@@ -43,7 +43,6 @@ static void proved(struct ip_addr peer)
 {
     u32 tag = tag_of(peer);
     atomic_store_relaxed(&peers[tag / 2 % PEERS], tag);
-    sieve_peer(peer);
 }
 
 static void recent(void (*fn)(u32 tag))

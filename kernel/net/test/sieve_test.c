@@ -55,6 +55,13 @@ static bool known(struct ip_addr a)
     return (sieve.peers[place / 8] >> place % 8 & 1) != 0;
 }
 
+static u32 place(u32 ip)
+{
+    u64 h = sieve.sum4 + sieve.mul4 * (u64)(u32)(ip + sieve.add4);
+    return ((u32)h ^ (u32)(h >> 32)) >> (32 - SIEVE_CREDIT_BITS);
+}
+static u32 credit(enum sieve_kind k, u32 ip) { return sieve.credit[k][place(ip)]; }
+
 TEST(segments_of_no_connection)
 {
     boot();
@@ -146,6 +153,24 @@ TEST(whole_datagrams_in_pieces)
     CHECK_EQ(net_counters.ip_frag_ok, 2000);
 }
 
+/* Whose fragments become datagrams may send more, if nobody answers them, too; by what came before or meanwhile. */
+TEST(fragments_one_way)
+{
+    boot();
+    struct sock *s = udp_bound(53);
+    piece(PEER_IP, 7, IP_MF);
+    piece(PEER_IP, 7, 2);
+    FLOOD(1000, piece(STRANGER, (u16)i, IP_MF));
+    CHECK(on(SIEVE_FRAGMENT) && !known(ip_v4(PEER_IP)) && credit(SIEVE_FRAGMENT, PEER_IP) == 255 && credit(SIEVE_FRAGMENT, STRANGER) == 0);
+    CHECK_EQ(credit(SIEVE_OTHER, PEER_IP), 0);
+    u32 next = IP4(10, 0, 0, 9);
+    piece(next, 7, IP_MF);
+    CHECK_EQ(credit(SIEVE_FRAGMENT, next), 0);
+    piece(next, 7, 2);
+    CHECK_EQ(credit(SIEVE_FRAGMENT, next), 8);
+    sock_release(s);
+}
+
 TEST(datagrams_for_nobody)
 {
     boot();
@@ -180,8 +205,13 @@ TEST(peers)
     CHECK(on(SIEVE_SEGMENT) && known(ip_v4(PEER_IP)) && !known(ip_v4(STRANGER)) && !known(ip_v4(two.ip)));
     peer_connect(&two, 80);
     CHECK(known(ip_v4(two.ip)));
-    segment(IP4(10, 0, 0, 8), 80, TH_SYN); /* room for it: not one of the flood */
-    CHECK(known(ip_v4(IP4(10, 0, 0, 8))));
+    /* A SYN makes no peer: but the rest of its handshake gets in, as often as it is answered. */
+    segment(IP4(10, 0, 0, 8), 80, TH_SYN);
+    CHECK(!known(ip_v4(IP4(10, 0, 0, 8))) && credit(SIEVE_SEGMENT, IP4(10, 0, 0, 8)) == 4 && credit(SIEVE_SYN, IP4(10, 0, 0, 8)) == 0);
+    CHECK_EQ(credit(SIEVE_SEGMENT, STRANGER), 0);
+    sieve.credit[SIEVE_SEGMENT][place(IP4(10, 0, 0, 8))] = 0;
+    sleep_ns(1500 * NSEC_PER_MSEC); /* repeated */
+    CHECK_EQ(credit(SIEVE_SEGMENT, IP4(10, 0, 0, 8)), 4);
     /* To whom a program speaks. */
     struct sock_addr server = in_addr(IP4(10, 0, 0, 7), 53);
     CHECK(!known(ip_v4(IP4(10, 0, 0, 7))));
@@ -322,7 +352,7 @@ static bool far_takes(enum ctl_type type, const void *head, size_t head_len, con
     for (size_t left = type == CTL_DATA ? len : 0; left > 0; left -= sizeof w + w.len, at += sizeof w + w.len) {
         CHECK(left > sizeof w);
         memcpy(&w, at, sizeof w);
-        CHECK(w.len <= left - sizeof w && w.at + w.len <= sizeof far.memory && (w.at >= offsetof(struct sieve, peers) || w.at + w.len <= offsetof(struct sieve, strangers)));
+        CHECK(w.len <= left - sizeof w && w.at + w.len <= sizeof far.memory && (w.at >= offsetof(struct sieve, credit) || w.at + w.len <= offsetof(struct sieve, strangers)));
         memcpy((u8 *)&far.memory + w.at, at + sizeof w, w.len);
         far.asked += w.at == 0;
     }
@@ -381,13 +411,22 @@ TEST(far_sieve)
     CHECK(far_on() && far.memory.few[SIEVE_SEGMENT] == 64 && far.memory.few[SIEVE_SYN] == SIEVE_ALL);
     CHECK(memcmp(far.memory.peers, test_dev.sieve->peers, sizeof far.memory.peers) == 0);
     CHECK(memcmp(&far.memory, test_dev.sieve, offsetof(struct sieve, strangers)) == 0);
-    struct ip_addr a = ip_v4(IP4(10, 0, 0, 8));
+    struct ip_addr a = ip_v4(IP4(10, 0, 0, 8)), peer = ip_v4(IP4(10, 0, 0, 9));
     bh_disable();
-    sieve_peer(a);
+    sieve_peer(peer);
+    sieve_credit(peer, SIEVE_SEGMENT, 7);
     bh_enable();
     CHECK(memcmp(far.memory.peers, test_dev.sieve->peers, sizeof far.memory.peers) != 0);
     sleep_ns(NSEC_PER_MSEC);
     CHECK(memcmp(far.memory.peers, test_dev.sieve->peers, sizeof far.memory.peers) == 0);
+    bh_disable();
+    sieve_credit(a, SIEVE_SEGMENT, 300);
+    sieve_credit(a, SIEVE_SYN, 300); /* which nobody needs now */
+    bh_enable();
+    sleep_ns(NSEC_PER_MSEC);
+    u32 of_a = net_peer_tag(a) >> (32 - SIEVE_CREDIT_BITS);
+    CHECK_EQ(test_dev.sieve->credit[SIEVE_SEGMENT][net_peer_tag(peer) >> (32 - SIEVE_CREDIT_BITS)], 0);
+    CHECK(far.memory.credit[SIEVE_SEGMENT][of_a] == 255 && far.memory.credit[SIEVE_SYN][of_a] == 0);
     /* While others are lost half as many get in, and not none. */
     u32 asked = far.memory.asked, held = 1000;
     for (u32 i = 0, few = 64; i < 10; i++, few = MAX(few / 2, 1u)) {
