@@ -26,7 +26,6 @@ struct client {
     int fd;
     enum state state;
     const struct tender_service *own; /* OPEN: NULL = the kernel's */
-    void *own_state;
     u32 channel;
     u64 out_spent, out_allowed;  /* kernel to client */
     u64 out_taken;               /* cost of what the client has read */
@@ -96,11 +95,6 @@ static bool drain(struct client *c)
     }
     renew_credit(c);
     return true;
-}
-
-size_t client_room(const struct client *c)
-{
-    return c->state != OPEN || c->queue.len >= CLIENT_WINDOW ? 0 : CTL_PART_MAX;
 }
 
 void client_send(struct client *c, const void *data, size_t len, bool more)
@@ -442,10 +436,6 @@ void clients_kernel_gone(struct clients *s, const char *why)
 }
 
 /* --- for the tender's services ------------------------------------------------------------------- */
-
-void client_set_state(struct client *c, void *state) { c->own_state = state; }
-void *client_state(const struct client *c) { return c->own_state; }
-const struct tender_service *client_service(const struct client *c) { return c->own; }
 
 void clients_each(struct clients *s, const struct tender_service *service, void (*fn)(void *ctx, struct client *c), void *ctx)
 {

@@ -61,14 +61,9 @@ void clients_kernel_gone(struct clients *s, const char *why);
 
 /* --- for the tender's services --- */
 
-/* Bytes that client_send() takes now; 0 = nothing before the client has read. */
-size_t client_room(const struct client *c);
 void client_send(struct client *c, const void *data, size_t len, bool more);
 /* The client is told, and goes. error: errno, 0 = done. */
 void client_end(struct client *c, int error, const char *why);
-void client_set_state(struct client *c, void *state);
-void *client_state(const struct client *c);
-const struct tender_service *client_service(const struct client *c);
 /* Call fn for each client of that service. */
 void clients_each(struct clients *s, const struct tender_service *service, void (*fn)(void *ctx, struct client *c), void *ctx);
 

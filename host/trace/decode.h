@@ -51,7 +51,6 @@ void add_date(struct buf *out, u64 seconds, u64 fraction, int digits, const char
 void add_mode(struct buf *out, u32 mode);
 void add_sigset(struct buf *out, u64 set);
 void add_pointer(struct buf *out, u64 p);
-void add_wait_status(struct buf *out, u32 status);
 void add_siginfo(struct buf *out, const u8 *data, size_t len);
 
 #endif

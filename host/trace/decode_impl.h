@@ -57,7 +57,6 @@ void add_ioctl(struct buf *out, const struct call *c);
 void add_ioctl_name(struct buf *out, u32 cmd);
 void add_fcntl(struct buf *out, const struct call *c);
 void add_semun(struct buf *out, const struct call *c, unsigned i);
-void add_futex_op(struct buf *out, u32 op);
 bool call_shows(const struct call *c, unsigned i); /* of prctl(2) and others, decode_calls.c */
 void add_by_others(struct buf *out, const struct call *c, unsigned i);
 void add_call_enum(struct buf *out, const struct call *c, enum set_id set, unsigned i);

@@ -115,7 +115,7 @@ static void add_operation(struct buf *out, const char *const *names, size_t n, u
 }
 
 /* The word of FUTEX_WAKE_OP. */
-void add_futex_op(struct buf *out, u32 op)
+static void add_futex_op(struct buf *out, u32 op)
 {
     static const char *const ops[] = {"FUTEX_OP_SET", "FUTEX_OP_ADD", "FUTEX_OP_OR", "FUTEX_OP_ANDN", "FUTEX_OP_XOR"};
     static const char *const compares[] = {"FUTEX_OP_CMP_EQ", "FUTEX_OP_CMP_NE", "FUTEX_OP_CMP_LT", "FUTEX_OP_CMP_LE", "FUTEX_OP_CMP_GT", "FUTEX_OP_CMP_GE"};

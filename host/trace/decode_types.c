@@ -159,7 +159,7 @@ void add_sockaddr(struct buf *out, const u8 *data, size_t len)
     buf_add(out, "}", 1);
 }
 
-void add_wait_status(struct buf *out, u32 status)
+static void add_wait_status(struct buf *out, u32 status)
 {
     if (WIFEXITED(status)) {
         buf_addf(out, "{WIFEXITED(s) && WEXITSTATUS(s) == %d}", WEXITSTATUS(status));

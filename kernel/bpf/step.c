@@ -11,7 +11,7 @@ int check_read(struct verifier *v, unsigned number)
     return reg_of(v, number)->type == REG_UNSET ? refuse(v, -EACCES, "r%u is read before it is written", number) : 0;
 }
 
-int check_write(struct verifier *v, unsigned number)
+static int check_write(struct verifier *v, unsigned number)
 {
     return number == R10 ? refuse(v, -EACCES, "r10 cannot be written") : 0;
 }

@@ -132,7 +132,6 @@ void leave_frame(struct verifier *v);
 /* step.c: what the instruction does, but jumps, calls and exits. */
 int step_plain(struct verifier *v, const struct bpf_insn *i);
 int check_read(struct verifier *v, unsigned number);
-int check_write(struct verifier *v, unsigned number);
 struct reg operand(struct verifier *v, const struct bpf_insn *i); /* the second, checked before */
 
 /* access.c: a load or store of size bytes at base + off. value: what is stored, NULL: a load to *ret. */

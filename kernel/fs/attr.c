@@ -83,7 +83,8 @@ static int setattr_check(struct inode *i, const struct cred *c, struct setattr *
     return 0;
 }
 
-int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *attrs)
+/* Without i->lock. */
+static int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *attrs)
 {
     struct setattr a = *attrs;
     mutex_lock(&i->lock);

@@ -60,7 +60,8 @@ struct dentry *dcache_find(struct dentry *parent, const char *name, size_t len, 
     return NULL;
 }
 
-u64 dcache_next_cookie(void) { return ++cookie_counter; }
+/* With dcache_lock. */
+static u64 dcache_next_cookie(void) { return ++cookie_counter; }
 
 /* Four times as many buckets once the chains grow; failure to is harmless. */
 static void dcache_grow(void)

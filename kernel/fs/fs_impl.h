@@ -33,7 +33,6 @@ int dentry_move(struct dentry *from, struct dentry *to, bool exchange);
 /* Kill the whole tree below a root (last unmount). */
 void dentry_kill_tree(struct dentry *root);
 bool dentry_is_below(struct dentry *d, struct dentry *ancestor); /* or equal. dcache_lock held */
-u64 dcache_next_cookie(void);           /* dcache_lock held */
 
 /* --- inode.c --- */
 void inode_cache_init(void);
@@ -154,7 +153,6 @@ void mem_devices_init(void);
 void tty_devices_init(void); /* console.c */
 void pty_init(void);
 void p9_init(void);
-int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *a); /* i->lock not held */
 int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *a); /* the same, told */
 extern const struct fs_type tmpfs_type, devfs_type, erofs_type, overlay_type, procfs_type;
 void procfs_init(void);

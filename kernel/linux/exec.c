@@ -497,7 +497,7 @@ int exec_program(const char *name, const char *shown, const struct path *at, u32
 
 /* --- the calls --------------------------------------------------------------- */
 
-void free_string_array(char **list)
+static void free_string_array(char **list)
 {
     for (char **s = list; s != NULL && *s != NULL; s++)
         kfree(*s);
@@ -505,7 +505,7 @@ void free_string_array(char **list)
 }
 
 /* Copy a NULL-terminated array of strings. *budget is the bytes still allowed. */
-int dup_string_array(uaddr_t list, char ***ret, size_t *budget)
+static int dup_string_array(uaddr_t list, char ***ret, size_t *budget)
 {
     size_t room = 16, n = 0;
     char **out = kzalloc(room * sizeof *out);

@@ -85,7 +85,8 @@ bool group_orphaned_locked(u32 pgid, const struct process *without)
     return true;
 }
 
-void signal_group_locked(u32 pgid, int sig)
+/* From the kernel. */
+static void signal_group_locked(u32 pgid, int sig)
 {
     struct ksiginfo i = {.signo = sig, .code = SI_KERNEL};
     list_for_each(p, &process_list, struct process, all_node)

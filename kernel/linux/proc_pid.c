@@ -85,7 +85,7 @@ static void owner(u32 pid, u32 mode, u32 *ret_uid, u32 *ret_gid)
 
 /* --- contents ------------------------------------------------------------------------------- */
 
-char task_state(const struct task *t)
+static char task_state(const struct task *t)
 {
     spin_lock_bh(&process_list_lock);
     char state = task_state_locked(t);

@@ -31,7 +31,8 @@ int ptrace_attach(struct task *t, struct process *tracer, bool seize, u32 option
     return ok ? 0 : -EPERM;
 }
 
-void ptrace_watch_locked(struct tracee *tr, bool on)
+/* Its system calls, for ptrace_syscall(). */
+static void ptrace_watch_locked(struct tracee *tr, bool on)
 {
     if (tr->watched != on)
         syscall_watch(on);

@@ -109,7 +109,6 @@ int ptrace_attach(struct task *t, struct process *tracer, bool seize, u32 option
 void ptrace_interrupt_locked(struct tracee *tr); /* PTRACE_INTERRUPT, l held */
 /* l held: its end has been told; as let_go. A process that was kept (P4) is shown to its parent, or goes to gone_processes. */
 void ptrace_told_end_locked(struct tracee *tr, struct list *gone, struct list *gone_processes);
-void ptrace_watch_locked(struct tracee *tr, bool on); /* its system calls, for ptrace_syscall() */
 void ptrace_resume(struct tracee *tr, enum resume_how how, int sig); /* held and stopped */
 
 #define NT_PRSTATUS 1u

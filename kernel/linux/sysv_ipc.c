@@ -16,7 +16,7 @@ struct ipc_object *ipc_find(const struct ipc_kind *k, int id)
     return o != NULL && o->id == (u32)id ? o : NULL;
 }
 
-bool ipc_allowed(const struct ipc_object *o, u32 want)
+static bool ipc_allowed(const struct ipc_object *o, u32 want)
 {
     const struct cred *c = current_cred();
     u32 mode = o->perm.mode;
@@ -200,7 +200,7 @@ void ipc_wait_end(struct ipc_wait *w, s64 result)
 
 /* --- /proc ----------------------------------------------------------------------------------------- */
 
-size_t ipc_show(void *kind, char *buf, size_t size)
+static size_t ipc_show(void *kind, char *buf, size_t size)
 {
     struct ipc_kind *k = kind;
     size_t n = (size_t)fmt_snprintf(buf, size, "%s\n", k->heading);

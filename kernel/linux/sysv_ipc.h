@@ -53,12 +53,10 @@ s64 ipc_get(struct ipc_kind *k, s32 key, u64 arg, u32 flags);
 struct ipc_object *ipc_find(const struct ipc_kind *k, int id); /* NULL */
 /* By ID, or by slot (the *_STAT calls), with the permission `want` (4 read, 2 write): 0, -EINVAL, -EACCES. */
 int ipc_open(const struct ipc_kind *k, int id, bool by_slot, u32 want, struct ipc_object **ret);
-bool ipc_allowed(const struct ipc_object *o, u32 want);
 int ipc_own(const struct ipc_kind *k, int id, struct ipc_object **ret); /* to change it: 0, -EINVAL, -EPERM */
 void ipc_remove(struct ipc_kind *k, struct ipc_object *o);
 void ipc_set_perm(struct ipc_object *o, const struct abi_ipc_perm *new); /* IPC_SET */
 u32 ipc_highest(const struct ipc_kind *k); /* used slot, or 0 */
-size_t ipc_show(void *kind, char *buf, size_t size); /* takes the lock; a proc_show_fn */
 
 static inline s64 ipc_time(void) { return (s64)(wall_ns() / NSEC_PER_SEC); }
 

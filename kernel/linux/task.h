@@ -254,7 +254,6 @@ void task_switch_as(struct task *t, struct addrspace *as);
 void usage_add(struct usage *to, const struct usage *u);
 /* Of the process itself: tasks that ended and that run. */
 void process_usage(struct process *p, struct usage *ret);
-char task_state(const struct task *t); /* a letter of proc(5); proc_pid.c */
 char task_state_locked(const struct task *t);   /* l held */
 void vfork_done(struct process *p);
 /* Have handlers and descriptors of its own for a new program. -ENOMEM */
@@ -282,7 +281,6 @@ void task_main(void *task);
 void process_zombie(struct process *p);
 /* Off all lists. l held; process_release() follows without it. */
 void process_unlist_locked(struct process *p);
-void process_release(struct process *p);
 /* Tell the parent that p stopped or goes on. */
 void process_stop_changed(struct process *p, bool stopped);
 /* l held: an ended process is shown to its parent now (ptrace.h, P4). One that the parent does not care for goes to
@@ -307,7 +305,6 @@ bool group_orphaned_locked(u32 pgid, const struct process *without);
 /* p ends: SIGHUP and SIGCONT for groups with stopped jobs that nobody could continue any more. l held. */
 void groups_after_end_locked(struct process *p);
 void groups_leader_end(struct process *p); /* a session's leader ends: its terminal */
-void signal_group_locked(u32 pgid, int sig); /* from the kernel */
 extern const struct tty_hooks linux_tty_hooks;
 extern u32 stopped_count; /* atomic: processes that are stopped */
 void groups_init(void);
@@ -459,7 +456,6 @@ struct given {
 };
 #define GIVEN_FD(i) (INT32_MIN + (i))
 #define GIVEN_NAME(i) (~0ULL - (i))
-struct file *given_file(int fd);           /* referenced; NULL: fd is none */
 bool given_name_empty(uaddr_t addr);       /* it is a given name, and "" */
 
 /* A path argument: a kernel copy. Free with name_put(). */
@@ -479,8 +475,6 @@ int path_at(int dirfd, uaddr_t name, u32 lookup_flags, struct path *ret);
 int path_of_fd(int fd, bool o_path, struct path *ret);
 /* Path of an open descriptor (fstat, fchmod, ...): -EBADF. */
 struct file *file_of(int fd);
-int dup_string_array(uaddr_t list, char ***ret, size_t *budget);
-void free_string_array(char **list);
 
 /* file locks (locks.c) */
 s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg);

@@ -50,7 +50,7 @@ static u32 sq_array(u32 cq_entries) { return CQES + cq_entries * (u32)sizeof(str
 
 /* --- completions ------------------------------------------------------------------------ */
 
-u32 ring_count(struct ring *g)
+static u32 ring_count(struct ring *g)
 {
     return atomic_load(&g->cq_tail) - atomic_load(ring_word(g, CQ_HEAD));
 }

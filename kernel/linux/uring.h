@@ -241,7 +241,6 @@ static inline u32 *ring_word(struct ring *g, u32 off)
 void ring_post(struct ring *g, u64 user_data, s64 res, u32 flags);
 void ring_signal(struct ring *g, bool async); /* the registered eventfd */
 void eventfd_add_one(struct file *f);
-u32 ring_count(struct ring *g); /* completions that the program has not taken */
 /* The current task's requests; made when there are none. -ENOMEM */
 int uring_tasks_get(struct uring_tasks **ret);
 /* From here on the owner runs what is ready itself. */
@@ -294,7 +293,6 @@ void req_queue(struct req *r); /* a RUNNING one: run it again, soon */
 struct req *req_pop_locked(struct list *queue);
 /* Run a RUNNING request and what follows it in its chain. `worker`: by one that may wait for those that want it. */
 void req_run_chain(struct req *r, bool worker);
-void req_disarm(struct req *r); /* off wait queues, the timer stopped */
 
 /* --- uring_work.c */
 void worker_wake_locked(struct uring_tasks *o); /* an idle one, or one is made. owner->lock held, any context */

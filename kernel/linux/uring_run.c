@@ -65,7 +65,8 @@ static void timer_fired(struct ktimer *t)
     spin_unlock_irqrestore(&r->owner->lock, flags);
 }
 
-void req_disarm(struct req *r)
+/* Off wait queues, the timer stopped. */
+static void req_disarm(struct req *r)
 {
     for (; r->nhooks > 0; r->nhooks--)
         wq_remove(&r->hooks[r->nhooks - 1].w);

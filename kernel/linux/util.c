@@ -87,7 +87,8 @@ bool given_name_empty(uaddr_t addr)
     return given != NULL && *given != NULL && **given == '\0';
 }
 
-struct file *given_file(int fd)
+/* Referenced; NULL: fd is none. */
+static struct file *given_file(int fd)
 {
     struct given *g = current_task()->given;
     struct file *f = g != NULL && fd <= GIVEN_FD(1) ? g->files[fd - GIVEN_FD(0)] : NULL;

@@ -85,7 +85,7 @@ void process_unlist_locked(struct process *p)
         wq_wake_all(&first_process->child_wq, 0);
 }
 
-void process_release(struct process *p)
+static void process_release(struct process *p)
 {
     task_put(p->leader);
     process_put(p);

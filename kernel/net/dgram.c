@@ -111,7 +111,7 @@ void dgram_purge(struct sock *s)
     s->rcv_mem = s->rcvq_bytes = 0;
 }
 
-bool dgram_readable(struct sock *s)
+static bool dgram_readable(struct sock *s)
 {
     return !list_empty(&s->rcvq) || atomic_load(&s->err) != 0 || (s->shut & SHUT_RD_BIT) != 0;
 }

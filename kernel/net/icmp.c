@@ -20,7 +20,7 @@ bool icmp_may_send(void)
     return ok;
 }
 
-int icmp_errno(u8 type, u8 code)
+static int icmp_errno(u8 type, u8 code)
 {
     static const u8 unreach[] = { ENETUNREACH, EHOSTUNREACH, ENOPROTOOPT, ECONNREFUSED, EMSGSIZE,    EOPNOTSUPP,
                                   ENETUNREACH, EHOSTDOWN,    ENONET,      ENETUNREACH,  EHOSTUNREACH, ENETUNREACH,

@@ -446,7 +446,6 @@ void icmp_echo(const struct pkt *p, u8 type);
 bool icmp_may_send(void); /* the rate limit; counts when not */
 /* Answer p (data at the transport header, IP header still in front) with an ICMP error. Does not take p. */
 void icmp_error(struct netif *nif, const struct pkt *p, u8 type, u8 code);
-int icmp_errno(u8 type, u8 code);
 
 /* --- IPv6 on the wire: ip6_addr.c, ip6_nd.c, icmp6.c; or no_ip6.c, which has ::1 alone ------------- */
 struct ip6_addr {

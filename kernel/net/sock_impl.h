@@ -195,7 +195,6 @@ s64 pkt_to_uio(const struct pkt *p, u32 off, struct uio *u, u32 len);
 /* Datagram sockets' receive queue: charge, append, wake. Takes p, whose sender is in cb: struct ip_rx, but of AF_PACKET a
  * struct sockaddr_ll. False = dropped. */
 bool dgram_queue(struct sock *s, struct pkt *p);
-bool dgram_readable(struct sock *s);
 /* Whose p is. */
 typedef void dgram_from_fn(struct sock *s, const struct pkt *p, struct sock_addr *ret);
 s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from);

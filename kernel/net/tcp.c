@@ -116,7 +116,8 @@ static struct tcp *find_listener(struct ip_addr laddr, u16 lport, struct ip_addr
 
 #define CAREFUL_PORTS 16 /* so many candidates are also looked for among all connections: that takes long, and most ports are free */
 static bool has_port(const struct tcp_node *n, void *port) { return n->lport == *(u16 *)port; }
-bool tcp_port_in_use(u16 port) { return tcp_table_any(has_port, &port); }
+/* By any connection. */
+static bool tcp_port_in_use(u16 port) { return tcp_table_any(has_port, &port); }
 
 static bool bindable(const struct tcp *t, struct ip_addr addr, u16 port, bool quick)
 {

@@ -277,11 +277,9 @@ u32 tcp_segment(struct tcp *t, struct tcp_seg *g, u64 now);
 u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now);
 /* The SYN that made t (SYN_RCVD): its window and its data. Takes the packet when it has some. */
 void tcp_receive_syn(struct tcp *t, struct tcp_seg *g);
-bool tcp_fits_window(const struct tcp *t, const struct tcp_seg *g);
 /* May a challenge ack go now? Takes note that it does. */
 bool tcp_may_challenge(struct tcp *t, u64 now);
 u32 tcp_now_ts(const struct tcp *t, u64 now);
-void tcp_rtt_sample(struct tcp *t, u32 rtt_us);
 
 /* --- tcp_opt.c ------------------------------------------------------------------- */
 /* False = malformed beyond use. */
@@ -494,7 +492,6 @@ bool tcp_send_next(struct tcp *t, u32 seq, u32 len, bool fin, u64 now);
 void tcp_reply_rst(const struct ip_rx *rx, u16 lport, u16 fport, const struct tcp_seg *g);
 void tcp_send_raw(struct ip_addr src, struct ip_addr dst, u16 sport, u16 dport, u32 seq, u32 ack, u8 flags, u16 wnd,
                   const u8 *opts, u32 optlen, u8 tos);
-u32 tcp_window(struct tcp *t);                /* bytes to advertise from rcv_nxt; never shrinks */
 void tcp_set_mss(struct tcp *t);              /* from route, peer and program */
 u16 tcp_adv_mss(const struct tcp *t, struct ip_addr peer, u32 mtu);
 bool tcp_window_grew(const struct tcp *t);    /* worth an update to the peer */
@@ -531,7 +528,6 @@ void tcp_done(struct tcp *t);                 /* to CLOSED: out of the table, ti
 void tcp_drop(struct tcp *t, int err);        /* tcp_done with an error for the program */
 void tcp_listen_for_each(void (*fn)(const struct tcp_listen *l, void *ctx), void *ctx);
 struct tcp_req *tcp_find_req(const struct tcp *l, struct ip_addr laddr, struct ip_addr faddr, u16 lport, u16 fport);
-bool tcp_port_in_use(u16 port);               /* by any connection */
 bool tcp_bind_port(struct tcp *t, struct ip_addr addr, u16 port, int *ret_err); /* 0 = choose */
 void tcp_unbind(struct tcp *t);
 int tcp_connect_port(struct tcp *t);          /* choose lport, insert */

@@ -26,7 +26,7 @@ u32 tcp_now_ts(const struct tcp *t, u64 now) { return (u32)(now / NSEC_PER_MSEC)
 
 /* --- round trips ------------------------------------------------------------------ */
 
-void tcp_rtt_sample(struct tcp *t, u32 rtt_us)
+static void tcp_rtt_sample(struct tcp *t, u32 rtt_us)
 {
     rtt_us = MAX(rtt_us, 1u);
     if (t->min_rtt_us == 0 || rtt_us < t->min_rtt_us)
@@ -578,7 +578,7 @@ static u32 syn_sent(struct tcp *t, struct tcp_seg *g, u64 now)
     return ACT_ACK | ACT_ESTABLISHED | ACT_WRITE | ACT_OUTPUT;
 }
 
-bool tcp_fits_window(const struct tcp *t, const struct tcp_seg *g)
+static bool tcp_fits_window(const struct tcp *t, const struct tcp_seg *g)
 {
     u32 end = g->seq + g->len + ((g->flags & TH_FIN) != 0);
     if (SEQ_GT(g->seq, t->rcv_adv))

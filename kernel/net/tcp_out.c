@@ -57,7 +57,8 @@ static u32 free_space(const struct tcp *t)
     return MIN(room, 65535u << t->rcv_wscale);
 }
 
-u32 tcp_window(struct tcp *t)
+/* Bytes to advertise from rcv_nxt; never shrinks. */
+static u32 tcp_window(struct tcp *t)
 {
     u32 now_open = t->rcv_adv - t->rcv_nxt, cap = tcp_window_cap(t), step = MIN((u32)t->rcv_mss, cap / 2), room = now_open;
     /* Silly window avoidance (RFC 9293 3.8.6.2.2): move the edge by a worthwhile step or not at all. There is no more room than cap. */

@@ -26,7 +26,7 @@ static struct runqueue boot_rq;
 static struct thread boot_idle;
 
 /* 1024 for nice 0, a factor of 1.25 for each step (sched(7): "the nice value"). */
-u32 weight_of(u8 policy, int nice)
+static u32 weight_of(u8 policy, int nice)
 {
     if (policy == POLICY_IDLE)
         return 3;

@@ -76,7 +76,6 @@ void thread_block_timeout(struct ktimer *timer);
 void thread_bury(struct thread *t);
 void thread_set_up_idle(struct thread *t, unsigned cpu);
 void thread_init_subsystem(void);
-u32 weight_of(u8 policy, int nice);
 void fpu_switch_out(struct percpu *cpu, struct thread *t);
 void fpu_forget(struct percpu *cpu, struct thread *t);
 

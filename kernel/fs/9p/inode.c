@@ -93,7 +93,8 @@ static bool same_file(const struct inode *i, const struct p9_attr *a)
     return a->path == p9_i(i)->path && ((a->mode ^ i->mode) & S_IFMT) == 0 && a->btime_ns == i->btime_ns;
 }
 
-int p9_refresh(struct inode *i)
+/* Attributes from the host; i->lock held. */
+static int p9_refresh(struct inode *i)
 {
     struct p9_req r;
     struct p9_attr a;

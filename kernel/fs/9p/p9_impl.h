@@ -183,7 +183,6 @@ extern const struct inode_ops p9_dir_ops, p9_file_inode_ops;
 void p9_ask_attr(struct p9_req *r, u32 fid);
 int p9_got_attr(struct p9_req *r, struct p9_attr *ret);
 void p9_apply(struct inode *i, const struct p9_attr *a, u64 asked_ns); /* i->lock held, or nobody knows i yet */
-int p9_refresh(struct inode *i);        /* attributes from the host; i->lock held */
 int p9_refresh_if_old(struct inode *i); /* i->lock not held */
 bool p9_revalidate(struct dentry *d);
 
