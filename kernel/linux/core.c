@@ -123,7 +123,9 @@ static void note_task(struct core *c, struct task *t, const struct ksiginfo *inf
     s->ppid = (s32)c->p->ppid;
     s->pgrp = (s32)c->p->pgid;
     s->sid = (s32)c->p->sid;
-    s->utime = to_timeval(thread_cpu_ns(t->thread));
+    struct usage u = task_usage(t);
+    s->utime = to_timeval(u.cpu_ns - u.system_ns);
+    s->stime = to_timeval(u.system_ns);
     s->fpvalid = 1;
     ptrace_get_regset(t, NT_PRSTATUS, s->regs, sizeof s->regs);
     const struct {

@@ -146,8 +146,11 @@ static void show_stat(struct text *x, struct task *t, const struct addrspace *as
     text_add(x, "%u (%s) %c %u %u %u %lu %d 4194304 %lu %lu %lu %lu ", whole ? p->pid : t->tid, t->thread->name, task_state(t),
         p->ppid, p->pgid, p->sid, (unsigned long)((DEV_MINOR(tty) & 0xff) | DEV_MAJOR(tty) << 8 | (DEV_MINOR(tty) & ~0xffu) << 12), tpgid, (unsigned long)u.minor_faults, (unsigned long)p->waited.minor_faults,
         (unsigned long)u.major_faults, (unsigned long)p->waited.major_faults);
-    text_add(x, "%lu 0 %lu 0 %d %d %u 0 ", (unsigned long)((whole ? u.cpu_ns : thread_cpu_ns(t->thread)) / tick),
-        (unsigned long)(p->waited.cpu_ns / tick), t->thread->rt_prio != 0 ? -1 - t->thread->rt_prio : 20 + t->thread->nice, t->thread->nice, p->ntasks);
+    const struct usage one = task_usage(t);
+    u64 ticks[4];
+    usage_ticks(whole ? &u : &one, &p->waited, ticks);
+    text_add(x, "%lu %lu %lu %lu %d %d %u 0 ", (unsigned long)ticks[0], (unsigned long)ticks[1], (unsigned long)ticks[2], (unsigned long)ticks[3],
+        t->thread->rt_prio != 0 ? -1 - t->thread->rt_prio : 20 + t->thread->nice, t->thread->nice, p->ntasks);
     text_add(x, "%lu %lu %lu %lu ", (unsigned long)(p->start_ns / tick), (unsigned long)(as != NULL ? as->total_pages * PAGE_SIZE : 0),
         (unsigned long)(as != NULL ? rss_pages(as) : 0), (unsigned long)rlimit_of(p, RLIMIT_RSS));
     text_add(x, "0 0 %lu 0 0 %lu %lu %lu %lu 0 0 0 %u %u %u %u 0 0 0 ", (unsigned long)(as != NULL ? as->stack_start : 0),

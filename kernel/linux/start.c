@@ -59,6 +59,7 @@ void linux_init(void)
     futex_glue_init();
     proc_pid_init();
     oom_init();
+    cpu_levels_init();
     socket_glue_init();
 }
 

@@ -68,10 +68,17 @@ static size_t show_partitions(void *arg, char *buf, size_t size)
     return x.len;
 }
 
+static void add_cpu(struct text *x, const char *name, u64 busy_ns, u64 system_ns, u64 idle_ns)
+{
+    const u64 tick = NSEC_PER_SEC / USER_HZ;
+    system_ns = MIN(system_ns, busy_ns);
+    text_add(x, "%s %lu 0 %lu %lu 0 0 0 0 0 0\n", name, (unsigned long)((busy_ns - system_ns) / tick), (unsigned long)(system_ns / tick), (unsigned long)(idle_ns / tick));
+}
+
 static size_t show_stat(void *arg, char *buf, size_t size)
 {
     struct text x = {buf, size, 0};
-    u64 tick = NSEC_PER_SEC / USER_HZ, now = now_ns(), idle = 0, irqs = 0, switches = 0;
+    u64 now = now_ns(), idle = 0, system = 0, irqs = 0, switches = 0;
     unsigned n = plat_cpu_count();
     for (unsigned i = 0; i < n; i++)
         idle += cpu_idle_ns(i);
@@ -80,10 +87,14 @@ static size_t show_stat(void *arg, char *buf, size_t size)
         switches += percpu_table[i]->stats[STAT_SWITCHES];
     }
     u64 busy = now * n > idle ? now * n - idle : 0;
-    text_add(&x, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", (unsigned long)(busy / tick), (unsigned long)(idle / tick));
+    for (unsigned i = 0; i < n; i++)
+        system += cpu_system_ns(i);
+    add_cpu(&x, "cpu ", busy, system, idle);
     for (unsigned i = 0; i < n; i++) {
         u64 one = cpu_idle_ns(i);
-        text_add(&x, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", i, (unsigned long)((now > one ? now - one : 0) / tick), (unsigned long)(one / tick));
+        char name[16];
+        fmt_snprintf(name, sizeof name, "cpu%u", i);
+        add_cpu(&x, name, now > one ? now - one : 0, cpu_system_ns(i), one);
     }
     text_add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
         (unsigned long)irqs, (unsigned long)switches, (unsigned long)((wall_ns() - now) / NSEC_PER_SEC), last_pid());

@@ -388,6 +388,7 @@ static void robust_list_exit(struct task *t)
 void usage_add(struct usage *to, const struct usage *u)
 {
     to->cpu_ns += u->cpu_ns;
+    to->system_ns += u->system_ns;
     to->voluntary += u->voluntary;
     to->forced += u->forced;
     to->minor_faults += u->minor_faults;
@@ -395,9 +396,28 @@ void usage_add(struct usage *to, const struct usage *u)
     to->max_rss_pages = MAX(to->max_rss_pages, u->max_rss_pages);
 }
 
-static struct usage thread_usage(struct thread *th)
+void usage_ticks(const struct usage *own, const struct usage *waited, u64 ret[4])
 {
-    return (struct usage){.cpu_ns = thread_cpu_ns(th), .voluntary = th->switches_voluntary, .forced = th->switches_forced};
+    const struct usage *of[2] = {own, waited};
+    for (int i = 0; i < 2; i++) {
+        ret[2 * i] = (of[i]->cpu_ns - of[i]->system_ns) / (NSEC_PER_SEC / USER_HZ);
+        ret[2 * i + 1] = of[i]->system_ns / (NSEC_PER_SEC / USER_HZ);
+    }
+}
+
+/* p held */
+static struct usage task_usage_locked(struct task *t)
+{
+    u64 ns = thread_cpu_ns(t->thread);
+    return (struct usage){.cpu_ns = ns, .system_ns = task_system_ns(t, ns), .voluntary = t->thread->switches_voluntary, .forced = t->thread->switches_forced};
+}
+
+struct usage task_usage(struct task *t)
+{
+    spin_lock_bh(&t->proc->lock);
+    struct usage u = task_usage_locked(t);
+    spin_unlock_bh(&t->proc->lock);
+    return u;
 }
 
 static struct usage as_usage(const struct addrspace *as)
@@ -412,7 +432,7 @@ void process_usage(struct process *p, struct usage *ret)
     spin_lock_bh(&p->lock);
     *ret = p->dead;
     list_for_each(t, &p->tasks, struct task, proc_node) {
-        struct usage u = thread_usage(t->thread);
+        struct usage u = task_usage_locked(t);
         usage_add(ret, &u);
         as = t->thread->as != NULL ? t->thread->as : as;
     }
@@ -570,7 +590,7 @@ void task_exit(void)
     list_remove_init(&t->proc_node);
     bool last = --p->ntasks == 0;
     p->group_exit |= last; /* the result stands */
-    struct usage u = thread_usage(th);
+    struct usage u = task_usage_locked(t);
     usage_add(&p->dead, &u);
     TRACE(PROCESS_EXIT, (u32)p->exit_code, (u32)p->exit_signal, last);
     /* Signals to the process that this task was to take go to the others. */

@@ -80,7 +80,7 @@ enum proc_state { PROC_LIVE, PROC_ZOMBIE, PROC_GONE };
 
 /* What getrusage() and wait4() tell. */
 struct usage {
-    u64 cpu_ns, voluntary, forced, minor_faults, major_faults, max_rss_pages;
+    u64 cpu_ns, system_ns, voluntary, forced, minor_faults, major_faults, max_rss_pages;
 };
 
 struct process {
@@ -183,6 +183,8 @@ struct task {
     bool call_recorded;           /* o: trace_calls.c wants to know when it has returned */
     u8 call_sessions;             /* o: of kern/trace.h, that have its entry */
     u32 program_call;             /* o: number + 1 of the call that bpf_calls.c will see the exit of; else 0 */
+    u64 system_ns, sampled_ns;    /* of cpu_levels.c: written by the CPU that it runs on, read without */
+    u64 shown_user_ns;            /* p: U3 there */
     struct first *first;          /* o: start.c, until the first program runs */
     struct trap_frame start_frame; /* c: registers a new thread begins with */
 };
@@ -248,10 +250,16 @@ void process_kill(struct process *p, int code, int signal);
 /* End all other tasks of the current process and take over its pid (execve). 0 or -EAGAIN. */
 int process_become_single(void);
 u64 process_cpu_ns(struct process *p);
+/* cpu_levels.c: the kernel's part of a task's CPU time (p->lock held), and of all that CPU `cpu` has done for tasks. */
+u64 task_system_ns(struct task *t, u64 cpu_ns);
+u64 cpu_system_ns(unsigned cpu);
 /* The process lets its program's memory go (at exec, at the end): robust futexes, the word of
  * CLONE_CHILD_CLEARTID, and the new address space (NULL: none). */
 void task_switch_as(struct task *t, struct addrspace *as);
 void usage_add(struct usage *to, const struct usage *u);
+/* User and system time in 1/USER_HZ s: of *own, and of *waited. */
+void usage_ticks(const struct usage *own, const struct usage *waited, u64 ret[4]);
+struct usage task_usage(struct task *t); /* what is counted by task: times and switches */
 /* Of the process itself: tasks that ended and that run. */
 void process_usage(struct process *p, struct usage *ret);
 char task_state_locked(const struct task *t);   /* l held */
@@ -321,6 +329,7 @@ int exec_program(const char *name, const char *shown, const struct path *at, u32
 
 /* --- oom.c ------------------------------------------------------------------------------- */
 void oom_init(void);
+void cpu_levels_init(void);
 u32 oom_score(struct process *p); /* /proc/PID/oom_score */
 s32 oom_old_adj(s32 adj);         /* oom_score_adj as /proc/PID/oom_adj has it */
 /* oom_score_adj becomes word, by the old scale if `old`: lower than what somebody with CAP_SYS_RESOURCE gave it only with that (by the old name: than

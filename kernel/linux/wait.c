@@ -24,7 +24,8 @@ static void tell(struct process *p, int code, int status)
     i.child.pid = (s32)p->pid;
     i.child.uid = p->leader->cred->uid;
     i.child.status = status;
-    i.child.utime = (s64)(p->dead.cpu_ns / (NSEC_PER_SEC / USER_HZ));
+    i.child.utime = (s64)((p->dead.cpu_ns - p->dead.system_ns) / (NSEC_PER_SEC / USER_HZ));
+    i.child.stime = (s64)(p->dead.system_ns / (NSEC_PER_SEC / USER_HZ));
     spin_unlock(&p->lock);
     signal_send_process(p->parent, &i, NULL);
 }
@@ -355,11 +356,10 @@ static struct abi_timeval to_timeval(u64 ns)
     return (struct abi_timeval){(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC / 1000)};
 }
 
-/* CPU time is not split by level: kernel and program are one image, so all counts as user time. */
 static struct abi_rusage to_rusage(const struct usage *u)
 {
     return (struct abi_rusage){
-        .utime = to_timeval(u->cpu_ns), .maxrss = (s64)(u->max_rss_pages * (PAGE_SIZE / 1024)), .minflt = (s64)u->minor_faults,
+        .utime = to_timeval(u->cpu_ns - u->system_ns), .stime = to_timeval(u->system_ns), .maxrss = (s64)(u->max_rss_pages * (PAGE_SIZE / 1024)), .minflt = (s64)u->minor_faults,
         .majflt = (s64)u->major_faults, .nvcsw = (s64)u->voluntary, .nivcsw = (s64)u->forced,
     };
 }
@@ -470,14 +470,15 @@ s64 sys_waitid(int type, int id, uaddr_t uinfo, int options, uaddr_t uru)
 s64 sys_getrusage(int who, uaddr_t uru)
 {
     struct process *p = current_process();
-    struct thread *th = current_thread();
     struct usage u;
     if (who == 0 || who == 1)
         process_usage(p, &u);
     if (who == 1) {
-        u.cpu_ns = thread_cpu_ns(th);
-        u.voluntary = th->switches_voluntary;
-        u.forced = th->switches_forced;
+        struct usage own = task_usage(current_task());
+        u.cpu_ns = own.cpu_ns;
+        u.system_ns = own.system_ns;
+        u.voluntary = own.voluntary;
+        u.forced = own.forced;
     } else if (who == -1) {
         spin_lock_bh(&p->lock);
         u = p->waited;
@@ -491,10 +492,15 @@ s64 sys_getrusage(int who, uaddr_t uru)
 
 s64 sys_times(uaddr_t ubuf)
 {
-    const u64 tick = NSEC_PER_SEC / USER_HZ;
+    u64 t[4];
     struct process *p = current_process();
-    s64 t[4] = {(s64)(process_cpu_ns(p) / tick), 0, (s64)(p->waited.cpu_ns / tick), 0};
+    struct usage own, waited;
+    process_usage(p, &own);
+    spin_lock_bh(&p->lock);
+    waited = p->waited;
+    spin_unlock_bh(&p->lock);
+    usage_ticks(&own, &waited, t);
     if (ubuf != 0 && copy_to_user(ubuf, t, sizeof t) < 0)
         return -EFAULT;
-    return (s64)(now_ns() / tick);
+    return (s64)(now_ns() / (NSEC_PER_SEC / USER_HZ));
 }

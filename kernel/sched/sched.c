@@ -20,6 +20,7 @@
 
 u64 cpus_online;
 void (*thread_waited)(u64 ns);
+void (*cpu_awakes)(void);
 bool sched_several;
 
 static struct runqueue boot_rq;
@@ -134,7 +135,10 @@ static void charge(struct percpu *cpu, struct thread *t, u64 now)
     u64 delta = now - t->exec_start_ns;
     t->exec_start_ns = now;
     if (t == cpu->idle) {
+        void (*told)(void) = atomic_load_relaxed(&cpu_awakes);
         cpu->stats[STAT_IDLE_NS] += delta;
+        if (told != NULL)
+            told();
         return;
     }
     t->cpu_ns += delta;

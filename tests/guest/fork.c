@@ -467,6 +467,65 @@ static void together(void)
     reap("writer without a reader", pid[0]);
 }
 
+#define LEVEL_CLOCKS (CLOCKS_PER_SEC / 20)
+
+static void in_program(void)
+{
+    for (clock_t end = clock() + LEVEL_CLOCKS; clock() < end;)
+        for (volatile int i = 0; i < 1000000; i++)
+            ;
+}
+
+static void in_calls(void)
+{
+    int fd = open("/dev/zero", O_RDONLY);
+    static char to[1 << 20];
+    for (clock_t end = clock() + LEVEL_CLOCKS; clock() < end;)
+        read(fd, to, sizeof to);
+    close(fd);
+}
+
+static void in_faults(void)
+{
+    for (clock_t end = clock() + LEVEL_CLOCKS; clock() < end;) {
+        volatile char *p = mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (size_t i = 0; i < 4 << 20; i += 4096)
+            p[i] = 1;
+        munmap((void *)p, 4 << 20);
+    }
+}
+
+static long microseconds(struct timeval t) { return 1000000 * t.tv_sec + t.tv_usec; }
+
+/* Where a child spends its time; and what was told never goes back. */
+static void levels(void)
+{
+    section("user and system time");
+    static const struct { const char *name; void (*run)(void); } ways[] = {{"program", in_program}, {"calls", in_calls}, {"faults", in_faults}};
+    struct tms before, after;
+    times(&before);
+    for (int i = 0; i < 3; i++) {
+        struct rusage ru;
+        pid_t pid = fork();
+        if (pid == 0) {
+            struct rusage old = {0};
+            bool back = false;
+            for (int part = 0; part < 4; part++) {
+                ways[i].run();
+                getrusage(RUSAGE_SELF, &ru);
+                back |= microseconds(ru.ru_utime) < microseconds(old.ru_utime) || microseconds(ru.ru_stime) < microseconds(old.ru_stime);
+                old = ru;
+            }
+            _exit(back);
+        }
+        int st;
+        wait4(pid, &st, 0, &ru);
+        printf("%s: %x, more system than user time: %d\n", ways[i].name, st, microseconds(ru.ru_stime) > microseconds(ru.ru_utime));
+    }
+    times(&after);
+    SHOW_TRUE(after.tms_cutime - before.tms_cutime >= 15 && after.tms_cstime - before.tms_cstime >= 15);
+}
+
 static void usage(void)
 {
     section("usage");
@@ -594,6 +653,7 @@ int main(int argc, char **argv)
     pidfds();
     others();
     together();
+    levels();
     usage();
     many();
     return 0;

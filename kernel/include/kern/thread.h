@@ -134,6 +134,8 @@ static inline void thread_nowait_end(bool began)
 }
 /* Called in each switch, events disabled, a run queue locked: so long has the thread that comes in been READY. NULL: nobody wants to know. Atomic. */
 extern void (*thread_waited)(u64 ns);
+/* Called in each switch from the idle thread, events disabled, this CPU's run queue locked. NULL: nobody wants to know. Atomic. */
+extern void (*cpu_awakes)(void);
 /* 0 at the deadline, -ERESTARTSYS when interruptible and interrupted. */
 int thread_sleep_until(u64 deadline_ns, bool interruptible);
 

@@ -39,6 +39,8 @@ static inline void frame_leave_gate(struct trap_frame *f) { f->cs &= ~(u64)FRAME
 
 #define FRAME_SYSCALL_NR(f) ((s32)FRAME_SYSCALL_REG(f)) /* as Linux takes it; negative: no call */
 #define FRAME_SYSCALL_REG(f) ((f)->orig_rax)
+/* By an event that is none of the program's doing: no call, and no exception (vectors below 32). */
+#define FRAME_INTERRUPTED(f) (FRAME_SYSCALL_NR(f) < 0 && (f)->vector >= 32)
 #define FRAME_RESULT(f) ((f)->rax)
 #define FRAME_PC(f) ((f)->rip)
 #define FRAME_SP(f) ((f)->rsp)
