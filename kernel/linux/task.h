@@ -206,6 +206,8 @@ extern struct list process_list;
 extern bool linux_verbose;
 extern bool patch_calls; /* kern/callsite.h */
 extern char uts_hostname[65], uts_domainname[65]; /* process_list_lock; read without */
+/* What systemd and Docker begin with: FD_SETSIZE for who asks for no more (select(2), and who closes all there may be), as many as one likes for who does. */
+#define NR_OPEN_SOFT 1024u
 #define NR_OPEN_MAX 524288u
 extern u32 nr_open; /* atomic: the highest RLIMIT_NOFILE that may be set */
 extern u32 pid_max, threads_max; /* atomic: numbers are below the one, and so many tasks have one at most */

@@ -42,6 +42,7 @@ same(drupe('-w', '/tmp', '/bin/pwd')[1], b'/tmp\n', '-w sets the working directo
 LIMITS = 'ulimit -Sn; ulimit -Hn; ulimit -Ss; ulimit -Hc'
 same(drupe('--ulimit', 'nofile=7:8', '--ulimit', 'nofile=4294967296:-1', '--ulimit', 'stack=1048576:-1', '--ulimit', 'core=0', '/bin/dash', '-c', LIMITS)[1],
      b'4294967296\nunlimited\n1024\n0\n', '--ulimit sets limits, the last one of a kind')
+same(drupe('/bin/dash', '-c', LIMITS)[1], b'1024\n524288\n8192\nunlimited\n', 'limits of who asks for none')
 check(' /no/where ' in drupe('-w', '/no/where', '/bin/pwd')[2], 'one that is not there is named')
 same(drupe('-u', '1000:1001', '/usr/bin/id', '-u')[1], b'1000\n', '-u sets the user')
 same(drupe('-m', '6M', build_file('hello'))[0], 0, 'hello with -m 6M')
