@@ -154,11 +154,28 @@ static void rw_grant(struct rwmutex *m)
     }
 }
 
+/* A reader more, if none has to wait now. m->lock held. */
+static bool rw_read_now(struct rwmutex *m)
+{
+    bool now = m->readers >= 0 && list_empty(&m->waiters);
+    m->readers += now;
+    return now;
+}
+
+bool rwmutex_read_trylock(struct rwmutex *m)
+{
+    spin_lock(&m->lock);
+    bool got = rw_read_now(m);
+    spin_unlock(&m->lock);
+    if (got && witness_acquired != NULL)
+        witness_acquired(m, m->lock.name, true);
+    return got;
+}
+
 void rwmutex_read_lock(struct rwmutex *m)
 {
     spin_lock(&m->lock);
-    if (likely(m->readers >= 0 && list_empty(&m->waiters))) {
-        m->readers++;
+    if (likely(rw_read_now(m))) {
         spin_unlock(&m->lock);
     } else {
         ASSERT(m->writer != current_thread());

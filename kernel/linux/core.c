@@ -293,7 +293,8 @@ static int put_area(struct core *c, const struct area *a, struct core_sink *s)
         int err = in ? s->put(s, c->page, PAGE_SIZE) : s->skip(s, PAGE_SIZE);
         if (err < 0)
             return err;
-        cond_resched();
+        if (!cond_resched())
+            return -EINTR;
     }
     return 0;
 }

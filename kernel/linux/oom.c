@@ -7,15 +7,19 @@
  *   O1  One thread at a time looks for memory; the others sleep in turn, and look for themselves when it has gone. None holds a lock of mm.
  *   O2  Nobody is chosen while a process ends, by whomever it was told so, but for PATIENCE_NS at most: it may itself wait for somebody else.
  *   O3  Who must end leaves at once, waiting or not, and who was chosen runs before all fair threads.
+ *   O4  Who has not ended after REAP_NS (it waits for a lock, perhaps of who waits for its memory) loses its private memory where it waits (as_reap()). Not
+ *       before: robust futexes lie there, which its end looks at.
  */
 #include "task.h"
 
 #include "base/fmt.h"
 #include "base/str.h"
 #include "kern/wait.h"
+#include "kern/work.h"
 
 #define PATIENCE_NS (3 * NSEC_PER_SEC)
 #define PAUSE_NS (5 * NSEC_PER_MSEC)
+#define REAP_NS (20 * NSEC_PER_MSEC)
 #define TRIES 3
 #define RECLAIM 32
 #define NEVER (-1000)
@@ -26,22 +30,24 @@
 static struct waitqueue turn;
 static bool busy; /* atomic: somebody has the turn */
 
+/* p held. NULL: it has no memory. */
+static struct addrspace *space_locked(const struct process *p)
+{
+    list_for_each(t, &p->tasks, struct task, proc_node)
+        if (t->thread->as != NULL)
+            return t->thread->as;
+    return NULL;
+}
+
 /* l held. False: it has no memory. */
 static bool measure(struct process *p, u64 total_pages, s64 *ret_points, u64 *ret_resident)
 {
-    u64 resident = 0;
-    bool any = false;
     spin_lock(&p->lock);
-    list_for_each(t, &p->tasks, struct task, proc_node)
-        if (t->thread->as != NULL) {
-            resident = t->thread->as->rss_anon + t->thread->as->rss_file;
-            any = true;
-            break;
-        }
+    const struct addrspace *as = space_locked(p);
+    *ret_resident = as != NULL ? as->rss_anon + as->rss_file : 0;
     spin_unlock(&p->lock);
-    *ret_resident = resident;
-    *ret_points = (s64)resident + (s64)p->oom_score_adj * (s64)total_pages / 1000;
-    return any;
+    *ret_points = (s64)*ret_resident + (s64)p->oom_score_adj * (s64)total_pages / 1000;
+    return as != NULL;
 }
 
 u32 oom_score(struct process *p)
@@ -128,14 +134,58 @@ static void end(const struct victim *v)
         linux_notice(text);
 }
 
+/* --- O4 --- */
+
+static struct addrspace *reaped; /* atomic; a reference. Who has the turn puts one there, the work thread takes it away */
+static struct work let_go;
+
+/* Whoever gives up an address space last closes files, for which who waits for memory may hold locks. */
+static void put_reaped(struct work *w) { addrspace_put(atomic_xchg(&reaped, NULL)); }
+
+/* Its address space, referenced, unless somebody has it who does not end (vfork); else NULL. */
+static struct addrspace *space_that_ends(struct process *p)
+{
+    bool needed = false;
+    spin_lock_bh(&process_list_lock);
+    spin_lock(&p->lock);
+    struct addrspace *as = space_locked(p);
+    spin_unlock(&p->lock);
+    list_for_each(o, &process_list, struct process, all_node) {
+        spin_lock(&o->lock);
+        needed |= !atomic_load_relaxed(&o->group_exit) && space_locked(o) == as;
+        spin_unlock(&o->lock);
+    }
+    spin_lock(&p->lock);
+    as = as != NULL && !needed && space_locked(p) == as ? addrspace_get(as) : NULL;
+    spin_unlock(&p->lock);
+    spin_unlock_bh(&process_list_lock);
+    return as;
+}
+
+/* False: to be tried again. */
+static bool reap(struct process *p)
+{
+    if (atomic_load(&reaped) != NULL)
+        return false;
+    struct addrspace *as = space_that_ends(p);
+    if (as == NULL)
+        return true;
+    bool done = as_reap(as);
+    atomic_store(&reaped, as);
+    work_queue(&let_go);
+    return done;
+}
+
 /* Until p has ended, or its memory is there already. */
 static void await(struct process *p, struct process *self)
 {
-    u64 until_ns = now_ns() + PATIENCE_NS;
+    u64 until_ns = now_ns() + PATIENCE_NS, reap_ns = now_ns() + REAP_NS;
     while (atomic_load_relaxed(&p->state) == PROC_LIVE && page_exhausted() && !task_must_end(self) && !p->oom_waited) {
         thread_prepare_block(true);
         thread_block_killable();
         (void)thread_block(now_ns() + PAUSE_NS);
+        if (now_ns() >= reap_ns && reap(p))
+            reap_ns = NEVER_NS;
         p->oom_waited = now_ns() >= until_ns;
     }
 }
@@ -198,5 +248,6 @@ static bool relieve(unsigned *tries)
 void oom_init(void)
 {
     wq_init(&turn, "oom");
+    work_init(&let_go, put_reaped);
     as_no_memory = relieve;
 }

@@ -397,7 +397,10 @@ int fault_in(struct vma *v, uaddr_t va, unsigned access, bool force)
             err = fault_present(v, va, pa, hw, access, force);
         } else {
             spin_unlock_bh(&as->pt_lock);
-            err = vma_private_anon(v) ? fault_anon(v, va, access) : fault_object(v, va, access);
+            if (vma_private_anon(v))
+                err = atomic_load(&as->reaped) ? -EFAULT : fault_anon(v, va, access);
+            else
+                err = fault_object(v, va, access);
         }
         if (err == -ENOMEM && page_reclaim(16) == 0) /* a page table, perhaps */
             return err;

@@ -339,6 +339,77 @@ static void oom(void)
     compare(&before, 8);
 }
 
+/* --- who was chosen cannot end: it waits for a lock of who wants its memory --------------------------------- */
+
+static long free_kb(void)
+{
+    char line[128];
+    long kb = 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (fgets(line, sizeof line, f) != NULL && sscanf(line, "MemFree: %ld", &kb) != 1)
+        ;
+    fclose(f);
+    return kb;
+}
+
+static void *ask_position(void *zero)
+{
+    for (;;)
+        lseek(*(int *)zero, 0, SEEK_CUR);
+    return NULL;
+}
+
+/* Each of its threads but one waits for the file's position at any time. */
+static pid_t positions(int zero)
+{
+    int ready[2];
+    char c;
+    pipe(ready);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_t other;
+        hold(60 * MB);
+        adjust(500);
+        for (int i = 0; i < 3; i++)
+            pthread_create(&other, NULL, ask_position, &zero);
+        write(ready[1], "x", 1);
+        ask_position(&zero);
+    }
+    close(ready[1]);
+    read(ready[0], &c, 1);
+    close(ready[0]);
+    return pid;
+}
+
+/* A call that has the file's position until it has got more memory than there is. The next one in turn would be ended, too, if the
+ * chosen one's memory came only with its end. */
+static void oom_lock(void)
+{
+    int st;
+    struct counts before;
+    take_calm(&before);
+    adjust(-1000);
+    int zero = open("/dev/zero", O_RDONLY);
+    pid_t next = holder(100, 8 * MB, wait_on), large = positions(zero), reader = fork();
+    if (reader == 0) {
+        adjust(-900);
+        while (free_kb() > 16 * 1024)
+            hold(MB);
+        char *to = mmap(NULL, 64 * MB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        _exit(read(zero, to, 64 * MB) == 64 * MB ? 0 : 1);
+    }
+    close(zero);
+    waitpid(reader, &st, 0);
+    printf("who reads: %x\n", st);
+    waitpid(large, &st, 0);
+    printf("the largest: %x\n", st);
+    kill(next, SIGTERM);
+    waitpid(next, &st, 0);
+    printf("the next: %x\n", st);
+    adjust(0);
+    compare(&before, 8);
+}
+
 /* Who may lower it: the first process alone, but for what it was not above before. */
 static void adj(void)
 {
@@ -646,7 +717,7 @@ static void storm(void)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(void); } ways[] = {
-        {"kills", kills}, {"bomb", bomb}, {"bomb-limit", bomb_limit}, {"pids", pids}, {"oom", oom}, {"adj", adj}, {"fds", fds}, {"fds-memory", fds_memory},
+        {"kills", kills}, {"bomb", bomb}, {"bomb-limit", bomb_limit}, {"pids", pids}, {"oom", oom}, {"oom-lock", oom_lock}, {"adj", adj}, {"fds", fds}, {"fds-memory", fds_memory},
         {"sockets", sockets}, {"maps", maps}, {"names", names}, {"storm", storm},
     };
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -6,9 +6,9 @@ from lib import build_file, check, done, drupe, same
 abuse = build_file('abuse')
 
 
-def run(how, memory='256M', timeout=300):
+def run(how, memory='256M', timeout=300, cpus='1'):
     """Its lines; what went wrong is one that begins with "leak"."""
-    status, out, err = drupe('-m', memory, abuse, how, timeout=timeout)
+    status, out, err = drupe('-m', memory, '--cpus', cpus, abuse, how, timeout=timeout)
     lines = out.decode(errors='replace').splitlines()
     check(status == 0 and lines[-1:] == ['went on'], f'{how}: the first process goes on', (status, lines[-5:], err[-1000:]))
     counted = [n for n in lines if n.startswith('counted ')]
@@ -27,6 +27,8 @@ same(run('pids'), ['pid_max of 1: EINVAL', 'pid_max of 400: taken', 'numbers: al
 same(run('oom', '128M'), ['the one that grew was ended', 'others ended: 0', 'scores: large, wanted, 0',
                           'first the one with most points, then the largest, at last who asks for more',
                           'of 30 that grow at once 25 ended'], 'who ends when memory is out')
+for cpus in '1', '2':
+    same(run('oom-lock', '128M', cpus=cpus), ['who reads: 0', 'the largest: 9', 'the next: f'], f'{cpus} CPU: who was chosen waits for a lock of who wants its memory')
 same(run('adj'), ['oom_score_adj 400: taken, 400', 'oom_score_adj 300: taken, 300', 'oom_score_adj 299: EACCES, 300', 'oom_score_adj 1001: EINVAL, 300',
                   'oom_score_adj x: EINVAL, 300', 'oom_adj 5: EACCES, 5', 'oom_adj 4: EACCES, 5', 'oom_adj 16: EINVAL, 5', 'oom_adj -18: EINVAL, 5',
                   'oom_adj 15: taken, 15', 'timerslack_ns 70000: taken, 70000', 'timerslack_ns -1: EINVAL, 70000', 'timerslack_ns 0: taken, 50000'],

@@ -88,6 +88,7 @@ struct addrspace {
     struct spinlock pt_lock;    /* plat, rss_* */
     u64 free_top, hole_max;     /* as->lock: where the search for room goes on; no larger hole above */
     struct list dead;           /* as->lock: areas to close when it is released */
+    bool reaped;                /* atomic: as_reap() was here */
     bool forked;                /* as->lock: anonymous pages may be shared with a copy */
     u64 faults_minor, faults_major; /* relaxed: for getrusage */
     uaddr_t flip_page;          /* pt_lock: page whose write or execute right changed over last ... */
@@ -112,6 +113,9 @@ void addrspace_init_subsystem(void);
 int addrspace_create(struct addrspace **ret_as);
 static inline struct addrspace *addrspace_get(struct addrspace *as) { ref_get(&as->refs); return as; }
 void addrspace_put(struct addrspace *as); /* unmaps everything at zero */
+/* Take the private anonymous memory of a program all of whose threads must end, wherever they wait. What they still touch of it is an EFAULT, never zeros that
+ * would pass for data. Whatever locks are held above as->lock; as->lock is only tried: false if it was taken. */
+bool as_reap(struct addrspace *as);
 
 struct map_request {
     uaddr_t addr;     /* hint, or exact with fixed */

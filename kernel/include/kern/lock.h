@@ -92,6 +92,7 @@ struct rwmutex {
 /* Not recursive, not even for reading: a writer may have queued up in between. */
 void rwmutex_init(struct rwmutex *m, const char *name);
 void rwmutex_read_lock(struct rwmutex *m);
+bool rwmutex_read_trylock(struct rwmutex *m);
 void rwmutex_read_unlock(struct rwmutex *m);
 void rwmutex_write_lock(struct rwmutex *m);
 void rwmutex_write_unlock(struct rwmutex *m);
