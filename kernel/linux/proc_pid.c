@@ -220,6 +220,40 @@ static void show_status(struct text *x, struct task *t, const struct addrspace *
     cred_put(c);
 }
 
+static void show_usage(struct text *x, const struct vma_usage *u, u64 locked_bytes)
+{
+    const unsigned long kb = PAGE_SIZE / 1024;
+    u64 all = u->pages[0][0] + u->pages[0][1] + u->pages[1][0] + u->pages[1][1];
+    const struct {
+        const char *name;
+        unsigned long kb;
+    } lines[] = {
+        {"Rss", all * kb}, {"Pss", u->pss_bytes / 1024}, {"Shared_Clean", u->pages[1][0] * kb}, {"Shared_Dirty", u->pages[1][1] * kb},
+        {"Private_Clean", u->pages[0][0] * kb}, {"Private_Dirty", u->pages[0][1] * kb}, {"Referenced", all * kb}, {"Anonymous", u->anonymous * kb},
+        {"AnonHugePages", 0}, {"Swap", 0}, {"SwapPss", 0}, {"Locked", locked_bytes / 1024},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
+        text_add(x, "%s:%*s%8lu kB\n", lines[i].name, (int)(15 - strlen(lines[i].name)), "", lines[i].kb);
+}
+
+static void show_rollup(struct text *x, struct addrspace *as)
+{
+    struct vma_usage u = {0};
+    u64 locked_bytes = 0;
+    rwmutex_read_lock(&as->lock);
+    struct vma *v = as_first(as), *last = v;
+    for (; v != NULL; v = as_next(v)) {
+        u64 before = u.pss_bytes;
+        vma_add_usage(v, &u);
+        locked_bytes += v->flags & VMA_LOCKED ? u.pss_bytes - before : 0;
+        last = v;
+    }
+    text_add(x, "%08lx-%08lx ---p 00000000 00:00 0 %*s[rollup]\n", (unsigned long)(last != NULL ? as_first(as)->start : 0),
+        (unsigned long)(last != NULL ? last->end : 0), 25, "");
+    rwmutex_read_unlock(&as->lock);
+    show_usage(x, &u, locked_bytes);
+}
+
 static void show_maps(struct text *x, struct addrspace *as, bool smaps)
 {
     char name[256];
@@ -242,23 +276,10 @@ static void show_maps(struct text *x, struct addrspace *as, bool smaps)
             text_add(x, "%*s%s", (int)(x->len - start < 73 ? 73 - (x->len - start) : 0), "", name);
         text_add(x, "\n");
         if (smaps) {
-            unsigned long kb = (unsigned long)(v->end - v->start) / 1024;
-            u64 resident = 0;
-            for (uaddr_t a = v->start; a < v->end; a += PAGE_SIZE) {
-                spin_lock_bh(&as->pt_lock);
-                resident += plat_lookup(&as->plat, a, NULL, NULL);
-                spin_unlock_bh(&as->pt_lock);
-                cond_resched();
-                if (a - v->start > (1UL << 30)) /* bounded: huge reservations are empty */
-                    break;
-            }
-            unsigned long rss = (unsigned long)resident * (PAGE_SIZE / 1024);
-            text_add(x, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\nRss:            %8lu kB\n"
-                   "Pss:            %8lu kB\nShared_Clean:          0 kB\nShared_Dirty:          0 kB\nPrivate_Clean:  %8lu kB\n"
-                   "Private_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\nAnonHugePages:         0 kB\n"
-                   "Swap:                  0 kB\nLocked:         %8lu kB\n",
-                kb, rss, rss, v->mapping != NULL ? rss : 0, v->mapping != NULL ? 0 : rss, rss, v->mapping != NULL ? 0 : rss,
-                v->flags & VMA_LOCKED ? rss : 0);
+            struct vma_usage u = {0};
+            vma_add_usage(v, &u);
+            text_add(x, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", (unsigned long)(v->end - v->start) / 1024);
+            show_usage(x, &u, v->flags & VMA_LOCKED ? u.pss_bytes : 0);
         }
         cond_resched();
     }
@@ -353,10 +374,7 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         break;
     case E_SMAPS_ROLLUP:
         if (as != NULL)
-            text_add(&x, "00010000-7ffffffff000 ---p 00000000 00:00 0                       [rollup]\nRss:            %8lu kB\n"
-                    "Pss:            %8lu kB\nPrivate_Clean:  %8lu kB\nPrivate_Dirty:  %8lu kB\nAnonymous:      %8lu kB\n",
-                (unsigned long)rss_pages(as) * 4, (unsigned long)rss_pages(as) * 4, (unsigned long)as->rss_file * 4,
-                (unsigned long)as->rss_anon * 4, (unsigned long)as->rss_anon * 4);
+            show_rollup(&x, as);
         break;
     case E_CMDLINE:
         if (as != NULL)

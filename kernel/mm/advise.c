@@ -250,6 +250,31 @@ int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec)
     return err;
 }
 
+/* pt_lock held: it cannot go meanwhile. */
+static void add_page(const struct vma *v, const struct page *p, struct vma_usage *u)
+{
+    bool anonymous = p->kind == PAGE_ANON, file = v->mapping != NULL && v->mapping->ops->read != NULL;
+    u32 places = MAX(anonymous ? ref_count(&p->refs) : p->kind == PAGE_CACHE ? atomic_load_relaxed(&p->map_count) : 1u, 1u);
+    u->anonymous += anonymous;
+    u->pages[places > 1][anonymous || !file || (atomic_load_relaxed(&p->flags) & PG_DIRTY)]++;
+    u->pss_bytes += PAGE_SIZE / places;
+}
+
+void vma_add_usage(struct vma *v, struct vma_usage *u)
+{
+    struct addrspace *as = v->as;
+    for (uaddr_t va = v->start; va < v->end; va += PAGE_SIZE) {
+        paddr_t pa;
+        spin_lock_bh(&as->pt_lock);
+        va = plat_next_mapped(&as->plat, va, v->end);
+        const struct page *p = va < v->end && plat_lookup(&as->plat, va, &pa, NULL) ? counted_page(pa) : NULL;
+        if (p != NULL)
+            add_page(v, p, u);
+        spin_unlock_bh(&as->pt_lock);
+        cond_resched();
+    }
+}
+
 bool vma_has_private_pages(struct vma *v)
 {
     struct addrspace *as = v->as;

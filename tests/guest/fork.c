@@ -467,6 +467,68 @@ static void together(void)
     reap("writer without a reader", pid[0]);
 }
 
+#define SHARE_LEN (1ul << 20)
+
+/* What /proc/self/smaps says of the area that begins at p. */
+static void show_shares(const char *when, const void *p)
+{
+    static const char *const wanted[] = {"Rss:", "Pss:", "Shared_Clean:", "Shared_Dirty:", "Private_Clean:", "Private_Dirty:", "Anonymous:"};
+    char line[512], start[32];
+    snprintf(start, sizeof start, "%08lx-", (unsigned long)p);
+    bool here = false;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    printf("%s:", when);
+    while (fgets(line, sizeof line, f) != NULL) {
+        unsigned long low, high;
+        if (sscanf(line, "%lx-%lx ", &low, &high) == 2)
+            here = strncmp(line, start, strlen(start)) == 0;
+        for (size_t i = 0; here && i < sizeof wanted / sizeof *wanted; i++)
+            if (strncmp(line, wanted[i], strlen(wanted[i])) == 0)
+                printf(" %s %lu", wanted[i], strtoul(line + strlen(wanted[i]), NULL, 10));
+    }
+    printf("\n");
+    fclose(f);
+}
+
+/* Pages that parent and child have both. */
+static void shares(void)
+{
+    section("smaps");
+    char *room = mmap(NULL, 3 * SHARE_LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *p = room + SHARE_LEN, c;
+    int fd = memfd_create("shared", 0), up[2], down[2];
+    ftruncate(fd, SHARE_LEN);
+    char *s = mmap(NULL, SHARE_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    mprotect(p, SHARE_LEN, PROT_READ | PROT_WRITE);
+    madvise(p, SHARE_LEN, MADV_NOHUGEPAGE);
+    show_shares("nothing", p);
+    memset(p, 1, SHARE_LEN);
+    memset(s, 1, SHARE_LEN);
+    show_shares("private", p);
+    show_shares("of a file", s);
+    pipe(up);
+    pipe(down);
+    pid_t pid = fork();
+    if (pid == 0) {
+        memset(p, 2, SHARE_LEN / 4);
+        memset(s, 2, SHARE_LEN);
+        write(up[1], "x", 1);
+        read(down[0], &c, 1);
+        _exit(0);
+    }
+    read(up[0], &c, 1);
+    show_shares("private, a quarter written by a child", p);
+    show_shares("of a file, a child's, too", s);
+    write(down[1], "x", 1);
+    waitpid(pid, NULL, 0);
+    show_shares("private, again", p);
+    show_shares("of a file, again", s);
+    munmap(s, SHARE_LEN);
+    munmap(room, 3 * SHARE_LEN);
+    int pipes[] = {fd, up[0], up[1], down[0], down[1]};
+    for (int i = 0; i < 5; i++)
+        close(pipes[i]);
+}
+
 #define LEVEL_CLOCKS (CLOCKS_PER_SEC / 20)
 
 static void in_program(void)
@@ -653,6 +715,7 @@ int main(int argc, char **argv)
     pidfds();
     others();
     together();
+    shares();
     levels();
     usage();
     many();

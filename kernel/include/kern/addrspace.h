@@ -134,6 +134,12 @@ int as_protect(struct addrspace *as, uaddr_t addr, u64 len_bytes, u32 prot); /* 
 int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsigned mremap_flags, uaddr_t new_addr, uaddr_t *ret_addr);
 int as_advise(struct addrspace *as, uaddr_t addr, u64 len_bytes, int advice);
 int as_sync(struct addrspace *as, uaddr_t addr, u64 len_bytes, int flags);
+/* What is mapped of an area, in pages; what N places have mapped counts as an Nth of its bytes in pss_bytes. */
+struct vma_usage {
+    u64 anonymous, pages[2][2]; /* [in other places, too?][not as the file has it?] */
+    u64 pss_bytes;
+};
+void vma_add_usage(struct vma *v, struct vma_usage *u); /* as->lock held */
 /* Is a page of v the process' own, as one is behind a write to a private file area? as->lock held. */
 bool vma_has_private_pages(struct vma *v);
 int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec);
