@@ -23,7 +23,7 @@ def drupe(on):
     @contextlib.contextmanager
     def server(*role):
         with guests.network() as inside, tempfile.TemporaryDirectory() as tmp:
-            argv = [DRUPE, 'run', '--on', on, '-m', MEMORY, '--net', f'tap:{guests.TAP}', '--ip', f'{GUEST_IP}/24,{HOST_IP}', '--allow', f'tcp:{PORT}-{PORT + 3}',
+            argv = [DRUPE, 'run', '--on', on, '-m', MEMORY, '--ulimit', 'nofile=200000', '--net', f'tap:{guests.TAP}', '--ip', f'{GUEST_IP}/24,{HOST_IP}', '--allow', f'tcp:{PORT}-{PORT + 3}',
                     '--allow', f'udp:{PORT}', LOAD, *map(str, role)]
             yield from serving(inside, [*inside, *argv], os.path.join(tmp, 'log'))
     return server
