@@ -126,8 +126,11 @@ static bool lost(struct tcp *t)
     if (it_was) {
         NET_COUNT(tcp_mtu_refuted);
         m->high = MIN(m->high, m->size - 1);
-        m->ssthresh = t->ssthresh;
+        if (m->ssthresh == 0)
+            m->ssthresh = t->ssthresh;
         t->ssthresh = t->cwnd;
+    } else {
+        m->ssthresh = 0; /* that loss has its own */
     }
     m->size = 0; /* after another loss it proves nothing */
     return it_was;
