@@ -102,8 +102,10 @@ static void probe_acked(struct tcp *t)
     }
     if (m->size == 0 || SEQ_LT(t->snd_una, m->end))
         return;
-    NET_COUNT(tcp_mtu_proved);
-    m->low = m->size;
+    if (m->size <= m->high) { /* else the path has become narrower, and it went again in pieces */
+        NET_COUNT(tcp_mtu_proved);
+        m->low = m->size;
+    }
     m->size = 0;
     tcp_set_mss(t);
 }
