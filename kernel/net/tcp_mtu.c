@@ -62,7 +62,7 @@ static void limit(struct tcp *t)
     if (likely(m == NULL))
         return;
     if (t->rt.mtu != 0)
-        m->high = MIN(m->high, t->rt.mtu);
+        m->high = MIN(m->high, tcp_adv_mss(t, t->s.faddr, t->rt.mtu) + headers(t));
     t->mss = (u16)MIN((u32)t->mss, MAX(m->low - overhead(t), SEND_MSS_MIN));
 }
 
