@@ -280,8 +280,7 @@ void tcp_destroy(struct sock *s)
     zc_drop(s);
     if (tcp_parts.info != NULL)
         tcp_parts.info->drop(t);
-    if (tcp_parts.mtu != NULL)
-        kfree(t->mtup);
+    tcp_mtup_drop(t);
     kfree(t->l);
     atomic_sub(&tcp_alive, 1u);
     kmem_free(tcp_cache, t);

@@ -447,6 +447,13 @@ static inline void tcp_rack_drop(struct tcp *t)
     if (tcp_has_rack(t))
         tcp_parts.rack->drop(t);
 }
+static inline void tcp_mtup_drop(struct tcp *t)
+{
+    if (tcp_parts.mtu != NULL) {
+        kfree(t->mtup);
+        t->mtup = NULL;
+    }
+}
 static inline void tcp_tfo_drop(struct tcp *t)
 {
     if (tcp_parts.tfo != NULL)

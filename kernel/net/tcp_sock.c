@@ -176,6 +176,7 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port, bool syn)
     t->ecn_ok = t->ecn_echo = t->ecn_cwr = t->reordering = false;
     t->frto = 0;
     t->mss_before = 0;
+    tcp_mtup_drop(t);
     t->first_unacked_ns = now;
     s->soft_err = 0;
     s->shut = 0;
