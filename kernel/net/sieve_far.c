@@ -148,18 +148,14 @@ static bool make_copy(struct netdev *d)
     return true;
 }
 
-static bool set_client(struct channel *c)
+static void set_client(struct channel *c)
 {
     spin_lock_bh(&far_lock);
-    bool ok = c == NULL || far.client == NULL;
-    if (ok) {
-        far.client = c;
-        far.table = far.words = c != NULL && sieve_on;
-        far.count = 0;
-        far.unanswered = false;
-    }
+    far.client = c;
+    far.table = far.words = c != NULL && sieve_on;
+    far.count = 0;
+    far.unanswered = false;
     spin_unlock_bh(&far_lock);
-    return ok;
 }
 
 static void run(struct channel *c, const char *args, size_t len)
@@ -170,10 +166,9 @@ static void run(struct channel *c, const char *args, size_t len)
         channel_fail(c, ENODEV, "no card needs it");
     } else if (m == NULL || !make_copy(card->dev)) {
         channel_fail(c, ENOMEM, "the instance has no memory for it");
-    } else if (!set_client(c)) {
-        channel_fail(c, EBUSY, "somebody has it");
     } else {
         m->len = 0;
+        set_client(c);
         serve(c, m);
         set_client(NULL);
     }
@@ -182,6 +177,6 @@ static void run(struct channel *c, const char *args, size_t len)
 
 void sieve_far_init(void)
 {
-    static struct service service = { .name = SIEVE_SERVICE, .run = run };
+    static struct service service = { .name = SIEVE_SERVICE, .run = run, .taken = "somebody has it" };
     service_register(&service);
 }
