@@ -192,10 +192,12 @@ void sieve_batch(struct netdev *d)
 {
     if (likely(!any_useless() && !sieve_on))
         return;
-    u64 now = now_ns(), came = netdev_stats(d).rx_packets;
-    struct window w = { .ns = now - seen.since_ns, .came = came - seen.came };
+    u64 now = now_ns();
+    struct window w = { .ns = now - seen.since_ns };
     if (w.ns < WINDOW_NS || (w.ns < ANSWER_NS && sieve_is_far && sieve_far_waits()))
         return;
+    u64 came = netdev_stats(d).rx_packets;
+    w.came = came - seen.came;
     u32 lost = atomic_load_relaxed(&d->sieve->lost);
     w.lost = (s32)(lost - seen.lost) >= (s32)LOST;
     seen.lost = lost;
