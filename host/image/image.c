@@ -15,7 +15,7 @@
 #include "host/lib/child.h"
 #include "host/lib/fs.h"
 
-#define FORMAT "drupe image 5" /* change it when the builder makes other images of the same inputs */
+#define FORMAT "drupe image 6" /* change it when the builder makes other images of the same inputs */
 
 static int add_user_paths(struct tree *t, struct libs *l, const struct source *s, const struct image_options *o, struct error *err)
 {

@@ -73,6 +73,10 @@ int script_add_interpreters(struct tree *t, struct libs *l, const struct image_o
         AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0 || script_read(fd, &line) <= 0)
             return 0;
+        if (line.interpreter[0] != '/') {
+            say("left out: what interprets %s: \"%s\" is no absolute path", path, line.interpreter);
+            return 0;
+        }
         if (bring(t, l, o, line.interpreter, why, err) < 0)
             return -1;
         const char *program = script_env_program(&line);

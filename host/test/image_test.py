@@ -147,10 +147,12 @@ if root:
     check(not missing, 'and its libraries', missing)
 odd = work('odd', '#!/usr/bin/env -S python3 -u\n', 0o755)
 lost = work('lost', '#!/no/such/thing\n', 0o755)
-for name, more in (('odd', ('--add', odd)), ('lost', ('--add', lost)), ('plain-text', ('--add', work('text', '#!/bin/sh\n'))), ('scripts-below', ('--add', 'scripts'))):
+near = work('near', '#!guessed\n', 0o755)
+guessed = work('guessed', 'x', 0o755)
+for name, more in (('odd', ('--add', odd)), ('lost', ('--add', lost)), ('near', ('--add', near)), ('plain-text', ('--add', work('text', '#!/bin/sh\n'))), ('scripts-below', ('--add', 'scripts'))):
     root = build(name, *more, '/bin/ls')
     if root:
-        check(not os.path.exists(root + '/usr/bin/python3') and not os.path.lexists(root + '/usr/bin/sh'), f'{name}: nothing is guessed')
+        check(not os.path.exists(root + '/usr/bin/python3') and not os.path.lexists(root + '/usr/bin/sh') and not os.path.exists(root + guessed), f'{name}: nothing is guessed')
 root = build('dir', 'dir:extra', '/prog', 'arg')
 if root:
     check(open(root + '/sub/b.txt').read() == 'B' and os.path.isdir(root + '/proc'), 'dir: is the root')
