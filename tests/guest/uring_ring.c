@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ring itself: how it is made, what is registered with it, overflow, who waits for it, how it ends. A part of uring.c. */
 #include "uring.h"
+#include "../send_fd.h"
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -258,13 +259,7 @@ void ends(void)
     close(p[1]);
     int sv[2];
     socketpair(AF_UNIX, SOCK_STREAM, 0, sv);
-    char control[CMSG_SPACE(sizeof(int))];
-    struct iovec v = {"x", 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-    *h = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-    memcpy(CMSG_DATA(h), &ring.ring_fd, sizeof(int));
-    SHOW(sendmsg(sv[0], &m, 0));
+    SHOW(send_fd(sv[0], ring.ring_fd, 0));
     close(sv[0]), close(sv[1]);
 }
 
