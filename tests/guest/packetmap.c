@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* packet(7) on the loopback interface: rings of version 3, groups that share frames, what is told with a frame. Needs root. */
 #include "t.h"
+#include "packet.h"
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
@@ -20,21 +21,6 @@
 static char buf[4096];
 static int udp; /* bound to PORT */
 
-/* Frames of UDP over IPv4 to PORT, as they come in; SOCK_RAW. */
-static void only_ours(int s)
-{
-    struct sock_filter f[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 14),           BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x45, 0, 7),
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 14 + 9),       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 5),
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 14 + 20 + 2),  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PORT, 0, 3),
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, SKF_AD_OFF + SKF_AD_PKTTYPE), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, 0xffff),                BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    f[6].code = BPF_LD | BPF_W | BPF_ABS;
-    struct sock_fprog p = {.len = sizeof f / sizeof f[0], .filter = f};
-    setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof p);
-}
-
 static int on_lo(int s)
 {
     struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex("lo")};
@@ -44,7 +30,7 @@ static int on_lo(int s)
 static int sniffer(void)
 {
     int s = socket(AF_PACKET, SOCK_RAW, 0);
-    only_ours(s);
+    only_udp_to(s, PORT);
     return s;
 }
 

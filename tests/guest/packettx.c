@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* packet(7) on the loopback interface: rings for sending, in all versions. What is sent is heard by another packet socket. Needs root. */
 #include "t.h"
+#include "packet.h"
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -26,16 +26,9 @@ static struct sockaddr_ll on_lo(void)
 /* Datagrams of UDP to PORT, as they come in. */
 static int listener(void)
 {
-    struct sock_filter f[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 14 + 9),       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 5),
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 14 + 20 + 2),  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PORT, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_PKTTYPE), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, 0xffff),                BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    struct sock_fprog p = {.len = sizeof f / sizeof f[0], .filter = f};
     struct sockaddr_ll a = on_lo();
     int s = socket(AF_PACKET, SOCK_RAW, 0);
-    setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof p);
+    only_udp_to(s, PORT);
     bind(s, SA(a), sizeof a);
     return s;
 }
