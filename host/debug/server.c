@@ -340,14 +340,11 @@ static const struct action *action_of(const struct action *all, unsigned n, u32 
 
 static void go_on(struct server *s, const struct action *all, unsigned n)
 {
-    bool news = false;
     s->running = true;
     s->rest_runs = action_of(all, n, UINT32_MAX) != NULL;
-    for (size_t i = 0; i < s->nthreads; i++) {
-        struct sthread *t = &s->threads[i];
-        t->wanted = action_of(all, n, t->tid) != NULL;
-        news |= t->wanted && t->pending && !thread_passes(s, t);
-    }
+    for (size_t i = 0; i < s->nthreads; i++)
+        s->threads[i].wanted = action_of(all, n, s->threads[i].tid) != NULL;
+    bool news = threads_news(s) != NULL;
     for (size_t i = s->nthreads; i-- > 0 && !news;) { /* one that is gone is replaced by the last */
         const struct action *a = action_of(all, n, s->threads[i].tid);
         struct sthread *t = &s->threads[i];
