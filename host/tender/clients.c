@@ -97,12 +97,12 @@ static bool drain(struct client *c)
     return true;
 }
 
-void client_send(struct client *c, const void *data, size_t len, bool more)
+void client_send(struct client *c, const void *data, size_t len)
 {
     const char *p = data;
     do {
         u32 n = (u32)MIN(len, (size_t)CTL_PART_MAX);
-        struct ctl_data head = {.flags = n < len || more ? CTL_MORE : 0};
+        struct ctl_data head = {.flags = n < len ? CTL_MORE : 0};
         enqueue(c, CTL_DATA, &head, sizeof(head), p, n);
         p += n;
         len -= n;
@@ -117,10 +117,7 @@ static void close_channel(struct client *c)
     if (c->state != OPEN)
         return;
     c->state = ENDING;
-    if (c->own) {
-        if (c->own->closed)
-            c->own->closed(c->all->ctx, c);
-    } else {
+    if (!c->own) {
         struct ctl_close close = {.channel = c->channel};
         control_queue(c->all->control, CTL_CLOSE, &close, sizeof(close), NULL, 0);
     }
@@ -220,12 +217,8 @@ static const char *on_data(struct client *c, const char *payload, u32 len)
     len -= (u32)sizeof(d);
     if (d.flags & ~CTL_MORE)
         return "CTL_DATA has unknown flags";
-    if (c->own && !c->own->data)
+    if (c->own)
         return "this service takes no messages";
-    if (c->own) {
-        c->own->data(c->all->ctx, c, payload + sizeof(d), len, d.flags & CTL_MORE);
-        return NULL;
-    }
     d.channel = c->channel;
     c->in_spent += CTL_PART_COST(len);
     if (!control_queue(c->all->control, CTL_DATA, &d, sizeof(d), payload + sizeof(d), len))

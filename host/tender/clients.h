@@ -30,9 +30,6 @@ struct tender_service {
     const char *name;
     /* args as sent, with a 0 byte behind. The client stays until client_end(). */
     void (*open)(void *ctx, struct client *c, const char *args, size_t len);
-    /* One part from the client; NULL: it may send none. */
-    void (*data)(void *ctx, struct client *c, const void *data, size_t len, bool more);
-    void (*closed)(void *ctx, struct client *c); /* gone by itself; may be NULL */
 };
 
 struct clients {
@@ -61,7 +58,7 @@ void clients_kernel_gone(struct clients *s, const char *why);
 
 /* --- for the tender's services --- */
 
-void client_send(struct client *c, const void *data, size_t len, bool more);
+void client_send(struct client *c, const void *data, size_t len);
 /* The client is told, and goes. error: errno, 0 = done. */
 void client_end(struct client *c, int error, const char *why);
 /* Call fn for each client of that service. */

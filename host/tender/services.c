@@ -52,7 +52,7 @@ const struct tender_service tender_services[] = {
 static void tell_status(void *ctx, struct client *c)
 {
     const char *text = ctx;
-    client_send(c, text, strlen(text), false);
+    client_send(c, text, strlen(text));
     client_end(c, 0, "");
 }
 
