@@ -10,7 +10,7 @@
  *
  * Channels. Besides its own few messages the port carries up to CTL_CHANNELS_MAX
  * conversations between clients (`drupe stats`, `drupe strace`, ...) and services of
- * the kernel, named by a string. The tender opens one, with a number that no open one has;
+ * the kernel, named by a string; one more may be the tender's own (abi/sieve.h). The tender opens one, with a number that no open one has;
  * then both sides send parts (CTL_DATA) until either closes it with a reason; a
  * part for a channel that is closed is ignored, because the two may cross.
  *
