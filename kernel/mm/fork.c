@@ -67,7 +67,8 @@ static int share_area(struct vma *v, struct vma *c)
         spin_unlock(&to->pt_lock);
         spin_unlock_bh(&from->pt_lock);
         at = stop;
-        cond_resched();
+        if (!cond_resched())
+            return -EINTR;
     }
     return err;
 }
@@ -84,7 +85,7 @@ static int fork_area(struct vma *v, struct addrspace *to)
         v->ops->open(c);
     vma_link(to, c);
     if (v->flags & (VMA_SHARED | VMA_WIPEONFORK))
-        return 0; /* faults find the same pages, or new ones */
+        return cond_resched() ? 0 : -EINTR; /* faults find the same pages, or new ones */
     return share_area(v, c);
 }
 

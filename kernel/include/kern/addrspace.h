@@ -165,7 +165,7 @@ static inline struct vma *as_first(struct addrspace *as)
 s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write);
 /* The page at addr as the program reads it now, referenced: 0, -EFAULT, -ENOMEM. What the program writes later may be in it or not. */
 int as_page(struct addrspace *as, uaddr_t addr, struct page **ret_page);
-/* Copy-on-write duplicate for fork. */
+/* Copy-on-write duplicate for fork. -ENOMEM, or -EINTR: the thread must end */
 int addrspace_fork(struct addrspace *from, struct addrspace **ret_as);
 
 #endif

@@ -564,6 +564,28 @@ TEST(promises)
     CHECK_EQ(commit_used_pages(), used);
 }
 
+/* Who must end copies no more, neither of many areas nor of a large one. */
+TEST(a_fork_ends_with_its_thread)
+{
+    mm_test_init();
+    u64 before = free_memory();
+    struct thread *self = current_thread();
+    for (unsigned shared = 0; shared < 2; shared++) {
+        struct addrspace *as = test_space(), *copy = NULL;
+        uaddr_t a;
+        CHECK_EQ(map_anon(as, 0, PAGE_SIZE, MAP_READ | MAP_WRITE, shared ? VMA_SHARED : 0, false, &a), 0);
+        CHECK_EQ(as_fault(as, a, TRAP_WRITE), 0);
+        atomic_or(&self->exit_work, EXIT_KILL);
+        CHECK_EQ(addrspace_fork(as, &copy), -EINTR);
+        atomic_and(&self->exit_work, ~EXIT_KILL);
+        CHECK(copy == NULL);
+        CHECK_EQ(addrspace_fork(as, &copy), 0);
+        addrspace_put(copy);
+        end_space(as);
+    }
+    CHECK_EQ(free_memory(), before);
+}
+
 TEST(out_of_memory)
 {
     mm_test_init();
