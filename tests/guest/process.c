@@ -240,6 +240,10 @@ static void own_proc_as_another(void)
         snprintf(name, sizeof name, "/proc/%d/fd", getppid());
         SHOW(open(name, O_RDONLY | O_DIRECTORY));
         SHOW(access(name, X_OK));
+        snprintf(name, sizeof name, "/proc/%d/fdinfo", getppid());
+        SHOW(open(name, O_RDONLY | O_DIRECTORY));
+        snprintf(name, sizeof name, "/proc/%d/fdinfo/0", getppid());
+        SHOW(open(name, O_RDONLY));
         fflush(stdout);
         _exit(0);
     }

@@ -17,7 +17,7 @@ static const struct {
 } fixed[] = {
     {"task", PROC_TASK_DIR, S_IFDIR | 0555, true},
     {"fd", PROC_FD_DIR, S_IFDIR | 0500, false},
-    {"fdinfo", PROC_FDINFO_DIR, S_IFDIR | 0555, false},
+    {"fdinfo", PROC_FDINFO_DIR, S_IFDIR | 0500, false},
     {"mem", PROC_MEM, S_IFREG | 0600, false},
     {"mounts", PROC_MOUNTS, S_IFREG | 0444, false},
     {"mountinfo", PROC_MOUNTINFO, S_IFREG | 0444, false},

@@ -116,6 +116,8 @@ static int proc_getattr(struct inode *i, struct kstat *s)
 {
     struct proc_inode *p = proc_i(i);
     const struct proc_tree *tree = i->sb->private;
+    if (p->kind == PROC_FDINFO_DIR)
+        s->mode |= 0055; /* as Linux shows it, where nobody else may look either */
     if (p->pid != 0 && proc_pids->owner != NULL)
         proc_pids->owner(p->pid, s->mode, &s->uid, &s->gid);
     s->atime_ns = s->mtime_ns = s->ctime_ns = vfs_time_ns();
@@ -138,7 +140,7 @@ static int proc_setattr(struct inode *i, const struct setattr *a)
 static bool proc_grants(const struct inode *i)
 {
     const struct proc_inode *p = proc_i(i);
-    return p->kind == PROC_FD_DIR && p->pid == proc_pids->self();
+    return (p->kind == PROC_FD_DIR || p->kind == PROC_FDINFO_DIR) && p->pid == proc_pids->self();
 }
 
 const struct inode_ops proc_dir_inode_ops = {.lookup = proc_lookup, .getattr = proc_getattr, .grants = proc_grants};
