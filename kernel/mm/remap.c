@@ -2,23 +2,33 @@
 /*
  * mremap(2): shrink, grow in place, or move. A move maps the pages at the new place first and removes
  * the old mappings last, so that it can be undone; pt_lock is held meanwhile because
- * truncation and reclaim must find each mapping that is counted.
+ * truncation and reclaim must find each mapping that is counted. They do not look for private memory.
  */
 #include "as_impl.h"
 #include "kern/log.h"
 #include "kern/page.h"
+#include "kern/thread.h"
 
 #define MREMAP_MAYMOVE 1u
 #define MREMAP_FIXED 2u
 #define MREMAP_DONTUNMAP 4u
 
-/* Map what is mapped in [from, from + len) at `to` as well. pt_lock held. */
-static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len)
+#define MOVE_SLICE (16UL << 20) /* bottom halves are off for one slice */
+
+/* Map what is mapped in [from, from + len) at `to` as well. pt_lock held; not between slices if it is private memory. */
+static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len, bool private)
 {
+    u64 slice_end = MOVE_SLICE;
     for (u64 off = 0; (off = plat_next_mapped(&as->plat, from + off, from + len) - from) < len;) {
         paddr_t pa;
         unsigned hw;
         u64 n = PAGE_SIZE;
+        if (private && off >= slice_end) {
+            spin_unlock_bh(&as->pt_lock);
+            cond_resched();
+            spin_lock_bh(&as->pt_lock);
+            slice_end = off + MOVE_SLICE;
+        }
         if (plat_lookup(&as->plat, from + off, &pa, &hw)) {
             unsigned prot = hw & (MAP_READ | MAP_WRITE | MAP_EXEC);
             if ((hw & MAP_HUGE) && IS_ALIGNED((from + off) | (to + off), HUGE_SIZE) && len - off >= HUGE_SIZE && prot != 0) {
@@ -36,10 +46,10 @@ static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len
     return 0;
 }
 
-static int move_pages(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len)
+static int move_pages(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len, bool private)
 {
     spin_lock_bh(&as->pt_lock);
-    int err = copy_mappings(as, from, to, len);
+    int err = copy_mappings(as, from, to, len, private);
     if (err == 0)
         err = plat_unmap(&as->plat, from, len, NULL, NULL);
     if (err != 0) {
@@ -80,9 +90,9 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
     callsite_restore(as, old, old + old_len); /* jumps lead nowhere from another place */
     vma_link(as, n);
     if (old_len != 0) {
-        int err = move_pages(as, old, to, MIN(old_len, new_len));
+        int err = move_pages(as, old, to, MIN(old_len, new_len), vma_private_anon(v));
         for (unsigned tries = 0; err == -ENOMEM && tries < 3 && page_reclaim(32) != 0; tries++)
-            err = move_pages(as, old, to, MIN(old_len, new_len));
+            err = move_pages(as, old, to, MIN(old_len, new_len), vma_private_anon(v));
         if (err != 0) {
             vma_unlink(n);
             vma_merge(v);

@@ -659,3 +659,24 @@ TEST(protecting_many_areas_gives_way)
     test_join(t);
     end_space(as);
 }
+
+TEST(moving_much_gives_way)
+{
+    mm_test_init();
+    const u64 len = 64UL << 20;
+    struct addrspace *as = test_space();
+    uaddr_t a, b;
+    bool passed = false;
+    CHECK_EQ(map_anon(as, 0, len, MAP_READ | MAP_WRITE, VMA_NORESERVE | VMA_NOHUGE, false, &a), 0);
+    for (u64 i = 0; i < 4; i++)
+        CHECK_EQ(as_fault(as, a + i * len / 4, TRAP_WRITE), 0);
+    u64 resident = as->rss_anon;
+    struct thread *t = test_thread("passes", passes, &passed);
+    this_cpu()->need_resched = true;
+    CHECK_EQ(as_remap(as, a, len, len, 5, 0, &b), 0); /* MAYMOVE | DONTUNMAP */
+    CHECK(passed);
+    CHECK_EQ(as->rss_anon, resident);
+    CHECK(!plat_lookup(&as->plat, a, NULL, NULL) && plat_lookup(&as->plat, b, NULL, NULL) && plat_lookup(&as->plat, b + len / 4 * 3, NULL, NULL));
+    test_join(t);
+    end_space(as);
+}
