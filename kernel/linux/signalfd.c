@@ -31,6 +31,12 @@ static void convert(struct abi_signalfd_siginfo *o, const struct ksiginfo *i)
         o->value = (s32)i->timer.value;
     } else if (SIGMASK(i->signo) & (SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) | SIGMASK(SIGFPE) | SIGMASK(SIGTRAP))) {
         o->addr = i->fault.addr;
+    } else if (i->signo == SIGCHLD && i->code > 0) {
+        o->pid = (u32)i->child.pid;
+        o->uid = i->child.uid;
+        o->status = i->child.status;
+        o->utime = (u64)i->child.utime;
+        o->stime = (u64)i->child.stime;
     } else {
         o->pid = (u32)i->rt.pid;
         o->uid = i->rt.uid;

@@ -276,6 +276,34 @@ static void watch_outlives_its_process(void)
     }
 }
 
+/* A signal that tells of a child says how it ended. */
+static void watched_child(void)
+{
+    section("a child's end by signalfd");
+    struct signalfd_siginfo si = {0};
+    sigset_t set, old;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    int fd = signalfd(-1, &set, 0);
+    for (int killed = 0; killed < 2; killed++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            if (killed)
+                raise(SIGKILL);
+            _exit(7);
+        }
+        SHOW(read(fd, &si, sizeof si));
+        SHOW_TRUE((pid_t)si.ssi_pid == pid);
+        SHOW(si.ssi_code);
+        SHOW(si.ssi_status);
+        SHOW_TRUE(si.ssi_ptr == 0 && si.ssi_int == 0);
+        waitpid(pid, NULL, 0);
+    }
+    close(fd);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
 int main(void)
 {
     section("errors");
@@ -463,5 +491,6 @@ int main(void)
     ignored_timer();
     one_of_two();
     watch_outlives_its_process();
+    watched_child();
     return 0;
 }
