@@ -271,7 +271,8 @@ void vma_add_usage(struct vma *v, struct vma_usage *u)
         if (p != NULL)
             add_page(v, p, u);
         spin_unlock_bh(&as->pt_lock);
-        cond_resched();
+        if (!cond_resched())
+            return;
     }
 }
 

@@ -139,7 +139,7 @@ struct vma_usage {
     u64 anonymous, pages[2][2]; /* [in other places, too?][not as the file has it?] */
     u64 pss_bytes;
 };
-void vma_add_usage(struct vma *v, struct vma_usage *u); /* as->lock held */
+void vma_add_usage(struct vma *v, struct vma_usage *u); /* as->lock held. No further when the thread must end */
 /* Is a page of v the process' own, as one is behind a write to a private file area? as->lock held. */
 bool vma_has_private_pages(struct vma *v);
 int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec);

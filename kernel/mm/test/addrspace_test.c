@@ -564,6 +564,26 @@ TEST(promises)
     CHECK_EQ(commit_used_pages(), used);
 }
 
+/* Who must end looks at no more pages: a reader of smaps holds the lock of somebody else's memory. */
+TEST(counting_pages_ends_with_its_thread)
+{
+    mm_test_init();
+    struct thread *self = current_thread();
+    struct addrspace *as = test_space();
+    struct vma_usage all = {0}, some = {0};
+    uaddr_t a;
+    CHECK_EQ(map_anon(as, 0, 8 * PAGE_SIZE, MAP_READ | MAP_WRITE, 0, false, &a), 0);
+    for (u64 i = 0; i < 8; i++)
+        CHECK_EQ(as_fault(as, a + i * PAGE_SIZE, TRAP_WRITE), 0);
+    vma_add_usage(as_first(as), &all);
+    CHECK_EQ(all.anonymous, 8);
+    atomic_or(&self->exit_work, EXIT_KILL);
+    vma_add_usage(as_first(as), &some);
+    atomic_and(&self->exit_work, ~EXIT_KILL);
+    CHECK(some.anonymous < 8);
+    end_space(as);
+}
+
 /* Who must end copies no more, neither of many areas nor of a large one. */
 TEST(a_fork_ends_with_its_thread)
 {
