@@ -7,7 +7,7 @@
 
 #define CR0_WP (1ul << 16)
 
-int plat_text_write(void *at, const void *bytes, size_t n)
+static void write(void *at, const void *bytes, size_t n)
 {
     u64 flags = plat_events_save(), cr0 = read_cr0();
     write_cr0(cr0 & ~CR0_WP);
@@ -15,5 +15,11 @@ int plat_text_write(void *at, const void *bytes, size_t n)
     write_cr0(cr0);
     plat_events_restore(flags);
     plat_barrier(NULL); /* who runs it takes an interrupt, and so reads it anew */
+}
+
+int plat_text_write(void *at, const void *bytes, size_t n)
+{
+    write(at, bytes, n);
+    write(at, bytes, n); /* an emulator that translated the old bytes on another CPU meanwhile may have kept that: now it hears of a write */
     return 0;
 }
