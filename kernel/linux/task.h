@@ -252,6 +252,7 @@ void process_kill(struct process *p, int code, int signal);
 /* End all other tasks of the current process and take over its pid (execve). 0 or -EAGAIN. */
 int process_become_single(void);
 u64 process_cpu_ns(struct process *p);
+void cpu_levels_init(void);
 /* cpu_levels.c: the kernel's part of a task's CPU time (p->lock held), and of all that CPU `cpu` has done for tasks. */
 u64 task_system_ns(struct task *t, u64 cpu_ns);
 u64 cpu_system_ns(unsigned cpu);
@@ -331,7 +332,6 @@ int exec_program(const char *name, const char *shown, const struct path *at, u32
 
 /* --- oom.c ------------------------------------------------------------------------------- */
 void oom_init(void);
-void cpu_levels_init(void);
 u32 oom_score(struct process *p); /* /proc/PID/oom_score */
 s32 oom_old_adj(s32 adj);         /* oom_score_adj as /proc/PID/oom_adj has it */
 /* oom_score_adj becomes word, by the old scale if `old`: lower than what somebody with CAP_SYS_RESOURCE gave it only with that (by the old name: than

@@ -292,7 +292,16 @@ TEST_CPUS(readers_wait_for_each_other, 2)
 static struct mapping contended;
 static bool contest_over;
 
-static struct addrspace *start_contest(uaddr_t *ret_shared)
+static void rival(void *step)
+{
+    while (!contest_over) {
+        ((void (*)(void))step)();
+        cond_resched();
+    }
+}
+
+/* A shared mapping of four pages, and a thread that does `step` again and again meanwhile. */
+static struct addrspace *start_contest(void (*step)(void), struct thread **ret_rival, uaddr_t *ret_shared)
 {
     mm_test_init();
     struct addrspace *as = test_space();
@@ -301,6 +310,7 @@ static struct addrspace *start_contest(uaddr_t *ret_shared)
     memset(disk, 0, disk_size);
     struct map_request r = { .len_bytes = disk_size, .prot = MAP_READ | MAP_WRITE, .flags = VMA_SHARED | VMA_MAYWRITE, .mapping = &contended };
     CHECK_EQ(as_map(as, &r, ret_shared), 0);
+    *ret_rival = test_thread("rival", rival, (void *)step);
     return as;
 }
 
@@ -319,20 +329,14 @@ static void write_word(u64 off, u32 word)
     CHECK_EQ(mapping_write(&contended, off, &u), sizeof word);
 }
 
-static void reclaimer(void *arg)
-{
-    while (!contest_over) {
-        page_reclaim(2);
-        cond_resched();
-    }
-}
+static void reclaim_some(void) { page_reclaim(2); }
 
 /* A page that is written to while it is about to be dropped stays. */
 TEST_CPUS(reclaim_drops_nothing_written, 2)
 {
     uaddr_t shared;
-    struct addrspace *as = start_contest(&shared);
-    struct thread *t = test_thread("reclaimer", reclaimer, NULL);
+    struct thread *t;
+    struct addrspace *as = start_contest(reclaim_some, &t, &shared);
     for (u32 i = 1; i < 3000; i++) {
         u64 off = i % 4 * PAGE_SIZE;
         u32 seen = 0;
@@ -349,20 +353,14 @@ TEST_CPUS(reclaim_drops_nothing_written, 2)
     end_contest(as, t);
 }
 
-static void syncer(void *arg)
-{
-    while (!contest_over) {
-        CHECK_EQ(mapping_sync(&contended), 0);
-        cond_resched();
-    }
-}
+static void sync_all(void) { CHECK_EQ(mapping_sync(&contended), 0); }
 
 /* What a program writes to a page that is mapped while it is written back is written back, too. */
 TEST_CPUS(writeback_misses_no_mapping, 2)
 {
     uaddr_t shared;
-    struct addrspace *as = start_contest(&shared);
-    struct thread *t = test_thread("syncer", syncer, NULL);
+    struct thread *t;
+    struct addrspace *as = start_contest(sync_all, &t, &shared);
     for (u32 i = 1; i < 2000; i++) {
         u32 on_disk;
         write_word(8, i); /* dirty already when it is mapped */
