@@ -160,6 +160,8 @@ leave: /* rsp = frame, events disabled */
     addq $8, %rsp
     .globl leave_start, leave_end
 leave_start:
+    testb %al, %al /* a jump costs a tenth of IRETQ */
+    jnz syscall_worked
 leave_iret:
     movb $0, %gs:P_EVENTS_OFF
     cmpb $0, %gs:P_PENDING
@@ -172,6 +174,12 @@ leave_iret:
     POP_LAST
     iretq
 
+syscall_worked: /* exit work or a switch may have changed every register of the frame */
+    movq F_R15(%rsp), %r15
+    movq F_R14(%rsp), %r14
+    movq F_R13(%rsp), %r13
+    movq F_R12(%rsp), %r12
+    movq F_RBX(%rsp), %rbx
 syscall_exit:
     movb $0, %gs:P_EVENTS_OFF
     cmpb $0, %gs:P_PENDING
@@ -228,17 +236,12 @@ gate_end:
     /* host_before_program() has nothing to do? */
     movq %gs:P_CURRENT, %rax
     cmpb $0, %gs:P_NEED_RESCHED
-    jne 3f
+    jne leave
     cmpl $0, T_EXIT_WORK(%rax)
-    jne 3f
+    jne leave
     cmpq %rax, %gs:P_FPU_FOR
     je syscall_exit
-3:  /* exit work or a switch may change every register of the frame */
-    movq %rsp, %rdi
-    subq $8, %rsp
-    call host_before_program
-    addq $8, %rsp
-    jmp leave_iret
+    jmp leave
 4:  call host_run_pending
     leaq 8(%rsp), %rdi
     jmp 2b

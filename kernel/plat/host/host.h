@@ -70,6 +70,11 @@ void host_timer_expired(void);
 /* Measure the TSC's rate again and look whether this host's wall clock was set, if it is time to (at most each second). */
 void host_clock_refine(u64 now_ns);
 
+/* --- arch.c ----------------------------------------------------------------------------- */
+
+/* A program has had a GS of its own: system calls come as traps, and the way out loads GS. Never reset. */
+extern u8 host_gs_shared;
+
 /* --- debug.c ---------------------------------------------------------------------------- */
 
 /* Points at this address: bit n for the n-th. Any context. */

@@ -40,7 +40,7 @@ struct taken {
 };
 struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, struct host_seat *seat);
 void host_trap(struct trap_frame *frame, u64 from_program);
-void host_before_program(struct trap_frame *frame);
+bool host_before_program(struct trap_frame *frame);
 NORETURN void host_enter_program(struct trap_frame *frame);
 
 extern const u8 text_start[], text_end[], gate_start[], gate_end[], leave_start[], leave_end[], back_start[], back_end[];
@@ -319,14 +319,16 @@ void host_trap(struct trap_frame *frame, u64 from_program)
 }
 
 /* The frame may have been changed by a signal return, a debugger or the program's own tricks: IRET must not fault on it. A
- * bad address is the program's fault. Events disabled. */
-void host_before_program(struct trap_frame *frame)
+ * bad address is the program's fault. Events disabled. True: a jump to rcx may take IRET's place, as RESTORE_FAST has it. */
+bool host_before_program(struct trap_frame *frame)
 {
     for (;;) {
         trap_before_program(frame);
         if (this_cpu()->plat.pending != 0) {
             host_take_pending();
         } else if (frame->cs & FRAME_GATED) {
+            if (likely(!host_gs_shared && frame->rcx < PLAT_USER_MAX && (frame->rflags & FRAME_FLAGS_RARE) == RFLAGS_IF))
+                return true;
             frame->rip = frame->rcx;
             frame_leave_gate(frame);
         } else if (unlikely(frame->rip >= PLAT_USER_MAX)) {
@@ -341,6 +343,7 @@ void host_before_program(struct trap_frame *frame)
     frame->cs = CS_USER;
     frame->ss = SS_USER;
     frame->rflags = (frame->rflags & ~(u64)(RFLAGS_IOPL | RFLAGS_NT | RFLAGS_VM)) | RFLAGS_IF | 2;
+    return false;
 }
 
 void arch_enter_program(const struct trap_frame *frame)

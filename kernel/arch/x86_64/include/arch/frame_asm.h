@@ -53,8 +53,8 @@
     .macro RESTORE_FAST slow
     movq F_RFLAGS(%rsp), %r11
     movl %r11d, %ecx
-    andl $0xfffff728, %ecx /* anything but arithmetic flags and IF (and the always-one bit) */
-    cmpl $0x200, %ecx
+    andl $FRAME_FLAGS_RARE, %ecx
+    cmpl $0x200, %ecx /* IF */
     jne \slow
     movl %r11d, %ecx
     btl $11, %ecx

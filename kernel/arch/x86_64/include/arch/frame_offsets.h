@@ -28,6 +28,7 @@
 #define F_SS 176
 #define F_SIZE 184
 #define FRAME_GATED 0x10000 /* arch/frame.h */
+#define FRAME_FLAGS_RARE 0xfffff728 /* anything but arithmetic flags (and the always-one bit) */
 
 /* struct percpu */
 #define P_CURRENT 8
