@@ -6,14 +6,17 @@
  *   F1  t's state is live in CPU c iff percpu(c)->fpu_owner == t and t->fpu_cpu == c.
  *   F2  One CPU online: live state is saved when another program needs the
  *       registers. Several: when its thread is switched out (it may move), so that
- *       fpu_owner of other CPUs is compared but never followed.
- *   F3  A program runs with its own state live, or with fpu_traps set (one CPU only).
+ *       fpu_owner of other CPUs is compared but never followed; but with fpu_traps set
+ *       the registers are as they were saved.
+ *   F3  A program runs with its own state live, or with fpu_traps set.
  *       fpu_for says that this has been seen to; a switch and whatever else
  *       moves state clears it.
  *
  * Threads that hand over to each other in system calls often touch no vector register
  * meanwhile, so the first use traps; as a trap costs more than a save, a thread that did
- * trap gets its state at once for the next EAGER_TIMES.
+ * trap gets its state at once for the next EAGER_TIMES. A thread that finds its state live
+ * has a trap left as it is, since switching it costs as well; with several CPUs it is set
+ * even then, so that the next switch has nothing to save.
  */
 #include "sched_impl.h"
 
@@ -30,8 +33,8 @@ void fpu_switch_out(struct percpu *cpu, struct thread *t)
     cpu->fpu_for = NULL;
     if (t->state == THREAD_DEAD)
         fpu_forget(cpu, t);
-    else if (!single_cpu() && is_live(cpu, t))
-        arch_fpu_save(t->fpu); /* does not trap: only several CPUs come here */
+    else if (!single_cpu() && is_live(cpu, t) && !cpu->fpu_traps)
+        arch_fpu_save(t->fpu);
 }
 
 void fpu_forget(struct percpu *cpu, struct thread *t)
@@ -51,10 +54,12 @@ static void stop_trapping(struct percpu *cpu)
     }
 }
 
-static void load(struct percpu *cpu, struct thread *t)
+static void make_live(struct percpu *cpu, struct thread *t)
 {
     struct thread *owner = cpu->fpu_owner;
     stop_trapping(cpu);
+    if (is_live(cpu, t))
+        return;
     if (owner != NULL && single_cpu())
         arch_fpu_save(owner->fpu);
     arch_fpu_restore(t->fpu);
@@ -66,14 +71,13 @@ void thread_fpu_before_program(void)
 {
     struct percpu *cpu = this_cpu();
     struct thread *t = cpu->current;
-    if (is_live(cpu, t)) {
-        stop_trapping(cpu);
-    } else if (t->fpu_eager == 0 && cpu->fpu_owner != NULL && single_cpu() && (cpu->fpu_traps || arch_fpu_trap(true))) {
+    bool may_trap = t->fpu_eager == 0 && cpu->fpu_owner != NULL, useful = !single_cpu() || !is_live(cpu, t);
+    if (may_trap && (cpu->fpu_traps || (useful && arch_fpu_trap(true)))) {
         cpu->fpu_traps = true;
     } else {
         if (t->fpu_eager != 0)
             t->fpu_eager--;
-        load(cpu, t);
+        make_live(cpu, t);
     }
     cpu->fpu_for = t;
 }
@@ -84,7 +88,7 @@ bool thread_fpu_trapped(void)
     if (!cpu->fpu_traps)
         return false;
     cpu->current->fpu_eager = EAGER_TIMES;
-    load(cpu, cpu->current);
+    make_live(cpu, cpu->current);
     cpu->fpu_for = cpu->current;
     return true;
 }

@@ -93,17 +93,40 @@ void arch_switch(struct arch_context *from, struct arch_context *to)
 /* --- registers ---------------------------------------------------------------- */
 
 static u64 fpu_word[SIM_MAX_CPUS];
+static bool fpu_trap[SIM_MAX_CPUS];
+bool sim_fpu_can_trap;
 
-u64 sim_fpu_get(void) { return fpu_word[sim_cpu->cpu]; }
-void sim_fpu_set(u64 v) { fpu_word[sim_cpu->cpu] = v; }
+static u64 *fpu_used(void)
+{
+    if (fpu_trap[sim_cpu->cpu] && !thread_fpu_trapped())
+        panic("the FPU traps, and nobody knows why");
+    return &fpu_word[sim_cpu->cpu];
+}
+
+u64 sim_fpu_get(void) { return *fpu_used(); }
+void sim_fpu_set(u64 v) { *fpu_used() = v; }
 
 size_t arch_fpu_size(void) { return 64; }
 void arch_fpu_init_cpu(void) { }
 void arch_fpu_reset(void *area) { memset(area, 0, 64); }
-void arch_fpu_save(void *area) { memcpy(area, &fpu_word[sim_cpu->cpu], sizeof(u64)); }
-void arch_fpu_restore(const void *area) { memcpy(&fpu_word[sim_cpu->cpu], area, sizeof(u64)); }
 
-bool arch_fpu_trap(bool on) { return false; }
+static u64 *fpu_of_kernel(void)
+{
+    if (fpu_trap[sim_cpu->cpu])
+        panic("the kernel's use of the FPU traps");
+    return &fpu_word[sim_cpu->cpu];
+}
+
+void arch_fpu_save(void *area) { memcpy(area, fpu_of_kernel(), sizeof(u64)); }
+void arch_fpu_restore(const void *area) { memcpy(fpu_of_kernel(), area, sizeof(u64)); }
+
+bool arch_fpu_trap(bool on)
+{
+    if (sim_fpu_can_trap)
+        fpu_trap[sim_cpu->cpu] = on;
+    return sim_fpu_can_trap;
+}
+
 bool arch_tells_cpu(void) { return false; }
 
 static struct arch_tls tls_registers[SIM_MAX_CPUS];

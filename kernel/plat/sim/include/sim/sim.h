@@ -58,5 +58,6 @@ extern u64 sim_readable_start, sim_readable_end;
 /* FPU stand-in: the word that the "registers" hold. */
 u64 sim_fpu_get(void);
 void sim_fpu_set(u64 v);
+extern bool sim_fpu_can_trap; /* arch_fpu_trap() works; set while no thread has used the FPU */
 
 #endif
