@@ -126,17 +126,24 @@ void linux_syscall_trapped(struct trap_frame *f)
     trap_handlers.syscall(f);
 }
 
-/* Plain increments: with several CPUs a count by number may be lost now and then, never torn. */
-static u64 calls[SYSCALL_COUNT];
+_Static_assert(SYSCALL_COUNT <= SYSCALL_NUMBERS, "percpu.syscalls has a place for each");
 
-u64 linux_call_count(u32 nr) { return nr < SYSCALL_COUNT ? atomic_load_relaxed(&calls[nr]) : 0; }
+u64 linux_call_count(u32 nr)
+{
+    u64 n = 0;
+    for (unsigned cpu = 0; nr < SYSCALL_COUNT && cpu < MAX_CPUS; cpu++) {
+        struct percpu *p = atomic_load(&percpu_table[cpu]);
+        n += p != NULL ? atomic_load_relaxed(&p->syscalls[nr]) : 0;
+    }
+    return n;
+}
 
 void linux_syscall(struct trap_frame *f)
 {
     u32 nr = (u32)FRAME_SYSCALL_NR(f);
     current_thread()->calls++;
     if (likely(nr < SYSCALL_COUNT)) {
-        calls[nr]++;
+        this_cpu()->syscalls[nr]++; /* plain: who is carried to another CPU between load and store loses one, never more */
         FRAME_RESULT(f) = (u64)syscall_table[nr](FRAME_ARG0(f), FRAME_ARG1(f), FRAME_ARG2(f), FRAME_ARG3(f),
                                                  FRAME_ARG4(f), FRAME_ARG5(f));
     } else {

@@ -23,6 +23,8 @@ struct random_cpu {
     u8 buf[256] ALIGNED(8);
 };
 
+#define SYSCALL_NUMBERS 512
+
 struct percpu {
     struct percpu *self;       /* offset 0 */
     struct thread *current;    /* offset 8 */
@@ -51,6 +53,7 @@ struct percpu {
     struct cpu_call *call;     /* of this CPU, under way */
     u64 bh_hold_until_ns;      /* while bh_hold */
     struct list *bh_remote;    /* atomic: bottom halves that other CPUs have raised here (core/bh.c) */
+    u64 syscalls[SYSCALL_NUMBERS]; /* system calls made here, by number (linux/syscall.c) */
 };
 
 /* CALLS_TRAPPED: system calls that came by trap, CALL_SITES: sites made jumps (kern/callsite.h). */
