@@ -19,6 +19,7 @@
 #include "kern/trap.h"
 
 u64 cpus_online;
+static u64 cpus_idle; /* atomic: S5 */
 void (*thread_waited)(u64 ns);
 void (*cpu_awakes)(void);
 bool sched_several;
@@ -184,10 +185,24 @@ static void set_slice_for(struct percpu *cpu, const struct thread *t)
         timer_set_slice(end);
 }
 
+/* S5; a word that all CPUs read is written only when it changes. */
+static void set_cpu_idle(unsigned cpu, bool idle)
+{
+    u64 bit = 1ULL << cpu;
+    if (((atomic_load_relaxed(&cpus_idle) & bit) != 0) == idle)
+        return;
+    if (idle)
+        atomic_or(&cpus_idle, bit);
+    else
+        atomic_and(&cpus_idle, ~bit);
+}
+
 /* `t` has just been queued on cpu. */
 static void check_preempt(struct percpu *cpu, struct thread *t)
 {
     const struct thread *cur = cpu->current;
+    if (cur == cpu->idle)
+        set_cpu_idle(cpu->cpu, false);
     bool now = cur == cpu->idle || (is_rt(t) && (!is_rt(cur) || prio_of(t) > prio_of(cur))) ||
                (cur->policy == POLICY_IDLE && t->policy != POLICY_IDLE);
     if (now)
@@ -220,11 +235,6 @@ static bool cpu_allowed(const struct thread *t, unsigned cpu)
     return (t->affinity >> cpu & 1) != 0;
 }
 
-static bool cpu_is_idle(const struct percpu *cpu)
-{
-    return atomic_load_relaxed(&cpu->current) == cpu->idle && cpu->rq->nr_ready == 0;
-}
-
 static u64 cpus_for(const struct thread *t)
 {
     u64 online = atomic_load_relaxed(&cpus_online), mask = online & t->affinity;
@@ -251,19 +261,15 @@ static unsigned choose_cpu(const struct thread *t)
     u64 mask = cpus_for(t);
     if (likely((mask & (mask - 1)) == 0))
         return (unsigned)__builtin_ctzll(mask);
-    if ((mask >> t->cpu & 1) != 0 && cpu_is_idle(percpu_table[t->cpu]))
-        return t->cpu;
-    for (u64 m = mask; m != 0; m &= m - 1) {
-        unsigned cpu = (unsigned)__builtin_ctzll(m);
-        if (cpu_is_idle(percpu_table[cpu]))
-            return cpu;
-    }
+    u64 idle = mask & atomic_load_relaxed(&cpus_idle);
+    if (idle != 0)
+        return (idle >> t->cpu & 1) != 0 ? t->cpu : (unsigned)__builtin_ctzll(idle);
     unsigned here = (mask >> t->cpu & 1) != 0 ? t->cpu : (unsigned)__builtin_ctzll(mask);
     return is_rt(t) ? choose_for_rt(t, mask, here) : here;
 }
 
-/* Where the thread that gives up `cpu`, and wants to go on, should do so: a CPU with less to do gets it from time to time, so that three
- * threads on two CPUs have the same shares. */
+/* Where the thread that gives up `cpu`, and wants to go on, should do so: on an idle CPU, and from time to time on one with less to do, so
+ * that three threads on two CPUs have the same shares. Only then are the other CPUs' run queues looked at: they change all the time. */
 static unsigned choose_next_cpu(struct percpu *cpu, const struct thread *t)
 {
     struct runqueue *rq = cpu->rq;
@@ -272,8 +278,14 @@ static unsigned choose_next_cpu(struct percpu *cpu, const struct thread *t)
         return choose_cpu(t);
     if (rq->nr_ready == 0)
         return cpu->cpu;
+    u64 idle = mask & atomic_load_relaxed(&cpus_idle);
+    if (idle != 0)
+        return (unsigned)__builtin_ctzll(idle);
     if (is_rt(t))
         return choose_for_rt(t, mask, cpu->cpu);
+    u64 now = t->exec_start_ns; /* charge() has set it */
+    if (now < rq->balance_ns)
+        return cpu->cpu;
     unsigned best = cpu->cpu, least = rq->nr_ready + 1;
     for (; mask != 0; mask &= mask - 1) {
         struct percpu *other = percpu_table[__builtin_ctzll(mask)];
@@ -283,12 +295,7 @@ static unsigned choose_next_cpu(struct percpu *cpu, const struct thread *t)
             best = other->cpu;
         }
     }
-    if (best != cpu->cpu && least != 0) {
-        u64 now = t->exec_start_ns; /* charge() has set it */
-        if (now < rq->balance_ns)
-            return cpu->cpu;
-        rq->balance_ns = now + BALANCE_NS;
-    }
+    rq->balance_ns = now + (best != cpu->cpu ? BALANCE_NS : BALANCE_LOOK_NS);
     return best;
 }
 
@@ -467,6 +474,8 @@ void sched_switch_locked(struct percpu *cpu)
         steal(cpu);
         next = pick(cpu, now);
     }
+    if ((next == cpu->idle || prev == cpu->idle) && !single_cpu())
+        set_cpu_idle(cpu->cpu, next == cpu->idle);
     next->state = THREAD_RUNNING;
     next->exec_start_ns = now;
     if (unlikely(next->ready_ns != 0))
@@ -515,8 +524,12 @@ static void reschedule(bool yielding)
 {
     u64 flags = plat_events_save();
     struct percpu *cpu = this_cpu();
-    spin_lock(&cpu->rq->lock);
-    cpu->rq->yielding = yielding;
+    struct runqueue *rq = cpu->rq;
+    spin_lock(&rq->lock);
+    rq->yielding = yielding;
+    struct thread *self = cpu->current, *first = yielding ? fair_first(rq) : NULL;
+    if (first != NULL && !is_rt(self) && first->vruntime_ns > self->vruntime_ns)
+        self->vruntime_ns = first->vruntime_ns;
     sched_switch_locked(cpu);
     plat_events_restore(flags);
 }
@@ -541,15 +554,8 @@ bool cond_resched(void)
 void sched_yield_cpu(void)
 {
     struct percpu *cpu = this_cpu();
-    struct runqueue *rq = cpu->rq;
-    if (rq->nr_ready == 0 && !cpu->need_resched)
-        return;
-    u64 flags = spin_lock_irqsave(&rq->lock);
-    struct thread *self = cpu->current, *first = fair_first(rq);
-    if (!is_rt(self) && first != NULL && first->vruntime_ns > self->vruntime_ns)
-        self->vruntime_ns = first->vruntime_ns;
-    spin_unlock_irqrestore(&rq->lock, flags);
-    reschedule(true);
+    if (cpu->rq->nr_ready != 0 || cpu->need_resched)
+        reschedule(true);
 }
 
 void sched_idle_loop(void)
@@ -590,6 +596,7 @@ static void start_cpu(struct percpu *cpu, struct runqueue *rq, struct thread *id
     cpu->idle = idle;
     cpu->current = idle;
     atomic_store(&cpu->rq, rq);
+    set_cpu_idle(cpu->cpu, true);
     atomic_or(&cpus_online, 1ULL << cpu->cpu);
 }
 

@@ -19,6 +19,8 @@
  *       while it is carried from one to another.
  *   S4  slice: with another READY thread of the same class on the CPU, the slice
  *       timer is armed; with none it is not, and the CPU gets no interrupts.
+ *   S5  cpus_idle has a CPU's bit while its idle thread runs and its run queue is empty; the bit changes with the run queue's lock
+ *       held. Read without, as a hint.
  */
 #ifndef SCHED_IMPL_H
 #define SCHED_IMPL_H
@@ -32,7 +34,8 @@
 #define FAIR_TURN_NS 50000000ULL /* ... which then have the CPU so long */
 #define WAKE_LEAD_NS 1000000ULL  /* a woken thread preempts when it is this far behind */
 #define SLEEP_CREDIT_NS 3000000ULL
-#define BALANCE_NS 20000000ULL   /* a busy CPU passes on a thread no more often */
+#define BALANCE_NS 20000000ULL   /* a busy CPU passes on a thread no more often, ... */
+#define BALANCE_LOOK_NS 1000000ULL /* ... and looks for one with less to do no more often */
 #define VRUNTIME_START (1ULL << 40) /* so that subtracting a credit cannot go below zero */
 
 struct runqueue {
@@ -46,12 +49,12 @@ struct runqueue {
     u64 min_vruntime_ns;
     bool yielding;             /* the current thread called sched_yield */
     u8 rt_running;             /* rt_prio of the current thread, 0 = not of a real-time class; read without */
-    u64 balance_ns;            /* when a thread may next go to a CPU with less to do */
+    u64 balance_ns;            /* when to look next for a CPU with less to do */
     struct thread *carry;      /* switched-out thread that moves to another CPU ... */
     unsigned carry_to;         /* ... this one */
     struct thread *dead;       /* switched-out thread that has ended */
     struct timer_base timers;
-};
+} ALIGNED(64);
 
 extern u64 cpus_online;    /* atomic mask */
 extern bool sched_several; /* const once there is a program thread */
