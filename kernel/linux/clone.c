@@ -46,6 +46,19 @@ static int check_flags(const struct clone_args *a)
     return 0;
 }
 
+static void inherit_priority(struct thread *th, const struct task *parent)
+{
+    u8 policy = parent->thread->policy, rt_prio = parent->thread->rt_prio;
+    int nice = parent->thread->nice;
+    if (parent->reset_on_fork) {
+        nice = rt_prio != 0 ? 0 : MAX(nice, 0);
+        policy = rt_prio != 0 ? POLICY_OTHER : policy;
+        rt_prio = 0;
+    }
+    thread_set_policy(th, policy, rt_prio);
+    thread_set_nice(th, nice);
+}
+
 int task_inherit(struct task *t, const struct clone_args *a)
 {
     struct task *self = current_task();
@@ -82,8 +95,7 @@ int task_inherit(struct task *t, const struct clone_args *a)
         th->tls.fs_base = a->tls;
     thread_fpu_sync(self->thread);
     memcpy(th->fpu, self->thread->fpu, arch_fpu_size());
-    thread_set_policy(th, self->thread->policy, self->thread->rt_prio);
-    thread_set_nice(th, self->thread->nice);
+    inherit_priority(th, self);
     thread_set_affinity(th, self->thread->affinity);
     if (!(a->flags & CLONE_VM)) {
         t->rseq = self->rseq;

@@ -166,6 +166,7 @@ struct task {
     bool out_of_memory;           /* o: the last fault found no memory */
     u32 pdeath_signal;            /* o */
     u16 ioprio;                   /* a: class << 13 | level */
+    bool reset_on_fork;           /* a: its children start as everybody (sched(7)) */
     bool no_new_privs;            /* p: set only; read without */
     struct seccomp *seccomp;      /* p, its own read without: seccomp_impl.h (S2) */
     u64 timer_slack_ns;           /* o */

@@ -164,6 +164,106 @@ static void disk_priorities(void)
     SHOW(ioprio_get(1, 0));
 }
 
+struct attr { /* sched_setattr(2) */
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+    uint32_t util_min, util_max;
+};
+
+static long set_attr(int pid, int policy, int flags, int nice, int priority)
+{
+    return syscall(SYS_sched_setattr, pid, &(struct attr){.size = sizeof(struct attr), .policy = policy, .flags = flags, .nice = nice, .priority = priority}, 0);
+}
+
+static void show_attr(const char *what)
+{
+    struct attr a = {0};
+    printf("%s: %ld", what, syscall(SYS_sched_getattr, 0, &a, sizeof a, 0));
+    printf(", policy %u flags %llu nice %d priority %u, at most %u; scheduler %d\n", a.policy, (unsigned long long)a.flags, a.nice, a.priority, a.util_max, sched_getscheduler(0));
+    fflush(stdout);
+}
+
+static void show_child(void)
+{
+    if (fork() == 0) {
+        show_attr("a child");
+        _exit(0);
+    }
+    wait(NULL);
+}
+
+#define RESET_ON_FORK 1
+#define KEEP_POLICY 8
+#define KEEP_PARAMS 16
+static void scheduling(void)
+{
+    struct sched_param sp = {.sched_priority = 1}, none = {0};
+    unsigned sizes[20] = {47};
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    section("scheduling");
+    if (fork() == 0) {
+        setpriority(PRIO_PROCESS, 0, -3);
+        show_attr("nice");
+        SHOW(sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &sp));
+        show_attr("real-time");
+        show_child();
+        SHOW(sched_setparam(0, &sp));
+        show_attr("the flag stays");
+        SHOW(sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none));
+        show_child();
+        setpriority(PRIO_PROCESS, 0, 4);
+        show_child();
+        SHOW(set_attr(0, SCHED_BATCH, 0, 7, 0));
+        show_attr("batch");
+        show_child();
+        SHOW(set_attr(0, SCHED_FIFO, KEEP_POLICY, 2, 0));
+        show_attr("its policy is kept");
+        SHOW(set_attr(0, SCHED_FIFO, KEEP_POLICY, 2, 1));
+        SHOW(set_attr(0, SCHED_BATCH, KEEP_PARAMS | RESET_ON_FORK, 9, 9));
+        show_attr("its parameters are kept");
+        SHOW(set_attr(0, SCHED_OTHER, KEEP_PARAMS, 9, 9));
+        show_attr("and its policy");
+        SHOW(set_attr(0, SCHED_OTHER, 128, 0, 0));
+        SHOW(set_attr(0, -1, 0, 0, 0));
+        SHOW(set_attr(-1, SCHED_OTHER, 0, 0, 0));
+        SHOW(set_attr(0, SCHED_OTHER, 0, 99, 0));
+        show_attr("a nice value too large");
+        SHOW(syscall(SYS_sched_setattr, 0, sizes, 0));
+        SHOW(sizes[0] >= sizeof(struct attr));
+        sizes[0] = sizeof sizes;
+        sizes[19] = 1;
+        SHOW(syscall(SYS_sched_setattr, 0, sizes, 0));
+        SHOW(sizes[0] >= sizeof(struct attr));
+        SHOW(sched_setscheduler(0, SCHED_FIFO, NULL));
+        SHOW(sched_setscheduler(-1, SCHED_FIFO, &sp));
+        SHOW(sched_setparam(-1, &sp));
+
+        struct rlimit no = {0, 0};
+        setrlimit(RLIMIT_RTPRIO, &no);
+        setrlimit(RLIMIT_NICE, &no);
+        setpriority(PRIO_PROCESS, 0, 5);
+        setresuid(1000, 1000, 1000);
+        SHOW(set_attr(0, SCHED_BATCH, 0, 6, 0));
+        SHOW(set_attr(0, SCHED_BATCH, 0, 5, 0));
+        SHOW(sched_setscheduler(0, SCHED_FIFO, &sp));
+        SHOW(sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none));
+        SHOW(sched_setscheduler(0, SCHED_OTHER, &none));
+        SHOW(sched_setscheduler(getppid(), SCHED_OTHER, &none));
+        SHOW(set_attr(getppid(), SCHED_OTHER, 0, 19, 0));
+        SHOW(sched_setaffinity(getppid(), sizeof one, &one));
+        SHOW(sched_setscheduler(0, SCHED_IDLE | SCHED_RESET_ON_FORK, &none));
+        SHOW(sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none));
+        show_attr("idle");
+        _exit(0);
+    }
+    wait(NULL);
+}
+
 static void show_cpus(void)
 {
     cpu_set_t old, one;
@@ -259,6 +359,7 @@ int main(int argc, char **argv)
         return (int)strlen(environ[1]) & 63;
     }
     disk_priorities();
+    scheduling();
     show_cpus();
     section("identity");
     SHOW_TRUE(getpid() > 0 && getpid() == gettid());
