@@ -21,6 +21,8 @@
  *   Tseek       fid[4] whence[4] offset[8]             Rseek offset[8]      lseek(2), SEEK_DATA and SEEK_HOLE
  *   Trename2    fid[4] name[s] fid[4] name[s] flags[4]                      renameat2(2)
  *
+ * Rgetattr's data_version of a directory is its names': while it is the same, they are, with what they name. 0: they may change without.
+ *
  * Who does not know it answers with another version.
  */
 #ifndef ABI_P9_H

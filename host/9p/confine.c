@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/fs.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -110,7 +111,7 @@ static void close_doors(void)
         SCMP_SYS(linkat), SCMP_SYS(renameat2), SCMP_SYS(fallocate), SCMP_SYS(unlinkat), SCMP_SYS(readlinkat), SCMP_SYS(getxattr),
         SCMP_SYS(setxattr), SCMP_SYS(listxattr), SCMP_SYS(removexattr), SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap),
         SCMP_SYS(madvise), SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
-        SCMP_SYS(restart_syscall), SCMP_SYS(getrandom), SCMP_SYS(poll), SCMP_SYS(recvmsg)};
+        SCMP_SYS(restart_syscall), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(poll), SCMP_SYS(recvmsg)};
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (!filter)
         fail("seccomp");
@@ -118,6 +119,7 @@ static void close_doors(void)
         if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0) < 0)
             fail("seccomp rule");
     if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, 4 /* PROT_EXEC */, 0)) < 0 ||
+        seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, FS_IOC_GETFLAGS)) < 0 ||
         seccomp_load(filter) < 0)
         fail("seccomp filter");
     seccomp_release(filter);

@@ -4,15 +4,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/9p/server.h"
 
+#define SETTLED_SEC 2 /* the coarsest clock of a file system's */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 int do_lopen(struct server *s, struct p9_in *in, struct p9_out *out)
@@ -122,6 +127,17 @@ static void put_entry(struct p9_out *out, const struct entry *e, size_t n)
     p9_put_string(out, e->name, n);
 }
 
+/* Names that are there without being listed: where one directory's case does not matter, none of the file system has a version any more. */
+static void look_for_folded_names(struct server *s, const struct fid *f)
+{
+    struct stat st;
+    struct device *device;
+    int flags = 0;
+    if (ioctl(f->fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_CASEFOLD_FL) != 0 && fstat(f->fd, &st) == 0 &&
+        (device = device_of(s, &st)) != NULL)
+        device->times = TIMES_SILENT;
+}
+
 int do_readdir(struct server *s, struct p9_in *in, struct p9_out *out)
 {
     static _Alignas(16) u8 buf[65536];
@@ -133,6 +149,8 @@ int do_readdir(struct server *s, struct p9_in *in, struct p9_out *out)
         return problem ? problem : EBADF;
     if (lseek(f->fd, (off_t)offset, SEEK_SET) < 0)
         return errno;
+    if (offset == 0)
+        look_for_folded_names(s, f);
     /* An entry in a reply is never twice as long as in here. */
     long n = syscall(SYS_getdents64, f->fd, buf, MIN(count / 2 < 280 ? count : count / 2, sizeof(buf)));
     if (n < 0)
@@ -213,6 +231,40 @@ int do_statfs(struct server *s, struct p9_in *in, struct p9_out *out)
     return 0;
 }
 
+/*
+ * File systems of this computer that give a directory another time of change whenever names in it come, go or change. Others make names as they are
+ * asked for (procfs, autofs), hear of changes later (NFS), or do it for some directories only (kernfs).
+ */
+static bool times_tell(const struct fid *f)
+{
+    static const u32 types[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC};
+    struct statfs st;
+    if (fstatfs(f->fd, &st) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if ((u32)st.f_type == types[i])
+            return true;
+    return false;
+}
+
+/*
+ * A directory's version (abi/p9.h): its time of change, once that is so long ago that a change now would make another one even
+ * where clocks are coarse.
+ */
+static u64 names_version(struct server *s, const struct fid *f, const struct stat *st)
+{
+    struct timespec now;
+    struct device *device = device_of(s, st);
+    if (!S_ISDIR(st->st_mode) || !device || device->times == TIMES_SILENT)
+        return 0;
+    if (device->times == TIMES_UNKNOWN)
+        device->times = times_tell(f) ? TIMES_TELL : TIMES_SILENT;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (device->times == TIMES_SILENT || now.tv_sec - st->st_ctim.tv_sec <= SETTLED_SEC)
+        return 0;
+    return (u64)st->st_ctim.tv_sec * 1000000000 + (u64)st->st_ctim.tv_nsec;
+}
+
 static void put_time(struct p9_out *out, s64 sec, u32 nsec)
 {
     p9_put64(out, (u64)sec);
@@ -248,7 +300,7 @@ int do_getattr(struct server *s, struct p9_in *in, struct p9_out *out)
     put_time(out, st.st_ctim.tv_sec, (u32)st.st_ctim.tv_nsec);
     put_time(out, born ? sx.stx_btime.tv_sec : 0, born ? sx.stx_btime.tv_nsec : 0);
     p9_put64(out, 0);
-    p9_put64(out, 0);
+    p9_put64(out, names_version(s, f, &st));
     return 0;
 }
 

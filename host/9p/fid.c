@@ -100,29 +100,26 @@ int get_name(struct p9_in *in, char name[256])
     return strcmp(name, "..") == 0 ? EACCES : 0;
 }
 
-/* What tells apart the files of all devices below: inode numbers of 48 bits and the device's place. */
-static int file_number(struct server *s, const struct stat *st, u64 *ret)
+struct device *device_of(struct server *s, const struct stat *st)
 {
     unsigned i = 0;
-    while (i < s->ndevices && s->devices[i] != st->st_dev)
+    while (i < s->ndevices && s->devices[i].dev != st->st_dev)
         i++;
     if (i == SERVER_MAX_DEVICES)
-        return EXDEV;
+        return NULL;
     if (i == s->ndevices)
-        s->devices[s->ndevices++] = st->st_dev;
-    *ret = st->st_ino ^ (u64)i << 48;
-    return 0;
+        s->devices[s->ndevices++] = (struct device){.dev = st->st_dev};
+    return &s->devices[i];
 }
 
 int put_qid(struct server *s, const struct stat *st, struct p9_out *out)
 {
-    u64 number;
-    int problem = file_number(s, st, &number);
-    if (problem)
-        return problem;
+    const struct device *device = device_of(s, st);
+    if (!device)
+        return EXDEV;
     p9_put8(out, S_ISDIR(st->st_mode) ? P9_QID_DIR : S_ISLNK(st->st_mode) ? P9_QID_SYMLINK : 0);
     p9_put32(out, (u32)(st->st_mtim.tv_nsec ^ st->st_mtim.tv_sec << 8 ^ st->st_size));
-    p9_put64(out, number);
+    p9_put64(out, st->st_ino ^ (u64)(device - s->devices) << 48); /* inode numbers of 48 bits, and the device's place */
     return 0;
 }
 

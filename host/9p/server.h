@@ -50,7 +50,10 @@ struct server {
     struct fid **fids; /* by number */
     u32 capacity;
     size_t value_bytes; /* that fids have: at most SERVER_VALUES_MAX */
-    u64 devices[SERVER_MAX_DEVICES]; /* st_dev of what lies below, in the order of their first use */
+    struct device {
+        u64 dev; /* st_dev */
+        enum { TIMES_UNKNOWN, TIMES_TELL, TIMES_SILENT } times; /* does a directory's time of change tell of names? */
+    } devices[SERVER_MAX_DEVICES]; /* of what lies below, in the order of their first use */
     unsigned ndevices;
 };
 
@@ -73,6 +76,8 @@ struct fid_path {
     char text[16];
 };
 struct fid_path fid_path(const struct fid *f);
+/* The file system that st is of; NULL = there are too many. */
+struct device *device_of(struct server *s, const struct stat *st);
 int put_qid(struct server *s, const struct stat *st, struct p9_out *out);
 /* A file's name inside a directory: EINVAL, EACCES (".."), ENAMETOOLONG. */
 int get_name(struct p9_in *in, char name[256]);

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 from lib import DRUPE, check, done, work
 
@@ -22,7 +23,7 @@ os.symlink('../secret', SRC + '/link')
 os.mkfifo(SRC + '/fifo')
 
 ERROR, LOPEN, LCREATE, SYMLINK, MKNOD, SETATTR, READDIR, LINK, MKDIR, UNLINK, VERSION, ATTACH, WALK, READ, WRITE, CLUNK, RENAME, \
-    XATTRWALK, XATTRCREATE = 7, 12, 14, 16, 18, 26, 40, 70, 72, 76, 100, 104, 110, 116, 118, 120, 204, 30, 32
+    XATTRWALK, XATTRCREATE, GETATTR = 7, 12, 14, 16, 18, 26, 40, 70, 72, 76, 100, 104, 110, 116, 118, 120, 204, 30, 32, 24
 NOFID = 0xffffffff
 
 
@@ -141,6 +142,33 @@ os.rename(SRC + '/dir', TOP + '/moved')
 check(c.walk(9, 'dir') == 'ENOENT', 'a directory that the host has moved away')
 os.rename(TOP + '/moved', SRC + '/dir')
 check(c.end() == 0, 'the server ends with its client')
+
+# A directory's version: none while a change could be in the same tick of a clock.
+c = Client()
+c.begin()
+c.walk(1, 'dir')
+
+
+def version():
+    return struct.unpack('<Q', c.call(GETATTR, struct.pack('<IQ', 1, 0x3fff))[145:153])[0]
+
+
+if subprocess.run(['stat', '-fc', '%T', SRC], capture_output=True, text=True).stdout.strip() in ('ext2/ext3', 'xfs', 'btrfs', 'f2fs', 'tmpfs', 'overlayfs'):
+    for change in (os.mkdir, os.rmdir):
+        old = version()
+        change(SRC + '/dir/x')
+        new = [version()]
+        time.sleep(3.1)
+        new += [version() for _ in range(2)]
+        check(new[0] == 0 != new[1] == new[2] != old, 'a version comes when names are settled, and is another one then', (old, new))
+c.end()
+proper, SRC = SRC, '/proc/self'
+c = Client('ro')
+c.begin()
+c.walk(1, 'task')
+check(version() == 0, 'procfs has none')
+c.end()
+SRC = proper
 
 c = Client('ro')
 c.begin()

@@ -118,6 +118,26 @@ with open(src + '/copy', 'rb') as f:
     check(f.read() == big, 'byte by byte')
 check(os.stat(src + '/holes').st_blocks < 100, 'a file with holes keeps them')
 
+# --- many names that are not there, in a directory that has been the same for a while
+os.mkdir(src + '/quiet')
+for n in range(0, 100, 2):
+    write(f'{src}/quiet/{n}', '')
+time.sleep(3.1)
+p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', *TOOLS, *volume, '/bin/bash', '-c',
+                      'cd /data/quiet; while read x; do s=; for n in {0..99}; do [ -e $n ] && s+=" $n"; done; echo $s; done'],
+                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+want = list(range(0, 100, 2))
+for come, go in ((None, None), (1, 2), (5, 6)):
+    if come:
+        write(f'{src}/quiet/{come}', '')
+        os.remove(f'{src}/quiet/{go}')
+        want = sorted(set(want) - {go} | {come})
+        time.sleep(0.2)
+    p.stdin.write('\n')
+    p.stdin.flush()
+    same(p.stdout.readline().split(), list(map(str, want)), 'names are what the host makes them')
+p.communicate(timeout=120)
+
 # --- both sides have a file open
 with open(src + '/sparse', 'wb') as f:
     f.truncate(1 << 30)

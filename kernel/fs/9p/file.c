@@ -7,7 +7,6 @@
 #define WRITE_HEAD 23u                                 /* Twrite before its data */
 #define CHUNK (508u << 10)                             /* of whole pages, with the head in 512 KiB of memory */
 #define SMALL_CHUNK (PAGE_SIZE - WRITE_HEAD)
-#define DIR_BYTES (16u << 10)
 #define SEEK_END 2
 #define SEEK_DATA 3
 #define SEEK_HOLE 4
@@ -64,8 +63,7 @@ static u32 take_spare(struct p9_inode *pi)
     return fid;
 }
 
-/* A fid that is open, and the attributes of this moment (C1). i->lock held. */
-static int open_fid(struct inode *i, u32 flags, u32 *ret_fid)
+int p9_open_fid(struct inode *i, u32 flags, u32 *ret_fid)
 {
     struct p9_conn *c = p9_c(i);
     struct p9_req w, o, g, *all[] = {&w, &o, &g};
@@ -107,7 +105,7 @@ static int p9_file_open(struct inode *i, struct file *f)
         o->can_read = o->can_write = true;
     } else {
         mutex_lock(&i->lock);
-        int err = open_fid(i, f->flags & (O_ACCMODE | O_SYNC), &o->fid);
+        int err = p9_open_fid(i, f->flags & (O_ACCMODE | O_SYNC), &o->fid);
         mutex_unlock(&i->lock);
         if (err != 0) {
             kfree(o);
@@ -487,15 +485,8 @@ const struct file_ops p9_file_ops = {
 
 /* --- directories --------------------------------------------------------------------------------------- */
 
-struct entry {
-    u64 ino, next;
-    u8 type;
-    const char *name;
-    u32 len;
-};
-
-/* The entry at *at of n bytes: qid[13] offset[8] type[1] name[s]. */
-static int get_entry(const u8 *buf, u32 n, u32 *at, struct entry *e)
+/* qid[13] offset[8] type[1] name[s] */
+int p9_get_entry(const u8 *buf, u32 n, u32 *at, struct p9_entry *e)
 {
     const u8 *p = buf + *at;
     u32 left = n - *at;
@@ -513,10 +504,10 @@ static int get_entry(const u8 *buf, u32 n, u32 *at, struct entry *e)
     return 0;
 }
 
-static bool is_dots(const struct entry *e) { return e->name[0] == '.' && (e->len == 1 || (e->len == 2 && e->name[1] == '.')); }
+static bool is_dots(const struct p9_entry *e) { return e->name[0] == '.' && (e->len == 1 || (e->len == 2 && e->name[1] == '.')); }
 
 /* "." and ".." are ours: the host's parent of the root is nobody's business. */
-static u64 dots_ino(struct file *f, const struct entry *e)
+static u64 dots_ino(struct file *f, const struct p9_entry *e)
 {
     struct dentry *d = f->path.dentry;
     spin_lock(&dcache_lock);
@@ -528,8 +519,8 @@ static u64 dots_ino(struct file *f, const struct entry *e)
 static int emit_entries(struct file *f, const u8 *buf, u32 n, u64 *pos, struct dir_emit *e)
 {
     for (u32 at = 0; at < n;) {
-        struct entry one;
-        int err = get_entry(buf, n, &at, &one);
+        struct p9_entry one;
+        int err = p9_get_entry(buf, n, &at, &one);
         if (err != 0)
             return err;
         u64 ino = is_dots(&one) ? dots_ino(f, &one) : one.ino;
@@ -540,26 +531,35 @@ static int emit_entries(struct file *f, const u8 *buf, u32 n, u64 *pos, struct d
     return 0;
 }
 
+int p9_read_dir(struct p9_conn *c, u32 fid, u64 pos, u8 *buf, u32 *ret_n)
+{
+    struct p9_req r;
+    p9_start(&r, P9_TREADDIR);
+    p9_put32(&r, fid);
+    p9_put64(&r, pos);
+    p9_put32(&r, P9_DIR_BYTES);
+    r.takes_data = true;
+    r.data = buf;
+    r.data_cap = P9_DIR_BYTES;
+    int err = p9_call_one(c, &r);
+    if (err == 0)
+        *ret_n = r.data_len;
+    return err;
+}
+
 static int p9_iterate(struct file *f, u64 *pos, struct dir_emit *e)
 {
     struct p9_open *o = f->private;
-    u8 *buf = kmalloc(DIR_BYTES, 0);
+    u8 *buf = kmalloc(P9_DIR_BYTES, 0);
     int err = buf == NULL ? -ENOMEM : 0;
     while (err == 0) {
-        struct p9_req r;
         u64 from = *pos;
-        p9_start(&r, P9_TREADDIR);
-        p9_put32(&r, o->fid);
-        p9_put64(&r, from);
-        p9_put32(&r, DIR_BYTES);
-        r.takes_data = true;
-        r.data = buf;
-        r.data_cap = DIR_BYTES;
-        err = p9_call_one(o->conn, &r);
-        if (err == 0 && r.data_len == 0)
+        u32 n = 0;
+        err = p9_read_dir(o->conn, o->fid, from, buf, &n);
+        if (err == 0 && n == 0)
             break;
         if (err == 0)
-            err = emit_entries(f, buf, r.data_len, pos, e);
+            err = emit_entries(f, buf, n, pos, e);
         if (err == 0 && *pos == from)
             err = -EIO; /* it would go on for ever */
     }

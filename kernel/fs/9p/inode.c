@@ -39,6 +39,8 @@ int p9_got_attr(struct p9_req *r, struct p9_attr *a)
     a->mtime_ns = get_time(r);
     a->ctime_ns = get_time(r);
     a->btime_ns = get_time(r);
+    p9_get64(r);
+    a->version = p9_get64(r);
     if (p9_ended(r) != 0 || a->size > INT64_MAX)
         return -EIO;
     switch (a->mode & S_IFMT) {
@@ -85,6 +87,8 @@ void p9_apply(struct inode *i, const struct p9_attr *a, u64 asked_ns)
     pi->host_mtime_ns = a->mtime_ns;
     pi->host_size = a->size;
     pi->changed = false;
+    if (S_ISDIR(i->mode))
+        p9_names_are(i, a->version);
     atomic_store(&pi->checked_ns, asked_ns);
 }
 
@@ -93,21 +97,25 @@ static bool same_file(const struct inode *i, const struct p9_attr *a)
     return a->path == p9_i(i)->path && ((a->mode ^ i->mode) & S_IFMT) == 0 && a->btime_ns == i->btime_ns;
 }
 
-/* Attributes from the host; i->lock held. */
-static int p9_refresh(struct inode *i)
+/* The reply to p9_ask_attr() of i's own fid, asked for at `now`; i->lock held. */
+static int got_own_attr(struct inode *i, struct p9_req *r, u64 now)
 {
-    struct p9_req r;
     struct p9_attr a;
-    u64 now = now_ns();
-    p9_ask_attr(&r, p9_i(i)->fid);
-    int err = p9_call_one(p9_c(i), &r);
-    if (err == 0)
-        err = p9_got_attr(&r, &a);
+    int err = r->err != 0 ? r->err : p9_got_attr(r, &a);
     if (err == 0 && !same_file(i, &a))
         err = -EIO;
     if (err == 0)
         p9_apply(i, &a, now);
     return err;
+}
+
+int p9_refresh(struct inode *i)
+{
+    struct p9_req r;
+    u64 now = now_ns();
+    p9_ask_attr(&r, p9_i(i)->fid);
+    p9_call_one(p9_c(i), &r);
+    return got_own_attr(i, &r, now);
 }
 
 int p9_refresh_if_old(struct inode *i)
@@ -218,15 +226,21 @@ static void ask_walk(struct p9_req *r, u32 from, u32 to, const struct dentry *d)
 
 static void mark_checked(struct dentry *d, u64 now) { d->private = (void *)now; }
 
-/* Walk to the name; 0 with *ret_fid known to the server, or -errno. */
+/* Walk to the name; 0 with *ret_fid known to the server, or -errno. What is known of the directory is renewed by the way. dir->lock held. */
 static int walk_and_ask(struct inode *dir, struct dentry *d, u32 *ret_fid, struct p9_attr *ret)
 {
     struct p9_conn *c = p9_c(dir);
-    struct p9_req w, g, *both[] = {&w, &g};
+    struct p9_req w, g, own, *all[] = {&w, &g, &own};
+    u64 now = now_ns();
+    bool old = !p9_fresh(p9_i(dir)->checked_ns, now);
     u32 fid = p9_fid_new(c);
     ask_walk(&w, p9_i(dir)->fid, fid, d);
     p9_ask_attr(&g, fid);
-    int err = p9_call(c, both, 2);
+    p9_ask_attr(&own, p9_i(dir)->fid);
+    p9_call(c, all, old ? 3 : 2);
+    if (old)
+        got_own_attr(dir, &own, now);
+    int err = w.err != 0 ? w.err : g.err;
     if (err == 0)
         err = p9_got_attr(&g, ret);
     if (err != 0)
@@ -242,6 +256,8 @@ static int p9_lookup(struct inode *dir, struct dentry *d)
     struct inode *i;
     u32 fid;
     u64 now = now_ns();
+    if (p9_names_lack(dir, d->hash))
+        return 0;
     int err = walk_and_ask(dir, d, &fid, &a);
     if (err == 0)
         err = p9_inode_of(dir->sb, fid, &a, &i);
@@ -249,37 +265,42 @@ static int p9_lookup(struct inode *dir, struct dentry *d)
         return err;
     if (err == 0)
         dentry_attach(d, i);
+    else
+        p9_names_missed(dir);
     mark_checked(d, now);
     return 0;
 }
 
 /* Is the name still what it was? i->lock held, so that no write comes between question and answer. */
-static bool same_name_locked(struct inode *dir, struct dentry *d, struct inode *i, u64 now)
+static bool same_name_locked(struct inode *dir, struct dentry *d, struct inode *i)
 {
     struct p9_attr a;
     u32 fid;
+    u64 now = now_ns();
     if (walk_and_ask(dir, d, &fid, &a) != 0)
         return false;
     p9_clunk(p9_c(dir), fid);
     if (!same_file(i, &a))
         return false;
     p9_apply(i, &a, now);
+    mark_checked(d, now);
     return true;
 }
 
+/* The directory's lock is held. */
 bool p9_revalidate(struct dentry *d)
 {
     struct inode *i = d->inode, *dir = d->parent->inode;
-    u64 now = now_ns();
-    if (p9_fresh((u64)d->private, now))
+    u64 checked_ns = (u64)d->private;
+    if (p9_fresh(checked_ns, now_ns()))
         return true;
+    if (p9_names_same(dir, checked_ns))
+        return i == NULL || p9_refresh_if_old(i) == 0;
     if (i == NULL)
-        return false; /* asking whether it is there is looking it up */
+        return p9_names_lack(dir, d->hash); /* else asking whether it is there is looking it up */
     mutex_lock(&i->lock);
-    bool same = same_name_locked(dir, d, i, now);
+    bool same = same_name_locked(dir, d, i);
     mutex_unlock(&i->lock);
-    if (same)
-        mark_checked(d, now);
     return same;
 }
 

@@ -4,11 +4,13 @@
  *
  *   super.c   mounting; inodes by their qids       conn.c    requests, tags, fids
  *   inode.c   names and attributes                 stream.c  messages over a host port
- *   file.c    open files, data, directories        queue.c   messages by a device's queue
+ *   names.c   what directories are known to hold   queue.c   messages by a device's queue
+ *   file.c    open files, data, directories
  *
  * What is believed, and for how long. The host may change everything behind our back:
  *
  *   C1  Names (also those that are not there) and attributes are believed for P9_VALID_NS. open() asks anew.
+ *       What a directory's names were when it had the version (abi/p9.h) that the attributes tell, they are.
  *   C2  Data is cached by page. When attributes come that show a change which was not ours (time of change or size),
  *       all pages of the file go. So what a file holds at open() is what is read, as with NFS. A program that reads a
  *       file while the host writes it sees the change when C1's time is over.
@@ -146,6 +148,14 @@ struct p9_open { /* an open file: file->private */
     bool can_read, can_write;
 };
 
+struct p9_names {
+    u64 version;  /* as it came with attributes; 0 = names may change unseen */
+    u64 since_ns; /* it was seen to be this one before */
+    u32 misses;   /* lookups in vain since then */
+    u32 mask;
+    u32 *hashes;  /* a table of all names' (names.c); NULL = not fetched */
+};
+
 struct p9_inode {
     struct list node;        /* p9_fs.inodes; fs->lock */
     struct inode *inode;
@@ -160,13 +170,14 @@ struct p9_inode {
     struct list opens;       /* struct p9_open */
     u32 spare_fid;           /* opened for both by create(), for the open() that follows; P9_NOFID */
     char *link;              /* a symbolic link's text, once read */
+    struct p9_names names;   /* of a directory; inode->lock */
 };
 
 struct p9_attr {
     u8 qid_type;
     u64 path;
     u32 mode, uid, gid, nlink, block_size;
-    u64 rdev, size, blocks_512, atime_ns, mtime_ns, ctime_ns, btime_ns;
+    u64 rdev, size, blocks_512, atime_ns, mtime_ns, ctime_ns, btime_ns, version;
 };
 
 static inline struct p9_inode *p9_i(const struct inode *i) { return i->private; }
@@ -183,10 +194,29 @@ extern const struct inode_ops p9_dir_ops, p9_file_inode_ops;
 void p9_ask_attr(struct p9_req *r, u32 fid);
 int p9_got_attr(struct p9_req *r, struct p9_attr *ret);
 void p9_apply(struct inode *i, const struct p9_attr *a, u64 asked_ns); /* i->lock held, or nobody knows i yet */
+int p9_refresh(struct inode *i);        /* i->lock held */
 int p9_refresh_if_old(struct inode *i); /* i->lock not held */
 bool p9_revalidate(struct dentry *d);
 
+/* names.c; the directory's lock is held */
+void p9_names_are(struct inode *dir, u64 version); /* attributes came with it */
+bool p9_names_same(struct inode *dir, u64 since_ns); /* since a name was asked for? May ask the host for attributes. */
+bool p9_names_lack(struct inode *dir, u32 hash);   /* no name has it? May ask the host, for all of them, too */
+void p9_names_missed(struct inode *dir);           /* the host was asked for a name in vain */
+
 /* file.c */
+#define P9_DIR_BYTES (16u << 10)
+struct p9_entry {
+    u64 ino, next;
+    u8 type;
+    const char *name;
+    u32 len;
+};
+/* Entries of an open directory from its place `pos` on into P9_DIR_BYTES of memory, *ret_n bytes of them: 0 = there are no more. */
+int p9_read_dir(struct p9_conn *c, u32 fid, u64 pos, u8 *buf, u32 *ret_n);
+/* The entry at *at of n bytes: 0, or -EIO. */
+int p9_get_entry(const u8 *buf, u32 n, u32 *at, struct p9_entry *e);
+int p9_open_fid(struct inode *i, u32 flags, u32 *ret_fid); /* and the attributes of this moment (C1). i->lock held */
 extern const struct file_ops p9_file_ops, p9_dir_file_ops;
 extern const struct mapping_ops p9_mapping_ops;
 struct p9_open *p9_open_of(struct inode *i, bool for_writing); /* any; referenced, or NULL */

@@ -109,6 +109,7 @@ static void evict(struct inode *i)
         p9_clunk(fs->conn, pi->spare_fid);
     p9_clunk(fs->conn, pi->fid);
     kfree(pi->link);
+    kfree(pi->names.hashes);
     kfree(pi);
 }
 

@@ -52,6 +52,7 @@ static u32 put_attr(u8 *p)
     put_u64(p + 49, chance(30) == 0 ? sim_random() : chance(3) * 5000);
     put_u64(p + 57, 4096);
     put_u64(p + 81, chance(2));
+    put_u64(p + 145, chance(3));
     return 153;
 }
 
