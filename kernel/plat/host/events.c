@@ -4,7 +4,8 @@
  *
  * Idle, a CPU sleeps in one call of Linux until a descriptor is ready or the next timer is due. Before that it looks at
  * the descriptors for a short while without sleeping, as long as that has paid lately: a peer on another CPU answers within
- * microseconds, and a sleep with its wake-up costs more than that.
+ * microseconds, and a sleep with its wake-up costs more than that. In the same way it looks for kicks of this machine's other CPUs,
+ * while they come soon.
  *
  * One CPU at a time asks for descriptors, the *asker*: it alone would be woken, and handlers need no lock. Another that idles
  * sleeps without them, and is woken to take over when the asker has been busy for a tick. What comes to be asked for while the asker sleeps
@@ -31,6 +32,7 @@
 #include "tlb.h"
 
 #define SPIN_MAX_NS 50000u
+#define KICK_SPIN_NS 100000u
 #define TICK_NS 1000000u
 #define TRIM_NS 1000000000u
 
@@ -177,30 +179,39 @@ void host_run_pending(void)
     }
 }
 
-/* Descriptors without sleeping, for as long as it seems worth it. By the asker. */
-static bool spin(u64 until_ns)
-{
-    static u64 worth_ns = SPIN_MAX_NS / 2; /* moves towards what pays */
-    u64 start = plat_now_ns(), now = start;
-    if (!feeding || worth_ns == 0)
-        goto again_sometimes;
-    do {
-        if (ask(0)) {
-            worth_ns = MIN(worth_ns + SPIN_MAX_NS / 8, SPIN_MAX_NS);
-            return true;
-        }
-        if (atomic_load_relaxed(&this_cpu()->plat.pending) != 0)
-            return false;
-        now = plat_now_ns();
-    } while (now - start < worth_ns && now < until_ns);
-    worth_ns -= MIN(worth_ns, SPIN_MAX_NS / 64);
-    return false;
+/* How long the asker asks without sleeping: moves towards what pays. */
+static u64 worth_ns = SPIN_MAX_NS / 2;
 
-again_sometimes:;
+static void asked_in_vain(void)
+{
     static unsigned slept;
-    if (++slept % 64 == 0)
+    if (worth_ns != 0)
+        worth_ns -= MIN(worth_ns, SPIN_MAX_NS / 64);
+    else if (++slept % 64 == 0)
         worth_ns = SPIN_MAX_NS / 8;
-    return false;
+}
+
+/* What may come without sleeping, for as long as it seems worth it: kicks and, if `asks`, descriptors. True: something came. */
+static bool spin(struct percpu *cpu, bool asks, u64 until_ns)
+{
+    u64 start = plat_now_ns(), end = start + MAX(asks ? worth_ns : 0, cpu->plat.look ? KICK_SPIN_NS : 0);
+    bool came = false;
+    atomic_store(&cpu->plat.looks, 1);
+    for (u64 now = start; !came && now < MIN(end, until_ns); now = plat_now_ns()) {
+        if (asks && ask(0)) {
+            worth_ns = MIN(worth_ns + SPIN_MAX_NS / 8, SPIN_MAX_NS);
+            came = true;
+        } else if (atomic_load_relaxed(&cpu->plat.pending) != 0) {
+            came = true;
+        } else {
+            plat_relax();
+        }
+    }
+    atomic_store(&cpu->plat.looks, 0);
+    atomic_fence();
+    if (!came && asks)
+        asked_in_vain();
+    return came || atomic_load_relaxed(&cpu->plat.pending) != 0;
 }
 
 static void trim(u64 now)
@@ -218,9 +229,9 @@ static u64 time_until(u64 due_ns)
     return due_ns == NEVER_NS ? NEVER_NS : due_ns > now ? due_ns - now : 0;
 }
 
-static void sleep_asking(u64 due_ns)
+static void sleep_asking(struct percpu *cpu, u64 due_ns)
 {
-    if (!spin(due_ns) && atomic_load_relaxed(&this_cpu()->plat.pending) == 0) {
+    if (!spin(cpu, feeding, due_ns)) {
         trim(plat_now_ns());
         ask(time_until(due_ns));
     }
@@ -229,9 +240,11 @@ static void sleep_asking(u64 due_ns)
 }
 
 /* Who became the asker and is busy by now finds us in `idlers`. */
-static void sleep_alone(u64 due_ns)
+static void sleep_alone(struct percpu *cpu, u64 due_ns)
 {
-    u64 self = 1UL << this_cpu()->cpu, timeout_ns = time_until(due_ns);
+    if (spin(cpu, false, due_ns))
+        return;
+    u64 self = 1UL << cpu->cpu, timeout_ns = time_until(due_ns);
     struct __kernel_timespec t = { (s64)(timeout_ns / NSEC_PER_SEC), (s64)(timeout_ns % NSEC_PER_SEC) };
     atomic_or(&idlers, self);
     host_wait(NULL, 0, timeout_ns == NEVER_NS ? NULL : &t);
@@ -243,12 +256,15 @@ void plat_idle(void)
     struct percpu *cpu = this_cpu();
     if (atomic_load_relaxed(&cpu->plat.pending) == 0) {
         cpu->plat.in_idle = 1;
+        u64 start = plat_now_ns();
         if (become_asker())
-            sleep_asking(cpu->plat.timer_want_ns);
+            sleep_asking(cpu, cpu->plat.timer_want_ns);
         else
-            sleep_alone(cpu->plat.timer_want_ns);
-        host_clock_refine(plat_now_ns()); /* who was asleep shall see what has been set meanwhile */
-        if (cpu->plat.timer_want_ns <= plat_now_ns())
+            sleep_alone(cpu, cpu->plat.timer_want_ns);
+        u64 now = plat_now_ns();
+        cpu->plat.look = (atomic_load_relaxed(&cpu->plat.pending) & PENDING_KICK) != 0 && now - start < KICK_SPIN_NS;
+        host_clock_refine(now); /* who was asleep shall see what has been set meanwhile */
+        if (cpu->plat.timer_want_ns <= now)
             host_timer_due();
         cpu->plat.in_idle = 0;
         start_timer_if_busy(cpu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Several CPUs: each a thread of Linux in every carrier (carrier.h), one of which runs. They reach each other by SIGURG: first the bit in
- * plat.pending, then the signal to the seat that runs the CPU. Should the CPU leave this seat meanwhile, events are off
+ * plat.pending, then the signal to the seat that runs the CPU, unless that looks (events.c). Should the CPU leave this seat meanwhile, events are off
  * there, and it sees the bit when it enables them.
  */
 #include <asm/unistd.h>
@@ -37,7 +37,8 @@ static void signal_cpu(const struct percpu *cpu)
 
 void host_poke(struct percpu *cpu, u8 bit)
 {
-    if (!(atomic_or(&cpu->plat.pending, bit) & bit)) /* else it has not looked since, and is on its way to */
+    bool told = (atomic_or(&cpu->plat.pending, bit) & bit) != 0; /* it has not looked since, and is on its way to */
+    if (!told && !atomic_load(&cpu->plat.looks))
         signal_cpu(cpu);
 }
 

@@ -60,6 +60,8 @@ struct plat_percpu {
     u8 events_off;
     u8 pending;             /* PENDING_*: came while events were off */
     u8 in_idle;             /* the CPU waits with a timeout: Linux's timer need not be set */
+    u8 looks;               /* atomic: it idles, and looks at `pending`: no signal is needed */
+    u8 look;                /* a kick ended its last idling soon */
     u64 fault_addr;         /* of the signal that is being taken in */
     struct plat_aspace *as; /* loaded: the carrier's, or NULL; its `cpus` has our bit */
     u64 program_gs;         /* GS base of the current program thread, when host_gs_shared */
