@@ -200,6 +200,9 @@ static unsigned run_length(struct vma *v, uaddr_t va)
     return run;
 }
 
+/* Is the private memory of as taken for good? pt_lock held: as_reap() says so first, and takes then what was mapped before. */
+static bool taken(struct addrspace *as) { return unlikely(atomic_load_relaxed(&as->reaped)); }
+
 /* A large page at va if it is worth one. 0, or AGAIN when it is not. */
 static int fault_huge(struct vma *v, uaddr_t va, unsigned access)
 {
@@ -215,7 +218,7 @@ static int fault_huge(struct vma *v, uaddr_t va, unsigned access)
     page_set_kind(p, PAGE_ANON);
     spin_lock_bh(&as->pt_lock);
     int err = AGAIN;
-    if (all_absent(as, va, HUGE_PAGES) &&
+    if (!taken(as) && all_absent(as, va, HUGE_PAGES) &&
         plat_map(&as->plat, va, page_phys(p), HUGE_SIZE, hw_rights(v, access, true) | MAP_HUGE) == 0) {
         err = 0;
         page_split(p);
@@ -251,7 +254,7 @@ static int fault_anon(struct vma *v, uaddr_t va, unsigned access)
     for (n = 0; n < 1u << order; n++)
         if (plat_lookup(&as->plat, va + n * PAGE_SIZE, NULL, NULL))
             break;
-    int err = n == 0 ? AGAIN : plat_map(&as->plat, va, page_phys(p), n * PAGE_SIZE, hw_rights(v, access, true));
+    int err = taken(as) ? -EFAULT : n == 0 ? AGAIN : plat_map(&as->plat, va, page_phys(p), n * PAGE_SIZE, hw_rights(v, access, true));
     if (err != 0)
         n = 0;
     as->rss_anon += n;
@@ -397,10 +400,7 @@ int fault_in(struct vma *v, uaddr_t va, unsigned access, bool force)
             err = fault_present(v, va, pa, hw, access, force);
         } else {
             spin_unlock_bh(&as->pt_lock);
-            if (vma_private_anon(v))
-                err = atomic_load(&as->reaped) ? -EFAULT : fault_anon(v, va, access);
-            else
-                err = fault_object(v, va, access);
+            err = vma_private_anon(v) ? fault_anon(v, va, access) : fault_object(v, va, access);
         }
         if (err == -ENOMEM && page_reclaim(16) == 0) /* a page table, perhaps */
             return err;
