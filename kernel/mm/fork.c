@@ -29,18 +29,10 @@ static bool share_pages(void *ctx, uaddr_t va, paddr_t pa, size_t len_bytes)
         return true; /* the kernel's own, always there */
     if (p->flags & PG_PATCHED)
         return false; /* the copy has no thunks: it begins with the original text */
-    u64 n = len_bytes >> PAGE_SHIFT;
-    if (p->kind == PAGE_ANON) {
-        to->rss_anon += n;
-    } else if (s->cache_too) {
-        to->rss_file += n;
-        if (p->kind == PAGE_CACHE)
-            atomic_add(&p->map_count, 1u);
-    } else {
+    if (p->kind != PAGE_ANON && !s->cache_too)
         return false;
-    }
-    for (u64 i = 0; i < n; i++)
-        page_get(p + i);
+    for (u64 i = 0; i < len_bytes >> PAGE_SHIFT; i++)
+        page_add_mapping(to, p + i);
     return true;
 }
 

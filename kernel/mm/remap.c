@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mremap(2): shrink, grow in place, or move. A move maps the pages at the new place first and removes
- * the old mappings last, so that it can be undone; pt_lock is held meanwhile because
- * truncation and reclaim must find each mapping that is counted. They do not look for private memory.
+ * the old mappings last, so that it can be undone. Others come in between slices: nobody of them looks for private memory; of other
+ * pages both mappings are counted, and truncation and reclaim come to the old area first (it is before the new one on its mapping's list), so that
+ * they find in the new one what was copied before.
  */
 #include "as_impl.h"
 #include "kern/log.h"
@@ -15,15 +16,15 @@
 
 #define MOVE_SLICE (16UL << 20) /* bottom halves are off for one slice */
 
-/* Map what is mapped in [from, from + len) at `to` as well. pt_lock held; not between slices if it is private memory. */
-static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len, bool private)
+/* Map what is mapped in [from, from + len) at `to` as well. pt_lock held, but between slices. */
+static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len, bool counted)
 {
     u64 slice_end = MOVE_SLICE;
     for (u64 off = 0; (off = plat_next_mapped(&as->plat, from + off, from + len) - from) < len;) {
         paddr_t pa;
         unsigned hw;
         u64 n = PAGE_SIZE;
-        if (private && off >= slice_end) {
+        if (off >= slice_end) {
             spin_unlock_bh(&as->pt_lock);
             cond_resched();
             spin_lock_bh(&as->pt_lock);
@@ -31,11 +32,14 @@ static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len
         }
         if (plat_lookup(&as->plat, from + off, &pa, &hw)) {
             unsigned prot = hw & (MAP_READ | MAP_WRITE | MAP_EXEC);
+            struct page *p = counted ? counted_page(pa) : NULL;
             if ((hw & MAP_HUGE) && IS_ALIGNED((from + off) | (to + off), HUGE_SIZE) && len - off >= HUGE_SIZE && prot != 0) {
                 n = HUGE_SIZE;
                 prot |= MAP_HUGE;
             }
             int err = plat_map(&as->plat, to + off, pa, n, prot != 0 ? prot : MAP_READ);
+            if (err == 0 && p != NULL)
+                page_add_mapping(as, p);
             if (err == 0 && prot == 0)
                 err = plat_protect(&as->plat, to + off, n, 0);
             if (err != 0)
@@ -46,10 +50,20 @@ static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len
     return 0;
 }
 
-static int move_pages(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len, bool private)
+static int move_counted(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len)
 {
     spin_lock_bh(&as->pt_lock);
-    int err = copy_mappings(as, from, to, len, private);
+    int err = copy_mappings(as, from, to, len, true);
+    spin_unlock_bh(&as->pt_lock);
+    uaddr_t gone = err == 0 ? from : to;
+    as_zap(as, gone, gone + len); /* there are no large pages, so this cannot fail */
+    return err;
+}
+
+static int move_private(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len)
+{
+    spin_lock_bh(&as->pt_lock);
+    int err = copy_mappings(as, from, to, len, false);
     if (err == 0)
         err = plat_unmap(&as->plat, from, len, NULL, NULL);
     if (err != 0) {
@@ -61,10 +75,16 @@ static int move_pages(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len, b
                 plat_map(&as->plat, from + off, pa, PAGE_SIZE, MAP_READ); /* its table is still there */
         }
         plat_unmap(&as->plat, to, len, NULL, NULL);
+        plat_flush(&as->plat, to, len);
     }
     plat_flush(&as->plat, from, len);
     spin_unlock_bh(&as->pt_lock);
     return err;
+}
+
+static int move_pages(struct vma *v, uaddr_t from, uaddr_t to, u64 len)
+{
+    return vma_private_anon(v) ? move_private(v->as, from, to, len) : move_counted(v->as, from, to, len);
 }
 
 /* Area v's [old, old + old_len) becomes [to, to + new_len). */
@@ -90,9 +110,9 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
     callsite_restore(as, old, old + old_len); /* jumps lead nowhere from another place */
     vma_link(as, n);
     if (old_len != 0) {
-        int err = move_pages(as, old, to, MIN(old_len, new_len), vma_private_anon(v));
+        int err = move_pages(v, old, to, MIN(old_len, new_len));
         for (unsigned tries = 0; err == -ENOMEM && tries < 3 && page_reclaim(32) != 0; tries++)
-            err = move_pages(as, old, to, MIN(old_len, new_len), vma_private_anon(v));
+            err = move_pages(v, old, to, MIN(old_len, new_len));
         if (err != 0) {
             vma_unlink(n);
             vma_merge(v);

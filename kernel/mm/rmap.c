@@ -13,11 +13,40 @@
 #define ZAP_SLICE (64UL << 20) /* bottom halves are off for one slice */
 #define HUGE_PAGES (HUGE_SIZE / PAGE_SIZE)
 
+#define SHARED_MAX 64u
+
+/* Pages that leave an address space. Whatever somebody else has a reference to keeps ours until the flush: else it might be freed meanwhile by him
+ * (or written back, and taken for clean), or become his alone to write to, while another CPU still uses it here. */
 struct zap {
     struct addrspace *as;
     struct list *free;
-    bool any;
+    bool alone; /* no other CPU's programs can use it */
+    bool any;   /* is something to be flushed, in [start, end)? */
+    unsigned n;
+    uaddr_t start, end;
+    struct page *shared[SHARED_MAX];
 };
+
+static void zap_begin(struct zap *z, struct addrspace *as, bool alone, struct list *free)
+{
+    z->as = as;
+    z->free = free;
+    z->alone = alone;
+    z->any = false;
+    z->n = 0;
+}
+
+void page_add_mapping(struct addrspace *as, struct page *p)
+{
+    if (p->kind == PAGE_ANON) {
+        as->rss_anon++;
+    } else {
+        as->rss_file++;
+        if (p->kind == PAGE_CACHE)
+            atomic_add(&p->map_count, 1u);
+    }
+    page_get(p);
+}
 
 void page_unmapped(struct addrspace *as, struct page *p, struct list *ret_free)
 {
@@ -30,6 +59,28 @@ void page_unmapped(struct addrspace *as, struct page *p, struct list *ret_free)
     }
     if (ref_put(&p->refs))
         list_push_back(ret_free, &p->node);
+}
+
+/* pt_lock held. */
+static void zap_flush(struct zap *z)
+{
+    if (z->any)
+        plat_flush(&z->as->plat, z->start, z->end - z->start);
+    for (unsigned i = 0; i < z->n; i++)
+        page_unmapped(z->as, z->shared[i], z->free);
+    z->any = false;
+    z->n = 0;
+}
+
+static void zap_page(struct zap *z, struct page *p)
+{
+    if (z->alone || (p->kind == PAGE_ANON && ref_count(&p->refs) == 1)) {
+        page_unmapped(z->as, p, z->free);
+        return;
+    }
+    if (z->n == SHARED_MAX)
+        zap_flush(z);
+    z->shared[z->n++] = p;
 }
 
 /* A large page that nobody shares goes back as the block it was. */
@@ -48,28 +99,31 @@ static void zap_found(void *ctx, uaddr_t va, paddr_t pa, size_t len_bytes)
 {
     struct zap *z = ctx;
     struct page *p = counted_page(pa);
+    if (!z->any)
+        z->start = va;
     z->any = true;
+    z->end = va + len_bytes;
     if (p == NULL)
         return;
     if (len_bytes == HUGE_SIZE && zap_whole_block(z, p))
         return;
     for (size_t i = 0; i < len_bytes >> PAGE_SHIFT; i++)
-        page_unmapped(z->as, p + i, z->free);
+        zap_page(z, p + i);
 }
 
 int as_zap(struct addrspace *as, uaddr_t start, uaddr_t end)
 {
     u64 rss = as->rss_anon + as->rss_file;
+    struct zap z;
     as->hiwater_rss = MAX(as->hiwater_rss, rss);
     for (unsigned tries = 0; start < end;) {
         struct list freed;
         list_init(&freed);
-        struct zap z = { as, &freed, false };
+        zap_begin(&z, as, ref_count(&as->refs) <= 1, &freed);
         u64 n = MIN(end - start, ZAP_SLICE - (start & (ZAP_SLICE - 1)));
         spin_lock_bh(&as->pt_lock);
         int err = plat_unmap(&as->plat, start, n, zap_found, &z);
-        if (z.any)
-            plat_flush(&as->plat, start, n);
+        zap_flush(&z);
         spin_unlock_bh(&as->pt_lock);
         page_free_list(&freed);
         if (err == 0)
@@ -105,19 +159,19 @@ static void unmap_cache_pages(struct zap *z, uaddr_t start, uaddr_t end)
 
 void rmap_unmap(struct mapping *m, u64 first, u64 last, bool even_copies, struct list *ret_free)
 {
+    struct zap z;
     list_for_each(v, &m->vmas, struct vma, mapping_node) {
         struct addrspace *as = v->as;
-        struct zap z = { as, ret_free, false };
         uaddr_t start, end;
         if (!overlap(v, first, last, &start, &end))
             continue;
+        zap_begin(&z, as, false, ret_free);
         spin_lock_bh(&as->pt_lock);
         if (even_copies)
             plat_unmap(&as->plat, start, end - start, zap_found, &z);
         else
             unmap_cache_pages(&z, start, end);
-        if (z.any)
-            plat_flush(&as->plat, start, end - start);
+        zap_flush(&z);
         spin_unlock_bh(&as->pt_lock);
     }
 }

@@ -606,6 +606,43 @@ TEST(a_fork_ends_with_its_thread)
     CHECK_EQ(free_memory(), before);
 }
 
+static struct addrspace *victim;
+
+/* As from another CPU: after a fault looked what is mapped, and before it maps the page that it allocates here. */
+static bool reap_once(void)
+{
+    struct addrspace *as = victim;
+    victim = NULL;
+    if (as != NULL)
+        CHECK(as_reap(as));
+    return false;
+}
+
+TEST(what_was_reaped_does_not_come_back)
+{
+    mm_test_init();
+    u64 before = free_memory();
+    for (unsigned large = 0; large < 2; large++) {
+        struct addrspace *as = test_space();
+        uaddr_t a;
+        u32 word;
+        CHECK_EQ(map_anon(as, 0, 4 * HUGE_SIZE, MAP_READ | MAP_WRITE, large ? VMA_HUGE : VMA_NOHUGE, false, &a), 0);
+        CHECK(IS_ALIGNED(a, HUGE_SIZE));
+        CHECK_EQ(put_user_u32(a, 1), 0);
+        for (u64 off = PAGE_SIZE; large && off < HUGE_SIZE; off += PAGE_SIZE) /* so that the next one is a large page */
+            CHECK_EQ(put_user_u32(a + off, 1), 0);
+        victim = as;
+        alloc_fail_hook = reap_once;
+        CHECK_EQ(get_user_u32(a + HUGE_SIZE, &word), -EFAULT);
+        alloc_fail_hook = NULL;
+        CHECK(victim == NULL);
+        CHECK_EQ(as->rss_anon, 0);
+        CHECK_EQ(get_user_u32(a, &word), -EFAULT);
+        end_space(as);
+    }
+    CHECK_EQ(free_memory(), before);
+}
+
 TEST(out_of_memory)
 {
     mm_test_init();
@@ -678,6 +715,55 @@ TEST(protecting_many_areas_gives_way)
     CHECK(passed);
     test_join(t);
     end_space(as);
+}
+
+struct meanwhile {
+    struct addrspace *as;
+    uaddr_t last;        /* page that is to be moved */
+    struct mapping *cut; /* or NULL */
+    bool before;  /* was it there still? */
+};
+
+static void comes_between(void *arg)
+{
+    struct meanwhile *w = arg;
+    w->before = plat_lookup(&w->as->plat, w->last, NULL, NULL);
+    if (w->cut != NULL)
+        mapping_truncate(w->cut, w->cut->size_bytes / 2 + PAGE_SIZE);
+}
+
+/* The object is cut in the middle of a move: neither place shows what is gone. */
+TEST(moving_much_of_an_object_gives_way)
+{
+    mm_test_init();
+    const u64 len = 64UL << 20;
+    u64 before = 0;
+    for (unsigned round = 0; round < 4; round++) {
+        bool cut = round & 1;
+        struct addrspace *as = test_space();
+        uaddr_t a, b;
+        u32 word;
+        CHECK_EQ(map_anon(as, 0, len, MAP_READ | MAP_WRITE, VMA_SHARED, false, &a), 0);
+        for (u64 i = 0; i < 4; i++)
+            CHECK_EQ(put_user_u32(a + i * len / 4, (u32)i), 0);
+        struct meanwhile w = { as, a + 3 * len / 4, cut ? as_find(as, a, false)->mapping : NULL, false };
+        struct thread *t = test_thread("comes", comes_between, &w);
+        this_cpu()->need_resched = true;
+        CHECK_EQ(as_remap(as, a, len, len, 3, a + (1UL << 30), &b), 0); /* MAYMOVE | FIXED */
+        CHECK(w.before);
+        CHECK_EQ(as->rss_file, cut ? 3 : 4);
+        CHECK_EQ(plat_next_mapped(&as->plat, a, a + len), a + len);
+        for (u64 i = 0; i < 4; i++) {
+            bool there = !cut || i < 3;
+            CHECK_EQ(get_user_u32(b + i * len / 4, &word), there ? 0 : -EFAULT);
+            CHECK(!there || word == i);
+        }
+        test_join(t);
+        check_space(as);
+        end_space(as);
+        before = round == 0 ? free_memory() : before; /* the first thread's stack is kept */
+    }
+    CHECK_EQ(free_memory(), before);
 }
 
 TEST(moving_much_gives_way)

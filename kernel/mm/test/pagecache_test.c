@@ -464,3 +464,79 @@ TEST(direct_pages)
         CHECK(reads > 0 && reads <= 5);
     }
 }
+
+static struct page *watched;
+static u32 held, mapped, flushes;
+
+static void look(void)
+{
+    flushes++;
+    CHECK_EQ(ref_count(&watched->refs), held);
+    CHECK_EQ(watched->map_count, mapped);
+}
+
+/* Nobody takes a page for unused or unmapped while other CPUs may use it still: references go behind the flush, whatever takes the page away. */
+TEST(references_outlive_the_flush)
+{
+    mm_test_init();
+    u64 before = free_memory();
+    for (unsigned how = 0; how < 4; how++) {
+        static struct mapping m;
+        struct addrspace *as = test_space();
+        uaddr_t a, b;
+        paddr_t pa;
+        mapping_init(&m, &memory_ops, NULL);
+        m.size_bytes = PAGE_SIZE;
+        struct map_request r = { .len_bytes = PAGE_SIZE, .prot = MAP_READ | MAP_WRITE, .flags = VMA_SHARED | VMA_MAYWRITE, .mapping = &m };
+        CHECK_EQ(as_map(as, &r, &a), 0);
+        CHECK_EQ(put_user_u32(a, 1), 0);
+        CHECK(plat_lookup(&as->plat, a, &pa, NULL));
+        watched = page_of(pa);
+        held = how == 3 ? 1 : 2; /* the mapping's goes first */
+        mapped = 1;
+        flushes = 0;
+        sim_flush_hook = look;
+        addrspace_get(as); /* another thread of the program */
+        if (how == 0)
+            CHECK_EQ(as_unmap(as, a, PAGE_SIZE), 0);
+        else if (how == 1)
+            CHECK_EQ(as_advise(as, a, PAGE_SIZE, 4), 0);
+        else if (how == 2)
+            CHECK_EQ(map_anon(as, a, PAGE_SIZE, MAP_READ, 0, true, &b), 0);
+        else
+            mapping_truncate(&m, 0);
+        sim_flush_hook = NULL;
+        CHECK_EQ(flushes, 1);
+        addrspace_put(as);
+        end_space(as);
+        mapping_done(&m);
+    }
+    CHECK_EQ(free_memory(), before);
+}
+
+/* Many at once: of a file, and shared with a copy of the program. */
+TEST(many_shared_pages_go)
+{
+    mm_test_init();
+    u64 before = free_memory();
+    static struct mapping m;
+    struct addrspace *as = test_space(), *copy;
+    uaddr_t a, b;
+    mapping_init(&m, &memory_ops, NULL);
+    m.size_bytes = 300 * PAGE_SIZE;
+    struct map_request r = { .len_bytes = 300 * PAGE_SIZE, .prot = MAP_READ | MAP_WRITE, .flags = VMA_SHARED | VMA_MAYWRITE, .mapping = &m };
+    CHECK_EQ(as_map(as, &r, &a), 0);
+    CHECK_EQ(map_anon(as, 0, 2 * HUGE_SIZE, MAP_READ | MAP_WRITE, VMA_HUGE, false, &b), 0);
+    CHECK_EQ(as_populate(as, a, 300 * PAGE_SIZE, MAP_WRITE), 0);
+    CHECK_EQ(as_populate(as, b, 2 * HUGE_SIZE, MAP_WRITE), 0);
+    CHECK_EQ(addrspace_fork(as, &copy), 0);
+    addrspace_get(as);
+    CHECK_EQ(as_unmap(as, a, 300 * PAGE_SIZE), 0);
+    CHECK_EQ(as_unmap(as, b, 2 * HUGE_SIZE), 0);
+    CHECK_EQ(as->rss_anon + as->rss_file, 0);
+    addrspace_put(as);
+    end_space(as);
+    addrspace_put(copy);
+    mapping_done(&m);
+    CHECK_EQ(free_memory(), before);
+}

@@ -284,4 +284,10 @@ uaddr_t plat_next_mapped(struct plat_aspace *as, uaddr_t va, uaddr_t end)
     return end;
 }
 
-void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes) { }
+void (*sim_flush_hook)(void);
+
+void plat_flush(struct plat_aspace *as, uaddr_t va, size_t len_bytes)
+{
+    if (sim_flush_hook != NULL)
+        sim_flush_hook();
+}

@@ -55,6 +55,9 @@ unsigned sim_fail_allocations(unsigned rate);
 /* What plat_kernel_readable() allows beside RAM. */
 extern u64 sim_readable_start, sim_readable_end;
 
+/* Called by plat_flush(), under the address space's pt_lock: until then other CPUs may use what was unmapped. NULL = nothing. */
+extern void (*sim_flush_hook)(void);
+
 /* FPU stand-in: the word that the "registers" hold. */
 u64 sim_fpu_get(void);
 void sim_fpu_set(u64 v);
