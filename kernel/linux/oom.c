@@ -7,8 +7,8 @@
  *   O1  One thread at a time looks for memory; the others sleep in turn, and look for themselves when it has gone. None holds a lock of mm.
  *   O2  Nobody is chosen while a process ends, by whomever it was told so, but for PATIENCE_NS at most: it may itself wait for somebody else.
  *   O3  Who must end leaves at once, waiting or not, and who was chosen runs before all fair threads.
- *   O4  Who has not ended after REAP_NS (it waits for a lock, perhaps of who waits for its memory) loses its private memory where it waits (as_reap()). Not
- *       before: robust futexes lie there, which its end looks at.
+ *   O4  Who has not ended after REAP_NS (it waits for a lock, perhaps of who waits for its memory) loses its private memory where it waits (as_reap()), but for
+ *       lists of robust futexes that it holds: its end reads them, so that others learn of it. With more than SPARED_MAX pages of these it keeps all.
  */
 #include "task.h"
 
@@ -20,6 +20,7 @@
 #define PATIENCE_NS (3 * NSEC_PER_SEC)
 #define PAUSE_NS (5 * NSEC_PER_MSEC)
 #define REAP_NS (20 * NSEC_PER_MSEC)
+#define SPARED_MAX 64u
 #define TRIES 3
 #define RECLAIM 32
 #define NEVER (-1000)
@@ -162,6 +163,59 @@ static struct addrspace *space_that_ends(struct process *p)
     return as;
 }
 
+static uaddr_t spared[SPARED_MAX]; /* of who has the turn */
+
+/* Keep what lies at addr. False: there is no room for that. */
+static bool spare(uaddr_t addr, size_t len, unsigned *n)
+{
+    for (uaddr_t page = ALIGN_DOWN(addr, PAGE_SIZE); page < addr + len; page += PAGE_SIZE) {
+        unsigned i = 0;
+        while (i < *n && spared[i] != page)
+            i++;
+        if (i == SPARED_MAX)
+            return false;
+        spared[i] = page;
+        *n = MAX(*n, i + 1);
+    }
+    return true;
+}
+
+/* The list of robust futexes that t holds, if it holds any. p held. */
+static bool spare_list(const struct task *t, unsigned *n)
+{
+    u64 head = t->robust_list, h[3], next; /* first entry, offset, pending */
+    if (head == 0 || !as_peek(t->thread->as, head, h, sizeof h) || ((h[0] & ~1ULL) == head && h[2] == 0))
+        return true;
+    if (!spare(head, sizeof h, n))
+        return false;
+    next = h[0];
+    for (unsigned i = 0; i < ROBUST_LIMIT && next != head; i++) {
+        uaddr_t entry = next & ~1ULL;
+        if (!as_peek(t->thread->as, entry, &next, sizeof next))
+            break;
+        if (!spare(entry, sizeof next, n))
+            return false;
+    }
+    return true;
+}
+
+/* What its end reads. False: that is too much. */
+static bool spare_lists(const struct addrspace *as, unsigned *ret_n)
+{
+    bool all = true;
+    unsigned n = 0;
+    spin_lock_bh(&process_list_lock);
+    list_for_each(p, &process_list, struct process, all_node) {
+        spin_lock(&p->lock);
+        list_for_each(t, &p->tasks, struct task, proc_node)
+            all = all && (t->thread->as != as || spare_list(t, &n));
+        spin_unlock(&p->lock);
+    }
+    spin_unlock_bh(&process_list_lock);
+    *ret_n = n;
+    return all;
+}
+
 /* False: to be tried again. */
 static bool reap(struct process *p)
 {
@@ -170,7 +224,8 @@ static bool reap(struct process *p)
     struct addrspace *as = space_that_ends(p);
     if (as == NULL)
         return true;
-    bool done = as_reap(as);
+    unsigned n;
+    bool done = !spare_lists(as, &n) || as_reap(as, spared, n);
     atomic_store(&reaped, as);
     work_queue(&let_go);
     return done;

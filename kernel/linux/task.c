@@ -334,8 +334,6 @@ void task_put(struct task *t)
 
 /* --- robust futexes (get_robust_list(2), Documentation/robust-futex-ABI) --------- */
 
-#define ROBUST_LIMIT 2048
-
 /* With priority inheritance (pi), futex_pi_exit() wakes. */
 static void robust_death(struct task *t, uaddr_t addr, bool pending, bool pi)
 {

@@ -257,6 +257,7 @@ void cpu_levels_init(void);
 /* cpu_levels.c: the kernel's part of a task's CPU time (p->lock held), and of all that CPU `cpu` has done for tasks. */
 u64 task_system_ns(struct task *t, u64 cpu_ns);
 u64 cpu_system_ns(unsigned cpu);
+#define ROBUST_LIMIT 2048 /* so much of a task's list of robust futexes is looked at */
 /* The process lets its program's memory go (at exec, at the end): robust futexes, the word of
  * CLONE_CHILD_CLEARTID, and the new address space (NULL: none). */
 void task_switch_as(struct task *t, struct addrspace *as);

@@ -359,8 +359,29 @@ static void *ask_position(void *zero)
     return NULL;
 }
 
-/* Each of its threads but one waits for the file's position at any time. */
-static pid_t positions(int zero)
+static pthread_mutex_t *shared_lock(void)
+{
+    pthread_mutex_t *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(m, &a);
+    return m;
+}
+
+static const char *take_shared_lock(pthread_mutex_t *m)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += 20;
+    int r = pthread_mutex_timedlock(m, &t);
+    munmap(m, 4096);
+    return r == EOWNERDEAD ? "its owner died" : r == 0 ? "was free" : errno_name(r);
+}
+
+/* Each of its threads but one waits for the file's position at any time. The first has a lock, which its private memory tells of, with another one that is private. */
+static pid_t positions(int zero, pthread_mutex_t *lock)
 {
     int ready[2];
     char c;
@@ -368,6 +389,13 @@ static pid_t positions(int zero)
     pid_t pid = fork();
     if (pid == 0) {
         pthread_t other;
+        pthread_mutex_t own;
+        pthread_mutexattr_t a;
+        pthread_mutexattr_init(&a);
+        pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+        pthread_mutex_init(&own, &a);
+        pthread_mutex_lock(lock);
+        pthread_mutex_lock(&own);
         hold(60 * MB);
         adjust(500);
         for (int i = 0; i < 3; i++)
@@ -390,7 +418,8 @@ static void oom_lock(void)
     take_calm(&before);
     adjust(-1000);
     int zero = open("/dev/zero", O_RDONLY);
-    pid_t next = holder(100, 8 * MB, wait_on), large = positions(zero), reader = fork();
+    pthread_mutex_t *lock = shared_lock();
+    pid_t next = holder(100, 8 * MB, wait_on), large = positions(zero, lock), reader = fork();
     if (reader == 0) {
         adjust(-900);
         while (free_kb() > 16 * 1024)
@@ -402,7 +431,7 @@ static void oom_lock(void)
     waitpid(reader, &st, 0);
     printf("who reads: %x\n", st);
     waitpid(large, &st, 0);
-    printf("the largest: %x\n", st);
+    printf("the largest: %x, its lock: %s\n", st, take_shared_lock(lock));
     kill(next, SIGTERM);
     waitpid(next, &st, 0);
     printf("the next: %x\n", st);

@@ -28,7 +28,7 @@ same(run('oom', '128M'), ['the one that grew was ended', 'others ended: 0', 'sco
                           'first the one with most points, then the largest, at last who asks for more',
                           'of 30 that grow at once 25 ended'], 'who ends when memory is out')
 for cpus in '1', '2':
-    same(run('oom-lock', '128M', cpus=cpus), ['who reads: 0', 'the largest: 9', 'the next: f'], f'{cpus} CPU: who was chosen waits for a lock of who wants its memory')
+    same(run('oom-lock', '128M', cpus=cpus), ['who reads: 0', 'the largest: 9, its lock: its owner died', 'the next: f'], f'{cpus} CPU: who was chosen waits for a lock of who wants its memory')
 same(run('adj'), ['oom_score_adj 400: taken, 400', 'oom_score_adj 300: taken, 300', 'oom_score_adj 299: EACCES, 300', 'oom_score_adj 1001: EINVAL, 300',
                   'oom_score_adj x: EINVAL, 300', 'oom_adj 5: EACCES, 5', 'oom_adj 4: EACCES, 5', 'oom_adj 16: EINVAL, 5', 'oom_adj -18: EINVAL, 5',
                   'oom_adj 15: taken, 15', 'timerslack_ns 70000: taken, 70000', 'timerslack_ns -1: EINVAL, 70000', 'timerslack_ns 0: taken, 50000'],

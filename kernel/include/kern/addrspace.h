@@ -113,9 +113,11 @@ void addrspace_init_subsystem(void);
 int addrspace_create(struct addrspace **ret_as);
 static inline struct addrspace *addrspace_get(struct addrspace *as) { ref_get(&as->refs); return as; }
 void addrspace_put(struct addrspace *as); /* unmaps everything at zero */
-/* Take the private anonymous memory of a program all of whose threads must end, wherever they wait. What they still touch of it is an EFAULT, never zeros that
- * would pass for data. Whatever locks are held above as->lock; as->lock is only tried: false if it was taken. */
-bool as_reap(struct addrspace *as);
+/* Take the private anonymous memory of a program all of whose threads must end, wherever they wait, but for n spared pages. What they still touch of the rest is
+ * an EFAULT, never zeros that would pass for data. Whatever locks are held above as->lock; as->lock is only tried: false if it was taken. */
+bool as_reap(struct addrspace *as, const uaddr_t *spared, unsigned n);
+/* Read what is there already: neither faults nor sleeps, and takes as->pt_lock only. False: something is not. */
+bool as_peek(struct addrspace *as, uaddr_t addr, void *buf, size_t len);
 
 struct map_request {
     uaddr_t addr;     /* hint, or exact with fixed */

@@ -614,7 +614,7 @@ static bool reap_once(void)
     struct addrspace *as = victim;
     victim = NULL;
     if (as != NULL)
-        CHECK(as_reap(as));
+        CHECK(as_reap(as, NULL, 0));
     return false;
 }
 
@@ -640,6 +640,32 @@ TEST(what_was_reaped_does_not_come_back)
         CHECK_EQ(get_user_u32(a, &word), -EFAULT);
         end_space(as);
     }
+    CHECK_EQ(free_memory(), before);
+}
+
+TEST(spared_pages_are_not_reaped)
+{
+    mm_test_init();
+    u64 before = free_memory(), words[2];
+    struct addrspace *as = test_space();
+    uaddr_t a, b;
+    u32 word;
+    CHECK_EQ(map_anon(as, 0, 2 * HUGE_SIZE, MAP_READ | MAP_WRITE, VMA_HUGE, false, &a), 0);
+    CHECK_EQ(as_populate(as, a, 2 * HUGE_SIZE, MAP_WRITE), 0);
+    CHECK_EQ(map_anon(as, a + HUGE_SIZE, PAGE_SIZE, MAP_READ, VMA_SHARED, true, &b), 0);
+    uaddr_t spared[] = { a + 9 * PAGE_SIZE, a, a + HUGE_SIZE, a + 8 * PAGE_SIZE, a + 2 * HUGE_SIZE - PAGE_SIZE, a + 4 * HUGE_SIZE };
+    for (u64 i = 0; i < HUGE_SIZE / PAGE_SIZE; i++)
+        CHECK_EQ(put_user_u32(a + i * PAGE_SIZE, (u32)i + 1), 0);
+    CHECK(as_peek(as, a + 9 * PAGE_SIZE - 8, words, 16) && words[0] == 0 && words[1] == 10);
+    CHECK(!as_peek(as, b, words, 8)); /* there is no page yet */
+    CHECK(as_reap(as, spared, ARRAY_SIZE(spared)));
+    CHECK_EQ(as->rss_anon, 4);
+    for (u64 i = 0; i < HUGE_SIZE / PAGE_SIZE; i++)
+        CHECK_EQ(get_user_u32(a + i * PAGE_SIZE, &word), i == 0 || i == 8 || i == 9 ? 0 : -EFAULT);
+    CHECK(as_peek(as, a + 9 * PAGE_SIZE - 8, words, 16) && words[1] == 10);
+    CHECK(!as_peek(as, a + 10 * PAGE_SIZE - 8, words, 16));
+    CHECK(!as_peek(as, UINT64_MAX - 7, words, 16));
+    end_space(as);
     CHECK_EQ(free_memory(), before);
 }
 
