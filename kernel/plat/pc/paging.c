@@ -30,6 +30,7 @@ static u64 device_pd[512] __attribute__((section(".bss..boot_tables"), aligned(4
 static u64 device_pt[512] __attribute__((section(".bss..boot_tables"), aligned(4096)));
 static u64 kvmap_pdpt[512] __attribute__((section(".bss..boot_tables"), aligned(4096)));
 
+static u64 *kernel_pt_high; /* of what lies above 2 MiB, if anything does */
 static paddr_t early_next; /* next free page while the tables are built */
 
 static u64 image_phys(const void *p) { return (u64)p - PLAT_KERNEL_BASE; }
@@ -86,7 +87,7 @@ static void map_direct(paddr_t start, paddr_t end, bool gib_pages)
 static void map_image(const void *from, const void *to, u64 rights)
 {
     for (u64 pa = image_phys(from); pa < image_phys(to); pa += PAGE_SIZE)
-        kernel_pt[PT_INDEX(pa, 1)] = pa | rights;
+        (pa < HUGE_SIZE ? kernel_pt : kernel_pt_high)[PT_INDEX(pa, 1)] = pa | rights;
 }
 
 paddr_t pc_paging_init(paddr_t next)
@@ -99,6 +100,8 @@ paddr_t pc_paging_init(paddr_t next)
     map_direct(0x9f000, 0xa0000, false); /* the extended BIOS data area: MP table */
     map_direct(0xe0000, 0x100000, false);
 
+    if (image_phys(kernel_end) > HUGE_SIZE)
+        kernel_pt_high = early_table();
     map_image(text_start, rodata_start, PTE_KERNEL_RX);
     map_image(rodata_start, data_start, PTE_KERNEL_RO);
     map_image(data_start, kernel_end, PTE_KERNEL_RW);
@@ -108,7 +111,8 @@ paddr_t pc_paging_init(paddr_t next)
     kernel_pdpt[511] = image_phys(device_pd) | PTE_TABLE;
     kernel_pml4[PT_INDEX(PLAT_KVMAP_START, 4)] = image_phys(kvmap_pdpt) | PTE_TABLE;
     kernel_pd[0] = image_phys(kernel_pt) | PTE_TABLE;
-    kernel_pd[1] = kernel_pd[2] = kernel_pd[3] = 0;
+    kernel_pd[1] = kernel_pt_high != NULL ? image_phys(kernel_pt_high) | PTE_TABLE : 0;
+    kernel_pd[2] = kernel_pd[3] = 0;
     kernel_pdpt[0] = 0;
     kernel_pml4[0] = 0;
     write_cr3(image_phys(kernel_pml4));
