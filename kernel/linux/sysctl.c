@@ -68,36 +68,54 @@ static size_t show_partitions(void *arg, char *buf, size_t size)
     return x.len;
 }
 
-static void add_cpu(struct text *x, const char *name, u64 busy_ns, u64 system_ns, u64 idle_ns)
+struct cpu_times {
+    u64 user, system, idle; /* ns */
+};
+
+/* Of CPU i. None ever goes back: what proves to have been the kernel's is told when the CPU has worked for as long (U3 in cpu_levels.c). */
+static struct cpu_times times_of(unsigned i)
+{
+    static struct spinlock lock = SPINLOCK_INIT("proc stat");
+    static struct { u64 busy, user; } told[MAX_CPUS];
+    spin_lock(&lock);
+    u64 idle = cpu_idle_ns(i), now = now_ns(), busy = MAX(told[i].busy, now > idle ? now - idle : 0);
+    u64 user = MAX(told[i].user, busy - MIN(cpu_system_ns(i), busy));
+    told[i].busy = busy;
+    told[i].user = user;
+    spin_unlock(&lock);
+    return (struct cpu_times){user, busy - user, idle};
+}
+
+static void add_cpu(struct text *x, const char *name, struct cpu_times t)
 {
     const u64 tick = NSEC_PER_SEC / USER_HZ;
-    system_ns = MIN(system_ns, busy_ns);
-    text_add(x, "%s %lu 0 %lu %lu 0 0 0 0 0 0\n", name, (unsigned long)((busy_ns - system_ns) / tick), (unsigned long)(system_ns / tick), (unsigned long)(idle_ns / tick));
+    text_add(x, "%s %lu 0 %lu %lu 0 0 0 0 0 0\n", name, (unsigned long)(t.user / tick), (unsigned long)(t.system / tick), (unsigned long)(t.idle / tick));
 }
 
 static size_t show_stat(void *arg, char *buf, size_t size)
 {
     struct text x = {buf, size, 0};
-    u64 now = now_ns(), idle = 0, system = 0, irqs = 0, switches = 0;
+    struct cpu_times each[MAX_CPUS], all = {0, 0, 0};
+    u64 irqs = 0, switches = 0;
     unsigned n = plat_cpu_count();
-    for (unsigned i = 0; i < n; i++)
-        idle += cpu_idle_ns(i);
     for (unsigned i = 0; i < MAX_CPUS && percpu_table[i] != NULL; i++) {
         irqs += percpu_table[i]->stats[STAT_IRQS];
         switches += percpu_table[i]->stats[STAT_SWITCHES];
     }
-    u64 busy = now * n > idle ? now * n - idle : 0;
-    for (unsigned i = 0; i < n; i++)
-        system += cpu_system_ns(i);
-    add_cpu(&x, "cpu ", busy, system, idle);
     for (unsigned i = 0; i < n; i++) {
-        u64 one = cpu_idle_ns(i);
+        each[i] = times_of(i);
+        all.user += each[i].user;
+        all.system += each[i].system;
+        all.idle += each[i].idle;
+    }
+    add_cpu(&x, "cpu ", all);
+    for (unsigned i = 0; i < n; i++) {
         char name[16];
         fmt_snprintf(name, sizeof name, "cpu%u", i);
-        add_cpu(&x, name, now > one ? now - one : 0, cpu_system_ns(i), one);
+        add_cpu(&x, name, each[i]);
     }
     text_add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
-        (unsigned long)irqs, (unsigned long)switches, (unsigned long)((wall_ns() - now) / NSEC_PER_SEC), last_pid());
+        (unsigned long)irqs, (unsigned long)switches, (unsigned long)((wall_ns() - now_ns()) / NSEC_PER_SEC), last_pid());
     return x.len;
 }
 
