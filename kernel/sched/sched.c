@@ -244,7 +244,7 @@ static u64 cpus_for(const struct thread *t)
 /* The CPU of the mask with the least urgent thread, if that is less urgent than t. */
 static unsigned choose_for_rt(const struct thread *t, u64 mask, unsigned otherwise)
 {
-    unsigned best = otherwise, least = t->rt_prio;
+    unsigned best = otherwise, least = prio_of(t);
     for (; mask != 0; mask &= mask - 1) {
         unsigned cpu = (unsigned)__builtin_ctzll(mask), prio = atomic_load_relaxed(&percpu_table[cpu]->rq->rt_running);
         if (prio < least) {
@@ -480,7 +480,7 @@ void sched_switch_locked(struct percpu *cpu)
     next->exec_start_ns = now;
     if (unlikely(next->ready_ns != 0))
         tell_wait(next, now);
-    cpu->rq->rt_running = is_rt(next) ? next->rt_prio : 0;
+    cpu->rq->rt_running = prio_of(next);
     start_slice(cpu, next, now);
     if (next == prev) {
         spin_unlock(&cpu->rq->lock);
@@ -647,7 +647,7 @@ static void change_end(struct thread *t, const struct change *c)
     struct percpu *cpu = percpu_table[t->cpu];
     t->weight = weight_of(t->policy, t->nice);
     if (cpu->current == t)
-        rq->rt_running = is_rt(t) ? t->rt_prio : 0;
+        rq->rt_running = prio_of(t);
     if (!is_rt(t) && t->vruntime_ns < rq->min_vruntime_ns)
         t->vruntime_ns = rq->min_vruntime_ns;
     if (c->queued) {

@@ -4,6 +4,7 @@
 #include "kern/trap.h"
 #include "kern/wait.h"
 #include "sim/test.h"
+#include "../sched_impl.h"
 
 #define MS NSEC_PER_MSEC
 
@@ -287,6 +288,43 @@ TEST_CPUS(three_threads_on_two_cpus_have_equal_shares, 2)
         u64 ns = thread_cpu_ns(t[i]);
         CHECK(ns > 300 * MS && ns < 500 * MS);
         test_join(t[i]);
+    }
+}
+
+static void sleeps_pinned_first(void *arg)
+{
+    CHECK_EQ(thread_set_affinity(current_thread(), 1), 0);
+    thread_sleep_until(now_ns() + MS, false);
+    CHECK_EQ(this_cpu()->cpu, 0);
+    CHECK_EQ(thread_set_affinity(current_thread(), 3), 0);
+    sleeper(NULL);
+}
+
+/* A priority that was lent counts as its own: who wakes up takes the CPU of the least urgent thread, whether it is lent to that one, to the other, or to itself. */
+TEST_CPUS(lent_priority_counts_where_to_run, 2)
+{
+    for (unsigned lent = 0; lent < 2; lent++) {
+        deadline = now_ns() + 200 * MS;
+        late_ns = 0;
+        struct thread *t[3];
+        for (u64 i = 0; i < 3; i++) {
+            static const u8 prios[] = { 50, 10, 30 };
+            CHECK_EQ(thread_create("lent", i < 2 ? burn : sleeps_pinned_first, NULL, false, &t[i]), 0);
+            if (i == 1 || (i == 2 && !lent))
+                CHECK_EQ(thread_set_policy(t[i], POLICY_FIFO, prios[i]), 0);
+            else
+                thread_set_boost(t[i], prios[i]);
+            if (i < 2)
+                CHECK_EQ(thread_set_affinity(t[i], 1ULL << i), 0);
+        }
+        thread_start(t[2]);
+        thread_sleep_until(now_ns() + 2 * MS, false);
+        thread_start(t[0]);
+        thread_start(t[1]);
+        thread_sleep_until(deadline + MS, false);
+        CHECK(late_ns < MS);
+        for (unsigned i = 0; i < 3; i++)
+            test_join(t[i]);
     }
 }
 
