@@ -2,14 +2,14 @@
 /*
  * Signal-driven input and output (fcntl(2): F_SETOWN, F_SETSIG, O_ASYNC; ioctl FIOASYNC). An asynchronous file has waiters on
  * the queues that its poll operation names; they stay there until the mode is turned off or the file ends. A wake-up comes with the
- * queue's lock held, where no signal can be sent, so the work thread sends it. A socket with an owner is watched in any case: the owner is to
+ * queue's lock held, where no signal can be sent, so a bottom half sends it: before who caused it is back in its program. A socket with an owner is watched in any case: the owner is to
  * hear of urgent data (POLLMSG: its pointer came) by SIGURG.
  *
  * file->owner_data holds the owner (low half; negative: a group), the signal (next 8 bits, 0: SIGIO), and whether the owner is one task.
  */
 #include "task.h"
+#include "kern/bh.h"
 #include "kern/poll.h"
-#include "kern/work.h"
 
 #define QUEUES_MAX 3
 #define OWNER_TASK (1ULL << 40)
@@ -18,7 +18,7 @@ enum { F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP };
 
 struct async {
     struct list node;           /* async_lock */
-    struct refcount refs;       /* the list's, and the work's while it is queued */
+    struct refcount refs;       /* the list's, and one while it is on `told` */
     const struct file *file;    /* the file is there as long as the waiters are */
     struct watch {
         struct waiter waiter;
@@ -26,14 +26,16 @@ struct async {
     } watches[QUEUES_MAX];
     unsigned used;
     struct poll_table pt;
-    struct work work;
-    u64 owner;                  /* atomic: the file's owner_data at the last event */
-    u32 events;                 /* atomic: POLLMSG, and another bit for SIGIO; those to be told of */
+    struct list told_node;      /* told_lock */
+    u64 owner;                  /* told_lock: the file's owner_data at the last event */
+    u32 events;                 /* told_lock: POLLMSG, and another bit for SIGIO; those to be told of. Not 0: on `told` */
     int fd;                     /* c: what siginfo says */
 };
 
 static struct spinlock async_lock = SPINLOCK_INIT("async files");
 static struct list asyncs = LIST_INIT(asyncs);
+static struct spinlock told_lock = SPINLOCK_INIT("async events"); /* irq-safe */
+static struct list told = LIST_INIT(told);
 
 static void async_put(struct async *a)
 {
@@ -44,37 +46,51 @@ static void async_put(struct async *a)
 static void send(u64 owner, const struct ksiginfo *i)
 {
     s32 pid = (s32)owner;
-    struct task *t = owner & OWNER_TASK ? task_find((u32)pid) : NULL;
+    bool task = owner & OWNER_TASK;
+    spin_lock_bh(&process_list_lock);
+    struct task *t = task ? task_find_locked((u32)pid) : NULL;
     if (t != NULL)
         (void)signal_send_task(t, i, NULL);
-    task_put(t);
-    if (!(owner & OWNER_TASK)) {
-        spin_lock_bh(&process_list_lock);
-        list_for_each(p, &process_list, struct process, all_node)
-            if (pid > 0 ? p->pid == (u32)pid : pid < 0 && p->pgid == (u32)-pid)
-                (void)signal_send_process(p, i, NULL);
-        spin_unlock_bh(&process_list_lock);
-    }
+    list_for_each(p, &process_list, struct process, all_node)
+        if (!task && (pid > 0 ? p->pid == (u32)pid : pid < 0 && p->pgid == (u32)-pid))
+            (void)signal_send_process(p, i, NULL);
+    spin_unlock_bh(&process_list_lock);
 }
 
-static void send_work(struct work *w)
+static void tell(u64 owner, u32 events, int fd)
 {
-    struct async *a = container_of(w, struct async, work);
-    u64 owner = atomic_load(&a->owner);
-    u32 events = atomic_xchg(&a->events, 0u);
     int sig = OWNER_SIGNAL(owner);
     struct ksiginfo i = {.signo = sig != 0 ? sig : SIGIO, .code = SI_KERNEL};
     if (sig != 0) {
         i.code = 1; /* POLL_IN */
         i.poll.band = POLLIN | POLLRDNORM;
-        i.poll.fd = a->fd;
+        i.poll.fd = fd;
     }
     if (events & POLLMSG)
         send(owner, &(struct ksiginfo){.signo = SIGURG, .code = SI_KERNEL});
     if (events & ~POLLMSG)
         send(owner, &i);
-    async_put(a);
 }
+
+static void tell_all(struct bh *bh)
+{
+    for (;;) {
+        u64 flags = spin_lock_irqsave(&told_lock);
+        struct list *l = list_pop_front(&told);
+        struct async *a = l != NULL ? list_entry(l, struct async, told_node) : NULL;
+        u64 owner = a != NULL ? a->owner : 0;
+        u32 events = a != NULL ? a->events : 0;
+        if (a != NULL)
+            a->events = 0;
+        spin_unlock_irqrestore(&told_lock, flags);
+        if (a == NULL)
+            return;
+        tell(owner, events, a->fd);
+        async_put(a);
+    }
+}
+
+static struct bh tell_bh = {.fn = tell_all};
 
 static bool event(struct waiter *w, u32 events)
 {
@@ -83,11 +99,15 @@ static bool event(struct waiter *w, u32 events)
     u32 what = (events & POLLMSG) | (io ? POLLIN : 0);
     if (what == 0)
         return false;
-    atomic_or(&a->events, what);
-    atomic_store(&a->owner, (u64)(uintptr_t)a->file->owner_data);
-    ref_get(&a->refs);
-    if (!work_queue(&a->work))
-        ref_put(&a->refs); /* the list's is still there */
+    u64 flags = spin_lock_irqsave(&told_lock);
+    if (a->events == 0) {
+        ref_get(&a->refs);
+        list_push_back(&told, &a->told_node);
+    }
+    a->events |= what;
+    a->owner = (u64)(uintptr_t)a->file->owner_data;
+    spin_unlock_irqrestore(&told_lock, flags);
+    bh_raise(&tell_bh);
     return false;
 }
 
@@ -142,7 +162,6 @@ static int watch(struct file *f, int fd)
     if (a == NULL)
         return -ENOMEM;
     ref_init(&a->refs);
-    work_init(&a->work, send_work);
     a->file = f;
     a->fd = fd;
     a->pt.queue = add_queue;

@@ -19,7 +19,7 @@ u32 pid_max = 32768, threads_max = 32768; /* the second: see sysctl_init() */
 struct process *first_process;
 void (*process_ended)(const struct program_end *end, const char *report);
 
-static struct task *find_locked(u32 tid)
+struct task *task_find_locked(u32 tid)
 {
     struct list *bucket = &tid_hash[tid % TID_BUCKETS];
     if (bucket->next == NULL) /* no task yet */
@@ -37,7 +37,7 @@ static u32 alloc_tid_locked(void)
 {
     for (u32 tries = 0; tries < pid_max; tries++) {
         last_tid = last_tid + 1 < pid_max ? last_tid + 1 : MIN((u32)PID_AGAIN, pid_max / 2);
-        if (find_locked(last_tid) == NULL && !group_exists_locked(last_tid))
+        if (task_find_locked(last_tid) == NULL && !group_exists_locked(last_tid))
             return last_tid;
     }
     return 0;
@@ -46,7 +46,7 @@ static u32 alloc_tid_locked(void)
 struct task *task_find(u32 tid)
 {
     spin_lock_bh(&process_list_lock);
-    struct task *t = find_locked(tid);
+    struct task *t = task_find_locked(tid);
     if (t != NULL)
         task_get(t);
     spin_unlock_bh(&process_list_lock);
@@ -56,7 +56,7 @@ struct task *task_find(u32 tid)
 struct process *process_find(u32 pid)
 {
     spin_lock_bh(&process_list_lock);
-    struct task *t = find_locked(pid);
+    struct task *t = task_find_locked(pid);
     struct process *p = t != NULL && t->proc->leader == t ? process_get(t->proc) : NULL;
     spin_unlock_bh(&process_list_lock);
     return p;

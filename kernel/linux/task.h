@@ -239,6 +239,7 @@ u32 last_pid(void); /* the number given out last */
 static inline struct task *task_get(struct task *t) { ref_get(&t->refs); return t; }
 void task_put(struct task *t);
 struct task *task_find(u32 tid);       /* referenced, or NULL */
+struct task *task_find_locked(u32 tid); /* l held; or NULL */
 struct task *process_task(struct process *p); /* one of its tasks, referenced, or NULL */
 struct task *task_arg(int pid);        /* of a call: 0 = the caller. The same */
 struct task *process_task_find(u32 pid); /* one of that process, whichever is left; referenced, or NULL */
