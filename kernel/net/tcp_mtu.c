@@ -156,7 +156,7 @@ static void send_probe(struct tcp *t, u32 size, u32 len, u64 now)
 static bool probe(struct tcp *t, u64 now)
 {
     struct tcp_mtup *m = t->mtup;
-    u32 flight = t->snd_nxt - t->snd_una, size = (m->low + m->high) / 2, left = t->write_seq - t->snd_nxt;
+    u32 flight = t->snd_nxt - t->snd_una, left = t->write_seq - t->snd_nxt;
     if (m->size != 0 || t->ca != CA_OPEN || t->cwnd < CWND_MIN_SEGS * t->mss || t->scores != NULL || t->nsack_out != 0 || t->snd_nxt != t->snd_max ||
         tcp_urgent(t) || tcp_route(t) != 0)
         return true;
@@ -166,7 +166,7 @@ static bool probe(struct tcp *t, u64 now)
         tcp_set_mss(t);
         return true;
     }
-    u32 len = size - overhead(t), need = len + FOLLOWED_BY_SEGS * t->mss;
+    u32 size = (m->low + m->high) / 2 /* by the route that there is now */, len = size - overhead(t), need = len + FOLLOWED_BY_SEGS * t->mss;
     if ((s32)left < (s32)need || t->snd_wnd < need)
         return true;
     if (flight + need > t->snd_wnd)

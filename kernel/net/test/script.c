@@ -483,6 +483,8 @@ static void step(const char *verb)
         tsval = (u32)number();
     else if (strcmp(verb, "icmp") == 0)
         do_icmp();
+    else if (strcmp(verb, "path") == 0)
+        pmtu_learn(ip_v4(PEER_IP), (u32)number());
     else
         FAIL("what is \"%s\"?", verb);
 }

@@ -30,7 +30,7 @@
  *   is FIELD N | is FIELD A..B  cwnd, ssthresh (segments), mss, rto, srtt (ms), snd_wnd, rcvbuf ...
  *   memory N                   the stack holds at most N bytes of packets
  *   tsval N                    the peer's clock
- *   icmp TYPE CODE [mtu N] [seq N]
+ *   icmp TYPE CODE [mtu N] [seq N];   path N: another connection has learned that the path carries N bytes
  */
 #ifndef NET_SCRIPT_H
 #define NET_SCRIPT_H
