@@ -53,6 +53,7 @@ struct gift {
     bool chosen;       /* c: at that number; else the lowest that is free */
     bool cloexec;      /* c */
     bool answers;      /* c: its number is the result of the call */
+    bool taken;        /* lock: it will be done */
     bool done;         /* atomic, with the result */
     s64 result;
 };
@@ -126,11 +127,15 @@ static void give_back(struct seccomp_listener *l, struct gift *g, s64 result)
     wq_wake(&l->answers, 0);
 }
 
+/* lock held, but while a number is taken: what had it is closed then, which may take long, or be another listener. */
 static void take_gifts(struct seccomp_listener *l, struct question *q)
 {
     while (!list_empty(&q->gifts)) {
         struct gift *g = list_first(&q->gifts, struct gift, node);
+        g->taken = true;
+        mutex_unlock(&l->lock);
         s64 fd = install(g);
+        mutex_lock(&l->lock);
         if (g->answers) {
             q->val = fd;
             q->state = fd < 0 ? SENT : REPLIED;
@@ -294,14 +299,17 @@ static s64 give(struct seccomp_listener *l, u64 id, struct gift *g)
         return r;
     r = wait_event_interruptible(&l->answers, atomic_load(&g->done));
     mutex_lock(&l->lock);
-    if (!g->done) { /* interrupted: it is taken back */
+    bool back = !g->done && !g->taken; /* interrupted */
+    if (back) {
         list_remove(&g->node);
         q = g->answers ? find(l, id) : NULL;
         if (q != NULL)
             q->state = SENT;
     }
     mutex_unlock(&l->lock);
-    return g->done ? g->result : r;
+    if (!back)
+        wait_event(&l->answers, atomic_load(&g->done));
+    return back ? r : g->result;
 }
 
 static s64 add_fd(struct seccomp_listener *l, uaddr_t uadd, u32 size)
