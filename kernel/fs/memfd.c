@@ -98,7 +98,7 @@ static int memfd_super(void)
     struct superblock *sb, *none = NULL;
     if (atomic_load(&memfd_sb) != NULL)
         return 0;
-    int err = tmpfs_super("tmpfs", NULL, &sb);
+    int err = tmpfs_super("tmpfs", "nr_inodes=0", &sb);
     if (err == 0 && !atomic_cas(&memfd_sb, &none, sb))
         super_put(sb);
     return err;

@@ -5,6 +5,7 @@
  * one list; files with locks are few.
  */
 #include "task.h"
+#include "base/fmt.h"
 
 #define F_RDLCK 0
 #define F_WRLCK 1
@@ -24,15 +25,16 @@ struct lock {
     u8 kind;
     bool write;
     s64 start, end;    /* inclusive */
+    u32 pid;           /* of who took it */
 };
 
 static struct spinlock locks_lock = SPINLOCK_INIT("file locks");
 static struct list all_locks = LIST_INIT(all_locks);
 static struct waitqueue locks_wq = {SPINLOCK_INIT("file lock waiters"), LIST_INIT(locks_wq.waiters)};
-static struct list blocked_posix = LIST_INIT(blocked_posix); /* struct blocked */
+static struct list all_blocked = LIST_INIT(all_blocked); /* struct blocked */
 u32 posix_lock_count;
 
-/* A thread that waits for a POSIX lock; locks_lock. */
+/* A thread that waits; locks_lock. */
 struct blocked {
     struct list node;
     const struct lock *want;
@@ -53,7 +55,7 @@ static struct lock *conflict(const struct lock *want)
 
 static const struct lock *wanted_by(const void *owner)
 {
-    list_for_each(b, &blocked_posix, struct blocked, node)
+    list_for_each(b, &all_blocked, struct blocked, node)
         if (b->want->owner == owner)
             return b->want;
     return NULL;
@@ -143,20 +145,17 @@ static bool still_blocked(const struct lock *want)
 static s64 wait_for(const struct lock *want)
 {
     struct blocked b = {.want = want};
-    bool posix = want->kind == KIND_POSIX;
     spin_lock(&locks_lock);
-    bool circle = posix && deadlocks(want);
-    if (posix && !circle)
-        list_push_back(&blocked_posix, &b.node);
+    bool circle = want->kind == KIND_POSIX && deadlocks(want);
+    if (!circle)
+        list_push_back(&all_blocked, &b.node);
     spin_unlock(&locks_lock);
     if (circle)
         return -EDEADLK;
     int r = wait_event_interruptible(&locks_wq, !still_blocked(want));
-    if (posix) {
-        spin_lock(&locks_lock);
-        list_remove(&b.node);
-        spin_unlock(&locks_lock);
-    }
+    spin_lock(&locks_lock);
+    list_remove(&b.node);
+    spin_unlock(&locks_lock);
     return r < 0 ? -ERESTARTSYS : 0;
 }
 
@@ -174,9 +173,10 @@ static s64 apply(struct file *f, const struct lock *want, bool release, bool wai
         }
         spin_lock(&locks_lock);
         bool blocked = !release && conflict(want) != NULL;
+        bool changes = !blocked || want->kind == KIND_FLOCK; /* flock(2): what it held is given up before it waits */
+        if (changes && cut(want, spare))
+            spare = NULL;
         if (!blocked) {
-            if (cut(want, spare))
-                spare = NULL;
             if (!release) {
                 *l = *want;
                 insert(l);
@@ -186,10 +186,10 @@ static s64 apply(struct file *f, const struct lock *want, bool release, bool wai
         spin_unlock(&locks_lock);
         kfree(l);
         kfree(spare);
-        if (!blocked) {
+        if (changes)
             wq_wake_all(&locks_wq, 0);
+        if (!blocked)
             return 0;
-        }
         if (!wait)
             return -EAGAIN;
         s64 r = wait_for(want);
@@ -235,7 +235,7 @@ s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg)
 {
     struct abi_flock fl;
     bool ofd = cmd >= F_OFD_GETLK;
-    struct lock want = {.inode = f->inode, .kind = ofd ? KIND_OFD : KIND_POSIX};
+    struct lock want = {.inode = f->inode, .kind = ofd ? KIND_OFD : KIND_POSIX, .pid = current_process()->pid};
     want.owner = ofd ? (const void *)f : (const void *)current_process();
     if (copy_from_user(&fl, arg, sizeof fl) < 0)
         return -EFAULT;
@@ -283,7 +283,7 @@ s64 sys_flock(int fd, u32 op)
         return -EBADF;
     s64 r = -EBADF;
     if (!(f->flags & O_PATH)) {
-        struct lock want = {.inode = f->inode, .owner = f, .kind = KIND_FLOCK, .write = what == LOCK_EX, .end = OFFSET_MAX};
+        struct lock want = {.inode = f->inode, .owner = f, .kind = KIND_FLOCK, .write = what == LOCK_EX, .end = OFFSET_MAX, .pid = current_process()->pid};
         r = apply(f, &want, what == LOCK_UN, !(op & LOCK_NB));
     }
     file_put(f);
@@ -303,4 +303,31 @@ void locks_file_closed(struct file *f, struct process *p)
     spin_unlock(&locks_lock);
     if (any)
         wq_wake_all(&locks_wq, 0);
+}
+
+static void add_lock(struct text *x, unsigned n, const char *waits, const struct lock *l)
+{
+    static const char *const kinds[] = {[KIND_POSIX] = "POSIX ", [KIND_OFD] = "OFDLCK", [KIND_FLOCK] = "FLOCK "};
+    u64 dev = l->inode->sb->dev;
+    text_add(x, "%u: %s%s ADVISORY  %s %d %02x:%02x:%llu %lld ", n, waits, kinds[l->kind], l->write ? "WRITE" : "READ ", l->kind == KIND_OFD ? -1 : (int)l->pid,
+             DEV_MAJOR(dev), DEV_MINOR(dev), (unsigned long long)l->inode->ino, (long long)l->start);
+    if (l->end == OFFSET_MAX)
+        text_add(x, "EOF\n");
+    else
+        text_add(x, "%lld\n", (long long)l->end);
+}
+
+size_t locks_show(void *arg, char *buf, size_t size)
+{
+    struct text x = {buf, size, 0};
+    unsigned n = 0;
+    spin_lock(&locks_lock);
+    list_for_each(l, &all_locks, struct lock, node) {
+        add_lock(&x, ++n, "", l);
+        list_for_each(b, &all_blocked, struct blocked, node)
+            if (conflict(b->want) == l)
+                add_lock(&x, n, "-> ", b->want);
+    }
+    spin_unlock(&locks_lock);
+    return x.len;
 }

@@ -68,6 +68,21 @@ static size_t show_partitions(void *arg, char *buf, size_t size)
     return x.len;
 }
 
+static void add_disk(struct blkdev *b, void *ctx)
+{
+    u64 reads = atomic_load_relaxed(&b->reads), writes = atomic_load_relaxed(&b->writes);
+    text_add(ctx, "%4d %7d %s %llu 0 %llu 0 %llu 0 %llu 0 0 0 0\n", 254, (b->name[2] - 'a') * 16, b->name, (unsigned long long)reads,
+             (unsigned long long)atomic_load_relaxed(&b->bytes_read) / 512, (unsigned long long)writes, (unsigned long long)atomic_load_relaxed(&b->bytes_written) / 512);
+}
+
+/* Requests and sectors; nobody takes the times of requests, merges them or counts those under way. */
+static size_t show_diskstats(void *arg, char *buf, size_t size)
+{
+    struct text x = {buf, size, 0};
+    blkdev_for_each(add_disk, &x);
+    return x.len;
+}
+
 struct cpu_times {
     u64 user, system, idle; /* ns */
 };
@@ -221,6 +236,7 @@ static struct setting settings[] = {
     {"vm/mmap_min_addr", PLAT_USER_MIN},  {"vm/zone_reclaim_mode", 0},          {"vm/dirty_ratio", 20},
     {"fs/pipe-max-size", 1048576},
     {"fs/pipe-user-pages-soft", 16384},   {"fs/protected_hardlinks", 1},        {"fs/protected_symlinks", 1},
+    {"kernel/overflowuid", 65534},        {"kernel/overflowgid", 65534},        {"fs/overflowuid", 65534},            {"fs/overflowgid", 65534},
     {"fs/suid_dumpable", 0},              {"fs/epoll/max_user_watches", 1048576}, {"fs/aio-max-nr", 65536},
     {"net/core/somaxconn", 4096},         {"net/core/rmem_max", 4194304},       {"net/core/wmem_max", 4194304},
     {"net/core/rmem_default", 212992},    {"net/core/wmem_default", 212992},    {"net/core/netdev_max_backlog", 1000},
@@ -331,7 +347,7 @@ void sysctl_init(void)
         const void *arg;
     } entries[] = {
         {"meminfo", show_meminfo, NULL}, {"stat", show_stat, NULL}, {"uptime", show_uptime, NULL},
-        {"vmstat", show_vmstat, NULL}, {"partitions", show_partitions, NULL},
+        {"vmstat", show_vmstat, NULL}, {"partitions", show_partitions, NULL}, {"diskstats", show_diskstats, NULL}, {"locks", locks_show, NULL},
         {"loadavg", show_loadavg, NULL}, {"version", show_version, NULL}, {"cmdline", show_cmdline, NULL},
         {"filesystems", show_filesystems, NULL}, {"sys/kernel/ostype", show_text, "Linux"},
         {"sys/kernel/osrelease", show_text, LINUX_RELEASE}, {"sys/kernel/version", show_text, "#1 SMP Drupe " DRUPE_VERSION},

@@ -492,6 +492,7 @@ struct file *file_of(int fd);
 
 /* file locks (locks.c) */
 s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg);
+size_t locks_show(void *arg, char *buf, size_t size); /* /proc/locks (proc(5)): a proc_show_fn */
 void locks_file_closed(struct file *f, struct process *p); /* a descriptor of f went away (NULL: all): POSIX locks go */
 
 void file_watch_end(struct file *f); /* what this file has here (locks, sigio) goes with its last reference */

@@ -94,8 +94,9 @@ static bool show_node(const struct tcp_node *n, void *ctx)
 size_t tcp_show(char *buf, size_t size, int domain)
 {
     struct show x = { .t = { buf, size, 0 }, .domain = domain };
-    text_add(&x.t, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
-                   "                                                     \n");
+    text_add(&x.t, domain == AF_INET6 ? "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+                                      : "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
+                                        "                                                     \n");
     tcp_listen_for_each(show_listener, &x);
     tcp_table_any(show_node, &x);
     return x.t.len;

@@ -399,8 +399,10 @@ void udp_find_all(struct socks_found *f)
 size_t udp_show(char *buf, size_t size, int domain)
 {
     struct text t = { buf, size, 0 };
-    text_add(&t, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref "
-                 "pointer drops             \n");
+    text_add(&t, domain == AF_INET6 ? "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref "
+                                      "pointer drops\n"
+                                    : "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref "
+                                      "pointer drops             \n");
     if (buckets == NULL)
         return t.len;
     unsigned n = 0;

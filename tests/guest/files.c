@@ -6,10 +6,13 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <utime.h>
 
@@ -348,6 +351,107 @@ static void locks(void)
     close(a);
 }
 
+/* /proc/locks, of one file, in an order of ours. */
+static void show_locks(const struct stat *st)
+{
+    char line[256], end[24], found[8][80];
+    unsigned n = 0;
+    FILE *f = fopen("/proc/locks", "r");
+    while (n < 8 && f != NULL && fgets(line, sizeof line, f) != NULL) {
+        char kind[8], mode[16], type[8], *p = strstr(line, "-> ");
+        int pid;
+        unsigned major_, minor_;
+        unsigned long long ino, start;
+        if (sscanf(p != NULL ? p + 3 : strchr(line, ':') + 1, "%7s %15s %7s %d %x:%x:%llu %llu %23s", kind, mode, type, &pid, &major_, &minor_, &ino, &start, end) == 9 &&
+            ino == st->st_ino && makedev(major_, minor_) == st->st_dev)
+            snprintf(found[n++], sizeof found[0], "%s%s %s %s %s %llu %s", p != NULL ? "-> " : "", kind, mode, type, pid == getpid() ? "ours" : pid == -1 ? "nobody's" : "another's", start, end);
+    }
+    if (f != NULL)
+        fclose(f);
+    qsort(found, n, sizeof found[0], (int (*)(const void *, const void *))strcmp);
+    for (unsigned i = 0; i < n; i++)
+        SHOW_STR(found[i]);
+}
+
+/* A lock of another type is not waited for with the first one held. */
+static void lock_conversion(void)
+{
+    section("flock: another type");
+    struct stat st;
+    int a = open("lock", O_RDWR | O_CREAT, 0600), b = open("lock", O_RDWR), ends[2];
+    fstat(a, &st);
+    SHOW(flock(a, LOCK_SH));
+    SHOW(flock(b, LOCK_SH));
+    show_locks(&st);
+    SHOW(flock(a, LOCK_EX | LOCK_NB));
+    show_locks(&st);
+    SHOW(flock(b, LOCK_EX | LOCK_NB));
+    SHOW(flock(b, LOCK_SH | LOCK_NB));
+    SHOW(flock(a, LOCK_SH | LOCK_NB));
+    SHOW(pipe(ends));
+    if (fork() == 0) { /* two that share ask for all of it */
+        int own = open("lock", O_RDWR);
+        close(a), close(b);
+        flock(own, LOCK_SH);
+        write(ends[1], "s", 1);
+        alarm(20);
+        _exit(flock(own, LOCK_EX) != 0);
+    }
+    read(ends[0], buf, 1);
+    close(b);
+    usleep(100000);
+    show_locks(&st);
+    alarm(20);
+    SHOW(flock(a, LOCK_EX));
+    alarm(0);
+    int status;
+    flock(a, LOCK_UN);
+    wait(&status);
+    SHOW(status);
+    struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 5, .l_len = 10}, o = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    SHOW(fcntl(a, F_SETLK, &l));
+    SHOW(fcntl(a, F_OFD_SETLK, &o));
+    show_locks(&st);
+    close(a);
+    show_locks(&st);
+}
+
+/* What a mount may hold. */
+static void tmpfs_bounds(void)
+{
+    section("tmpfs: bounds");
+    mkdir("bounds", 0700);
+    if (SHOW(mount("none", "bounds", "tmpfs", 0, "nr_inodes=4,nr_blocks=3")) != 0)
+        return;
+    struct statfs s = {0};
+    SHOW(statfs("bounds", &s));
+    SHOW(s.f_blocks);
+    SHOW(s.f_files);
+    SHOW(s.f_ffree);
+    SHOW(mkdir("bounds/d", 0700));
+    SHOW(symlink("x", "bounds/l"));
+    SHOW(mknod("bounds/f", S_IFREG | 0600, 0));
+    SHOW(mknod("bounds/g", S_IFREG | 0600, 0));
+    SHOW_OK(open("bounds", O_TMPFILE | O_RDWR, 0600));
+    SHOW(statfs("bounds", &s));
+    SHOW(s.f_ffree);
+    int fd = open("bounds/f", O_WRONLY);
+    SHOW(write(fd, memset(buf, 'x', 4096), 4096));
+    SHOW(pwrite(fd, buf, 4096, 4096));
+    SHOW(pwrite(fd, buf, 4096, 8192));
+    SHOW(pwrite(fd, buf, 4096, 12288));
+    close(fd);
+    SHOW(unlink("bounds/l"));
+    SHOW(mknod("bounds/g", S_IFREG | 0600, 0));
+    SHOW(umount("bounds"));
+    SHOW(mount("none", "bounds", "tmpfs", 0, "nr_inodes=x"));
+    SHOW(mount("none", "bounds", "tmpfs", 0, "nr_blocks=50%"));
+    SHOW(mount("none", "bounds", "tmpfs", 0, "nr_inodes=0"));
+    SHOW(statfs("bounds", &s));
+    SHOW(s.f_files);
+    SHOW(umount("bounds"));
+}
+
 static void attributes(void)
 {
     section("extended attributes");
@@ -367,6 +471,8 @@ int main(void)
     names();
     directories();
     locks();
+    lock_conversion();
+    tmpfs_bounds();
     attributes();
     section("devices");
     int fd = open("/dev/zero", O_RDWR);

@@ -593,6 +593,7 @@ static int overlay_mount(const char *source, u64 flags, const char *data, struct
         return err != 0 ? err : -ENOMEM;
     }
     fs->tables = &overlay_tables;
+    fs->max_inodes = 0; /* those of the image are among them */
     fs->next_ino = 1ULL << 32; /* above any inode number of an image of up to 128 GiB */
     spin_init(&fs->lock, "overlay");
     sb->private = fs;

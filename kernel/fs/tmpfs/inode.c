@@ -12,8 +12,10 @@ struct inode *tmpfs_inode_create(struct superblock *sb, const struct inode *dir,
     if (t == NULL)
         return NULL;
     list_init(&t->xattrs);
-    struct inode *i = inode_create(sb, mode);
+    u64 n = atomic_add(&fs->inodes, 1u);
+    struct inode *i = fs->max_inodes == 0 || n <= fs->max_inodes ? inode_create(sb, mode) : NULL;
     if (i == NULL) {
+        atomic_sub(&fs->inodes, 1u);
         kfree(t);
         return NULL;
     }
@@ -48,6 +50,7 @@ void tmpfs_evict(struct inode *i)
     if (t == NULL)
         return;
     atomic_sub(&tmpfs_fs(i)->used_pages, t->charged);
+    atomic_sub(&tmpfs_fs(i)->inodes, 1u);
     tmpfs_free_xattrs(t);
     if (S_ISREG(i->mode))
         kfree(i->shared_object); /* memfd.c */

@@ -26,14 +26,14 @@ int tmpfs_statfs(struct superblock *sb, struct kstatfs *s)
     s->type = TMPFS_MAGIC;
     s->blocks = fs->max_pages;
     s->blocks_free = tmpfs_room(fs);
-    s->files = s->files_free = fs->max_pages;
+    s->files = fs->max_inodes;
+    s->files_free = fs->max_inodes - MIN(atomic_load_relaxed(&fs->inodes), fs->max_inodes);
     return 0;
 }
 
-/* "64m", "50%", "4096" -> pages */
-static int parse_size(const char *v, size_t len, u64 *ret_pages)
+/* "4096", "64m" */
+static int parse_count(const char *v, size_t len, u64 *ret)
 {
-    struct mem_stats m;
     u64 n = 0;
     size_t k = 0;
     for (; k < len && v[k] >= '0' && v[k] <= '9'; k++)
@@ -53,17 +53,27 @@ static int parse_size(const char *v, size_t len, u64 *ret_pages)
         case 'k':
             shift += 10;
             break;
-        case '%' | 0x20:
-            page_stats(&m);
-            *ret_pages = n <= 100 ? m.total_pages * n / 100 : m.total_pages;
-            return k == len ? 0 : -EINVAL;
         default:
             return -EINVAL;
         }
     }
     if (k != len || n > (UINT64_MAX >> 1 >> shift))
         return -EINVAL;
-    *ret_pages = ((n << shift) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    *ret = n << shift;
+    return 0;
+}
+
+/* A count of bytes, or a share of memory ("50%") -> pages */
+static int parse_size(const char *v, size_t len, u64 *ret_pages)
+{
+    struct mem_stats m;
+    bool share = len != 0 && v[len - 1] == '%';
+    u64 n;
+    int err = parse_count(v, len - share, &n);
+    if (err != 0)
+        return err;
+    page_stats(&m);
+    *ret_pages = share ? m.total_pages * MIN(n, 100u) / 100 : (n + PAGE_SIZE - 1) >> PAGE_SHIFT;
     return 0;
 }
 
@@ -85,9 +95,8 @@ int tmpfs_parse_number(const char *v, size_t len, unsigned base, u32 *ret)
 int tmpfs_parse_options(struct tmpfs_fs *fs, const char *data, u32 *mode, u32 *uid, u32 *gid)
 {
     struct mem_stats m;
-    u32 ignored;
     page_stats(&m);
-    fs->max_pages = m.total_pages / 2;
+    fs->max_pages = fs->max_inodes = m.total_pages / 2;
     while (data != NULL && *data != 0) {
         const char *end = strchr(data, ',');
         size_t len = end != NULL ? (size_t)(end - data) : strlen(data);
@@ -99,7 +108,7 @@ int tmpfs_parse_options(struct tmpfs_fs *fs, const char *data, u32 *mode, u32 *u
         if (OPTION("size"))
             err = parse_size(v, val, &fs->max_pages);
         else if (OPTION("nr_blocks"))
-            err = parse_size(v, val, &fs->max_pages), fs->max_pages <<= PAGE_SHIFT;
+            err = parse_count(v, val, &fs->max_pages);
         else if (OPTION("mode"))
             err = tmpfs_parse_number(v, val, 8, mode);
         else if (OPTION("uid"))
@@ -107,7 +116,7 @@ int tmpfs_parse_options(struct tmpfs_fs *fs, const char *data, u32 *mode, u32 *u
         else if (OPTION("gid"))
             err = tmpfs_parse_number(v, val, 10, gid);
         else if (OPTION("nr_inodes"))
-            err = tmpfs_parse_number(v, val, 10, &ignored);
+            err = parse_count(v, val, &fs->max_inodes);
         else if (len != 0 && !OPTION("erofs") && !OPTION("huge") && !OPTION("mpol") && !OPTION("inode64"))
             err = -EINVAL;
 #undef OPTION
