@@ -98,6 +98,26 @@ int file_create_inode(const char *name, const struct file_ops *ops, void *privat
     return i != NULL ? file_create_on(i, name, ops, private, flags, ret) : -ENOMEM;
 }
 
+/* The reference to i moves in. */
+static int anon_path(struct inode *i, struct path *ret)
+{
+    struct dentry *d = dentry_create_root(i->sb, i);
+    if (d == NULL)
+        return -ENOMEM;
+    *ret = (struct path){mount_get(anon_mount), d};
+    return 0;
+}
+
+int anon_path_create(u32 mode, u64 ino, const struct file_ops *ops, struct path *ret)
+{
+    struct inode *i = anon_inode_create(mode);
+    if (i == NULL)
+        return -ENOMEM;
+    i->ino = ino;
+    i->fops = ops;
+    return anon_path(i, ret);
+}
+
 int file_path(struct file *f, struct path *ret)
 {
     if (f->path.dentry != NULL) {
@@ -105,11 +125,7 @@ int file_path(struct file *f, struct path *ret)
         *ret = f->path;
         return 0;
     }
-    struct dentry *d = dentry_create_root(f->inode->sb, inode_get(f->inode));
-    if (d == NULL)
-        return -ENOMEM;
-    *ret = (struct path){mount_get(anon_mount), d};
-    return 0;
+    return anon_path(inode_get(f->inode), ret);
 }
 
 /* Is the file's position shared state that reads must take turns on? */

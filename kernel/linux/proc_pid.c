@@ -325,6 +325,21 @@ static void show_limits(struct text *x, struct task *t)
     }
 }
 
+static void show_io(struct text *x, struct task *t, bool whole)
+{
+    static const char *const of[IO_NR] = {"rchar", "wchar", "syscr", "syscw", "read_bytes", "write_bytes", "cancelled_write_bytes"};
+    struct process *p = t->proc;
+    struct usage u = task_usage(t);
+    if (whole) {
+        process_usage(p, &u);
+        spin_lock_bh(&p->lock);
+        usage_add(&u, &p->waited);
+        spin_unlock_bh(&p->lock);
+    }
+    for (unsigned i = 0; i < IO_NR; i++)
+        text_add(x, "%s: %lu\n", of[i], (unsigned long)u.io[i]);
+}
+
 enum entry {
     E_STAT, E_STATUS, E_STATM, E_MAPS, E_SMAPS, E_SMAPS_ROLLUP, E_CMDLINE, E_ENVIRON, E_COMM, E_LIMITS, E_AUXV, E_IO, E_OOM_ADJ,
     E_OOM_SCORE, E_OOM_SCORE_ADJ, E_CGROUP, E_MOUNTS, E_MOUNTINFO, E_PERSONALITY, E_SCHEDSTAT, E_WCHAN, E_LOGINUID, E_SETGROUPS,
@@ -395,7 +410,8 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         memcpy(buf, p->auxv, MIN(x.len, size));
         break;
     case E_IO:
-        text_add(&x, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
+        if (process_access(p))
+            show_io(&x, t, tid == 0);
         break;
     case E_OOM_ADJ:
         text_add(&x, "%d\n", oom_old_adj(p->oom_score_adj));
@@ -488,6 +504,14 @@ static int link(u32 pid, const char *name, struct path *ret, char *buf, size_t s
     return r;
 }
 
+static int ns(u32 pid, const char *name, struct path *ret)
+{
+    struct task *t = find(pid, 0);
+    int r = t == NULL ? -ESRCH : process_access(t->proc) ? proc_ns_path(name, ret) : -EACCES;
+    task_put(t);
+    return r;
+}
+
 size_t linux_show_maps(u32 pid, char *buf, size_t size)
 {
     return show(pid, 0, "maps", buf, size);
@@ -557,7 +581,7 @@ static int store(u32 pid, u32 tid, const char *name, const char *text, size_t le
 
 static const struct proc_pid_ops ops = {
     .exists = exists, .next_pid = next_pid, .self = self, .thread_self = thread_self, .next_tid = next_tid, .owner = owner,
-    .show = show, .names = names, .link = link, .fdtable = fdtable_of, .mem = mem, .store = store,
+    .show = show, .names = names, .link = link, .namespaces = proc_ns_names, .ns = ns, .fdtable = fdtable_of, .mem = mem, .store = store,
 };
 
 void proc_pid_init(void)

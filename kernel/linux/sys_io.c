@@ -11,6 +11,31 @@ s64 write_result(s64 r)
     return r;
 }
 
+/* As Linux counts them for /proc/PID/io. r: bytes moved, or what went wrong. */
+static ALWAYS_INLINE void count_io(unsigned chars, unsigned calls, s64 r)
+{
+    u64 *io = current_task()->io;
+    io[calls]++;
+    if (r > 0)
+        io[chars] += (u64)r;
+}
+
+static ALWAYS_INLINE s64 counted_read(struct file *f, struct uio *u, u64 *pos)
+{
+    s64 r = vfs_read(f, u, pos);
+    if (likely(f->can_read))
+        count_io(IO_RCHAR, IO_SYSCR, r);
+    return r;
+}
+
+static ALWAYS_INLINE s64 counted_write(struct file *f, struct uio *u, u64 *pos)
+{
+    s64 r = vfs_write(f, u, pos);
+    if (likely(f->can_write))
+        count_io(IO_WCHAR, IO_SYSCW, r);
+    return r;
+}
+
 s64 sys_read(int fd, uaddr_t buf, u64 count)
 {
     struct file *owned, *f = fd_borrow(current_files(), fd, &owned);
@@ -19,7 +44,7 @@ s64 sys_read(int fd, uaddr_t buf, u64 count)
     struct uio u;
     s64 r = uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
     if (likely(r == 0))
-        r = vfs_read(f, &u, NULL);
+        r = counted_read(f, &u, NULL);
     if (owned != NULL)
         file_put(owned);
     return r;
@@ -33,7 +58,7 @@ s64 sys_write(int fd, uaddr_t buf, u64 count)
     struct uio u;
     s64 r = uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
     if (likely(r == 0))
-        r = vfs_write(f, &u, NULL);
+        r = counted_write(f, &u, NULL);
     if (owned != NULL)
         file_put(owned);
     return write_result(r);
@@ -48,7 +73,7 @@ static s64 at_place(int fd, uaddr_t buf, u64 count, s64 off, bool write)
         return -EBADF;
     s64 r = off < 0 ? -EINVAL : f->ops->seek == NULL ? -ESPIPE : uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
     if (r == 0)
-        r = write ? vfs_write(f, &u, &pos) : vfs_read(f, &u, &pos);
+        r = write ? counted_write(f, &u, &pos) : counted_read(f, &u, &pos);
     file_put(f);
     return r;
 }
@@ -111,7 +136,7 @@ s64 write_flagged(struct file *f, struct uio *u, u64 *pos, u32 flags)
     return s < 0 ? s : r;
 }
 
-static s64 do_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 flags, bool write)
+static s64 move_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 flags, bool write)
 {
     struct vec v;
     u64 pos = (u64)off;
@@ -122,7 +147,7 @@ static s64 do_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 
         return -EBADF;
     s64 r = flags & RWF_NOWAIT ? may_not_wait(f, write) : 0;
     if (r == 0)
-        r = positioned && off < 0 ? -EINVAL : positioned && f->ops->seek == NULL ? -ESPIPE : 0;
+        r = positioned && f->ops->seek == NULL ? -ESPIPE : 0;
     if (r == 0)
         r = vec_get(&v, iov, count);
     if (r < 0) {
@@ -134,6 +159,15 @@ static s64 do_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 
     vec_put(&v);
     file_put(f);
     return write ? write_result(r) : r;
+}
+
+static s64 do_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u32 flags, bool write)
+{
+    if (positioned && off < 0)
+        return -EINVAL;
+    s64 r = move_vec(fd, iov, count, off, positioned, flags, write);
+    count_io(write ? IO_WCHAR : IO_RCHAR, write ? IO_SYSCW : IO_SYSCR, r);
+    return r;
 }
 
 s64 sys_readv(int fd, uaddr_t iov, u64 count) { return do_vec(fd, iov, count, 0, false, 0, false); }
@@ -185,8 +219,11 @@ s64 sys_sendfile(int out_fd, int in_fd, uaddr_t uoff, u64 count)
         r = -EINVAL;
     else if (uoff != 0 && in->ops->seek == NULL)
         r = -ESPIPE;
-    else
+    else {
         r = vfs_sendfile(out, in, uoff != 0 ? &pos : NULL, MIN(count, MAX_RW_COUNT));
+        count_io(IO_RCHAR, IO_SYSCR, r);
+        count_io(IO_WCHAR, IO_SYSCW, r);
+    }
     if (r > 0 && uoff != 0 && put_user_u64(uoff, pos) < 0)
         r = -EFAULT;
     if (in != NULL)
@@ -260,8 +297,13 @@ s64 copy_with_offsets(int in_fd, u64 *in_off, int out_fd, u64 *out_off, u64 len,
         if (a < b + len && b < a + len)
             r = -EINVAL;
     }
-    if (r == 0)
+    if (r == 0) {
         r = copy_files(in, in_off, out, out_off, MIN(len, MAX_RW_COUNT));
+        if (regular && len != 0) {
+            count_io(IO_RCHAR, IO_SYSCR, r);
+            count_io(IO_WCHAR, IO_SYSCW, r);
+        }
+    }
     if (in != NULL)
         file_put(in);
     if (out != NULL)

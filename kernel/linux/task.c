@@ -392,6 +392,8 @@ void usage_add(struct usage *to, const struct usage *u)
     to->minor_faults += u->minor_faults;
     to->major_faults += u->major_faults;
     to->max_rss_pages = MAX(to->max_rss_pages, u->max_rss_pages);
+    for (unsigned i = 0; i < IO_NR; i++)
+        to->io[i] += u->io[i];
 }
 
 void usage_ticks(const struct usage *own, const struct usage *waited, u64 ret[4])
@@ -407,7 +409,8 @@ void usage_ticks(const struct usage *own, const struct usage *waited, u64 ret[4]
 static struct usage task_usage_locked(struct task *t)
 {
     u64 ns = thread_cpu_ns(t->thread);
-    return (struct usage){.cpu_ns = ns, .system_ns = task_system_ns(t, ns), .voluntary = t->thread->switches_voluntary, .forced = t->thread->switches_forced};
+    return (struct usage){.cpu_ns = ns, .system_ns = task_system_ns(t, ns), .voluntary = t->thread->switches_voluntary, .forced = t->thread->switches_forced,
+                          .io = {t->io[IO_RCHAR], t->io[IO_WCHAR], t->io[IO_SYSCR], t->io[IO_SYSCW], t->thread->disk_read, t->thread->disk_written, t->thread->disk_cancelled}};
 }
 
 struct usage task_usage(struct task *t)

@@ -78,9 +78,13 @@ struct itimer {
 
 enum proc_state { PROC_LIVE, PROC_ZOMBIE, PROC_GONE };
 
+/* What read() and write() and the like have moved, and what of it devices have: /proc/PID/io, in this order. */
+enum { IO_RCHAR, IO_WCHAR, IO_SYSCR, IO_SYSCW, IO_CALLS, IO_READ_BYTES = IO_CALLS, IO_WRITE_BYTES, IO_CANCELLED, IO_NR };
+
 /* What getrusage() and wait4() tell. */
 struct usage {
     u64 cpu_ns, system_ns, voluntary, forced, minor_faults, major_faults, max_rss_pages;
+    u64 io[IO_NR];
 };
 
 struct process {
@@ -184,6 +188,7 @@ struct task {
     bool call_recorded;           /* o: trace_calls.c wants to know when it has returned */
     u8 call_sessions;             /* o: of kern/trace.h, that have its entry */
     u32 program_call;             /* o: number + 1 of the call that bpf_calls.c will see the exit of; else 0 */
+    u64 io[IO_CALLS];             /* o, read without */
     u64 system_ns, sampled_ns;    /* of cpu_levels.c: written by the CPU that it runs on, read without */
     u64 shown_user_ns;            /* p: U3 there */
     struct first *first;          /* o: start.c, until the first program runs */
@@ -258,6 +263,9 @@ void cpu_levels_init(void);
 /* cpu_levels.c: the kernel's part of a task's CPU time (p->lock held), and of all that CPU `cpu` has done for tasks. */
 u64 task_system_ns(struct task *t, u64 cpu_ns);
 u64 cpu_system_ns(unsigned cpu);
+/* proc_ns.c: what is in /proc/PID/ns, and where one of these leads: 0, -ENOENT, -ENOMEM. */
+extern const char *const proc_ns_names[];
+int proc_ns_path(const char *name, struct path *ret);
 #define ROBUST_LIMIT 2048 /* so much of a task's list of robust futexes is looked at */
 /* The process lets its program's memory go (at exec, at the end): robust futexes, the word of
  * CLONE_CHILD_CLEARTID, and the new address space (NULL: none). */

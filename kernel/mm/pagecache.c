@@ -86,8 +86,10 @@ void cache_remove_locked(struct mapping *m, struct page *p)
     atomic_store(&p->mapping, NULL);
     atomic_fence();
     lru_remove(p);
-    if (atomic_and(&p->flags, ~PG_DIRTY) & PG_DIRTY)
+    if (atomic_and(&p->flags, ~PG_DIRTY) & PG_DIRTY) {
         atomic_sub(&m->dirty_pages, 1);
+        current_thread()->disk_cancelled += m->ops->write != NULL ? PAGE_SIZE : 0;
+    }
 }
 
 /* --- reading --------------------------------------------------------------------------- */
@@ -168,6 +170,7 @@ static int read_pages(struct mapping *m, u64 first, unsigned n, u64 index, struc
     if (err == 0) {
         *ret_page = pages[at];
         read_done(pages, got, at);
+        current_thread()->disk_read += got * PAGE_SIZE;
         return 0;
     }
     read_failed(m, pages, got);
@@ -354,6 +357,7 @@ void mapping_mark_dirty(struct page *p)
         atomic_sub(&m->dirty_pages, 1);
         return;
     }
+    current_thread()->disk_written += m->ops->write != NULL ? PAGE_SIZE : 0;
     atomic_fence();
     if (unlikely(atomic_load(&p->mapping) != m) && (atomic_and(&p->flags, ~PG_DIRTY) & PG_DIRTY))
         atomic_sub(&m->dirty_pages, 1);

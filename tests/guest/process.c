@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ids, rlimits, prctl, times, uname, auxiliary vector, /proc/self, clocks */
 #include "t.h"
+#include <dirent.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -19,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/times.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -350,6 +355,117 @@ static void own_proc_as_another(void)
     wait(NULL);
 }
 
+static unsigned mode_of(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 ? st.st_mode : 0;
+}
+
+/* Links to files whose numbers are the namespaces'. */
+static void namespaces(void)
+{
+    section("namespaces");
+    static const struct { const char *name, *shown; int type; } kinds[] = {
+        {"cgroup", "cgroup", CLONE_NEWCGROUP}, {"ipc", "ipc", CLONE_NEWIPC}, {"mnt", "mnt", CLONE_NEWNS}, {"net", "net", CLONE_NEWNET}, {"pid", "pid", CLONE_NEWPID},
+        {"pid_for_children", "pid", CLONE_NEWPID}, {"time", "time", CLONE_NEWTIME}, {"time_for_children", "time", CLONE_NEWTIME}, {"user", "user", CLONE_NEWUSER}, {"uts", "uts", CLONE_NEWUTS},
+    };
+    int entries = 0;
+    DIR *d = opendir("/proc/self/ns");
+    while (d != NULL && readdir(d) != NULL)
+        entries++;
+    closedir(d);
+    SHOW(entries);
+    printf("%o\n", mode_of("/proc/self/ns"));
+    for (int i = 0; i < (int)(sizeof kinds / sizeof *kinds); i++) {
+        char path[64], text[64] = "", open_text[64] = "", want[64], fd_path[64];
+        struct stat st, user;
+        snprintf(path, sizeof path, "/proc/self/ns/%s", kinds[i].name);
+        int fd = open(path, O_RDONLY);
+        snprintf(fd_path, sizeof fd_path, "/proc/self/fd/%d", fd);
+        fstat(fd, &st);
+        snprintf(want, sizeof want, "%s:[%lu]", kinds[i].shown, (unsigned long)st.st_ino);
+        readlink(path, text, sizeof text - 1);
+        readlink(fd_path, open_text, sizeof open_text - 1);
+        printf("%s: %o %o, link %d, open file %d, type %d", kinds[i].name, mode_of(path), st.st_mode, strcmp(text, want) == 0, strcmp(open_text, want) == 0, ioctl(fd, 0xb703) == kinds[i].type);
+        int owner = ioctl(fd, 0xb701);
+        printf(", owner %s", owner >= 0 ? "told" : strerrorname_np(errno));
+        if (owner >= 0)
+            printf(" %d", fstat(owner, &st) == 0 && stat("/proc/self/ns/user", &user) == 0 && user.st_ino == st.st_ino && (fcntl(owner, F_GETFD) & FD_CLOEXEC));
+        close(owner);
+        printf(", parent %s", ioctl(fd, 0xb702) >= 0 ? "told" : strerrorname_np(errno));
+        printf(", other %s\n", ioctl(fd, 0xb7ff) >= 0 ? "0" : strerrorname_np(errno));
+        close(fd);
+    }
+    SHOW(open("/proc/self/ns/other", O_RDONLY));
+    printf("%o %o %o %o\n", mode_of("/proc/self/personality"), mode_of("/proc/self/io"), mode_of("/proc/self/auxv"), mode_of("/proc/self/environ"));
+}
+
+/* The length of its text, which it counts when it has been read. */
+static unsigned long get_io(const char *path, unsigned long io[7])
+{
+    char text[512] = "";
+    int fd = open(path, O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    memset(io, 0, 7 * sizeof *io);
+    sscanf(text, "rchar: %lu wchar: %lu syscr: %lu syscw: %lu read_bytes: %lu write_bytes: %lu cancelled_write_bytes: %lu", &io[0], &io[1], &io[2], &io[3], &io[4], &io[5], &io[6]);
+    return n > 0 ? (unsigned long)n : 0;
+}
+
+static void *io_of_thread(void *fd)
+{
+    char buf[100];
+    for (int i = 0; i < 5; i++)
+        pread(*(int *)fd, buf, 100, 0);
+    return NULL;
+}
+
+/* What a few calls count: bytes, calls. */
+static void io_counts(void)
+{
+    section("io");
+    unsigned long a[7], b[7], own[7], own_after[7];
+    char buf[1000] = "", path[64];
+    int fd = open("/tmp/io-counts", O_RDWR | O_CREAT | O_TRUNC, 0600), p[2], out = open("/dev/null", O_WRONLY), st;
+    pthread_t t;
+    struct iovec v[2] = {{buf, 300}, {buf, 200}};
+    off_t off = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/io", (int)getpid());
+    pipe(p);
+#define COUNTED(call) do { \
+        unsigned long n = get_io("/proc/self/io", a); \
+        long r = (call); \
+        get_io("/proc/self/io", b); \
+        printf(#call " = %ld: %lu %lu, %lu %lu\n", r, b[0] - a[0] - n, b[1] - a[1], b[2] - a[2] - 1, b[3] - a[3]); \
+    } while (0)
+    COUNTED(0);
+    COUNTED(write(fd, buf, 1000));
+    COUNTED(pwrite(fd, buf, 500, 1000));
+    COUNTED(writev(fd, v, 2));
+    COUNTED(pread(fd, buf, 800, 0));
+    COUNTED(preadv(fd, v, 2, 0));
+    COUNTED(read(-1, buf, 10));
+    COUNTED(readv(-1, v, 2));
+    COUNTED(write(-1, buf, 10));
+    COUNTED(read(out, buf, 10));
+    COUNTED(write(p[1], buf, 100));
+    COUNTED(read(p[0], buf, 100));
+    COUNTED(sendfile(out, fd, &off, 700));
+    COUNTED(copy_file_range(fd, NULL, out, NULL, 10, 0));
+    COUNTED(write(fd, NULL, 0));
+    COUNTED(write(fd, (void *)8, 10));
+    get_io(path, own);
+    pthread_create(&t, NULL, io_of_thread, &fd);
+    pthread_join(t, NULL);
+    get_io(path, own_after);
+    printf("of another thread: %d\n", own_after[2] - own[2] < 5);
+    COUNTED((pthread_create(&t, NULL, io_of_thread, &fd), pthread_join(t, NULL)));
+    COUNTED(fork() == 0 ? (pwrite(fd, buf, 300, 0), _exit(0), 0) : (waitpid(-1, &st, 0) > 0));
+    close(fd);
+    close(out);
+    unlink("/tmp/io-counts");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 6) { /* what the end of this program made of itself */
@@ -361,6 +477,8 @@ int main(int argc, char **argv)
     disk_priorities();
     scheduling();
     show_cpus();
+    namespaces();
+    io_counts();
     section("identity");
     SHOW_TRUE(getpid() > 0 && getpid() == gettid());
     SHOW(getuid());

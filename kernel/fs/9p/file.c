@@ -368,6 +368,7 @@ static s64 write_chunk(struct file *f, u8 *buf, u32 n, u64 *pos, bool append)
     if (err != 0)
         return err;
     p9_i(i)->changed = true;
+    current_thread()->disk_written += taken;
     mapping_update(&i->mapping, *pos, buf + WRITE_HEAD, taken);
     return taken;
 }

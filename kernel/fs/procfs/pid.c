@@ -8,6 +8,7 @@ static const char *const link_names[] = {"exe", "cwd", "root", "net"};
 /* Names of proc_pids->names that take writes, if the personality does. */
 static const char *const writable[] = {"comm", "oom_score_adj", "oom_adj", "coredump_filter", "clear_refs",
                                        "timerslack_ns", "loginuid", "autogroup"};
+static const char *const secret[] = {"environ", "auxv", "io", "personality"};
 
 static const struct {
     const char *name;
@@ -18,6 +19,7 @@ static const struct {
     {"task", PROC_TASK_DIR, S_IFDIR | 0555, true},
     {"fd", PROC_FD_DIR, S_IFDIR | 0500, false},
     {"fdinfo", PROC_FDINFO_DIR, S_IFDIR | 0500, false},
+    {"ns", PROC_NS_DIR, S_IFDIR | 0511, false},
     {"mem", PROC_MEM, S_IFREG | 0600, false},
     {"mounts", PROC_MOUNTS, S_IFREG | 0444, false},
     {"mountinfo", PROC_MOUNTINFO, S_IFREG | 0444, false},
@@ -84,7 +86,10 @@ static u32 file_mode(const char *name)
     for (unsigned k = 0; k < ARRAY_SIZE(writable); k++)
         if (strcmp(writable[k], name) == 0)
             return S_IFREG | 0644;
-    return S_IFREG | (strcmp(name, "environ") == 0 || strcmp(name, "auxv") == 0 ? 0400 : 0444);
+    for (unsigned k = 0; k < ARRAY_SIZE(secret); k++)
+        if (strcmp(secret[k], name) == 0)
+            return S_IFREG | 0400;
+    return S_IFREG | 0444;
 }
 
 /* A name in /proc/PID or /proc/PID/task/TID */
@@ -114,6 +119,15 @@ static int lookup_entry(struct inode *dir, struct dentry *d)
     return 0;
 }
 
+static int lookup_ns(struct inode *dir, struct dentry *d, struct proc_inode *what)
+{
+    what->kind = PROC_NS;
+    for (; proc_pids->namespaces != NULL && proc_pids->namespaces[what->index] != NULL; what->index++)
+        if (name_is(d, proc_pids->namespaces[what->index]))
+            return proc_attach(dir, d, what, S_IFLNK | 0777);
+    return 0;
+}
+
 int proc_pid_lookup(struct inode *dir, struct dentry *d)
 {
     struct proc_inode *p = proc_i(dir), what = {.pid = p->pid, .tid = p->tid};
@@ -122,6 +136,8 @@ int proc_pid_lookup(struct inode *dir, struct dentry *d)
         return -ENOENT;
     if (p->kind == PROC_PID_DIR)
         return lookup_entry(dir, d);
+    if (p->kind == PROC_NS_DIR)
+        return lookup_ns(dir, d, &what);
     if (!proc_parse_number(d->name, d->name_len, &n))
         return 0;
     if (p->kind == PROC_TASK_DIR) {
@@ -185,6 +201,16 @@ int proc_pid_iterate(struct inode *dir, u64 *pos, struct dir_emit *e)
             *pos = tid + 2ULL;
         return 0;
     }
+    if (p->kind == PROC_NS_DIR) {
+        const char *name = NULL;
+        for (u64 k = 0; proc_pids->namespaces != NULL && (name = proc_pids->namespaces[k]) != NULL; k++)
+            if (k == *pos - 2) {
+                if (!e->emit(e, name, strlen(name), *pos + 0x300000000ULL, DT_LNK, *pos + 1))
+                    return 0;
+                (*pos)++;
+            }
+        return 0;
+    }
     struct fdtable *t = proc_pids->fdtable != NULL ? proc_pids->fdtable(p->pid) : NULL;
     int fd;
     u8 type = p->kind == PROC_FD_DIR ? DT_LNK : DT_REG;
@@ -240,6 +266,14 @@ s64 proc_pid_readlink(const struct proc_inode *p, char *buf, size_t size)
         struct file *f = fd_of(p->pid, p->index);
         n = f != NULL ? file_name(NULL, f, text, PATH_MAX) : -ENOENT;
         file_put(f);
+    } else if (p->kind == PROC_NS) {
+        str_copy(text, proc_pids->namespaces[p->index], PATH_MAX);
+        const char *end = strchr(text, '_'); /* pid_for_children: a pid namespace, too */
+        size_t len = end != NULL ? (size_t)(end - text) : strlen(text);
+        n = proc_pids->ns(p->pid, text, &path);
+        if (n == 0)
+            n = (s64)len + fmt_snprintf(text + len, PATH_MAX - len, ":[%lu]", (unsigned long)path.dentry->inode->ino);
+        path_put(&path);
     } else {
         n = proc_pids->link(p->pid, link_names[p->index], &path, text, PATH_MAX);
         if (n == 0 && path.dentry != NULL)
@@ -259,6 +293,8 @@ s64 proc_pid_readlink(const struct proc_inode *p, char *buf, size_t size)
 int proc_pid_follow(const struct proc_inode *p, struct path *ret)
 {
     *ret = (struct path){NULL, NULL};
+    if (p->kind == PROC_NS)
+        return proc_pids->ns(p->pid, proc_pids->namespaces[p->index], ret);
     if (p->kind == PROC_LINK) {
         char text[64];
         return proc_pids->link(p->pid, link_names[p->index], ret, text, sizeof(text));

@@ -26,6 +26,8 @@ enum proc_kind {
     PROC_FDINFO,
     PROC_FILE,  /* index: into pid_ops->names */
     PROC_LINK,  /* index: exe, cwd, root */
+    PROC_NS_DIR,
+    PROC_NS,    /* index: into pid_ops->namespaces */
     PROC_MEM,
     PROC_MOUNTS,
     PROC_MOUNTINFO,
@@ -57,7 +59,7 @@ struct proc_inode {
     enum proc_kind kind;
     struct proc_node *node;
     u32 pid, tid; /* tid 0: the process' own directory */
-    u32 index;    /* PROC_FILE, PROC_LINK; descriptor of PROC_FD, PROC_FDINFO */
+    u32 index;    /* PROC_FILE, PROC_LINK, PROC_NS; descriptor of PROC_FD, PROC_FDINFO */
 };
 
 static inline struct proc_inode *proc_i(const struct inode *i) { return i->private; }

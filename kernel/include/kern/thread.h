@@ -68,6 +68,7 @@ struct thread {
     void *task;                   /* o: the personality's (struct task) */
     const char *wait_reason;      /* o: for ps and top */
     u64 calls;                    /* o, read without: system calls so far */
+    u64 disk_read, disk_written, disk_cancelled; /* o, read without: bytes of files that a device or a host has: fetched, made dirty, cut off before they were written */
     u32 told_cpu;                 /* o, q: 1 + the CPU that its program was told (rseq.c); 0: it did not ask */
 
     u8 policy, rt_prio;           /* q: its own */

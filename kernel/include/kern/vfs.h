@@ -403,6 +403,8 @@ int file_create_anon(const char *name, const struct file_ops *ops, void *private
 /* The same with an inode of its own, for fstat(): S_IFIFO, S_IFSOCK, S_IFCHR ... | permissions.
  * Shown as "name:[ino]". Opening it again (/proc/self/fd/N) gives -ENXIO unless inode->fops is set. */
 int file_create_inode(const char *name, const struct file_ops *ops, void *private, u32 mode, u32 flags, struct file **ret);
+/* A place without a name, for links of procfs to lead to; whoever opens it gets a file with `ops`. `ino` need not be its alone. 0 or -ENOMEM. */
+int anon_path_create(u32 mode, u64 ino, const struct file_ops *ops, struct path *ret);
 /* The place itself, referenced. For a file without a name: a dentry that nobody else can find. -ENOMEM */
 int file_path(struct file *f, struct path *ret);
 static inline struct file *file_get(struct file *f) { ref_get(&f->refs); return f; }
@@ -545,6 +547,8 @@ struct proc_pid_ops {
     struct fdtable *(*fdtable)(u32 pid);   /* referenced, or NULL */
     s64 (*mem)(u32 pid, u64 addr, void *buf, size_t len, bool write); /* /proc/PID/mem */
     int (*store)(u32 pid, u32 tid, const char *name, const char *text, size_t len); /* oom_score_adj, comm, ... -EACCES */
+    const char *const *namespaces;         /* NULL-terminated: links of /proc/PID/ns */
+    int (*ns)(u32 pid, const char *name, struct path *ret); /* where one of them leads */
 };
 void proc_set_pid_ops(const struct proc_pid_ops *ops);
 u32 proc_pid_of(struct file *f); /* f is an open /proc/PID: its number; 0 when f is anything else */
