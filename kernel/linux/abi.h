@@ -112,6 +112,10 @@ struct abi_sigevent {
 _Static_assert(sizeof(struct abi_sigevent) == 64, "struct sigevent");
 #define USER_HZ 100
 
+/* personality(2) */
+#define ADDR_NO_RANDOMIZE 0x40000u
+#define PER_CLEAR_ON_SETID 0x740000u /* that, and READ_IMPLIES_EXEC, ADDR_COMPAT_LAYOUT, MMAP_PAGE_ZERO */
+
 /* --- files -------------------------------------------------------------------- */
 #define AT_FDCWD (-100)
 #define AT_SYMLINK_NOFOLLOW 0x100

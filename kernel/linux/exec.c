@@ -35,6 +35,7 @@ struct exec {
     uaddr_t vdso;
     u64 phdr;
     struct kstat st;
+    bool fixed_places;
     u64 auxv[ARRAY_SIZE(((struct process *)0)->auxv)];
     unsigned auxv_words;
 };
@@ -171,10 +172,13 @@ static u64 array_bytes(char *const *a)
     return n;
 }
 
+/* A place by chance among so many pages (personality(2)). */
+static u64 shift(const struct exec *e, u64 pages) { return e->fixed_places ? 0 : random_below(pages) * PAGE_SIZE; }
+
 static int map_stack(struct exec *e, uaddr_t *ret_top)
 {
     u64 limit = rlimit_of(current_process(), RLIMIT_STACK);
-    u64 top = PLAT_USER_MAX - PAGE_SIZE - random_below(STACK_ASLR_PAGES) * PAGE_SIZE;
+    u64 top = PLAT_USER_MAX - PAGE_SIZE - shift(e, STACK_ASLR_PAGES);
     u64 size = STACK_START_SIZE + ALIGN_UP(array_bytes(e->argv) + array_bytes(e->envp), PAGE_SIZE);
     struct map_request req = {
         .addr = top - size, .len_bytes = size, .fixed = true,
@@ -183,7 +187,7 @@ static int map_stack(struct exec *e, uaddr_t *ret_top)
     };
     u64 gap = MIN(MAX(limit, 128ULL << 20), PLAT_USER_MAX / 6 * 5);
     e->as->mmap_base = ALIGN_DOWN(PLAT_USER_MAX - gap - STACK_ASLR_PAGES * PAGE_SIZE - (1ULL << 20), PAGE_SIZE) -
-                       random_below(ASLR_PAGES) * PAGE_SIZE;
+                       shift(e, ASLR_PAGES);
     uaddr_t addr;
     int r = as_map(e->as, &req, &addr);
     if (r < 0)
@@ -357,16 +361,17 @@ static int load(struct exec *e, const struct cred *cred, bool secure, uaddr_t *r
     e->as->limit_data_bytes = rlimit_of(p, RLIMIT_DATA);
     e->as->limit_stack_bytes = rlimit_of(p, RLIMIT_STACK);
     e->as->limit_locked_bytes = rlimit_of(p, RLIMIT_MEMLOCK);
+    e->fixed_places = !secure && (p->personality & ADDR_NO_RANDOMIZE) != 0;
     r = map_stack(e, &top);
     if (r == 0)
-        r = elf_map(&e->main, e->as, PIE_BASE + random_below(ASLR_PAGES) * PAGE_SIZE);
+        r = elf_map(&e->main, e->as, PIE_BASE + shift(e, ASLR_PAGES));
     if (r == 0 && e->interp.file != NULL)
         r = elf_map(&e->interp, e->as, 0);
     if (r == 0)
         r = vdso_map(e->as, &e->vdso);
     if (r < 0)
         return r;
-    u64 brk = ALIGN_UP(e->main.info.brk + e->main.bias, PAGE_SIZE) + random_below(0x2000) * PAGE_SIZE;
+    u64 brk = ALIGN_UP(e->main.info.brk + e->main.bias, PAGE_SIZE) + shift(e, 0x2000);
     e->as->brk_start = e->as->brk = brk;
     e->phdr = e->main.info.phdr_vaddr != 0 ? e->main.info.phdr_vaddr + e->main.bias : 0;
     struct elf_image *first = e->interp.file != NULL ? &e->interp : &e->main;
@@ -484,6 +489,8 @@ int exec_program(const char *name, const char *shown, const struct path *at, u32
             process_kill(current_process(), 0, SIGKILL);
     }
     if (r == 0) {
+        if (secure)
+            current_process()->personality &= ~PER_CLEAR_ON_SETID;
         commit(e, cred);
         arch_init_program_frame(ret_frame, pc, sp);
     } else if (cred != NULL) {

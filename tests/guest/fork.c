@@ -692,6 +692,11 @@ static int as_child(int argc, char **argv)
         printf("\n");
         return 0;
     }
+    if (strcmp(argv[1], "places") == 0) {
+        printf("%p %p %p %p %lx\n", (void *)as_child, (void *)&argc, (void *)sbrk(0), mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+               getauxval(AT_SYSINFO_EHDR));
+        return 0;
+    }
     if (strcmp(argv[1], "check") == 0) {
         check_thread_count();
         SHOW_TRUE(getpid() == atoi(argv[2]) && getpid() == (pid_t)syscall(SYS_gettid));

@@ -278,12 +278,43 @@ static void by_descriptor(void)
     unlink("/tmp/drupe-exec-link");
 }
 
+/* Where exec puts things, as a new program tells it (fork.c's "places"). */
+static void places(char *buf, int size, unsigned long persona)
+{
+    int p[2];
+    pipe(p);
+    pid_t pid = fork();
+    if (pid == 0) {
+        personality(persona);
+        dup2(p[1], 1);
+        execl(self_path, self_path, "places", (char *)NULL);
+        _exit(99);
+    }
+    close(p[1]);
+    for (ssize_t n; size > 1 && (n = read(p[0], buf, (size_t)size - 1)) > 0; buf += n, size -= (int)n)
+        ;
+    *buf = 0;
+    close(p[0]);
+    waitpid(pid, NULL, 0);
+}
+
+static void place_by_personality(void)
+{
+    static char text[2][500];
+    for (int fixed = 0; fixed < 2; fixed++) {
+        for (int i = 0; i < 2; i++)
+            places(text[i], sizeof text[i], fixed ? ADDR_NO_RANDOMIZE : 0);
+        printf("without chance %d: %s, %s\n", fixed, text[0][0] != 0 ? "told" : "not told", strcmp(text[0], text[1]) == 0 ? "the same" : "different");
+    }
+}
+
 void execs(void)
 {
     section("exec");
     run("exec by another thread", thread_execs);
     run("exec when the leader has ended", leader_gone_then_exec);
     run("exec by a descriptor", by_descriptor);
+    place_by_personality();
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
