@@ -42,7 +42,8 @@ lines = run('calls', 10 if everything else 2)
 failures = [int(n.split()[-2]) for n in lines]
 check(len(lines) == 30 and all(n > 1 for n in failures) and sum(failures) > 1500, 'system calls of every family failed', '\n'.join(lines))
 lines = run('kills', 1 if everything else 97)
-check(len(lines) == 40 and all(n.endswith('everywhere') for n in lines), 'kills came everywhere', lines)
+killed = [int(n.split()[-2]) for n in lines]
+check(len(lines) == 40 and killed.count(0) <= 1 and sum(killed) > (3000 if everything else 40), 'kills came everywhere', '\n'.join(lines)) # exit_group() never waits
 calls = list(implemented())
 check(len(calls) > 300, 'the table of system calls', len(calls))
 for files, what in {1: 'its allocations failing', 2: 'its touches of memory failing', 4: 'kills'}.items():
