@@ -69,7 +69,7 @@ def command(*args, timeout=120, **more):
 
 @contextlib.contextmanager
 def server(*args, ready, timeout=180):
-    """A running `drupe run ARGS`; ready() is polled until it stops raising OSError."""
+    """A running `drupe run ARGS`; ready() is polled until it stops raising OSError, or what says that its own time was over."""
     p = subprocess.Popen([DRUPE, 'run', *ON, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT)
     try:
@@ -78,7 +78,7 @@ def server(*args, ready, timeout=180):
             try:
                 ready()
                 break
-            except OSError:
+            except (OSError, subprocess.TimeoutExpired):
                 if p.poll() is not None or time.monotonic() > end:
                     p.kill()
                     raise RuntimeError('server did not come up:\n' + p.stdout.read().decode(errors='replace'))
