@@ -205,10 +205,12 @@ static char *kernel_symbols(const struct entry *e)
     return NULL;
 }
 
-/* What gdb is told first: `backtrace` begins with the kernel's frames; where there are no debug registers it need not try them. Then `more`. */
+/* What gdb is told first: an answer that takes seconds is not asked for again (two answers are mistaken for those of what comes next);
+ * `backtrace` begins with the kernel's frames; where there are no debug registers it need not try them. Then `more`. */
 static int script(const struct gdb *g, const char *more, struct error *err)
 {
-    static const char text[] = "define hook-backtrace\n"
+    static const char text[] = "set remotetimeout 600\n"
+                               "define hook-backtrace\n"
                                "python\n"
                                "drupe_pieces(drupe_pid)\n"
                                "t = gdb.selected_thread()\n"

@@ -57,6 +57,10 @@ has(text, [r'^\* 1 +Thread 1 "debuggee"', r'^  3 +Thread 3 "worker bee"', r'^#\d
 check(re.search(r'^(?:k .*\n)+?k +\w+ \(\) at kernel/\w+/\w*futex\w*\.c:\d+\n(?:k .*\n)+#0 ', text, re.M),
       "with the kernel's frames of those that slept there, and their lines in a tree where it was built", text)
 has(text, [r'^\d+\t', r'kernel-list: the last backtrace has \d+ kernel frames', r'^k +\w+ \(\) in the kernel, text_start\+0x'], 'which are listed; without such a tree, where they are')
+text = gdb('one', 'shell read p rest < /proc/$PPID/task/$PPID/children; kill -STOP $p; (sleep 9; kill -CONT $p) > /dev/null 2>&1 &', 'maint flush register-cache',
+           'p $mxcsr', 'info threads', 'detach')
+has(text, [r'^\$1 = \[.* IM .*PM', r'^  3 +Thread 3 "worker bee"'], 'answers that take seconds')
+check('packet error' not in text, 'are not asked for again', text)
 NOT_THERE = r'^drupe: watch works by single steps, slowly, and hbreak is refused: Linux gives the instance no debug register: \w+'
 refused = re.search(NOT_THERE, text, re.M)
 goes_on('one', 'it goes on when gdb has let go of it')
