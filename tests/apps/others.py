@@ -47,9 +47,9 @@ job('xz, zstd, pigz with threads', ['--cpus', '2', *adds('xz zstd pigz')], [*BAS
 job('ImageMagick: a module', [], ['/usr/bin/convert', '-size', '40x40', 'plasma:fractal', '-blur', '0x3', '-resize', '50%', '-format', '%wx%h\n', 'info:'])
 job('sqlite3: a write-ahead log', [], ['sqlite3', 'x.db', '''pragma journal_mode=wal; create table t(a);
  with recursive c(x) as (select 1 union all select x+1 from c where x<20000) insert into t select x from c; select sum(a) from t; pragma integrity_check;'''])
-job('GnuPG and its agent', adds('gpg gpg-agent gpgconf /usr/lib/gnupg'), [*BASH, '''mkdir -m 700 gh; export GNUPGHOME=$PWD/gh
+job('GnuPG and its agent', adds('gpg gpg-agent gpgconf gpg-connect-agent /usr/lib/gnupg'), [*BASH, '''mkdir -m 700 gh; export GNUPGHOME=$PWD/gh
  gpg -q --batch --passphrase "" --quick-gen-key a@b default default never 2>err || cat err; echo hi | gpg -q --batch --trust-model always -e -r a@b 2>err | gpg -q --batch -d 2>err
- gpgconf --kill all; rm -r gh err'''])
+ gpgconf --kill all; while ls gh/S.*; do sleep 0.1; done >/dev/null 2>&1; rm -r gh err'''])
 job('D-Bus: who owns a name', adds('dbus-daemon dbus-run-session dbus-send /usr/share/dbus-1'), [*BASH, 'dbus-run-session -- ' + shlex.join(
     'dbus-send --session --print-reply=literal --dest=org.freedesktop.DBus / org.freedesktop.DBus.GetConnectionUnixUser string:org.freedesktop.DBus'.split())])
 job('tmux', ['-e', 'TERM=xterm', '-e', 'LC_ALL=C.UTF-8', *adds('tmux bash')], [*BASH, '''export TERM=xterm LC_ALL=C.UTF-8; t="tmux -L drupe-test-$$ -f /dev/null"
