@@ -6,7 +6,7 @@ from lib import build_file, check, done, drupe, same
 abuse = build_file('abuse')
 
 
-def run(how, memory='256M', timeout=300, cpus='1'):
+def run(how, memory='256M', timeout=1700, cpus='1'):
     """Its lines; what went wrong is one that begins with "leak"."""
     status, out, err = drupe('-m', memory, '--cpus', cpus, abuse, how, timeout=timeout)
     lines = out.decode(errors='replace').splitlines()

@@ -24,7 +24,7 @@
 
 #define SLACK 1     /* fewer than the rounds, so that what is lost once in each shows beside what comes and goes */
 #define MOST 2000u  /* allocations of a call */
-#define STALL_S 60
+#define STALL_S 300
 #define STACKS 16   /* more than the threads of the kernel that a call may make */
 
 static const struct {
