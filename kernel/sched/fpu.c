@@ -14,13 +14,15 @@
  *
  * Threads that hand over to each other in system calls often touch no vector register
  * meanwhile, so the first use traps; as a trap costs more than a save, a thread that did
- * trap gets its state at once for the next EAGER_TIMES. A thread that finds its state live
+ * trap gets its state at once for the next EAGER_MIN times, and twice as often each time
+ * that it traps again at once. A thread that finds its state live
  * has a trap left as it is, since switching it costs as well; with several CPUs it is set
  * even then, so that the next switch has nothing to save.
  */
 #include "sched_impl.h"
 
-#define EAGER_TIMES 16
+#define EAGER_MIN 16
+#define EAGER_MAX 240
 
 static bool is_live(const struct percpu *cpu, const struct thread *t)
 {
@@ -31,6 +33,8 @@ static bool is_live(const struct percpu *cpu, const struct thread *t)
 void fpu_switch_out(struct percpu *cpu, struct thread *t)
 {
     cpu->fpu_for = NULL;
+    if (cpu->fpu_traps)
+        t->fpu_eager_next = 0; /* it did without */
     if (t->state == THREAD_DEAD)
         fpu_forget(cpu, t);
     else if (!single_cpu() && is_live(cpu, t) && !cpu->fpu_traps)
@@ -85,11 +89,13 @@ void thread_fpu_before_program(void)
 bool thread_fpu_trapped(void)
 {
     struct percpu *cpu = this_cpu();
+    struct thread *t = cpu->current;
     if (!cpu->fpu_traps)
         return false;
-    cpu->current->fpu_eager = EAGER_TIMES;
-    make_live(cpu, cpu->current);
-    cpu->fpu_for = cpu->current;
+    t->fpu_eager = MAX(t->fpu_eager_next, EAGER_MIN);
+    t->fpu_eager_next = MIN(2 * t->fpu_eager, EAGER_MAX);
+    make_live(cpu, t);
+    cpu->fpu_for = t;
     return true;
 }
 

@@ -61,7 +61,7 @@ struct thread {
     u32 cpu;                      /* q: where it runs or ran last */
     void *fpu;                    /* c: arch_fpu_size() bytes, user threads only */
     u32 fpu_cpu;                  /* o: the CPU whose registers hold the state, or FPU_NOWHERE */
-    u8 fpu_eager;                 /* o: so many more times its state is loaded before it is used */
+    u8 fpu_eager, fpu_eager_next; /* o: so many more times its state is loaded before it is used; and when that traps next */
     u32 debug_hits;               /* a: points (kern/trap.h) that the kernel got to on its behalf: bit n for the n-th */
     struct arch_tls tls;          /* o */
     struct addrspace *as;         /* o: NULL for kernel threads */
