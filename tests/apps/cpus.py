@@ -1,12 +1,38 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Programs on two CPUs: OpenMP uses both, Debian's sysbench ends without errors, tools see them."""
+"""Programs on two CPUs: OpenMP uses both, Debian's sysbench ends without errors, tools see them, idle ones that look for each other serve the network."""
 import os
 import re
 import shutil
+import socket
 import subprocess
+import threading
 
-from lib import BUILD, MACHINES, check, done, drupe, same
+from beside import free_port
+from lib import BUILD, MACHINES, check, done, drupe, same, server
+
+CLIENTS, ECHOES = 3, 1500
+
+
+def echo(port, times, good):
+    with socket.create_connection(('127.0.0.1', port), 60) as c:
+        for i in range(times):
+            c.sendall(b'%04d' % i)
+            if c.recv(4, socket.MSG_WAITALL) != b'%04d' % i:
+                raise ConnectionError('no echo')
+    good.append(times)
+
+
+def echoes(port):
+    """How many come back to clients at once."""
+    good = []
+    clients = [threading.Thread(target=echo, args=(port, ECHOES, good)) for _ in range(CLIENTS)]
+    for c in clients:
+        c.start()
+    for c in clients:
+        c.join()
+    return sum(good)
+
 
 SYSBENCH = shutil.which('sysbench')
 for machine, options in MACHINES:
@@ -30,4 +56,9 @@ for machine, options in MACHINES:
         status, out, err = drupe(*two, SYSBENCH, kind, '--threads=4', '--time=2', 'run', timeout=120)
         events = re.search(r'total number of events: +(\d+)', out.decode())
         check(status == 0 and events and int(events.group(1)) > 0, f'{machine}: sysbench {kind}', out.decode() + err)
+    port = free_port()
+    with server(*two, '-p', f'{port}:7', os.path.join(BUILD, 'wakers'), ready=lambda: echo(port, 1, [])) as p:
+        all_well = echoes(port) == CLIENTS * ECHOES and p.poll() is None
+        p.kill()
+        check(all_well, f'{machine}: the network beside threads that wake each other', p.stdout.read().decode(errors='replace'))
 done()

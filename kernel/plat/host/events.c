@@ -68,6 +68,14 @@ void host_sources_changed(void)
         plat_cpu_kick(who - 1);
 }
 
+/* From here on others' kicks come by signal, as whatever enables events relies on. True: some have come. */
+static bool stop_looking(struct percpu *cpu)
+{
+    atomic_store(&cpu->plat.looks, 0);
+    atomic_fence();
+    return atomic_load_relaxed(&cpu->plat.pending) != 0;
+}
+
 /* Ask Linux which sources are ready, waiting at most timeout_ns (NEVER_NS = no end), and call them. By the asker, events
  * disabled. False: none was. */
 static bool ask(u64 timeout_ns)
@@ -89,6 +97,7 @@ static bool ask(u64 timeout_ns)
     long ready = timeout_ns == 0 ? host_call(__NR_ppoll, fds, (long)n, &t, 0L, 0L) : host_wait(fds, n, timeout_ns == NEVER_NS ? NULL : &t);
     if (ready <= 0)
         return false;
+    (void)stop_looking(this_cpu()); /* bottom halves run with events enabled */
     irq_enter();
     for (unsigned i = 0; i < n; i++)
         if (fds[i].revents != 0 && atomic_load(&asked[i]->events) != 0) {
@@ -172,6 +181,7 @@ void host_take_pending(void)
 
 void host_run_pending(void)
 {
+    ASSERT(this_cpu()->plat.looks == 0); /* or what others want would come now and then only */
     while (this_cpu()->plat.pending != 0) {
         plat_events_disable();
         host_take_pending();
@@ -207,11 +217,9 @@ static bool spin(struct percpu *cpu, bool asks, u64 until_ns)
             plat_relax();
         }
     }
-    atomic_store(&cpu->plat.looks, 0);
-    atomic_fence();
     if (!came && asks)
         asked_in_vain();
-    return came || atomic_load_relaxed(&cpu->plat.pending) != 0;
+    return stop_looking(cpu) || came;
 }
 
 static void trim(u64 now)
