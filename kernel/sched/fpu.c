@@ -45,7 +45,8 @@ void fpu_forget(struct percpu *cpu, struct thread *t)
 {
     if (cpu->fpu_owner == t)
         cpu->fpu_owner = NULL;
-    cpu->fpu_for = NULL;
+    if (cpu->fpu_for == t) /* another thread's is still live, and not saved */
+        cpu->fpu_for = NULL;
     t->fpu_cpu = FPU_NOWHERE;
 }
 

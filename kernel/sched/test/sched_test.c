@@ -476,6 +476,8 @@ TEST_CPUS(a_program_hears_of_switches_but_in_its_calls, 1)
 
 /* --- FPU ----------------------------------------------------------------------------- */
 
+static struct thread *fpu_unstarted;
+
 static void fpu_user(void *arg)
 {
     u64 value = (u64)(uintptr_t)arg;
@@ -501,6 +503,8 @@ static void fpu_user(void *arg)
             *(u64 *)current_thread()->fpu = value += 16;
             thread_fpu_reload(current_thread());
         }
+        if (sim_chance(8))
+            thread_fpu_reload(fpu_unstarted); /* another's: this one's is still live, and changed */
     }
 }
 
@@ -508,12 +512,14 @@ static void check_fpu(void)
 {
     struct thread *t[4];
     sim_fpu_can_trap = sim_chance(2);
+    CHECK_EQ(thread_create("fpu", fpu_user, NULL, true, &fpu_unstarted), 0);
     for (u64 i = 0; i < 4; i++) {
         CHECK_EQ(thread_create("fpu", fpu_user, (void *)(uintptr_t)(i + 1), true, &t[i]), 0);
         thread_start(t[i]);
     }
     for (int i = 0; i < 4; i++)
         test_join(t[i]);
+    thread_put(fpu_unstarted);
 }
 
 TEST(fpu_state_follows_its_thread) { check_fpu(); }
