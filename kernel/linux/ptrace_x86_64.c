@@ -49,7 +49,7 @@ static s64 set_general(struct task *t, const struct user_regs *r)
         return -EIO;
     struct user_regs old;
     get_general(t, &old);
-    if ((f->cs & FRAME_GATED) && (r->rip != old.rip || r->rcx != old.rcx))
+    if ((f->cs & FRAME_GATED) && (r->rip != old.rip || r->rcx != old.rcx || r->r11 != r->eflags)) /* the way back has flags in r11 */
         frame_leave_gate(f);
     u64 rcx = f->cs & FRAME_GATED ? f->rcx : r->rcx;
     memcpy(f, r, offsetof(struct user_regs, rip));

@@ -234,6 +234,44 @@ static void syscalls(int how_get)
     }
 }
 
+/* Which of the two registers that a call may spoil are as somebody set them at its end: 1 and 2. */
+static int kept_body(void)
+{
+    int kept = 0;
+    for (int i = 0; i < 200; i++) {
+        if (i == 199)
+            raise(SIGSTOP);
+        long nr = i == 199 ? SYS_getuid : SYS_getppid, rcx, r11;
+        __asm__ volatile("syscall\n cmp $-4095, %%rax\n mov %%rcx, %1\n mov %%r11, %2"
+                         : "+a"(nr), "=&r"(rcx), "=&r"(r11)::"rcx", "r11", "memory", "cc");
+        kept = (rcx == 0x1234567) + 2 * (r11 == 0x7654321);
+    }
+    return kept;
+}
+
+static void registers_of_calls(void)
+{
+    section("registers that a call spoils");
+    for (int which = 1; which <= 3; which++) {
+        pid_t pid = traced_child(kept_body);
+        struct user_regs_struct r;
+        int st, ends = 0;
+        PT(PTRACE_CONT, pid, 0, 0);
+        awaited("before the last", pid);
+        do {
+            req(PTRACE_SYSCALL, pid, 0, NULL);
+            waitpid(pid, &st, 0);
+            req(PTRACE_GETREGS, pid, 0, &r);
+            if (WIFSTOPPED(st) && r.orig_rax == SYS_getuid && ++ends == 2) {
+                r.rcx = which & 1 ? 0x1234567 : r.rcx;
+                r.r11 = which & 2 ? 0x7654321 : r.r11;
+                PT(PTRACE_SETREGS, pid, 0, &r);
+            }
+        } while (WIFSTOPPED(st));
+        status_of("kept", st);
+    }
+}
+
 static int step_body(void) { return add(30, 12); }
 
 static void steps(void)
@@ -553,6 +591,7 @@ int main(int argc, char **argv)
     refusals();
     signals();
     syscalls(1);
+    registers_of_calls();
     steps();
     bases();
     events(false);
