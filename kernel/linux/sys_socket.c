@@ -29,7 +29,7 @@ static u32 wait_flag(const struct file *f, u32 flags)
 static s64 socket_read(struct file *f, struct uio *u, u64 *pos)
 {
     struct sock_msg m = {.uio = u, .flags = wait_flag(f, 0)};
-    return sock_recv(f->private, &m);
+    return u->remaining == 0 ? 0 : sock_recv(f->private, &m);
 }
 
 static s64 socket_write(struct file *f, struct uio *u, u64 *pos)
@@ -486,7 +486,7 @@ s64 msg_recv(struct file *f, struct msg *m, uaddr_t umsg, u32 flags)
     if (e == 0)
         e = put_user_u64(umsg + offsetof(struct abi_msghdr, controllen), controllen);
     if (e == 0)
-        e = put_user_u32(umsg + offsetof(struct abi_msghdr, flags), sm.flags & ~(MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+        e = put_user_u32(umsg + offsetof(struct abi_msghdr, flags), (sm.flags & ~(MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) | (flags & MSG_CMSG_CLOEXEC));
     return e < 0 ? e : r;
 }
 

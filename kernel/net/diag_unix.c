@@ -36,7 +36,7 @@ static void tell_pending(struct nl_answer *a, struct unix_sock *u)
     spin_lock_bh(&unix_lock);
     list_for_each(c, &u->accepts, struct unix_sock, accept_node)
         if (n < PENDING_MAX)
-            v[n++] = c->peer != NULL ? c->peer->s.ino : 0;
+            v[n++] = c->peer != NULL && !c->peer->dead ? c->peer->s.ino : 0;
     spin_unlock_bh(&unix_lock);
     nl_attr(a, ATTR_PENDING, v, n * 4);
 }

@@ -121,6 +121,8 @@ int sock_ioctl(struct sock *s, u32 cmd, uaddr_t arg)
         return n < 0 ? (int)n : put_user_u32(arg, (u32)MIN(n, (s64)INT32_MAX));
     }
     case SIOCATMARK:
+        if (s->domain == AF_UNIX && s->type != SOCK_STREAM)
+            return -EOPNOTSUPP;
         return s->ops->recv_oob == NULL ? -ENOTTY : put_user_u32(arg, (atomic_load(&s->urg) & URG_AT_MARK) != 0);
     case SIOCGIFCONF:
         return if_conf(arg);

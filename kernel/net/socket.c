@@ -223,7 +223,7 @@ s64 sock_recv(struct sock *s, struct sock_msg *m)
 {
     if (m->flags & MSG_OOB)
         return s->ops->recv_oob != NULL ? s->ops->recv_oob(s, m) : -EINVAL;
-    if (m->flags & MSG_ERRQUEUE)
+    if ((m->flags & MSG_ERRQUEUE) && s->domain != AF_UNIX)
         return sock_zc(s) != NULL && !errors_ready(s) ? zc_recv(s, m) : errors_recv(s, m);
     return s->ops->recv(s, m);
 }

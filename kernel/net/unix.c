@@ -73,7 +73,7 @@ static void pair(struct unix_sock *a, struct unix_sock *b)
     sock_get(&b->s);
     a->peer = b;
     b->peer = a;
-    a->had_peer = b->had_peer = true;
+    a->had_peer = b->had_peer = !unix_is_dgram(a);
     a->peer_cred = b->cred;
     b->peer_cred = a->cred;
 }
@@ -130,18 +130,19 @@ static int connect_stream(struct unix_sock *u, const struct sock_addr *a, bool n
     }
     for (;;) {
         spin_lock_bh(&unix_lock);
-        if (u->had_peer || u->listening)
-            err = u->listening ? -EINVAL : -EISCONN;
-        else if (!l->listening || l->dead)
+        if (!l->listening || l->dead || (l->s.shut & SHUT_RD_BIT))
             err = -ECONNREFUSED;
         else if (l->naccept > l->backlog)
             err = -EAGAIN;
+        else if (u->had_peer || u->listening)
+            err = u->listening ? -EINVAL : -EISCONN;
         if (err == 0) {
             pair(u, child);
             child->cred = l->cred;
             u->peer_cred = l->cred;
             child->name = unix_name_get(l->name); /* shown by getsockname(); not in the table */
             list_init(&child->name_node);
+            child->embryo = true;
             list_push_back(&l->accepts, &child->accept_node);
             l->naccept++;
         }
@@ -160,9 +161,33 @@ static int connect_stream(struct unix_sock *u, const struct sock_addr *a, bool n
     return err;
 }
 
+int unix_set_peer(struct unix_sock *u, struct unix_sock *old, struct unix_sock *to)
+{
+    spin_lock_bh(&unix_lock);
+    struct unix_sock *was = u->peer;
+    bool same = old == NULL || was == old, ok = to == NULL || unix_may_send_locked(u, to);
+    if (same && ok)
+        u->peer = to;
+    spin_unlock_bh(&unix_lock);
+    if (!same || !ok)
+        return ok ? 0 : -EPERM;
+    if (was != NULL && was != to && !list_empty(&u->s.rcvq)) { /* what it had sent is lost, which it hears of */
+        unix_drain(u);
+        if (!was->dead && was->peer == u) {
+            atomic_store(&was->s.err, ECONNRESET);
+            sock_wake(&was->s, POLLERR);
+        }
+        unix_made_room(u);
+    }
+    unix_put(was);
+    return 0;
+}
+
 static int unix_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
 {
-    struct unix_sock *u = un(s), *to = NULL, *old;
+    struct unix_sock *u = un(s), *to = NULL;
+    if (a->family == AF_UNIX)
+        unix_name_for_creds(u);
     if (!unix_is_dgram(u))
         return connect_stream(u, a, nonblock);
     if (a->family != AF_UNSPEC) {
@@ -170,12 +195,10 @@ static int unix_connect(struct sock *s, const struct sock_addr *a, bool nonblock
         if (err != 0)
             return err;
     }
-    spin_lock_bh(&unix_lock);
-    old = u->peer;
-    u->peer = to; /* the reference of the lookup */
-    spin_unlock_bh(&unix_lock);
-    unix_put(old);
-    return 0;
+    int err = unix_set_peer(u, NULL, to);
+    if (err != 0)
+        unix_put(to);
+    return err;
 }
 
 static bool has_child(struct sock *s) { return !list_empty(&un(s)->accepts) || un(s)->dead; }
@@ -196,6 +219,7 @@ static int unix_accept(struct sock *s, bool nonblock, struct sock **ret, struct 
         if (n != NULL) {
             child = list_entry(n, struct unix_sock, accept_node);
             u->naccept--;
+            child->embryo = false;
             if (ret_peer != NULL)
                 unix_name_out(child->peer != NULL ? child->peer->name : NULL, ret_peer);
         }
@@ -228,7 +252,7 @@ static int unix_shutdown(struct sock *s, int how)
     }
     wq_wake_all(&s->wq, POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLRDNORM);
     unix_put(p);
-    return p == NULL && !unix_is_dgram(u) && !u->had_peer ? -ENOTCONN : 0;
+    return 0;
 }
 
 static void unix_release(struct sock *s)
@@ -236,7 +260,7 @@ static void unix_release(struct sock *s)
     struct unix_sock *u = un(s), *peer;
     struct list children, *n;
     list_init(&children);
-    bool unread = s->type == SOCK_STREAM ? s->rcvq_bytes != 0 : !list_empty(&s->rcvq); /* the mark of an urgent byte is nothing */
+    bool unread = s->rcvq_bytes != 0; /* the mark of an urgent byte is nothing, nor is an empty packet */
     spin_lock_bh(&s->lock);
     u->dead = true; /* queue() looks under this lock */
     spin_unlock_bh(&s->lock);
@@ -247,23 +271,21 @@ static void unix_release(struct sock *s)
         list_remove_init(&u->name_node);
     peer = u->peer;
     u->peer = NULL;
-    bool mutual = peer != NULL && peer->peer == u;
-    if (mutual) {
-        if (unread && !unix_is_dgram(u))
-            peer->peer_reset = true;
-        if (unix_is_dgram(u))
-            peer->s.err = ECONNREFUSED;
-        atomic_store(&peer->peer, NULL); /* last: a reader that sees the end sees of which kind it is */
-    }
+    bool lost = unread || u->embryo;
     list_splice_back(&children, &u->accepts);
     u->naccept = 0;
     spin_unlock_bh(&unix_lock);
     while ((n = list_pop_front(&children)) != NULL)
         sock_release(&list_entry(n, struct unix_sock, accept_node)->s);
-    if (mutual) {
-        wq_wake_all(&peer->s.wq, POLLIN | POLLOUT | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM);
-        sock_put(s); /* the peer's link */
+    if (peer != NULL && u->had_peer) {
+        spin_lock_bh(&peer->s.lock);
+        if (lost)
+            atomic_store(&peer->s.err, ECONNRESET); /* first: who sees the end sees of which kind it is */
+        atomic_store(&peer->s.shut, (u8)(SHUT_RD_BIT | SHUT_WR_BIT));
+        spin_unlock_bh(&peer->s.lock);
     }
+    if (peer != NULL)
+        wq_wake_all(&peer->s.wq, POLLIN | POLLOUT | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM);
     unix_put(peer);
     wq_wake_all(&s->wq, POLLIN | POLLOUT | POLLHUP);
     unix_drain(u);
@@ -289,20 +311,19 @@ static bool writable(const struct unix_sock *u, struct unix_sock *p)
 static u32 unix_poll(struct sock *s)
 {
     struct unix_sock *u = un(s);
-    if (u->listening)
-        return list_empty(&u->accepts) ? 0 : POLLIN | POLLRDNORM;
     u32 ev = 0;
-    if (!list_empty(&s->rcvq))
+    if (!list_empty(u->listening ? &u->accepts : &s->rcvq))
         ev |= POLLIN | POLLRDNORM;
     if (atomic_load(&u->oob) != NULL)
         ev |= POLLPRI;
     if (atomic_load(&s->err) != 0)
         ev |= POLLERR;
-    bool lost = u->had_peer && u->peer == NULL && !unix_is_dgram(u);
-    if ((s->shut & SHUT_RD_BIT) || lost)
+    if (s->shut & SHUT_RD_BIT)
         ev |= POLLIN | POLLRDNORM | POLLRDHUP;
-    if (s->shut == (SHUT_RD_BIT | SHUT_WR_BIT) || lost || (!unix_is_dgram(u) && !u->had_peer))
+    if (s->shut == (SHUT_RD_BIT | SHUT_WR_BIT) || (!unix_is_dgram(u) && !u->had_peer && !u->listening))
         ev |= POLLHUP;
+    if (u->listening)
+        return ev;
     struct unix_sock *p = unix_peer_get(u);
     bool room = p == NULL || writable(u, p);
     if (!room) {

@@ -13,15 +13,15 @@ struct cred3 {
 
 struct unix_sock {
     struct sock s;
-    struct unix_sock *peer;   /* unix_lock; referenced */
+    struct unix_sock *peer;   /* unix_lock; referenced, also when it is dead */
     struct unix_name *name;   /* unix_lock; set once */
     struct list name_node;    /* unix_lock */
     struct list all_node;     /* unix_lock: until release() */
     struct list accepts, accept_node; /* unix_lock */
     u32 naccept, backlog;     /* unix_lock */
     bool listening, dead;     /* unix_lock; read without */
-    bool had_peer;            /* was connected: reads end with EOF, writes with EPIPE */
-    bool peer_reset;          /* the peer went with data unread */
+    bool had_peer;            /* no datagrams, and was connected */
+    bool embryo;              /* unix_lock: nobody has accepted it */
     struct pkt *oob;          /* s.lock: the urgent byte, in rcvq */
     struct cred3 cred, peer_cred;
 };
@@ -40,11 +40,17 @@ static inline void unix_put(struct unix_sock *u)
 /* --- unix.c --------------------------------------------------------------------- */
 void unix_who(struct cred3 *c); /* the calling process */
 struct unix_sock *unix_peer_get(struct unix_sock *u); /* referenced, or NULL */
+/* A datagram socket's peer becomes `to`, whose reference it takes, or NULL; if `old` is not NULL, only where that is the peer. What `to` may not be sent: -EPERM. */
+int unix_set_peer(struct unix_sock *u, struct unix_sock *old, struct unix_sock *to);
+/* Does `to`, if it is connected at all, listen to u? unix_lock held. */
+static inline bool unix_may_send_locked(const struct unix_sock *u, const struct unix_sock *to) { return to->peer == NULL || to->peer == u; }
 
 /* --- unix_name.c ---------------------------------------------------------------- */
 struct unix_name *unix_name_get(struct unix_name *n); /* NULL is fine, as below */
 void unix_name_put(struct unix_name *n);
 void unix_name_out(const struct unix_name *n, struct sock_addr *a); /* NULL: has none */
+/* Who wants credentials can be answered (unix(7)): a name is found for it when it connects or sends. */
+void unix_name_for_creds(struct unix_sock *u);
 int unix_bind(struct sock *s, const struct sock_addr *a);
 /* The socket bound to an address, referenced. */
 int unix_lookup(const struct sock_addr *a, int type, struct unix_sock **ret);
@@ -54,7 +60,8 @@ s64 unix_send(struct sock *s, struct sock_msg *m);
 s64 unix_recv(struct sock *s, struct sock_msg *m);
 /* The reading end has room, or waiting makes no sense any more. */
 bool unix_has_room(struct sock *s);
-void unix_drain(struct unix_sock *u); /* what was not read goes */
+void unix_drain(struct unix_sock *u);     /* what was not read goes */
+void unix_made_room(struct unix_sock *u); /* wakes those who wait for that */
 /* p leaves the queue, with all that it still has; s.lock. */
 void unix_unqueue(struct unix_sock *u, struct pkt *p);
 

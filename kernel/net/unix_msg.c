@@ -85,14 +85,17 @@ static bool full(const struct sock *s) { return s->rcv_mem >= s->rcvbuf || (net_
 
 bool unix_has_room(struct sock *s) { return !full(s) || un(s)->dead || (s->shut & SHUT_RD_BIT) != 0; }
 
-/* Queue p for `to`. 0, -EPIPE (it does not read), -EAGAIN (full). Takes p when 0. */
-static int queue(struct unix_sock *to, struct pkt *p, int gone, bool urgent)
+/* Why nothing can be sent to it any more. */
+static int gone(const struct unix_sock *to) { return to->dead && unix_is_dgram(to) ? -ECONNREFUSED : -EPIPE; }
+
+/* Queue p for `to`. 0, gone(), -EAGAIN (full). Takes p when 0. */
+static int queue(struct unix_sock *to, struct pkt *p, bool urgent)
 {
     struct sock *r = &to->s;
     int err = 0;
     spin_lock_bh(&r->lock);
     if (to->dead || (r->shut & SHUT_RD_BIT)) {
-        err = gone;
+        err = gone(to);
     } else if (full(r)) {
         err = -EAGAIN;
     } else {
@@ -116,23 +119,26 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
 {
     bool stream = u->s.type == SOCK_STREAM, nonblock = (m->flags & MSG_DONTWAIT) != 0;
     u64 deadline = sock_deadline(u->s.sndtimeo_ns), done = 0;
-    int gone = unix_is_dgram(u) ? -ECONNREFUSED : -EPIPE, err = 0;
+    int err = 0;
     do {
         struct pkt *p;
         u64 left = m->uio->remaining;
         bool urgent = (m->flags & MSG_OOB) != 0 && left == 1; /* the last byte, which goes alone */
         u32 n = (u32)(stream ? MIN(left - ((m->flags & MSG_OOB) != 0 && left > 1), (u64)UNIX_CHUNK) : left);
+        bool shut = (u->s.shut & SHUT_WR_BIT) != 0;
+        if (!stream || (n > 0 && !shut))
+            err = sock_take_err(&u->s);
+        if (err == 0 && shut)
+            err = -EPIPE;
         if (stream && n == 0)
             break;
-        if (u->s.shut & SHUT_WR_BIT)
-            err = -EPIPE;
         /* Wait before copying, so that an interrupted call has taken nothing. */
         while (err == 0 && !unix_has_room(&to->s)) {
             atomic_store(&u->s.nospace, (u8)1);
             err = sock_wait(&to->s, unix_has_room, deadline, nonblock, false);
         }
         if (err == 0 && (to->dead || (to->s.shut & SHUT_RD_BIT)))
-            err = gone;
+            err = gone(to);
         if (err == 0)
             err = pkt_from_uio(m->uio, 0, n, &p);
         if (err != 0)
@@ -148,7 +154,7 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
             sock_fd_ops->hold(first->rights, &to->s);
         first->rights = NULL; /* descriptors go with the first byte */
         unix_name_get(umsg(p)->from);
-        while ((err = queue(to, p, gone, urgent)) == -EAGAIN) { /* another sender was quicker */
+        while ((err = queue(to, p, urgent)) == -EAGAIN) { /* another sender was quicker */
             err = sock_wait(&to->s, unix_has_room, deadline, nonblock, false);
             if (err != 0)
                 break;
@@ -162,33 +168,52 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
     return done > 0 || err == 0 ? (s64)done : err;
 }
 
+/* Where m goes, referenced; *ret is untouched or NULL on failure. */
+static int receiver(struct unix_sock *u, const struct sock_msg *m, struct unix_sock **ret)
+{
+    bool named = m->to != NULL && m->to->len > 0;
+    int err = 0;
+    if ((m->flags & MSG_OOB) && (u->s.type != SOCK_STREAM || m->uio->remaining == 0))
+        return -EOPNOTSUPP;
+    if (named && u->s.type == SOCK_STREAM)
+        return u->had_peer ? -EISCONN : -EOPNOTSUPP;
+    bool by_name = named && unix_is_dgram(u);
+    if (u->s.type != SOCK_STREAM)
+        unix_name_for_creds(u);
+    if (!by_name && (*ret = unix_peer_get(u)) == NULL)
+        return -ENOTCONN;
+    if (by_name && (err = sock_take_err(&u->s)) == 0)
+        err = u->s.shut & SHUT_WR_BIT ? -EPIPE : unix_lookup(m->to, SOCK_DGRAM, ret);
+    if (err != 0 || !unix_is_dgram(u))
+        return err;
+    spin_lock_bh(&unix_lock);
+    err = unix_may_send_locked(u, *ret) ? 0 : -EPERM;
+    spin_unlock_bh(&unix_lock);
+    if (err != 0) {
+        unix_put(*ret);
+        *ret = NULL;
+    }
+    return err;
+}
+
 s64 unix_send(struct sock *s, struct sock_msg *m)
 {
     struct unix_sock *u = un(s), *to = NULL;
     struct umsg x = { .rights = NULL };
-    s64 ret;
-    int err = sock_take_err(s);
-    if (err != 0)
-        return err;
-    if ((m->flags & MSG_OOB) && (s->type != SOCK_STREAM || m->uio->remaining == 0))
-        return -EOPNOTSUPP;
-    if (s->type != SOCK_STREAM && m->uio->remaining > UNIX_MSG_MAX)
-        return -EMSGSIZE;
-    if (m->to != NULL && m->to->len > 0) {
-        if (!unix_is_dgram(u))
-            return u->peer != NULL ? -EISCONN : -EOPNOTSUPP;
-        err = unix_lookup(m->to, SOCK_DGRAM, &to);
-        if (err != 0)
-            return err;
-    } else {
-        to = unix_peer_get(u);
-        if (to == NULL)
-            return u->had_peer ? -EPIPE : -ENOTCONN;
-    }
+    int err = s->type == SOCK_SEQPACKET ? sock_take_err(s) : 0;
+    if (err == 0 && s->type == SOCK_SEQPACKET && !u->had_peer)
+        err = -ENOTCONN;
     unix_who(&x.cred);
-    err = parse_control(m, &x);
+    if (err == 0)
+        err = parse_control(m, &x);
+    s64 ret = err != 0 ? err : receiver(u, m, &to);
+    if (ret == 0 && s->type != SOCK_STREAM && m->uio->remaining > UNIX_MSG_MAX)
+        ret = -EMSGSIZE;
     x.from = u->name;
-    ret = err != 0 ? err : send_to(u, to, m, &x);
+    if (ret == 0)
+        ret = send_to(u, to, m, &x);
+    if (ret == -ECONNREFUSED && to != NULL && to->dead)
+        unix_set_peer(u, to, NULL);
     if (x.rights != NULL)
         sock_fd_ops->drop(x.rights);
     unix_put(to);
@@ -199,7 +224,7 @@ s64 unix_send(struct sock *s, struct sock_msg *m)
 
 static bool eof(const struct unix_sock *u)
 {
-    return (atomic_load(&u->s.shut) & SHUT_RD_BIT) != 0 || (u->had_peer && atomic_load(&u->peer) == NULL);
+    return (atomic_load(&u->s.shut) & SHUT_RD_BIT) != 0;
 }
 
 static bool has_message(struct sock *s)
@@ -228,7 +253,7 @@ static void free_all(struct list *gone)
         msg_free(list_entry(n, struct pkt, node));
 }
 
-static void made_room(struct unix_sock *u)
+void unix_made_room(struct unix_sock *u)
 {
     if (!unix_has_room(&u->s))
         return;
@@ -305,9 +330,7 @@ static int read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u
         return (int)got;
     if (len > want)
         m->flags |= MSG_TRUNC;
-    if (s->type == SOCK_SEQPACKET)
-        m->flags |= MSG_EOR;
-    if (m->from != NULL)
+    if (m->from != NULL && umsg(p)->from != NULL)
         unix_name_out(umsg(p)->from, m->from);
     put_control(s, p, m, in_flags, &x->used);
     if (!(in_flags & MSG_PEEK)) {
@@ -334,9 +357,11 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
     if (m->from != NULL)
         m->from->len = 0;
     if (!unix_is_dgram(u) && !u->had_peer)
-        return u->listening ? -EINVAL : stream ? -EINVAL : -ENOTCONN;
+        return stream ? -EINVAL : -ENOTCONN;
     for (;;) {
-        bool over = eof(u) || u->peer_reset || atomic_load(&s->err) != 0; /* first: what came before that is in the queue then */
+        if (!stream && (err = sock_take_err(s)) != 0)
+            break; /* before what is in the queue */
+        bool over = eof(u) || atomic_load(&s->err) != 0; /* first: what came before that is in the queue then */
         mutex_lock(&s->rd);
         spin_lock_bh(&s->lock);
         bool any = !list_empty(&s->rcvq);
@@ -345,7 +370,7 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
             err = (stream ? read_stream : read_message)(u, m, in_flags, want, &x);
             mutex_unlock(&s->rd);
             if (!(in_flags & MSG_PEEK))
-                made_room(u);
+                unix_made_room(u);
             if (err != 0 || x.ended || x.done >= want || (x.done > 0 && (!(in_flags & MSG_WAITALL) || (in_flags & MSG_PEEK))))
                 break;
             if (x.done > 0)
@@ -354,11 +379,9 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
             mutex_unlock(&s->rd);
         }
         err = over ? sock_take_err(s) : 0;
-        if (err == 0 && over && u->peer_reset && x.done == 0) {
-            u->peer_reset = false;
-            err = -ECONNRESET;
-        }
-        if (err == 0 && (want == 0 || (over && eof(u))))
+        if (err == 0 && !any && over && unix_is_dgram(u) && nonblock)
+            err = -EAGAIN; /* who waits gets 0 */
+        if (err == 0 && ((any && want == 0) || (over && eof(u))))
             break;
         if (err == 0)
             err = sock_wait(s, readable, deadline, nonblock, !stream); /* of a stream's message a reader may leave some for the next one */

@@ -44,11 +44,12 @@ static struct list *bucket_of(const void *key, const u8 *path, u32 len)
     return b;
 }
 
-static struct unix_sock *find_locked(const void *key, const u8 *path, u32 len)
+/* By a file whoever has it, by an abstract name those of its type: each type has its own. */
+static struct unix_sock *find_locked(const void *key, const u8 *path, u32 len, int type)
 {
     list_for_each(u, bucket_of(key, path, len), struct unix_sock, name_node) {
         const struct unix_name *n = u->name;
-        if (key != NULL ? n->key == key : n->key == NULL && n->len == len && memcmp(n->path, path, len) == 0)
+        if (key != NULL ? n->key == key : n->key == NULL && u->s.type == type && n->len == len && memcmp(n->path, path, len) == 0)
             return u;
     }
     return NULL;
@@ -101,7 +102,7 @@ static int bind_name(struct unix_sock *u, const u8 *path, u32 len)
     spin_lock_bh(&unix_lock);
     if (u->name != NULL)
         err = -EINVAL;
-    else if (find_locked(n->key, n->path, len) != NULL)
+    else if (find_locked(n->key, n->path, len, u->s.type) != NULL)
         err = -EADDRINUSE;
     if (err == 0) {
         u->name = n;
@@ -126,6 +127,12 @@ static int autobind(struct unix_sock *u)
             return err;
     }
     return -ENOSPC;
+}
+
+void unix_name_for_creds(struct unix_sock *u)
+{
+    if (u->s.passcred && u->name == NULL)
+        (void)autobind(u);
 }
 
 int unix_bind(struct sock *s, const struct sock_addr *a)
@@ -159,7 +166,7 @@ int unix_lookup(const struct sock_addr *a, int type, struct unix_sock **ret)
             return err;
     }
     spin_lock_bh(&unix_lock);
-    struct unix_sock *u = find_locked(key, path, len);
+    struct unix_sock *u = find_locked(key, path, len, type);
     if (u == NULL || u->dead)
         err = -ECONNREFUSED;
     else if (u->s.type != type)

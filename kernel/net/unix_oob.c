@@ -62,6 +62,8 @@ s64 unix_recv_oob(struct sock *s, struct sock_msg *m)
     struct unix_sock *u = un(s);
     const bool peek = (m->flags & MSG_PEEK) != 0;
     u8 byte = 0;
+    if (s->type == SOCK_SEQPACKET && !u->had_peer)
+        return -ENOTCONN;
     if (s->type != SOCK_STREAM)
         return -EOPNOTSUPP;
     mutex_lock(&s->rd);

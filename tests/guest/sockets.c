@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* socket(7), tcp(7), udp(7), ip(7) over the loopback interface */
+#include "sockets.h"
 #include "t.h"
 #include "../send_fd.h"
 #include <arpa/inet.h>
@@ -743,5 +744,6 @@ int main(void)
     SHOW_TRUE(S_ISSOCK(st.st_mode));
     SHOW(unlink(a.sun_path));
     SHOW(rmdir(dir));
+    unix_peers();
     return 0;
 }

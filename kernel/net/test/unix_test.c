@@ -132,7 +132,7 @@ TEST(names)
     CHECK_EQ(sock_listen(l, 0), 0);
     CHECK_EQ(sock_accept(l, true, &s, NULL), -EAGAIN);
     CHECK_EQ(sock_connect(c, &a, false), 0);
-    CHECK_EQ(sock_connect(c, &a, false), -EISCONN);
+    CHECK_EQ(sock_connect(c, &a, true), -EAGAIN);
     CHECK_EQ(sock_connect(c2, &a, true), -EAGAIN);
     CHECK(sock_poll(l, NULL) & POLLIN);
     CHECK_EQ(send_bytes(c, "early", 5, 0), 5);
@@ -140,8 +140,10 @@ TEST(names)
     CHECK_EQ(sock_getname(s, false, &got), 0);
     CHECK_EQ(got.len, 7);
     CHECK_EQ(recv_bytes(s, buf, 8, 0), 5);
+    CHECK_EQ(sock_connect(c, &a, false), -EISCONN);
     CHECK_EQ(sock_connect(c2, &a, true), 0);
     sock_release(l);
+    CHECK_EQ(recv_bytes(c2, buf, 8, 0), -ECONNRESET);
     CHECK_EQ(recv_bytes(c2, buf, 8, 0), 0);
     sock_release(c);
     sock_release(c2);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AF_UNIX: what is left of a peer that went, whom a datagram socket may send, names, and which error comes first. Nothing here waits. */
+#include "sockets.h"
+#include "t.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+
+static char buf[100];
+
+static void bits(const char *name, int fd)
+{
+    struct pollfd p = {fd, 0x7fff, 0};
+    poll(&p, 1, 0);
+    printf("%s polls %x\n", name, p.revents);
+}
+
+static socklen_t abstract(struct sockaddr_un *a, const char *name)
+{
+    *a = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(a->sun_path + 1, 100, "drupe-test-%d-%s", getpid(), name);
+    return offsetof(struct sockaddr_un, sun_path) + 1 + strlen(a->sun_path + 1);
+}
+
+static int made(int type, const char *name)
+{
+    struct sockaddr_un a;
+    int fd = socket(AF_UNIX, type | SOCK_NONBLOCK, 0);
+    if (name != NULL)
+        SHOW(bind(fd, (void *)&a, abstract(&a, name)));
+    return fd;
+}
+
+static int joined(int fd, const char *name)
+{
+    struct sockaddr_un a;
+    socklen_t n = abstract(&a, name);
+    return connect(fd, (void *)&a, n);
+}
+
+static void gone(int type, const char *name)
+{
+    struct sockaddr_un a;
+    socklen_t n = sizeof a;
+    int s[2];
+    printf("a %s peer goes:\n", name);
+    socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, s);
+    send(s[0], "unread", 6, 0);
+    close(s[1]);
+    bits("socket", s[0]);
+    SHOW(getpeername(s[0], (void *)&a, &n));
+    SHOW(recv(s[0], buf, 10, 0));
+    SHOW(recv(s[0], buf, 10, 0));
+    SHOW(send(s[0], "x", 1, MSG_NOSIGNAL));
+    SHOW(send(s[0], "x", 1, MSG_NOSIGNAL));
+    bits("socket", s[0]);
+    close(s[0]);
+    socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, s);
+    send(s[1], "left", 4, 0);
+    send(s[0], "unread", 6, 0);
+    close(s[1]);
+    SHOW(recv(s[0], buf, 10, 0)); /* the data first, or the error */
+    SHOW(recv(s[0], buf, 10, 0));
+    close(s[0]);
+}
+
+static void datagrams(void)
+{
+    struct sockaddr_un a;
+    int p[2];
+    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, p);
+    int r = made(SOCK_DGRAM, "r"), t = made(SOCK_DGRAM, "t"), u = made(SOCK_DGRAM, NULL);
+    SHOW(joined(r, "t"));
+    SHOW(joined(u, "r")); /* r listens to t alone */
+    SHOW(sendto(u, "x", 1, 0, (void *)&a, abstract(&a, "r")));
+    SHOW(joined(t, "r"));
+    SHOW(send(t, "x", 1, 0));
+    SHOW(joined(r, "r"));
+    SHOW(connect(r, &(struct sockaddr){.sa_family = AF_UNSPEC}, sizeof(sa_family_t))); /* what t sent is lost */
+    bits("t", t);
+    SHOW(send(t, "x", 1, 0));
+    SHOW(send(t, "x", 1, 0));
+    SHOW(recv(p[0], buf, 0, 0));
+    SHOW(read(p[0], buf, 0));
+    SHOW(shutdown(p[1], SHUT_RD));
+    SHOW(send(p[0], "x", 1, MSG_NOSIGNAL));
+    SHOW(shutdown(p[1], SHUT_RDWR));
+    SHOW(recv(p[1], buf, 10, 0));
+    SHOW(ioctl(p[1], SIOCATMARK, buf));
+    close(r);
+    close(t);
+    close(u);
+    close(p[0]);
+    close(p[1]);
+}
+
+static void which_error(void)
+{
+    struct sockaddr_un a;
+    int s = made(SOCK_STREAM, NULL), q = made(SOCK_SEQPACKET, NULL), l = made(SOCK_STREAM, "l"), d = made(SOCK_DGRAM, "l"), p[2], t[2]; /* each type has names of its own */
+    SHOW(recv(s, buf, 1, MSG_ERRQUEUE));
+    SHOW(recv(q, buf, 1, MSG_OOB));
+    SHOW(send(q, buf, 1, MSG_OOB));
+    SHOW(shutdown(s, SHUT_WR));
+    SHOW(joined(made(SOCK_SEQPACKET, NULL), "l"));
+    SHOW(joined(made(SOCK_STREAM, NULL), "l"));
+    SHOW(listen(l, 0));
+    int first = made(SOCK_STREAM, NULL);
+    SHOW(joined(first, "l"));
+    SHOW(joined(first, "l"));
+    close(l); /* and with it whoever was not accepted */
+    bits("not accepted", first);
+    SHOW(recv(first, buf, 1, 0));
+    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, p);
+    SHOW(sendto(p[0], "abc", 3, 0, (void *)&a, abstract(&a, "nobody"))); /* the name is not looked at */
+    struct sockaddr_un from;
+    struct iovec v = {buf, 10};
+    struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &v, .msg_iovlen = 1};
+    SHOW(recvmsg(p[1], &m, MSG_CMSG_CLOEXEC));
+    printf("name %u flags %x\n", m.msg_namelen, m.msg_flags);
+    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, t);
+    SHOW(recv(t[0], buf, 0, 0));
+    SHOW(send(t[1], "x", 1, 0));
+    SHOW(recv(t[0], buf, 0, 0));
+    union {
+        struct cmsghdr h;
+        char room[CMSG_SPACE(sizeof(int))];
+    } c = {.h = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    *(int *)CMSG_DATA(&c.h) = -1;
+    m = (struct msghdr){.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
+    SHOW(sendmsg(s, &m, MSG_NOSIGNAL)); /* the descriptor is looked at before the peer */
+    for (int fd = s; fd <= t[1]; fd++)
+        close(fd);
+    (void)d;
+}
+
+/* What splice(2) took from one end and could not put into the other is not lost. */
+static void splices(void)
+{
+    int p[2], full[2], s[2], d[2];
+    char page[4096] = "";
+    pipe2(p, O_NONBLOCK);
+    pipe2(full, O_NONBLOCK);
+    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s);
+    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, d);
+    write(p[1], "kept", 4);
+    while (write(s[0], page, sizeof page) > 0)
+        ;
+    SHOW(splice(p[0], NULL, s[0], NULL, 100, SPLICE_F_NONBLOCK));
+    while (write(full[1], page, sizeof page) > 0)
+        ;
+    SHOW(splice(p[0], NULL, full[1], NULL, 100, SPLICE_F_NONBLOCK));
+    close(d[1]);
+    SHOW(splice(p[0], NULL, d[0], NULL, 100, 0));
+    SHOW(splice(p[0], NULL, p[1], NULL, 100, 0));
+    SHOW(read(p[0], buf, 100));
+    SHOW(splice(s[1], NULL, full[1], NULL, 100, SPLICE_F_NONBLOCK));
+    SHOW(read(full[0], page, sizeof page));
+    int total = 0, before, after;
+    ioctl(s[1], FIONREAD, &before);
+    long n = splice(s[1], NULL, full[1], NULL, 65536, SPLICE_F_NONBLOCK);
+    ioctl(s[1], FIONREAD, &after);
+    SHOW(n > 0 && before - after == n);
+    for (int r; (r = read(full[0], page, sizeof page)) > 0;)
+        total += r;
+    SHOW(total == 15 * 4096 + n);
+    for (int i = 0; i < 2; i++) {
+        close(p[i]);
+        close(full[i]);
+        close(s[i]);
+    }
+    close(d[0]);
+}
+
+/* Of what else poll() tells, no band is told. */
+static void no_bands(void)
+{
+    int e = eventfd(1, EFD_NONBLOCK), t = timerfd_create(CLOCK_MONOTONIC, 0);
+    bits("eventfd", e);
+    SHOW(write(e, "12345678x", 9));
+    timerfd_settime(t, TFD_TIMER_ABSTIME, &(struct itimerspec){.it_value = {0, 1}}, NULL);
+    usleep(1000);
+    bits("timerfd", t);
+    close(e);
+    close(t);
+}
+
+void unix_peers(void)
+{
+    section("peers of AF_UNIX");
+    gone(SOCK_STREAM, "stream");
+    gone(SOCK_SEQPACKET, "seqpacket");
+    gone(SOCK_DGRAM, "datagram");
+    datagrams();
+    which_error();
+    no_bands();
+    splices();
+}
