@@ -536,7 +536,7 @@ static s64 mem(u32 pid, u64 addr, void *buf, size_t len, bool write)
     s64 r = as == NULL ? 0 : !process_access(t->proc) ? -EACCES : as_copy(as, addr, buf, len, write);
     addrspace_put(as);
     task_put(t);
-    return r;
+    return r == -EFAULT ? -EIO : r;
 }
 
 static int store_slack(struct task *t, const char *word)

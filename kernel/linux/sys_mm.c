@@ -52,7 +52,7 @@ s64 sys_mmap(uaddr_t addr, u64 len, u64 prot, u64 flags, u64 fd, u64 off)
     if (flags & MAP_LOCKED)
         req.flags |= VMA_LOCKED;
     u32 type = flags & MAP_TYPE;
-    if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
+    if (type != MAP_PRIVATE && type != MAP_SHARED && (type != MAP_SHARED_VALIDATE || (flags & MAP_ANONYMOUS)))
         return -EINVAL;
     if (type != MAP_PRIVATE)
         req.flags |= VMA_SHARED;
@@ -163,7 +163,7 @@ s64 sys_msync(uaddr_t addr, u64 len, int flags)
 {
     if ((flags & ~7) || !IS_ALIGNED(addr, PAGE_SIZE) || (flags & 5) == 5)
         return -EINVAL;
-    if (len == 0)
+    if (len == 0 || len > UINT64_MAX - (PAGE_SIZE - 1)) /* no page either, as Linux rounds it */
         return 0;
     if (!page_len(&len) || addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
         return -ENOMEM;
@@ -202,23 +202,27 @@ s64 sys_madvise(uaddr_t addr, u64 len, int advice)
     return as_advise(as_current(), addr, len, advice);
 }
 
-static s64 lock_range(uaddr_t addr, u64 len, bool lock)
+static s64 lock_range(uaddr_t addr, u64 len, bool lock, bool populate)
 {
     len += addr & (PAGE_SIZE - 1);
     addr = ALIGN_DOWN(addr, PAGE_SIZE);
+    if (len > UINT64_MAX - (PAGE_SIZE - 1))
+        return 0; /* no page, as Linux rounds it */
     if (!page_len(&len) || addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
         return -ENOMEM;
-    return len == 0 ? 0 : as_lock_range(as_current(), addr, len, lock);
+    return len == 0 ? 0 : as_lock_range(as_current(), addr, len, lock, populate);
 }
 
-s64 sys_mlock(uaddr_t addr, u64 len) { return lock_range(addr, len, true); }
-s64 sys_munlock(uaddr_t addr, u64 len) { return lock_range(addr, len, false); }
+s64 sys_mlock(uaddr_t addr, u64 len) { return lock_range(addr, len, true, true); }
+s64 sys_munlock(uaddr_t addr, u64 len) { return lock_range(addr, len, false, false); }
+
+#define MLOCK_ONFAULT 1
 
 s64 sys_mlock2(uaddr_t addr, u64 len, int flags)
 {
-    if (flags & ~1) /* MLOCK_ONFAULT */
+    if (flags & ~MLOCK_ONFAULT)
         return -EINVAL;
-    return lock_range(addr, len, true);
+    return lock_range(addr, len, true, !(flags & MLOCK_ONFAULT));
 }
 
 /* Nothing is ever swapped out, so locking all is a promise already kept. */
@@ -308,7 +312,7 @@ static s64 vm_rw(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u6
             u64 n = MIN(MIN(r.len - done, l.len - loff), PAGE_SIZE);
             if (write && copy_from_user(page, l.base + loff, n) < 0)
                 goto fault;
-            s64 moved = as_copy(as, r.base + done, page, n, write);
+            s64 moved = as_copy_as_user(as, r.base + done, page, n, write);
             if (moved <= 0 || (!write && copy_to_user(l.base + loff, page, (u64)moved) < 0))
                 goto fault;
             n = (u64)moved;

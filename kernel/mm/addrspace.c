@@ -134,7 +134,7 @@ static int page_for_copy(struct vma *v, uaddr_t va, bool write, struct page **re
     return -EFAULT;
 }
 
-s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write)
+static s64 copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write, bool force)
 {
     size_t done = 0;
     int err = 0;
@@ -143,7 +143,7 @@ s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool writ
         uaddr_t at = addr + done, va = ALIGN_DOWN(at, PAGE_SIZE);
         struct vma *v = at >= addr && at < PLAT_USER_MAX ? as_find(as, va, false) : NULL;
         struct page *p;
-        err = v == NULL ? -EFAULT : page_for_copy(v, va, write, &p);
+        err = v == NULL || !(force || (v->prot & (write ? MAP_WRITE : MAP_READ))) ? -EFAULT : page_for_copy(v, va, write, &p);
         if (err != 0)
             break;
         size_t n = MIN(len - done, PAGE_SIZE - (at - va));
@@ -158,6 +158,9 @@ s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool writ
     rwmutex_read_unlock(&as->lock);
     return done != 0 ? (s64)done : err;
 }
+
+s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write) { return copy(as, addr, buf, len, write, true); }
+s64 as_copy_as_user(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write) { return copy(as, addr, buf, len, write, false); }
 
 int as_page(struct addrspace *as, uaddr_t addr, struct page **ret_page)
 {

@@ -39,7 +39,7 @@
 
 /* --- flags of areas ------------------------------------------------------------------------ */
 
-/* Change flags in [start, end), splitting and merging. Write lock held. */
+/* Change flags in [start, end), splitting and merging; of locks, up to the first hole. Write lock held. */
 static int change_flags(struct addrspace *as, uaddr_t start, uaddr_t end, u32 set, u32 clear, int *ret_hole)
 {
     struct vma *v = as_find(as, start, true);
@@ -48,7 +48,7 @@ static int change_flags(struct addrspace *as, uaddr_t start, uaddr_t end, u32 se
     while (at < end) {
         if (v == NULL || v->start > at) {
             *ret_hole = -ENOMEM;
-            if (v == NULL || v->start >= end)
+            if (v == NULL || v->start >= end || ((set | clear) & VMA_LOCKED))
                 return 0;
             at = v->start;
         }
@@ -118,7 +118,7 @@ static int advise_area(struct vma *v, uaddr_t start, uaddr_t end, int advice)
             return -EINVAL;
         if (v->mapping == NULL || v->mapping->ops->read != NULL)
             return -EINVAL; /* no object that can have holes */
-        if (!(v->flags & VMA_SHARED) || !(v->prot & MAP_WRITE))
+        if (!(v->flags & VMA_SHARED) || !(v->flags & VMA_MAYWRITE))
             return -EACCES;
         mapping_punch(v->mapping, first << PAGE_SHIFT, (first + n) << PAGE_SHIFT);
         return 0;
@@ -176,8 +176,10 @@ int as_advise(struct addrspace *as, uaddr_t addr, u64 len_bytes, int advice)
         return -EINVAL;
     if (addr == end)
         return 0;
-    if (class == ADVICE_POPULATE)
-        return as_populate(as, addr, end - addr, advice == MADV_POPULATE_READ ? MAP_READ : MAP_WRITE);
+    if (class == ADVICE_POPULATE) {
+        err = as_populate(as, addr, end - addr, advice == MADV_POPULATE_READ ? MAP_READ : MAP_WRITE);
+        return err == -EIO ? -EFAULT : err;
+    }
     if (class == ADVICE_FLAGS) {
         rwmutex_write_lock(&as->lock);
         err = advise_flags(as, addr, end, advice, &hole);
@@ -302,7 +304,35 @@ static u64 count_locked(struct addrspace *as, uaddr_t start, uaddr_t end)
     return n;
 }
 
-int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock)
+/* As as_populate(); `force`: where the program has other rights than `access`, too, if it has any. */
+static int bring_in(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access, bool force)
+{
+    uaddr_t end, va = ALIGN_DOWN(addr, PAGE_SIZE);
+    int err = as_range(va, len_bytes + (addr - va), &end);
+    while (va < end && err == 0) {
+        rwmutex_read_lock(&as->lock);
+        struct vma *v = as_find(as, va, false);
+        err = v == NULL ? -ENOMEM : 0;
+        for (unsigned n = 0; n < 64 && err == 0 && va < end && va < v->end; n++, va += PAGE_SIZE) {
+            unsigned hw = 0;
+            /* What mlock() of a writable area needs is its own pages, as Linux does it. */
+            unsigned want = access == MAP_READ && vma_private_anon(v) && (v->prot & MAP_WRITE) ? MAP_WRITE : access;
+            spin_lock_bh(&as->pt_lock);
+            bool in = plat_lookup(&as->plat, va, NULL, &hw) && (hw & want) == want;
+            spin_unlock_bh(&as->pt_lock);
+            if (!force && !(v->prot & want))
+                err = -EINVAL;
+            else if (!in)
+                err = fault_in(v, va, want, force && v->prot != 0);
+        }
+        rwmutex_read_unlock(&as->lock);
+        if (!cond_resched() && err == 0)
+            err = -EINTR;
+    }
+    return err;
+}
+
+int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock, bool populate)
 {
     uaddr_t start = ALIGN_DOWN(addr, PAGE_SIZE), end;
     int hole = 0, err = 0;
@@ -323,35 +353,9 @@ int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock)
     as_write_unlock(as);
     if (err == 0)
         err = hole;
-    if (lock && err == 0) {
-        err = as_populate(as, start, end - start, MAP_READ);
-        if (err == -EFAULT) /* PROT_NONE inside: locked, but nothing to bring in */
-            err = 0;
-    }
-    return err;
+    if (populate && err == 0)
+        err = bring_in(as, start, end - start, MAP_READ, true);
+    return !populate ? err : err == -EFAULT || err == -EIO ? -ENOMEM : err; /* locked, but not all of it is there */
 }
 
-int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access)
-{
-    uaddr_t end, va = ALIGN_DOWN(addr, PAGE_SIZE);
-    int err = as_range(va, len_bytes + (addr - va), &end);
-    while (va < end && err == 0) {
-        rwmutex_read_lock(&as->lock);
-        struct vma *v = as_find(as, va, false);
-        err = v == NULL ? -ENOMEM : 0;
-        for (unsigned n = 0; n < 64 && err == 0 && va < end && va < v->end; n++, va += PAGE_SIZE) {
-            unsigned hw = 0;
-            /* What mlock() of a writable area needs is its own pages, as Linux does it. */
-            unsigned want = access == MAP_READ && vma_private_anon(v) && (v->prot & MAP_WRITE) ? MAP_WRITE : access;
-            spin_lock_bh(&as->pt_lock);
-            bool in = plat_lookup(&as->plat, va, NULL, &hw) && (hw & want) == want;
-            spin_unlock_bh(&as->pt_lock);
-            if (!in)
-                err = fault_in(v, va, want, false);
-        }
-        rwmutex_read_unlock(&as->lock);
-        if (!cond_resched() && err == 0)
-            err = -EINTR;
-    }
-    return err;
-}
+int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access) { return bring_in(as, addr, len_bytes, access, false); }

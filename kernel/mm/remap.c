@@ -128,6 +128,27 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
     return 0;
 }
 
+/* All areas of a range that begins in one, holes kept (since Linux 6.17). */
+static int move_areas(struct addrspace *as, uaddr_t old, u64 len, uaddr_t to, bool keep_old)
+{
+    struct vma *v;
+    for (uaddr_t at = old; (v = as_find(as, at, true)) != NULL && v->start < old + len;) {
+        uaddr_t start = MAX(v->start, at), end = MIN(v->end, old + len);
+        if (callsite_is_thunks(v) || ((v->flags & VMA_SPECIAL) && (start != v->start || end != v->end)))
+            return -EFAULT;
+        uaddr_t dest = to + (start - old);
+        int err = as_unmap_locked(as, dest, dest + (end - start));
+        if (err == 0 && (v = as_find(as, start, false)) == NULL)
+            err = -EFAULT;
+        if (err == 0)
+            err = move_area(v, start, end - start, dest, end - start, keep_old);
+        if (err != 0)
+            return err;
+        at = end;
+    }
+    return 0;
+}
+
 static bool grow_in_place(struct vma *v, uaddr_t old_end, u64 more)
 {
     struct vma *next = as_next(v);
@@ -153,31 +174,30 @@ static int remap_locked(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_
         return -EFAULT;
     if (old_len == 0 && (!(v->flags & VMA_SHARED) || !(flags & MREMAP_MAYMOVE)))
         return -EINVAL;
-    if (keep_old && (v->flags & VMA_SHARED))
-        return -EINVAL;
-    if (old_len > v->end - old)
-        return -EFAULT;
-    if ((v->flags & VMA_SPECIAL) && (old != v->start || old_len != v->end - v->start || new_len != old_len))
-        return -EFAULT;
-    if (flags & MREMAP_FIXED) {
-        if (!IS_ALIGNED(new_addr, PAGE_SIZE) || new_addr < PLAT_USER_MIN || new_addr > PLAT_USER_MAX ||
-            new_len > PLAT_USER_MAX - new_addr)
-            return -EINVAL;
-        if (new_addr < old + old_len && old < new_addr + new_len)
-            return -EINVAL;
-        if ((err = as_unmap_locked(as, new_addr, new_addr + new_len)) != 0)
-            return err;
+    if (old_len >= new_len && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) { /* what lies in between, other areas or none, does not matter */
+        *ret_addr = old;
+        return old_len > new_len ? as_unmap_locked(as, old + new_len, old + old_len) : 0;
     }
+    if ((flags & MREMAP_FIXED) && new_addr < PLAT_USER_MIN)
+        return -EINVAL;
+    if ((flags & MREMAP_FIXED) && old_len == new_len && old_len > v->end - old) {
+        *ret_addr = new_addr;
+        return move_areas(as, old, old_len, new_addr, keep_old);
+    }
+    if (MIN(old_len, new_len) > v->end - old)
+        return -EFAULT;
     if (old_len > new_len) {
         if ((err = as_unmap_locked(as, old + new_len, old + old_len)) != 0)
             return err;
         old_len = new_len;
     }
-    if (old_len == new_len && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
-        *ret_addr = old;
-        return 0;
-    }
     v = as_find(as, old, false);
+    ASSERT(v != NULL);
+    if ((v->flags & VMA_SPECIAL) && (old != v->start || old_len != v->end - v->start || new_len != old_len))
+        return -EFAULT;
+    if ((flags & MREMAP_FIXED) && (err = as_unmap_locked(as, new_addr, new_addr + new_len)) != 0)
+        return err;
+    v = as_find(as, old, false); /* its area may have been cut */
     ASSERT(v != NULL);
     u64 more = keep_old ? new_len : new_len - old_len;
     if ((err = as_check_limits(as, more >> PAGE_SHIFT, v->prot, v->flags)) != 0)
@@ -206,6 +226,12 @@ static int remap_locked(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_
     return err;
 }
 
+/* A new place, or the wish for one: in the program's part, and not on the old one. */
+static bool place_ok(uaddr_t old, u64 old_len, uaddr_t addr, u64 len)
+{
+    return IS_ALIGNED(addr, PAGE_SIZE) && addr <= PLAT_USER_MAX && len <= PLAT_USER_MAX - addr && (addr >= old + old_len || old >= addr + len);
+}
+
 int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsigned mremap_flags, uaddr_t new_addr,
              uaddr_t *ret_addr)
 {
@@ -222,6 +248,8 @@ int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsign
     old_len = end - old;
     new_len = ALIGN_UP(new_len, PAGE_SIZE);
     if ((mremap_flags & MREMAP_DONTUNMAP) && old_len != new_len)
+        return -EINVAL;
+    if ((mremap_flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !place_ok(old, old_len, new_addr, new_len))
         return -EINVAL;
     rwmutex_write_lock(&as->lock);
     int err = remap_locked(as, old, old_len, new_len, mremap_flags, new_addr, ret_addr);

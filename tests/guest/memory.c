@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #define PAGE 4096UL
 static sigjmp_buf escape;
@@ -107,6 +108,59 @@ static void code_writes_beside_itself(void)
     SHOW(munmap(area, 2 * large));
 }
 
+/* Ranges of several areas, with holes: where each call stops, and what it says. */
+static void several_areas(void)
+{
+    section("several areas");
+    int f = memfd_create("f", 0), only = -1;
+    char path[64], *p = map(32 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS), *q = p + 16 * PAGE;
+    ftruncate(f, 3 * PAGE);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", f);
+    only = open(path, O_RDONLY);
+    mmap(p, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    munmap(p + 2 * PAGE, PAGE);
+    mmap(p + 3 * PAGE, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, f, PAGE);
+    p[0] = 1;
+    p[3 * PAGE] = 3;
+    SHOW(mlock(p, 5 * PAGE));
+    SHOW(madvise(p, PAGE, MADV_DONTNEED));         /* was locked */
+    SHOW(madvise(p + 3 * PAGE, PAGE, MADV_DONTNEED)); /* behind the hole: was not */
+    SHOW(munlock(p + 2 * PAGE, 3 * PAGE));
+    SHOW(munlock(p, 2 * PAGE));
+    SHOW(mlock(p + 8 * PAGE, PAGE)); /* PROT_NONE */
+    munlock(p + 8 * PAGE, PAGE);
+    char *end = mmap(p + 6 * PAGE, 2 * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, f, 2 * PAGE);
+    SHOW(mlock(end, 2 * PAGE)); /* beyond the file */
+    SHOW(syscall(SYS_mlock2, end, 2 * PAGE, 1));
+    munlock(end, 2 * PAGE);
+    SHOW(madvise(end, 2 * PAGE, MADV_POPULATE_READ));
+    SHOW(madvise(end, PAGE, MADV_POPULATE_WRITE));
+    SHOW(madvise(end, PAGE, MADV_REMOVE)); /* may be made writable: enough */
+    mmap(end, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, only, 0);
+    SHOW(madvise(end, PAGE, MADV_REMOVE));
+    SHOW(msync(p, -1UL, MS_SYNC));
+    SHOW(mmap(q, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED);
+
+    SHOW_TRUE(mremap(p, 5 * PAGE, 5 * PAGE, 0) == p);                                   /* nothing to do, hole or not */
+    SHOW(mremap(p + 3 * PAGE, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, p + 3 * PAGE));
+    SHOW(mremap(p, 5 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q)); /* too long even when cut */
+    SHOW_TOUCH(p + 4 * PAGE, false); /* not cut */
+    SHOW_TRUE(mremap(p + 3 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, q) == q);
+    SHOW(q[0] + p[3 * PAGE]);
+    SHOW_TRUE(mremap(p, 3 * PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q) == q); /* what is cut off may be anything */
+    SHOW_TOUCH(p + PAGE, false);
+
+    char b[8];
+    struct iovec mine = {b, 8}, there = {p + 8 * PAGE, 8};
+    SHOW(process_vm_readv(getpid(), &mine, 1, &there, 1, 0)); /* no rights there, no debugger either */
+    int mem = open("/proc/self/mem", O_RDWR);
+    SHOW(pwrite(mem, "x", 1, (off_t)(p + PAGE + 16)));
+    close(mem);
+    munmap(p, 32 * PAGE);
+    close(f);
+    close(only);
+}
+
 int main(void)
 {
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
@@ -129,6 +183,7 @@ int main(void)
     SHOW(msync((void *)1, PAGE, MS_SYNC));
 
     remapped();
+    several_areas();
     code_writes_beside_itself();
     section("anonymous");
     char *p = map(8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);

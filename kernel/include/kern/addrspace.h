@@ -145,7 +145,7 @@ void vma_add_usage(struct vma *v, struct vma_usage *u); /* as->lock held. No fur
 /* Is a page of v the process' own, as one is behind a write to a private file area? as->lock held. */
 bool vma_has_private_pages(struct vma *v);
 int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec);
-int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock); /* mlock, munlock */
+int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock, bool populate); /* mlock, munlock */
 int as_set_brk(struct addrspace *as, uaddr_t brk, uaddr_t *ret_brk);
 /* Fault [addr, addr+len) in for reading or writing (MAP_POPULATE, mlock). */
 int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access);
@@ -165,6 +165,8 @@ static inline struct vma *as_first(struct addrspace *as)
 }
 /* Copy between kernel memory and any address space (ptrace, /proc/PID/mem, core). */
 s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write);
+/* As as_copy(), where the program itself may read or write (process_vm_readv()). */
+s64 as_copy_as_user(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write);
 /* The page at addr as the program reads it now, referenced: 0, -EFAULT, -ENOMEM. What the program writes later may be in it or not. */
 int as_page(struct addrspace *as, uaddr_t addr, struct page **ret_page);
 /* Copy-on-write duplicate for fork. -ENOMEM, or -EINTR: the thread must end */
