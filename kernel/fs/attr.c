@@ -173,16 +173,23 @@ int vfs_ftruncate(struct file *f, u64 size)
 
 #define FALLOC_FL_KEEP_SIZE 1
 #define FALLOC_FL_PUNCH_HOLE 2
+#define FALLOC_FL_NO_HIDE_STALE 4
+#define FALLOC_FL_COLLAPSE_RANGE 8
+#define FALLOC_FL_INSERT_RANGE 32
 
 int vfs_fallocate(struct file *f, int mode, u64 off, u64 len)
 {
     u64 end;
-    if (!f->can_write)
-        return -EBADF;
     if (off > INT64_MAX || len == 0 || len > INT64_MAX)
         return -EINVAL;
-    if ((mode & ~0x7f) != 0 || ((mode & FALLOC_FL_PUNCH_HOLE) != 0 && (mode & FALLOC_FL_KEEP_SIZE) == 0))
+    u32 kind = (u32)mode & ~(u32)FALLOC_FL_KEEP_SIZE;
+    bool keep = (mode & FALLOC_FL_KEEP_SIZE) != 0;
+    if ((mode & ~0x7f) != 0 || (kind & (kind - 1)) != 0)
         return -EOPNOTSUPP;
+    if ((kind == FALLOC_FL_PUNCH_HOLE && !keep) || (kind == FALLOC_FL_NO_HIDE_STALE) || ((kind == FALLOC_FL_COLLAPSE_RANGE || kind == FALLOC_FL_INSERT_RANGE) && keep))
+        return -EOPNOTSUPP;
+    if (!f->can_write)
+        return -EBADF;
     if (S_ISFIFO(f->inode->mode))
         return -ESPIPE;
     if (S_ISDIR(f->inode->mode))

@@ -47,7 +47,7 @@ static s64 eventfd_read(struct file *f, struct uio *u, u64 *pos)
         if (err != 0 && v == 0)
             return err;
     }
-    wake_waiters(&e->wq, POLLOUT | POLLWRNORM);
+    wake_waiters(&e->wq, POLLOUT);
     return put_number(u, v);
 }
 
@@ -55,7 +55,7 @@ static s64 eventfd_write(struct file *f, struct uio *u, u64 *pos)
 {
     struct eventfd *e = f->private;
     u64 v;
-    if (u->remaining < sizeof(v))
+    if (u->remaining != sizeof(v))
         return -EINVAL;
     if (uio_copy_in(u, &v, sizeof(v)) != sizeof(v))
         return -EFAULT;
@@ -69,7 +69,7 @@ static s64 eventfd_write(struct file *f, struct uio *u, u64 *pos)
         if (err != 0 && !ok)
             return err;
     }
-    wake_waiters(&e->wq, POLLIN | POLLRDNORM);
+    wake_waiters(&e->wq, POLLIN);
     return sizeof(v);
 }
 
@@ -78,7 +78,7 @@ static u32 eventfd_poll(struct file *f, struct poll_table *pt)
     struct eventfd *e = f->private;
     poll_wait(&e->wq, pt);
     u64 n = atomic_load(&e->count);
-    return (n > 0 ? POLLIN | POLLRDNORM : 0) | (n < COUNT_MAX ? POLLOUT | POLLWRNORM : 0);
+    return (n > 0 ? POLLIN : 0) | (n < COUNT_MAX ? POLLOUT : 0);
 }
 
 static void eventfd_release(struct file *f) { kfree(f->private); }

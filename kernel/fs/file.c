@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Open files: their life, and the calls that go through file_ops. */
 #include "fs_impl.h"
+#include "kern/page.h"
 #include "kern/thread.h"
 
 static struct kmem_cache *file_cache;
@@ -131,12 +132,17 @@ int file_path(struct file *f, struct path *ret)
 /* Is the file's position shared state that reads must take turns on? */
 static inline bool has_pos(const struct file *f) { return f->ops->seek != NULL; }
 
+/* Would it end at an offset that a file cannot have? */
+static inline bool beyond_last(u64 pos, const struct uio *u) { return (s64)(pos + u->remaining) < 0; }
+
 static ALWAYS_INLINE s64 do_read(struct file *f, struct uio *u, u64 *pos)
 {
     if (unlikely(!f->can_read))
         return -EBADF;
     if (unlikely(f->ops->read == NULL))
         return S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
+    if (has_pos(f) && unlikely(beyond_last(pos != NULL ? *pos : f->pos, u)))
+        return -EINVAL;
     if (pos != NULL)
         return has_pos(f) ? f->ops->read(f, u, pos) : -ESPIPE;
     if (!has_pos(f)) {
@@ -164,6 +170,8 @@ static ALWAYS_INLINE s64 do_write(struct file *f, struct uio *u, u64 *pos)
     if (unlikely(!f->can_write))
         return -EBADF;
     if (unlikely(f->ops->write == NULL))
+        return -EINVAL;
+    if (has_pos(f) && unlikely(beyond_last(pos != NULL ? *pos : f->pos, u)))
         return -EINVAL;
     if (pos != NULL)
         return has_pos(f) ? f->ops->write(f, u, pos) : -ESPIPE;
@@ -210,10 +218,10 @@ u32 vfs_poll(struct file *f, struct poll_table *pt)
 
 int vfs_iterate(struct file *f, struct dir_emit *e)
 {
+    if (f->ops->iterate == NULL)
+        return (f->flags & O_PATH) != 0 ? -EBADF : -ENOTDIR;
     if (!f->can_read)
         return -EBADF;
-    if (f->ops->iterate == NULL)
-        return -ENOTDIR;
     struct inode *i = f->inode;
     mutex_lock(&f->pos_lock);
     mutex_lock(&i->lock);
@@ -263,7 +271,15 @@ s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len)
             break;
         u64 in_page = pos & (PAGE_SIZE - 1), n = MIN(MIN(len, size - pos), PAGE_SIZE - in_page);
         struct page *p;
-        s64 r = mapping_get(m, pos >> PAGE_SHIFT, false, &p);
+        bool holes = m->ops != NULL && m->ops->read == NULL;
+        p = holes ? mapping_peek(m, pos >> PAGE_SHIFT) : NULL;
+        s64 r = 0;
+        if (p == NULL && holes) { /* which reading does not fill */
+            p = page_alloc(0, ALLOC_ZERO);
+            r = p == NULL ? -ENOMEM : 0;
+        } else if (p == NULL) {
+            r = mapping_get(m, pos >> PAGE_SHIFT, false, &p);
+        }
         if (r == 0) {
             struct uio u;
             uio_kernel(&u, (char *)page_virt(p) + in_page, n);

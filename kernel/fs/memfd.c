@@ -126,20 +126,22 @@ int memfd_open(const char *name, u32 flags, struct file **ret)
     i->shared_object = m;
     i->fops = &memfd_ops;
     i->nlink = 0;
-    return file_create_on(i, "memfd", &memfd_ops, NULL, O_RDWR, ret);
+    return file_create_on(i, "memfd", &memfd_ops, NULL, O_RDWR | O_LARGEFILE, ret);
 }
 
 int memfd_get_seals(struct file *f)
 {
-    return f->ops == &memfd_ops ? (int)seals_of(f->inode) : -EINVAL;
+    return f->ops == &memfd_ops ? (int)seals_of(f->inode) : tmpfs_has_file(f->inode) ? (int)F_SEAL_SEAL : -EINVAL;
 }
 
 int memfd_add_seals(struct file *f, u32 seals)
 {
-    if (f->ops != &memfd_ops || (seals & ~SEALS_ALL) != 0)
-        return -EINVAL;
     if (!f->can_write)
         return -EPERM;
+    if ((seals & ~SEALS_ALL) != 0)
+        return -EINVAL;
+    if (f->ops != &memfd_ops)
+        return tmpfs_has_file(f->inode) ? -EPERM : -EINVAL;
     struct inode *i = f->inode;
     struct memfd *m = i->shared_object;
     int err = 0;

@@ -292,7 +292,7 @@ static int statfs_of(struct superblock *sb, const struct mount *m, struct kstatf
     int err = sb->ops->statfs != NULL ? sb->ops->statfs(sb, &s) : 0;
     if (err != 0)
         return err;
-    s.flags = 32 | (m->flags & 0x40f) | (sb->read_only ? MS_RDONLY : 0); /* ST_VALID and MS_* alike */
+    s.flags = 32 | (m->flags & MS_NOATIME ? 0 : 4096) /* ST_RELATIME */ | (m->flags & 0x40f) | (sb->read_only ? MS_RDONLY : 0); /* ST_VALID and MS_* alike */
     *ret = s;
     return 0;
 }
@@ -385,6 +385,8 @@ static int anon_setattr(struct inode *i, const struct setattr *a)
 {
     if ((a->valid & SETATTR_SIZE) != 0)
         return -EINVAL;
+    if (i == anon_sb->root->inode)
+        return -EOPNOTSUPP; /* shared by what is no pipe and no socket */
     inode_apply_attrs(i, a);
     return 0;
 }

@@ -267,7 +267,10 @@ static int open_by_name(const struct lookup *l, const char *name, u32 flags, u32
             if ((flags & O_DIRECTORY) == 0 || (flags & O_CREAT) != 0 || (flags & O_ACCMODE) == O_RDONLY ||
                 (flags & O_ACCMODE) == O_ACCMODE)
                 return -EINVAL;
-            return open_tmpfile(l, name, flags & ~O_TMPFILE_BIT, mode & 07777, lookup_flags, ret);
+            int err = open_tmpfile(l, name, flags & ~O_TMPFILE_BIT, mode & 07777, lookup_flags, ret);
+            if (err == 0)
+                (*ret)->flags |= O_TMPFILE_BIT | O_DIRECTORY; /* F_GETFL tells so */
+            return err;
         }
         if ((flags & O_DIRECTORY) != 0)
             return -EINVAL;

@@ -27,6 +27,7 @@ struct pipe {
     struct waitqueue readable, writable;
     u32 head, tail, slots;      /* lock; read without. slots is a power of two */
     u32 readers, writers;       /* lock; read without */
+    bool moving;                /* lock; read without: a splice has the first bytes, and they stay until it knows what became of them */
     u32 reads_opened, writes_opened; /* lock; how often: FIFO opens wait for a change */
     u32 files;                  /* inode->lock */
     struct page *spare;         /* lock: one page kept from the last read */
@@ -80,6 +81,20 @@ static void slot_done(struct pipe *p, struct pipe_slot *s)
     atomic_store(&p->tail, p->tail + 1);
 }
 
+/* The lock, for who takes bytes. */
+static int lock_reading(struct pipe *p)
+{
+    for (;;) {
+        mutex_lock(&p->lock);
+        if (likely(!p->moving))
+            return 0;
+        mutex_unlock(&p->lock);
+        int err = wait_event_interruptible(&p->readable, !atomic_load(&p->moving));
+        if (err != 0)
+            return err;
+    }
+}
+
 static s64 pipe_read(struct file *f, struct uio *u, u64 *pos)
 {
     struct pipe *p = f->private;
@@ -87,7 +102,9 @@ static s64 pipe_read(struct file *f, struct uio *u, u64 *pos)
     bool freed = false;
     if (u->remaining == 0)
         return 0;
-    mutex_lock(&p->lock);
+    int err = lock_reading(p);
+    if (err != 0)
+        return err;
     for (;;) {
         if (!pipe_empty(p)) {
             struct pipe_slot *s = &p->ring[p->tail & (p->slots - 1)];
@@ -116,10 +133,11 @@ static s64 pipe_read(struct file *f, struct uio *u, u64 *pos)
             break;
         }
         mutex_unlock(&p->lock);
-        int err = wait_event_interruptible(&p->readable, !pipe_empty(p) || atomic_load(&p->writers) == 0);
+        err = wait_event_interruptible(&p->readable, !pipe_empty(p) || atomic_load(&p->writers) == 0);
+        if (err == 0)
+            err = lock_reading(p);
         if (err != 0)
             return err;
-        mutex_lock(&p->lock);
     }
     mutex_unlock(&p->lock);
     if (freed)
@@ -326,7 +344,7 @@ int pipe_create(u32 flags, struct file *ret[2])
     }
     struct file *reader, *writer;
     flags &= O_NONBLOCK | O_DIRECT;
-    int err = file_create_on(inode_get(i), "pipe", &fifo_file_ops, p, flags | O_RDONLY, &reader);
+    int err = file_create_on(inode_get(i), "pipe", &fifo_file_ops, p, (flags & O_NONBLOCK) | O_RDONLY, &reader);
     if (err != 0) {
         pipe_free(p);
         inode_put(i);
@@ -347,19 +365,31 @@ int pipe_create(u32 flags, struct file *ret[2])
     return 0;
 }
 
+bool pipe_is_broken(const struct file *out)
+{
+    return out->ops == &fifo_file_ops && atomic_load(&((const struct pipe *)out->private)->readers) == 0;
+}
+
 #define TEE_MAX 65536UL
 
-/* A copy of the first bytes, which stay. How many; 0 at the end; -EAGAIN: none yet. */
-static s64 pipe_peek(struct pipe *p, u8 *buf, u64 len)
+/* lock held */
+static u64 peek_locked(const struct pipe *p, u8 *buf, u64 len)
 {
     u64 n = 0;
-    mutex_lock(&p->lock);
     for (u32 k = p->tail; k != p->head && n < len; k++) {
         const struct pipe_slot *s = &p->ring[k & (p->slots - 1)];
         u64 some = MIN((u64)s->len, len - n);
         memcpy(buf + n, (char *)page_virt(s->page) + s->off, some);
         n += some;
     }
+    return n;
+}
+
+/* A copy of the first bytes, which stay. How many; 0 at the end; -EAGAIN: none yet. */
+static s64 pipe_peek(struct pipe *p, u8 *buf, u64 len)
+{
+    mutex_lock(&p->lock);
+    u64 n = peek_locked(p, buf, len);
     bool end = p->writers == 0;
     mutex_unlock(&p->lock);
     return n != 0 || end ? (s64)n : -EAGAIN;
@@ -377,6 +407,8 @@ s64 pipe_tee(struct file *in, struct file *out, u64 len)
     bool wait = !((in->flags | out->flags) & O_NONBLOCK);
     for (;;) {
         s64 r = pipe_peek(from, buf, len);
+        if (r >= 0 && pipe_is_broken(out))
+            r = -EPIPE;
         if (r > 0) {
             struct uio u;
             uio_kernel(&u, buf, (u64)r);
@@ -397,6 +429,72 @@ s64 pipe_tee(struct file *in, struct file *out, u64 len)
             return r;
         }
     }
+}
+
+s64 pipe_wait_room(struct file *out)
+{
+    struct pipe *p = out->private;
+    if (out->ops != &fifo_file_ops)
+        return -EINVAL;
+    int err = pipe_full(p) && (out->flags & O_NONBLOCK) == 0 ? wait_event_interruptible(&p->writable, !pipe_full(p) || atomic_load(&p->readers) == 0) : 0;
+    if (pipe_is_broken(out))
+        return -EPIPE;
+    u32 used = atomic_load(&p->head) - atomic_load(&p->tail), slots = atomic_load_relaxed(&p->slots);
+    return err != 0 ? err : used >= slots ? -EAGAIN : (s64)((slots - used) * PAGE_SIZE);
+}
+
+/* lock held: the first n bytes go. */
+static void drop_locked(struct pipe *p, u64 n)
+{
+    while (n > 0) {
+        struct pipe_slot *s = &p->ring[p->tail & (p->slots - 1)];
+        u16 some = (u16)MIN((u64)s->len, n);
+        s->off = (u16)(s->off + some);
+        s->len = (u16)(s->len - some);
+        n -= some;
+        if (s->len == 0)
+            slot_done(p, s);
+    }
+}
+
+s64 pipe_move(struct file *in, struct file *out, u64 *out_pos, u64 len)
+{
+    struct pipe *p = in->private;
+    if (in->ops != &fifo_file_ops || out->private == p)
+        return -EINVAL;
+    len = MIN(len, TEE_MAX);
+    u8 *buf = kmalloc(len, 0);
+    if (buf == NULL)
+        return -ENOMEM;
+    s64 r;
+    for (;;) {
+        r = lock_reading(p);
+        if (r != 0)
+            goto out;
+        if (!pipe_empty(p))
+            break;
+        r = p->writers == 0 ? 0 : (in->flags & O_NONBLOCK) != 0 ? -EAGAIN : 1;
+        mutex_unlock(&p->lock);
+        if (r == 1)
+            r = wait_event_interruptible(&p->readable, !pipe_empty(p) || atomic_load(&p->writers) == 0) ?: 1;
+        if (r != 1)
+            goto out;
+    }
+    struct uio u;
+    uio_kernel(&u, buf, peek_locked(p, buf, len));
+    atomic_store(&p->moving, true);
+    mutex_unlock(&p->lock);
+    r = vfs_write(out, &u, out_pos);
+    mutex_lock(&p->lock);
+    drop_locked(p, r > 0 ? (u64)r : 0);
+    atomic_store(&p->moving, false);
+    mutex_unlock(&p->lock);
+    wq_wake_all(&p->readable, POLLIN | POLLRDNORM);
+    if (r > 0)
+        wake_waiters(&p->writable, POLLOUT | POLLWRNORM);
+out:
+    kfree(buf);
+    return r;
 }
 
 int pipe_get_size(struct file *f)

@@ -52,7 +52,7 @@ static void timer_fired(struct ktimer *k)
     }
     spin_unlock_bh(&t->lock);
     if (hit)
-        wq_wake(&t->wq, POLLIN | POLLRDNORM);
+        wq_wake(&t->wq, POLLIN);
 }
 
 /* Count the intervals that passed since it fired and go on. lock held. */
@@ -118,7 +118,7 @@ static u32 timerfd_poll(struct file *f, struct poll_table *pt)
 {
     struct timerfd *t = f->private;
     poll_wait(&t->wq, pt);
-    return atomic_load(&t->ticks) != 0 || atomic_load(&t->canceled) ? POLLIN | POLLRDNORM : 0;
+    return atomic_load(&t->ticks) != 0 || atomic_load(&t->canceled) ? POLLIN : 0;
 }
 
 static void timerfd_release(struct file *f)
@@ -250,7 +250,7 @@ void timerfd_wall_changed(void)
         }
         spin_unlock(&t->lock);
         if (cancel)
-            wq_wake(&t->wq, POLLIN | POLLRDNORM);
+            wq_wake(&t->wq, POLLIN);
     }
     spin_unlock_bh(&wall_lock);
 }

@@ -23,18 +23,17 @@ static int check_name(const char *name)
 static int may_change(const struct path *p, const struct cred *c, const char *name)
 {
     struct inode *i = p->dentry->inode;
-    int err = check_name(name);
-    if (err == 0)
-        err = path_want_write(p);
+    int err = path_want_write(p);
     if (err != 0)
         return err;
-    if (!str_starts_with(name, "user."))
-        return cred_capable(c, CAP_SYS_ADMIN) ? 0 : -EPERM;
-    if (!S_ISREG(i->mode) && !S_ISDIR(i->mode))
+    if (str_starts_with(name, "security.") || str_starts_with(name, "trusted."))
+        return !cred_capable(c, CAP_SYS_ADMIN) ? -EPERM : check_name(name);
+    if (str_starts_with(name, "user.") && !S_ISREG(i->mode) && !S_ISDIR(i->mode))
         return -EPERM;
-    if ((i->mode & S_ISVTX) != 0 && S_ISDIR(i->mode) && !inode_owner_or_capable(i, c))
+    if (str_starts_with(name, "user.") && (i->mode & S_ISVTX) != 0 && S_ISDIR(i->mode) && !inode_owner_or_capable(i, c))
         return -EPERM;
-    return permission(i, c, 2);
+    err = str_starts_with(name, "system.") ? 0 : permission(i, c, 2);
+    return err != 0 ? err : check_name(name);
 }
 
 /* The end of a change, which err says the result of: i->lock is let go. */

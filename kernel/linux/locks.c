@@ -13,6 +13,7 @@
 #define LOCK_SH 1u
 #define LOCK_EX 2u
 #define LOCK_NB 4u
+#define LOCK_MAND 32u
 #define LOCK_UN 8u
 #define OFFSET_MAX INT64_MAX
 
@@ -276,13 +277,15 @@ s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg)
 s64 sys_flock(int fd, u32 op)
 {
     u32 what = op & ~LOCK_NB;
+    if (op & LOCK_MAND)
+        return 0; /* mandatory locks are no more, and nobody is told */
     if (what != LOCK_SH && what != LOCK_EX && what != LOCK_UN)
         return -EINVAL;
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
     s64 r = -EBADF;
-    if (!(f->flags & O_PATH)) {
+    if (!(f->flags & O_PATH) && (what == LOCK_UN || f->can_read || f->can_write)) {
         struct lock want = {.inode = f->inode, .owner = f, .kind = KIND_FLOCK, .write = what == LOCK_EX, .end = OFFSET_MAX, .pid = current_process()->pid};
         r = apply(f, &want, what == LOCK_UN, !(op & LOCK_NB));
     }

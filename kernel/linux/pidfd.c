@@ -7,7 +7,8 @@ static u32 pidfd_poll(struct file *f, struct poll_table *pt)
 {
     struct process *p = f->private;
     poll_wait(&p->stop_wq, pt);
-    return atomic_load(&p->state) != PROC_LIVE ? POLLIN | POLLRDNORM : 0;
+    u32 s = atomic_load(&p->state);
+    return (s != PROC_LIVE ? POLLIN | POLLRDNORM : 0) | (s == PROC_GONE ? POLLHUP : 0);
 }
 
 static void pidfd_release(struct file *f) { process_put(f->private); }

@@ -84,7 +84,7 @@ static u32 signalfd_poll(struct file *f, struct poll_table *pt)
     if (t == NULL)
         return 0;
     poll_wait(&signal_watchers, pt);
-    return ready(t, (u64)(uintptr_t)f->private) ? POLLIN | POLLRDNORM : 0;
+    return ready(t, (u64)(uintptr_t)f->private) ? POLLIN : 0;
 }
 
 static const struct file_ops signalfd_ops = {.read = signalfd_read, .poll = signalfd_poll};

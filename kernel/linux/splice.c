@@ -10,14 +10,24 @@ static s64 splice(int in_fd, u64 *in_off, int out_fd, u64 *out_off, u64 len, boo
 {
     struct file *in = file_of(in_fd), *out = file_of(out_fd);
     s64 r = 0;
-    if (in == NULL || out == NULL)
+    if (in == NULL || out == NULL || ((in->flags | out->flags) & O_PATH))
         r = -EBADF;
     else {
         bool pin = S_ISFIFO(in->inode->mode), pout = S_ISFIFO(out->inode->mode);
-        if (!pin && !pout)
-            r = -EINVAL;
-        else if ((pin && in_off != NULL) || (pout && out_off != NULL))
+        if ((pin && in_off != NULL) || (pout && out_off != NULL))
             r = -ESPIPE;
+        else if (!in->can_read || !out->can_write)
+            r = -EBADF;
+        else if (!pin && !pout)
+            r = -EINVAL;
+        else if (pin && pout && in->inode == out->inode)
+            r = -EINVAL;
+        else if (!pout && (out->flags & O_APPEND))
+            r = -EINVAL;
+        else if (!pin && (r = pipe_wait_room(out)) > 0) { /* no more than that is taken */
+            len = MIN(len, (u64)r);
+            r = 0;
+        }
     }
     file_put(in);
     file_put(out);
@@ -34,7 +44,7 @@ static s64 nonblock_end(bool began, s64 r)
 
 s64 sys_splice(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_off, u64 len, u32 flags)
 {
-    if (flags & ~SPLICE_FLAGS)
+    if ((flags & ~SPLICE_FLAGS) && len != 0)
         return -EINVAL;
     bool began = (flags & SPLICE_F_NONBLOCK) && thread_nowait_begin();
     s64 r = len == 0 ? 0 : with_user_offsets(in_off, out_off, splice, in_fd, out_fd, len, false);
@@ -74,10 +84,10 @@ s64 sys_vmsplice(int fd, uaddr_t iov, u64 count, u32 flags)
     if (flags & ~SPLICE_FLAGS)
         return -EINVAL;
     struct file *f = file_of(fd);
-    s64 r = f == NULL || !S_ISFIFO(f->inode->mode) || (f->flags & O_PATH) ? -EBADF : vec_get(&v, iov, count);
+    s64 r = f == NULL || (f->flags & O_PATH) ? -EBADF : vec_get(&v, iov, count);
     if (r == 0) {
-        bool began = (flags & SPLICE_F_NONBLOCK) && thread_nowait_begin();
-        r = nonblock_end(began, v.u.remaining == 0 ? 0 : f->can_write ? vfs_write(f, &v.u, NULL) : vfs_read(f, &v.u, NULL));
+        bool pipe = S_ISFIFO(f->inode->mode), began = (flags & SPLICE_F_NONBLOCK) && thread_nowait_begin();
+        r = nonblock_end(began, v.u.remaining == 0 ? 0 : !pipe ? -EBADF : f->can_write ? vfs_write(f, &v.u, NULL) : vfs_read(f, &v.u, NULL));
         vec_put(&v);
     }
     file_put(f);

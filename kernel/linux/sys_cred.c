@@ -133,6 +133,10 @@ s64 sys_getresgid(uaddr_t r, uaddr_t e, uaddr_t s)
     return put_three(r, c->gid, e, c->egid, s, c->sgid);
 }
 
+/* Those that are about files follow the file system's user id. */
+#define CAPS_OF_FILES (1UL << CAP_CHOWN | 1UL << CAP_DAC_OVERRIDE | 1UL << CAP_DAC_READ_SEARCH | 1UL << CAP_FOWNER | 1UL << CAP_FSETID | 1UL << 9 /* LINUX_IMMUTABLE */ | \
+                       1UL << CAP_MKNOD | 1UL << 32 /* MAC_OVERRIDE */)
+
 s64 sys_setfsuid(u32 uid)
 {
     struct cred *c = current_cred();
@@ -141,6 +145,10 @@ s64 sys_setfsuid(u32 uid)
         c = cred_copy(c);
         if (c != NULL) {
             c->fsuid = uid;
+            if (old == 0)
+                c->cap_effective &= ~CAPS_OF_FILES;
+            else if (uid == 0)
+                c->cap_effective |= c->cap_permitted & CAPS_OF_FILES;
             task_set_cred(c);
         }
     }

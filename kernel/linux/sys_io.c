@@ -140,22 +140,27 @@ static s64 move_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u3
 {
     struct vec v;
     u64 pos = (u64)off;
-    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
-        return -EOPNOTSUPP;
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = flags & RWF_NOWAIT ? may_not_wait(f, write) : 0;
-    if (r == 0)
-        r = positioned && f->ops->seek == NULL ? -ESPIPE : 0;
+    s64 r = f->flags & O_PATH ? -EBADF : positioned && f->ops->seek == NULL ? -ESPIPE : !(write ? f->can_write : f->can_read) ? -EBADF : 0;
     if (r == 0)
         r = vec_get(&v, iov, count);
     if (r < 0) {
         file_put(f);
         return r;
     }
+    if (v.u.remaining == 0)
+        goto out;
+    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
+        r = -EOPNOTSUPP;
+    else if (flags & RWF_NOWAIT)
+        r = may_not_wait(f, write);
+    if (r < 0)
+        goto out;
     u64 *at = positioned ? &pos : NULL;
     r = write ? write_flagged(f, &v.u, at, flags) : vfs_read(f, &v.u, at);
+out:
     vec_put(&v);
     file_put(f);
     return write ? write_result(r) : r;
@@ -213,12 +218,16 @@ s64 sys_sendfile(int out_fd, int in_fd, uaddr_t uoff, u64 count)
     }
     struct file *in = file_of(in_fd), *out = file_of(out_fd);
     s64 r;
-    if (in == NULL || out == NULL || !in->can_read || !out->can_write)
+    if (in == NULL || !in->can_read)
         r = -EBADF;
-    else if (out->flags & O_APPEND)
-        r = -EINVAL;
     else if (uoff != 0 && in->ops->seek == NULL)
         r = -ESPIPE;
+    else if (out == NULL || !out->can_write)
+        r = -EBADF;
+    else if (pipe_is_broken(out))
+        r = -EPIPE;
+    else if (out->flags & O_APPEND)
+        r = -EINVAL;
     else {
         r = vfs_sendfile(out, in, uoff != 0 ? &pos : NULL, MIN(count, MAX_RW_COUNT));
         count_io(IO_RCHAR, IO_SYSCR, r);
@@ -280,25 +289,28 @@ s64 copy_with_offsets(int in_fd, u64 *in_off, int out_fd, u64 *out_off, u64 len,
 {
     s64 r = 0;
     struct file *in = file_of(in_fd), *out = file_of(out_fd);
-    if (in == NULL || out == NULL || !in->can_read || !out->can_write)
+    if (in == NULL || out == NULL || ((in->flags | out->flags) & O_PATH))
         r = -EBADF;
     else if (regular && (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode)))
         r = -EISDIR;
     else if (regular && (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode)))
         r = -EINVAL;
-    else if (regular && (out->flags & O_APPEND))
+    else if (!in->can_read || !out->can_write || (regular && (out->flags & O_APPEND)))
         r = -EBADF;
     else if ((in_off != NULL && (s64)*in_off < 0) || (out_off != NULL && (s64)*out_off < 0))
         r = -EINVAL;
     else if ((in_off != NULL && in->ops->seek == NULL) || (out_off != NULL && out->ops->seek == NULL))
         r = -ESPIPE;
-    else if (regular && in->inode == out->inode) {
-        u64 a = in_off != NULL ? *in_off : in->pos, b = out_off != NULL ? *out_off : out->pos;
-        if (a < b + len && b < a + len)
+    else if (regular && in->inode->sb != out->inode->sb)
+        r = -EXDEV;
+    else if (regular) {
+        u64 a = in_off != NULL ? *in_off : in->pos, b = out_off != NULL ? *out_off : out->pos, size = inode_size(in->inode);
+        len = MIN(len, size > a ? size - a : 0);
+        if (in->inode == out->inode && a < b + len && b < a + len)
             r = -EINVAL;
     }
     if (r == 0) {
-        r = copy_files(in, in_off, out, out_off, MIN(len, MAX_RW_COUNT));
+        r = S_ISFIFO(in->inode->mode) ? pipe_move(in, out, out_off, len) : copy_files(in, in_off, out, out_off, MIN(len, MAX_RW_COUNT));
         if (regular && len != 0) {
             count_io(IO_RCHAR, IO_SYSCR, r);
             count_io(IO_WCHAR, IO_SYSCW, r);

@@ -18,16 +18,12 @@ int path_of_fd(int fd, bool o_path, struct path *ret)
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    int r = !o_path && (f->flags & O_PATH) ? -EBADF : f->path.dentry == NULL ? -EINVAL : 0;
-    if (r == 0) {
-        *ret = f->path;
-        path_get(ret);
-    }
+    int r = !o_path && (f->flags & O_PATH) ? -EBADF : file_path(f, ret);
     file_put(f);
     return r;
 }
 
-/* A call on an open descriptor that has a name in the tree. `o_path`: also on one opened with O_PATH. */
+/* A call on what an open descriptor stands for. `o_path`: also on one opened with O_PATH. */
 #define WITH_FD(fd, o_path, p, expr)     \
     struct path p;                       \
     s64 r_ = path_of_fd(fd, o_path, &p); \
@@ -304,6 +300,8 @@ s64 sys_linkat(int from_fd, uaddr_t from, int to_fd, uaddr_t to, int flags)
     struct two_names n;
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
+    if ((flags & AT_EMPTY_PATH) && !capable(CAP_DAC_READ_SEARCH))
+        return -ENOENT;
     s64 r = two_names_get(&n, from_fd, from, to_fd, to);
     if (r < 0)
         return r;
@@ -434,14 +432,14 @@ static s64 do_utimes(int dirfd, uaddr_t name, const struct abi_timespec *ts, int
 s64 sys_utimensat(int dirfd, uaddr_t name, uaddr_t uts, int flags)
 {
     struct abi_timespec ts[2];
-    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-        return -EINVAL;
     if (uts != 0) {
         if (copy_from_user(ts, uts, sizeof ts) < 0)
             return -EFAULT;
         if (ts[0].nsec == UTIME_OMIT && ts[1].nsec == UTIME_OMIT)
-            return 0;
+            return 0; /* whatever else there is */
     }
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
     if (name == 0 && dirfd == AT_FDCWD)
         return -EFAULT;
     return do_utimes(dirfd, name, uts != 0 ? ts : NULL, flags);
@@ -498,12 +496,10 @@ s64 sys_ftruncate(int fd, s64 len)
 
 s64 sys_fallocate(int fd, int mode, s64 off, s64 len)
 {
-    if (off < 0 || len <= 0)
-        return -EINVAL;
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = off + len < off ? -EFBIG : !f->can_write ? -EBADF : vfs_fallocate(f, mode, (u64)off, (u64)len);
+    s64 r = f->flags & O_PATH ? -EBADF : vfs_fallocate(f, mode, (u64)off, (u64)len);
     file_put(f);
     return r;
 }
@@ -549,7 +545,7 @@ static s64 do_getdents(int fd, uaddr_t ubuf, u32 size, bool old)
         return -EBADF;
     struct getdents g = {.e.emit = emit_dirent, .size = MIN(size, 32768u), .old = old};
     g.buf = kmalloc(MAX(g.size, 1u), 0);
-    s64 r = g.buf == NULL ? -ENOMEM : !f->can_read ? -EBADF : vfs_iterate(f, &g.e);
+    s64 r = g.buf == NULL ? -ENOMEM : vfs_iterate(f, &g.e);
     if (r >= 0)
         r = g.used == 0 && g.full ? -EINVAL : copy_to_user(ubuf, g.buf, g.used) < 0 ? -EFAULT : (s64)g.used;
     kfree(g.buf);

@@ -11,38 +11,26 @@ static int xattr_name(uaddr_t uname, char name[XATTR_NAME_MAX + 1])
     return n < 0 ? (n == -ENAMETOOLONG ? -ERANGE : (int)n) : n == 0 ? -ERANGE : 0;
 }
 
-static s64 do_setxattr(const struct path *p, uaddr_t uname, uaddr_t uval, u64 size, int flags)
+static s64 do_setxattr(const struct path *p, const char *name, uaddr_t uval, u64 size, int flags)
 {
-    char name[XATTR_NAME_MAX + 1];
-    if (flags & ~3)
-        return -EINVAL;
-    s64 r = xattr_name(uname, name);
-    if (r < 0)
-        return r;
-    if (size > XATTR_SIZE_MAX)
-        return -E2BIG;
     void *val = kmalloc(MAX(size, 1UL), 0);
     if (val == NULL)
         return -ENOMEM;
-    r = copy_from_user(val, uval, size);
+    s64 r = copy_from_user(val, uval, size);
     if (r == 0)
         r = vfs_setxattr(p, current_cred(), name, val, size, flags);
     kfree(val);
     return r;
 }
 
-/* `uname` 0 = list. */
-static s64 do_getxattr(const struct path *p, bool list, uaddr_t uname, uaddr_t uval, u64 size)
+/* `name` NULL = list. */
+static s64 do_getxattr(const struct path *p, const char *name, uaddr_t uval, u64 size)
 {
-    char name[XATTR_NAME_MAX + 1];
-    s64 r = list ? 0 : xattr_name(uname, name);
-    if (r < 0)
-        return r;
     size = MIN(size, (u64)XATTR_SIZE_MAX);
     char *buf = size != 0 ? kzalloc(size) : NULL;
     if (size != 0 && buf == NULL)
         return -ENOMEM;
-    r = list ? vfs_listxattr(p, buf, size) : vfs_getxattr(p, name, buf, size);
+    s64 r = name == NULL ? vfs_listxattr(p, buf, size) : vfs_getxattr(p, name, buf, size);
     if (r > 0 && size != 0) {
         if ((u64)r > size)
             r = -ERANGE;
@@ -53,29 +41,27 @@ static s64 do_getxattr(const struct path *p, bool list, uaddr_t uname, uaddr_t u
     return r;
 }
 
-static s64 do_removexattr(const struct path *p, uaddr_t uname)
-{
-    char name[XATTR_NAME_MAX + 1];
-    s64 r = xattr_name(uname, name);
-    return r < 0 ? r : vfs_removexattr(p, current_cred(), name);
-}
-
 /* One body for the forms with a name (lookup: 0 or LOOKUP_NOFOLLOW) and with a descriptor. */
 enum xattr_call { XATTR_SET, XATTR_GET, XATTR_LIST, XATTR_REMOVE };
 #define BY_FD UINT32_MAX
 
-static s64 xattr(enum xattr_call call, u32 lookup, u64 what, uaddr_t name, uaddr_t val, u64 size, int flags)
+static s64 xattr(enum xattr_call call, u32 lookup, u64 what, uaddr_t uname, uaddr_t val, u64 size, int flags)
 {
+    char name[XATTR_NAME_MAX + 1];
     struct path p;
-    s64 r = lookup == BY_FD ? path_of_fd((int)what, false, &p) : path_at(AT_FDCWD, what, lookup, &p);
+    s64 r = flags & ~3 ? -EINVAL : call == XATTR_LIST ? 0 : xattr_name(uname, name);
+    if (r >= 0 && call == XATTR_SET && size > XATTR_SIZE_MAX)
+        r = -E2BIG;
+    if (r >= 0)
+        r = lookup == BY_FD ? path_of_fd((int)what, false, &p) : path_at(AT_FDCWD, what, lookup, &p);
     if (r < 0)
         return r;
     if (call == XATTR_SET)
         r = do_setxattr(&p, name, val, size, flags);
     else if (call == XATTR_REMOVE)
-        r = do_removexattr(&p, name);
+        r = vfs_removexattr(&p, current_cred(), name);
     else
-        r = do_getxattr(&p, call == XATTR_LIST, name, val, size);
+        r = do_getxattr(&p, call == XATTR_LIST ? NULL : name, val, size);
     path_put(&p);
     return r;
 }

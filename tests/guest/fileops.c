@@ -5,14 +5,19 @@
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 static void whole(const char *name, const char *text)
 {
@@ -420,6 +425,100 @@ static void size_limit(void)
     unlink("limited");
 }
 
+/* Which error comes first, and what is none. */
+static void which_error(void)
+{
+    section("which error");
+    struct iovec bad = {"x", -1}, none = {"x", 0};
+    struct timespec omit[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}}, now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
+    int p[2], broken[2], one = open("one", O_CREAT | O_RDWR, 0644), two = open("two", O_CREAT | O_RDWR, 0644), path = open("one", O_PATH), neither = open("one", O_ACCMODE), m = memfd_create("m", 0);
+    off_t zero = 0, far = 50000;
+    write(one, "hello", 5);
+    pipe2(p, O_NONBLOCK);
+    pipe2(broken, O_NONBLOCK);
+    close(broken[0]);
+    signal(SIGPIPE, SIG_IGN);
+    SHOW(preadv(path, &bad, 1, 0));
+    SHOW(syscall(SYS_preadv2, one, &none, 1, -1L, 0, 0x8000));
+    SHOW(pwrite(one, "xxxx", 4, INT64_MAX - 1));
+    SHOW(vmsplice(one, &none, 1, 0));
+    SHOW(splice(one, NULL, broken[1], NULL, 10, 0));
+    SHOW(splice(p[0], NULL, broken[1], NULL, 10, SPLICE_F_NONBLOCK));
+    SHOW(splice(-1, NULL, p[1], NULL, 0, 64));
+    SHOW(splice(one, NULL, two, NULL, 1, 0));
+    SHOW(splice(path, NULL, two, NULL, 1, 0));
+    SHOW(tee(p[0], broken[1], 1, 0));
+    SHOW(sendfile(-1, p[0], &zero, 1));
+    SHOW(sendfile(broken[1], one, NULL, 0x1000));
+    lseek(one, 0, SEEK_SET);
+    SHOW(copy_file_range(one, &zero, one, &far, 0, 0));
+    far = 3;
+    zero = 10;
+    SHOW(copy_file_range(one, &zero, one, &far, 100, 0));
+    zero = 0;
+    SHOW(copy_file_range(one, &zero, m, NULL, 1, 0));
+    SHOW(flock(one, 32 | LOCK_NB));
+    SHOW(flock(neither, LOCK_SH | LOCK_NB));
+    SHOW(flock(neither, LOCK_UN));
+    SHOW(fallocate(path, 0, 0, 1));
+    SHOW(fallocate(-1, 0, 0, 0));
+    int only = open("one", O_RDONLY);
+    SHOW(fallocate(only, 2, 0, 1));
+    SHOW(fallocate(only, 0, 0, 1));
+    SHOW(utimensat(AT_FDCWD, "missing", omit, 0x8000));
+    SHOW(utimensat(AT_FDCWD, "missing", now, 0x8000));
+    SHOW(setxattr("missing", "user.a", "", 65537, 0));
+    SHOW(setxattr("missing", "user.a", "", 1, 8));
+    SHOW(getxattr("missing", "", NULL, 0));
+    char room[100];
+    SHOW(syscall(SYS_getdents64, two, room, sizeof room));
+    int out = open("two", O_WRONLY);
+    SHOW(syscall(SYS_getdents64, out, room, sizeof room));
+    SHOW(fcntl(only, F_ADD_SEALS, 0));
+    SHOW((fcntl(m, F_GETFL) & 0100000) != 0);
+    int both[2], t = open(".", O_TMPFILE | O_RDWR, 0600);
+    SHOW((fcntl(t, F_GETFL) & O_TMPFILE) == O_TMPFILE);
+    pipe2(both, O_DIRECT);
+    SHOW((fcntl(both[0], F_GETFL) & O_DIRECT) != 0);
+    SHOW((fcntl(both[1], F_GETFL) & O_DIRECT) != 0);
+
+    struct stat st;
+    SHOW(fchmod(p[0], 0640));
+    SHOW(fchown(p[1], 1000, 1001));
+    SHOW(fstat(p[0], &st));
+    printf("pipe %o %u:%u\n", st.st_mode, st.st_uid, st.st_gid);
+    SHOW(fchdir(p[0]));
+    for (int fd = one; fd <= both[1]; fd++)
+        close(fd);
+    unlink("one");
+    unlink("two");
+}
+
+/* A hole that is sent stays one; whose file system it is not keeps no rights of root's. */
+static void holes_and_users(void)
+{
+    section("holes and users");
+    struct stat st;
+    int m = memfd_create("m", 0), o = memfd_create("o", 0);
+    ftruncate(m, 65536);
+    SHOW(sendfile(o, m, NULL, 20000));
+    fstat(m, &st);
+    SHOW((long)st.st_blocks);
+    close(m);
+    close(o);
+    whole("mine", "x");
+    chmod("mine", 0600);
+    if (geteuid() == 0) {
+        SHOW(setfsuid(1000));
+        SHOW(open("mine", O_RDONLY));
+        SHOW(chmod("mine", 0644));
+        SHOW(linkat(-1, "", AT_FDCWD, "other", AT_EMPTY_PATH) == -1 && (errno == ENOENT || errno == EBADF)); /* the latter since Linux 6.10 */
+        SHOW(setfsuid(0));
+        SHOW(chmod("mine", 0644));
+    }
+    unlink("mine");
+}
+
 int main(void)
 {
     char dir[] = "/tmp/fileops-XXXXXX";
@@ -435,6 +534,8 @@ int main(void)
     refused();
     memory();
     size_limit();
+    which_error();
+    holes_and_users();
     chdir("/");
     return rmdir(dir) != 0;
 }

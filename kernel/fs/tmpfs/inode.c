@@ -293,6 +293,8 @@ static const struct file_ops tmpfs_file_ops = {
     .fallocate = tmpfs_fallocate,
 };
 
+bool tmpfs_has_file(const struct inode *i) { return i->fops == &tmpfs_file_ops; }
+
 const struct tmpfs_tables tmpfs_tables = {
     .dir = &dir_ops,
     .file = &file_ops_,

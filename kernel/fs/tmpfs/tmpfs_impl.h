@@ -65,6 +65,7 @@ int tmpfs_super(const char *type, const char *options, struct superblock **ret);
 /* The value of a mount option. 0 or -EINVAL. */
 int tmpfs_parse_number(const char *v, size_t len, unsigned base, u32 *ret);
 int tmpfs_parse_options(struct tmpfs_fs *fs, const char *data, u32 *mode, u32 *uid, u32 *gid);
+bool tmpfs_has_file(const struct inode *i); /* a regular one, and no memfd */
 /* NULL: no memory, or as many as the mount allows. */
 struct inode *tmpfs_inode_create(struct superblock *sb, const struct inode *dir, u32 mode, const struct cred *c);
 void tmpfs_evict(struct inode *i);

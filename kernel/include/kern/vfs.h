@@ -487,6 +487,10 @@ int memfd_open(const char *name, u32 flags, struct file **ret); /* MFD_* flags, 
 int memfd_get_seals(struct file *f);
 int memfd_add_seals(struct file *f, u32 seals);
 /* tee(2): what `in` has goes into `out`, too. Waits until one has data and the other room. -EINVAL: not two pipes, -EPIPE. */
+/* splice(2) out of a pipe: what out does not take stays. How many bytes; 0: the end; -EAGAIN: none there, or no room; -EINVAL: it is no pipe, or both are the same one. */
+s64 pipe_move(struct file *in, struct file *out, u64 *out_pos, u64 len);
+s64 pipe_wait_room(struct file *out); /* splice(2) into one: bytes that it has room for, -EAGAIN, -EPIPE */
+bool pipe_is_broken(const struct file *out); /* a pipe that nobody reads */
 s64 pipe_tee(struct file *in, struct file *out, u64 len);
 /* F_GETPIPE_SZ / F_SETPIPE_SZ: bytes, or -errno (-EBADF: not a pipe). */
 int pipe_get_size(struct file *f);
