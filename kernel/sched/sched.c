@@ -269,7 +269,8 @@ static unsigned choose_cpu(const struct thread *t)
 }
 
 /* Where the thread that gives up `cpu`, and wants to go on, should do so: on an idle CPU, and from time to time on one with less to do, so
- * that three threads on two CPUs have the same shares. Only then are the other CPUs' run queues looked at: they change all the time. */
+ * that three threads on two CPUs have the same shares, but not behind a real-time thread. Only then are the other CPUs' run queues looked
+ * at: they change all the time. */
 static unsigned choose_next_cpu(struct percpu *cpu, const struct thread *t)
 {
     struct runqueue *rq = cpu->rq;
@@ -290,7 +291,7 @@ static unsigned choose_next_cpu(struct percpu *cpu, const struct thread *t)
     for (; mask != 0; mask &= mask - 1) {
         struct percpu *other = percpu_table[__builtin_ctzll(mask)];
         unsigned load = atomic_load_relaxed(&other->rq->nr_ready) + (atomic_load_relaxed(&other->current) != other->idle);
-        if (other != cpu && load < least) {
+        if (other != cpu && load < least && atomic_load_relaxed(&other->rq->rt_running) == 0) {
             least = load;
             best = other->cpu;
         }

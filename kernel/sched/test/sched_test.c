@@ -291,6 +291,20 @@ TEST_CPUS(three_threads_on_two_cpus_have_equal_shares, 2)
     }
 }
 
+/* Who got behind a real-time thread leaves with the fair threads' turn, and nobody is sent there in its place. */
+TEST_CPUS(fair_threads_share_what_real_time_leaves, 2)
+{
+    deadline = now_ns() + 4000 * MS;
+    struct thread *t[3];
+    for (int i = 0; i < 3; i++)
+        t[i] = burner(0, i == 0 ? POLICY_FIFO : POLICY_OTHER, i == 0 ? 10 : 0);
+    thread_sleep_until(deadline + MS, false);
+    for (int i = 1; i < 3; i++)
+        CHECK(thread_cpu_ns(t[i]) > 1000 * MS);
+    for (int i = 0; i < 3; i++)
+        test_join(t[i]);
+}
+
 static void sleeps_pinned_first(void *arg)
 {
     CHECK_EQ(thread_set_affinity(current_thread(), 1), 0);
