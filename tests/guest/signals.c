@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
@@ -245,6 +246,7 @@ static void watch_outlives_its_process(void)
     sigprocmask(SIG_BLOCK, &set, NULL);
     SHOW(pipe(go));
     SHOW(pipe(told));
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* the second child's end, too, is seen here, and over behind us */
     pid_t first = fork();
     if (first == 0) {
         int fd = signalfd(-1, &set, 0), ep = epoll_create1(0);
@@ -274,6 +276,8 @@ static void watch_outlives_its_process(void)
         SHOW_TRUE(waitpid(readers[i], &status, 0) == readers[i]);
         SHOW_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == SIGUSR2);
     }
+    SHOW_TRUE(wait(&status) > 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 /* A signal that tells of a child says how it ended. */
