@@ -436,11 +436,19 @@ s64 pipe_wait_room(struct file *out)
     struct pipe *p = out->private;
     if (out->ops != &fifo_file_ops)
         return -EINVAL;
-    int err = pipe_full(p) && (out->flags & O_NONBLOCK) == 0 ? wait_event_interruptible(&p->writable, !pipe_full(p) || atomic_load(&p->readers) == 0) : 0;
-    if (pipe_is_broken(out))
-        return -EPIPE;
-    u32 used = atomic_load(&p->head) - atomic_load(&p->tail), slots = atomic_load_relaxed(&p->slots);
-    return err != 0 ? err : used >= slots ? -EAGAIN : (s64)((slots - used) * PAGE_SIZE);
+    for (int err = 0;;) {
+        mutex_lock(&p->lock);
+        u32 used = p->head - p->tail, slots = p->slots;
+        bool broken = p->readers == 0;
+        mutex_unlock(&p->lock);
+        if (broken)
+            return -EPIPE;
+        if (used < slots)
+            return (s64)((slots - used) * PAGE_SIZE);
+        if (err != 0 || (out->flags & O_NONBLOCK) != 0)
+            return err != 0 ? err : -EAGAIN;
+        err = wait_event_interruptible(&p->writable, !pipe_full(p) || atomic_load(&p->readers) == 0);
+    }
 }
 
 /* lock held: the first n bytes go. */
@@ -457,9 +465,28 @@ static void drop_locked(struct pipe *p, u64 n)
     }
 }
 
+/* The lock, and there is something to take: 1. 0: it is the end; or an error, and no lock. */
+static s64 lock_first(struct pipe *p, bool wait)
+{
+    for (;;) {
+        s64 r = lock_reading(p);
+        if (r != 0)
+            return r;
+        if (!pipe_empty(p))
+            return 1;
+        r = p->writers == 0 ? 0 : wait ? 1 : -EAGAIN;
+        mutex_unlock(&p->lock);
+        if (r == 1)
+            r = wait_event_interruptible(&p->readable, !pipe_empty(p) || atomic_load(&p->writers) == 0) ?: 1;
+        if (r != 1)
+            return r;
+    }
+}
+
 s64 pipe_move(struct file *in, struct file *out, u64 *out_pos, u64 len)
 {
     struct pipe *p = in->private;
+    bool to_pipe = out->ops == &fifo_file_ops, wait = ((in->flags | (to_pipe ? out->flags : 0)) & O_NONBLOCK) == 0;
     if (in->ops != &fifo_file_ops || out->private == p)
         return -EINVAL;
     len = MIN(len, TEE_MAX);
@@ -467,32 +494,25 @@ s64 pipe_move(struct file *in, struct file *out, u64 *out_pos, u64 len)
     if (buf == NULL)
         return -ENOMEM;
     s64 r;
-    for (;;) {
-        r = lock_reading(p);
-        if (r != 0)
-            goto out;
-        if (!pipe_empty(p))
+    do {
+        r = lock_first(p, wait);
+        if (r <= 0)
             break;
-        r = p->writers == 0 ? 0 : (in->flags & O_NONBLOCK) != 0 ? -EAGAIN : 1;
+        struct uio u;
+        uio_kernel(&u, buf, peek_locked(p, buf, len));
+        atomic_store(&p->moving, true);
         mutex_unlock(&p->lock);
-        if (r == 1)
-            r = wait_event_interruptible(&p->readable, !pipe_empty(p) || atomic_load(&p->writers) == 0) ?: 1;
-        if (r != 1)
-            goto out;
-    }
-    struct uio u;
-    uio_kernel(&u, buf, peek_locked(p, buf, len));
-    atomic_store(&p->moving, true);
-    mutex_unlock(&p->lock);
-    r = vfs_write(out, &u, out_pos);
-    mutex_lock(&p->lock);
-    drop_locked(p, r > 0 ? (u64)r : 0);
-    atomic_store(&p->moving, false);
-    mutex_unlock(&p->lock);
-    wq_wake_all(&p->readable, POLLIN | POLLRDNORM);
-    if (r > 0)
-        wake_waiters(&p->writable, POLLOUT | POLLWRNORM);
-out:
+        bool began = to_pipe && thread_nowait_begin(); /* as much as there is room for: who waits for more keeps nobody from reading */
+        r = vfs_write(out, &u, out_pos);
+        thread_nowait_end(began);
+        mutex_lock(&p->lock);
+        drop_locked(p, r > 0 ? (u64)r : 0);
+        atomic_store(&p->moving, false);
+        mutex_unlock(&p->lock);
+        wq_wake_all(&p->readable, POLLIN | POLLRDNORM);
+        if (r > 0)
+            wake_waiters(&p->writable, POLLOUT | POLLWRNORM);
+    } while (r == -ERESTARTSYS && to_pipe && (r = wait ? pipe_wait_room(out) : -EAGAIN) > 0);
     kfree(buf);
     return r;
 }

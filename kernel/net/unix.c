@@ -45,6 +45,8 @@ static struct unix_sock *create(int type)
     u->s.rcvbuf = u->s.sndbuf = UNIX_BUF;
     list_init(&u->accepts);
     list_init(&u->accept_node);
+    list_init(&u->waiting);
+    list_init(&u->wait_node);
     unix_who(&u->cred);
     u->peer_cred = (struct cred3){ 0, 0xffffffff, 0xffffffff };
     spin_lock_bh(&unix_lock);
@@ -166,13 +168,17 @@ int unix_set_peer(struct unix_sock *u, struct unix_sock *old, struct unix_sock *
     spin_lock_bh(&unix_lock);
     struct unix_sock *was = u->peer;
     bool same = old == NULL || was == old, ok = to == NULL || unix_may_send_locked(u, to);
-    if (same && ok)
+    if (same && ok) {
         u->peer = to;
+        list_remove_init(&u->wait_node);
+    }
     spin_unlock_bh(&unix_lock);
     if (!same || !ok)
         return ok ? 0 : -EPERM;
     if (was != NULL && was != to && !list_empty(&u->s.rcvq)) { /* what it had sent is lost, which it hears of */
+        mutex_lock(&u->s.rd); /* a reader may have the first of it */
         unix_drain(u);
+        mutex_unlock(&u->s.rd);
         if (!was->dead && was->peer == u) {
             atomic_store(&was->s.err, ECONNRESET);
             sock_wake(&was->s, POLLERR);
@@ -271,6 +277,7 @@ static void unix_release(struct sock *s)
         list_remove_init(&u->name_node);
     peer = u->peer;
     u->peer = NULL;
+    list_remove_init(&u->wait_node);
     bool lost = unread || u->embryo;
     list_splice_back(&children, &u->accepts);
     u->naccept = 0;
@@ -288,6 +295,7 @@ static void unix_release(struct sock *s)
         wq_wake_all(&peer->s.wq, POLLIN | POLLOUT | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM);
     unix_put(peer);
     wq_wake_all(&s->wq, POLLIN | POLLOUT | POLLHUP);
+    unix_wake_waiting(u);
     unix_drain(u);
     sock_put(s);
 }
@@ -327,9 +335,8 @@ static u32 unix_poll(struct sock *s)
     struct unix_sock *p = unix_peer_get(u);
     bool room = p == NULL || writable(u, p);
     if (!room) {
-        atomic_store(&s->nospace, (u8)1);
-        atomic_fence();
-        room = writable(u, p); /* or made_room() sees nospace */
+        unix_wants_room(u, p);
+        room = writable(u, p);
     }
     if (room)
         ev |= POLLOUT | POLLWRNORM | POLLWRBAND;

@@ -18,6 +18,7 @@ struct unix_sock {
     struct list name_node;    /* unix_lock */
     struct list all_node;     /* unix_lock: until release() */
     struct list accepts, accept_node; /* unix_lock */
+    struct list waiting, wait_node; /* unix_lock: whose peer it is and who found no room in its queue */
     u32 naccept, backlog;     /* unix_lock */
     bool listening, dead;     /* unix_lock; read without */
     bool had_peer;            /* no datagrams, and was connected */
@@ -62,6 +63,8 @@ s64 unix_recv(struct sock *s, struct sock_msg *m);
 bool unix_has_room(struct sock *s);
 void unix_drain(struct unix_sock *u);     /* what was not read goes */
 void unix_made_room(struct unix_sock *u); /* wakes those who wait for that */
+void unix_wants_room(struct unix_sock *u, struct unix_sock *to); /* u is woken when there is room in the queue of `to`, if that is its peer still. Look again behind it */
+void unix_wake_waiting(struct unix_sock *u);
 /* p leaves the queue, with all that it still has; s.lock. */
 void unix_unqueue(struct unix_sock *u, struct pkt *p);
 

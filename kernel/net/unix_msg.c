@@ -134,7 +134,7 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
             break;
         /* Wait before copying, so that an interrupted call has taken nothing. */
         while (err == 0 && !unix_has_room(&to->s)) {
-            atomic_store(&u->s.nospace, (u8)1);
+            unix_wants_room(u, to);
             err = sock_wait(&to->s, unix_has_room, deadline, nonblock, false);
         }
         if (err == 0 && (to->dead || (to->s.shut & SHUT_RD_BIT)))
@@ -253,17 +253,40 @@ static void free_all(struct list *gone)
         msg_free(list_entry(n, struct pkt, node));
 }
 
+void unix_wants_room(struct unix_sock *u, struct unix_sock *to)
+{
+    spin_lock_bh(&unix_lock);
+    if (u->peer == to && list_empty(&u->wait_node))
+        list_push_back(&to->waiting, &u->wait_node);
+    spin_unlock_bh(&unix_lock);
+    atomic_fence(); /* there before the room is looked at: pairs with unix_wake_waiting() */
+}
+
+void unix_wake_waiting(struct unix_sock *u)
+{
+    struct list woken = LIST_INIT(woken), *n;
+    atomic_fence();
+    if (list_empty(&u->waiting))
+        return;
+    spin_lock_bh(&unix_lock);
+    list_splice_back(&woken, &u->waiting);
+    while ((n = list_pop_front(&woken)) != NULL) {
+        struct unix_sock *w = list_entry(n, struct unix_sock, wait_node);
+        sock_get(&w->s);
+        spin_unlock_bh(&unix_lock);
+        sock_wake(&w->s, POLLOUT | POLLWRNORM | POLLWRBAND);
+        unix_put(w);
+        spin_lock_bh(&unix_lock);
+    }
+    spin_unlock_bh(&unix_lock);
+}
+
 void unix_made_room(struct unix_sock *u)
 {
     if (!unix_has_room(&u->s))
         return;
     sock_wake(&u->s, POLLOUT | POLLWRNORM); /* blocked senders wait here */
-    struct unix_sock *p = unix_peer_get(u);
-    if (p != NULL && p->s.nospace) {
-        p->s.nospace = 0;
-        sock_wake(&p->s, POLLOUT | POLLWRNORM | POLLWRBAND);
-    }
-    unix_put(p);
+    unix_wake_waiting(u);
 }
 
 /* What a call of recvmsg() has got. */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AF_UNIX: what is left of a peer that went, whom a datagram socket may send, names, and which error comes first. Nothing here waits. */
+/* AF_UNIX: what is left of a peer that went, whom a datagram socket may send, names, and which error comes first. Nothing here waits but for threads of its own. */
 #include "sockets.h"
 #include "t.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <poll.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -177,6 +180,68 @@ static void splices(void)
     close(d[0]);
 }
 
+static int two[4];
+static volatile long tid;
+
+static void *move_on(void *arg)
+{
+    tid = gettid();
+    return (void *)splice(two[0], NULL, two[3], NULL, 65536, 0);
+}
+
+/* Between pipes goes what there is room for; who waits for some keeps nobody from reading. */
+static void pipe_to_pipe(void)
+{
+    static char page[4096];
+    pthread_t t;
+    void *moved;
+    pipe(two);
+    pipe(two + 2);
+    for (int i = 0; i < 2; i++)
+        write(two[1], page, sizeof page);
+    for (int i = 0; i < 15; i++)
+        write(two[3], page, sizeof page);
+    alarm(20);
+    SHOW(splice(two[0], NULL, two[3], NULL, 65536, 0));
+    pthread_create(&t, NULL, move_on, NULL);
+    until_asleep(&tid);
+    SHOW(read(two[0], page, 96));
+    SHOW(read(two[2], page, sizeof page));
+    pthread_join(t, &moved);
+    SHOW((long)moved);
+    fcntl(two[2], F_SETPIPE_SZ, 4096 * 64);
+    fcntl(two[3], F_SETFL, O_NONBLOCK);
+    SHOW(splice(two[0], NULL, two[3], NULL, 1, 0));
+    alarm(0);
+    for (int i = 0; i < 4; i++)
+        close(two[i]);
+}
+
+/* Whose peer has room again hears of it, though it is nobody's peer itself. */
+static void room_again(void)
+{
+    static char big[20000];
+    struct epoll_event ev = {.events = EPOLLOUT | EPOLLET};
+    int e = epoll_create1(0), r = made(SOCK_DGRAM, "room"), s = made(SOCK_DGRAM, NULL);
+    SHOW(joined(s, "room"));
+    epoll_ctl(e, EPOLL_CTL_ADD, s, &ev);
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    while (send(s, big, sizeof big, 0) > 0)
+        ;
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    while (recv(r, big, sizeof big, 0) > 0)
+        ;
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    while (send(s, big, sizeof big, 0) > 0)
+        ;
+    close(r);
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    bits("sender", s);
+    close(s);
+    close(e);
+}
+
 /* Of what else poll() tells, no band is told. */
 static void no_bands(void)
 {
@@ -190,6 +255,55 @@ static void no_bands(void)
     close(t);
 }
 
+static int target;
+static volatile bool done;
+
+static void *send_on(void *arg)
+{
+    static char big[2][100000];
+    struct sockaddr_un a;
+    socklen_t n = abstract(&a, "target");
+    int me = (int)(long)arg, s = made(SOCK_DGRAM, me ? "b" : "a");
+    for (int c = 1; !done; c = c % 100 + 1) {
+        memset(big[me], c, sizeof big[me]);
+        sendto(s, big[me], sizeof big[me], 0, (void *)&a, n);
+    }
+    close(s);
+    return NULL;
+}
+
+static void *change_peers(void *arg)
+{
+    while (!done) {
+        joined(target, "a");
+        joined(target, "b");
+    }
+    return NULL;
+}
+
+/* What connect() takes out of the queue may be what a reader is at. */
+static void taken_while_read(void)
+{
+    pthread_t t[3];
+    long torn = 0, got = 0;
+    target = made(SOCK_DGRAM, "target");
+    for (long i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, send_on, (void *)i);
+    pthread_create(&t[2], NULL, change_peers, NULL);
+    for (int i = 0; i < 20000 && got < 300; i++) {
+        char *m = mmap(NULL, 1 << 17, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* which reading brings in, slowly */
+        long n = recv(target, m, 1 << 17, 0);
+        got += n > 0;
+        torn += n > 0 && memcmp(m, m + 1, n - 1) != 0;
+        munmap(m, 1 << 17);
+    }
+    done = true;
+    for (int i = 0; i < 3; i++)
+        pthread_join(t[i], NULL);
+    SHOW(torn);
+    close(target);
+}
+
 void unix_peers(void)
 {
     section("peers of AF_UNIX");
@@ -200,4 +314,7 @@ void unix_peers(void)
     which_error();
     no_bands();
     splices();
+    pipe_to_pipe();
+    room_again();
+    taken_while_read();
 }
