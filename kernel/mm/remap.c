@@ -52,11 +52,13 @@ static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len
 
 static int move_counted(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len)
 {
+    u64 high = MAX(as->hiwater_rss, as->rss_anon + as->rss_file);
     spin_lock_bh(&as->pt_lock);
     int err = copy_mappings(as, from, to, len, true);
     spin_unlock_bh(&as->pt_lock);
     uaddr_t gone = err == 0 ? from : to;
     as_zap(as, gone, gone + len); /* there are no large pages, so this cannot fail */
+    as->hiwater_rss = high; /* no page was in memory twice */
     return err;
 }
 
@@ -128,6 +130,17 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
     return 0;
 }
 
+/* May there be so much more of what v is? */
+static int check_more(const struct vma *v, u64 len)
+{
+    const struct addrspace *as = v->as;
+    int err = as_check_limits(as, len >> PAGE_SHIFT, v->prot, v->flags);
+    if (err == 0 && (v->flags & VMA_LOCKED) && as->limit_locked_bytes != UINT64_MAX &&
+        as->locked_pages + (len >> PAGE_SHIFT) > as->limit_locked_bytes >> PAGE_SHIFT)
+        err = -EAGAIN;
+    return err;
+}
+
 /* All areas of a range that begins in one, holes kept (since Linux 6.17). */
 static int move_areas(struct addrspace *as, uaddr_t old, u64 len, uaddr_t to, bool keep_old)
 {
@@ -140,6 +153,8 @@ static int move_areas(struct addrspace *as, uaddr_t old, u64 len, uaddr_t to, bo
         int err = as_unmap_locked(as, dest, dest + (end - start));
         if (err == 0 && (v = as_find(as, start, false)) == NULL)
             err = -EFAULT;
+        if (err == 0)
+            err = check_more(v, keep_old ? end - start : 0);
         if (err == 0)
             err = move_area(v, start, end - start, dest, end - start, keep_old);
         if (err != 0)
@@ -200,11 +215,8 @@ static int remap_locked(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_
     v = as_find(as, old, false); /* its area may have been cut */
     ASSERT(v != NULL);
     u64 more = keep_old ? new_len : new_len - old_len;
-    if ((err = as_check_limits(as, more >> PAGE_SHIFT, v->prot, v->flags)) != 0)
+    if ((err = check_more(v, more)) != 0)
         return err;
-    if ((v->flags & VMA_LOCKED) && as->limit_locked_bytes != UINT64_MAX &&
-        as->locked_pages + (more >> PAGE_SHIFT) > as->limit_locked_bytes >> PAGE_SHIFT)
-        return -EAGAIN;
     if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && old_len != 0 && grow_in_place(v, old + old_len, more)) {
         *ret_addr = old;
         return 0;

@@ -161,6 +161,41 @@ static void several_areas(void)
     close(only);
 }
 
+static long of_status(const char *format)
+{
+    char line[200];
+    long n = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (fgets(line, sizeof line, f) != NULL)
+        sscanf(line, format, &n);
+    fclose(f);
+    return n;
+}
+
+/* What moves was in memory once, and what stays where it was counts twice, be it several areas. */
+static void moves_counted(void)
+{
+    section("moves are counted");
+    const size_t n = 16 << 20;
+    char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), *room = mmap(NULL, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(p, 1, n);
+    long before = of_status("VmHWM: %ld");
+    SHOW_TRUE(mremap(p, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, room) == room);
+    SHOW_TRUE(of_status("VmHWM: %ld") < before + 8192);
+    munmap(room, n);
+    struct rlimit old, less;
+    p = mmap(NULL, 2 * n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mprotect(p + n / 2, n / 2, PROT_READ);
+    munmap(p + n, n); /* where there is room */
+    getrlimit(RLIMIT_AS, &old);
+    less = old;
+    less.rlim_cur = ((rlim_t)of_status("VmSize: %ld") << 10) + n / 4;
+    setrlimit(RLIMIT_AS, &less);
+    SHOW_TRUE(mremap(p, n, n, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, p + n) == MAP_FAILED);
+    setrlimit(RLIMIT_AS, &old);
+    munmap(p, n);
+}
+
 int main(void)
 {
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
@@ -184,6 +219,7 @@ int main(void)
 
     remapped();
     several_areas();
+    moves_counted();
     code_writes_beside_itself();
     section("anonymous");
     char *p = map(8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
