@@ -96,7 +96,8 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
     if (as->vma_count + 2 >= AS_MAX_VMAS)
         return -ENOMEM;
     /* Cut the old area free first: what can fail comes before the move. */
-    if (!keep_old && old_len != 0) {
+    bool unlock = keep_old && (v->flags & VMA_LOCKED); /* the lock goes along */
+    if ((!keep_old || unlock) && old_len != 0) {
         int err = vma_isolate(&v, old, old + old_len);
         if (err != 0)
             return err;
@@ -124,19 +125,22 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
             as_zap(as, v->start, v->end); /* what lies beyond a smaller new size */
             callsite_forget(as, v->start, v->end);
             vma_unlink(v);
+        } else if (unlock) {
+            vma_set_flags(v, v->flags & ~VMA_LOCKED);
+            vma_merge(v);
         }
     }
     vma_merge(n);
     return 0;
 }
 
-/* May there be so much more of what v is? */
-static int check_more(const struct vma *v, u64 len)
+/* May there be so much more of what v is, and be locked, if it is? */
+static int check_more(const struct vma *v, u64 len, u64 locked_len)
 {
     const struct addrspace *as = v->as;
     int err = as_check_limits(as, len >> PAGE_SHIFT, v->prot, v->flags);
     if (err == 0 && (v->flags & VMA_LOCKED) && as->limit_locked_bytes != UINT64_MAX &&
-        as->locked_pages + (len >> PAGE_SHIFT) > as->limit_locked_bytes >> PAGE_SHIFT)
+        as->locked_pages + (locked_len >> PAGE_SHIFT) > as->limit_locked_bytes >> PAGE_SHIFT)
         err = -EAGAIN;
     return err;
 }
@@ -154,7 +158,7 @@ static int move_areas(struct addrspace *as, uaddr_t old, u64 len, uaddr_t to, bo
         if (err == 0 && (v = as_find(as, start, false)) == NULL)
             err = -EFAULT;
         if (err == 0)
-            err = check_more(v, keep_old ? end - start : 0);
+            err = check_more(v, keep_old ? end - start : 0, 0);
         if (err == 0)
             err = move_area(v, start, end - start, dest, end - start, keep_old);
         if (err != 0)
@@ -215,7 +219,7 @@ static int remap_locked(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_
     v = as_find(as, old, false); /* its area may have been cut */
     ASSERT(v != NULL);
     u64 more = keep_old ? new_len : new_len - old_len;
-    if ((err = check_more(v, more)) != 0)
+    if ((err = check_more(v, more, new_len - old_len)) != 0)
         return err;
     if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && old_len != 0 && grow_in_place(v, old + old_len, more)) {
         *ret_addr = old;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #define PAGE 4096UL
 static sigjmp_buf escape;
@@ -194,6 +195,19 @@ static void moves_counted(void)
     SHOW_TRUE(mremap(p, n, n, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, p + n) == MAP_FAILED);
     setrlimit(RLIMIT_AS, &old);
     munmap(p, n);
+    fflush(stdout);
+    if (fork() == 0) { /* a lock goes along */
+        p = map(16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+        SHOW(mlock(p, 16 * PAGE));
+        setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){16 * PAGE, 16 * PAGE});
+        if (geteuid() == 0)
+            SHOW(setresuid(1000, 1000, 1000));
+        char *q = mremap(p, 16 * PAGE, 16 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+        SHOW_TRUE(q != MAP_FAILED);
+        SHOW(munlock(q, 16 * PAGE));
+        _exit(0);
+    }
+    wait(NULL);
 }
 
 int main(void)
