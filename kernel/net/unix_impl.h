@@ -53,6 +53,7 @@ void unix_name_out(const struct unix_name *n, struct sock_addr *a); /* NULL: has
 /* Who wants credentials can be answered (unix(7)): a name is found for it when it connects or sends. */
 void unix_name_for_creds(struct unix_sock *u);
 int unix_bind(struct sock *s, const struct sock_addr *a);
+int unix_name_check(const struct sock_addr *a); /* -EINVAL: names no socket */
 /* The socket bound to an address, referenced. */
 int unix_lookup(const struct sock_addr *a, int type, struct unix_sock **ret);
 

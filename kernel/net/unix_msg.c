@@ -126,7 +126,7 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
         bool urgent = (m->flags & MSG_OOB) != 0 && left == 1; /* the last byte, which goes alone */
         u32 n = (u32)(stream ? MIN(left - ((m->flags & MSG_OOB) != 0 && left > 1), (u64)UNIX_CHUNK) : left);
         bool shut = (u->s.shut & SHUT_WR_BIT) != 0;
-        if (!stream || (n > 0 && !shut))
+        if (stream && n > 0 && !shut)
             err = sock_take_err(&u->s);
         if (err == 0 && shut)
             err = -EPIPE;
@@ -178,12 +178,21 @@ static int receiver(struct unix_sock *u, const struct sock_msg *m, struct unix_s
     if (named && u->s.type == SOCK_STREAM)
         return u->had_peer ? -EISCONN : -EOPNOTSUPP;
     bool by_name = named && unix_is_dgram(u);
-    if (u->s.type != SOCK_STREAM)
+    if (u->s.type != SOCK_STREAM) {
+        if (by_name && (err = unix_name_check(m->to)) != 0)
+            return err;
         unix_name_for_creds(u);
-    if (!by_name && (*ret = unix_peer_get(u)) == NULL)
+        if (m->uio->remaining > UNIX_MSG_MAX)
+            return -EMSGSIZE;
+        if ((err = sock_take_err(&u->s)) != 0)
+            return err;
+        if (u->s.shut & SHUT_WR_BIT)
+            return -EPIPE;
+    }
+    if (by_name)
+        err = unix_lookup(m->to, SOCK_DGRAM, ret);
+    else if ((*ret = unix_peer_get(u)) == NULL)
         return -ENOTCONN;
-    if (by_name && (err = sock_take_err(&u->s)) == 0)
-        err = u->s.shut & SHUT_WR_BIT ? -EPIPE : unix_lookup(m->to, SOCK_DGRAM, ret);
     if (err != 0 || !unix_is_dgram(u))
         return err;
     spin_lock_bh(&unix_lock);
@@ -207,8 +216,6 @@ s64 unix_send(struct sock *s, struct sock_msg *m)
     if (err == 0)
         err = parse_control(m, &x);
     s64 ret = err != 0 ? err : receiver(u, m, &to);
-    if (ret == 0 && s->type != SOCK_STREAM && m->uio->remaining > UNIX_MSG_MAX)
-        ret = -EMSGSIZE;
     x.from = u->name;
     if (ret == 0)
         ret = send_to(u, to, m, &x);

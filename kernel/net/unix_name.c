@@ -147,6 +147,14 @@ int unix_bind(struct sock *s, const struct sock_addr *a)
     return len == 0 ? autobind(un(s)) : bind_name(un(s), path, len);
 }
 
+int unix_name_check(const struct sock_addr *a)
+{
+    const u8 *path;
+    u32 len;
+    int err = addr_parse(a, &path, &len);
+    return err != 0 ? err : len == 0 ? -EINVAL : 0;
+}
+
 int unix_lookup(const struct sock_addr *a, int type, struct unix_sock **ret)
 {
     const u8 *path;

@@ -110,6 +110,13 @@ static void which_error(void)
     SHOW(recv(q, buf, 1, MSG_OOB));
     SHOW(send(q, buf, 1, MSG_OOB));
     SHOW(shutdown(s, SHUT_WR));
+    SHOW(send(s, buf, 1, MSG_NOSIGNAL));
+    int none = made(SOCK_DGRAM, NULL);
+    SHOW(sendto(none, buf, 1 << 24, 0, (void *)&(struct sockaddr_un){AF_UNIX}, 2));
+    SHOW(shutdown(none, SHUT_WR));
+    SHOW(send(none, buf, 1, MSG_NOSIGNAL));
+    SHOW(sendto(none, buf, 1, 0, (void *)&(struct sockaddr_un){AF_UNIX}, 2));
+    close(none);
     SHOW(joined(made(SOCK_SEQPACKET, NULL), "l"));
     SHOW(joined(made(SOCK_STREAM, NULL), "l"));
     SHOW(listen(l, 0));
