@@ -231,7 +231,11 @@ s64 sys_mlockall(int flags)
     return flags == 0 || (flags & ~7) || flags == 4 ? -EINVAL : 0;
 }
 
-s64 sys_munlockall(void) { return 0; }
+s64 sys_munlockall(void)
+{
+    as_unlock_all(as_current());
+    return 0;
+}
 
 s64 sys_memfd_create(uaddr_t uname, u32 flags)
 {

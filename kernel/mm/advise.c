@@ -358,4 +358,15 @@ int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock, 
     return !populate ? err : err == -EFAULT || err == -EIO ? -ENOMEM : err; /* locked, but not all of it is there */
 }
 
+void as_unlock_all(struct addrspace *as)
+{
+    rwmutex_write_lock(&as->lock);
+    for (struct vma *v = as_find(as, 0, true); v != NULL; v = as_next(v))
+        if (v->flags & VMA_LOCKED) {
+            vma_set_flags(v, v->flags & ~VMA_LOCKED);
+            v = vma_merge(v);
+        }
+    as_write_unlock(as);
+}
+
 int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access) { return bring_in(as, addr, len_bytes, access, false); }

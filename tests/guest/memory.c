@@ -438,6 +438,13 @@ int main(void)
     SHOW(mlock(p, PAGE));
     SHOW(munlock(p, PAGE));
     SHOW(mlock((void *)(16 * PAGE), PAGE));
+    char *two = map(3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    munmap(two + PAGE, PAGE);
+    SHOW(mlock(two, PAGE));
+    SHOW(mlock(two + 2 * PAGE, PAGE));
+    SHOW(munlockall());
+    SHOW(madvise(two, PAGE, MADV_DONTNEED)); /* EINVAL where it is locked */
+    SHOW(madvise(two + 2 * PAGE, PAGE, MADV_DONTNEED));
     struct rlimit rl = {1UL << 30, RLIM_INFINITY};
     SHOW(setrlimit(RLIMIT_AS, &rl));
     SHOW_TRUE(map(2UL << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS) == MAP_FAILED && errno == ENOMEM);

@@ -146,6 +146,7 @@ void vma_add_usage(struct vma *v, struct vma_usage *u); /* as->lock held. No fur
 bool vma_has_private_pages(struct vma *v);
 int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec);
 int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock, bool populate); /* mlock, munlock */
+void as_unlock_all(struct addrspace *as); /* munlockall */
 int as_set_brk(struct addrspace *as, uaddr_t brk, uaddr_t *ret_brk);
 /* Fault [addr, addr+len) in for reading or writing (MAP_POPULATE, mlock). */
 int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access);
