@@ -280,6 +280,8 @@ static int rename_check(struct walk *f, struct walk *t, struct dentry *from, str
         return -EINVAL;
     if (over_parent)
         return exchange ? -EINVAL : -ENOTEMPTY;
+    if (from->inode == to->inode)
+        return 0; /* nothing is to be done, and no right needed for it */
     int err = may_delete(&f->pin, from, from_dir, c);
     if (err != 0)
         return err;

@@ -278,6 +278,8 @@ static void pipe_release(struct file *f) { pipe_drop(f->inode, f->private, f->ca
 
 static int fifo_open(struct inode *i, struct file *f)
 {
+    if (!f->can_read && !f->can_write)
+        return -EINVAL;
     mutex_lock(&i->lock);
     struct pipe *p = i->shared_object;
     if (p == NULL) {

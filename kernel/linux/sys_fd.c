@@ -327,8 +327,7 @@ s64 sys_ioctl(int fd, u32 cmd, uaddr_t arg)
         break;
     case FIONREAD:
         if (S_ISREG(f->inode->mode)) {
-            u64 size = inode_size(f->inode);
-            r = put_user_u32(arg, (u32)(size > f->pos ? size - f->pos : 0));
+            r = put_user_u32(arg, (u32)(inode_size(f->inode) - f->pos)); /* negative behind the end */
             break;
         }
         /* fall through */

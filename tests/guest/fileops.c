@@ -504,8 +504,14 @@ static void holes_and_users(void)
     SHOW(sendfile(o, m, NULL, 20000));
     fstat(m, &st);
     SHOW((long)st.st_blocks);
+    SHOW(fallocate(m, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100, 4096));
+    fstat(m, &st);
+    SHOW((long)st.st_blocks); /* zeros are there already */
     close(m);
     close(o);
+    SHOW(mkfifo("fifo", 0644));
+    SHOW(open("fifo", O_ACCMODE));
+    unlink("fifo");
     whole("mine", "x");
     chmod("mine", 0600);
     if (geteuid() == 0) {
@@ -513,6 +519,7 @@ static void holes_and_users(void)
         SHOW(open("mine", O_RDONLY));
         SHOW(chmod("mine", 0644));
         SHOW(linkat(-1, "", AT_FDCWD, "other", AT_EMPTY_PATH) == -1 && (errno == ENOENT || errno == EBADF)); /* the latter since Linux 6.10 */
+        SHOW(rename("mine", "mine"));
         SHOW(setfsuid(0));
         SHOW(chmod("mine", 0644));
     }

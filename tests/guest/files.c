@@ -155,6 +155,10 @@ static void reads_and_writes(void)
     lseek(ro, 0, SEEK_SET);
     SHOW(ioctl(ro, FIONREAD, &ioval));
     SHOW(ioval);
+    lseek(ro, 5000000, SEEK_SET);
+    SHOW(ioctl(ro, FIONREAD, &ioval));
+    SHOW(ioval);
+    lseek(ro, 0, SEEK_SET);
     SHOW(ioctl(ro, 0x1234, &ioval));
     SHOW(isatty(ro));
     SHOW(posix_fadvise(ro, 0, 0, POSIX_FADV_SEQUENTIAL));

@@ -62,11 +62,14 @@ static int allocate(struct inode *i, u64 off, u64 end)
     return 0;
 }
 
-/* Zero [off, end), which lies in one page, if that page exists. */
+/* Zero [off, end), which lies in one page, if that page exists, here or in the lower file. */
 static void zero_piece(struct inode *i, u64 off, u64 end)
 {
+    struct tmpfs_inode *t = tmpfs_i(i);
     struct page *p;
-    if (off >= end || off >= inode_size(i) || mapping_get(&i->mapping, off >> PAGE_SHIFT, false, &p) != 0)
+    u64 k = off >> PAGE_SHIFT;
+    bool hole = (t->lower == NULL || off >= ALIGN_UP(t->lower_valid, PAGE_SIZE)) && missing_pages(i, k, k, 1) > 0;
+    if (off >= end || off >= inode_size(i) || hole || mapping_get(&i->mapping, k, false, &p) != 0)
         return;
     memset((char *)page_virt(p) + (off & (PAGE_SIZE - 1)), 0, end - off);
     mapping_mark_dirty(p);
