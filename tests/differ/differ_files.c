@@ -513,6 +513,8 @@ static void do_access(void)
     ret(AS(RAW(faccessat2, at, name, mode, f)));
 }
 
+static dev_t work_dev; /* directories of another one are the system's */
+
 static void do_statx(void)
 {
     struct statx st;
@@ -520,7 +522,7 @@ static void do_statx(void)
     const char *name = arg_name();
     int flags = SOME(at_flags, 4);
     long r = ret(AS(statx(at, name, flags, NUM(STATX_BASIC_STATS, STATX_ALL, STATX_TYPE, 0, 0x80000000), &st)));
-    if (r == 0)
+    if (r == 0 && (!S_ISDIR(st.stx_mode) || makedev(st.stx_dev_major, st.stx_dev_minor) == work_dev))
         say(" %o %u %u %u %llu %u attributes %#llx", st.stx_mode, st.stx_nlink, st.stx_uid, st.stx_gid, st.stx_size, st.stx_blksize, (unsigned long long)st.stx_attributes & ~0x2000); /* whether it is a mount's root */
 }
 
@@ -752,6 +754,8 @@ static void do_close_range(void)
 static void files_start(void)
 {
     int p[2];
+    struct stat st;
+    work_dev = stat(".", &st) == 0 ? st.st_dev : 0;
     for (size_t i = 0; i < sizeof pattern; i++)
         pattern[i] = 'a' + i * i % 1009 % 26;
     signal(SIGIO, SIG_IGN);
