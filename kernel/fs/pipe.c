@@ -470,19 +470,19 @@ static void drop_locked(struct pipe *p, u64 n)
 /* The lock, and there is something to take: 1. 0: it is the end; or an error, and no lock. */
 static s64 lock_first(struct pipe *p, bool wait)
 {
-    for (;;) {
-        s64 r = lock_reading(p);
-        if (r != 0)
-            return r;
+    s64 r;
+    while ((r = lock_reading(p)) == 0) {
         if (!pipe_empty(p))
             return 1;
-        r = p->writers == 0 ? 0 : wait ? 1 : -EAGAIN;
+        bool end = p->writers == 0;
         mutex_unlock(&p->lock);
-        if (r == 1)
-            r = wait_event_interruptible(&p->readable, !pipe_empty(p) || atomic_load(&p->writers) == 0) ?: 1;
-        if (r != 1)
-            return r;
+        if (end || !wait)
+            return end ? 0 : -EAGAIN;
+        r = wait_event_interruptible(&p->readable, !pipe_empty(p) || atomic_load(&p->writers) == 0);
+        if (r != 0)
+            break;
     }
+    return r;
 }
 
 s64 pipe_move(struct file *in, struct file *out, u64 *out_pos, u64 len)
