@@ -78,6 +78,8 @@ int conversation_receive(struct conversation *c, void *buf, size_t *ret_len, boo
     do
         n = recv(c->fd, packet, sizeof(packet), MSG_TRUNC);
     while (n < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
+    if (n < 0 && errno == EAGAIN) /* SO_RCVTIMEO */
+        return err_set(err, EXIT_DRUPE, "the instance does not answer");
     if (n <= 0) {
         c->gone = true;
         return err_set(err, EXIT_DRUPE, "the instance has ended");

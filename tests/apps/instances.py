@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import urllib.request
@@ -99,6 +100,11 @@ for n in (30, 300): # the first ones make what stays
     held.append(later['memory_bytes', 'kernel'] + later['memory_bytes', 'slab'])
 grown = held[1] - held[0]
 check(grown < 128 << 10, '300 clients leave nothing in the kernel', grown)
+instance = json.loads(command('inspect', 'r')[1])[0]['InstancePid']
+os.kill(instance, signal.SIGSTOP)
+silent = [subprocess.Popen([DRUPE, *c, 'r'], stderr=subprocess.PIPE, text=True) for c in (['stats'], ['top', '-b', '-n', '1'], ['strace'])]
+same([p.communicate()[1] for p in silent], ['drupe: the instance does not answer\n'] * 3, 'who is not answered in time says so')
+os.kill(instance, signal.SIGCONT)
 check('Ready to accept connections' in command('logs', 'r')[1], 'logs')
 same(command('stop', 'r')[:2], (0, 'r\n'), 'stop')
 same(command('wait', 'r')[1], '0\n', 'redis ended by itself')
