@@ -7,7 +7,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-static int send_packet(struct conversation *c, u16 type, const void *head, size_t head_len, const void *data, size_t len)
+static int send_packet(struct conversation *c, u16 type, const void *head, size_t head_len, const void *data,
+                       size_t len)
 {
     struct ctl_header h = {.magic = CTL_MAGIC, .version = CTL_VERSION, .type = type, .len = (u32)(head_len + len)};
     struct iovec v[] = {{&h, sizeof(h)}, {(void *)head, head_len}, {(void *)data, len}};
@@ -26,7 +27,8 @@ int conversation_open(struct conversation *c, const struct entry *e, const char 
     size_t n = strlen(service);
     *c = (struct conversation){.fd = -1};
     if (n > CTL_NAME_MAX || len > CTL_ARGS_MAX)
-        return err_set(err, EXIT_DRUPE, "%s: the arguments are too long (%zu bytes, at most %u)", service, len, CTL_ARGS_MAX);
+        return err_set(err, EXIT_DRUPE, "%s: the arguments are too long (%zu bytes, at most %u)", service, len,
+                       CTL_ARGS_MAX);
     c->fd = entry_connect(e, err);
     if (c->fd < 0)
         return -1;
@@ -85,8 +87,8 @@ int conversation_receive(struct conversation *c, void *buf, size_t *ret_len, boo
         return err_set(err, EXIT_DRUPE, "the instance has ended");
     }
     memcpy(&h, packet, MIN((size_t)n, sizeof(h)));
-    if ((size_t)n < sizeof(h) + sizeof(d) || (size_t)n > sizeof(packet) || h.magic != CTL_MAGIC || h.version != CTL_VERSION ||
-        h.len != (size_t)n - sizeof(h) || (h.type != CTL_DATA && h.type != CTL_CLOSE))
+    if ((size_t)n < sizeof(h) + sizeof(d) || (size_t)n > sizeof(packet) || h.magic != CTL_MAGIC ||
+        h.version != CTL_VERSION || h.len != (size_t)n - sizeof(h) || (h.type != CTL_DATA && h.type != CTL_CLOSE))
         return err_set(err, EXIT_DRUPE, "the instance's tender speaks another protocol than this drupe");
     if (h.type == CTL_CLOSE)
         return on_close(c, packet + sizeof(h), h.len);

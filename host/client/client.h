@@ -12,7 +12,7 @@
 struct conversation {
     int fd;
     bool ended, gone; /* gone: without a word */
-    u32 error; /* of its end; 0 = done */
+    u32 error;        /* of its end; 0 = done */
     char why[CTL_REASON_MAX + 1];
 };
 
@@ -23,7 +23,8 @@ int conversation_open(struct conversation *c, const struct entry *e, const char 
 int conversation_send(struct conversation *c, const void *data, size_t len);
 /*
  * The next part into buf (CTL_PART_MAX bytes). 1 with *ret_len and *ret_more; 0 at the end, with error and why set;
- * -1 when the other side makes no sense, has vanished, or says nothing for as long as the socket's SO_RCVTIMEO, if it has one.
+ * -1 when the other side makes no sense, has vanished, or says nothing for as long as the socket's SO_RCVTIMEO, if it
+ * has one.
  */
 int conversation_receive(struct conversation *c, void *buf, size_t *ret_len, bool *ret_more, struct error *err);
 /* A whole message of at most max bytes, appended. The same answers. */
