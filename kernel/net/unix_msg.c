@@ -408,7 +408,7 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
         } else {
             mutex_unlock(&s->rd);
         }
-        err = over ? sock_take_err(s) : 0;
+        err = over && !(any && want == 0) ? sock_take_err(s) : 0;
         if (err == 0 && !any && over && unix_is_dgram(u) && nonblock)
             err = -EAGAIN; /* who waits gets 0 */
         if (err == 0 && ((any && want == 0) || (over && eof(u))))

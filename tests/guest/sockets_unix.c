@@ -102,6 +102,20 @@ static void datagrams(void)
     close(p[1]);
 }
 
+static void nothing_read(void)
+{
+    int p[2], e = 0;
+    socklen_t n = sizeof e;
+    socketpair(AF_UNIX, SOCK_STREAM, 0, p);
+    send(p[0], buf, 1, 0);
+    send(p[1], buf, 1, 0);
+    close(p[1]);
+    SHOW(recv(p[0], buf, 0, 0));
+    SHOW(getsockopt(p[0], SOL_SOCKET, SO_ERROR, &e, &n)); /* is still to be told */
+    SHOW_STR(e == ECONNRESET ? "reset" : "nothing");
+    close(p[0]);
+}
+
 static void which_error(void)
 {
     struct sockaddr_un a;
@@ -319,6 +333,7 @@ void unix_peers(void)
     gone(SOCK_DGRAM, "datagram");
     datagrams();
     which_error();
+    nothing_read();
     no_bands();
     splices();
     pipe_to_pipe();
