@@ -112,16 +112,16 @@ s64 sys_mprotect(uaddr_t addr, u64 len, u64 prot)
         return 0;
     if (!page_len(&len) || addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
         return -ENOMEM;
-    if (prot & PROT_GROWSUP)
-        return -EINVAL;
-    if (prot & PROT_GROWSDOWN) { /* from the area's start */
+    if (prot & (PROT_GROWSUP | PROT_GROWSDOWN)) { /* nothing grows up here; from the start of an area that grows down */
         struct addrspace *as = as_current();
+        bool down = (prot & PROT_GROWSDOWN) != 0;
         rwmutex_read_lock(&as->lock);
-        struct vma *v = as_find(as, addr, false);
-        u64 start = v != NULL && (v->flags & VMA_GROWSDOWN) ? v->start : 0;
+        struct vma *v = as_find(as, addr, down);
+        bool there = v != NULL && v->start < addr + len;
+        u64 start = there && down && (v->flags & VMA_GROWSDOWN) ? v->start : 0;
         rwmutex_read_unlock(&as->lock);
         if (start == 0)
-            return -EINVAL;
+            return there ? -EINVAL : -ENOMEM;
         len += addr - start;
         addr = start;
     }

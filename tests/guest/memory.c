@@ -445,6 +445,10 @@ int main(void)
     SHOW(munlockall());
     SHOW(madvise(two, PAGE, MADV_DONTNEED)); /* EINVAL where it is locked */
     SHOW(madvise(two + 2 * PAGE, PAGE, MADV_DONTNEED));
+    SHOW(mprotect(two, PAGE, PROT_READ | PROT_GROWSUP));
+    SHOW(mprotect(two + PAGE, 2 * PAGE, PROT_READ | PROT_GROWSUP));
+    SHOW(mprotect(two + PAGE, PAGE, PROT_READ | PROT_GROWSDOWN));
+    SHOW(mprotect(two + PAGE, 2 * PAGE, PROT_READ | PROT_GROWSDOWN));
     struct rlimit rl = {1UL << 30, RLIM_INFINITY};
     SHOW(setrlimit(RLIMIT_AS, &rl));
     SHOW_TRUE(map(2UL << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS) == MAP_FAILED && errno == ENOMEM);
