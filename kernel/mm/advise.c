@@ -320,7 +320,7 @@ static int bring_in(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned 
             spin_lock_bh(&as->pt_lock);
             bool in = plat_lookup(&as->plat, va, NULL, &hw) && (hw & want) == want;
             spin_unlock_bh(&as->pt_lock);
-            if (!force && !(v->prot & want))
+            if (!force && !(v->prot & access))
                 err = -EINVAL;
             else if (!in)
                 err = fault_in(v, va, want, force && v->prot != 0);

@@ -252,7 +252,7 @@ int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsign
              uaddr_t *ret_addr)
 {
     uaddr_t end;
-    bool populate = false;
+    unsigned populate = 0;
     if (mremap_flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
         return -EINVAL;
     if ((mremap_flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(mremap_flags & MREMAP_MAYMOVE))
@@ -271,10 +271,11 @@ int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsign
     int err = remap_locked(as, old, old_len, new_len, mremap_flags, new_addr, ret_addr);
     if (err == 0 && new_len > old_len) {
         struct vma *v = as_find(as, *ret_addr, false);
-        populate = v != NULL && (v->flags & VMA_LOCKED);
+        if (v != NULL && (v->flags & VMA_LOCKED))
+            populate = v->prot & MAP_READ ? MAP_READ : MAP_WRITE;
     }
     as_write_unlock(as);
-    if (populate)
-        as_populate(as, *ret_addr + old_len, new_len - old_len, MAP_READ);
+    if (populate != 0)
+        as_populate(as, *ret_addr + old_len, new_len - old_len, populate);
     return err;
 }

@@ -445,6 +445,12 @@ int main(void)
     SHOW(munlockall());
     SHOW(madvise(two, PAGE, MADV_DONTNEED)); /* EINVAL where it is locked */
     SHOW(madvise(two + 2 * PAGE, PAGE, MADV_DONTNEED));
+    char *writable = map(2 * PAGE, PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE);
+    SHOW(madvise(writable, PAGE, MADV_POPULATE_READ));
+    SHOW(madvise(writable, PAGE, MADV_POPULATE_WRITE));
+    unsigned char in[2] = {0};
+    SHOW(mincore(writable, 2 * PAGE, in));
+    SHOW_TRUE(in[0] & in[1] & 1);
     SHOW(mprotect(two, PAGE, PROT_READ | PROT_GROWSUP));
     SHOW(mprotect(two + PAGE, 2 * PAGE, PROT_READ | PROT_GROWSUP));
     SHOW(mprotect(two + PAGE, PAGE, PROT_READ | PROT_GROWSDOWN));
