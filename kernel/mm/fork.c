@@ -31,8 +31,7 @@ static bool share_pages(void *ctx, uaddr_t va, paddr_t pa, size_t len_bytes)
         return false; /* the copy has no thunks: it begins with the original text */
     if (p->kind != PAGE_ANON && !s->cache_too)
         return false;
-    for (u64 i = 0; i < len_bytes >> PAGE_SHIFT; i++)
-        page_add_mapping(to, p + i);
+    page_add_mappings(to, p, len_bytes >> PAGE_SHIFT);
     return true;
 }
 

@@ -39,7 +39,7 @@ static int copy_mappings(struct addrspace *as, uaddr_t from, uaddr_t to, u64 len
             }
             int err = plat_map(&as->plat, to + off, pa, n, prot != 0 ? prot : MAP_READ);
             if (err == 0 && p != NULL)
-                page_add_mapping(as, p);
+                page_add_mappings(as, p, 1);
             if (err == 0 && prot == 0)
                 err = plat_protect(&as->plat, to + off, n, 0);
             if (err != 0)

@@ -36,16 +36,16 @@ static void zap_begin(struct zap *z, struct addrspace *as, bool alone, struct li
     z->n = 0;
 }
 
-void page_add_mapping(struct addrspace *as, struct page *p)
+void page_add_mappings(struct addrspace *as, struct page *p, u64 n)
 {
-    if (p->kind == PAGE_ANON) {
-        as->rss_anon++;
-    } else {
-        as->rss_file++;
-        if (p->kind == PAGE_CACHE)
-            atomic_add(&p->map_count, 1u);
-    }
-    page_get(p);
+    if (p->kind == PAGE_ANON)
+        as->rss_anon += n;
+    else
+        as->rss_file += n;
+    for (u64 i = 0; p->kind == PAGE_CACHE && i < n; i++)
+        atomic_add(&p[i].map_count, 1u);
+    for (u64 i = 0; i < n; i++)
+        page_get(p + i);
 }
 
 void page_unmapped(struct addrspace *as, struct page *p, struct list *ret_free)
