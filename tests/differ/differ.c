@@ -188,6 +188,19 @@ long ret_slot(long fd)
     return fd;
 }
 
+void do_close(void)
+{
+    unsigned slot = arg_slot();
+    ret(close(slots[slot]));
+    slots[slot] = -1;
+}
+
+void do_dup(void)
+{
+    int fd = slots[arg_slot()];
+    ret_slot(dup(fd));
+}
+
 int hidden(int fd)
 {
     int high = fcntl(fd, F_DUPFD_CLOEXEC, 900);

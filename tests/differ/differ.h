@@ -79,6 +79,8 @@ unsigned arg_slot(void);       /* says it; slots[] of it may be -1 */
 unsigned arg_slot_of(bool (*good)(int fd)); /* mostly one for which good() */
 void slot_put(unsigned slot, long fd); /* closes what was there; fd -1 is nothing */
 long ret_slot(long fd);        /* a new descriptor as result: into a slot of its choice */
+void do_close(void);           /* steps of several modes */
+void do_dup(void);
 
 int hidden(int fd); /* out of the way of the lowest numbers, closed on exec */
 extern char work[64]; /* a tmpfs of 256 KiB of its own, the working directory at the start */

@@ -147,19 +147,6 @@ static void do_openat2(void)
     ret_slot(AS(RAW(openat2, at, name, &how, NUM(24, 24, 24, 24, 24, 24, 8, 4096))));
 }
 
-static void do_close(void)
-{
-    unsigned slot = arg_slot();
-    ret(close(slots[slot]));
-    slots[slot] = -1;
-}
-
-static void do_dup(void)
-{
-    int fd = slots[arg_slot()];
-    ret_slot(dup(fd));
-}
-
 static void do_pipe(void)
 {
     int p[2] = {-1, -1};

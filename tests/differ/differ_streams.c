@@ -523,19 +523,6 @@ static void do_epoll_wait(void)
     }
 }
 
-static void do_close(void)
-{
-    unsigned slot = arg_slot();
-    ret(close(slots[slot]));
-    slots[slot] = -1;
-}
-
-static void do_dup(void)
-{
-    int fd = slots[arg_slot()];
-    ret_slot(dup(fd));
-}
-
 static void do_splice(void)
 {
     static const struct word flags[] = {W(SPLICE_F_MOVE), W(SPLICE_F_MORE)};

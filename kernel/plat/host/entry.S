@@ -175,11 +175,7 @@ leave_iret:
     iretq
 
 syscall_worked: /* exit work or a switch may have changed every register of the frame */
-    movq F_R15(%rsp), %r15
-    movq F_R14(%rsp), %r14
-    movq F_R13(%rsp), %r13
-    movq F_R12(%rsp), %r12
-    movq F_RBX(%rsp), %rbx
+    RESTORE_KEPT
 syscall_exit:
     movb $0, %gs:P_EVENTS_OFF
     cmpb $0, %gs:P_PENDING

@@ -325,11 +325,7 @@ call_gate:
     jmp syscall_body
 
 syscall_worked: /* exit work or a switch may have changed every register of the frame */
-    movq F_R15(%rsp), %r15
-    movq F_R14(%rsp), %r14
-    movq F_R13(%rsp), %r13
-    movq F_R12(%rsp), %r12
-    movq F_RBX(%rsp), %rbx
+    RESTORE_KEPT
     movq F_RCX(%rsp), %rcx
     testl $FRAME_GATED, F_CS(%rsp)
     jnz 1f

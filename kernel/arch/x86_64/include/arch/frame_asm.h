@@ -46,6 +46,15 @@
     leaq 24(%rsp), %rsp
     .endm
 
+/* What C keeps, but for rbp, which RESTORE_FAST takes: before that, where the frame may have changed meanwhile. */
+    .macro RESTORE_KEPT
+    movq F_R15(%rsp), %r15
+    movq F_R14(%rsp), %r14
+    movq F_R13(%rsp), %r13
+    movq F_R12(%rsp), %r12
+    movq F_RBX(%rsp), %rbx
+    .endm
+
 /*
  * The short way behind a system call: rcx and r11 may hold the return address and flags, and nothing needs IRET's atomicity (TF) or POPF;
  * else to the label `slow`. rsp = frame. Restores the flags and the registers that C has not kept, but for rsp; r11 = the flags.
