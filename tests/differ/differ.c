@@ -294,7 +294,7 @@ int main(int argc, char **argv)
         if (child == 0) {
             setsid();
             alarm(SECONDS);
-            if (chdir(work) != 0)
+            if (chdir(work) != 0 || (m->confined && chroot(".") != 0)) /* "/" and ".." are somebody's */
                 _exit(3);
             one_seed(m, seed, strtoul(argv[3], NULL, 0), argc > 4 ? argv[4] : NULL);
             kill(0, SIGKILL); /* whatever is left of it */

@@ -39,6 +39,7 @@ struct mode {
     const struct act *acts; /* the last one has no name */
     void (*after)(void);    /* each call, before anything is watched; may be NULL */
     void (*watch)(void);
+    bool confined;          /* it makes names: the working directory is its root */
 };
 extern const struct mode mode_files, mode_memory, mode_streams, mode_signals, mode_ipc, mode_creds, mode_pty, mode_inet;
 

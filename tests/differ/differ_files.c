@@ -839,4 +839,4 @@ static const struct act acts[] = {
     {"child_lock", do_child_lock, 6}, {"sync", do_sync, 8}, {"watch", do_watch, 10}, {"unwatch", do_unwatch, 3}, {"chdir", do_chdir, 5}, {"umask", do_umask, 2}, {"close_range", do_close_range, 2},
     {},
 };
-const struct mode mode_files = {"files", files_start, acts, files_after, files_watch};
+const struct mode mode_files = {"files", files_start, acts, files_after, files_watch, .confined = true};
