@@ -445,8 +445,7 @@ static void commit(struct exec *e, struct cred *cred)
     const char *base = strrchr(e->file_name, '/');
     str_copy(t->thread->name, base != NULL ? base + 1 : e->file_name, sizeof t->thread->name);
     arch_tls_load(&tls);
-    arch_fpu_reset(t->thread->fpu);
-    thread_fpu_reload(t->thread);
+    thread_fpu_reset(t->thread);
 }
 
 int exec_program(const char *name, const char *shown, const struct path *at, u32 lookup_flags, char *const *argv, char *const *envp,

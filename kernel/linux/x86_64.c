@@ -93,14 +93,6 @@ static int put_fpu(uaddr_t at)
     return copy_to_user(at + SW_OFFSET, &sw, sizeof sw);
 }
 
-/* The state a program starts with. The area is the state from here on: live registers are
- * forgotten first, or a switch while it is being filled would save them over it. */
-static void fresh_fpu(struct thread *th)
-{
-    thread_fpu_reload(th);
-    arch_fpu_reset(th->fpu);
-}
-
 void arch_fpu_clean(u8 *area, u64 components)
 {
     put_u32(area + 24, get_u32(area + 24) & 0xffff); /* MXCSR */
@@ -121,7 +113,7 @@ static int get_fpu(uaddr_t at)
     struct sw_bytes sw;
     u32 magic2 = 0;
     if (at == 0) {
-        fresh_fpu(th);
+        thread_fpu_reset(th);
         return 0;
     }
     if (!IS_ALIGNED(at, 16) || copy_from_user(&sw, at + SW_OFFSET, sizeof sw) < 0)
@@ -129,7 +121,7 @@ static int get_fpu(uaddr_t at)
     bool extended = n > FXSAVE_SIZE && sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size >= FXSAVE_SIZE + XSAVE_HEADER &&
                     sw.xstate_size <= n && sw.extended_size >= sw.xstate_size &&
                     get_user_u32(at + sw.xstate_size, &magic2) == 0 && magic2 == FP_XSTATE_MAGIC2;
-    fresh_fpu(th);
+    thread_fpu_reset(th);
     int r = copy_from_user(area, at, extended ? sw.xstate_size : FXSAVE_SIZE);
     arch_fpu_clean(area, extended ? get_u64(area + FXSAVE_SIZE) & sw.xfeatures : 3);
     if (r < 0)
@@ -196,7 +188,7 @@ int signal_push_frame(struct trap_frame *f, const struct ksigaction *act, const 
     frame_leave_gate(f);
     f->rsp = at;
     f->rflags &= ~(RFLAGS_DF | RFLAGS_TF | RFLAGS_RF);
-    fresh_fpu(current_thread()); /* a full x87 stack or unmasked exceptions are not for the handler */
+    thread_fpu_reset(current_thread()); /* a full x87 stack or unmasked exceptions are not for the handler */
     arch_frame_leave_syscall(f);
     return 0;
 }

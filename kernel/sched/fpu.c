@@ -109,6 +109,7 @@ void thread_fpu_sync(struct thread *t)
         arch_fpu_save(t->fpu);
     }
     plat_events_restore(flags);
+    arch_fpu_fill(t->fpu);
 }
 
 void thread_fpu_leave(void)
@@ -126,4 +127,11 @@ void thread_fpu_reload(struct thread *t)
     u64 flags = plat_events_save();
     fpu_forget(this_cpu(), t);
     plat_events_restore(flags);
+}
+
+/* Live registers go first, or a switch in between would save them over it. */
+void thread_fpu_reset(struct thread *t)
+{
+    thread_fpu_reload(t);
+    arch_fpu_reset(t->fpu);
 }

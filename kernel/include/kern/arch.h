@@ -31,7 +31,8 @@ u64 arch_fpu_components(void);       /* of it: bits as in XCR0; the CPU may have
 u32 arch_fpu_offset(unsigned component); /* in it; 0: there is none */
 void arch_fpu_init_cpu(void);        /* once on each CPU, before programs run */
 void arch_fpu_reset(void *area);     /* the state a program starts with */
-void arch_fpu_save(void *area);
+void arch_fpu_save(void *area);       /* enough to restore from */
+void arch_fpu_fill(void *area);       /* and what arch_fpu_save() left out of it, for who looks at the bytes */
 void arch_fpu_restore(const void *area);
 /* Let the next use of the FPU trap, or not. False = cannot be done here. Events disabled. */
 bool arch_fpu_trap(bool on);

@@ -162,10 +162,12 @@ u64 cpu_idle_ns(unsigned cpu);
 /* Load another address space on the current thread (exec, exit). A thread that drops its
  * reference to one switches to NULL first: kernel threads run on what is loaded. */
 void thread_switch_as(struct addrspace *as);
-/* Save live FPU state of `t` to t->fpu (it then may be read or changed); t is current or not running. */
+/* Save live FPU state of `t` to t->fpu, whole, to be read; t is current or not running. */
 void thread_fpu_sync(struct thread *t);
-/* Make the CPU forget live FPU state so that t->fpu is loaded before the program goes on. */
+/* Make the CPU forget live FPU state: from here on t->fpu may be changed, and is loaded before the program goes on. */
 void thread_fpu_reload(struct thread *t);
+/* t->fpu becomes what a program starts with. */
+void thread_fpu_reset(struct thread *t);
 /* Load FPU state if another owner's is live. Called by trap_before_program(), events disabled. */
 void thread_fpu_before_program(void);
 /* The platform is about to give this CPU other registers: whoever's state is live in them gets it saved. Events disabled. */

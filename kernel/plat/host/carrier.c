@@ -23,8 +23,9 @@
 #define BLOCK_ORDER 4u
 #define MEMORY_PER_CARRIER (4UL << 20)
 #define RETRY_NS NSEC_PER_SEC
-#define POLL_NS 20000u /* a few times what falling asleep and being woken take */
-#define POLL_REST 32u
+#define LOOK_NS 20000u /* a few times what falling asleep and being woken take */
+#define LOOKS_MIN 64u
+#define LOOK_REST 32u
 
 _Static_assert(SIGSTACK_SIZE == PAGE_SIZE << BLOCK_ORDER, "a block of pages");
 
@@ -50,28 +51,39 @@ static void wait_on(u32 *word, u32 while_it_is)
         host_call(__NR_futex, word, (long)FUTEX_WAIT, (long)while_it_is, 0L);
 }
 
-/* Who is called back at once, as of two processes that talk to each other, need not fall asleep and be woken: it lets others run, and looks. When this has
- * lasted longer than it can save, as on a host that has others to run, it is not done again before many times as long. */
-static void look_for_turn(struct host_seat *s, u64 start_ns)
+/* Who is called back at once, as of two processes that talk to each other, need not fall asleep and be woken: it lets others run, and looks. What this
+ * costs is the looks, not the time that others take meanwhile. Many in vain, as where the other computes on another CPU of this host, are not done again before
+ * many times as long. True: it is this one's turn. */
+static bool look_for_turn(struct host_seat *s)
 {
-    u64 lost_ns = 0;
-    while (atomic_load(&s->turn) == TURN_OTHERS && lost_ns < POLL_NS) {
+    u64 start_ns = 0, now_ns = 0;
+    for (unsigned looks = 0; looks < LOOKS_MIN || now_ns - start_ns < LOOK_NS; looks++) {
         host_call(__NR_sched_yield);
-        lost_ns = plat_now_ns() - start_ns;
+        if (atomic_load(&s->turn) == TURN_OWN)
+            return true;
+        now_ns = plat_now_ns();
+        if (looks == 0)
+            start_ns = now_ns;
     }
-    if (lost_ns >= POLL_NS)
-        s->poll_after_ns = start_ns + lost_ns * POLL_REST;
+    s->look_after_ns = now_ns + LOOK_NS * LOOK_REST;
+    return false;
+}
+
+/* Looking pays from the next time on if this one was short. */
+static void sleep_for_turn(struct host_seat *s)
+{
+    u64 start_ns = plat_now_ns();
+    u32 turn = TURN_OTHERS;
+    if (atomic_cas(&s->turn, &turn, TURN_ASLEEP))
+        wait_on(&s->turn, TURN_ASLEEP);
+    u64 now_ns = plat_now_ns();
+    s->looks = now_ns - start_ns < LOOK_NS && now_ns >= s->look_after_ns;
 }
 
 static void wait_for_turn(struct host_seat *s)
 {
-    u64 start_ns = plat_now_ns();
-    if (s->polls && start_ns >= s->poll_after_ns)
-        look_for_turn(s, start_ns);
-    u32 turn = TURN_OTHERS;
-    if (atomic_cas(&s->turn, &turn, TURN_ASLEEP))
-        wait_on(&s->turn, TURN_ASLEEP);
-    s->polls = plat_now_ns() - start_ns < POLL_NS;
+    if (!s->looks || !look_for_turn(s))
+        sleep_for_turn(s);
     atomic_store_relaxed(&s->turn, TURN_OTHERS);
     if (s->timer_noted)
         s->timer_ns = NEVER_NS;

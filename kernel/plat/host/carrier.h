@@ -47,8 +47,8 @@ struct host_seat {
     struct percpu *cpu;          /* offset 0: entry.S */
     struct host_carrier *carrier;
     u32 turn;                    /* atomic, enum host_turn; a futex of Linux */
-    bool polls;                  /* its own: its last wait for the turn was short, */
-    u64 poll_after_ns;           /* and before that it does not look for it */
+    bool looks;                  /* its own: it looks for its turn before it sleeps; */
+    u64 look_after_ns;           /* not before that, once it has in vain */
     bool timer_noted;            /* its timer came while it was parked; by its own signal handler */
     struct host_seat *next;      /* who has the turn when this one is parked; NULL = the one that does */
     struct arch_context parked;  /* where it goes on parking, */

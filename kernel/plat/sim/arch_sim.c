@@ -118,6 +118,7 @@ static u64 *fpu_of_kernel(void)
 }
 
 void arch_fpu_save(void *area) { memcpy(area, fpu_of_kernel(), sizeof(u64)); }
+void arch_fpu_fill(void *area) { }
 void arch_fpu_restore(const void *area) { memcpy(fpu_of_kernel(), area, sizeof(u64)); }
 
 bool arch_fpu_trap(bool on)
