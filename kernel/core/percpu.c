@@ -10,7 +10,7 @@ struct percpu percpu_boot;
 struct percpu *percpu_table[MAX_CPUS];
 
 /* What this_cpu()->current is until sched_init(): enough for locks and for reports. */
-static struct thread early_thread = { .state = THREAD_RUNNING, .fpu_cpu = FPU_NOWHERE, .name = "boot" };
+static struct thread early_thread = { .state = THREAD_RUNNING, .name = "boot" };
 static struct timer_base boot_timers;
 
 void percpu_init(struct percpu *cpu, unsigned number)
@@ -18,6 +18,7 @@ void percpu_init(struct percpu *cpu, unsigned number)
     cpu->self = cpu;
     cpu->cpu = number;
     cpu->current = &early_thread;
+    cpu->fpu_file = &cpu->fpu_own;
     list_init(&cpu->bh_pending);
     atomic_store(&percpu_table[number], cpu);
 }

@@ -3,12 +3,11 @@
  * FPU state. The kernel does not touch vector registers, so a program's state
  * stays in the CPU across system calls, kernel threads and idling.
  *
- *   F1  t's state is live in CPU c iff percpu(c)->fpu_owner == t and t->fpu_cpu == c.
- *   F2  One CPU online: live state is saved when another program needs the
- *       registers. Several: when its thread is switched out (it may move), so that
- *       fpu_owner of other CPUs is compared but never followed; but with fpu_traps set
- *       the registers are as they were saved.
- *   F3  A program runs with its own state live, or with fpu_traps set.
+ *   F1  t's state is live in registers f iff f->owner == t and t->fpu_file == f. A CPU uses cpu->fpu_file.
+ *   F2  f->saved says that they are as in memory, and owner is compared but never followed. Otherwise f is in use by a CPU, and its owner
+ *       is there. One CPU online: live state is saved when another program needs the registers. Several: when its thread is
+ *       switched out, since it may move.
+ *   F3  A program runs with its own state live and not called saved, or with fpu_traps set.
  *       fpu_for says that this has been seen to; a switch and whatever else
  *       moves state clears it.
  *
@@ -24,31 +23,7 @@
 #define EAGER_MIN 16
 #define EAGER_MAX 240
 
-static bool is_live(const struct percpu *cpu, const struct thread *t)
-{
-    return cpu->fpu_owner == t && t->fpu_cpu == cpu->cpu;
-}
-
-/* A program thread leaves the CPU. Events disabled. */
-void fpu_switch_out(struct percpu *cpu, struct thread *t)
-{
-    cpu->fpu_for = NULL;
-    if (cpu->fpu_traps)
-        t->fpu_eager_next = 0; /* it did without */
-    if (t->state == THREAD_DEAD)
-        fpu_forget(cpu, t);
-    else if (!single_cpu() && is_live(cpu, t) && !cpu->fpu_traps)
-        arch_fpu_save(t->fpu);
-}
-
-void fpu_forget(struct percpu *cpu, struct thread *t)
-{
-    if (cpu->fpu_owner == t)
-        cpu->fpu_owner = NULL;
-    if (cpu->fpu_for == t) /* another thread's is still live, and not saved */
-        cpu->fpu_for = NULL;
-    t->fpu_cpu = FPU_NOWHERE;
-}
+static bool is_live(const struct fpu_file *f, const struct thread *t) { return f->owner == t && t->fpu_file == f; }
 
 static void stop_trapping(struct percpu *cpu)
 {
@@ -59,24 +34,58 @@ static void stop_trapping(struct percpu *cpu)
     }
 }
 
+/* The registers have to be seen to before a program changes them. */
+static void save(struct percpu *cpu)
+{
+    struct fpu_file *f = cpu->fpu_file;
+    struct thread *owner = f->owner;
+    if (owner != NULL && !f->saved) {
+        stop_trapping(cpu);
+        arch_fpu_save(owner->fpu);
+        f->saved = true;
+    }
+    cpu->fpu_for = NULL;
+}
+
+/* A program thread leaves the CPU. Events disabled. */
+void fpu_switch_out(struct percpu *cpu, struct thread *t)
+{
+    cpu->fpu_for = NULL;
+    if (cpu->fpu_traps)
+        t->fpu_eager_next = 0; /* it did without */
+    if (t->state == THREAD_DEAD)
+        fpu_forget(cpu, t);
+    else if (!single_cpu() && is_live(cpu->fpu_file, t))
+        save(cpu);
+}
+
+void fpu_forget(struct percpu *cpu, struct thread *t)
+{
+    if (cpu->fpu_file->owner == t)
+        cpu->fpu_file->owner = NULL;
+    if (cpu->fpu_for == t) /* another thread's is still live, and not saved */
+        cpu->fpu_for = NULL;
+    t->fpu_file = NULL;
+}
+
 static void make_live(struct percpu *cpu, struct thread *t)
 {
-    struct thread *owner = cpu->fpu_owner;
+    struct fpu_file *f = cpu->fpu_file;
     stop_trapping(cpu);
-    if (is_live(cpu, t))
-        return;
-    if (owner != NULL && single_cpu())
-        arch_fpu_save(owner->fpu);
-    arch_fpu_restore(t->fpu);
-    cpu->fpu_owner = t;
-    t->fpu_cpu = cpu->cpu;
+    if (!is_live(f, t)) {
+        save(cpu);
+        arch_fpu_restore(t->fpu);
+        f->owner = t;
+        t->fpu_file = f;
+    }
+    f->saved = false;
 }
 
 void thread_fpu_before_program(void)
 {
     struct percpu *cpu = this_cpu();
     struct thread *t = cpu->current;
-    bool may_trap = t->fpu_eager == 0 && cpu->fpu_owner != NULL, useful = !single_cpu() || !is_live(cpu, t);
+    bool may_trap = t->fpu_eager == 0 && cpu->fpu_file->owner != NULL, useful = !single_cpu() || !is_live(cpu->fpu_file, t);
     if (may_trap && (cpu->fpu_traps || (useful && arch_fpu_trap(true)))) {
         cpu->fpu_traps = true;
     } else {
@@ -104,22 +113,17 @@ void thread_fpu_sync(struct thread *t)
 {
     u64 flags = plat_events_save();
     struct percpu *cpu = this_cpu();
-    if (is_live(cpu, t) && (single_cpu() || t == cpu->current)) {
-        stop_trapping(cpu);
-        arch_fpu_save(t->fpu);
-    }
+    if (is_live(cpu->fpu_file, t))
+        save(cpu);
     plat_events_restore(flags);
     arch_fpu_fill(t->fpu);
 }
 
-void thread_fpu_leave(void)
+void thread_fpu_leave(struct fpu_file *to)
 {
     struct percpu *cpu = this_cpu();
-    struct thread *owner = cpu->fpu_owner;
-    if (owner != NULL && (single_cpu() || (owner == cpu->current && is_live(cpu, owner)))) /* F2: else it is saved, and may be gone */
-        arch_fpu_save(owner->fpu);
-    cpu->fpu_owner = NULL; /* F1: so its fpu_cpu does not count */
-    cpu->fpu_for = NULL;
+    save(cpu);
+    cpu->fpu_file = to;
 }
 
 void thread_fpu_reload(struct thread *t)

@@ -119,7 +119,6 @@ static void init_thread(struct thread *t, const char *name)
     t->policy = POLICY_OTHER;
     t->weight = 1024;
     t->affinity = UINT64_MAX;
-    t->fpu_cpu = FPU_NOWHERE;
     ref_init(&t->refs);
     ktimer_init(&t->block_timer, thread_block_timeout);
     str_copy(t->name, name, sizeof t->name);

@@ -25,6 +25,12 @@ struct random_cpu {
 
 #define SYSCALL_NUMBERS 512
 
+/* The FPU's registers: the CPU's, or one of several sets that the platform gives it in turn (thread_fpu_leave()). */
+struct fpu_file {
+    void *owner; /* thread whose state is in them, if it agrees (sched/fpu.c), or NULL */
+    bool saved;  /* and as it is in memory: owner may be gone */
+};
+
 struct percpu {
     struct percpu *self;       /* offset 0 */
     struct thread *current;    /* offset 8 */
@@ -43,7 +49,7 @@ struct percpu {
     struct timer_base *timers;
     struct page_pcp *pcp;
     struct thread *idle;
-    void *fpu_owner;           /* thread whose FPU state is live in this CPU, or NULL */
+    struct fpu_file *fpu_file; /* where programs' FPU registers are just now */
     void *fpu_for;             /* thread whose program may go on with the FPU as it is now, or NULL; entry code */
     struct addrspace *as;      /* address space now loaded */
     struct plat_percpu plat;   /* offset 128: the platform's own (plat/impl.h) */
@@ -52,6 +58,7 @@ struct percpu {
     u64 calls;                 /* atomic: CPUs whose cpu_call() this one has to answer (kern/cpu_calls.h) */
     struct cpu_call *call;     /* of this CPU, under way */
     u64 bh_hold_until_ns;      /* while bh_hold */
+    struct fpu_file fpu_own;   /* fpu_file, unless the platform has said otherwise */
     struct list *bh_remote;    /* atomic: bottom halves that other CPUs have raised here (core/bh.c) */
     u64 syscalls[SYSCALL_NUMBERS]; /* system calls made here, by number (linux/syscall.c) */
 };

@@ -45,8 +45,6 @@ enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKING, T
 
 struct addrspace;
 
-#define FPU_NOWHERE UINT32_MAX
-
 /* Locks: c const after creation, o owner thread only, q its run queue's lock,
  * a atomic. */
 struct thread {
@@ -60,7 +58,7 @@ struct thread {
     bool timed_out;               /* q: the last block ended by its deadline */
     u32 cpu;                      /* q: where it runs or ran last */
     void *fpu;                    /* c: arch_fpu_size() bytes, user threads only */
-    u32 fpu_cpu;                  /* o: the CPU whose registers hold the state, or FPU_NOWHERE */
+    struct fpu_file *fpu_file;    /* o: the registers that hold the state, or NULL */
     u8 fpu_eager, fpu_eager_next; /* o: so many more times its state is loaded before it is used; and when that traps next */
     u32 debug_hits;               /* a: points (kern/trap.h) that the kernel got to on its behalf: bit n for the n-th */
     struct arch_tls tls;          /* o */
@@ -170,8 +168,9 @@ void thread_fpu_reload(struct thread *t);
 void thread_fpu_reset(struct thread *t);
 /* Load FPU state if another owner's is live. Called by trap_before_program(), events disabled. */
 void thread_fpu_before_program(void);
-/* The platform is about to give this CPU other registers: whoever's state is live in them gets it saved. Events disabled. */
-void thread_fpu_leave(void);
+/* The platform is about to give this CPU other registers: whoever's state is live in these gets it saved. They keep what they have
+ * until this CPU has them again. Events disabled. */
+void thread_fpu_leave(struct fpu_file *to);
 /* A program used the FPU and it trapped. False = not because of us. Events disabled. */
 bool thread_fpu_trapped(void);
 

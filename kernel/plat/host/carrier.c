@@ -169,6 +169,7 @@ void host_carrier_init(struct percpu *cpu, void *block)
         host_fatal("Linux gives no timer");
     carriers[ncarriers++] = &first;
     cpu->plat.seat = s;
+    cpu->fpu_file = &s->fpu;
 }
 
 /* --- more of them --------------------------------------------------------------------------- */
@@ -294,6 +295,7 @@ int host_seat_start(struct percpu *cpu, void (*fn)(void *), void *stack, size_t 
     init_seat(s, cpu, &first);
     arch_context_init(&s->going_on, stack, size, fn, NULL);
     cpu->plat.seat = s;
+    cpu->fpu_file = &s->fpu;
     s->turn = TURN_OWN;
     if (start_thread(s, HOST_THREAD_FLAGS) && wait_seated(&first, cpu->cpu + 1))
         return 0;
@@ -370,13 +372,18 @@ static void assign(struct plat_aspace *as)
 static void hand_over(struct host_seat *to)
 {
     struct host_seat *from = this_cpu()->plat.seat;
-    thread_fpu_leave();
+    thread_fpu_leave(&to->fpu);
     from->next = to;
     arch_switch(&to->going_on, &from->parked);
     host_timer_resume();
 }
 
-void host_carrier_enter(struct plat_aspace *as)
+static bool is_stale(struct host_carrier *c)
+{
+    return atomic_load(&c->foreign) || atomic_load(&c->stale_start) < atomic_load(&c->stale_end);
+}
+
+bool host_carrier_enter(struct plat_aspace *as)
 {
     struct percpu *cpu = this_cpu();
     spin_lock(&carriers_lock);
@@ -384,9 +391,11 @@ void host_carrier_enter(struct plat_aspace *as)
         assign(as);
     atomic_or(&as->cpus, 1UL << cpu->cpu); /* from here on its carrier stays its own */
     struct host_carrier *c = as->carrier;
+    bool stale = is_stale(c); /* what becomes so later asks this CPU */
     spin_unlock(&carriers_lock);
     if (c != host_carrier())
         hand_over(c->seats[cpu->cpu]);
+    return stale;
 }
 
 u64 host_carrier_stale(struct plat_aspace *as, u64 start, u64 end)

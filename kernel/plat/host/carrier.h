@@ -8,7 +8,7 @@
  *
  *   C1  A CPU runs in one seat, cpu->plat.seat, and nobody else touches anything of its other seats but `turn` and `going_on`.
  *   C2  Handing over happens in plat_aspace_switch() alone. The stack and everything in memory go along; the FPU's state
- *       is saved before (thread_fpu_leave()); FS is the scheduler's to load, GS is the same in all seats of a CPU.
+ *       is saved before (thread_fpu_leave()), and still there when the CPU comes back; FS is the scheduler's to load, GS is the same in all seats of a CPU.
  *   C3  Of Linux's state only these differ between carriers: the mappings below PLAT_USER_MAX (tlb.c) and those of the kernel's range,
  *       which are brought up to date when a seat is unparked, when something is unmapped, and by faults (kmap.c). Between seats:
  *       timer, signal stack.
@@ -53,6 +53,7 @@ struct host_seat {
     struct host_seat *next;      /* who has the turn when this one is parked; NULL = the one that does */
     struct arch_context parked;  /* where it goes on parking, */
     struct arch_context going_on; /* and the CPU when this one has the turn */
+    struct fpu_file fpu;         /* its CPU's, while it has the turn */
     u64 timer_ns;                /* when its timer will come; NEVER_NS = it is not set */
     int tid;                     /* const, in the PID namespace: of the thread, */
     int timer;                   /* and Linux's name for its timer */
@@ -61,11 +62,11 @@ struct host_seat {
 struct host_carrier {
     struct spinlock lock;
     struct plat_aspace *as;      /* carriers; whose mappings it has; NULL = nobody's: it is free */
-    bool foreign;                /* lock; as has it just now, and there may be mappings of others */
-    u64 stale_start, stale_end;  /* lock; what as lost while it was not loaded; empty when start >= end */
+    bool foreign;                /* carriers and lock to set, lock to clear; as has it just now, and there may be mappings of others */
+    u64 stale_start, stale_end;  /* likewise; what as lost while it was not loaded; empty when start >= end */
     u32 maps;                    /* about how many since the last drop: tlb.c */
-    u64 kmap_seen;               /* lock; kmap.c */
-    u64 text_seen;               /* lock; text.c */
+    u64 kmap_seen;               /* lock, read without: kmap.c, */
+    u64 text_seen;               /* text.c: grow when all is done */
     u32 seated;                  /* atomic; a futex of Linux: its threads that are there, */
     u32 failed;                  /* atomic: and whether there will be no more of them */
     struct host_seat *seats[HOST_MAX_CPUS]; /* const; by CPU. Of the first carrier: grows as CPUs are started */
@@ -87,8 +88,9 @@ void host_carrier_want(void);
 void host_carrier_unwant(void);
 /* This CPU leaves as, its only user: as's carrier, if it has one, is free from now on. Events disabled. */
 void host_carrier_release(struct plat_aspace *as);
-/* This CPU has as loaded, or not any more. Entering: the CPU goes on in its carrier. Events disabled. */
-void host_carrier_enter(struct plat_aspace *as);
+/* This CPU has as loaded, or not any more. Entering: the CPU goes on in its carrier. True: there is something to settle there
+ * (host_tlb_settle()). Events disabled. */
+bool host_carrier_enter(struct plat_aspace *as);
 void host_carrier_leave(struct plat_aspace *as);
 /* [start, end) is to go out of as's carrier before as is loaded again. The CPUs that have it loaded now, or 0. Any context */
 u64 host_carrier_stale(struct plat_aspace *as, u64 start, u64 end);

@@ -71,6 +71,8 @@ void plat_kunmap(void *kva, size_t len_bytes)
 
 void host_kmap_refresh(struct host_carrier *c)
 {
+    if (atomic_load(&c->kmap_seen) == atomic_load(&ngone))
+        return;
     spin_lock(&c->lock);
     u64 now = atomic_load(&ngone);
     if (now - c->kmap_seen >= GONE_MAX) /* the oldest may be being replaced */
@@ -78,7 +80,7 @@ void host_kmap_refresh(struct host_carrier *c)
     else
         for (u64 i = c->kmap_seen; i < now; i++)
             host_unmap(gone[i % GONE_MAX].va, gone[i % GONE_MAX].len);
-    c->kmap_seen = now;
+    atomic_store(&c->kmap_seen, now);
     spin_unlock(&c->lock);
 }
 

@@ -31,9 +31,11 @@ static bool show(u64 i)
 
 void host_text_refresh(struct host_carrier *c)
 {
+    if (atomic_load(&c->text_seen) == atomic_load(&npages))
+        return;
     spin_lock(&c->lock);
-    for (u64 now = atomic_load(&npages); c->text_seen < now; c->text_seen++)
-        if (!show(c->text_seen) && !(host_tlb_make_room() && show(c->text_seen)))
+    for (u64 now = atomic_load(&npages), i; (i = c->text_seen) < now; atomic_store(&c->text_seen, i + 1))
+        if (!show(i) && !(host_tlb_make_room() && show(i)))
             panic("Linux has no room for a page of the kernel's text");
     spin_unlock(&c->lock);
 }

@@ -195,8 +195,9 @@ void host_tlb_settle(struct plat_aspace *as)
         drop_all(as);
     else if (c->stale_start < c->stale_end)
         drop_range(as, c->stale_start, c->stale_end);
-    c->foreign = false;
-    c->stale_start = c->stale_end = 0;
+    atomic_store(&c->foreign, false); /* who looks without the lock finds it done */
+    atomic_store(&c->stale_start, 0);
+    atomic_store(&c->stale_end, 0);
     spin_unlock(&c->lock);
 }
 
@@ -284,9 +285,10 @@ void plat_aspace_switch(struct plat_aspace *as)
         host_carrier_leave(old);
     if (as == NULL)
         return;
-    host_carrier_enter(as);
+    bool stale = host_carrier_enter(as);
     cpu->plat.as = as;
-    host_tlb_settle(as);
+    if (stale)
+        host_tlb_settle(as);
 }
 
 void host_disk_trim(void)
