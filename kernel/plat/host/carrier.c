@@ -331,12 +331,13 @@ static void unassign(struct plat_aspace *as)
     as->carrier = NULL;
 }
 
-void host_carrier_leave(struct plat_aspace *as) { (void)atomic_and(&as->cpus, ~(1UL << this_cpu()->cpu)); }
+/* carriers_lock */
+static void leave(struct plat_aspace *as) { atomic_store(&as->cpus, as->cpus & ~(1UL << this_cpu()->cpu)); }
 
 void host_carrier_release(struct plat_aspace *as)
 {
     u64 flags = spin_lock_irqsave(&carriers_lock);
-    host_carrier_leave(as);
+    leave(as);
     unassign(as);
     spin_unlock_irqrestore(&carriers_lock, flags);
 }
@@ -383,17 +384,23 @@ static bool is_stale(struct host_carrier *c)
     return atomic_load(&c->foreign) || atomic_load(&c->stale_start) < atomic_load(&c->stale_end);
 }
 
-bool host_carrier_enter(struct plat_aspace *as)
+bool host_carrier_change(struct plat_aspace *from, struct plat_aspace *to)
 {
     struct percpu *cpu = this_cpu();
+    struct host_carrier *c = NULL;
+    bool stale = false;
     spin_lock(&carriers_lock);
-    if (as->carrier == NULL)
-        assign(as);
-    atomic_or(&as->cpus, 1UL << cpu->cpu); /* from here on its carrier stays its own */
-    struct host_carrier *c = as->carrier;
-    bool stale = is_stale(c); /* what becomes so later asks this CPU */
+    if (from != NULL)
+        leave(from);
+    if (to != NULL) {
+        if (to->carrier == NULL)
+            assign(to);
+        c = to->carrier;
+        atomic_or(&to->cpus, 1UL << cpu->cpu); /* a full barrier, too: plat_barrier() counts on it. From here on c stays its own, */
+        stale = is_stale(c);                   /* and what becomes stale asks this CPU */
+    }
     spin_unlock(&carriers_lock);
-    if (c != host_carrier())
+    if (c != NULL && c != host_carrier())
         hand_over(c->seats[cpu->cpu]);
     return stale;
 }

@@ -88,10 +88,9 @@ void host_carrier_want(void);
 void host_carrier_unwant(void);
 /* This CPU leaves as, its only user: as's carrier, if it has one, is free from now on. Events disabled. */
 void host_carrier_release(struct plat_aspace *as);
-/* This CPU has as loaded, or not any more. Entering: the CPU goes on in its carrier. True: there is something to settle there
- * (host_tlb_settle()). Events disabled. */
-bool host_carrier_enter(struct plat_aspace *as);
-void host_carrier_leave(struct plat_aspace *as);
+/* This CPU has `to` loaded instead of `from`; either may be NULL. It goes on in to's carrier. True: there is something to settle
+ * there (host_tlb_settle()). Events disabled. */
+bool host_carrier_change(struct plat_aspace *from, struct plat_aspace *to);
 /* [start, end) is to go out of as's carrier before as is loaded again. The CPUs that have it loaded now, or 0. Any context */
 u64 host_carrier_stale(struct plat_aspace *as, u64 start, u64 end);
 /* On the signal stack of a process: another one has ended with `status`, or by the signal; does not return. */

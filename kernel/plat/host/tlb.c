@@ -281,11 +281,7 @@ void plat_aspace_switch(struct plat_aspace *as)
     if (old == as)
         return;
     cpu->plat.as = NULL;
-    if (old != NULL)
-        host_carrier_leave(old);
-    if (as == NULL)
-        return;
-    bool stale = host_carrier_enter(as);
+    bool stale = host_carrier_change(old, as);
     cpu->plat.as = as;
     if (stale)
         host_tlb_settle(as);
