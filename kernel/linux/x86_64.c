@@ -20,6 +20,7 @@
 #define RED_ZONE 128
 #define FXSAVE_SIZE 512
 #define XSAVE_HEADER 64
+#define XFEATURES_LEGACY 3u /* x87 and SSE, as FXSAVE has them */
 #define SW_OFFSET 464        /* struct _fpx_sw_bytes */
 #define FP_XSTATE_MAGIC1 0x46505853u
 #define FP_XSTATE_MAGIC2 0x46505845u
@@ -87,7 +88,8 @@ static int put_fpu(uaddr_t at)
         sw.extended_size = (u32)n + 4;
         sw.xfeatures = arch_fpu_components();
         sw.xstate_size = (u32)n;
-        if (put_user_u32(at + n, FP_XSTATE_MAGIC2) < 0)
+        u64 components = get_u64((u8 *)th->fpu + FXSAVE_SIZE) | XFEATURES_LEGACY; /* whole: what the handler changes there shall count */
+        if (put_user_u64(at + FXSAVE_SIZE, components) < 0 || put_user_u32(at + n, FP_XSTATE_MAGIC2) < 0)
             return -EFAULT;
     }
     return copy_to_user(at + SW_OFFSET, &sw, sizeof sw);

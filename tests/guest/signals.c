@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sigaction(2), sigprocmask(2), sigaltstack(2), kill(2), sigqueue(3), setitimer(2), sigtimedwait(2), signalfd(2) */
+#include <cpuid.h>
 #include "t.h"
 #include <pthread.h>
 #include <setjmp.h>
@@ -120,6 +121,65 @@ static void floating_point(void)
     __asm__ volatile("" : "+x"(x));
     (void)x;
     SHOW_TRUE(a * b == 3.375);
+}
+
+/* XSAVE areas: everything in its initial state, and nothing. */
+static uint8_t initial[4096] __attribute__((aligned(64))), filled[4096] __attribute__((aligned(64)));
+static unsigned ymm_offset; /* 0: there are none */
+static bool frame_initial, frame_says_so;
+
+static bool all_zero(const uint8_t *from, size_t n)
+{
+    return from[0] == 0 && memcmp(from, from + 1, n - 1) == 0;
+}
+
+static void look_at_frame(int sig, siginfo_t *info, void *context)
+{
+    uint8_t *f = (uint8_t *)((ucontext_t *)context)->uc_mcontext.fpregs;
+    uint16_t control;
+    memcpy(&control, f, sizeof control);
+    frame_initial = control == 0x37f && all_zero(f + 2, 22) && all_zero(f + 32, 384) && (ymm_offset == 0 || all_zero(f + ymm_offset, 256));
+    frame_says_so = (f[512] & 3) == 3;
+    f[160 + 5 * 16] = 77; /* xmm5 */
+}
+
+/* A signal comes when the registers are as in `area`. What is in xmm5 behind it. */
+__attribute__((noinline)) static int signal_with(const uint8_t *area)
+{
+    uint64_t xmm5[2];
+    long r = SYS_kill;
+    __asm__ volatile("mov %%rax, %%r9; mov $7, %%eax; xor %%edx, %%edx; xrstor64 %2; mov %%r9, %%rax; syscall; movups %%xmm5, %0"
+                     : "=m"(xmm5), "+a"(r)
+                     : "m"(*(const uint8_t(*)[4096])area), "D"((long)getpid()), "S"((long)SIGWINCH)
+                     : "rcx", "rdx", "r9", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7");
+    return (int)xmm5[0];
+}
+
+static void initial_state(void)
+{
+    section("registers in their initial state, in the frame");
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) {
+        puts("no XSAVE");
+        return;
+    }
+    if (__get_cpuid_count(0xd, 0, &a, &b, &c, &d) && (a & 4) && __get_cpuid_count(0xd, 2, &a, &b, &c, &d))
+        ymm_offset = b;
+    const uint32_t mxcsr = 0x1f80;
+    memset(filled, 0x11, 512);
+    filled[1] = 3;
+    memcpy(filled + 24, &mxcsr, sizeof mxcsr);
+    memcpy(initial + 24, &mxcsr, sizeof mxcsr);
+    filled[512] = ymm_offset != 0 ? 7 : 3;
+    if (ymm_offset != 0)
+        memset(filled + ymm_offset, 0x22, 256);
+    struct sigaction sa = {.sa_sigaction = look_at_frame, .sa_flags = SA_SIGINFO};
+    sigaction(SIGWINCH, &sa, NULL);
+    for (int i = 0; i < 4; i++) {
+        int xmm5 = signal_with(i & 1 ? initial : filled) & 0xff;
+        printf("%d: %s %s %d\n", i, frame_initial ? "initial" : "not initial", frame_says_so ? "there" : "not there", xmm5);
+    }
+    signal(SIGWINCH, SIG_DFL);
 }
 
 static volatile int ticks;
@@ -455,6 +515,7 @@ int main(void)
 
     faults();
     floating_point();
+    initial_state();
 
     section("timers");
     timer_t t;
