@@ -61,7 +61,7 @@ int as_range(uaddr_t addr, u64 len, uaddr_t *ret_end);
 /* rmap.c */
 int as_zap(struct addrspace *as, uaddr_t start, uaddr_t end); /* unmap and free pages. as->lock held. -ENOMEM: see plat_unmap() */
 void page_add_mappings(struct addrspace *as, struct page *p, u64 n); /* pt_lock held: one mapping more, which has a reference, of n pages side by side of one kind */
-void page_unmapped(struct addrspace *as, struct page *p, struct list *ret_free); /* pt_lock held: one mapping of p less */
+void page_drop_mappings(struct addrspace *as, struct page *p, u64 n, struct list *ret_free); /* pt_lock held: one less of each; to be freed are those without references */
 
 /* fault.c */
 unsigned hw_rights(const struct vma *v, unsigned access, bool may_write);

@@ -262,7 +262,7 @@ void callsite_drop_locked(struct addrspace *as, uaddr_t va, struct list *freed)
         return;
     plat_unmap(&as->plat, va, PAGE_SIZE, NULL, NULL); /* never part of a large page: cannot fail */
     plat_flush(&as->plat, va, PAGE_SIZE);
-    page_unmapped(as, p, freed);
+    page_drop_mappings(as, p, 1, freed);
 }
 
 void callsite_drop_page(struct addrspace *as, uaddr_t va)
@@ -304,7 +304,7 @@ static int exchange(struct vma *v, uaddr_t va, struct page *old, struct page *co
         arch_call_site_patch((u8 *)page_virt(copy) + (s->start - va), s, thunk);
         err = plat_map(&as->plat, va, page_phys(copy), PAGE_SIZE, hw_rights(v, 0, false));
         if (old != copy || err != 0)
-            page_unmapped(as, old, &freed);
+            page_drop_mappings(as, old, 1, &freed);
         as->rss_anon += old != copy && err == 0;
     }
     spin_unlock_bh(&as->pt_lock);

@@ -126,7 +126,7 @@ static int copy_on_write(struct vma *v, uaddr_t va, struct page *old, unsigned a
     int err = replace_page(v, va, old, copy, access);
     plat_flush(&as->plat, va, PAGE_SIZE);
     if (err == 0)
-        page_unmapped(as, old, &freed); /* not before: whose alone it is then writes to it, and our other threads still read it */
+        page_drop_mappings(as, old, 1, &freed); /* not before: whose alone it is then writes to it, and our other threads still read it */
     spin_unlock_bh(&as->pt_lock);
     if (err != 0) {
         page_put(copy);

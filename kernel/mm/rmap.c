@@ -13,7 +13,7 @@
 #define ZAP_SLICE (64UL << 20) /* bottom halves are off for one slice */
 #define HUGE_PAGES (HUGE_SIZE / PAGE_SIZE)
 
-#define SHARED_MAX 64u
+#define SHARED_MAX 64u /* bits of zap.large */
 
 /* Pages that leave an address space. Whatever somebody else has a reference to keeps ours until the flush: else it might be freed meanwhile by him
  * (or written back, and taken for clean), or become his alone to write to, while another CPU still uses it here. */
@@ -24,6 +24,7 @@ struct zap {
     bool any;   /* is something to be flushed, in [start, end)? */
     unsigned n;
     uaddr_t start, end;
+    u64 large; /* bit n: shared[n] is the first page of a large one */
     struct page *shared[SHARED_MAX];
 };
 
@@ -34,6 +35,7 @@ static void zap_begin(struct zap *z, struct addrspace *as, bool alone, struct li
     z->alone = alone;
     z->any = false;
     z->n = 0;
+    z->large = 0;
 }
 
 void page_add_mappings(struct addrspace *as, struct page *p, u64 n)
@@ -48,17 +50,17 @@ void page_add_mappings(struct addrspace *as, struct page *p, u64 n)
         page_get(p + i);
 }
 
-void page_unmapped(struct addrspace *as, struct page *p, struct list *ret_free)
+void page_drop_mappings(struct addrspace *as, struct page *p, u64 n, struct list *ret_free)
 {
-    if (p->kind == PAGE_ANON) {
-        as->rss_anon--;
-    } else {
-        as->rss_file--;
-        if (p->kind == PAGE_CACHE)
-            atomic_sub(&p->map_count, 1u);
-    }
-    if (ref_put(&p->refs))
-        list_push_back(ret_free, &p->node);
+    if (p->kind == PAGE_ANON)
+        as->rss_anon -= n;
+    else
+        as->rss_file -= n;
+    for (u64 i = 0; p->kind == PAGE_CACHE && i < n; i++)
+        atomic_sub(&p[i].map_count, 1u);
+    for (u64 i = 0; i < n; i++)
+        if (ref_put(&p[i].refs))
+            list_push_back(ret_free, &p[i].node);
 }
 
 /* pt_lock held. */
@@ -67,19 +69,22 @@ static void zap_flush(struct zap *z)
     if (z->any)
         plat_flush(&z->as->plat, z->start, z->end - z->start);
     for (unsigned i = 0; i < z->n; i++)
-        page_unmapped(z->as, z->shared[i], z->free);
+        page_drop_mappings(z->as, z->shared[i], z->large >> i & 1 ? HUGE_PAGES : 1, z->free);
     z->any = false;
     z->n = 0;
+    z->large = 0;
 }
 
-static void zap_page(struct zap *z, struct page *p)
+/* A page, or all of a large one. */
+static void zap_pages(struct zap *z, struct page *p, u64 n)
 {
-    if (z->alone || (p->kind == PAGE_ANON && ref_count(&p->refs) == 1)) {
-        page_unmapped(z->as, p, z->free);
+    if (z->alone || (n == 1 && p->kind == PAGE_ANON && ref_count(&p->refs) == 1)) {
+        page_drop_mappings(z->as, p, n, z->free);
         return;
     }
     if (z->n == SHARED_MAX)
         zap_flush(z);
+    z->large |= (u64)(n != 1) << z->n;
     z->shared[z->n++] = p;
 }
 
@@ -105,10 +110,8 @@ static void zap_found(void *ctx, uaddr_t va, paddr_t pa, size_t len_bytes)
     z->end = va + len_bytes;
     if (p == NULL)
         return;
-    if (len_bytes == HUGE_SIZE && zap_whole_block(z, p))
-        return;
-    for (size_t i = 0; i < len_bytes >> PAGE_SHIFT; i++)
-        zap_page(z, p + i);
+    if (len_bytes != HUGE_SIZE || !zap_whole_block(z, p))
+        zap_pages(z, p, len_bytes >> PAGE_SHIFT);
 }
 
 int as_zap(struct addrspace *as, uaddr_t start, uaddr_t end)
