@@ -93,14 +93,9 @@ static int map_segment(struct elf_image *img, struct addrspace *as, const struct
             return r;
     }
     if (s->filesz != 0 && mem_end > file_end && file_end < zero_from && (s->prot & PROT_WRITE)) {
-        static const u8 zeros[256];
-        while (file_end < zero_from) {
-            u64 n = MIN(zero_from - file_end, sizeof zeros);
-            s64 done = as_copy(as, file_end, (void *)(uintptr_t)zeros, n, true);
-            if (done != (s64)n)
-                return done < 0 ? (int)done : -EFAULT;
-            file_end += n;
-        }
+        s64 done = as_copy(as, file_end, NULL, zero_from - file_end, true);
+        if (done != (s64)(zero_from - file_end))
+            return done < 0 ? (int)done : -EFAULT;
     }
     return 0;
 }

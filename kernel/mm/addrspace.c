@@ -148,10 +148,12 @@ static s64 copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool 
             break;
         size_t n = MIN(len - done, PAGE_SIZE - (at - va));
         u8 *kva = (u8 *)page_virt(p) + (at - va);
-        if (write)
-            memcpy(kva, (u8 *)buf + done, n);
+        if (write && buf == NULL)
+            (memset)(kva, 0, n); /* the function: built for size, the compiler's goes by bytes */
+        else if (write)
+            (memcpy)(kva, (u8 *)buf + done, n);
         else
-            memcpy((u8 *)buf + done, kva, n);
+            (memcpy)((u8 *)buf + done, kva, n);
         page_put(p);
         done += n;
     }

@@ -179,12 +179,10 @@ static int fault_present(struct vma *v, uaddr_t va, paddr_t pa, unsigned hw, uns
 
 /* --- anonymous memory -------------------------------------------------------------------- */
 
-static bool all_absent(struct addrspace *as, uaddr_t va, unsigned n)
+/* So many of n pages from va on have nothing mapped. pt_lock held. */
+static unsigned absent(struct addrspace *as, uaddr_t va, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (plat_lookup(&as->plat, va + i * PAGE_SIZE, NULL, NULL))
-            return false;
-    return true;
+    return (unsigned)((plat_next_mapped(&as->plat, va, va + n * PAGE_SIZE) - va) >> PAGE_SHIFT);
 }
 
 /* How many pages to bring for a fault at va, and remember it for the next one. */
@@ -210,15 +208,15 @@ static int fault_huge(struct vma *v, uaddr_t va, unsigned access)
     if (page_available() < HUGE_SHARE * HUGE_PAGES)
         return AGAIN;
     spin_lock_bh(&as->pt_lock);
-    bool absent = all_absent(as, va, HUGE_PAGES);
+    bool room = absent(as, va, HUGE_PAGES) == HUGE_PAGES;
     spin_unlock_bh(&as->pt_lock);
-    struct page *p = absent ? page_alloc(HUGE_SHIFT - PAGE_SHIFT, ALLOC_ZERO | ALLOC_NORETRY) : NULL;
+    struct page *p = room ? page_alloc(HUGE_SHIFT - PAGE_SHIFT, ALLOC_ZERO | ALLOC_NORETRY) : NULL;
     if (p == NULL)
         return AGAIN;
     page_set_kind(p, PAGE_ANON);
     spin_lock_bh(&as->pt_lock);
     int err = AGAIN;
-    if (!taken(as) && all_absent(as, va, HUGE_PAGES) &&
+    if (!taken(as) && absent(as, va, HUGE_PAGES) == HUGE_PAGES &&
         plat_map(&as->plat, va, page_phys(p), HUGE_SIZE, hw_rights(v, access, true) | MAP_HUGE) == 0) {
         err = 0;
         page_split(p);
@@ -251,9 +249,7 @@ static int fault_anon(struct vma *v, uaddr_t va, unsigned access)
     page_split(p);
 
     spin_lock_bh(&as->pt_lock);
-    for (n = 0; n < 1u << order; n++)
-        if (plat_lookup(&as->plat, va + n * PAGE_SIZE, NULL, NULL))
-            break;
+    n = absent(as, va, 1u << order);
     int err = taken(as) ? -EFAULT : n == 0 ? AGAIN : plat_map(&as->plat, va, page_phys(p), n * PAGE_SIZE, hw_rights(v, access, true));
     if (err != 0)
         n = 0;
@@ -268,18 +264,28 @@ static int fault_anon(struct vma *v, uaddr_t va, unsigned access)
 
 /* --- page cache and other objects ------------------------------------------------------------ */
 
-/* Map p (whose reference moves in on success) at va unless something is there. pt_lock held. */
-static int map_object_page(struct vma *v, uaddr_t va, struct page *p, unsigned prot)
+/* Map those of `pages` from va on where nothing is: their references move in, which leaves NULL. 0 or -ENOMEM. pt_lock held. */
+static int map_object_pages(struct vma *v, uaddr_t va, struct page **pages, u64 wanted, unsigned prot)
 {
     struct addrspace *as = v->as;
-    if (plat_lookup(&as->plat, va, NULL, NULL))
-        return AGAIN;
-    int err = plat_map(&as->plat, va, page_phys(p), PAGE_SIZE, prot);
+    paddr_t pa[AROUND];
+    u64 mapped;
+    if (wanted == 0)
+        return 0;
+    for (u64 left = wanted; left != 0; left &= left - 1) {
+        int i = __builtin_ctzll(left);
+        pa[i] = page_phys(pages[i]);
+    }
+    int err = plat_map_absent(&as->plat, va, pa, wanted, prot, &mapped);
     if (err != 0)
         return err;
-    if (p->kind == PAGE_CACHE)
-        atomic_add(&p->map_count, 1u);
-    as->rss_file++;
+    for (; mapped != 0; mapped &= mapped - 1) {
+        int i = __builtin_ctzll(mapped);
+        if (pages[i]->kind == PAGE_CACHE)
+            atomic_add(&pages[i]->map_count, 1u);
+        as->rss_file++;
+        pages[i] = NULL;
+    }
     return 0;
 }
 
@@ -293,11 +299,12 @@ static int map_copy(struct vma *v, uaddr_t va, struct page *p, unsigned access)
     page_copy(page_virt(copy), page_virt(p));
     page_set_kind(copy, PAGE_ANON);
     spin_lock_bh(&as->pt_lock);
-    int err = AGAIN;
-    if (!plat_lookup(&as->plat, va, NULL, NULL)) {
-        unsigned prot = hw_rights(v, access, true);
-        err = plat_map(&as->plat, va, page_phys(copy), PAGE_SIZE, prot != 0 ? prot : MAP_READ);
-    }
+    unsigned prot = hw_rights(v, access, true);
+    paddr_t pa = page_phys(copy);
+    u64 mapped;
+    int err = plat_map_absent(&as->plat, va, &pa, 1, prot != 0 ? prot : MAP_READ, &mapped);
+    if (err == 0 && mapped == 0)
+        err = AGAIN;
     as->rss_anon += err == 0;
     spin_unlock_bh(&as->pt_lock);
     if (err != 0)
@@ -314,26 +321,25 @@ static int map_around(struct vma *v, uaddr_t va, struct page *p, unsigned access
     uaddr_t low = MAX(ALIGN_DOWN(va, AROUND * PAGE_SIZE), v->start);
     uaddr_t high = MIN(ALIGN_DOWN(va, AROUND * PAGE_SIZE) + AROUND * PAGE_SIZE, v->end);
     unsigned n = (unsigned)((high - low) >> PAGE_SHIFT), at = (unsigned)((va - low) >> PAGE_SHIFT);
-    bool shared = v->flags & VMA_SHARED, tracked = tracks_writes(v);
-    int err = AGAIN;
+    bool shared = v->flags & VMA_SHARED, tracked = tracks_writes(v), write = shared && (!tracked || (access & TRAP_WRITE));
+    u64 wanted = 0;
     mapping_peek_run(m, vma_index(v, low), n, pages);
     if (pages[at] != NULL)
         page_put(pages[at]);
     pages[at] = page_get(p);
     spin_lock_bh(&as->pt_lock);
     for (unsigned i = 0; i < n; i++) {
-        struct page *q = pages[i];
-        if (q == NULL || atomic_load(&q->mapping) != m || text_broken(v, vma_index(v, low) + i)) /* truncated: whoever did it has been here, or will be */
-            continue;
-        bool write = shared && (!tracked || (i == at && (access & TRAP_WRITE)));
-        int e = map_object_page(v, low + i * PAGE_SIZE, q, hw_rights(v, i == at ? access : TRAP_READ, write));
-        if (e == 0)
-            pages[i] = NULL; /* moved in */
-        if (e == 0 && i == at && write && tracked)
-            mapping_mark_dirty(q); /* counted as mapped before: page_clean() looks the other way round */
-        if (i == at)
-            err = e;
+        const struct page *q = pages[i];
+        if (q != NULL && atomic_load(&q->mapping) == m && !text_broken(v, vma_index(v, low) + i)) /* else truncated: whoever did it has been here, or will be */
+            wanted |= 1UL << i;
     }
+    int err = map_object_pages(v, va, &pages[at], wanted >> at & 1, hw_rights(v, access, write));
+    if (err == 0 && pages[at] != NULL)
+        err = AGAIN;
+    if (err == 0 && write && tracked)
+        mapping_mark_dirty(p); /* counted as mapped before: page_clean() looks the other way round */
+    if (err != -ENOMEM)
+        (void)map_object_pages(v, low, pages, wanted & ~(1UL << at), hw_rights(v, TRAP_READ, shared && !tracked));
     spin_unlock_bh(&as->pt_lock);
     for (unsigned i = 0; i < n; i++)
         if (pages[i] != NULL)
@@ -367,11 +373,13 @@ static int fault_object(struct vma *v, uaddr_t va, unsigned access)
     }
     if (special) {
         spin_lock_bh(&as->pt_lock);
-        err = map_object_page(v, va, p, hw_rights(v, access, shared));
+        err = map_object_pages(v, va, &p, 1, hw_rights(v, access, shared));
         spin_unlock_bh(&as->pt_lock);
-        if (err != 0)
+        if (p != NULL) {
             page_put(p);
-        return err;
+            return err != 0 ? err : AGAIN;
+        }
+        return 0;
     }
     if (!(atomic_load_relaxed(&p->flags) & PG_REFERENCED))
         atomic_or(&p->flags, PG_REFERENCED);

@@ -226,6 +226,33 @@ int plat_map(struct plat_aspace *as, uaddr_t va, paddr_t pa, size_t len_bytes, u
     return map_huge(as, va, pa, len_bytes, flags);
 }
 
+int plat_map_absent(struct plat_aspace *as, uaddr_t va, const paddr_t *pa, u64 wanted, unsigned prot, u64 *ret_mapped)
+{
+    u64 flags = pt_flags(prot), mapped = 0, added = 0;
+    u64 *pd = make_pd(as, va);
+    if (pd == NULL)
+        return -ENOMEM;
+    u64 *pde = &pd[PT_INDEX(va, 2)];
+    *ret_mapped = 0;
+    if ((*pde & PTE_MAPPED) && is_large(*pde))
+        return 0;
+    u64 *pt = child(pde, pd);
+    if (pt == NULL)
+        return -ENOMEM;
+    for (u64 *pte = &pt[PT_INDEX(va, 1)]; wanted != 0; wanted &= wanted - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(wanted);
+        if (pte[i] != 0)
+            continue;
+        atomic_store_relaxed(&pte[i], pa[i] | flags);
+        mapped |= 1UL << i;
+        added++;
+    }
+    if (added != 0)
+        count_add(pt, added);
+    *ret_mapped = mapped;
+    return 0;
+}
+
 /* --- removing, changing ---------------------------------------------------------------- */
 
 static void unmap_pages(struct plat_aspace *as, u64 *pt, u64 va, u64 stop, plat_unmap_fn *fn, void *ctx)

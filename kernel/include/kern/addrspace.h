@@ -164,7 +164,7 @@ static inline struct vma *as_first(struct addrspace *as)
     struct rb_node *n = rb_first(&as->vmas);
     return n != NULL ? rb_entry(n, struct vma, node) : NULL;
 }
-/* Copy between kernel memory and any address space (ptrace, /proc/PID/mem, core). */
+/* Copy between kernel memory and any address space (ptrace, /proc/PID/mem, core). Written from NULL: zeros. */
 s64 as_copy(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write);
 /* As as_copy(), where the program itself may read or write (process_vm_readv()). */
 s64 as_copy_as_user(struct addrspace *as, uaddr_t addr, void *buf, size_t len, bool write);

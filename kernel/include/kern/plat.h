@@ -67,6 +67,9 @@ void plat_aspace_retire(struct plat_aspace *as);
  * (only ever the same page with other rights, or a page the caller has
  * already accounted for). 0 or -ENOMEM (page table), nothing mapped then. */
 int plat_map(struct plat_aspace *as, uaddr_t va, paddr_t pa, size_t len_bytes, unsigned prot);
+/* For each bit n of `wanted`: map pa[n] at va + n pages if nothing is mapped there; all that are wanted lie inside one 2 MiB. *ret_mapped = those
+ * that it mapped. 0 or -ENOMEM (page table), nothing mapped then. */
+int plat_map_absent(struct plat_aspace *as, uaddr_t va, const paddr_t *pa, u64 wanted, unsigned prot, u64 *ret_mapped);
 /* Remove all mappings in the range, calling fn for each one found (may be
  * NULL). The pages must not be reused before plat_flush(). -ENOMEM only when a
  * large page had to be split and no table page was to be had. */

@@ -172,6 +172,20 @@ int plat_map(struct plat_aspace *as, uaddr_t va, paddr_t pa, size_t len_bytes, u
     return 0;
 }
 
+int plat_map_absent(struct plat_aspace *as, uaddr_t va, const paddr_t *pa, u64 wanted, unsigned prot, u64 *ret_mapped)
+{
+    u64 mapped = 0;
+    for (unsigned i = 0; i < 64; i++) {
+        if (!(wanted >> i & 1) || plat_lookup(as, va + i * PAGE_SIZE, NULL, NULL))
+            continue;
+        if (plat_map(as, va + i * PAGE_SIZE, pa[i], PAGE_SIZE, prot) != 0)
+            return -ENOMEM; /* only ever the first: it makes the table */
+        mapped |= 1ULL << i;
+    }
+    *ret_mapped = mapped;
+    return 0;
+}
+
 /* Visit the leaves of a range; 2 MiB leaves that it covers in part are split. */
 static int for_range(struct plat_aspace *as, uaddr_t va, size_t len_bytes,
                      void (*fn)(u64 *entry, uaddr_t va, size_t len, void *ctx), void *ctx)

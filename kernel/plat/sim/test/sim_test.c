@@ -100,6 +100,33 @@ TEST(page_table_finds_what_is_mapped)
     plat_aspace_done(&as);
 }
 
+TEST(page_table_maps_what_is_absent)
+{
+    struct plat_aspace as;
+    uaddr_t va = ALIGN_UP(PLAT_USER_MIN, HUGE_SIZE) + (1UL << 36);
+    paddr_t pa, want[] = { HUGE_SIZE, HUGE_SIZE + 4 * PAGE_SIZE, 0, HUGE_SIZE + PAGE_SIZE };
+    unsigned prot;
+    u64 mapped;
+    CHECK_EQ(plat_aspace_init(&as), 0);
+    CHECK_EQ(plat_map(&as, va + PAGE_SIZE, 2 * HUGE_SIZE, PAGE_SIZE, MAP_READ | MAP_WRITE), 0);
+    CHECK_EQ(plat_map_absent(&as, va, want, 0xb, MAP_READ, &mapped), 0);
+    CHECK_EQ(mapped, 0x9);
+    CHECK(plat_lookup(&as, va + PAGE_SIZE, &pa, &prot)); /* as it was */
+    CHECK_EQ(pa, 2 * HUGE_SIZE);
+    CHECK_EQ(prot, MAP_READ | MAP_WRITE);
+    CHECK(!plat_lookup(&as, va + 2 * PAGE_SIZE, NULL, NULL)); /* not asked for */
+    CHECK(plat_lookup(&as, va + 3 * PAGE_SIZE, &pa, &prot));
+    CHECK_EQ(pa, HUGE_SIZE + PAGE_SIZE);
+    CHECK_EQ(prot, MAP_READ);
+    CHECK_EQ(plat_map(&as, va + HUGE_SIZE, 2 * HUGE_SIZE, HUGE_SIZE, MAP_READ | MAP_HUGE), 0);
+    CHECK_EQ(plat_map_absent(&as, va + HUGE_SIZE, want, 0xf, MAP_READ, &mapped), 0);
+    CHECK_EQ(mapped, 0);
+    CHECK(plat_lookup(&as, va + HUGE_SIZE, NULL, &prot));
+    CHECK_EQ(prot, MAP_READ | MAP_HUGE); /* a large page stays whole */
+    CHECK_EQ(plat_unmap(&as, va, 2 * HUGE_SIZE, NULL, NULL), 0);
+    plat_aspace_done(&as);
+}
+
 static void yield_often(void *arg)
 {
     u64 *cpus = arg;
