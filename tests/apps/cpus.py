@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs on two CPUs: OpenMP uses both, Debian's sysbench ends without errors, tools see them, idle ones that look for each other serve the network."""
 import os
+import pathlib
 import re
 import shutil
 import socket
@@ -9,9 +10,10 @@ import subprocess
 import threading
 
 from beside import free_port
-from lib import BUILD, MACHINES, check, done, drupe, same, server
+from lib import BUILD, DRUPE, MACHINES, ON, check, done, drupe, processes_of, same, server
 
 CLIENTS, ECHOES = 3, 1500
+FIRST = ['chrt', '-f', '1'] # before all that others run: a CPU that looks for something lets them
 
 
 def echo(port, times, good):
@@ -32,6 +34,18 @@ def echoes(port):
     for c in clients:
         c.join()
     return sum(good)
+
+
+def woken_share(us):
+    """What a CPU that is woken every so often takes of the host's, to what the CPU takes that wakes it."""
+    with subprocess.Popen([*FIRST, DRUPE, 'run', *ON, '--cpus', '2', '--net', 'none', os.path.join(BUILD, 'wakers'), str(us)], stdout=subprocess.PIPE) as p:
+        same(p.stdout.readline(), b'done\n', f'wakes {us} us apart')
+        ran = []
+        for task in (t for i in processes_of(p) for t in pathlib.Path(f'/proc/{i}/task').iterdir()):
+            ran.append(int((task / 'schedstat').read_text().split()[0]))
+        p.kill()
+    woken, waker = sorted(ran)[-2:]
+    return woken / waker
 
 
 SYSBENCH = shutil.which('sysbench')
@@ -61,4 +75,7 @@ for machine, options in MACHINES:
         all_well = echoes(port) == CLIENTS * ECHOES and p.poll() is None
         p.kill()
         check(all_well, f'{machine}: the network beside threads that wake each other', p.stdout.read().decode(errors='replace'))
+if ON[1:] == ['host'] and subprocess.run([*FIRST, 'true'], stderr=subprocess.DEVNULL).returncode == 0:
+    shares = [woken_share(80) for _ in range(3)]
+    check(min(shares) < 0.75, 'a CPU that is woken now and then sleeps in between', shares)
 done()

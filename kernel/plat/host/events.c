@@ -5,7 +5,7 @@
  * Idle, a CPU sleeps in one call of Linux until a descriptor is ready or the next timer is due. Before that it looks at
  * the descriptors for a short while without sleeping, as long as that has paid lately: a peer on another CPU answers within
  * microseconds, and a sleep with its wake-up costs more than that. In the same way it looks for kicks of this machine's other CPUs,
- * while they come soon.
+ * while they come soon and that costs little more than sleeping.
  *
  * One CPU at a time asks for descriptors, the *asker*: it alone would be woken, and handlers need no lock. Another that idles
  * sleeps without them, and is woken to take over when the asker has been busy for a tick. What comes to be asked for while the asker sleeps
@@ -33,6 +33,9 @@
 
 #define SPIN_MAX_NS 50000u
 #define KICK_SPIN_NS 100000u
+#define SLEEP_COST_NS 30000u /* about what a sleep and the wake-up take of this CPU */
+#define LOOK_REST 8u         /* what looking takes beyond that is no more than this part of the time */
+#define LOOK_SAVED_NS 1000000u /* as much of that as has not been used may be later */
 #define TICK_NS 1000000u
 #define TRIM_NS 1000000000u
 
@@ -201,13 +204,22 @@ static void asked_in_vain(void)
         worth_ns = SPIN_MAX_NS / 8;
 }
 
+/* Looking for kicks has saved a sleep, or not: what it took beyond that keeps the CPU from looking for LOOK_REST times as long. So
+ * kicks that come now and then, however regularly, cost little more than they would with nobody looking. */
+static void charge_look(struct percpu *cpu, u64 start_ns, u64 end_ns, bool saved)
+{
+    u64 took_ns = end_ns - start_ns, lost_ns = took_ns - (saved ? MIN(took_ns, SLEEP_COST_NS) : 0);
+    cpu->plat.look_after_ns = MAX(cpu->plat.look_after_ns, start_ns - LOOK_SAVED_NS) + lost_ns * LOOK_REST;
+}
+
 /* What may come without sleeping, for as long as it seems worth it: kicks and, if `asks`, descriptors. True: something came. */
 static bool spin(struct percpu *cpu, bool asks, u64 until_ns)
 {
-    u64 start = plat_now_ns(), end = start + MAX(asks ? worth_ns : 0, cpu->plat.look ? KICK_SPIN_NS : 0);
-    bool came = false;
+    u64 start = plat_now_ns(), now = start;
+    bool kicks = cpu->plat.look && start >= cpu->plat.look_after_ns, came = false;
+    u64 end = start + MAX(asks ? worth_ns : 0, kicks ? KICK_SPIN_NS : 0);
     atomic_store(&cpu->plat.looks, 1);
-    for (u64 now = start; !came && now < MIN(end, until_ns); now = plat_now_ns()) {
+    for (; !came && now < MIN(end, until_ns); now = plat_now_ns()) {
         if (asks && ask(0)) {
             worth_ns = MIN(worth_ns + SPIN_MAX_NS / 8, SPIN_MAX_NS);
             came = true;
@@ -217,6 +229,8 @@ static bool spin(struct percpu *cpu, bool asks, u64 until_ns)
             plat_relax();
         }
     }
+    if (kicks)
+        charge_look(cpu, start, now, came);
     if (!came && asks)
         asked_in_vain();
     return stop_looking(cpu) || came;

@@ -38,6 +38,7 @@ static void signal_cpu(const struct percpu *cpu)
 void host_poke(struct percpu *cpu, u8 bit)
 {
     bool told = (atomic_or(&cpu->plat.pending, bit) & bit) != 0; /* it has not looked since, and is on its way to */
+    atomic_fence(); /* pairs with that of who stops looking */
     if (!told && !atomic_load(&cpu->plat.looks))
         signal_cpu(cpu);
 }

@@ -66,6 +66,7 @@ struct plat_percpu {
     struct plat_aspace *as; /* loaded: the carrier's, or NULL; its `cpus` has our bit */
     u64 program_gs;         /* GS base of the current program thread, when host_gs_shared */
     u64 timer_want_ns;      /* deadline asked for */
+    u64 look_after_ns;      /* no looking for kicks before */
     u32 relaxed;            /* turns of plat_relax() */
     struct host_seat *seat; /* atomic: the thread of Linux that the CPU runs in (carrier.h) */
 };
