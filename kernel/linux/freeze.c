@@ -16,10 +16,16 @@ void process_parks(struct task *t)
     atomic_store(&t->parked, false);
 }
 
+/* Who says so may still be on its way off its CPU. */
+static bool is_off(struct task *t)
+{
+    return (atomic_load(&t->parked) || atomic_load(&t->thread->state) == THREAD_BLOCKED) && thread_at_rest(t->thread);
+}
+
 static bool is_still(const struct process *p)
 {
     list_for_each(t, &p->tasks, struct task, proc_node)
-        if (t != current_thread()->task && !atomic_load(&t->parked) && atomic_load(&t->thread->state) != THREAD_BLOCKED)
+        if (t != current_thread()->task && !is_off(t))
             return false;
     return true;
 }

@@ -712,6 +712,15 @@ int thread_set_affinity(struct thread *t, u64 mask)
     return 0;
 }
 
+bool thread_at_rest(struct thread *t)
+{
+    u64 flags;
+    struct runqueue *rq = thread_rq_lock(t, &flags);
+    bool rests = percpu_table[t->cpu]->current != t; /* S2 */
+    spin_unlock_irqrestore(&rq->lock, flags);
+    return rests;
+}
+
 void sched_on_each_cpu(void (*fn)(void *arg), void *arg)
 {
     struct thread *self = current_thread();

@@ -153,6 +153,8 @@ int thread_set_policy(struct thread *t, u8 policy, u8 rt_prio);
 void thread_set_nice(struct thread *t, int nice);
 int thread_set_affinity(struct thread *t, u64 mask);
 u64 thread_cpu_ns(struct thread *t);
+/* It is on no CPU, and what it had in registers lies in memory. As long as somebody else sees to that. Any context. */
+bool thread_at_rest(struct thread *t);
 /* fn(arg) on each CPU in turn: the caller, a thread, goes there. */
 void sched_on_each_cpu(void (*fn)(void *arg), void *arg);
 /* How long CPU `cpu` has been idle since the machine started. */

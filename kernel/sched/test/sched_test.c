@@ -536,5 +536,36 @@ static void check_fpu(void)
     thread_put(fpu_unstarted);
 }
 
+/* Counts in its register and, when that is done, in fpu_count. */
+static u64 fpu_count;
+
+static void fpu_counter(void *arg)
+{
+    for (int i = 0; i < 100; i++) {
+        plat_events_disable();
+        trap_before_program(NULL);
+        plat_events_enable();
+        sim_fpu_set(sim_fpu_get() + 1);
+        atomic_store(&fpu_count, sim_fpu_get());
+        thread_sleep_until(now_ns() + 100, false);
+    }
+}
+
+TEST_CPUS(who_rests_has_its_registers_in_memory, 2)
+{
+    struct thread *t;
+    sim_fpu_can_trap = sim_chance(2);
+    fpu_count = 0;
+    CHECK_EQ(thread_create("fpu", fpu_counter, NULL, true, &t), 0);
+    thread_start(t);
+    while (atomic_load(&t->state) != THREAD_DEAD) {
+        u64 before = atomic_load(&fpu_count);
+        if (atomic_load(&t->state) == THREAD_BLOCKED && thread_at_rest(t) && before != 0)
+            CHECK(*(u64 *)t->fpu >= before);
+        thread_sleep_until(now_ns() + 10, false);
+    }
+    test_join(t);
+}
+
 TEST(fpu_state_follows_its_thread) { check_fpu(); }
 TEST_CPUS(fpu_state_follows_across_cpus, 3) { check_fpu(); }
