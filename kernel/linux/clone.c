@@ -84,6 +84,8 @@ int task_inherit(struct task *t, const struct clone_args *a)
         spin_unlock_bh(&self->proc->lock);
     }
     t->timer_slack_ns = self->timer_slack_ns;
+    t->loginuid = self->loginuid;
+    t->sessionid = self->sessionid;
     if (!(a->flags & CLONE_VM) || (a->flags & CLONE_VFORK))
         t->altstack = self->altstack;
     if (a->flags & CLONE_CHILD_CLEARTID)

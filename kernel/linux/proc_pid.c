@@ -342,13 +342,13 @@ static void show_io(struct text *x, struct task *t, bool whole)
 
 enum entry {
     E_STAT, E_STATUS, E_STATM, E_MAPS, E_SMAPS, E_SMAPS_ROLLUP, E_CMDLINE, E_ENVIRON, E_COMM, E_LIMITS, E_AUXV, E_IO, E_OOM_ADJ,
-    E_OOM_SCORE, E_OOM_SCORE_ADJ, E_CGROUP, E_MOUNTS, E_MOUNTINFO, E_PERSONALITY, E_SCHEDSTAT, E_WCHAN, E_LOGINUID, E_SETGROUPS,
-    E_UID_MAP, E_GID_MAP, E_TIMERSLACK, E_NR
+    E_OOM_SCORE, E_OOM_SCORE_ADJ, E_CGROUP, E_MOUNTS, E_MOUNTINFO, E_PERSONALITY, E_SCHEDSTAT, E_WCHAN, E_LOGINUID, E_SESSIONID,
+    E_SETGROUPS, E_UID_MAP, E_GID_MAP, E_TIMERSLACK, E_NR
 };
 static const char *const names[E_NR + 1] = {
     "stat", "status", "statm", "maps", "smaps", "smaps_rollup", "cmdline", "environ", "comm", "limits", "auxv", "io", "oom_adj",
-    "oom_score", "oom_score_adj", "cgroup", "mounts", "mountinfo", "personality", "schedstat", "wchan", "loginuid", "setgroups",
-    "uid_map", "gid_map", "timerslack_ns", NULL
+    "oom_score", "oom_score_adj", "cgroup", "mounts", "mountinfo", "personality", "schedstat", "wchan", "loginuid", "sessionid",
+    "setgroups", "uid_map", "gid_map", "timerslack_ns", NULL
 };
 
 static int entry_of(const char *name)
@@ -443,7 +443,10 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         text_add(&x, "%s", t->thread->wait_reason != NULL ? t->thread->wait_reason : "0");
         break;
     case E_LOGINUID:
-        text_add(&x, "4294967295");
+        text_add(&x, "%u", atomic_load_relaxed(&t->loginuid));
+        break;
+    case E_SESSIONID:
+        text_add(&x, "%u", atomic_load_relaxed(&t->sessionid));
         break;
     case E_SETGROUPS:
         text_add(&x, "allow\n");
@@ -550,6 +553,25 @@ static int store_slack(struct task *t, const char *word)
     return 0;
 }
 
+/* What a login (pam_loginuid) says of itself: anybody once, then with CAP_AUDIT_CONTROL. */
+static int store_loginuid(struct task *t, const char *word)
+{
+    static u32 sessions;
+    u64 uid;
+    if (t != current_task())
+        return -EPERM;
+    int r = str_to_u64(word, &uid);
+    if (r != 0)
+        return r;
+    if (uid > UINT32_MAX)
+        return -ERANGE;
+    if (t->loginuid != NOBODY_LOGGED_IN && !capable(CAP_AUDIT_CONTROL))
+        return -EPERM;
+    atomic_store_relaxed(&t->loginuid, (u32)uid);
+    atomic_store_relaxed(&t->sessionid, uid == NOBODY_LOGGED_IN ? NOBODY_LOGGED_IN : atomic_add(&sessions, 1));
+    return 0;
+}
+
 static int store(u32 pid, u32 tid, const char *name, const char *text, size_t len)
 {
     struct task *t = find(pid, tid);
@@ -562,12 +584,19 @@ static int store(u32 pid, u32 tid, const char *name, const char *text, size_t le
         word[--n] = '\0';
     switch (entry_of(name)) {
     case E_COMM:
+        if (t->proc != current_process()) {
+            r = -EINVAL;
+            break;
+        }
         str_copy(t->thread->name, word, sizeof t->thread->name);
         r = 0;
         break;
     case E_OOM_SCORE_ADJ:
     case E_OOM_ADJ:
         r = oom_adjust(t->proc, word, entry_of(name) == E_OOM_ADJ);
+        break;
+    case E_LOGINUID:
+        r = store_loginuid(t, word);
         break;
     case E_TIMERSLACK:
         r = store_slack(t, word);

@@ -198,6 +198,7 @@ int task_create(struct process *p, const char *name, void (*fn)(void *), struct 
     t->thread->task = t;
     t->altstack.flags = SS_DISABLE;
     t->timer_slack_ns = TIMER_SLACK_NS;
+    t->loginuid = t->sessionid = NOBODY_LOGGED_IN;
     list_init(&t->proc_node);
     list_init(&t->hash_node);
     list_init(&t->pending.queue);

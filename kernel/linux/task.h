@@ -140,6 +140,8 @@ struct process {
     u32 membarrier_registered;
 };
 
+#define NOBODY_LOGGED_IN UINT32_MAX
+
 struct task {
     struct refcount refs;
     u32 tid;                      /* c */
@@ -174,6 +176,7 @@ struct task {
     bool no_new_privs;            /* p: set only; read without */
     struct seccomp *seccomp;      /* p, its own read without: seccomp_impl.h (S2) */
     u64 timer_slack_ns;           /* o */
+    u32 loginuid, sessionid;      /* o: who logged in, and which time that was; NOBODY_LOGGED_IN */
     struct {                      /* o: what restart_syscall goes on with */
         enum { RESTART_NONE, RESTART_NANOSLEEP, RESTART_FUTEX, RESTART_POLL } kind;
         u64 deadline_ns;

@@ -269,6 +269,52 @@ static void scheduling(void)
     wait(NULL);
 }
 
+static unsigned number_in(const char *path)
+{
+    char text[16] = "";
+    int fd = open(path, O_RDONLY);
+    read(fd, text, sizeof text - 1);
+    close(fd);
+    return (unsigned)strtoul(text, NULL, 10);
+}
+
+/* What pam_loginuid asks: unset until a login sets it, and then only changed with a privilege; children have it, too. */
+static void logins(void)
+{
+    section("logins");
+    int other = open("/proc/self/loginuid", O_WRONLY), comm = open("/proc/self/comm", O_WRONLY);
+    SHOW(access("/proc/self/sessionid", W_OK | X_OK));
+    fflush(stdout);
+    if (fork() == 0) {
+        int fd = open("/proc/self/loginuid", O_RDWR);
+        SHOW(number_in("/proc/self/loginuid"));
+        SHOW(write(other, "1000", 4));
+        SHOW(write(comm, "another", 7));
+        SHOW(write(fd, "x", 1));
+        SHOW(write(fd, "-1", 2));
+        SHOW(write(fd, "4294967296", 10));
+        SHOW(setresuid(1000, 1000, 1000));
+        SHOW(pwrite(fd, "1234\n", 5, 0));
+        SHOW(number_in("/proc/self/loginuid"));
+        unsigned session = number_in("/proc/self/sessionid");
+        SHOW_TRUE(session != UINT_MAX);
+        SHOW(pwrite(fd, "1000", 4, 0));
+        fflush(stdout);
+        if (fork() == 0) {
+            SHOW(number_in("/proc/self/loginuid"));
+            SHOW_TRUE(number_in("/proc/thread-self/sessionid") == session);
+            fflush(stdout);
+            _exit(0);
+        }
+        wait(NULL);
+        _exit(0);
+    }
+    wait(NULL);
+    SHOW(number_in("/proc/self/loginuid"));
+    close(other);
+    close(comm);
+}
+
 static void show_cpus(void)
 {
     cpu_set_t old, one;
@@ -477,6 +523,7 @@ int main(int argc, char **argv)
     disk_priorities();
     scheduling();
     show_cpus();
+    logins();
     namespaces();
     io_counts();
     section("identity");
