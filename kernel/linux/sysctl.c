@@ -129,8 +129,8 @@ static size_t show_stat(void *arg, char *buf, size_t size)
         fmt_snprintf(name, sizeof name, "cpu%u", i);
         add_cpu(&x, name, each[i]);
     }
-    text_add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
-        (unsigned long)irqs, (unsigned long)switches, (unsigned long)((wall_ns() - now_ns()) / NSEC_PER_SEC), last_pid());
+    text_add(&x, "intr %lu\nctxt %lu\nbtime %lu\nprocesses %u\nprocs_running %u\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
+        (unsigned long)irqs, (unsigned long)switches, (unsigned long)((wall_ns() - now_ns()) / NSEC_PER_SEC), last_pid(), tasks_running());
     return x.len;
 }
 
@@ -142,14 +142,6 @@ static size_t show_uptime(void *arg, char *buf, size_t size)
     idle /= NSEC_PER_SEC / 100;
     return (size_t)fmt_snprintf(buf, size, "%lu.%02lu %lu.%02lu\n", (unsigned long)(up / 100), (unsigned long)(up % 100),
                                 (unsigned long)(idle / 100), (unsigned long)(idle % 100));
-}
-
-static size_t show_loadavg(void *arg, char *buf, size_t size)
-{
-    spin_lock_bh(&process_list_lock);
-    u32 tasks = task_count_locked(NULL);
-    spin_unlock_bh(&process_list_lock);
-    return (size_t)fmt_snprintf(buf, size, "0.00 0.00 0.00 1/%u %u\n", tasks, last_pid());
 }
 
 static size_t show_version(void *arg, char *buf, size_t size)
@@ -348,7 +340,7 @@ void sysctl_init(void)
     } entries[] = {
         {"meminfo", show_meminfo, NULL}, {"stat", show_stat, NULL}, {"uptime", show_uptime, NULL},
         {"vmstat", show_vmstat, NULL}, {"partitions", show_partitions, NULL}, {"diskstats", show_diskstats, NULL}, {"locks", locks_show, NULL},
-        {"loadavg", show_loadavg, NULL}, {"version", show_version, NULL}, {"cmdline", show_cmdline, NULL},
+        {"version", show_version, NULL}, {"cmdline", show_cmdline, NULL},
         {"filesystems", show_filesystems, NULL}, {"sys/kernel/ostype", show_text, "Linux"},
         {"sys/kernel/osrelease", show_text, LINUX_RELEASE}, {"sys/kernel/version", show_text, "#1 SMP Drupe " DRUPE_VERSION},
         {"sys/kernel/core_pattern", show_text, "core"}, {"sys/kernel/sem", show_text, "32000\t1024000000\t500\t32000"}, {"sys/kernel/tainted", show_text, "0"},
@@ -371,6 +363,7 @@ void sysctl_init(void)
     threads_max = (u32)MIN(MAX(m.total_pages / 32, 20u), 32768u); /* an eighth of memory in kernel stacks, as Linux does */
     add_ranges(ranges);
     add_ranges(net_tcp_settings);
+    loadavg_init();
     proc_lockstat_init();
     cpuinfo_init();
     file_max_init();
