@@ -233,8 +233,8 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define CAP_SYS_PTRACE 19
 #define CAP_SYS_BOOT 22
 #define CAP_SYS_NICE 23
-#define CAP_AUDIT_CONTROL 30
 #define CAP_SYS_TIME 25
+#define CAP_AUDIT_CONTROL 30
 #define CAP_LAST 40
 #define CAP_ALL ((1ULL << (CAP_LAST + 1)) - 1)
 

@@ -107,7 +107,7 @@ char task_state_locked(const struct task *t)
     case THREAD_NEW:
         return 'R';
     default:
-        return t->thread->interruptible ? 'S' : 'D';
+        return (t->thread->interruptible & EXIT_SIGNAL) != 0 ? 'S' : 'D';
     }
 }
 
