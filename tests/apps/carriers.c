@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -180,6 +181,33 @@ static void stay(int n)
     puts("went on");
 }
 
+/* Two pass a byte to and fro, until there is something to read; then one computes until there is more. */
+static void talk(void)
+{
+    struct pollfd more = { 0, POLLIN, 0 };
+    int there[2], back[2];
+    char byte = 0;
+    if (pipe(there) != 0 || pipe(back) != 0)
+        exit(1);
+    if (fork() == 0) {
+        close(there[1]);
+        while (read(there[0], &byte, 1) == 1 && write(back[1], &byte, 1) == 1)
+            ;
+        _exit(0);
+    }
+    puts("ready");
+    fflush(stdout);
+    for (unsigned i = 0; i % 256 != 0 || poll(&more, 1, 0) == 0; i++)
+        if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+            exit(1);
+    (void)!read(0, &byte, 1);
+    while (poll(&more, 1, 0) == 0)
+        ;
+    close(there[1]);
+    wait(NULL);
+    puts("talked");
+}
+
 int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "";
@@ -192,5 +220,7 @@ int main(int argc, char **argv)
         ticking(n);
     else if (strcmp(how, "stay") == 0)
         stay(n);
+    else if (strcmp(how, "talk") == 0)
+        talk();
     return 0;
 }

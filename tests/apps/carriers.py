@@ -70,6 +70,50 @@ out, _ = p.communicate(b'q', timeout=120)
 same((p.returncode, out), (0, b'went on\n'), 'input reaches the one that runs, stopped and continued')
 check(gone(found), 'nothing is left of it', found)
 
+# Where they are among the host's CPUs (place.c).
+def becomes(where, found, n):
+    """Do n of these processes come to be where they are wanted, within ten seconds?"""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        places = [tuple(os.sched_getaffinity(pid)) for pid in found]
+        if sum(where(place) for place in places) >= n and (n == 1 or len(set(places)) == 1):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+every = tuple(os.sched_getaffinity(0))
+if len(every) > 1:
+    p = start('talk')
+    found = processes_of(p)
+    check(becomes(lambda place: len(place) == 1, found, 2), 'two that talk to each other are on one CPU of the host', found)
+    p.stdin.write(b'c')
+    p.stdin.flush()
+    check(becomes(lambda place: place == every, found, 1), 'one that computes may be anywhere', found)
+    out, _ = p.communicate(b'q', timeout=60)
+    same((p.returncode, out), (0, b'talked\n'), 'and ends')
+
+def end_among_others():
+    """The first learns of the end of another though SIGCHLD keeps coming."""
+    p = start('stay', 3)
+    found = processes_of(p)
+    end = time.monotonic() + 20
+    sent = 0
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            os.kill(found[0], signal.SIGCHLD)
+            sent += 1
+            if sent == 1000:
+                os.kill(found[-1], signal.SIGKILL)
+    check(time.monotonic() < end, 'an end is noticed among signals of the same kind')
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(found[0], signal.SIGKILL)
+    p.communicate(timeout=60)
+
+
+for _ in range(10):
+    end_among_others()
+
 for number, cpus in ((signal.SIGKILL, 1), (signal.SIGTERM, 1), (signal.SIGKILL, 2)):
     p = start('stay', 5, options=('--cpus', str(cpus)))
     found = processes_of(p)

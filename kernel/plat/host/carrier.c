@@ -9,7 +9,10 @@
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/time.h>
+#include <linux/time_types.h>
+#include <linux/wait.h>
 
+#include "arch/cpu.h"
 #include "base/fmt.h"
 #include "base/str.h"
 #include "host.h"
@@ -23,9 +26,9 @@
 #define BLOCK_ORDER 4u
 #define MEMORY_PER_CARRIER (4UL << 20)
 #define RETRY_NS NSEC_PER_SEC
-#define LOOK_NS 20000u /* a few times what falling asleep and being woken take */
-#define LOOKS_MIN 64u
+#define LOOK_TICKS (1UL << 16) /* of the TSC, 15 to 50 us: a few times what falling asleep and being woken take */
 #define LOOK_REST 32u
+#define RELEASE_NS 20000000u
 
 _Static_assert(SIGSTACK_SIZE == PAGE_SIZE << BLOCK_ORDER, "a block of pages");
 
@@ -51,38 +54,52 @@ static void wait_on(u32 *word, u32 while_it_is)
         host_call(__NR_futex, word, (long)FUTEX_WAIT, (long)while_it_is, 0L);
 }
 
-/* Who is called back at once, as of two processes that talk to each other, need not fall asleep and be woken: it lets others run, and looks. What this
- * costs is the looks, not the time that others take meanwhile. Many in vain, as where the other computes on another CPU of this host, are not done again before
- * many times as long. True: it is this one's turn. */
-static bool look_for_turn(struct host_seat *s)
+/* False: it still is. */
+static bool wait_until(u32 *word, u32 while_it_is, u64 end_ns)
 {
-    u64 start_ns = 0, now_ns = 0;
-    for (unsigned looks = 0; looks < LOOKS_MIN || now_ns - start_ns < LOOK_NS; looks++) {
-        host_call(__NR_sched_yield);
-        if (atomic_load(&s->turn) == TURN_OWN)
-            return true;
-        now_ns = plat_now_ns();
-        if (looks == 0)
-            start_ns = now_ns;
+    for (u64 now; atomic_load(word) == while_it_is;) {
+        if ((now = plat_now_ns()) >= end_ns)
+            return false;
+        struct __kernel_timespec t = { 0, (s64)(end_ns - now) };
+        host_call(__NR_futex, word, (long)FUTEX_WAIT, (long)while_it_is, &t);
     }
-    s->look_after_ns = now_ns + LOOK_NS * LOOK_REST;
+    return true;
+}
+
+/* Who is called back at once, as of two processes that talk to each other, need not fall asleep and be woken: it lets others run, and looks. When
+ * it has in vain, as where the other computes on another CPU of the host, it does not again before many times as long. True: it is this one's turn. */
+static bool look_for_turn(struct host_seat *s, u64 start)
+{
+    u64 now;
+    do {
+        host_call(__NR_sched_yield);
+        now = rdtsc();
+        if (atomic_load(&s->turn) == TURN_OWN) {
+            s->looks = now - start < LOOK_TICKS; /* else others may have come first, as they do not before one that is woken */
+            return true;
+        }
+    } while (now - start < LOOK_TICKS);
+    s->look_after = now + LOOK_REST * LOOK_TICKS;
     return false;
 }
 
-/* Looking pays from the next time on if this one was short. */
+/* Looking pays from the next time on if this was short. */
 static void sleep_for_turn(struct host_seat *s)
 {
-    u64 start_ns = plat_now_ns();
+    u64 start = rdtsc();
     u32 turn = TURN_OTHERS;
-    if (atomic_cas(&s->turn, &turn, TURN_ASLEEP))
+    if (atomic_cas(&s->turn, &turn, TURN_ASLEEP)) {
+        if (s->next != NULL && atomic_load_relaxed(&s->next->held) != 0 && !wait_until(&s->turn, TURN_ASLEEP, plat_now_ns() + RELEASE_NS))
+            host_place_release(s->next);
         wait_on(&s->turn, TURN_ASLEEP);
-    u64 now_ns = plat_now_ns();
-    s->looks = now_ns - start_ns < LOOK_NS && now_ns >= s->look_after_ns;
+    }
+    u64 now = rdtsc();
+    s->looks = now - start < LOOK_TICKS && now >= s->look_after;
 }
 
-static void wait_for_turn(struct host_seat *s)
+static void wait_for_turn(struct host_seat *s, u64 start)
 {
-    if (!s->looks || !look_for_turn(s))
+    if (!s->looks || !look_for_turn(s, start))
         sleep_for_turn(s);
     atomic_store_relaxed(&s->turn, TURN_OTHERS);
     if (s->timer_noted)
@@ -92,14 +109,16 @@ static void wait_for_turn(struct host_seat *s)
     host_text_refresh(s->carrier);
 }
 
-/* Signals are the other's from the first line on. */
-static void give_turn(struct host_seat *from, struct host_seat *to)
+/* Signals are the other's from the first line on. Returns the TSC. */
+static u64 give_turn(struct host_seat *from, struct host_seat *to)
 {
+    u64 now = host_place(to);
     atomic_store(&to->cpu->plat.seat, to);
     if (atomic_load_relaxed(&to->cpu->plat.pending) & PENDING_TIMER)
         from->timer_ns = NEVER_NS;
     if (atomic_xchg(&to->turn, TURN_OWN) == TURN_ASLEEP)
         host_call(__NR_futex, &to->turn, (long)FUTEX_WAKE, 1L);
+    return now;
 }
 
 /* On the thread's own stack; the CPU is at rest in next->going_on. */
@@ -107,9 +126,7 @@ static NORETURN void park(void *arg)
 {
     struct host_seat *s = arg;
     for (;;) {
-        if (s->next != NULL)
-            give_turn(s, s->next);
-        wait_for_turn(s);
+        wait_for_turn(s, s->next != NULL ? give_turn(s, s->next) : 0);
         arch_switch(&s->parked, &s->going_on);
     }
 }
@@ -162,6 +179,7 @@ void host_carrier_init(struct percpu *cpu, void *block)
         host_fatal("--cpus: several CPUs need a PID namespace and a limit on tasks of their own, and 4 MiB of -m each; where this host gives none, "
                    "use --cpus 1, or --on qemu");
     mutex_init(&making, "carriers making");
+    host_place_init();
     init_carrier(&first);
     init_seat(s, cpu, &first);
     first.seated = 1;
@@ -311,14 +329,19 @@ void host_carrier_want(void)
 
 void host_carrier_unwant(void) { atomic_sub(&naspaces, 1); }
 
-NORETURN void host_carrier_ended(int status, bool by_signal)
+/* One signal may stand for several children, or have been sent by somebody else: Linux is asked. */
+void host_carrier_look_for_end(void)
 {
     char text[80];
-    if (by_signal) {
-        fmt_snprintf(text, sizeof text, "drupe: signal %d ended one of the instance's processes\n", status);
+    int status;
+    if (host_call(__NR_wait4, -1L, &status, (long)WNOHANG, 0L) <= 0)
+        return;
+    int by_signal = status & 0x7f;
+    if (by_signal != 0) {
+        fmt_snprintf(text, sizeof text, "drupe: signal %d ended one of the instance's processes\n", by_signal);
         plat_console_write(text, strlen(text));
     }
-    plat_power_off(by_signal ? 128 + status : status);
+    plat_power_off(by_signal != 0 ? 128 + by_signal : status >> 8 & 0xff);
 }
 
 /* --- whose is which ---------------------------------------------------------------------- */

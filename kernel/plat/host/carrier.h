@@ -14,7 +14,7 @@
  *       timer, signal stack.
  *   C4  What a signal has to tell to a parked seat is passed on to its CPU (host_poke()); a timer's is noted, and counts when it is unparked.
  *   C5  The first carrier, first process of a PID namespace, is the parent of the others. The end of any is the end of all:
- *       SIGCHLD ends the first with the other's status, and Linux ends who is left.
+ *       at SIGCHLD the first ends with the other's status, and Linux ends who is left.
  *   C6  There are at most as many carriers as there have been address spaces at once, at least as many as CPUs, and never more than Linux
  *       lets us have. They stay: who needs one takes one whose address space has ended, or, when there are no more, that of another address
  *       space, which no CPU has loaded, and whose mappings are dropped. So nothing depends on how many there are; with one for each CPU it
@@ -48,13 +48,14 @@ struct host_seat {
     struct host_carrier *carrier;
     u32 turn;                    /* atomic, enum host_turn; a futex of Linux */
     bool looks;                  /* its own: it looks for its turn before it sleeps; */
-    u64 look_after_ns;           /* not before that, once it has in vain */
+    u64 look_after;              /* not before that (TSC), once it has in vain */
     bool timer_noted;            /* its timer came while it was parked; by its own signal handler */
     struct host_seat *next;      /* who has the turn when this one is parked; NULL = the one that does */
     struct arch_context parked;  /* where it goes on parking, */
     struct arch_context going_on; /* and the CPU when this one has the turn */
     struct fpu_file fpu;         /* its CPU's, while it has the turn */
     u64 timer_ns;                /* when its timer will come; NEVER_NS = it is not set */
+    u32 held;                    /* atomic; place.c: 1 + the host's CPU on which it has to stay, or 0 */
     int tid;                     /* const, in the PID namespace: of the thread, */
     int timer;                   /* and Linux's name for its timer */
 };
@@ -93,10 +94,21 @@ void host_carrier_release(struct plat_aspace *as);
 bool host_carrier_change(struct plat_aspace *from, struct plat_aspace *to);
 /* [start, end) is to go out of as's carrier before as is loaded again. The CPUs that have it loaded now, or 0. Any context */
 u64 host_carrier_stale(struct plat_aspace *as, u64 start, u64 end);
-/* On the signal stack of a process: another one has ended with `status`, or by the signal; does not return. */
-NORETURN void host_carrier_ended(int status, bool by_signal);
+/* On the signal stack of a process: perhaps another one has ended; does not return then. */
+void host_carrier_look_for_end(void);
 
 static inline struct host_carrier *host_carrier(void) { return this_cpu()->plat.seat->carrier; }
+
+/* --- place.c ----------------------------------------------------------------------------- */
+
+#define HOST_PLACES 1024u /* CPUs of the host that there may be */
+
+/* Before the filter. */
+void host_place_init(void);
+/* `to`, which is parked, is about to get the turn from who runs: it shall be where that is. Returns the TSC. Events disabled. */
+u64 host_place(struct host_seat *to);
+/* s has had the turn for long: it may go anywhere. By who gave it, parked. */
+void host_place_release(struct host_seat *s);
 
 /* --- kmap.c ------------------------------------------------------------------------------ */
 

@@ -20,6 +20,7 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/wait.h>
 
 #include "carrier.h"
 #include "host.h"
@@ -65,9 +66,11 @@ static const struct allowed_call allowed[] = {
                   END } },
     { __NR_munmap, .checks = { END } },
     { __NR_futex, .need = PROCESSES, .checks = { { 1, ~(u32)FUTEX_WAKE, FUTEX_WAIT }, END } },
+    { __NR_restart_syscall, .need = PROCESSES, .checks = { END } }, /* Linux makes it of a futex() with a timeout that SIGCONT interrupted */
     { __NR_timer_settime, .checks = { { 1, ~0u, 0 }, END } }, /* relative; nothing but the process's own timers has a number */
     { __NR_tgkill, .need = PROCESSES, .checks = { { 2, ~0u, KICK_SIGNAL }, END } },
     { __NR_sched_yield, .need = PROCESSES, .checks = { END } },
+    { __NR_sched_setaffinity, .need = PROCESSES, .checks = { { 1, ~0u, HOST_PLACES / 8 }, END } }, /* nothing but the process's own threads has a number */
     { __NR_clock_gettime, .checks = { { 0, ~1u, 0 }, END } }, /* CLOCK_REALTIME, CLOCK_MONOTONIC */
     { __NR_preadv, .checks = { { FD_DEVICES, 0, 0 }, END } },
     { __NR_pwritev, .checks = { { FD_DEVICES, 0, 0 }, END } },
@@ -84,9 +87,10 @@ static const struct allowed_call allowed[] = {
     { __NR_timer_create, .need = PROCESSES, .checks = { { 0, ~0u, 1 }, END } }, /* CLOCK_MONOTONIC */
     { __NR_sigaltstack, .need = PROCESSES, .checks = { END } },
     { __NR_rt_sigprocmask, .need = PROCESSES, .checks = { END } },
+    { __NR_wait4, .need = PROCESSES, .checks = { { 2, ~0u, WNOHANG }, END } },
 };
 
-#define MAX_PROGRAM 256
+#define MAX_PROGRAM 320
 static struct sock_filter program[MAX_PROGRAM];
 static unsigned length;
 

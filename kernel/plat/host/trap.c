@@ -223,8 +223,8 @@ struct taken host_signal(int sig, const siginfo_t *info, struct ucontext *uc, st
     struct sigcontext *sc = &uc->uc_mcontext;
     struct percpu *cpu = seat->cpu;
     struct taken t = { NULL, 0 };
-    if (sig == SIGCHLD && (info->si_code == CLD_EXITED || info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED))
-        host_carrier_ended(info->si_status, info->si_code != CLD_EXITED);
+    if (sig == SIGCHLD)
+        host_carrier_look_for_end();
     if (sig != SIGALRM && sig != SIGURG && (info->si_code <= 0 || sig == SIGCHLD))
         sig = SIGURG; /* somebody outside sent what only the CPU raises: an event like others, since GS may be the program's */
     u8 event = event_of(sig, info);

@@ -243,7 +243,13 @@ static void processes(void)
     };
     for (unsigned i = 0; i < ARRAY_SIZE(tries); i++)
         expect(tries[i].what, tries[i].want, (struct attempt){ __NR_clone, { tries[i].flags } });
+    expect("whether one has ended", PASSED, (struct attempt){ __NR_wait4, { -1, (long)&host_cpus, 1, 0 } });
+    expect("waiting until one ends", KILLED, (struct attempt){ __NR_wait4, { -1, (long)&host_cpus, 0, 0 } });
+    expect("a call that was interrupted", PASSED, (struct attempt){ __NR_restart_syscall });
+    static const u64 mask[16] = { 1 };
     expect("giving up the CPU", PASSED, (struct attempt){ __NR_sched_yield });
+    expect("a place", PASSED, (struct attempt){ __NR_sched_setaffinity, { 0, 128, (long)mask } });
+    expect("a place of another size", KILLED, (struct attempt){ __NR_sched_setaffinity, { 0, 8, (long)mask } });
     host_cpus = 2;
     static const struct { const char *what; long flags; } others[] = {
         { "a thread with descriptors of its own", THREAD & ~CLONE_FILES },
@@ -259,7 +265,7 @@ static void processes(void)
     expect("a thread, of several CPUs", PASSED, (struct attempt){ __NR_clone, { THREAD, thread_stack() } });
     host_cpus = 1;
     host_carriers_max = 1;
-    static const long more[] = { __NR_clone, __NR_futex, __NR_sigaltstack, __NR_rt_sigprocmask, __NR_gettid, __NR_timer_create, __NR_tgkill, __NR_sched_yield };
+    static const long more[] = { __NR_clone, __NR_futex, __NR_sigaltstack, __NR_rt_sigprocmask, __NR_gettid, __NR_timer_create, __NR_tgkill, __NR_sched_yield, __NR_sched_setaffinity, __NR_wait4, __NR_restart_syscall };
     for (unsigned i = 0; i < ARRAY_SIZE(more); i++)
         expect("a call for many processes, where there may be one only", KILLED, (struct attempt){ more[i], { i == 0 ? SIGCHLD : 1, 1, SIGURG } });
 }

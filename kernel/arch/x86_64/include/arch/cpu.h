@@ -66,6 +66,14 @@ static inline u64 rdtsc(void)
     return lo | (u64)hi << 32;
 }
 
+/* Also what the system has put into TSC_AUX: Linux the CPU, in bits 0 to 11, and its node. */
+static inline u64 rdtscp(u32 *ret_aux)
+{
+    u32 lo, hi;
+    __asm__ volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(*ret_aux));
+    return lo | (u64)hi << 32;
+}
+
 static inline u64 read_cr0(void)
 {
     u64 v;
