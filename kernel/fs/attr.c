@@ -66,14 +66,10 @@ static int setattr_check(struct inode *i, const struct cred *c, struct setattr *
     if ((a->valid & SETATTR_GID) != 0 && !cred_capable(c, CAP_CHOWN) &&
         (!owner || (a->gid != i->gid && !cred_has_group(c, a->gid))))
         return -EPERM;
-    if ((a->valid & (SETATTR_UID | SETATTR_GID)) != 0 && !S_ISDIR(i->mode) && (a->valid & SETATTR_MODE) == 0) {
-        u32 kill = i->mode & S_ISUID;
-        if ((i->mode & (S_ISGID | 010)) == (S_ISGID | 010))
-            kill |= S_ISGID;
-        if (kill != 0) {
-            a->valid |= SETATTR_MODE;
-            a->mode = i->mode & 07777 & ~kill;
-        }
+    u32 kill = (a->valid & SETATTR_OWNER) != 0 && !S_ISDIR(i->mode) ? inode_set_ids(i, c) : (a->valid & SETATTR_SIZE) != 0 ? inode_privs_to_remove(i) : 0;
+    if (kill != 0) {
+        a->valid |= SETATTR_MODE;
+        a->mode = i->mode & 07777 & ~kill;
     }
     if ((a->valid & (SETATTR_ATIME | SETATTR_MTIME)) != 0 && !inode_owner_or_capable(i, c)) {
         if ((a->valid & SETATTR_NOW) == 0)
@@ -83,22 +79,17 @@ static int setattr_check(struct inode *i, const struct cred *c, struct setattr *
     return 0;
 }
 
-/* Without i->lock. */
-static int vfs_setattr_inode(struct inode *i, const struct cred *c, const struct setattr *attrs)
+/* Without i->lock. *a becomes what was set. */
+static int vfs_setattr_inode(struct inode *i, const struct cred *c, struct setattr *a)
 {
-    struct setattr a = *attrs;
     mutex_lock(&i->lock);
-    int err = setattr_check(i, c, &a);
-    if (err == 0 && (a.valid & SETATTR_SIZE) != 0) {
-        a.valid |= SETATTR_MTIME;
-        a.mtime_ns = vfs_time_ns();
-        if (inode_need_remove_privs(i, c) && (a.valid & SETATTR_MODE) == 0) {
-            a.valid |= SETATTR_MODE;
-            a.mode = i->mode & 07777 & ~(S_ISUID | ((i->mode & 010) != 0 ? S_ISGID : 0u));
-        }
+    int err = setattr_check(i, c, a);
+    if (err == 0 && (a->valid & SETATTR_SIZE) != 0) {
+        a->valid |= SETATTR_MTIME;
+        a->mtime_ns = vfs_time_ns();
     }
     if (err == 0)
-        err = i->ops->setattr != NULL ? i->ops->setattr(i, &a) : -EPERM;
+        err = i->ops->setattr != NULL ? i->ops->setattr(i, a) : -EPERM;
     mutex_unlock(&i->lock);
     return err;
 }
@@ -114,10 +105,11 @@ static u32 change_mask(u32 valid)
     return mask | ((valid & SETATTR_SIZE) != 0 ? IN_MODIFY : 0);
 }
 
-int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *a)
+int vfs_setattr_dentry(struct dentry *d, const struct cred *c, const struct setattr *attrs)
 {
-    int err = vfs_setattr_inode(d->inode, c, a);
-    u32 mask = change_mask(a->valid);
+    struct setattr a = *attrs;
+    int err = vfs_setattr_inode(d->inode, c, &a);
+    u32 mask = change_mask(a.valid);
     if (err == 0 && mask != 0)
         notify_dentry(d, mask);
     return err;
@@ -129,11 +121,12 @@ int vfs_setattr_path(const struct path *p, const struct cred *c, const struct se
     return err != 0 ? err : vfs_setattr_dentry(p->dentry, c, a);
 }
 
-static int size_ok(u64 size)
+/* May it become as long? What it is already is nobody's business (setrlimit(2), RLIMIT_FSIZE). */
+static int size_ok(const struct inode *i, u64 size)
 {
     if (size > INT64_MAX)
         return -EINVAL;
-    return size > 0 && size > vfs_write_limit(size - 1) ? -EFBIG : 0;
+    return size > inode_size(i) && size > vfs_write_limit(size - 1) ? -EFBIG : 0;
 }
 
 int vfs_truncate(const struct path *p, const struct cred *c, u64 size)
@@ -148,7 +141,7 @@ int vfs_truncate(const struct path *p, const struct cred *c, u64 size)
     if (err == 0)
         err = permission(i, c, 2);
     if (err == 0)
-        err = size_ok(size);
+        err = size_ok(i, size);
     if (err == 0)
         err = inode_get_write(i);
     if (err != 0)
@@ -165,7 +158,7 @@ int vfs_ftruncate(struct file *f, u64 size)
         return -EBADF;
     if (!f->can_write || !S_ISREG(f->inode->mode))
         return -EINVAL;
-    int err = size_ok(size);
+    int err = size_ok(f->inode, size);
     if (err != 0)
         return err;
     return f->path.dentry != NULL ? vfs_setattr_dentry(f->path.dentry, f->cred, &a) : vfs_setattr_inode(f->inode, f->cred, &a);
@@ -198,7 +191,7 @@ int vfs_fallocate(struct file *f, int mode, u64 off, u64 len)
         return -ENODEV;
     if (__builtin_add_overflow(off, len, &end) || end > INT64_MAX)
         return -EFBIG;
-    int err = (mode & FALLOC_FL_KEEP_SIZE) != 0 ? 0 : size_ok(end);
+    int err = kind == FALLOC_FL_PUNCH_HOLE ? 0 : size_ok(f->inode, end);
     if (err != 0)
         return err;
     if (f->ops->fallocate == NULL)

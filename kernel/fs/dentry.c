@@ -216,6 +216,8 @@ void dentry_put(struct dentry *d)
         struct dentry *parent = d->parent == d ? NULL : d->parent;
         dentry_free(d);
         d = parent;
+        if (watched() && d != NULL && d->inode != NULL && !d->hashed && notify_put_slow(d))
+            return;
     }
 }
 

@@ -42,7 +42,7 @@ void file_put(struct file *f)
         file_locks_gone(f);
     if (unlikely(!list_empty(&f->epoll_items)))
         epoll_file_gone(f);
-    if (f->can_read || f->can_write)
+    if (f->ops != &path_file_ops)
         notify_file(f, f->can_write ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     if (f->ops->release != NULL)
         f->ops->release(f);
@@ -132,8 +132,11 @@ int file_path(struct file *f, struct path *ret)
 /* Is the file's position shared state that reads must take turns on? */
 static inline bool has_pos(const struct file *f) { return f->ops->seek != NULL; }
 
-/* Would it end at an offset that a file cannot have? */
-static inline bool beyond_last(u64 pos, const struct uio *u) { return (s64)(pos + u->remaining) < 0; }
+int vfs_range_ok(const struct file *f, const u64 *pos, u64 len)
+{
+    u64 at = pos != NULL ? *pos : f->pos;
+    return has_pos(f) && ((s64)at < 0 || (s64)(at + len) < 0) ? -EINVAL : 0;
+}
 
 static ALWAYS_INLINE s64 do_read(struct file *f, struct uio *u, u64 *pos)
 {
@@ -141,7 +144,7 @@ static ALWAYS_INLINE s64 do_read(struct file *f, struct uio *u, u64 *pos)
         return -EBADF;
     if (unlikely(f->ops->read == NULL))
         return S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
-    if (has_pos(f) && unlikely(beyond_last(pos != NULL ? *pos : f->pos, u)))
+    if (unlikely(vfs_range_ok(f, pos, u->remaining) != 0))
         return -EINVAL;
     if (pos != NULL)
         return has_pos(f) ? f->ops->read(f, u, pos) : -ESPIPE;
@@ -171,7 +174,7 @@ static ALWAYS_INLINE s64 do_write(struct file *f, struct uio *u, u64 *pos)
         return -EBADF;
     if (unlikely(f->ops->write == NULL))
         return -EINVAL;
-    if (has_pos(f) && unlikely(beyond_last(pos != NULL ? *pos : f->pos, u)))
+    if (unlikely(vfs_range_ok(f, pos, u->remaining) != 0))
         return -EINVAL;
     if (pos != NULL)
         return has_pos(f) ? f->ops->write(f, u, pos) : -ESPIPE;
@@ -255,13 +258,19 @@ void file_touch_atime(struct file *f)
     i->atime_ns = vfs_time_ns();
 }
 
-/* sendfile(2): straight from the page cache into out's write(). */
-s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len)
+/* A part of a page to out. */
+static s64 send_page(struct file *out, struct page *p, u32 off, u32 len)
 {
-    if (!in->can_read || !out->can_write)
-        return -EBADF;
-    if (!S_ISREG(in->inode->mode) || out->ops->write == NULL || (out->flags & O_APPEND) != 0)
-        return -EINVAL;
+    struct uio u;
+    if (file_is_pipe(out))
+        return pipe_put_page(out, p, off, len);
+    uio_kernel(&u, (char *)page_virt(p) + off, len);
+    return do_write(out, &u, NULL);
+}
+
+/* Straight from the page cache. */
+static s64 send_pages(struct file *out, struct file *in, u64 *in_pos, u64 len)
+{
     u64 pos = in_pos != NULL ? *in_pos : in->pos;
     s64 done = 0;
     while (len > 0) {
@@ -281,9 +290,7 @@ s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len)
             r = mapping_get(m, pos >> PAGE_SHIFT, false, &p);
         }
         if (r == 0) {
-            struct uio u;
-            uio_kernel(&u, (char *)page_virt(p) + in_page, n);
-            r = vfs_write(out, &u, NULL);
+            r = send_page(out, p, (u32)in_page, (u32)n);
             page_put(p);
         } else if (r == -ENXIO) {
             break; /* truncated meanwhile */
@@ -300,10 +307,77 @@ s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len)
         if ((u64)r < n || thread_interrupted())
             break;
     }
-    if (done > 0) {
+    if (done > 0)
         *(in_pos != NULL ? in_pos : &in->pos) = pos;
-        file_touch_atime(in);
+    file_touch_atime(in);
+    return done;
+}
+
+#define ONE_READ 65536UL
+
+/* What one read gives. */
+static s64 send_read(struct file *out, struct file *in, u64 *in_pos, u64 len)
+{
+    struct uio u;
+    s64 done = 0, r = 0;
+    len = MIN(len, ONE_READ);
+    u8 *buf = kmalloc(len, 0);
+    if (buf == NULL)
+        return -ENOMEM;
+    uio_kernel(&u, buf, len);
+    s64 n = do_read(in, &u, in_pos);
+    uio_kernel(&u, buf, n > 0 ? (u64)n : 0);
+    while (done < n) {
+        r = file_is_pipe(out) ? pipe_put_copy(out, &u, (u32)MIN(PAGE_SIZE, (u64)(n - done))) : do_write(out, &u, NULL);
+        if (r == -EAGAIN && file_is_pipe(out) && pipe_wait_room(out) > 0)
+            continue; /* somebody else filled it */
+        if (r <= 0)
+            break;
+        done += r;
+    }
+    if (done < n && has_pos(in)) /* give back what was read but not written */
+        *(in_pos != NULL ? in_pos : &in->pos) -= (u64)(n - done);
+    kfree(buf);
+    return n <= 0 ? n : done > 0 ? done : r;
+}
+
+static s64 send(struct file *out, struct file *in, u64 *in_pos, u64 len)
+{
+    if (len == 0 || in->ops->read == NULL || in->ops->no_splice)
+        return len == 0 ? 0 : -EINVAL;
+    return S_ISREG(in->inode->mode) && in->inode->data->ops != NULL ? send_pages(out, in, in_pos, len) : send_read(out, in, in_pos, len);
+}
+
+static s64 to_pipe(struct file *out, struct file *in, u64 *in_pos, u64 len)
+{
+    s64 room = pipe_wait_room(out);
+    len = MIN(len, room > 0 ? (u64)room : 0);
+    if (room < 0 || len == 0)
+        return room < 0 ? room : 0;
+    return send(out, in, in_pos, len);
+}
+
+s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len)
+{
+    bool pipe = file_is_pipe(out);
+    if (!pipe && (in->ops->seek == NULL || out->ops->write == NULL || (out->flags & O_APPEND) != 0))
+        return -EINVAL;
+    s64 r = pipe ? to_pipe(out, in, in_pos, len) : send(out, in, in_pos, len);
+    if (!pipe)
+        file_touch_atime(in); /* whatever came of it */
+    if (r > 0) {
+        notify_file(in, IN_ACCESS);
+        notify_file(out, IN_MODIFY);
+    }
+    return r;
+}
+
+s64 vfs_splice_to_pipe(struct file *out, struct file *in, u64 *in_pos, u64 len)
+{
+    s64 r = to_pipe(out, in, in_pos, len);
+    if (r > 0) {
+        notify_file(out, IN_MODIFY);
         notify_file(in, IN_ACCESS);
     }
-    return done;
+    return r;
 }

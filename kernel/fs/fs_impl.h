@@ -40,8 +40,9 @@ void super_unref(struct superblock *sb);
 void inode_touch(struct inode *i, bool mtime); /* ctime (and mtime) = now */
 int permission(const struct inode *i, const struct cred *c, u32 rwx); /* 0 or -EACCES */
 bool inode_owner_or_capable(const struct inode *i, const struct cred *c);
-void inode_remove_privs(struct inode *i, const struct cred *c); /* set-ID bits, after a write; i->lock held */
-bool inode_need_remove_privs(const struct inode *i, const struct cred *c);
+u32 inode_set_ids(const struct inode *i, const struct cred *c); /* the mode's bits that go when c changes the owner: set-user-ID, set-group-ID where it means "run as" or c is not of the group */
+u32 inode_privs_to_remove(const struct inode *i); /* those that go when the caller writes; i->lock held */
+void inode_remove_privs(struct inode *i);
 int inode_get_write(struct inode *i);   /* -ETXTBSY */
 void inode_put_write(struct inode *i);
 
@@ -74,6 +75,7 @@ struct walk {
     u32 last_len, last_hash;
     enum last_type last_type;
     bool trailing;             /* a slash follows the last component */
+    bool rooted;               /* the walk had to do with root: LOOKUP_NO_XDEV's links to "/..." may go there only then, as Linux' */
     u8 links;
 };
 /* Walk all but the last component; w->pin is then the (referenced) directory and no
@@ -93,6 +95,7 @@ int file_alloc(u32 flags, const struct cred *c, struct file **ret); /* refs 1. -
 int file_create_on(struct inode *i, const char *name, const struct file_ops *ops, void *private, u32 flags,
                    struct file **ret);
 struct inode *anon_inode_create(u32 mode); /* on anon_sb, with a number of its own */
+extern const struct file_ops path_file_ops; /* O_PATH, and what could not be opened: everything refused (open.c) */
 void file_touch_atime(struct file *f);
 void epoll_init(void); /* epoll.c */
 void epoll_file_gone(struct file *f);
@@ -100,7 +103,7 @@ void epoll_file_gone(struct file *f);
 /* --- inotify.c: what happens, told to those who watch; with no watch anywhere a load and a branch. IN_* masks --- */
 extern u32 watch_count; /* atomic */
 static ALWAYS_INLINE bool watched(void) { return unlikely(atomic_load_relaxed(&watch_count) != 0); }
-void notify_dentry_slow(struct dentry *d, u32 mask);
+void notify_dentry_slow(struct dentry *d, u32 mask, bool by_file);
 void notify_inode_slow(struct inode *i, u32 mask, u32 cookie, const char *name, u32 len);
 void notify_removed_slow(struct dentry *d);
 bool notify_put_slow(struct dentry *d);
@@ -110,12 +113,12 @@ void notify_unmount(struct superblock *sb);
 static inline void notify_dentry(struct dentry *d, u32 mask)
 {
     if (watched())
-        notify_dentry_slow(d, mask);
+        notify_dentry_slow(d, mask, false);
 }
 static inline void notify_file(struct file *f, u32 mask)
 {
     if (watched() && f->path.dentry != NULL)
-        notify_dentry_slow(f->path.dentry, mask);
+        notify_dentry_slow(f->path.dentry, mask, true);
 }
 static inline void notify_inode(struct inode *i, u32 mask, u32 cookie, const char *name, u32 len)
 {
@@ -148,6 +151,7 @@ int dir_emit_children(struct file *f, u64 *pos, struct dir_emit *e, bool pinned_
 /* --- others --- */
 int chrdev_open(struct inode *i, struct file *f);
 extern const struct file_ops fifo_file_ops; /* pipe.c: FIFO inodes */
+int memfd_may_chmod(const struct inode *i, u32 mode);  /* as the next one */
 int memfd_may_resize(const struct inode *i, u64 size); /* -EPERM: sealed; i->lock held */
 void mem_devices_init(void);
 void tty_devices_init(void); /* console.c */

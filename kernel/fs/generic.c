@@ -16,10 +16,9 @@ s64 generic_file_read(struct file *f, struct uio *u, u64 *pos)
     if (u->remaining == 0)
         return 0;
     s64 n = mapping_read(f->inode->data, *pos, u);
-    if (n > 0) {
+    if (n > 0)
         *pos += (u64)n;
-        file_touch_atime(f);
-    }
+    file_touch_atime(f); /* at the end of the file, too */
     return n;
 }
 
@@ -30,18 +29,16 @@ s64 generic_file_write(struct file *f, struct uio *u, u64 *pos)
     if (u->remaining == 0)
         return 0;
     mutex_lock(&i->lock);
-    if ((f->flags & O_APPEND) != 0)
-        *pos = inode_size(i);
-    u64 limit = vfs_write_limit(*pos);
-    if (*pos >= limit) {
+    u64 at = (f->flags & O_APPEND) != 0 ? inode_size(i) : *pos, limit = vfs_write_limit(at);
+    if (at >= limit) {
         n = -EFBIG;
     } else {
-        if (u->remaining > limit - *pos)
-            u->remaining = limit - *pos;
-        inode_remove_privs(i, f->cred);
-        n = mapping_write(&i->mapping, *pos, u);
+        if (u->remaining > limit - at)
+            u->remaining = limit - at;
+        inode_remove_privs(i);
+        n = mapping_write(&i->mapping, at, u);
         if (n > 0) {
-            *pos += (u64)n;
+            *pos = at + (u64)n;
             inode_touch(i, true);
         }
     }
@@ -93,9 +90,7 @@ s64 generic_file_seek(struct file *f, s64 off, int whence)
     default:
         return -EINVAL;
     }
-    if (__builtin_add_overflow(base, off, &off))
-        return -EOVERFLOW;
-    if (off < 0)
+    if (__builtin_add_overflow(base, off, &off) || off < 0)
         return -EINVAL;
     f->pos = (u64)off;
     return off;

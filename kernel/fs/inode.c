@@ -143,25 +143,25 @@ void inode_init_owner(struct inode *i, const struct inode *dir, u32 mode, const 
     i->mode = mode;
 }
 
-/* Set-user-ID goes on every write; set-group-ID when it means "run as" (group may execute). */
-static u32 privs_to_remove(const struct inode *i)
+const struct cred *(*vfs_caller)(void);
+
+u32 inode_set_ids(const struct inode *i, const struct cred *c)
 {
     u32 kill = i->mode & S_ISUID;
-    if ((i->mode & (S_ISGID | 010)) == (S_ISGID | 010))
+    if ((i->mode & S_ISGID) != 0 && ((i->mode & 010) != 0 || (!in_group(c, i->gid) && !cred_capable(c, CAP_FSETID))))
         kill |= S_ISGID;
-    return S_ISREG(i->mode) ? kill : 0;
+    return kill;
 }
 
-bool inode_need_remove_privs(const struct inode *i, const struct cred *c)
+u32 inode_privs_to_remove(const struct inode *i)
 {
-    return unlikely((i->mode & (S_ISUID | S_ISGID)) != 0) && privs_to_remove(i) != 0 && !cred_capable(c, CAP_FSETID);
+    if (likely((i->mode & (S_ISUID | S_ISGID)) == 0) || !S_ISREG(i->mode))
+        return 0;
+    const struct cred *c = vfs_caller != NULL ? vfs_caller() : &kernel_cred;
+    return cred_capable(c, CAP_FSETID) ? 0 : inode_set_ids(i, c);
 }
 
-void inode_remove_privs(struct inode *i, const struct cred *c)
-{
-    if (inode_need_remove_privs(i, c))
-        i->mode &= ~privs_to_remove(i);
-}
+void inode_remove_privs(struct inode *i) { i->mode &= ~inode_privs_to_remove(i); }
 
 int inode_get_write(struct inode *i)
 {

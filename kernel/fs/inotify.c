@@ -15,8 +15,6 @@
 #include "base/rbtree.h"
 #include "kern/uaccess.h"
 
-#define IN_PATH_EVENTS (IN_ACCESS | IN_MODIFY | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE | IN_OPEN)
-
 struct abi_event {
     s32 wd;
     u32 mask, cookie, len;
@@ -127,7 +125,8 @@ static void tell(struct inode *i, u32 mask, u32 cookie, const char *name, u32 le
     }
 }
 
-void notify_dentry_slow(struct dentry *d, u32 mask)
+/* by_file: by an open file, not by name. A directory is not told who reads and writes a device, pipe or socket in it. */
+void notify_dentry_slow(struct dentry *d, u32 mask, bool by_file)
 {
     struct inode *i = d->inode;
     struct inotify_watch *dead = NULL;
@@ -136,9 +135,9 @@ void notify_dentry_slow(struct dentry *d, u32 mask)
     spin_lock(&dcache_lock); /* its name and parent */
     struct inode *dir = d->parent->inode;
     if (atomic_load_relaxed(&i->watches) != NULL || atomic_load_relaxed(&dir->watches) != NULL) {
-        bool removed = !d->hashed && d->parent != d && (mask & IN_PATH_EVENTS);
+        bool removed = by_file && !d->hashed && d->parent != d, special = !S_ISREG(i->mode) && !S_ISDIR(i->mode) && !S_ISLNK(i->mode);
         spin_lock(&inotify_lock);
-        if (dir != i)
+        if (dir != i && !(by_file && special && (mask & (IN_ACCESS | IN_MODIFY)) != 0))
             tell(dir, mask, 0, d->name, d->name_len, removed, &dead);
         tell(i, mask, 0, "", 0, removed, &dead);
         spin_unlock(&inotify_lock);
@@ -199,10 +198,18 @@ bool notify_put_slow(struct dentry *d)
     if (w != NULL)
         check_gone(d, 0, &dead);
     spin_unlock(&inotify_lock);
+    bool mine = false; /* is the last reference the caller's again, so that a chain of parents goes without recursion? */
+    for (struct inotify_watch *g = dead; g != NULL; g = g->next)
+        if (g->dentry == d) {
+            g->dentry = NULL;
+            if (mine)
+                atomic_sub(&d->refs.n, 1u);
+            mine = true;
+        }
     free_watches(dead);
     if (old != NULL)
         dentry_put(old);
-    return w != NULL;
+    return w != NULL && !mine;
 }
 
 void notify_unmount(struct superblock *sb)

@@ -46,6 +46,8 @@ int child_lookup(struct dentry *dir, const char *name, u32 len, u32 hash, struct
     }
     if (i->nlink == 0)
         return -ENOENT;
+    if (len > NAME_MAX)
+        return -ENAMETOOLONG;
     if (i->ops->lookup == NULL)
         return -ENOTDIR;
     d = dentry_create(dir, name, len, hash);
@@ -127,6 +129,7 @@ void path_cross_mounts(struct path *p)
 static int step_up(struct walk *w)
 {
     struct path p = w->cur;
+    w->rooted = true;
     if ((w->flags & LOOKUP_BENEATH) != 0 && path_equal(&p, &w->start))
         return -EXDEV;
     for (;;) {
@@ -209,8 +212,9 @@ static int walk_link(struct walk *w, struct dentry *link, const char *rest)
     if (buf[0] == '/') {
         if ((w->flags & LOOKUP_BENEATH) != 0)
             return -EXDEV;
-        if ((w->flags & LOOKUP_NO_XDEV) != 0 && w->root.mount != w->cur.mount)
+        if ((w->flags & LOOKUP_NO_XDEV) != 0 && (!w->rooted || w->root.mount != w->cur.mount))
             return -EXDEV;
+        w->rooted = true;
         w->cur = w->root;
     }
     return 1;
@@ -253,7 +257,9 @@ static void walk_start(struct walk *w, const struct lookup *l, const char *name,
     if ((flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT)) != 0) {
         w->start = w->root = start;
         w->cur = start;
+        w->rooted = true;
     } else {
+        w->rooted = name[0] == '/';
         w->cur = name[0] == '/' ? w->root : start;
     }
 }
@@ -281,8 +287,6 @@ static int walk_parent(struct walk *w)
         for (; *e != 0 && *e != '/'; e++)
             hash = (hash ^ (u8)*e) * 0x01000193u;
         u32 len = (u32)(e - s);
-        if (len > NAME_MAX)
-            return -ENAMETOOLONG;
         const char *rest = e;
         while (*rest == '/')
             rest++;
@@ -311,7 +315,7 @@ static int check_start(const struct lookup *l, const char *name, u32 flags)
         return -ENOENT;
     if (name[0] == '/' && (flags & LOOKUP_BENEATH) != 0)
         return -EXDEV;
-    return 0;
+    return l->err;
 }
 
 static void walk_drop(struct walk *w)

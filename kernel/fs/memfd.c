@@ -14,6 +14,7 @@
 #define F_SEAL_WRITE 8u
 #define F_SEAL_FUTURE_WRITE 16u
 #define F_SEAL_EXEC 32u
+#define SEALS_RESIZE_WRITE (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 #define SEALS_ALL 63u
 
 struct memfd {
@@ -37,14 +38,21 @@ int memfd_may_resize(const struct inode *i, u64 size)
     return 0;
 }
 
+int memfd_may_chmod(const struct inode *i, u32 mode)
+{
+    return (seals_of(i) & F_SEAL_EXEC) != 0 && ((i->mode ^ mode) & 0111) != 0 ? -EPERM : 0;
+}
+
 static s64 memfd_write(struct file *f, struct uio *u, u64 *pos)
 {
     u32 seals = seals_of(f->inode);
-    if (seals != 0) {
+    if (seals != 0 && u->remaining > 0) {
         u64 off = (f->flags & O_APPEND) != 0 ? inode_size(f->inode) : *pos;
+        if (off >= vfs_write_limit(off))
+            return -EFBIG; /* first */
         if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0)
             return -EPERM;
-        if ((seals & F_SEAL_GROW) != 0 && u->remaining > 0 && off + u->remaining > inode_size(f->inode)) {
+        if ((seals & F_SEAL_GROW) != 0 && off + u->remaining > inode_size(f->inode)) {
             if (off >= inode_size(f->inode))
                 return -EPERM;
             u->remaining = inode_size(f->inode) - off;
@@ -57,6 +65,8 @@ static int memfd_fallocate(struct file *f, int mode, u64 off, u64 len)
 {
     u32 seals = seals_of(f->inode);
     bool punch = (mode & 2) != 0;
+    if ((mode & ~3) != 0)
+        return -EOPNOTSUPP;
     if (punch && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0)
         return -EPERM;
     if (!punch && (seals & F_SEAL_GROW) != 0 && off + len > inode_size(f->inode))
@@ -152,7 +162,7 @@ int memfd_add_seals(struct file *f, u32 seals)
              atomic_load(&i->mapping.writable_maps) != 0)
         err = -EBUSY;
     else
-        atomic_store(&m->seals, m->seals | seals);
+        atomic_store(&m->seals, m->seals | seals | ((seals & F_SEAL_EXEC) != 0 && (i->mode & 0111) != 0 ? SEALS_RESIZE_WRITE : 0)); /* W^X */
     mutex_unlock(&i->lock);
     return err;
 }

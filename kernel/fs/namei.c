@@ -34,8 +34,8 @@ static int may_delete(const struct path *dir, struct dentry *d, bool want_dir, c
     return d->mounted || d->parent == d ? -EBUSY : 0;
 }
 
-/* A new name: the parent locked, *ret the negative dentry. 0 = the caller must call create_end(). */
-static int create_begin(struct walk *w, const struct lookup *l, const char *name, u32 flags, bool is_dir,
+/* A new name, before it is asked who may make it: the parent locked, *ret the negative dentry. 0 = the caller must call create_end(). */
+static int name_begin(struct walk *w, const struct lookup *l, const char *name, u32 flags, bool is_dir,
                         struct dentry **ret)
 {
     int err = walk_parent_of(w, l, name, flags);
@@ -53,8 +53,6 @@ static int create_begin(struct walk *w, const struct lookup *l, const char *name
         err = -EEXIST;
     else if (err == 0 && w->trailing && !is_dir)
         err = -ENOENT;
-    if (err == 0)
-        err = may_create(&w->pin, l->cred);
     if (err == 0) {
         *ret = d;
         return 0;
@@ -72,6 +70,14 @@ static void create_end(struct walk *w, struct dentry *d, int err)
     mutex_unlock(&w->pin.dentry->inode->lock);
     dentry_put(d);
     walk_done(w);
+}
+
+static int create_begin(struct walk *w, const struct lookup *l, const char *name, u32 flags, bool is_dir, struct dentry **ret)
+{
+    int err = name_begin(w, l, name, flags, is_dir, ret);
+    if (err == 0 && (err = may_create(&w->pin, l->cred)) != 0)
+        create_end(w, *ret, err);
+    return err;
 }
 
 static u32 umask_of(const struct lookup *l) { return l->fs->umask; }
@@ -104,8 +110,6 @@ int vfs_mknod(const struct lookup *l, const char *name, u32 mode, u64 rdev)
         break;
     case S_IFCHR:
     case S_IFBLK:
-        if ((!S_ISCHR(mode) || rdev != 0) && !cred_capable(l->cred, CAP_MKNOD)) /* whiteouts open nothing */
-            return -EPERM;
         break;
     case S_IFDIR:
         return -EPERM;
@@ -117,7 +121,9 @@ int vfs_mknod(const struct lookup *l, const char *name, u32 mode, u64 rdev)
         return err;
     struct inode *dir = w.pin.dentry->inode;
     mode &= S_IFMT | (07777 & ~umask_of(l));
-    if (S_ISREG(mode))
+    if ((S_ISBLK(mode) || (S_ISCHR(mode) && rdev != 0)) && !cred_capable(l->cred, CAP_MKNOD)) /* whiteouts open nothing */
+        err = -EPERM;
+    else if (S_ISREG(mode))
         err = dir->ops->create != NULL ? dir->ops->create(dir, d, mode, l->cred) : -EPERM;
     else
         err = dir->ops->mknod != NULL ? dir->ops->mknod(dir, d, mode, rdev, l->cred) : -EPERM;
@@ -142,6 +148,14 @@ int vfs_symlink(const struct lookup *l, const char *target, const char *name)
     return err;
 }
 
+/* The sysctl fs.protected_hardlinks: what is not one's own must be a plain file that one may read and write. */
+static bool may_link(const struct inode *i, const struct cred *c)
+{
+    if (inode_owner_or_capable(i, c))
+        return true;
+    return S_ISREG(i->mode) && (i->mode & S_ISUID) == 0 && (i->mode & (S_ISGID | 010)) != (S_ISGID | 010) && permission(i, c, 6) == 0;
+}
+
 /* lookup_flags: LOOKUP_NOFOLLOW unless AT_SYMLINK_FOLLOW, LOOKUP_EMPTY; they are for `from`. */
 int vfs_link(const struct lookup *from, const char *from_name, const struct lookup *to, const char *to_name,
              u32 lookup_flags)
@@ -152,11 +166,15 @@ int vfs_link(const struct lookup *from, const char *from_name, const struct look
     int err = vfs_lookup(from, from_name, lookup_flags, &old);
     if (err != 0)
         return err;
-    err = create_begin(&w, to, to_name, 0, false, &d);
+    err = name_begin(&w, to, to_name, 0, false, &d);
     if (err == 0) {
         struct inode *dir = w.pin.dentry->inode, *i = old.dentry->inode;
         if (old.mount != w.pin.mount)
             err = -EXDEV;
+        else if (!may_link(i, to->cred))
+            err = -EPERM;
+        else if ((err = may_create(&w.pin, to->cred)) != 0)
+            ;
         else if (S_ISDIR(i->mode) || dir->ops->link == NULL)
             err = -EPERM;
         if (err == 0) {
@@ -306,7 +324,7 @@ static void tell_move(const struct walk *w, struct dentry *d, struct inode *to_d
     notify_inode(w->pin.dentry->inode, IN_MOVED_FROM | is_dir, cookie, w->last, w->last_len);
     notify_inode(to_dir, IN_MOVED_TO | is_dir, cookie, d->name, d->name_len);
     if (victim != NULL)
-        notify_inode(victim, IN_ATTRIB, 0, "", 0);
+        notify_inode(victim, IN_ATTRIB | (S_ISDIR(victim->mode) ? IN_ISDIR : 0), 0, "", 0);
     notify_inode(d->inode, IN_MOVE_SELF, 0, "", 0);
 }
 

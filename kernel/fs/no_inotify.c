@@ -4,7 +4,7 @@
 
 u32 watch_count;
 
-void notify_dentry_slow(struct dentry *d, u32 mask) {}
+void notify_dentry_slow(struct dentry *d, u32 mask, bool by_file) {}
 void notify_inode_slow(struct inode *i, u32 mask, u32 cookie, const char *name, u32 len) {}
 void notify_removed_slow(struct dentry *d) {}
 bool notify_put_slow(struct dentry *d) { return false; }

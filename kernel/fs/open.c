@@ -14,6 +14,19 @@ static u32 open_want(u32 flags)
     return want[flags & O_ACCMODE] | ((flags & O_TRUNC) != 0 ? 2u : 0);
 }
 
+/* Somebody else's device or socket where all may write and each owns what is his, and whoever opens it thought of making a file. */
+static bool is_trap(const struct dentry *d, const struct cred *c)
+{
+    const struct inode *i = d->inode;
+    if (S_ISREG(i->mode) || S_ISFIFO(i->mode) || i->uid == c->fsuid)
+        return false;
+    spin_lock(&dcache_lock);
+    const struct inode *dir = d->parent->inode;
+    bool trap = (dir->mode & (S_ISVTX | 2)) == (S_ISVTX | 2) && i->uid != dir->uid;
+    spin_unlock(&dcache_lock);
+    return trap;
+}
+
 /* A directory entry was made (or is to be ignored): permission was settled before. */
 static int may_open(const struct path *p, u32 flags, const struct cred *c, bool created)
 {
@@ -26,8 +39,14 @@ static int may_open(const struct path *p, u32 flags, const struct cred *c, bool 
         if ((want & 2) != 0 || (flags & O_CREAT) != 0)
             return -EISDIR;
         break;
+    case S_IFSOCK:
+        if ((flags & O_CREAT) != 0 && is_trap(p->dentry, c))
+            return -EACCES;
+        break;
     case S_IFCHR:
     case S_IFBLK:
+        if ((flags & O_CREAT) != 0 && is_trap(p->dentry, c))
+            return -EACCES;
         if ((p->mount->flags & MS_NODEV) != 0)
             return -EACCES;
         break;
@@ -75,7 +94,7 @@ static int open_object(struct file *f, u32 flags)
     return f->ops->open != NULL ? f->ops->open(i, f) : 0;
 }
 
-static const struct file_ops path_file_ops; /* O_PATH: everything refused */
+const struct file_ops path_file_ops = {};
 
 /* The references of *p move into the file on success. */
 static int open_at(struct path *p, u32 flags, const struct cred *c, bool created, struct file **ret)

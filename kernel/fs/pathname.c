@@ -12,6 +12,14 @@ static bool prepend(char *buf, size_t *pos, const char *s, size_t len)
     return true;
 }
 
+bool path_is_removed(const struct path *p)
+{
+    spin_lock(&dcache_lock);
+    bool removed = !p->dentry->hashed && p->dentry->parent != p->dentry;
+    spin_unlock(&dcache_lock);
+    return removed;
+}
+
 s64 path_name(const struct fs_ctx *fs, const struct path *path, char *buf, size_t size)
 {
     if (size < 2)

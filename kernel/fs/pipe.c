@@ -3,7 +3,8 @@
  * Pipes and FIFOs (pipe(7), fifo(7)): a ring of pages.
  *
  * Slots tail..head-1 hold data; each has one page with [off, off + len) filled. A write
- * of up to PIPE_BUF goes into one slot, so it is atomic. pipe->lock guards everything;
+ * of up to PIPE_BUF goes into one slot, so it is atomic. Pages are shared with files that
+ * were spliced in and with other pipes; only a write's own page is written to again. pipe->lock guards everything;
  * poll reads head, tail and the counts without it. The pipe belongs to its inode
  * (inode->shared_object, under inode->lock) and lives while a file is open.
  */
@@ -20,6 +21,7 @@ struct pipe_slot {
     struct page *page;
     u16 off, len;
     bool packet; /* O_DIRECT: a read takes no more than this */
+    bool merge;  /* the page is of a write: the next one may go on behind it */
 };
 
 struct pipe {
@@ -73,7 +75,7 @@ static inline bool pipe_full(const struct pipe *p)
 
 static void slot_done(struct pipe *p, struct pipe_slot *s)
 {
-    if (p->spare == NULL)
+    if (p->spare == NULL && s->merge && ref_count(&s->page->refs) == 1)
         p->spare = s->page;
     else
         page_put(s->page);
@@ -108,10 +110,10 @@ static s64 pipe_read(struct file *f, struct uio *u, u64 *pos)
     for (;;) {
         if (!pipe_empty(p)) {
             struct pipe_slot *s = &p->ring[p->tail & (p->slots - 1)];
-            s64 n = uio_copy_out(u, (char *)page_virt(s->page) + s->off, MIN((u64)s->len, u->remaining));
-            if (n <= 0) {
-                if (done == 0)
-                    done = n < 0 ? n : -EFAULT;
+            u64 some = MIN((u64)s->len, u->remaining);
+            s64 n = uio_copy_out(u, (char *)page_virt(s->page) + s->off, some);
+            if (n != (s64)some) { /* it stays */
+                done = done > 0 ? done : -EFAULT;
                 break;
             }
             done += n;
@@ -142,20 +144,29 @@ static s64 pipe_read(struct file *f, struct uio *u, u64 *pos)
     mutex_unlock(&p->lock);
     if (freed)
         wake_waiters(&p->writable, POLLOUT | POLLWRNORM);
+    if (done > 0 && f->path.dentry != NULL) /* nobody asks when a pipe without a name was read */
+        file_touch_atime(f);
     return done;
 }
 
-/* Append to the last slot what fits. */
+/* The bytes of a write that fill no page go behind those of the last one, if they all fit there. */
 static s64 pipe_merge(struct pipe *p, struct uio *u)
 {
     struct pipe_slot *s = &p->ring[(p->head - 1) & (p->slots - 1)];
-    u32 used = (u32)s->off + s->len, room = PAGE_SIZE - used;
-    if (s->packet || room == 0 || (u->remaining > room && u->remaining <= PAGE_SIZE))
+    u32 used = (u32)s->off + s->len, some = u->remaining & (PAGE_SIZE - 1);
+    if (!s->merge || some == 0 || used + some > PAGE_SIZE)
         return 0;
-    s64 n = uio_copy_in(u, (char *)page_virt(s->page) + used, MIN((u64)room, u->remaining));
-    if (n > 0)
-        s->len = (u16)(s->len + n);
-    return n;
+    if (uio_copy_in(u, (char *)page_virt(s->page) + used, some) != (s64)some)
+        return -EFAULT;
+    s->len = (u16)(s->len + some);
+    return some;
+}
+
+/* lock held, and not full. The reference to the page moves in. */
+static void slot_add(struct pipe *p, struct pipe_slot s)
+{
+    p->ring[p->head & (p->slots - 1)] = s;
+    atomic_store(&p->head, p->head + 1);
 }
 
 static s64 pipe_append(struct pipe *p, struct uio *u, bool packet)
@@ -165,14 +176,13 @@ static s64 pipe_append(struct pipe *p, struct uio *u, bool packet)
         p->spare = NULL;
     else if ((page = page_alloc(0, 0)) == NULL)
         return -ENOMEM;
-    s64 n = uio_copy_in(u, page_virt(page), MIN((u64)PAGE_SIZE, u->remaining));
-    if (n <= 0) {
+    u64 some = MIN((u64)PAGE_SIZE, u->remaining);
+    if (uio_copy_in(u, page_virt(page), some) != (s64)some) {
         p->spare = page;
-        return n < 0 ? n : -EFAULT;
+        return -EFAULT;
     }
-    p->ring[p->head & (p->slots - 1)] = (struct pipe_slot){.page = page, .len = (u16)n, .packet = packet};
-    atomic_store(&p->head, p->head + 1);
-    return n;
+    slot_add(p, (struct pipe_slot){.page = page, .len = (u16)some, .packet = packet, .merge = !packet});
+    return (s64)some;
 }
 
 static s64 pipe_write(struct file *f, struct uio *u, u64 *pos)
@@ -188,7 +198,7 @@ static s64 pipe_write(struct file *f, struct uio *u, u64 *pos)
             done = done > 0 ? done : -EPIPE;
             break;
         }
-        if (done == 0 && !packet && !pipe_empty(p))
+        if (done == 0 && !pipe_empty(p))
             n = pipe_merge(p, u);
         else
             n = 0;
@@ -218,6 +228,8 @@ static s64 pipe_write(struct file *f, struct uio *u, u64 *pos)
     mutex_unlock(&p->lock);
     if (done > 0)
         wake_waiters(&p->readable, POLLIN | POLLRDNORM);
+    if (done > 0 && f->path.dentry != NULL)
+        inode_touch(f->inode, true);
     return done;
 }
 
@@ -330,6 +342,7 @@ const struct file_ops fifo_file_ops = {
     .release = pipe_release,
     .read = pipe_read,
     .write = pipe_write,
+    .no_splice = true, /* pipe_to_file(), pipe_to_pipe() */
     .poll = pipe_poll,
     .ioctl = pipe_ioctl,
 };
@@ -367,77 +380,33 @@ int pipe_create(u32 flags, struct file *ret[2])
     return 0;
 }
 
-bool pipe_is_broken(const struct file *out)
-{
-    return out->ops == &fifo_file_ops && atomic_load(&((const struct pipe *)out->private)->readers) == 0;
-}
+bool file_is_pipe(const struct file *f) { return f->ops == &fifo_file_ops; }
 
-#define TEE_MAX 65536UL
-
-/* lock held */
-static u64 peek_locked(const struct pipe *p, u8 *buf, u64 len)
-{
-    u64 n = 0;
-    for (u32 k = p->tail; k != p->head && n < len; k++) {
-        const struct pipe_slot *s = &p->ring[k & (p->slots - 1)];
-        u64 some = MIN((u64)s->len, len - n);
-        memcpy(buf + n, (char *)page_virt(s->page) + s->off, some);
-        n += some;
-    }
-    return n;
-}
-
-/* A copy of the first bytes, which stay. How many; 0 at the end; -EAGAIN: none yet. */
-static s64 pipe_peek(struct pipe *p, u8 *buf, u64 len)
-{
-    mutex_lock(&p->lock);
-    u64 n = peek_locked(p, buf, len);
-    bool end = p->writers == 0;
-    mutex_unlock(&p->lock);
-    return n != 0 || end ? (s64)n : -EAGAIN;
-}
-
-s64 pipe_tee(struct file *in, struct file *out, u64 len)
-{
-    if (in->ops != &fifo_file_ops || out->ops != &fifo_file_ops || in->private == out->private)
-        return -EINVAL;
-    struct pipe *from = in->private, *to = out->private;
-    len = MIN(len, TEE_MAX);
-    u8 *buf = kmalloc(len, 0);
-    if (buf == NULL)
-        return -ENOMEM;
-    bool wait = !((in->flags | out->flags) & O_NONBLOCK);
-    for (;;) {
-        s64 r = pipe_peek(from, buf, len);
-        if (r >= 0 && pipe_is_broken(out))
-            r = -EPIPE;
-        if (r > 0) {
-            struct uio u;
-            uio_kernel(&u, buf, (u64)r);
-            bool began = thread_nowait_begin(); /* as much as there is room for */
-            r = vfs_write(out, &u, NULL);
-            thread_nowait_end(began);
-        }
-        bool full = r == -ERESTARTSYS;
-        if (r != -EAGAIN && !full) {
-            kfree(buf);
-            return r;
-        }
-        r = !wait ? -EAGAIN
-            : full ? wait_event_interruptible(&to->writable, !pipe_full(to) || atomic_load(&to->readers) == 0)
-                   : wait_event_interruptible(&from->readable, !pipe_empty(from) || atomic_load(&from->writers) == 0);
-        if (r < 0) {
-            kfree(buf);
-            return r;
-        }
-    }
-}
-
-s64 pipe_wait_room(struct file *out)
+s64 pipe_put_page(struct file *out, struct page *page, u32 off, u32 len)
 {
     struct pipe *p = out->private;
-    if (out->ops != &fifo_file_ops)
-        return -EINVAL;
+    mutex_lock(&p->lock);
+    s64 r = p->readers == 0 ? -EPIPE : pipe_full(p) ? -EAGAIN : (s64)len;
+    if (r > 0)
+        slot_add(p, (struct pipe_slot){.page = page_get(page), .off = (u16)off, .len = (u16)len});
+    mutex_unlock(&p->lock);
+    if (r > 0)
+        wake_waiters(&p->readable, POLLIN | POLLRDNORM);
+    return r;
+}
+
+s64 pipe_put_copy(struct file *out, struct uio *u, u32 len)
+{
+    struct page *page = page_alloc(0, 0);
+    if (page == NULL)
+        return -ENOMEM;
+    s64 r = uio_copy_in(u, page_virt(page), len) == (s64)len ? pipe_put_page(out, page, 0, len) : -EFAULT;
+    page_put(page);
+    return r;
+}
+
+static s64 wait_room(struct pipe *p, bool wait)
+{
     for (int err = 0;;) {
         mutex_lock(&p->lock);
         u32 used = p->head - p->tail, slots = p->slots;
@@ -447,10 +416,31 @@ s64 pipe_wait_room(struct file *out)
             return -EPIPE;
         if (used < slots)
             return (s64)((slots - used) * PAGE_SIZE);
-        if (err != 0 || (out->flags & O_NONBLOCK) != 0)
+        if (err != 0 || !wait)
             return err != 0 ? err : -EAGAIN;
         err = wait_event_interruptible(&p->writable, !pipe_full(p) || atomic_load(&p->readers) == 0);
     }
+}
+
+s64 pipe_wait_room(struct file *out) { return wait_room(out->private, (out->flags & O_NONBLOCK) == 0); }
+
+s64 pipe_put_user(struct file *out, const struct uio_seg *segs, u32 nsegs)
+{
+    s64 done = 0, r = pipe_wait_room(out);
+    for (u32 i = 0; r >= 0 && i < nsegs; i++)
+        for (u64 at = 0; r >= 0 && at < segs[i].len;) {
+            uaddr_t from = (uaddr_t)segs[i].base + at;
+            u32 n = (u32)MIN(segs[i].len - at, PAGE_SIZE - (from & (PAGE_SIZE - 1)));
+            struct uio u;
+            r = uio_user(&u, from, n);
+            if (r == 0)
+                r = pipe_put_copy(out, &u, n);
+            at += n;
+            done += r > 0 ? r : 0;
+        }
+    if (done > 0)
+        notify_file(out, IN_MODIFY);
+    return done > 0 ? done : r;
 }
 
 /* lock held: the first n bytes go. */
@@ -485,38 +475,115 @@ static s64 lock_first(struct pipe *p, bool wait)
     return r;
 }
 
-s64 pipe_move(struct file *in, struct file *out, u64 *out_pos, u64 len)
+#define MOVE_MAX 65536UL
+
+/* lock held: a copy of the first bytes. */
+static u64 peek_locked(const struct pipe *p, u8 *buf, u64 len)
+{
+    u64 n = 0;
+    for (u32 k = p->tail; k != p->head && n < len; k++) {
+        const struct pipe_slot *s = &p->ring[k & (p->slots - 1)];
+        u64 some = MIN((u64)s->len, len - n);
+        memcpy(buf + n, (char *)page_virt(s->page) + s->off, some);
+        n += some;
+    }
+    return n;
+}
+
+s64 pipe_to_file(struct file *in, struct file *out, u64 *out_pos, u64 len)
 {
     struct pipe *p = in->private;
-    bool to_pipe = out->ops == &fifo_file_ops, wait = ((in->flags | (to_pipe ? out->flags : 0)) & O_NONBLOCK) == 0;
-    if (in->ops != &fifo_file_ops || out->private == p)
-        return -EINVAL;
-    len = MIN(len, TEE_MAX);
+    len = MIN(len, MOVE_MAX);
     u8 *buf = kmalloc(len, 0);
     if (buf == NULL)
         return -ENOMEM;
-    s64 r;
-    do {
-        r = lock_first(p, wait);
-        if (r <= 0)
-            break;
+    s64 r = lock_first(p, (in->flags & O_NONBLOCK) == 0);
+    if (r > 0) {
         struct uio u;
         uio_kernel(&u, buf, peek_locked(p, buf, len));
         atomic_store(&p->moving, true);
         mutex_unlock(&p->lock);
-        bool began = to_pipe && thread_nowait_begin(); /* as much as there is room for: who waits for more keeps nobody from reading */
         r = vfs_write(out, &u, out_pos);
-        thread_nowait_end(began);
         mutex_lock(&p->lock);
         drop_locked(p, r > 0 ? (u64)r : 0);
         atomic_store(&p->moving, false);
         mutex_unlock(&p->lock);
         wq_wake_all(&p->readable, POLLIN | POLLRDNORM);
-        if (r > 0)
+        if (r > 0) {
             wake_waiters(&p->writable, POLLOUT | POLLWRNORM);
-    } while (r == -ERESTARTSYS && to_pipe && (r = wait ? pipe_wait_room(out) : -EAGAIN) > 0);
+            notify_file(in, IN_ACCESS);
+        }
+    }
     kfree(buf);
     return r;
+}
+
+/* Both locks; nobody has the first bytes of `from`. */
+static int lock_both(struct pipe *from, struct pipe *to)
+{
+    for (;;) {
+        mutex_lock(from < to ? &from->lock : &to->lock);
+        mutex_lock(from < to ? &to->lock : &from->lock);
+        if (!from->moving)
+            return 0;
+        mutex_unlock(&from->lock);
+        mutex_unlock(&to->lock);
+        int err = wait_event_interruptible(&from->readable, !atomic_load(&from->moving));
+        if (err != 0)
+            return err;
+    }
+}
+
+/* Both locks held: slots of `from` are in `to`, too, as many as there is room for; `take`: and no longer in `from`. Bytes. */
+static u64 share_slots(struct pipe *from, struct pipe *to, u64 len, bool take)
+{
+    u64 done = 0;
+    for (u32 k = from->tail; k != from->head && done < len && !pipe_full(to); k++) {
+        struct pipe_slot *s = &from->ring[k & (from->slots - 1)], part = *s;
+        bool whole = take && s->len <= len - done;
+        part.len = (u16)MIN((u64)s->len, len - done);
+        part.merge &= whole; /* else two have its page */
+        page_get(part.page);
+        slot_add(to, part);
+        done += part.len;
+    }
+    if (take)
+        drop_locked(from, done);
+    return done;
+}
+
+s64 pipe_to_pipe(struct file *in, struct file *out, u64 len, bool take)
+{
+    struct pipe *from = in->private, *to = out->private;
+    if (from == to)
+        return -EINVAL;
+    bool wait = ((in->flags | out->flags) & O_NONBLOCK) == 0;
+    for (;;) {
+        s64 r = lock_first(from, wait);
+        if (r < 0)
+            return r;
+        bool end = r == 0;
+        if (!end)
+            mutex_unlock(&from->lock);
+        r = wait_room(to, wait);
+        if (r < 0 || end)
+            return r < 0 ? r : 0;
+        r = lock_both(from, to);
+        if (r < 0)
+            return r;
+        u64 n = to->readers == 0 ? 0 : share_slots(from, to, len, take);
+        mutex_unlock(&from->lock);
+        mutex_unlock(&to->lock);
+        if (n == 0)
+            continue; /* somebody was faster */
+        wake_waiters(&to->readable, POLLIN | POLLRDNORM);
+        if (take) {
+            wake_waiters(&from->writable, POLLOUT | POLLWRNORM);
+            notify_file(out, IN_MODIFY);
+            notify_file(in, IN_ACCESS);
+        }
+        return (s64)n;
+    }
 }
 
 int pipe_get_size(struct file *f)

@@ -47,12 +47,24 @@ static int changed(const struct path *p, int err)
     return err;
 }
 
-s64 vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size)
+/* trusted.*: unseen by others. */
+static int may_read(const struct inode *i, const struct cred *c, const char *name)
+{
+    if (str_starts_with(name, "trusted."))
+        return cred_capable(c, CAP_SYS_ADMIN) ? 0 : -ENODATA;
+    if (str_starts_with(name, "user.") && !S_ISREG(i->mode) && !S_ISDIR(i->mode))
+        return -ENODATA;
+    return str_starts_with(name, "security.") || str_starts_with(name, "system.") ? 0 : permission(i, c, 4);
+}
+
+s64 vfs_getxattr(const struct path *p, const struct cred *c, const char *name, void *buf, size_t size)
 {
     if (p->dentry == NULL)
         return -EOPNOTSUPP;
     struct inode *i = p->dentry->inode;
-    int err = check_name(name);
+    int err = may_read(i, c, name);
+    if (err == 0)
+        err = check_name(name);
     if (err != 0)
         return err;
     if (i->ops->getxattr == NULL)

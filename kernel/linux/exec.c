@@ -607,15 +607,15 @@ s64 sys_execveat(int dirfd, uaddr_t uname, uaddr_t argv, uaddr_t envp, int flags
     u32 lookup_flags = (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0) | (flags & AT_SYMLINK_NOFOLLOW ? LOOKUP_NOFOLLOW : 0);
     if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
         return -EINVAL;
-    s64 r = name_get(uname, &name);
+    s64 r = name_get(uname, lookup_flags, &name);
     if (r < 0)
         return r;
     r = at_begin(dirfd, name, &at);
     if (r == 0) {
         if (at.file != NULL && fd_get_cloexec(current_files(), dirfd) != 0)
             lookup_flags |= NAME_HIDDEN;
-        if (*name == '\0' && !(flags & AT_EMPTY_PATH))
-            r = -ENOENT;
+        if (at.l.err != 0)
+            r = at.l.err;
         else if (at.file != NULL && (shown = name_below(dirfd, name)) == NULL)
             r = -ENOMEM;
         else

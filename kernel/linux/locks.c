@@ -240,14 +240,15 @@ s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg)
     want.owner = ofd ? (const void *)f : (const void *)current_process();
     if (copy_from_user(&fl, arg, sizeof fl) < 0)
         return -EFAULT;
+    bool asks = cmd == F_GETLK || cmd == F_OFD_GETLK;
+    if (asks && fl.type != F_RDLCK && fl.type != F_WRLCK)
+        return -EINVAL;
     int r = range_of(f, &fl, &want);
     if (r < 0)
         return r;
-    if (ofd && fl.pid != 0)
-        return -EINVAL;
     want.write = fl.type == F_WRLCK;
-    if (cmd == F_GETLK || cmd == F_OFD_GETLK) {
-        if (fl.type != F_RDLCK && fl.type != F_WRLCK)
+    if (asks) {
+        if (ofd && fl.pid != 0)
             return -EINVAL;
         spin_lock(&locks_lock);
         struct lock *c = conflict(&want);
@@ -266,6 +267,8 @@ s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg)
         return -EINVAL;
     if ((fl.type == F_RDLCK && !f->can_read) || (fl.type == F_WRLCK && !f->can_write))
         return -EBADF;
+    if (ofd && fl.pid != 0)
+        return -EINVAL;
     s64 done = apply(f, &want, fl.type == F_UNLCK, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
     if (done == 0 && !ofd && fl.type != F_UNLCK && !still_at(f, fd)) { /* another thread's close() took the locks there were by then */
         locks_file_closed(f, current_process());

@@ -348,11 +348,11 @@ static int mq_name(uaddr_t uname, struct path *root, struct lookup *ret_lookup, 
     char *name;
     int r = mq_root(root);
     if (r == 0)
-        r = name_get(uname, &name);
+        r = name_get(uname, 0, &name);
     if (r < 0)
         return r;
     r = strchr(name, '/') != NULL || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ? -EACCES :
-        name[0] == '\0' ? -ENOENT : strlen(name) > NAME_MAX ? -ENAMETOOLONG : 0;
+        strlen(name) > NAME_MAX ? -ENAMETOOLONG : 0;
     if (r < 0) {
         name_put(name);
         return r;

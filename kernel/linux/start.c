@@ -34,6 +34,12 @@ static u64 fsize_limit(u64 at)
     return limit;
 }
 
+static const struct cred *caller(void)
+{
+    struct task *t = current_thread()->task;
+    return t != NULL ? t->cred : &kernel_cred;
+}
+
 void linux_init(void)
 {
     trap_handlers.syscall = linux_syscall;
@@ -41,6 +47,7 @@ void linux_init(void)
     trap_handlers.exit_work = linux_exit_work;
     trap_handlers.program_trap = linux_program_trap;
     vfs_fsize_limit = fsize_limit;
+    vfs_caller = caller;
     wall_changed = time_wall_changed;
     tty_hooks = &linux_tty_hooks;
     ptrace_init();

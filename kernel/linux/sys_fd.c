@@ -23,39 +23,23 @@ static s64 do_open(int dirfd, uaddr_t uname, u32 flags, u32 mode, u32 lookup_fla
     char *name;
     struct at at;
     struct file *f;
-    s64 r = name_get(uname, &name);
+    struct fdtable *t = current_files();
+    s64 r = name_get(uname, 0, &name);
     if (r < 0)
         return r;
-    r = at_begin(dirfd, name, &at);
+    s64 fd = fd_reserve(t, 0, (flags & O_CLOEXEC) != 0); /* nothing is made or truncated without a number for it */
+    r = fd < 0 ? fd : at_begin(dirfd, name, &at);
     if (r == 0) {
         r = vfs_open(&at.l, name, flags, mode, lookup_flags | ((flags & O_NOFOLLOW) ? LOOKUP_NOFOLLOW : 0), &f);
-        if (r == 0)
-            r = install(f, flags);
         at_done(&at);
     }
     name_put(name);
-    return r;
+    if (r == 0)
+        fd_publish(t, (int)fd, f);
+    else if (fd >= 0)
+        fd_unreserve(t, (int)fd);
+    return r == 0 ? fd : r;
 }
-
-s64 sys_openat(int dirfd, uaddr_t name, int flags, u32 mode)
-{
-    u32 f = (u32)flags & VALID_OPEN_FLAGS; /* open(2) ignores what it does not know */
-    mode &= 07777;
-    if (f & O_PATH)
-        f &= O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
-    if (f & TMPFILE_BIT) {
-        if ((f & O_TMPFILE) != O_TMPFILE || !(f & O_ACCMODE) || (f & O_CREAT))
-            return -EINVAL;
-    } else if (!(f & O_CREAT)) {
-        mode = 0;
-    }
-    if ((f & (O_DIRECTORY | O_CREAT)) == (O_DIRECTORY | O_CREAT) && !(f & TMPFILE_BIT))
-        return -EINVAL;
-    return do_open(dirfd, name, f | O_LARGEFILE, mode, 0);
-}
-
-s64 sys_open(uaddr_t name, int flags, u32 mode) { return sys_openat(AT_FDCWD, name, flags, mode); }
-s64 sys_creat(uaddr_t name, u32 mode) { return sys_openat(AT_FDCWD, name, O_CREAT | O_WRONLY | O_TRUNC, mode); }
 
 s64 open_as(int dirfd, uaddr_t name, const struct open_how *how)
 {
@@ -70,6 +54,12 @@ s64 open_as(int dirfd, uaddr_t name, const struct open_how *how)
         return -EINVAL;
     if ((how->flags & O_PATH) && (how->flags & ~(u64)(O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)))
         return -EINVAL;
+    if (how->flags & TMPFILE_BIT) {
+        if ((how->flags & O_TMPFILE) != O_TMPFILE || !(how->flags & O_ACCMODE) || (how->flags & O_CREAT))
+            return -EINVAL;
+    } else if ((how->flags & (O_DIRECTORY | O_CREAT)) == (O_DIRECTORY | O_CREAT)) {
+        return -EINVAL;
+    }
     if (how->resolve & 0x20) /* RESOLVE_CACHED */
         return -EAGAIN;
     for (unsigned i = 0; i < ARRAY_SIZE(map); i++)
@@ -77,6 +67,17 @@ s64 open_as(int dirfd, uaddr_t name, const struct open_how *how)
             lookup |= map[i].lookup;
     return do_open(dirfd, name, (u32)how->flags | O_LARGEFILE, (u32)how->mode, lookup);
 }
+
+s64 sys_openat(int dirfd, uaddr_t name, int flags, u32 mode)
+{
+    u64 f = (u32)flags & VALID_OPEN_FLAGS; /* open(2) ignores what it does not know */
+    if (f & O_PATH)
+        f &= O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
+    return open_as(dirfd, name, &(struct open_how){.flags = f, .mode = f & (O_CREAT | TMPFILE_BIT) ? mode & 07777 : 0});
+}
+
+s64 sys_open(uaddr_t name, int flags, u32 mode) { return sys_openat(AT_FDCWD, name, flags, mode); }
+s64 sys_creat(uaddr_t name, u32 mode) { return sys_openat(AT_FDCWD, name, O_CREAT | O_WRONLY | O_TRUNC, mode); }
 
 int open_plain(struct task *t, const char *name, u32 lookup, const struct cred *cred, struct file **ret)
 {
@@ -271,6 +272,7 @@ s64 sys_fcntl(int fd, u32 cmd, u64 arg)
 #define SIOCGPGRP 0x8904u
 #define TIOCGPTPEER 0x5441u
 #define FIONREAD 0x541bu
+#define FIGETBSZ 2u
 
 static s64 open_peer(struct file *master, u32 flags)
 {
@@ -289,6 +291,7 @@ s64 sys_ioctl(int fd, u32 cmd, uaddr_t arg)
     struct file *f = file_of(fd);
     s64 r = 0;
     u32 on;
+    struct kstatfs fs;
     if (f == NULL)
         return -EBADF;
     if (f->flags & O_PATH) {
@@ -324,6 +327,11 @@ s64 sys_ioctl(int fd, u32 cmd, uaddr_t arg)
         break;
     case TIOCGPTPEER:
         r = open_peer(f, (u32)arg);
+        break;
+    case FIGETBSZ:
+        r = vfs_fstatfs(f, &fs);
+        if (r == 0)
+            r = put_user_u32(arg, (u32)fs.block_size);
         break;
     case FIONREAD:
         if (S_ISREG(f->inode->mode)) {

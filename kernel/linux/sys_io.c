@@ -66,12 +66,14 @@ s64 sys_write(int fd, uaddr_t buf, u64 count)
 
 static s64 at_place(int fd, uaddr_t buf, u64 count, s64 off, bool write)
 {
-    struct file *f = file_of(fd);
     struct uio u;
     u64 pos = (u64)off;
+    if (off < 0)
+        return -EINVAL;
+    struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = off < 0 ? -EINVAL : f->ops->seek == NULL ? -ESPIPE : uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
+    s64 r = f->flags & O_PATH ? -EBADF : f->ops->seek == NULL ? -ESPIPE : uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
     if (r == 0)
         r = write ? counted_write(f, &u, &pos) : counted_read(f, &u, &pos);
     file_put(f);
@@ -132,7 +134,7 @@ s64 write_flagged(struct file *f, struct uio *u, u64 *pos, u32 flags)
     s64 r = vfs_write(f, u, append ? &end : pos);
     if (r > 0 && append && pos == NULL)
         f->pos = end; /* where the data went */
-    int s = r > 0 && (flags & (RWF_DSYNC | RWF_SYNC)) ? vfs_fsync(f, !(flags & RWF_SYNC)) : 0;
+    int s = r > 0 && (flags & (RWF_DSYNC | RWF_SYNC)) && f->ops->fsync != NULL ? vfs_fsync(f, !(flags & RWF_SYNC)) : 0;
     return s < 0 ? s : r;
 }
 
@@ -152,13 +154,18 @@ static s64 move_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u3
     }
     if (v.u.remaining == 0)
         goto out;
-    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
+    u64 *at = positioned ? &pos : NULL;
+    r = vfs_range_ok(f, at, v.u.remaining);
+    if (r < 0)
+        goto out;
+    if ((flags & ~RWF_HIPRI) != 0 && S_ISDIR(f->inode->mode))
+        r = -EOPNOTSUPP;
+    else if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
         r = -EOPNOTSUPP;
     else if (flags & RWF_NOWAIT)
         r = may_not_wait(f, write);
     if (r < 0)
         goto out;
-    u64 *at = positioned ? &pos : NULL;
     r = write ? write_flagged(f, &v.u, at, flags) : vfs_read(f, &v.u, at);
 out:
     vec_put(&v);
@@ -199,7 +206,7 @@ s64 sys_lseek(int fd, s64 off, int whence)
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = whence < 0 || whence > 4 ? -EINVAL : vfs_seek(f, off, whence);
+    s64 r = f->flags & O_PATH ? -EBADF : whence < 0 || whence > 4 ? -EINVAL : vfs_seek(f, off, whence);
     file_put(f);
     return r;
 }
@@ -208,37 +215,27 @@ s64 sys_lseek(int fd, s64 off, int whence)
 
 s64 sys_sendfile(int out_fd, int in_fd, uaddr_t uoff, u64 count)
 {
-    u64 pos;
-    if (uoff != 0) {
-        int r = get_user_u64(uoff, &pos);
-        if (r < 0)
-            return r;
-        if ((s64)pos < 0)
-            return -EINVAL;
-    }
+    u64 pos, *at = uoff != 0 ? &pos : NULL;
+    if (uoff != 0 && get_user_u64(uoff, &pos) < 0)
+        return -EFAULT;
     struct file *in = file_of(in_fd), *out = file_of(out_fd);
-    s64 r;
-    if (in == NULL || !in->can_read)
+    s64 r = -EBADF;
+    if (in != NULL && in->can_read)
+        r = uoff != 0 && in->ops->seek == NULL ? -ESPIPE : vfs_range_ok(in, at, count);
+    if (r == 0 && (out == NULL || !out->can_write))
         r = -EBADF;
-    else if (uoff != 0 && in->ops->seek == NULL)
-        r = -ESPIPE;
-    else if (out == NULL || !out->can_write)
-        r = -EBADF;
-    else if (pipe_is_broken(out))
-        r = -EPIPE;
-    else if (out->flags & O_APPEND)
-        r = -EINVAL;
-    else {
-        r = vfs_sendfile(out, in, uoff != 0 ? &pos : NULL, MIN(count, MAX_RW_COUNT));
+    count = MIN(count, MAX_RW_COUNT);
+    if (r == 0)
+        r = vfs_range_ok(out, NULL, count);
+    if (r == 0) {
+        r = vfs_sendfile(out, in, at, count);
         count_io(IO_RCHAR, IO_SYSCR, r);
         count_io(IO_WCHAR, IO_SYSCW, r);
     }
     if (r > 0 && uoff != 0 && put_user_u64(uoff, pos) < 0)
         r = -EFAULT;
-    if (in != NULL)
-        file_put(in);
-    if (out != NULL)
-        file_put(out);
+    file_put(in);
+    file_put(out);
     return write_result(r);
 }
 
@@ -285,62 +282,53 @@ static s64 copy_files(struct file *in, u64 *in_pos, struct file *out, u64 *out_p
     return total > 0 ? total : r;
 }
 
-s64 copy_with_offsets(int in_fd, u64 *in_off, int out_fd, u64 *out_off, u64 len, bool regular)
+static s64 copy_range(struct file *in, u64 *in_off, struct file *out, u64 *out_off, u64 len)
 {
-    s64 r = 0;
-    struct file *in = file_of(in_fd), *out = file_of(out_fd);
-    if (in == NULL || out == NULL || ((in->flags | out->flags) & O_PATH))
-        r = -EBADF;
-    else if (regular && (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode)))
-        r = -EISDIR;
-    else if (regular && (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode)))
-        r = -EINVAL;
-    else if (!in->can_read || !out->can_write || (regular && (out->flags & O_APPEND)))
-        r = -EBADF;
-    else if ((in_off != NULL && (s64)*in_off < 0) || (out_off != NULL && (s64)*out_off < 0))
-        r = -EINVAL;
-    else if ((in_off != NULL && in->ops->seek == NULL) || (out_off != NULL && out->ops->seek == NULL))
-        r = -ESPIPE;
-    else if (regular && in->inode->sb != out->inode->sb)
-        r = -EXDEV;
-    else if (regular) {
-        u64 a = in_off != NULL ? *in_off : in->pos, b = out_off != NULL ? *out_off : out->pos, size = inode_size(in->inode);
-        len = MIN(len, size > a ? size - a : 0);
-        if (in->inode == out->inode && a < b + len && b < a + len)
-            r = -EINVAL;
+    if (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode))
+        return -EISDIR;
+    if (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode))
+        return -EINVAL;
+    if (!in->can_read || !out->can_write || (out->flags & O_APPEND))
+        return -EBADF;
+    if (in->inode->sb != out->inode->sb)
+        return -EXDEV;
+    if (vfs_range_ok(in, in_off, 0) < 0 || vfs_range_ok(out, out_off, 0) < 0)
+        return -EINVAL;
+    u64 a = in_off != NULL ? *in_off : in->pos, b = out_off != NULL ? *out_off : out->pos, size = inode_size(in->inode);
+    if (a + len < a || b + len < b)
+        return -EOVERFLOW;
+    len = MIN(len, size > a ? size - a : 0);
+    if (in->inode == out->inode && a < b + len && b < a + len)
+        return -EINVAL;
+    s64 r = copy_files(in, in_off, out, out_off, MIN(len, MAX_RW_COUNT));
+    if (len != 0) {
+        count_io(IO_RCHAR, IO_SYSCR, r);
+        count_io(IO_WCHAR, IO_SYSCW, r);
     }
-    if (r == 0) {
-        r = S_ISFIFO(in->inode->mode) ? pipe_move(in, out, out_off, len) : copy_files(in, in_off, out, out_off, MIN(len, MAX_RW_COUNT));
-        if (regular && len != 0) {
-            count_io(IO_RCHAR, IO_SYSCR, r);
-            count_io(IO_WCHAR, IO_SYSCW, r);
-        }
-    }
-    if (in != NULL)
-        file_put(in);
-    if (out != NULL)
-        file_put(out);
     return r;
 }
 
-s64 with_user_offsets(uaddr_t in_off, uaddr_t out_off, s64 (*fn)(int, u64 *, int, u64 *, u64, bool), int in_fd, int out_fd, u64 len,
-                             bool regular)
+s64 with_user_offsets(uaddr_t in_off, uaddr_t out_off, s64 (*fn)(struct file *, u64 *, struct file *, u64 *, u64), int in_fd, int out_fd, u64 len)
 {
     u64 in_pos, out_pos;
-    if ((in_off != 0 && get_user_u64(in_off, &in_pos) < 0) || (out_off != 0 && get_user_u64(out_off, &out_pos) < 0))
-        return -EFAULT;
-    s64 r = fn(in_fd, in_off != 0 ? &in_pos : NULL, out_fd, out_off != 0 ? &out_pos : NULL, len, regular);
+    struct file *in = file_of(in_fd), *out = file_of(out_fd);
+    s64 r = in == NULL || out == NULL || ((in->flags | out->flags) & O_PATH) ? -EBADF : 0;
+    if (r == 0 && ((in_off != 0 && get_user_u64(in_off, &in_pos) < 0) || (out_off != 0 && get_user_u64(out_off, &out_pos) < 0)))
+        r = -EFAULT;
+    if (r == 0)
+        r = fn(in, in_off != 0 ? &in_pos : NULL, out, out_off != 0 ? &out_pos : NULL, len);
     if (r > 0 && ((in_off != 0 && put_user_u64(in_off, in_pos) < 0) || (out_off != 0 && put_user_u64(out_off, out_pos) < 0)))
         r = -EFAULT;
+    file_put(in);
+    file_put(out);
     return r;
 }
+
+static s64 no_range(struct file *in, u64 *in_off, struct file *out, u64 *out_off, u64 len) { return -EINVAL; }
 
 s64 sys_copy_file_range(int in_fd, uaddr_t in_off, int out_fd, uaddr_t out_off, u64 len, u32 flags)
 {
-    struct fdtable *t = current_files();
-    if (flags != 0)
-        return fd_get_cloexec(t, in_fd) < 0 || fd_get_cloexec(t, out_fd) < 0 ? -EBADF : -EINVAL;
-    return write_result(with_user_offsets(in_off, out_off, copy_with_offsets, in_fd, out_fd, len, true));
+    return write_result(with_user_offsets(in_off, out_off, flags == 0 ? copy_range : no_range, in_fd, out_fd, len));
 }
 
 s64 sys_sync_file_range(int fd, s64 off, s64 len, u32 flags)
@@ -349,7 +337,9 @@ s64 sys_sync_file_range(int fd, s64 off, s64 len, u32 flags)
     if (f == NULL)
         return -EBADF;
     s64 r = 0;
-    if ((flags & ~7u) || off < 0 || len < 0 || off + len < off)
+    if (f->flags & O_PATH)
+        r = -EBADF;
+    else if ((flags & ~7u) || off < 0 || len < 0 || len > INT64_MAX - off)
         r = -EINVAL;
     else if (!S_ISREG(f->inode->mode) && !S_ISDIR(f->inode->mode) && !S_ISBLK(f->inode->mode))
         r = -ESPIPE;
@@ -374,7 +364,7 @@ s64 sys_fadvise64(int fd, s64 off, u64 len, int advice)
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = S_ISFIFO(f->inode->mode) ? -ESPIPE : advice < 0 || advice > 5 || (s64)len < 0 ? -EINVAL : 0;
+    s64 r = f->flags & O_PATH ? -EBADF : S_ISFIFO(f->inode->mode) ? -ESPIPE : advice < 0 || advice > 5 || (s64)len < 0 ? -EINVAL : 0;
     file_put(f);
     return r;
 }

@@ -80,7 +80,7 @@ static bool is_empty_name(uaddr_t name, int flags)
     return (flags & AT_EMPTY_PATH) && (given_name_empty(name) || (copy_from_user(&c, name, 1) == 0 && c == 0));
 }
 
-static int stat_at(int dirfd, uaddr_t name, int flags, struct kstat *ret, u64 *ret_mnt)
+static int stat_at(int dirfd, uaddr_t name, int flags, int known, struct kstat *ret, u64 *ret_mnt)
 {
     struct path p;
     if (dirfd >= 0 && is_empty_name(name, flags)) {
@@ -93,7 +93,7 @@ static int stat_at(int dirfd, uaddr_t name, int flags, struct kstat *ret, u64 *r
         file_put(f);
         return r;
     }
-    int r = path_at(dirfd, name, nofollow(flags), &p);
+    int r = flags & ~known ? -EINVAL : path_at(dirfd, name, nofollow(flags), &p);
     if (r < 0)
         return r;
     r = vfs_stat_path(&p, ret);
@@ -106,9 +106,7 @@ static int stat_at(int dirfd, uaddr_t name, int flags, struct kstat *ret, u64 *r
 s64 sys_newfstatat(int dirfd, uaddr_t name, uaddr_t ust, int flags)
 {
     struct kstat k;
-    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
-        return -EINVAL;
-    int r = stat_at(dirfd, name, flags, &k, NULL);
+    int r = stat_at(dirfd, name, flags, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH, &k, NULL);
     return r < 0 ? r : put_stat(ust, &k);
 }
 
@@ -124,10 +122,9 @@ s64 sys_statx(int dirfd, uaddr_t name, int flags, u32 mask, uaddr_t ust)
 {
     struct kstat k;
     u64 mnt;
-    if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)) ||
-        (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (mask & STATX_RESERVED))
+    if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (mask & STATX_RESERVED))
         return -EINVAL;
-    int r = stat_at(dirfd, name, flags, &k, &mnt);
+    int r = stat_at(dirfd, name, flags, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE, &k, &mnt);
     if (r < 0)
         return r;
     struct abi_statx s = {
@@ -188,7 +185,7 @@ s64 sys_faccessat2(int dirfd, uaddr_t name, int mode, int flags)
         c = real;
     }
     struct path p;
-    s64 r = path_at(dirfd, name, nofollow(flags), &p);
+    s64 r = path_at_as(dirfd, name, nofollow(flags), c, &p);
     if (r == 0) {
         r = vfs_access(&p, c, (u32)mode);
         path_put(&p);
@@ -206,7 +203,7 @@ s64 sys_access(uaddr_t name, int mode) { return sys_faccessat2(AT_FDCWD, name, m
 #define WITH_NAME(dirfd, uname, at, name, expr)     \
     char *name;                                     \
     struct at at;                                   \
-    s64 r_ = name_get(uname, &name);                \
+    s64 r_ = name_get(uname, 0, &name);                \
     if (r_ < 0)                                     \
         return r_;                                  \
     r_ = at_begin(dirfd, name, &at);                \
@@ -247,12 +244,12 @@ s64 sys_rmdir(uaddr_t name) { return sys_unlinkat(AT_FDCWD, name, AT_REMOVEDIR);
 s64 sys_symlinkat(uaddr_t utarget, int dirfd, uaddr_t uname)
 {
     char *target;
-    s64 r = name_get(utarget, &target);
+    s64 r = name_get(utarget, 0, &target);
     if (r < 0)
         return r;
     char *name;
     struct at at;
-    r = *target == '\0' ? -ENOENT : name_get(uname, &name);
+    r = name_get(uname, 0, &name);
     if (r == 0) {
         r = at_begin(dirfd, name, &at);
         if (r == 0) {
@@ -280,16 +277,20 @@ static void two_names_put(struct two_names *n)
     name_put(n->to);
 }
 
-static int two_names_get(struct two_names *n, int from_fd, uaddr_t from, int to_fd, uaddr_t to)
+static int two_names_get(struct two_names *n, int from_fd, uaddr_t from, u32 from_lookup, int to_fd, uaddr_t to)
 {
     memset(n, 0, sizeof *n);
-    int r = name_get(from, &n->from);
+    int r = name_get(from, from_lookup, &n->from);
     if (r == 0)
-        r = name_get(to, &n->to);
+        r = name_get(to, LOOKUP_EMPTY, &n->to);
     if (r == 0)
         r = at_begin(from_fd, n->from, &n->from_at);
     if (r == 0)
         r = at_begin(to_fd, n->to, &n->to_at);
+    if (r < 0 && n->to_at.l.fs != NULL) { /* what is wrong with `from` comes first */
+        n->to_at.l.err = r;
+        r = 0;
+    }
     if (r < 0)
         two_names_put(n);
     return r;
@@ -300,13 +301,14 @@ s64 sys_linkat(int from_fd, uaddr_t from, int to_fd, uaddr_t to, int flags)
     struct two_names n;
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    if ((flags & AT_EMPTY_PATH) && !capable(CAP_DAC_READ_SEARCH))
-        return -ENOENT;
-    s64 r = two_names_get(&n, from_fd, from, to_fd, to);
+    u32 lookup = (flags & AT_SYMLINK_FOLLOW ? 0 : LOOKUP_NOFOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    s64 r = two_names_get(&n, from_fd, from, lookup, to_fd, to);
     if (r < 0)
         return r;
-    u32 lookup = (flags & AT_SYMLINK_FOLLOW ? 0 : LOOKUP_NOFOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
-    r = vfs_link(&n.from_at.l, n.from, &n.to_at.l, n.to, lookup);
+    if ((flags & AT_EMPTY_PATH) && n.from_at.file != NULL && n.from_at.file->cred != current_cred() && !capable(CAP_DAC_READ_SEARCH))
+        r = -ENOENT; /* a descriptor that somebody else opened */
+    else
+        r = vfs_link(&n.from_at.l, n.from, &n.to_at.l, n.to, lookup);
     two_names_put(&n);
     return r;
 }
@@ -317,7 +319,7 @@ s64 sys_renameat2(int from_fd, uaddr_t from, int to_fd, uaddr_t to, u32 flags)
     struct two_names n;
     if (flags > (RENAME_WHITEOUT | RENAME_NOREPLACE) || flags == (RENAME_EXCHANGE | RENAME_NOREPLACE)) /* an exchange goes with none */
         return -EINVAL;
-    s64 r = two_names_get(&n, from_fd, from, to_fd, to);
+    s64 r = two_names_get(&n, from_fd, from, 0, to_fd, to);
     if (r < 0)
         return r;
     r = vfs_rename(&n.from_at.l, n.from, &n.to_at.l, n.to, flags);
@@ -343,16 +345,21 @@ static s64 put_link(const struct path *p, uaddr_t ubuf, int size)
 
 s64 sys_readlinkat(int dirfd, uaddr_t name, uaddr_t ubuf, int size)
 {
+    struct path p;
     if (size <= 0)
         return -EINVAL;
-    WITH_PATH(dirfd, name, LOOKUP_NOFOLLOW | LOOKUP_EMPTY, p, put_link(&p, ubuf, size));
+    s64 r = path_at(dirfd, name, LOOKUP_NOFOLLOW | LOOKUP_EMPTY, &p);
+    if (r < 0)
+        return r;
+    u8 first = 0;
+    if (S_ISLNK(p.dentry->inode->mode))
+        r = put_link(&p, ubuf, size);
+    else /* no link by that name, or no name */
+        r = copy_from_user(&first, name, 1) == 0 && first == '\0' ? -ENOENT : -EINVAL;
+    path_put(&p);
+    return r;
 }
-s64 sys_readlink(uaddr_t name, uaddr_t ubuf, int size)
-{
-    if (size <= 0)
-        return -EINVAL;
-    WITH_PATH(AT_FDCWD, name, LOOKUP_NOFOLLOW, p, put_link(&p, ubuf, size));
-}
+s64 sys_readlink(uaddr_t name, uaddr_t ubuf, int size) { return sys_readlinkat(AT_FDCWD, name, ubuf, size); }
 
 /* --- owner, mode, times, size ----------------------------------------------------------------- */
 
@@ -364,7 +371,7 @@ static struct setattr mode_attr(u32 mode) { return (struct setattr){.valid = SET
 static struct setattr owner_attr(u32 uid, u32 gid)
 {
     return (struct setattr){
-        .valid = (uid != UINT32_MAX ? SETATTR_UID : 0) | (gid != UINT32_MAX ? SETATTR_GID : 0), .uid = uid, .gid = gid};
+        .valid = SETATTR_OWNER | (uid != UINT32_MAX ? SETATTR_UID : 0) | (gid != UINT32_MAX ? SETATTR_GID : 0), .uid = uid, .gid = gid};
 }
 
 s64 sys_fchmodat(int dirfd, uaddr_t name, u32 mode) { WITH_PATH(dirfd, name, 0, p, set_attr(&p, mode_attr(mode))); }
@@ -589,7 +596,7 @@ s64 sys_getcwd(uaddr_t ubuf, u64 size)
     p = fs->cwd;
     path_get(&p);
     mutex_unlock(&fs->lock);
-    s64 r = path_name(fs, &p, buf, PATH_MAX);
+    s64 r = path_is_removed(&p) ? -ENOENT : path_name(fs, &p, buf, PATH_MAX);
     path_put(&p);
     if (r >= 0) {
         r = (s64)strlen(buf) + 1;
@@ -617,7 +624,7 @@ s64 sys_umask(u32 mask)
 static int opt_name(uaddr_t uname, char **ret)
 {
     *ret = NULL;
-    return uname == 0 ? 0 : name_get(uname, ret);
+    return uname == 0 ? 0 : name_get(uname, LOOKUP_EMPTY, ret);
 }
 
 s64 sys_mount(uaddr_t usource, uaddr_t utarget, uaddr_t utype, u64 flags, uaddr_t udata)
@@ -629,7 +636,7 @@ s64 sys_mount(uaddr_t usource, uaddr_t utarget, uaddr_t utype, u64 flags, uaddr_
         return -EPERM;
     s64 r = opt_name(usource, &source);
     if (r == 0)
-        r = name_get(utarget, &target);
+        r = name_get(utarget, 0, &target);
     if (r == 0)
         r = opt_name(utype, &type);
     if (r == 0)

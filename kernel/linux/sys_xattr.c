@@ -30,7 +30,7 @@ static s64 do_getxattr(const struct path *p, const char *name, uaddr_t uval, u64
     char *buf = size != 0 ? kzalloc(size) : NULL;
     if (size != 0 && buf == NULL)
         return -ENOMEM;
-    s64 r = name == NULL ? vfs_listxattr(p, buf, size) : vfs_getxattr(p, name, buf, size);
+    s64 r = name == NULL ? vfs_listxattr(p, buf, size) : vfs_getxattr(p, current_cred(), name, buf, size);
     if (r > 0 && size != 0) {
         if ((u64)r > size)
             r = -ERANGE;

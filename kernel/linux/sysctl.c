@@ -227,7 +227,7 @@ static struct setting settings[] = {
     {"vm/swappiness", 0},                 {"vm/min_free_kbytes", 1024},         {"vm/nr_hugepages", 0},
     {"vm/mmap_min_addr", PLAT_USER_MIN},  {"vm/zone_reclaim_mode", 0},          {"vm/dirty_ratio", 20},
     {"fs/pipe-max-size", 1048576},
-    {"fs/pipe-user-pages-soft", 16384},   {"fs/protected_hardlinks", 1},        {"fs/protected_symlinks", 1},
+    {"fs/pipe-user-pages-soft", 16384},   {"fs/protected_hardlinks", 1},        {"fs/protected_symlinks", 0},
     {"kernel/overflowuid", 65534},        {"kernel/overflowgid", 65534},        {"fs/overflowuid", 65534},            {"fs/overflowgid", 65534},
     {"fs/suid_dumpable", 0},              {"fs/epoll/max_user_watches", 1048576}, {"fs/aio-max-nr", 65536},
     {"net/core/somaxconn", 4096},         {"net/core/rmem_max", 4194304},       {"net/core/wmem_max", 4194304},

@@ -483,8 +483,8 @@ struct given {
 #define GIVEN_NAME(i) (~0ULL - (i))
 bool given_name_empty(uaddr_t addr);       /* it is a given name, and "" */
 
-/* A path argument: a kernel copy. Free with name_put(). */
-int name_get(uaddr_t addr, char **ret);
+/* A path argument: a kernel copy. -ENOENT: it is "" (not with LOOKUP_EMPTY). Free with name_put(). */
+int name_get(uaddr_t addr, u32 lookup_flags, char **ret);
 void name_put(char *name);
 /* Directory of an *at() call as a lookup. Release with at_done(). */
 struct at {
@@ -492,10 +492,11 @@ struct at {
     struct path nameless; /* where `file` has no place of its own */
     struct file *file;
 };
-/* A file without a name (memfd_create(2), a pipe) is a place for "" alone (AT_EMPTY_PATH). -EBADF, -ENOTDIR, -ENOMEM */
+/* A file without a name (memfd_create(2), a pipe) is a place for "" alone (AT_EMPTY_PATH). -EBADF, -ENOMEM */
 int at_begin(int dirfd, const char *name, struct at *ret);
 void at_done(struct at *a);
 int path_at(int dirfd, uaddr_t name, u32 lookup_flags, struct path *ret);
+int path_at_as(int dirfd, uaddr_t name, u32 lookup_flags, const struct cred *cred, struct path *ret);
 /* That of an open descriptor: referenced. -EBADF, -EINVAL: it has no name in the tree. o_path: one opened with O_PATH has one, too. */
 int path_of_fd(int fd, bool o_path, struct path *ret);
 /* Path of an open descriptor (fstat, fchmod, ...): -EBADF. */
@@ -519,11 +520,8 @@ s64 splice_at(int in_fd, u64 in_off, int out_fd, u64 out_off, u64 len, u32 flags
 s64 tee_at(int in_fd, int out_fd, u64 len, u32 flags);
 /* sys_io.c: SIGPIPE for -EPIPE. */
 s64 write_result(s64 r);
-/* Bytes from file to file, both of them regular if `regular`; an offset that is NULL: the file's own position. */
-s64 copy_with_offsets(int in_fd, u64 *in_off, int out_fd, u64 *out_off, u64 len, bool regular);
-/* A function like that one with the program's offsets, read and written back. */
-s64 with_user_offsets(uaddr_t in_off, uaddr_t out_off, s64 (*fn)(int, u64 *, int, u64 *, u64, bool), int in_fd, int out_fd, u64 len,
-                      bool regular);
+/* A function from file to file with the program's offsets, read and written back; NULL: the file's own position. */
+s64 with_user_offsets(uaddr_t in_off, uaddr_t out_off, s64 (*fn)(struct file *in, u64 *in_off, struct file *out, u64 *out_off, u64 len), int in_fd, int out_fd, u64 len);
 struct open_how { u64 flags, mode, resolve; };
 int open_how_get(uaddr_t uhow, u64 size, struct open_how *ret);
 s64 open_as(int dirfd, uaddr_t name, const struct open_how *how); /* openat2(2) */

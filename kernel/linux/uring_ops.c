@@ -351,7 +351,7 @@ static s64 op_cancel(struct req *r, bool may_wait)
 
 /* --- files and names ------------------------------------------------------------------------------- */
 
-static int get_name(struct req *r, unsigned i, uaddr_t addr) { return name_get(addr, &r->given.names[i]); }
+static int get_name(struct req *r, unsigned i, uaddr_t addr) { return name_get(addr, LOOKUP_EMPTY, &r->given.names[i]); }
 
 static int prep_open(struct req *r)
 {

@@ -95,18 +95,20 @@ static struct file *given_file(int fd)
     return f != NULL ? file_get(f) : NULL;
 }
 
-int name_get(uaddr_t addr, char **ret)
+int name_get(uaddr_t addr, u32 lookup_flags, char **ret)
 {
-    char **given = given_name(addr);
+    char **given = given_name(addr), *name;
+    s64 r = 0;
     if (unlikely(given != NULL)) {
-        *ret = *given;
+        name = *given;
         *given = NULL;
-        return *ret != NULL ? 0 : -EFAULT;
+        r = name != NULL ? 0 : -EFAULT;
+    } else {
+        name = kmalloc(PATH_MAX, 0);
+        r = name != NULL ? copy_string_from_user(name, addr, PATH_MAX) : -ENOMEM;
     }
-    char *name = kmalloc(PATH_MAX, 0);
-    if (name == NULL)
-        return -ENOMEM;
-    s64 r = copy_string_from_user(name, addr, PATH_MAX);
+    if (r >= 0 && *name == '\0' && !(lookup_flags & LOOKUP_EMPTY))
+        r = -ENOENT;
     if (r < 0) {
         kfree(name);
         return (int)r;
@@ -138,7 +140,8 @@ int at_begin(int dirfd, const char *name, struct at *ret)
         return -EBADF;
     ret->l.at = &f->path;
     if (f->path.dentry == NULL) {
-        int r = *name != '\0' ? -ENOTDIR : file_path(f, &ret->nameless);
+        int r = *name != '\0' ? 0 : file_path(f, &ret->nameless);
+        ret->l.err = *name != '\0' ? -ENOTDIR : 0;
         if (r < 0) {
             file_put(f);
             return r;
@@ -155,15 +158,18 @@ void at_done(struct at *a)
     file_put(a->file);
 }
 
-int path_at(int dirfd, uaddr_t uname, u32 lookup_flags, struct path *ret)
+int path_at(int dirfd, uaddr_t uname, u32 lookup_flags, struct path *ret) { return path_at_as(dirfd, uname, lookup_flags, current_cred(), ret); }
+
+int path_at_as(int dirfd, uaddr_t uname, u32 lookup_flags, const struct cred *cred, struct path *ret)
 {
     char *name = NULL;
     struct at at;
-    int r = name_get(uname, &name);
+    int r = name_get(uname, lookup_flags, &name);
     if (r < 0)
         return r;
     r = at_begin(dirfd, name, &at);
     if (r == 0) {
+        at.l.cred = cred;
         r = vfs_lookup(&at.l, name, lookup_flags, ret);
         at_done(&at);
     }

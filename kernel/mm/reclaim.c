@@ -236,7 +236,7 @@ void mapping_truncate(struct mapping *m, u64 new_size)
     u64 end = MIN(old, new_size), in_page = end & (PAGE_SIZE - 1);
     if (in_page != 0 && old != new_size)
         zero_part(m, end >> PAGE_SHIFT, in_page, PAGE_SIZE);
-    if (new_size < old)
+    if (new_size <= old)
         drop_range(m, (new_size >> PAGE_SHIFT) + (in_page != 0), UINT64_MAX, true);
 }
 

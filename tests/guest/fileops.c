@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -526,6 +527,159 @@ static void holes_and_users(void)
     unlink("mine");
 }
 
+static long filled(int p[2], unsigned pages)
+{
+    pipe2(p, O_NONBLOCK);
+    return fcntl(p[1], F_SETPIPE_SZ, pages * 4096);
+}
+
+/* What a splice puts into a pipe is a part of its own there: a write does not go on behind it, and it takes as much room as a page. */
+static void parts_of_pipes(void)
+{
+    section("parts of pipes");
+    int p[2], q[2], f = memfd_create("m", 0), n;
+    char text[8192], got[8192];
+    for (unsigned i = 0; i < sizeof text; i++)
+        text[i] = 'a' + i % 26;
+    write(f, text, sizeof text);
+    signal(SIGPIPE, SIG_IGN);
+
+    SHOW(filled(p, 2));
+    SHOW(write(p[1], text, 100));
+    SHOW(write(p[1], text, 4096 + 100)); /* the first 100 behind those */
+    SHOW(write(p[1], text, 1));
+    SHOW(read(p[0], got, 1));
+    SHOW(write(p[1], text, 1));
+    SHOW(read(p[0], got, sizeof got));
+
+    SHOW(splice(f, &(off_t){10}, p[1], NULL, 10, 0));
+    SHOW(write(p[1], text, 1));
+    SHOW(write(p[1], text, 1));
+    SHOW(sendfile(p[1], f, &(off_t){0}, 1));
+    SHOW(fcntl(p[1], F_SETPIPE_SZ, 4096));
+    pwrite(f, "CHANGED", 7, 10);
+    SHOW(read(p[0], got, sizeof got));
+    SHOW(memcmp(got, "CHANGED", 7)); /* it is the file's page */
+
+    struct iovec parts[] = {{text + 1, 1}, {text, 0}, {text + 5, 1}};
+    SHOW(vmsplice(p[1], parts, 3, SPLICE_F_NONBLOCK));
+    SHOW(vmsplice(p[1], parts, 1, SPLICE_F_NONBLOCK));
+    SHOW(filled(q, 1));
+    SHOW(tee(p[0], q[1], 10, 0));
+    SHOW(tee(p[0], q[1], 10, 0));
+    SHOW(splice(p[0], NULL, q[1], NULL, 10, 0));
+    SHOW(read(q[0], got, 10));
+    SHOW(splice(p[0], NULL, q[1], NULL, 10, 0));
+    SHOW(read(q[0], got, 10));
+
+    write(p[1], text, 10);
+    struct iovec nowhere[] = {{got, 5}, {NULL, 5}};
+    SHOW(readv(p[0], nowhere, 2)); /* all of a part or nothing */
+    SHOW(vmsplice(p[0], nowhere, 2, 0));
+    SHOW(ioctl(p[0], FIONREAD, &n));
+    SHOW(n);
+    nowhere[0].iov_base = text;
+    SHOW(writev(p[1], nowhere, 2));
+    read(p[0], got, sizeof got);
+
+    close(q[0]);
+    SHOW(splice(f, &(off_t){100000}, q[1], NULL, 1, 0));
+    SHOW(sendfile(q[1], f, &(off_t){100000}, 1));
+    SHOW(sendfile(q[1], p[0], NULL, 1));
+    close(p[1]);
+    SHOW(tee(p[0], q[1], 1, 0));
+    SHOW(sendfile(f, f, &(off_t){INT64_MAX}, 10));
+    SHOW(pwritev2(q[1], parts, 1, -1, 2 /* RWF_DSYNC */));
+    close(p[0]);
+    close(q[1]);
+
+    SHOW(mkfifo("fifo", 0644));
+    int fifo = open("fifo", O_RDWR | O_NONBLOCK);
+    struct stat st;
+    futimens(fifo, (struct timespec[]){{1, 0}, {2, 0}});
+    write(fifo, "x", 1);
+    fstat(fifo, &st);
+    SHOW(st.st_atim.tv_sec == 1 && st.st_mtim.tv_sec > 2);
+    read(fifo, got, 1);
+    fstat(fifo, &st);
+    SHOW(st.st_atim.tv_sec > 2);
+    close(fifo);
+    close(f);
+    unlink("fifo");
+}
+
+/* Of several things that are wrong, the one that is told, again; and set-ID bits, for whom they stay. */
+static void which_error_of_names(void)
+{
+    section("names: which error");
+    char buf[10];
+    struct stat st;
+    whole("plain", "x");
+    int fd = open("plain", O_RDONLY), path = open("plain", O_PATH);
+    SHOW(readlink("", buf, 10));
+    SHOW(readlinkat(fd, "", buf, 10));
+    SHOW(openat(-1, "", O_RDONLY));
+    SHOW(symlinkat("x", -1, ""));
+    SHOW(faccessat(-1, "", 0, 0));
+    SHOW(renameat(AT_FDCWD, "missing/x", -1, "y"));
+    SHOW(renameat(AT_FDCWD, "missing/x", AT_FDCWD, ""));
+    SHOW(linkat(AT_FDCWD, "missing", -1, "y", 0));
+    struct open_how how = {.flags = O_CREAT | O_DIRECTORY};
+    SHOW(syscall(SYS_openat2, -1, "x", &how, sizeof how));
+    SHOW(pwrite(-1, "", 1, -1));
+    SHOW(pread(path, buf, 1, 0));
+    SHOW(lseek(path, 0, 9));
+    SHOW(lseek(fd, INT64_MAX, SEEK_END));
+    SHOW(sync_file_range(fd, INT64_MAX, 10, 2));
+    SHOW(posix_fadvise(path, 0, 1, 0));
+    SHOW(fstatat(fd, "", &st, AT_EMPTY_PATH | 0x8000));
+    SHOW(fstatat(AT_FDCWD, "", &st, AT_EMPTY_PATH | 0x8000));
+    struct flock l = {.l_type = F_WRLCK, .l_pid = 1};
+    SHOW(fcntl(fd, F_OFD_SETLK, &l));
+    mkfifo("fifo", 0644);
+    SHOW(getxattr("fifo", "user.", buf, 1));
+    SHOW(rmdir("."));
+    mkdir("gone", 0755);
+    chdir("gone");
+    SHOW(rmdir("../gone"));
+    SHOW(syscall(SYS_getcwd, buf, sizeof buf));
+    chdir("..");
+    int m = memfd_create("m", MFD_ALLOW_SEALING);
+    if (fcntl(m, F_ADD_SEALS, 32 /* F_SEAL_EXEC */) == 0) { /* since Linux 6.3 */
+        SHOW(fcntl(m, F_GET_SEALS));
+        SHOW(fchmod(m, 0600));
+        SHOW(fchmod(m, 0755));
+    }
+    close(m);
+    if (geteuid() == 0) {
+        chmod("plain", 06755);
+        SHOW(chown("plain", -1, -1));
+        stat("plain", &st);
+        printf("mode %o\n", st.st_mode);
+        chmod("plain", 06755);
+        chown(".", 1000, -1);
+        chown("plain", 1000, -1);
+        chmod("plain", 06777);
+        setfsuid(1000);
+        int by_user = open("plain", O_RDWR);
+        setfsuid(0);
+        SHOW(write(by_user, "x", 1)); /* who writes counts, not who opened */
+        fstat(by_user, &st);
+        printf("mode %o\n", st.st_mode);
+        close(by_user);
+        setfsuid(1001);
+        SHOW(mknod("null", S_IFCHR | 0600, 0x103));
+        SHOW(mknod("plain", S_IFCHR | 0600, 0x103));
+        SHOW(link("fifo", "missing/x"));
+        setfsuid(0);
+        chown(".", 0, -1);
+    }
+    close(fd);
+    close(path);
+    unlink("plain");
+    unlink("fifo");
+}
+
 int main(void)
 {
     char dir[] = "/tmp/fileops-XXXXXX";
@@ -543,6 +697,8 @@ int main(void)
     size_limit();
     which_error();
     holes_and_users();
+    parts_of_pipes();
+    which_error_of_names();
     chdir("/");
     return rmdir(dir) != 0;
 }

@@ -326,7 +326,7 @@ static int remove_privs(struct file *f)
 {
     struct inode *i = f->inode;
     u32 before = i->mode;
-    inode_remove_privs(i, f->cred);
+    inode_remove_privs(i);
     if (i->mode == before)
         return 0;
     struct setattr a = {.valid = SETATTR_MODE, .mode = i->mode & 07777};

@@ -124,7 +124,7 @@ static s64 random_ioctl(struct file *f, u32 cmd, uaddr_t arg)
     }
 }
 
-static const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = null_seek};
+static const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = null_seek, .no_splice = true};
 static const struct file_ops zero_ops = {.read = zero_read, .write = null_write, .seek = null_seek, .mmap = zero_mmap};
 static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = null_seek};
 static const struct file_ops random_ops = {

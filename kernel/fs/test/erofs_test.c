@@ -65,17 +65,17 @@ static void check_xattrs(const struct path *p, char *list)
             *end = 0;
         char *eq = strchr(list, '=');
         *eq = 0;
-        s64 n = vfs_getxattr(p, list, value, sizeof(value));
+        s64 n = vfs_getxattr(p, &kernel_cred, list, value, sizeof(value));
         CHECK_EQ(n, strlen(eq + 1));
         CHECK_MEM(value, eq + 1, (size_t)n);
-        CHECK_EQ(vfs_getxattr(p, list, NULL, 0), n);
+        CHECK_EQ(vfs_getxattr(p, &kernel_cred, list, NULL, 0), n);
         if (n > 0)
-            CHECK_EQ(vfs_getxattr(p, list, value, (size_t)n - 1), n == 1 ? n : -ERANGE);
+            CHECK_EQ(vfs_getxattr(p, &kernel_cred, list, value, (size_t)n - 1), n == 1 ? n : -ERANGE);
         total += (s64)strlen(list) + 1;
         list = end != NULL ? end + 1 : eq + 1 + strlen(eq + 1);
     }
     CHECK_EQ(vfs_listxattr(p, names, sizeof(names)), total);
-    CHECK_EQ(vfs_getxattr(p, "user.none", value, sizeof(value)), -ENODATA);
+    CHECK_EQ(vfs_getxattr(p, &kernel_cred, "user.none", value, sizeof(value)), -ENODATA);
 }
 
 static void check_line(char *s, bool one_time)
@@ -283,7 +283,7 @@ static void walk(const struct path *p, unsigned depth)
     if (++visited > 300)
         return;
     vfs_stat_path(p, &st);
-    vfs_getxattr(p, "user.first", buf, sizeof(buf));
+    vfs_getxattr(p, &kernel_cred, "user.first", buf, sizeof(buf));
     vfs_listxattr(p, buf, sizeof(buf));
     vfs_readlink(p, buf, sizeof(buf));
     if (!S_ISREG(st.mode) && !S_ISDIR(st.mode))

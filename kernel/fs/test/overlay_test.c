@@ -81,7 +81,7 @@ TEST(attributes_stay)
     u64 ino = st.ino;
     struct setattr a = {.valid = SETATTR_MODE, .mode = 0400};
     CHECK_EQ(vfs_setattr_path(&p, &kernel_cred, &a), 0);
-    CHECK_EQ(vfs_getxattr(&p, "user.first", buf, 16), 1);
+    CHECK_EQ(vfs_getxattr(&p, &kernel_cred, "user.first", buf, 16), 1);
     CHECK_EQ(vfs_setxattr(&p, &kernel_cred, "user.new", "n", 1, 0), 0);
     CHECK_EQ(vfs_removexattr(&p, &kernel_cred, "user.first"), 0);
     path_put(&p);
@@ -90,9 +90,9 @@ TEST(attributes_stay)
     CHECK_EQ(vfs_stat_path(&p, &st), 0);
     CHECK_EQ(st.mode, S_IFREG | 0400);
     CHECK_EQ(st.ino, ino);
-    CHECK_EQ(vfs_getxattr(&p, "user.first", buf, 16), -ENODATA);
-    CHECK_EQ(vfs_getxattr(&p, "user.new", buf, 16), 1);
-    CHECK_EQ(vfs_getxattr(&p, "user.second", buf, 0), 150);
+    CHECK_EQ(vfs_getxattr(&p, &kernel_cred, "user.first", buf, 16), -ENODATA);
+    CHECK_EQ(vfs_getxattr(&p, &kernel_cred, "user.new", buf, 16), 1);
+    CHECK_EQ(vfs_getxattr(&p, &kernel_cred, "user.second", buf, 0), 150);
     CHECK(p.dentry->inode->data != &p.dentry->inode->mapping); /* no data were copied */
     path_put(&p);
 }

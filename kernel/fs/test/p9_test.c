@@ -273,7 +273,7 @@ static void use(const char *path)
     stat_of(path, LOOKUP_NOFOLLOW, &s);
     if (vfs_lookup(&as_root, path, LOOKUP_NOFOLLOW, &p) == 0) {
         vfs_readlink(&p, buf, sizeof(buf));
-        vfs_getxattr(&p, "user.x", buf, 50);
+        vfs_getxattr(&p, &kernel_cred, "user.x", buf, 50);
         vfs_setxattr(&p, &kernel_cred, "user.x", "v", 1, 0);
         vfs_listxattr(&p, buf, 50);
         vfs_truncate(&p, &kernel_cred, chance(9000));

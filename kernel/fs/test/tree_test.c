@@ -242,6 +242,8 @@ TEST(renaming)
     path_put(&p);
 }
 
+static const struct cred *the_user(void) { return user; }
+
 TEST(permissions)
 {
     boot_tmpfs();
@@ -267,6 +269,11 @@ TEST(permissions)
     struct file *f;
     CHECK_EQ(vfs_open(&as_user, "/root", O_WRONLY, 0, 0, &f), 0);
     CHECK_EQ(f_write(f, "x", 1), 1);
+    CHECK_EQ(stat_of("/root", 0, &st), 0);
+    CHECK_EQ(st.mode, S_IFREG | 06777); /* not for who may keep them */
+    vfs_caller = the_user;
+    CHECK_EQ(f_write(f, "x", 1), 1);
+    vfs_caller = NULL;
     file_put(f);
     CHECK_EQ(stat_of("/root", 0, &st), 0);
     CHECK_EQ(st.mode, S_IFREG | 0777);
@@ -404,8 +411,8 @@ TEST(xattrs)
     CHECK_EQ(vfs_setxattr(&p, user, "trusted.x", "y", 1, 0), -EPERM);
     CHECK_EQ(vfs_setxattr(&p, user, "user.b", "y", 1, 0), -EACCES);
     CHECK_EQ(vfs_setxattr(&p, &kernel_cred, "nonsense", "y", 1, 0), -EOPNOTSUPP);
-    CHECK_EQ(vfs_getxattr(&p, "user.a", buf, 1), -ERANGE);
-    CHECK_EQ(vfs_getxattr(&p, "user.a", buf, 64), 2);
+    CHECK_EQ(vfs_getxattr(&p, &kernel_cred, "user.a", buf, 1), -ERANGE);
+    CHECK_EQ(vfs_getxattr(&p, &kernel_cred, "user.a", buf, 64), 2);
     CHECK_EQ(vfs_listxattr(&p, buf, 64), 18);
     CHECK_EQ(vfs_removexattr(&p, &kernel_cred, "user.a"), 0);
     CHECK_EQ(vfs_removexattr(&p, &kernel_cred, "user.a"), -ENODATA);
@@ -453,7 +460,14 @@ TEST(devices)
     CHECK_EQ(try_open(&as_root, "/dev/tty", O_RDWR), -ENXIO);
     CHECK_EQ(vfs_mknod(&as_root, "/c", S_IFCHR | 0600, MKDEV(99, 99)), 0);
     CHECK_EQ(try_open(&as_root, "/c", O_RDONLY), -ENXIO);
-    CHECK_EQ(vfs_mknod(&as_user, "/c2", S_IFCHR | 0600, MKDEV(1, 3)), -EPERM);
+    CHECK_EQ(vfs_mknod(&as_user, "/c2", S_IFCHR | 0600, MKDEV(1, 3)), -EACCES);
+    struct path p;
+    struct setattr mine = {.valid = SETATTR_UID, .uid = 1000};
+    CHECK_EQ(vfs_mkdir(&as_root, "/mine", 0755), 0);
+    CHECK_EQ(vfs_lookup(&as_root, "/mine", 0, &p), 0);
+    CHECK_EQ(vfs_setattr_path(&p, &kernel_cred, &mine), 0);
+    path_put(&p);
+    CHECK_EQ(vfs_mknod(&as_user, "/mine/c", S_IFCHR | 0600, MKDEV(1, 3)), -EPERM);
     CHECK_EQ(vfs_mknod(&as_root, "/sock", S_IFSOCK | 0600, 0), 0);
     CHECK_EQ(try_open(&as_root, "/sock", O_RDONLY), -ENXIO);
 }

@@ -111,7 +111,7 @@ int tmpfs_fallocate(struct file *f, int mode, u64 off, u64 len)
             i->mapping.size_bytes = end;
     }
     if (err == 0) {
-        inode_remove_privs(i, f->cred);
+        inode_remove_privs(i);
         inode_touch(i, true);
     }
     tmpfs_charge(i);

@@ -240,6 +240,8 @@ int tmpfs_getattr(struct inode *i, struct kstat *s)
 
 int tmpfs_setattr(struct inode *i, const struct setattr *a)
 {
+    if ((a->valid & SETATTR_MODE) != 0 && memfd_may_chmod(i, a->mode) != 0)
+        return -EPERM;
     if ((a->valid & SETATTR_SIZE) != 0) {
         if (!S_ISREG(i->mode))
             return -EINVAL;
@@ -284,8 +286,15 @@ static const struct inode_ops file_ops_ = {
     .removexattr = tmpfs_removexattr,
 };
 
+static s64 tmpfs_read(struct file *f, struct uio *u, u64 *pos)
+{
+    if (u->remaining == 0)
+        file_touch_atime(f); /* as Linux' */
+    return generic_file_read(f, u, pos);
+}
+
 static const struct file_ops tmpfs_file_ops = {
-    .read = generic_file_read,
+    .read = tmpfs_read,
     .write = tmpfs_write,
     .seek = generic_file_seek,
     .mmap = generic_file_mmap,

@@ -147,6 +147,7 @@ struct lookup {
     struct fs_ctx *fs;
     const struct cred *cred;
     const struct path *at; /* NULL = fs->cwd */
+    int err;               /* why there is no `at`: what every name but "" is answered */
 };
 
 /* --- what file systems implement ------------------------------------------- */
@@ -163,6 +164,7 @@ struct setattr {
 #define SETATTR_ATIME 16u
 #define SETATTR_MTIME 32u
 #define SETATTR_CTIME 64u
+#define SETATTR_OWNER 256u /* chown(2), whatever of owner and group it sets: set-ID bits go */
 #define SETATTR_NOW 128u /* the times given mean "now" (utimensat): write permission suffices */
 
 /* Directory operations are called with dir->lock held. A NULL operation is
@@ -213,6 +215,7 @@ struct file_ops {
     /* *pos is read and advanced by the callee. NULL = -EINVAL. */
     s64 (*read)(struct file *f, struct uio *u, u64 *pos);
     s64 (*write)(struct file *f, struct uio *u, u64 *pos);
+    bool no_splice; /* sendfile(2) and splice(2) do not read it: -EINVAL */
     s64 (*seek)(struct file *f, s64 off, int whence); /* NULL = -ESPIPE */
     int (*iterate)(struct file *f, u64 *pos, struct dir_emit *e);
     u32 (*poll)(struct file *f, struct poll_table *pt); /* NULL = always readable and writable, epoll gives EPERM */
@@ -417,7 +420,11 @@ s64 vfs_write(struct file *f, struct uio *u, u64 *pos); /* O_APPEND, RLIMIT_FSIZ
 s64 vfs_seek(struct file *f, s64 off, int whence);
 u32 vfs_poll(struct file *f, struct poll_table *pt);
 int vfs_iterate(struct file *f, struct dir_emit *e);
-s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len); /* by page references where out can */
+/* May len bytes be moved at *pos (NULL: the file's own position)? 0 or -EINVAL: they would end at an offset that no file has. */
+int vfs_range_ok(const struct file *f, const u64 *pos, u64 len);
+s64 vfs_sendfile(struct file *out, struct file *in, u64 *in_pos, u64 len); /* a pipe takes the pages themselves, as many as it has room for */
+/* splice(2) of what is no pipe into a pipe: as vfs_sendfile(), or what one read gives. */
+s64 vfs_splice_to_pipe(struct file *out, struct file *in, u64 *in_pos, u64 len);
 int vfs_fsync(struct file *f, bool data_only);
 int vfs_stat_path(const struct path *p, struct kstat *ret);
 int vfs_stat_file(struct file *f, struct kstat *ret);
@@ -439,11 +446,12 @@ s64 vfs_readlink(const struct path *p, char *buf, size_t size);
 int vfs_access(const struct path *p, const struct cred *c, u32 rwx); /* R_OK 4, W_OK 2, X_OK 1 */
 int vfs_chdir(struct fs_ctx *fs, const struct path *p, const struct cred *c);
 int vfs_chroot(struct fs_ctx *fs, const struct path *p, const struct cred *c);
-s64 vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size);
+s64 vfs_getxattr(const struct path *p, const struct cred *c, const char *name, void *buf, size_t size);
 int vfs_setxattr(const struct path *p, const struct cred *c, const char *name, const void *val, size_t size, int flags);
 s64 vfs_listxattr(const struct path *p, char *buf, size_t size);
 int vfs_removexattr(const struct path *p, const struct cred *c, const char *name);
 /* Absolute name below fs->root; "(deleted)" appended; "(unreachable)" in front. Length or -ENAMETOOLONG. */
+bool path_is_removed(const struct path *p); /* it has no name any more */
 s64 path_name(const struct fs_ctx *fs, const struct path *p, char *buf, size_t size);
 /* What /proc/self/fd/N shows. */
 s64 file_name(const struct fs_ctx *fs, struct file *f, char *buf, size_t size);
@@ -454,6 +462,8 @@ static inline u64 inode_size(const struct inode *i) { return i->mapping.size_byt
 int vfs_sync_all(void);
 /* RLIMIT_FSIZE of the current process, which is sent SIGXFSZ unless it may write the byte `at`; set by linux. */
 extern u64 (*vfs_fsize_limit)(u64 at);
+/* Whose call this is, and what the kernel does on its own is &kernel_cred's; set by linux, NULL: there is only the kernel. */
+extern const struct cred *(*vfs_caller)(void);
 /* The personality's, atomic: may one more file be open? 0 or -ENFILE. NULL: yes. */
 extern int (*vfs_may_open)(void);
 /* How long a file may become by a write at `pos`. */
@@ -486,12 +496,18 @@ int memfd_open(const char *name, u32 flags, struct file **ret); /* MFD_* flags, 
 /* fcntl's F_GET_SEALS / F_ADD_SEALS: seals, 0, or -errno (-EINVAL: not a memfd). */
 int memfd_get_seals(struct file *f);
 int memfd_add_seals(struct file *f, u32 seals);
-/* tee(2): what `in` has goes into `out`, too. Waits until one has data and the other room. -EINVAL: not two pipes, -EPIPE. */
-/* splice(2) out of a pipe: what out does not take stays. How many bytes; 0: the end; -EAGAIN: none there, or no room; -EINVAL: it is no pipe, or both are the same one. */
-s64 pipe_move(struct file *in, struct file *out, u64 *out_pos, u64 len);
-s64 pipe_wait_room(struct file *out); /* splice(2) into one: bytes that it has room for, -EAGAIN, -EPIPE */
-bool pipe_is_broken(const struct file *out); /* a pipe that nobody reads */
-s64 pipe_tee(struct file *in, struct file *out, u64 len);
+/*
+ * splice(2) and tee(2). How many bytes; 0: the end; -EAGAIN: none there, or no room; -EPIPE: nobody reads. `in` is a pipe, `out` is one but in
+ * pipe_to_file().
+ */
+bool file_is_pipe(const struct file *f);
+s64 pipe_to_file(struct file *in, struct file *out, u64 *out_pos, u64 len); /* what out does not take stays */
+s64 pipe_to_pipe(struct file *in, struct file *out, u64 len, bool take);    /* tee(2): !take. -EINVAL: both are the same one */
+s64 pipe_wait_room(struct file *out);                                       /* bytes that it has room for */
+/* A part of a page, or a copy of the next len (<= PAGE_SIZE) bytes of u: len. Nothing is waited for. */
+s64 pipe_put_page(struct file *out, struct page *page, u32 off, u32 len);
+s64 pipe_put_copy(struct file *out, struct uio *u, u32 len);
+s64 pipe_put_user(struct file *out, const struct uio_seg *segs, u32 nsegs); /* vmsplice(2): each page a part of its own, as many as there is room for */
 /* F_GETPIPE_SZ / F_SETPIPE_SZ: bytes, or -errno (-EBADF: not a pipe). */
 int pipe_get_size(struct file *f);
 int pipe_set_size(struct file *f, u64 bytes);
