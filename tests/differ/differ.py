@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / 'apps'))
 from lib import ON, build_file, check, done, drupe # noqa: E402
 
-RUNS = {'files': '5+2,300', 'memory': '3+4,300', 'streams': '7+1,300'}
+RUNS = {'files': '5+40,300', 'memory': '3+4,300', 'streams': '7+1,300'}
 SHORTEN_S = 120
 ALONE = ['unshare', '--mount', '--net', '--ipc', '--pid', '--fork', '--kill-child', 'sh', '-c', 'ip link set lo up && exec "$0" "$@"']
 

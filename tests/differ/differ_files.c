@@ -11,6 +11,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,7 +24,10 @@
 
 /* Names that are watched, then some that lead to them or nowhere. */
 static const char *const names[] = {"a", "b", "c", "d", "d/a", "d/b", "d/e", "d/e/a", "e", "l", "s"};
-static const char *const odd[] = {"", ".", "..", "a/", "d/", "d/.", "d/../b", "l/a", "l/", "missing/x", "d/e/../../a", "s/", "./d/./e//a", "/"};
+#define NAME_50 "n234567890n234567890n234567890n234567890n234567890"
+static const char *const odd[] = {"", ".", "..", "a/", "d/", "d/.", "d/../b", "l/a", "l/", "missing/x", "d/e/../../a", "s/", "./d/./e//a", "/", "d/e/", "a/.", "a/..", "d/e/..", "l/.", "l/..", "./", "../a", "//a", "e//", "b/c",
+    NAME_50 NAME_50 NAME_50 NAME_50 NAME_50 "12345", NAME_50 NAME_50 NAME_50 NAME_50 NAME_50 "123456"};
+static dev_t work_dev; /* directories of another one are the system's */
 static int watcher, helper;
 static pid_t helper_pid;
 
@@ -45,10 +49,16 @@ static bool is_pipe(int fd)
     return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
+static bool is_same(int a, int b)
+{
+    struct stat x, y;
+    return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static const char *arg_name(void)
 {
     const char *name = one_in(12) ? odd[rnd(COUNT(odd))] : names[rnd(COUNT(names))];
-    arg("%s", *name == 0 ? "\"\"" : name);
+    arg("%s", *name == 0 ? "\"\"" : strlen(name) > 50 ? name + strlen(name) - 6 : name);
     return name;
 }
 
@@ -151,7 +161,9 @@ static void do_pipe(void)
 {
     int p[2] = {-1, -1};
     unsigned slot = rnd(SLOTS - 1);
-    ret(pipe2(p, O_NONBLOCK));
+    bool packets = one_in(5);
+    arg(packets ? "O_DIRECT" : "");
+    ret(pipe2(p, O_NONBLOCK | (packets ? O_DIRECT : 0)));
     say(" f%u f%u", slot, slot + 1);
     slot_put(slot, p[0]);
     slot_put(slot + 1, p[1]);
@@ -159,7 +171,7 @@ static void do_pipe(void)
 
 static void do_memfd(void)
 {
-    static const struct word flags[] = {W(MFD_CLOEXEC), W(MFD_ALLOW_SEALING), W(MFD_ALLOW_SEALING), {0x100, "0x100"}};
+    static const struct word flags[] = {W(MFD_CLOEXEC), W(MFD_ALLOW_SEALING), W(MFD_ALLOW_SEALING), {8, "MFD_NOEXEC_SEAL"}, {16, "MFD_EXEC"}, {0x100, "0x100"}};
     ret_slot(memfd_create("m", SOME(flags, 3)));
 }
 
@@ -191,6 +203,12 @@ static void do_pwrite(void)
 
 static const struct word rwf[] = {{1, "RWF_HIPRI"}, {2, "RWF_DSYNC"}, {4, "RWF_SYNC"}, {8, "RWF_NOWAIT"}, {16, "RWF_APPEND"}, {0x8000, "0x8000"}};
 
+static int arg_rwf(int fd)
+{
+    int flags = SOME(rwf, 8);
+    return is_pipe(fd) ? flags & ~8 : flags; /* Linux forgets with a pipe's first splice that it can do that */
+}
+
 /* Some parts of what is there, some of them empty or nowhere. */
 static int arg_iov(struct iovec *iov, char *at)
 {
@@ -218,7 +236,7 @@ static void do_preadv2(void)
     int n = arg_iov(iov, buf);
     long at = one_in(3) ? arg_num((long[]){-1}, 1) : arg_offset();
     memset(buf, 0, 20000);
-    if (ret_data(preadv2(fd, iov, n, at, SOME(rwf, 8))) == 0)
+    if (ret_data(preadv2(fd, iov, n, at, arg_rwf(fd))) == 0)
         drain(false); /* that is an access or none */
 }
 
@@ -230,7 +248,7 @@ static void do_pwritev2(void)
     long at = one_in(3) ? arg_num((long[]){-1}, 1) : arg_offset();
     for (int i = 0; i < n; i++)
         iov[i].iov_base = DATA; /* Linux makes a tmpfs file as long as the offset when there is nothing to write */
-    if (ret(pwritev2(fd, iov, n, at, SOME(rwf, 8))) == 0)
+    if (ret(pwritev2(fd, iov, n, at, arg_rwf(fd))) == 0)
         drain(false);
 }
 
@@ -239,7 +257,9 @@ static void do_lseek(void)
     static const struct word whence[] = {W(SEEK_SET), W(SEEK_CUR), W(SEEK_END), {5, "5"} /* SEEK_DATA, SEEK_HOLE: what is allocated and empty is data or a hole */};
     int fd = arg_fd();
     long at = arg_offset();
-    ret(lseek(fd, one_in(4) ? -at : at, ONE(whence)));
+    at = one_in(4) ? -at : at;
+    int from = ONE(whence);
+    ret(lseek(fd, at, is_dir(fd) ? SEEK_SET : from)); /* where its entries end is the file system's business */
 }
 
 static void do_truncate(void)
@@ -263,8 +283,13 @@ static void do_fallocate(void)
     if (flags != 0)
         arg("punch");
     flags |= SOME(how, 7);
-    long at = arg_offset();
-    ret(fallocate(fd, flags, at, arg_offset()));
+    long at = arg_offset(), n = arg_offset();
+    struct stat st;
+    if (n > 65536 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev != work_dev) { /* a memfd: all the memory there is */
+        arg("not");
+        fd = -1;
+    }
+    ret(fallocate(fd, flags, at, n));
 }
 
 static void do_copy_file_range(void)
@@ -284,6 +309,8 @@ static void do_sendfile(void)
     off_t from = arg_offset();
     bool has = one_in(2);
     arg("%s", has ? "from" : "-");
+    if (is_same(in, out))
+        in = -1; /* what is read may be written already */
     ret(sendfile(out, in, has ? &from : NULL, arg_size()));
     say(" %ld", (long)from);
 }
@@ -313,7 +340,7 @@ static void do_vmsplice(void)
 {
     int fd = slots[arg_slot_of(is_pipe)];
     struct iovec iov[3];
-    int n = arg_iov(iov, DATA);
+    int n = arg_iov(iov, (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY ? buf : DATA); /* out of a pipe: it must not change what it may have in it */
     ret(vmsplice(fd, iov, n, SPLICE_F_NONBLOCK | SOME(splice_flags, 6)));
 }
 
@@ -334,16 +361,19 @@ static void do_rename(void)
     static const struct word flags[] = {W(RENAME_NOREPLACE), W(RENAME_EXCHANGE), W(RENAME_WHITEOUT), {8, "8"}};
     int from_at = arg_dirfd();
     const char *from = arg_name();
+    int to_at = arg_dirfd();
     const char *to = arg_name();
-    ret(AS(renameat2(from_at, from, AT_FDCWD, to, SOME(flags, 5))));
+    ret(AS(renameat2(from_at, from, to_at, to, SOME(flags, 5))));
 }
 
 static void do_link(void)
 {
     int from_at = one_in(4) ? slots[arg_slot()] : arg_dirfd();
-    const char *from = arg_name(), *to = arg_name();
+    const char *from = arg_name();
+    int to_at = arg_dirfd();
+    const char *to = arg_name();
     int flags = SOME(at_flags, 4);
-    ret(flags & AT_EMPTY_PATH ? linkat(from_at, from, AT_FDCWD, to, flags) : AS(linkat(from_at, from, AT_FDCWD, to, flags)));
+    ret(AS(linkat(from_at, from, to_at, to, flags)));
 }
 
 static void do_link_fd(void)
@@ -356,6 +386,8 @@ static void do_link_fd(void)
 static void do_symlink(void)
 {
     const char *target = arg_name();
+    if (strlen(target) > 127)
+        target = "missing"; /* what is kept in the inode takes no room of the file system */
     int at = arg_dirfd();
     const char *name = arg_name();
     ret(AS(symlinkat(target, at, name)));
@@ -394,9 +426,10 @@ static void do_mknod(void)
 
 static void do_chmod(void)
 {
+    int at = arg_dirfd();
     const char *name = arg_name();
     mode_t mode = ONE(modes);
-    ret(AS(chmod(name, mode)));
+    ret(AS(RAW(fchmodat, at, name, mode)));
 }
 
 static void do_fchmod(void)
@@ -461,8 +494,25 @@ static void do_getxattr(void)
 
 static void do_removexattr(void)
 {
+    if (one_in(3)) {
+        int fd = slots[arg_slot()];
+        const char *x = arg_xattr();
+        ret(AS(fremovexattr(fd, x)));
+        return;
+    }
     const char *name = arg_name(), *x = arg_xattr();
     ret(AS(lremovexattr(name, x)));
+}
+
+static void do_xattr_fd(void)
+{
+    int fd = slots[arg_slot()];
+    bool lists = one_in(2);
+    const char *x = lists ? (arg("list"), NULL) : arg_xattr();
+    long n = NUM(0, 1, 7, 20, 100, 4096);
+    long r = ret(AS(lists ? flistxattr(fd, buf, n) : fgetxattr(fd, x, buf, n)));
+    if (r > 0 && n != 0 && !lists)
+        say(" %08x", hash(buf, r));
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -471,14 +521,19 @@ static void do_getdents(void)
 {
     int fd = slots[arg_slot_of(is_dir)];
     lseek(fd, 0, SEEK_SET);
-    long n = RAW(getdents64, fd, buf, NUM(20, 32768, 32768, 32768));
+    long size = NUM(20, 280, 400, 32768, 32768), n, used = 0;
     char *found[64];
     unsigned count = 0;
+    do { /* in pieces of that */
+        n = RAW(getdents64, fd, buf + used, size);
+        for (long at = 0; at < n && count < 64; at += *(unsigned short *)(buf + used + at + 16)) {
+            found[count] = buf + used + at + 18;
+            found[count++][0] += 'A'; /* the kind, before the name */
+        }
+        used += n > 0 ? n : 0;
+    } while (n > 0 && count < 64);
     ret(n);
-    for (long at = 0; at < n && count < 64; at += *(unsigned short *)(buf + at + 16)) {
-        found[count] = buf + at + 18;
-        found[count++][0] += 'A'; /* the kind, before the name */
-    }
+    drain(false); /* how many reads that took depends on the order */
     qsort(found, count, sizeof *found, by_text);
     for (unsigned i = 0; i < count; i++)
         say(" %s", found[i]);
@@ -500,8 +555,6 @@ static void do_access(void)
     ret(AS(RAW(faccessat2, at, name, mode, f)));
 }
 
-static dev_t work_dev; /* directories of another one are the system's */
-
 static void do_statx(void)
 {
     struct statx st;
@@ -511,6 +564,96 @@ static void do_statx(void)
     long r = ret(AS(statx(at, name, flags, NUM(STATX_BASIC_STATS, STATX_ALL, STATX_TYPE, 0, 0x80000000), &st)));
     if (r == 0 && (!S_ISDIR(st.stx_mode) || makedev(st.stx_dev_major, st.stx_dev_minor) == work_dev))
         say(" %o %u %u %u %llu %u attributes %#llx", st.stx_mode, st.stx_nlink, st.stx_uid, st.stx_gid, st.stx_size, st.stx_blksize, (unsigned long long)st.stx_attributes & ~0x2000); /* whether it is a mount's root */
+}
+
+static void do_stat(void)
+{
+    struct stat st;
+    int at = one_in(4) ? slots[arg_slot()] : arg_dirfd();
+    const char *name = arg_name();
+    int flags = SOME(at_flags, 4);
+    long r = ret(AS(RAW(newfstatat, at, name, &st, flags)));
+    if (r == 0 && (!S_ISDIR(st.st_mode) || st.st_dev == work_dev))
+        say(" %o %lu %u:%u %ld rdev %#lx", st.st_mode, (unsigned long)st.st_nlink, st.st_uid, st.st_gid, (long)st.st_size, (unsigned long)st.st_rdev);
+}
+
+static void do_ioctl(void)
+{
+    static const struct word cmds[] = {W(FIOCLEX), W(FIONCLEX), W(FIONBIO), W(FIOASYNC), W(FIGETBSZ), {0x12345678, "0x12345678"}};
+    int fd = slots[arg_slot()], n = NUM(0, 1);
+    ret(ioctl(fd, ONE(cmds), &n));
+    say(" %d", n);
+}
+
+static void do_dup2(void)
+{
+    int from = slots[arg_slot()], r;
+    unsigned slot = arg_slot();
+    int to = one_in(10) ? -1 : slots[slot];
+    switch (rnd(4)) {
+    case 0:
+        arg("dup2");
+        r = ret(dup2(from, to));
+        break;
+    case 1:
+        arg("dup3");
+        r = ret(dup3(from, to, NUM(0, O_CLOEXEC, O_NONBLOCK)));
+        break;
+    default: {
+        static const struct word cmds[] = {W(F_DUPFD), W(F_DUPFD_CLOEXEC)};
+        int cmd = ONE(cmds);
+        ret_slot(fcntl(from, cmd, NUM(0, 3, 20, 100, -1, 1 << 30)));
+        return;
+    }
+    }
+    if (r != -1)
+        slots[slot] = r;
+}
+
+/* With little left of a resource. */
+static void do_limited(void)
+{
+    struct rlimit old, low;
+    bool sizes_only = one_in(2);
+    int what = sizes_only ? RLIMIT_FSIZE : RLIMIT_NOFILE, fd = arg_fd();
+    arg(sizes_only ? "FSIZE" : "NOFILE");
+    getrlimit(what, &old);
+    low = (struct rlimit){sizes_only ? NUM(0, 100, 4096, 10000) : NUM(0, 3, 5, 8), old.rlim_max};
+    long at = arg_num(offsets, COUNT(offsets) - 6), n = arg_size();
+    const char *name = arg_name();
+    unsigned way = rnd(5);
+    int p[2] = {-1, -1};
+    setrlimit(what, &low);
+    errno = 0;
+    long r = !sizes_only ? (way == 0   ? pipe2(p, O_NONBLOCK)
+                            : way == 1 ? dup(fd)
+                            : way == 2 ? memfd_create("m", 0)
+                                       : open(name, (way == 3 ? O_CREAT | O_TRUNC | O_RDWR : O_RDONLY) | O_NONBLOCK, 0644))
+             : way == 0  ? write(fd, DATA, n)
+             : way == 1  ? pwrite(fd, DATA, n, at)
+             : way == 2  ? truncate(name, at)
+             : way == 3  ? ftruncate(fd, at)
+                         : fallocate(fd, 0, at, (n & 0xffff) + 1);
+    int e = errno;
+    setrlimit(what, &old);
+    arg("%u", way);
+    errno = e;
+    if (sizes_only || way == 0) {
+        ret(r);
+        close(p[0]);
+        close(p[1]);
+    } else
+        ret_slot(r);
+}
+
+/* Directories: a descriptor of one, so that there are some. */
+static void do_open_dir(void)
+{
+    static const char *const dirs[] = {"d", "d/e", ".", "e", "s"};
+    static const struct word flags[] = {W(O_PATH), W(O_NOFOLLOW), W(O_CLOEXEC)};
+    const char *name = dirs[rnd(COUNT(dirs))];
+    arg("%s", name);
+    ret_slot(open(name, O_DIRECTORY | SOME(flags, 4)));
 }
 
 static void do_statfs(void)
@@ -747,6 +890,7 @@ static void files_start(void)
         pattern[i] = 'a' + i * i % 1009 % 26;
     signal(SIGIO, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p);
     helper_pid = fork();
     if (helper_pid == 0) {
@@ -835,7 +979,7 @@ static const struct act acts[] = {
     {"tee", do_tee, 6}, {"vmsplice", do_vmsplice, 6}, {"pipe_io", do_pipe_io, 16}, {"rename", do_rename, 20}, {"link", do_link, 12}, {"link_fd", do_link_fd, 6}, {"symlink", do_symlink, 14}, {"unlink", do_unlink, 20},
     {"rmdir", do_rmdir, 6}, {"mkdir", do_mkdir, 14}, {"mknod", do_mknod, 8}, {"chmod", do_chmod, 8}, {"fchmod", do_fchmod, 6}, {"chown", do_chown, 10}, {"fchown", do_fchown, 6}, {"utimensat", do_utimensat, 12},
     {"setxattr", do_setxattr, 12}, {"getxattr", do_getxattr, 5}, {"removexattr", do_removexattr, 5}, {"getdents", do_getdents, 8}, {"readlink", do_readlink, 5}, {"access", do_access, 10}, {"statx", do_statx, 10},
-    {"statfs", do_statfs, 5}, {"fcntl", do_fcntl, 14}, {"pipe_size", do_pipe_size, 4}, {"fionread", do_fionread, 5}, {"lock", do_lock, 20}, {"flock", do_flock, 10}, {"other", do_other, 20},
+    {"statfs", do_statfs, 5}, {"stat", do_stat, 8}, {"ioctl", do_ioctl, 4}, {"dup2", do_dup2, 5}, {"open_dir", do_open_dir, 12}, {"limited", do_limited, 8}, {"xattr_fd", do_xattr_fd, 5}, {"fcntl", do_fcntl, 14}, {"pipe_size", do_pipe_size, 4}, {"fionread", do_fionread, 5}, {"lock", do_lock, 20}, {"flock", do_flock, 10}, {"other", do_other, 20},
     {"child_lock", do_child_lock, 6}, {"sync", do_sync, 8}, {"watch", do_watch, 10}, {"unwatch", do_unwatch, 3}, {"chdir", do_chdir, 5}, {"umask", do_umask, 2}, {"close_range", do_close_range, 2},
     {},
 };
