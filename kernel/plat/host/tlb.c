@@ -102,12 +102,11 @@ static u64 extend(const struct plat_aspace *as, const u64 *pte, s64 step, u64 ma
     return n;
 }
 
-/* Memory comes along at once, since a fault on each page would cost more; not a page by itself, nor the image's, of which Linux brings 16 at
- * a touch. */
+/* Memory comes along at once, since a fault on each page would cost more; not the image's pages, of which Linux brings 16 at a touch. */
 static void map_run(struct plat_aspace *as, u64 va, paddr_t pa, u64 len, int prot)
 {
     bool disk = pa >= host_map.disk_phys && pa < host_map.disk_end;
-    long populate = disk || len == PAGE_SIZE ? 0 : MAP_POPULATE;
+    long populate = disk ? 0 : MAP_POPULATE;
     long fd = disk ? host_map.disk_fd : HOST_FD_MEMORY;
     u64 offset = disk ? pa - host_map.disk_phys : pa;
     for (unsigned tries = 0; tries < 2; tries++) {
