@@ -187,11 +187,11 @@ def kernel_without():
 
 
 def redis_instructions(kernel, requests):
-    """Guest instructions of a machine that asks itself so often."""
+    """Guest instructions of a machine that asks itself so often. At fixed addresses: how long a program looks at a string depends on where it begins."""
     script = f'redis-server --save "" --daemonize yes >/dev/null; until redis-cli ping >/dev/null 2>&1; do :; done; redis-benchmark -t get -n {requests} -c 10 -q; redis-cli shutdown'
-    programs = [a for t in ('redis-server', 'redis-cli', 'redis-benchmark') for a in ('--add', shutil.which(t))]
+    programs = [a for t in ('setarch', 'sh', 'redis-server', 'redis-cli', 'redis-benchmark') for a in ('--add', shutil.which(t))]
     with counted('-rtc', 'base=2024-01-01,clock=vm') as (env, count):
-        r, _ = run_drupe('--on', 'qemu', '--net', 'none', *programs, '/bin/sh', '-c', script, env=dict(env, DRUPE_KERNEL=kernel), timeout=600)
+        r, _ = run_drupe('--on', 'qemu', '--net', 'none', *programs, 'setarch', '-R', 'sh', '-c', script, env=dict(env, DRUPE_KERNEL=kernel), timeout=600)
         if b'requests per second' not in r.stdout:
             raise RuntimeError(r.stdout + r.stderr)
         return count()
@@ -202,7 +202,7 @@ def off():
     full, without = os.path.join(BUILD, 'kernel/plat/pc/drupe-kernel.stripped'), kernel_without()
     size = os.path.getsize(full) - os.path.getsize(without)
     row('  the kernel is larger by', f'{size:,}', 'bytes', f'of {os.path.getsize(full):,}; at most 153,600', size <= 150 << 10)
-    few, many = 2000, 12000
+    few, many = 2000, 42000 # so many that it hardly matters how often redis-benchmark reports, and redis-cli asks, meanwhile
     with_it, without_it = ((redis_instructions(k, many) - redis_instructions(k, few)) / (many - few) for k in (full, without))
     ratio = with_it / without_it - 1
     row('  GET of redis, guest instructions', f'{with_it:,.0f}', f'of {without_it:,.0f}', f'{ratio * 100:+.2f} %, at most 0.5 %', abs(ratio) <= 0.005)
