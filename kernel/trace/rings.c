@@ -171,8 +171,9 @@ static u32 add_function(u8 *to, u64 address)
     return add_string(to, name);
 }
 
-void trace_emit(enum trace_point point, const u64 *fields)
+void trace_emit(enum trace_point point, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
+    const u64 fields[TRACE_FIELDS_MAX] = { a, b, c, d, e, f };
     struct {
         struct trace_record head;
         u8 bytes[TRACE_FIELDS_MAX * (8 + POINT_STRING_MAX)] ALIGNED(8);

@@ -37,13 +37,15 @@ extern const struct trace_point_info {
 } trace_points[TP_COUNT];
 extern u8 trace_on[TP_COUNT]; /* 0: nobody wants it */
 
-/* Values become u64; strings are given as their address. Any context. */
+/* Values become u64; strings are given as their address. Any context. Not an array: whoever has one on its stack is guarded, traced or not. */
 #define TRACE(point, ...)                                                                              \
     do {                                                                                               \
         if (unlikely(trace_on[TP_##point] != 0))                                                       \
-            trace_emit(TP_##point, (const u64[TRACE_FIELDS_MAX]){ __VA_ARGS__ });                      \
+            TRACE_EMIT(TP_##point, __VA_ARGS__, 0, 0, 0, 0, 0, 0);                                     \
     } while (0)
-void trace_emit(enum trace_point point, const u64 *fields);
+#define TRACE_EMIT(point, a, b, c, d, e, f, ...) trace_emit(point, a, b, c, d, e, f)
+void trace_emit(enum trace_point point, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+_Static_assert(TRACE_FIELDS_MAX == 6, "so many trace_emit() takes");
 
 /* --- programs at tracepoints: bpf/ --- */
 
