@@ -624,6 +624,6 @@ int pipe_set_size(struct file *f, u64 bytes)
     kfree(old);
     if (n > slots)
         return -EBUSY;
-    wq_wake_all(&p->writable, POLLOUT | POLLWRNORM);
+    wq_wake_all(&p->writable, 0);
     return (int)(slots * PAGE_SIZE);
 }

@@ -89,7 +89,7 @@ s64 sys_mmap(uaddr_t addr, u64 len, u64 prot, u64 flags, u64 fd, u64 off)
     if (r < 0)
         return r;
     if ((flags & (MAP_POPULATE | MAP_LOCKED)) && !((flags & MAP_NONBLOCK) && !(flags & MAP_LOCKED)) && prot != 0)
-        as_populate(as, at, len, (prot & PROT_WRITE) && type == MAP_PRIVATE ? TRAP_WRITE : TRAP_READ);
+        as_populate(as, at, len, 0);
     return (s64)at;
 }
 
@@ -135,27 +135,10 @@ s64 sys_brk(uaddr_t brk)
     return (s64)now;
 }
 
-#define MREMAP_MAYMOVE 1u
-#define MREMAP_FIXED 2u
-#define MREMAP_DONTUNMAP 4u
-
 s64 sys_mremap(uaddr_t addr, u64 old_len, u64 new_len, u64 flags, uaddr_t new_addr)
 {
     uaddr_t at;
-    if ((flags & ~(u64)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) ||
-        ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE)))
-        return -EINVAL;
-    if ((flags & MREMAP_DONTUNMAP) && old_len != new_len)
-        return -EINVAL;
-    if (!IS_ALIGNED(addr, PAGE_SIZE) || !page_len(&old_len) || !page_len(&new_len) || new_len == 0)
-        return -EINVAL;
-    if (flags & MREMAP_FIXED) {
-        if (!IS_ALIGNED(new_addr, PAGE_SIZE) || new_addr > PLAT_USER_MAX || new_len > PLAT_USER_MAX - new_addr)
-            return -EINVAL;
-        if (addr + old_len > new_addr && new_addr + new_len > addr)
-            return -EINVAL;
-    }
-    int r = as_remap(as_current(), addr, old_len, new_len, (unsigned)flags, new_addr, &at);
+    int r = as_remap(as_current(), addr, old_len, new_len, flags, new_addr, &at);
     return r < 0 ? r : (s64)at;
 }
 

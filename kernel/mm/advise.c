@@ -39,7 +39,7 @@
 
 /* --- flags of areas ------------------------------------------------------------------------ */
 
-/* Change flags in [start, end), splitting and merging; of locks, up to the first hole. Write lock held. */
+/* Change flags in [start, end), splitting and merging; of locks, up to the first hole. -EINVAL at what cannot have them. Write lock held. */
 static int change_flags(struct addrspace *as, uaddr_t start, uaddr_t end, u32 set, u32 clear, int *ret_hole)
 {
     struct vma *v = as_find(as, start, true);
@@ -54,6 +54,8 @@ static int change_flags(struct addrspace *as, uaddr_t start, uaddr_t end, u32 se
         }
         uaddr_t to = MIN(v->end, end);
         u32 flags = (v->flags & ~clear) | set;
+        if ((set & VMA_WIPEONFORK) && !vma_private_anon(v))
+            return -EINVAL;
         if (flags != v->flags) {
             if ((err = vma_isolate(&v, at, to)) != 0)
                 return err;
@@ -82,9 +84,6 @@ static int advise_flags(struct addrspace *as, uaddr_t start, uaddr_t end, int ad
     case MADV_NOHUGEPAGE:
         return change_flags(as, start, end, VMA_NOHUGE, VMA_HUGE, ret_hole);
     case MADV_WIPEONFORK:
-        for (struct vma *v = as_find(as, start, true); v != NULL && v->start < end; v = as_next(v))
-            if (!vma_private_anon(v))
-                return -EINVAL;
         return change_flags(as, start, end, VMA_WIPEONFORK, 0, ret_hole);
     default: /* MADV_KEEPONFORK */
         return change_flags(as, start, end, 0, VMA_WIPEONFORK, ret_hole);
@@ -304,8 +303,8 @@ static u64 count_locked(struct addrspace *as, uaddr_t start, uaddr_t end)
     return n;
 }
 
-/* As as_populate(); `force`: where the program has other rights than `access`, too, if it has any. */
-static int bring_in(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access, bool force)
+/* As as_populate(). `locked`: only in areas that are. */
+static int bring_in(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access, bool locked)
 {
     uaddr_t end, va = ALIGN_DOWN(addr, PAGE_SIZE);
     int err = as_range(va, len_bytes + (addr - va), &end);
@@ -313,17 +312,19 @@ static int bring_in(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned 
         rwmutex_read_lock(&as->lock);
         struct vma *v = as_find(as, va, false);
         err = v == NULL ? -ENOMEM : 0;
+        if (err == 0 && locked && (v->flags & (VMA_LOCKED | VMA_ONFAULT)) != VMA_LOCKED)
+            va = v->end;
         for (unsigned n = 0; n < 64 && err == 0 && va < end && va < v->end; n++, va += PAGE_SIZE) {
             unsigned hw = 0;
-            /* What mlock() of a writable area needs is its own pages, as Linux does it. */
-            unsigned want = access == MAP_READ && vma_private_anon(v) && (v->prot & MAP_WRITE) ? MAP_WRITE : access;
+            bool own = (v->prot & MAP_WRITE) && (access == 0 ? !(v->flags & VMA_SHARED) : vma_private_anon(v)); /* a later write shall not fault */
+            unsigned want = own ? MAP_WRITE : access != 0 ? access : MAP_READ;
             spin_lock_bh(&as->pt_lock);
             bool in = plat_lookup(&as->plat, va, NULL, &hw) && (hw & want) == want;
             spin_unlock_bh(&as->pt_lock);
-            if (!force && !(v->prot & access))
+            if (access != 0 && !(v->prot & access))
                 err = -EINVAL;
             else if (!in)
-                err = fault_in(v, va, want, force && v->prot != 0);
+                err = fault_in(v, va, want, access == 0 && v->prot != 0);
         }
         rwmutex_read_unlock(&as->lock);
         if (!cond_resched() && err == 0)
@@ -331,6 +332,8 @@ static int bring_in(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned 
     }
     return err;
 }
+
+int as_populate_locked(struct addrspace *as, uaddr_t addr, u64 len_bytes) { return bring_in(as, addr, len_bytes, 0, true); }
 
 int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock, bool populate)
 {
@@ -346,15 +349,15 @@ int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock, 
         if (pages > as->limit_locked_bytes >> PAGE_SHIFT)
             err = as->limit_locked_bytes == 0 ? -EPERM : -ENOMEM;
         else
-            err = change_flags(as, start, end, VMA_LOCKED, 0, &hole);
+            err = change_flags(as, start, end, populate ? VMA_LOCKED : VMA_LOCKED | VMA_ONFAULT, populate ? VMA_ONFAULT : 0, &hole);
     } else {
-        err = change_flags(as, start, end, 0, VMA_LOCKED, &hole);
+        err = change_flags(as, start, end, 0, VMA_LOCKED | VMA_ONFAULT, &hole);
     }
     as_write_unlock(as);
     if (err == 0)
         err = hole;
     if (populate && err == 0)
-        err = bring_in(as, start, end - start, MAP_READ, true);
+        err = as_populate_locked(as, start, end - start);
     return !populate ? err : err == -EFAULT || err == -EIO ? -ENOMEM : err; /* locked, but not all of it is there */
 }
 
@@ -363,7 +366,7 @@ void as_unlock_all(struct addrspace *as)
     rwmutex_write_lock(&as->lock);
     for (struct vma *v = as_find(as, 0, true); v != NULL; v = as_next(v))
         if (v->flags & VMA_LOCKED) {
-            vma_set_flags(v, v->flags & ~VMA_LOCKED);
+            vma_set_flags(v, v->flags & ~(VMA_LOCKED | VMA_ONFAULT));
             v = vma_merge(v);
         }
     as_write_unlock(as);

@@ -58,6 +58,9 @@ int as_unmap_locked(struct addrspace *as, uaddr_t start, uaddr_t end);
 /* Round a range to pages: -EINVAL for an unaligned start or overflow; *ret_end is the end. */
 int as_range(uaddr_t addr, u64 len, uaddr_t *ret_end);
 
+/* advise.c: bring in what is locked of a range, private pages of its own where it may write. Takes as->lock. Errors: as_populate(). */
+int as_populate_locked(struct addrspace *as, uaddr_t addr, u64 len_bytes);
+
 /* rmap.c */
 int as_zap(struct addrspace *as, uaddr_t start, uaddr_t end); /* unmap and free pages. as->lock held. -ENOMEM: see plat_unmap() */
 void page_add_mappings(struct addrspace *as, struct page *p, u64 n); /* pt_lock held: one mapping more, which has a reference, of n pages side by side of one kind */

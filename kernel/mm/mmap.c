@@ -216,8 +216,11 @@ static int protect_locked(struct addrspace *as, uaddr_t start, uaddr_t end, u32 
             }
             if ((err = vma_isolate(&v, at, to)) != 0)
                 return err;
+            bool own = (prot & ~v->prot & MAP_WRITE) && (v->flags & (VMA_LOCKED | VMA_ONFAULT | VMA_SHARED)) == VMA_LOCKED;
             if ((err = protect_area(v, prot)) != 0)
                 return err;
+            for (uaddr_t va = at; own && va < to; va += PAGE_SIZE) /* what is locked does not fault when it is written; else it does, as on Linux */
+                (void)fault_in(v, va, MAP_WRITE, false);
         }
         v = vma_merge(v);
         at = to;

@@ -126,7 +126,7 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
             callsite_forget(as, v->start, v->end);
             vma_unlink(v);
         } else if (unlock) {
-            vma_set_flags(v, v->flags & ~VMA_LOCKED);
+            vma_set_flags(v, v->flags & ~(VMA_LOCKED | VMA_ONFAULT));
             vma_merge(v);
         }
     }
@@ -191,7 +191,9 @@ static int remap_locked(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_
     int err;
     if (v == NULL || callsite_is_thunks(v))
         return -EFAULT;
-    if (old_len == 0 && (!(v->flags & VMA_SHARED) || !(flags & MREMAP_MAYMOVE)))
+    if (old_len == 0 && !(v->flags & VMA_SHARED))
+        return -EINVAL;
+    if (old_len > new_len && old_len > PLAT_USER_MAX - old)
         return -EINVAL;
     if (old_len >= new_len && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) { /* what lies in between, other areas or none, does not matter */
         *ret_addr = old;
@@ -216,8 +218,9 @@ static int remap_locked(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_
         return -EFAULT;
     if ((flags & MREMAP_FIXED) && (err = as_unmap_locked(as, new_addr, new_addr + new_len)) != 0)
         return err;
-    v = as_find(as, old, false); /* its area may have been cut */
-    ASSERT(v != NULL);
+    v = as_find(as, old, false); /* its area may have been cut, or be gone: nothing of it overlaps its new place */
+    if (v == NULL)
+        return -EFAULT;
     u64 more = keep_old ? new_len : new_len - old_len;
     if ((err = check_more(v, more, new_len - old_len)) != 0)
         return err;
@@ -248,34 +251,20 @@ static bool place_ok(uaddr_t old, u64 old_len, uaddr_t addr, u64 len)
     return IS_ALIGNED(addr, PAGE_SIZE) && addr <= PLAT_USER_MAX && len <= PLAT_USER_MAX - addr && (addr >= old + old_len || old >= addr + len);
 }
 
-int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsigned mremap_flags, uaddr_t new_addr,
-             uaddr_t *ret_addr)
+int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, u64 flags, uaddr_t new_addr, uaddr_t *ret_addr)
 {
-    uaddr_t end;
-    unsigned populate = 0;
-    if (mremap_flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
-        return -EINVAL;
-    if ((mremap_flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(mremap_flags & MREMAP_MAYMOVE))
-        return -EINVAL;
-    if (new_len == 0 || as_range(old, old_len, &end) != 0)
-        return -EINVAL;
-    if (new_len > PLAT_USER_MAX)
-        return -ENOMEM;
-    old_len = end - old;
+    old_len = ALIGN_UP(old_len, PAGE_SIZE); /* one that is too large becomes 0, as on Linux; any other is looked at with the area */
     new_len = ALIGN_UP(new_len, PAGE_SIZE);
-    if ((mremap_flags & MREMAP_DONTUNMAP) && old_len != new_len)
+    if ((flags & ~(u64)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) || !IS_ALIGNED(old, PAGE_SIZE) || new_len == 0 || new_len > PLAT_USER_MAX)
         return -EINVAL;
-    if ((mremap_flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !place_ok(old, old_len, new_addr, new_len))
+    if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && (!(flags & MREMAP_MAYMOVE) || !place_ok(old, old_len, new_addr, new_len)))
+        return -EINVAL;
+    if ((flags & MREMAP_DONTUNMAP) && old_len != new_len)
         return -EINVAL;
     rwmutex_write_lock(&as->lock);
-    int err = remap_locked(as, old, old_len, new_len, mremap_flags, new_addr, ret_addr);
-    if (err == 0 && new_len > old_len) {
-        struct vma *v = as_find(as, *ret_addr, false);
-        if (v != NULL && (v->flags & VMA_LOCKED))
-            populate = v->prot & MAP_READ ? MAP_READ : MAP_WRITE;
-    }
+    int err = remap_locked(as, old, old_len, new_len, (unsigned)flags, new_addr, ret_addr);
     as_write_unlock(as);
-    if (populate != 0)
-        as_populate(as, *ret_addr + old_len, new_len - old_len, populate);
+    if (err == 0 && new_len > old_len)
+        as_populate_locked(as, *ret_addr + old_len, new_len - old_len);
     return err;
 }

@@ -455,6 +455,49 @@ int main(void)
     SHOW(mprotect(two + PAGE, 2 * PAGE, PROT_READ | PROT_GROWSUP));
     SHOW(mprotect(two + PAGE, PAGE, PROT_READ | PROT_GROWSDOWN));
     SHOW(mprotect(two + PAGE, 2 * PAGE, PROT_READ | PROT_GROWSDOWN));
+    int file = memfd_create("locked", 0);
+    SHOW(write(file, "0123", 4));
+    p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    q = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0);
+    char *later = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0);
+    SHOW(mlock(p, PAGE));
+    SHOW(mlock(q, PAGE));
+    SHOW(mlock2(later, PAGE, MLOCK_ONFAULT));
+    SHOW(mprotect(q, PAGE, PROT_READ | PROT_WRITE));
+    SHOW(mprotect(later, PAGE, PROT_READ | PROT_WRITE));
+    SHOW(pwrite(file, "new!", 4, 0));
+    printf("%.4s %.4s %.4s\n", p, q, later); /* what is locked and may be written is the program's own already */
+    SHOW(munlockall());
+    p = map(PAGE, PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE);
+    SHOW(mincore(p, PAGE, in));
+    SHOW(in[0]);
+
+    section("up to where");
+    char *shared = map(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
+    SHOW(mremap(shared + 2 * PAGE, 0, PAGE, 0));
+    SHOW(mremap(shared + 2 * PAGE, -1UL, 2 * PAGE, 0));
+    SHOW(mremap(shared + 2 * PAGE, 1UL << 50, PAGE, 0));
+    SHOW(mremap(shared + 2 * PAGE, PAGE, 1UL << 48, MREMAP_MAYMOVE));
+    SHOW(mremap(shared + 2 * PAGE, 0, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, shared + 2 * PAGE)); /* EFAULT: what it is to be made of goes first */
+    SHOW(mremap(shared + 2 * PAGE, -1UL, 2 * PAGE, MREMAP_MAYMOVE));
+    SHOW_STR(touch(shared + 2 * PAGE, false));
+    p = map(3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    memset(p, 'x', 3 * PAGE);
+    SHOW_TRUE(mmap(p + PAGE, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0) == p + PAGE);
+    SHOW(madvise(p, 2 * PAGE, MADV_WIPEONFORK)); /* EINVAL, but what came before is done */
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(p[0]);
+    int status, ends[2];
+    waitpid(pid, &status, 0);
+    SHOW(status);
+    munmap(p + PAGE, 2 * PAGE);
+    SHOW(pipe2(ends, O_NONBLOCK));
+    SHOW(write(ends[1], p + 1, 2 * PAGE)); /* whole pages, or nothing of one */
+    SHOW(write(ends[1], "123456", 6));
+    SHOW(write(ends[1], p + PAGE - 2, 3));
+    SHOW(read(ends[0], p + PAGE - 2, 6));
+    SHOW(read(ends[0], p, PAGE));
     struct rlimit rl = {1UL << 30, RLIM_INFINITY};
     SHOW(setrlimit(RLIMIT_AS, &rl));
     SHOW_TRUE(map(2UL << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS) == MAP_FAILED && errno == ENOMEM);

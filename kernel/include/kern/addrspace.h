@@ -45,6 +45,7 @@ struct vma;
 #define VMA_DONTDUMP 0x0400u
 #define VMA_SPECIAL 0x0800u  /* vdso, vvar: may not be merged or remapped in parts */
 #define VMA_WIPEONFORK 0x1000u
+#define VMA_ONFAULT 0x2000u /* VMA_LOCKED, but not brought in (MLOCK_ONFAULT) */
 
 /* Area types: anonymous and page-cache ones are mm's own; others bring these. */
 struct vma_ops {
@@ -133,7 +134,7 @@ struct map_request {
 int as_map(struct addrspace *as, const struct map_request *req, uaddr_t *ret_addr);
 int as_unmap(struct addrspace *as, uaddr_t addr, u64 len_bytes);
 int as_protect(struct addrspace *as, uaddr_t addr, u64 len_bytes, u32 prot); /* -EACCES, -ENOMEM (hole) */
-int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, unsigned mremap_flags, uaddr_t new_addr, uaddr_t *ret_addr);
+int as_remap(struct addrspace *as, uaddr_t old, u64 old_len, u64 new_len, u64 flags, uaddr_t new_addr, uaddr_t *ret_addr);
 int as_advise(struct addrspace *as, uaddr_t addr, u64 len_bytes, int advice);
 int as_sync(struct addrspace *as, uaddr_t addr, u64 len_bytes, int flags);
 /* What is mapped of an area, in pages; what N places have mapped counts as an Nth of its bytes in pss_bytes. */
@@ -148,7 +149,7 @@ int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec);
 int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock, bool populate); /* mlock, munlock */
 void as_unlock_all(struct addrspace *as); /* munlockall */
 int as_set_brk(struct addrspace *as, uaddr_t brk, uaddr_t *ret_brk);
-/* Fault [addr, addr+len) in for reading or writing (MAP_POPULATE, mlock). */
+/* Fault [addr, addr+len) in for reading or writing (MADV_POPULATE_*); access 0: as it may be used, private pages where it may be written (MAP_POPULATE). */
 int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access);
 /* The page fault handler of the current thread's address space; trap_handlers.page_fault. */
 int as_fault_current(u64 addr, unsigned access);
