@@ -141,11 +141,12 @@ void signal_recalc_locked(struct task *t)
         thread_interrupt(t->thread, EXIT_SIGNAL);
 }
 
+/* 1: it is pending already, and only once. */
 static int enqueue_locked(struct process *p, struct sigpending *q, const struct ksiginfo *info, struct posix_timer *timer)
 {
     int sig = info->signo;
     if (sig < SIGRTMIN && (q->set & SIGMASK(sig)) && timer == NULL)
-        return 0;
+        return 1;
     struct sigqueue *s = NULL;
     if (p->queued_signals < rlimit_of(p, RLIMIT_SIGPENDING) || sig < SIGRTMIN)
         s = kmalloc(sizeof *s, ALLOC_ATOMIC);
@@ -212,7 +213,7 @@ static int send(struct process *p, struct task *target, const struct ksiginfo *i
     }
     spin_unlock(&p->sighand->lock);
     spin_unlock_bh(&p->lock);
-    return r;
+    return MIN(r, 0);
 }
 
 int signal_send_process(struct process *p, const struct ksiginfo *info, struct posix_timer *timer)

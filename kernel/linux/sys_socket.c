@@ -193,9 +193,9 @@ s64 sys_connect(int fd, uaddr_t uaddr, int len)
     struct file *f;
     struct sock *s;
     struct sock_addr a;
-    int r = socket_and_addr(fd, uaddr, len, &f, &s, &a);
+    int r = socket_and_addr(fd, uaddr, len, &f, &s, &a), err = r == -ENOTSOCK ? sock_addr_get(uaddr, len, &a) : 0;
     if (r < 0)
-        return r;
+        return err != 0 ? err : r; /* unlike bind(), it looks at the address first */
     r = sock_connect(s, &a, (f->flags & O_NONBLOCK) != 0);
     file_put(f);
     return r;

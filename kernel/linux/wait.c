@@ -78,6 +78,7 @@ void process_stop_changed(struct process *p, bool stopped)
 void process_unlist_locked(struct process *p)
 {
     p->state = PROC_GONE;
+    wq_wake_all(&p->stop_wq, 0); /* its pidfds hang up */
     list_remove_init(&p->all_node);
     list_remove_init(&p->sibling);
     task_unnumber_locked(p->leader);
@@ -324,10 +325,11 @@ static int look(const struct wanted *w, struct found *ret)
     }
     if (r <= 0)
         list_for_each(c, &self->children, struct process, sibling) {
-            if (!eligible(c, w))
+            bool kept = ptrace_kept_locked(c);
+            if (!eligible(c, w) || (c->state == PROC_ZOMBIE && !kept && !(w->options & WEXITED)))
                 continue;
             r = 0;
-            if (!ptrace_kept_locked(c) && look_at(self, c, w, ret)) {
+            if (!kept && look_at(self, c, w, ret)) {
                 r = 1;
                 break;
             }

@@ -517,17 +517,17 @@ int sock_next_cmsg(const struct sock_msg *m, u32 *at, struct sock_cmsg *ret)
 void sock_put_cmsg(struct sock_msg *m, u32 *used, int level, int type, const void *data, u32 len)
 {
     u32 room = m->ret_control == NULL ? 0 : m->control_len;
-    u32 at = *used, whole = 16 + len;
-    if (at > room || room - at < whole) {
+    u32 at = *used, padded = ALIGN_UP(16 + len, 8u);
+    if (at > room || room - at < 16 + len)
         m->flags |= MSG_CTRUNC;
+    if (at > room || room - at < 16)
         return;
-    }
+    u32 whole = MIN(16 + len, room - at); /* as much of it as there is room for */
     u8 *c = (u8 *)m->ret_control + at;
     put_u64(c, whole);
     put_u32(c + 8, (u32)level);
     put_u32(c + 12, (u32)type);
-    memcpy(c + 16, data, len);
-    u32 padded = ALIGN_UP(whole, 8u);
+    memcpy(c + 16, data, whole - 16);
     if (padded <= room - at)
         memset(c + whole, 0, padded - whole);
     *used = MIN(at + padded, room);

@@ -107,6 +107,7 @@ static int unix_listen(struct sock *s, int backlog)
         u->listening = true;
         u->backlog = backlog < 0 ? 4096 : MIN((u32)backlog, 4096u);
         unix_who(&u->cred);
+        u->peer_cred = u->cred;
     }
     spin_unlock_bh(&unix_lock);
     wq_wake_all(&s->wq, POLLOUT);
@@ -175,6 +176,8 @@ int unix_set_peer(struct unix_sock *u, struct unix_sock *old, struct unix_sock *
     spin_unlock_bh(&unix_lock);
     if (!same || !ok)
         return ok ? 0 : -EPERM;
+    if (was != NULL)
+        sock_wake(&u->s, POLLOUT | POLLWRNORM | POLLWRBAND); /* who waits for room in the queue of that one waits in vain */
     if (was != NULL && was != to && !list_empty(&u->s.rcvq)) { /* what it had sent is lost, which it hears of */
         mutex_lock(&u->s.rd); /* a reader may have the first of it */
         unix_drain(u);
@@ -266,8 +269,11 @@ static void unix_release(struct sock *s)
     struct unix_sock *u = un(s), *peer;
     struct list children, *n;
     list_init(&children);
-    bool unread = s->rcvq_bytes != 0; /* the mark of an urgent byte is nothing, nor is an empty packet */
     spin_lock_bh(&s->lock);
+    const struct list *first = s->rcvq.next;
+    if (first != &s->rcvq && list_entry(first, struct pkt, node)->total_len == 0) /* the mark of an urgent byte is nothing, nor is one empty packet */
+        first = first->next;
+    bool unread = first != &s->rcvq;
     u->dead = true; /* queue() looks under this lock */
     spin_unlock_bh(&s->lock);
     spin_lock_bh(&unix_lock);
@@ -290,9 +296,8 @@ static void unix_release(struct sock *s)
             atomic_store(&peer->s.err, ECONNRESET); /* first: who sees the end sees of which kind it is */
         atomic_store(&peer->s.shut, (u8)(SHUT_RD_BIT | SHUT_WR_BIT));
         spin_unlock_bh(&peer->s.lock);
-    }
-    if (peer != NULL)
         wq_wake_all(&peer->s.wq, POLLIN | POLLOUT | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM);
+    }
     unix_put(peer);
     wq_wake_all(&s->wq, POLLIN | POLLOUT | POLLHUP);
     unix_wake_waiting(u);

@@ -17,8 +17,8 @@
 /* What a message carries besides bytes. */
 struct umsg {
     void *rights;
-    struct unix_name *from;
-    struct cred3 cred;
+    struct unix_sock *from; /* of a datagram: its name when it is read counts */
+    struct cred3 cred;      /* nobody's where neither side wanted to know */
     u32 mem;
 };
 _Static_assert(sizeof(struct umsg) <= sizeof(((struct pkt *)0)->cb), "fits");
@@ -29,7 +29,7 @@ static void msg_free(struct pkt *p)
     struct umsg *m = umsg(p);
     if (m->rights != NULL)
         sock_fd_ops->drop(m->rights);
-    unix_name_put(m->from);
+    unix_put(m->from);
     net_mem_uncharge(m->mem);
     pkt_free(p);
 }
@@ -77,6 +77,18 @@ static void put_control(struct sock *s, struct pkt *p, struct sock_msg *m, u32 i
         sock_put_cmsg(m, used, 1, SCM_RIGHTS, fds, 4 * n);
     if (cut)
         m->flags |= MSG_CTRUNC;
+}
+
+/* Whose message it is. */
+static void put_name(struct unix_sock *u, struct pkt *p, struct sock_msg *m)
+{
+    if (m->from == NULL)
+        return;
+    spin_lock_bh(&unix_lock);
+    const struct unix_sock *from = unix_is_dgram(u) ? umsg(p)->from : u->peer;
+    if (from != NULL && from->name != NULL)
+        unix_name_out(from->name, m->from);
+    spin_unlock_bh(&unix_lock);
 }
 
 /* --- send -------------------------------------------------------------------------------- */
@@ -153,7 +165,8 @@ static s64 send_to(struct unix_sock *u, struct unix_sock *to, struct sock_msg *m
         if (first->rights != NULL)
             sock_fd_ops->hold(first->rights, &to->s);
         first->rights = NULL; /* descriptors go with the first byte */
-        unix_name_get(umsg(p)->from);
+        if (umsg(p)->from != NULL)
+            sock_get(&u->s);
         while ((err = queue(to, p, urgent)) == -EAGAIN) { /* another sender was quicker */
             err = sock_wait(&to->s, unix_has_room, deadline, nonblock, false);
             if (err != 0)
@@ -208,15 +221,15 @@ static int receiver(struct unix_sock *u, const struct sock_msg *m, struct unix_s
 s64 unix_send(struct sock *s, struct sock_msg *m)
 {
     struct unix_sock *u = un(s), *to = NULL;
-    struct umsg x = { .rights = NULL };
+    struct umsg x = { .from = unix_is_dgram(u) ? u : NULL, .cred = { 0, 65534, 65534 } };
     int err = s->type == SOCK_SEQPACKET ? sock_take_err(s) : 0;
     if (err == 0 && s->type == SOCK_SEQPACKET && !u->had_peer)
         err = -ENOTCONN;
-    unix_who(&x.cred);
     if (err == 0)
         err = parse_control(m, &x);
     s64 ret = err != 0 ? err : receiver(u, m, &to);
-    x.from = u->name;
+    if (ret == 0 && x.cred.pid == 0 && (s->passcred || to->s.passcred || to->embryo))
+        unix_who(&x.cred);
     if (ret == 0)
         ret = send_to(u, to, m, &x);
     if (ret == -ECONNREFUSED && to != NULL && to->dead)
@@ -300,7 +313,7 @@ void unix_made_room(struct unix_sock *u)
 struct so_far {
     u64 done;
     u32 used;            /* of the room for control messages */
-    bool ended;          /* nothing can be added */
+    bool met, ended;     /* a message was there; nothing can be added */
     struct cred3 sender; /* of a stream's bytes */
 };
 
@@ -314,11 +327,15 @@ static int read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
     spin_lock_bh(&s->lock);
     struct pkt *p = unix_oob_next(u, s->rcvq.next, x->done > 0, peek, &gone);
     spin_unlock_bh(&s->lock);
-    while (p != NULL && x->done < want && !x->ended) {
+    /* As on Linux, one who peeks comes to what is behind the last byte, too, and one who wants no byte to what comes with the first. */
+    for (bool first = true; p != NULL && (first || peek || x->done < want) && !x->ended; first = false) {
         if (x->done > 0 && s->passcred && memcmp(&umsg(p)->cred, &x->sender, sizeof x->sender) != 0) {
             x->ended = true;
             break;
         }
+        if (!x->met)
+            put_name(u, p, m);
+        x->met = true;
         x->sender = umsg(p)->cred;
         u32 len = (u32)MIN((u64)p->total_len, want - x->done);
         s64 got = pkt_to_uio(p, 0, m->uio, len);
@@ -338,7 +355,7 @@ static int read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
             unix_unqueue(u, p);
             list_push_back(&gone, &p->node);
         }
-        if (x->done < want && !x->ended)
+        if ((peek || x->done < want) && !x->ended)
             p = unix_oob_next(u, n, true, peek, &gone);
         spin_unlock_bh(&s->lock);
     }
@@ -360,8 +377,7 @@ static int read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u
         return (int)got;
     if (len > want)
         m->flags |= MSG_TRUNC;
-    if (m->from != NULL && umsg(p)->from != NULL)
-        unix_name_out(umsg(p)->from, m->from);
+    put_name(u, p, m);
     put_control(s, p, m, in_flags, &x->used);
     if (!(in_flags & MSG_PEEK)) {
         spin_lock_bh(&s->lock);
@@ -396,23 +412,26 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
         spin_lock_bh(&s->lock);
         bool any = !list_empty(&s->rcvq);
         spin_unlock_bh(&s->lock);
-        if (any && (want > x.done || !stream)) {
+        if (any) {
             err = (stream ? read_stream : read_message)(u, m, in_flags, want, &x);
             mutex_unlock(&s->rd);
             if (!(in_flags & MSG_PEEK))
                 unix_made_room(u);
-            if (err != 0 || x.ended || x.done >= want || (x.done > 0 && (!(in_flags & MSG_WAITALL) || (in_flags & MSG_PEEK))))
+            if (err != 0 || x.ended || (x.met && (x.done >= want || !(in_flags & MSG_WAITALL) || (in_flags & MSG_PEEK))))
                 break;
-            if (x.done > 0)
+            if (x.met)
                 continue; /* else there was only an urgent byte */
         } else {
             mutex_unlock(&s->rd);
         }
-        err = over && !(any && want == 0) ? sock_take_err(s) : 0;
+        err = over ? sock_take_err(s) : 0;
         if (err == 0 && !any && over && unix_is_dgram(u) && nonblock)
             err = -EAGAIN; /* who waits gets 0 */
-        if (err == 0 && ((any && want == 0) || (over && eof(u))))
+        if (err == 0 && over && eof(u)) {
+            if (stream && s->passcred && !x.met)
+                sock_put_cmsg(m, &x.used, 1, SCM_CREDENTIALS, &(struct cred3){ 0 }, sizeof(struct cred3)); /* nobody's, as Linux has it */
             break;
+        }
         if (err == 0)
             err = sock_wait(s, readable, deadline, nonblock, !stream); /* of a stream's message a reader may leave some for the next one */
         if (err != 0)

@@ -5,14 +5,18 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 static char buf[100];
 
@@ -216,6 +220,14 @@ static void pipe_to_pipe(void)
     static char page[4096];
     pthread_t t;
     void *moved;
+    signal(SIGPIPE, SIG_IGN);
+    pipe(two);
+    pipe(two + 2);
+    close(two[1]);
+    close(two[2]);
+    SHOW(splice(two[0], NULL, two[3], NULL, 10, 0)); /* no reader, before no byte */
+    close(two[0]);
+    close(two[3]);
     pipe(two);
     pipe(two + 2);
     for (int i = 0; i < 2; i++)
@@ -325,6 +337,168 @@ static void taken_while_read(void)
     close(target);
 }
 
+/* The end of a datagram socket's peer is no event, but the peer that is lost by sending is. */
+static void edges(void)
+{
+    int p[2], e = epoll_create1(0);
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, p);
+    epoll_ctl(e, EPOLL_CTL_ADD, p[0], &ev);
+    send(p[1], "x", 1, 0);
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    close(p[1]);
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    ev.events = EPOLLIN | EPOLLOUT | EPOLLET;
+    SHOW(epoll_ctl(e, EPOLL_CTL_MOD, p[0], &ev));
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    SHOW(send(p[0], "x", 1, MSG_NOSIGNAL));
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    close(p[0]);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    siginfo_t info_of;
+    waitid(P_PID, pid, &info_of, WEXITED | WNOWAIT);
+    int fd = syscall(SYS_pidfd_open, pid, 0);
+    ev.events = 0;
+    epoll_ctl(e, EPOLL_CTL_ADD, fd, &ev);
+    SHOW(waitid(P_PID, pid, &info_of, WSTOPPED | WNOHANG)); /* ECHILD: it will not stop any more */
+    waitpid(pid, NULL, 0);
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    SHOW_TRUE(ev.events == EPOLLHUP);
+    close(fd);
+    pipe(p);
+    close(p[0]);
+    ev.events = EPOLLIN | EPOLLET;
+    epoll_ctl(e, EPOLL_CTL_ADD, p[1], &ev);
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    SHOW(fcntl(p[1], F_SETPIPE_SZ, 4096));
+    SHOW(epoll_wait(e, &ev, 1, 0));
+    close(p[1]);
+    sigset_t s;
+    sigemptyset(&s);
+    sigaddset(&s, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &s, NULL);
+    fd = signalfd(-1, &s, SFD_NONBLOCK);
+    ev.events = EPOLLIN | EPOLLET;
+    epoll_ctl(e, EPOLL_CTL_ADD, fd, &ev);
+    for (int i = 0; i < 2; i++) {
+        kill(getpid(), SIGUSR1);
+        SHOW(epoll_wait(e, &ev, 1, 0));
+    }
+    struct signalfd_siginfo info;
+    SHOW(read(fd, &info, sizeof info));
+    sigprocmask(SIG_UNBLOCK, &s, NULL);
+    close(fd);
+    close(e);
+}
+
+static void show_message(int fd, size_t len, size_t control_len, int flags)
+{
+    union {
+        char bytes[128];
+        struct cmsghdr align;
+    } c;
+    char text[64];
+    struct sockaddr_un a;
+    struct iovec v = {text, len};
+    struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof a, .msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = control_len};
+    long n = SHOW(recvmsg(fd, &m, flags | MSG_DONTWAIT));
+    if (n == -1)
+        return;
+    printf("  name %u control %zu %#x", m.msg_namelen, m.msg_controllen, m.msg_flags);
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h != NULL; h = CMSG_NXTHDR(&m, h)) {
+        const int *x = (const int *)CMSG_DATA(h);
+        printf(" [%d %zu", h->cmsg_type, (size_t)h->cmsg_len);
+        if (h->cmsg_type == SCM_CREDENTIALS && h->cmsg_len == CMSG_LEN(sizeof(struct ucred)))
+            printf(" %d %d %d", x[0] == getpid() ? 1 : x[0], x[1], x[2]);
+        else if (h->cmsg_type == SCM_RIGHTS)
+            close(x[0]);
+        printf("]");
+    }
+    printf("\n");
+}
+
+static void give(int to, int fd, size_t len)
+{
+    char c[CMSG_SPACE(sizeof fd)] = "";
+    struct iovec v = {"abc", len};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = c, .msg_controllen = sizeof c};
+    *CMSG_FIRSTHDR(&m) = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &fd, sizeof fd);
+    SHOW(sendmsg(to, &m, 0));
+}
+
+/* What comes along with bytes, or where there are none. */
+static void along(int type)
+{
+    int p[2], on = 1, error = 0;
+    socklen_t len = sizeof error;
+    socketpair(AF_UNIX, type, 0, p);
+    SHOW(write(p[1], "before", 6)); /* anybody wanted to know who it is */
+    setsockopt(p[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+    SHOW(write(p[1], "after", 5));
+    show_message(p[0], 3, 16, MSG_PEEK);
+    show_message(p[0], 64, 128, 0);
+    show_message(p[0], 0, 128, MSG_PEEK);
+    show_message(p[0], 64, 128, 0);
+    SHOW(write(p[1], "x", 1));
+    give(p[1], 0, 2);
+    show_message(p[0], 1, 128, MSG_PEEK);
+    show_message(p[0], 1, 128, 0);
+    show_message(p[0], 0, 128, 0);
+    show_message(p[0], 64, 128, 0);
+    write(p[1], "", 0);
+    write(p[1], "", 0);
+    int q[2];
+    socketpair(AF_UNIX, type, 0, q);
+    write(q[0], "", 0);
+    close(q[1]);
+    SHOW(getsockopt(q[0], SOL_SOCKET, SO_ERROR, &error, &len));
+    SHOW(error);
+    shutdown(p[1], SHUT_WR);
+    show_message(p[0], 64, 128, 0);
+    close(p[0]);
+    SHOW(getsockopt(p[1], SOL_SOCKET, SO_ERROR, &error, &len));
+    SHOW(error);
+    close(p[1]);
+    close(q[0]);
+}
+
+/* Names of senders, also one that is given behind the message. */
+static void senders(void)
+{
+    struct sockaddr_un a = {AF_UNIX, "\0first"}, b = {AF_UNIX, "\0second"};
+    struct ucred u = {-1, -1, -1};
+    socklen_t len = sizeof u;
+    for (int type = SOCK_STREAM; type <= SOCK_SEQPACKET; type += SOCK_SEQPACKET - SOCK_STREAM) {
+        int l = socket(AF_UNIX, type, 0), s = socket(AF_UNIX, type, 0);
+        bind(l, (void *)&a, 8);
+        listen(l, 1);
+        SHOW(getsockopt(l, SOL_SOCKET, SO_PEERCRED, &u, &len));
+        SHOW_TRUE(u.pid == getpid());
+        bind(s, (void *)&b, 9);
+        connect(s, (void *)&a, 8);
+        int k = accept(l, NULL, NULL);
+        write(s, "x", 1);
+        write(k, "yz", 2);
+        show_message(k, 9, 0, 0);
+        show_message(s, 9, 0, 0);
+        close(l);
+        close(s);
+        close(k);
+    }
+    int p[2];
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, p);
+    write(p[0], "x", 1);
+    bind(p[0], (void *)&a, 8);
+    show_message(p[1], 9, 0, 0);
+    close(p[0]);
+    close(p[1]);
+    SHOW(connect(0, (void *)&a, 200)); /* no socket, but the length is looked at first */
+    SHOW(bind(0, (void *)&a, 200));
+}
+
 void unix_peers(void)
 {
     section("peers of AF_UNIX");
@@ -339,4 +513,9 @@ void unix_peers(void)
     pipe_to_pipe();
     room_again();
     taken_while_read();
+    edges();
+    along(SOCK_STREAM);
+    along(SOCK_DGRAM);
+    along(SOCK_SEQPACKET);
+    senders();
 }
