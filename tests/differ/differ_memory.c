@@ -156,6 +156,14 @@ static void do_mremap(void)
     size_t m = one_in(3) ? n : within(to, arg_length());
     if (!(flags & MREMAP_FIXED)) /* where it goes is nobody's to say */
         m = within(at, m);
+    if (n > PAGE && n != -1ul && (m != n || (flags & MREMAP_DONTUNMAP))) { /* what looks like one area may be more */
+        bool fresh = one_in(2) && (uintptr_t)at % PAGE == 0;
+        arg(fresh ? "fresh" : "a page");
+        if (!fresh)
+            n = PAGE;
+        else if (mmap(at, n, PROT_READ | PROT_WRITE, (one_in(2) ? MAP_PRIVATE : MAP_SHARED) | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at)
+            *(volatile uint32_t *)(at + rnd(n / PAGE + (n % PAGE != 0)) * PAGE) = step_number();
+    }
     char *p = ret_map(mremap(at, n, m, flags, to));
     if (p != MAP_FAILED && (p < ARENA || p >= ARENA + (PAGES + 40) * PAGE))
         munmap(p, m);
@@ -300,7 +308,7 @@ static void do_proc_mem(void)
     char *at = arg_page();
     long n = NUM(1, 4096, 6000);
     if (sigsetjmp(back, 1) == 0)
-        (void)(at[0] + ((volatile char *)at)[n]);
+        (void)(*(volatile char *)at + ((volatile char *)at)[n]);
     else { /* what PROT_NONE hides stays hidden */
         ret(0);
         close(fd);
