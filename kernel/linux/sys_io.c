@@ -131,6 +131,12 @@ s64 write_flagged(struct file *f, struct uio *u, u64 *pos, u32 flags)
 {
     bool append = (flags & RWF_APPEND) && f->ops->seek != NULL;
     u64 end = append ? inode_size(f->inode) : 0;
+    if (append && u->remaining > 0) {
+        u64 limit = vfs_write_limit(end);
+        if (end >= limit)
+            return -EFBIG;
+        u->remaining = MIN(u->remaining, limit - end);
+    }
     s64 r = vfs_write(f, u, append ? &end : pos);
     if (r > 0 && append && pos == NULL)
         f->pos = end; /* where the data went */
@@ -297,7 +303,10 @@ static s64 copy_range(struct file *in, u64 *in_off, struct file *out, u64 *out_o
     u64 a = in_off != NULL ? *in_off : in->pos, b = out_off != NULL ? *out_off : out->pos, size = inode_size(in->inode);
     if (a + len < a || b + len < b)
         return -EOVERFLOW;
-    len = MIN(len, size > a ? size - a : 0);
+    u64 limit = vfs_write_limit(b);
+    if (b >= limit)
+        return -EFBIG;
+    len = MIN(MIN(len, size > a ? size - a : 0), limit - b);
     if (in->inode == out->inode && a < b + len && b < a + len)
         return -EINVAL;
     s64 r = copy_files(in, in_off, out, out_off, MIN(len, MAX_RW_COUNT));
