@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -208,6 +209,33 @@ static void talk(void)
     puts("talked");
 }
 
+/* On the machine's first CPU two pass a byte to and fro, and one of them makes processes that sleep. */
+static void aside(int n)
+{
+    cpu_set_t one;
+    int there[2], back[2];
+    char byte = 0;
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    if (sched_setaffinity(0, sizeof one, &one) != 0 || pipe(there) != 0 || pipe(back) != 0)
+        exit(1);
+    if (fork() == 0)
+        for (;;)
+            if (read(there[0], &byte, 1) != 1 || write(back[1], &byte, 1) != 1)
+                _exit(1);
+    for (int i = 0; i < n; i++) {
+        for (int turn = 0; turn < 1000; turn++)
+            if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+                exit(1);
+        if (fork() == 0)
+            for (;;)
+                pause();
+    }
+    puts("ready");
+    fflush(stdout);
+    (void)!read(0, &byte, 1);
+}
+
 int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "";
@@ -222,5 +250,7 @@ int main(int argc, char **argv)
         stay(n);
     else if (strcmp(how, "talk") == 0)
         talk();
+    else if (strcmp(how, "aside") == 0)
+        aside(n);
     return 0;
 }

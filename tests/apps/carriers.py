@@ -92,6 +92,10 @@ if len(every) > 1:
     check(becomes(lambda place: place == every, found, 1), 'one that computes may be anywhere', found)
     out, _ = p.communicate(b'q', timeout=60)
     same((p.returncode, out), (0, b'talked\n'), 'and ends')
+    p = start('aside', 8, options=('--cpus', '2'))
+    held = [sum(len(os.sched_getaffinity(int(tid))) == 1 for tid in os.listdir(f'/proc/{pid}/task')) for pid in processes_of(p)]
+    check(sum(n > 1 for n in held) <= 2, 'who has never had the turn is held nowhere', held) # the first two may have been on both CPUs
+    p.communicate(b'q', timeout=60)
 
 def end_among_others():
     """The first learns of the end of another though SIGCHLD keeps coming."""

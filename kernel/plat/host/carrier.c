@@ -143,6 +143,7 @@ static bool take_seat(struct host_seat *s)
 {
     struct sigevent event = { .sigev_signo = SIGALRM, .sigev_notify = SIGEV_THREAD_ID };
     set_signal_stack(s);
+    host_place_begin();
     s->tid = event._sigev_un._tid = (int)host_call(__NR_gettid);
     return host_call(__NR_timer_create, (long)CLOCK_MONOTONIC, &event, &s->timer) == 0;
 }

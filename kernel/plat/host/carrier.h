@@ -105,6 +105,8 @@ static inline struct host_carrier *host_carrier(void) { return this_cpu()->plat.
 
 /* Before the filter. */
 void host_place_init(void);
+/* This thread is new: it need not be where its maker is held. */
+void host_place_begin(void);
 /* `to`, which is parked, is about to get the turn from who runs: it shall be where that is. Returns the TSC. Events disabled. */
 u64 host_place(struct host_seat *to);
 /* s has had the turn for long: it may go anywhere. By who gave it, parked. */

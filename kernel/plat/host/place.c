@@ -5,11 +5,16 @@
  * the CPU that it runs on itself.
  *
  * Linux cannot move who is held to where there is room. Therefore nobody is held where another CPU of this machine is; nor in one of PARTS
- * parts of the time, when Linux may balance; and who keeps the turn for long is released by who gave it.
+ * parts of the time, when Linux may balance; and who keeps the turn for long is released by who gave it. A thread is made where its maker
+ * may be, so a new one releases itself.
+ *
+ * Who is released may be wherever the cpuset lets it, also one that has changed since; what taskset said at the start is kept to as
+ * long as there is any of it left, as Linux does.
  */
 #include <asm/unistd.h>
 
 #include "arch/cpu.h"
+#include "base/str.h"
 #include "carrier.h"
 #include "host.h"
 
@@ -18,8 +23,12 @@
 #define PARTS 64u
 #define RDTSCP (1u << 27) /* cpuid 0x80000001, edx */
 
-static u64 anywhere[MASK_WORDS]; /* as whoever started us has it. const after boot */
+static const u64 all[MASK_WORDS] = { [0 ... MASK_WORDS - 1] = ~0UL };
+static u64 anywhere[MASK_WORDS]; /* const after boot: all, unless whoever started us has less than its cpuset */
 static bool possible;            /* atomic */
+
+static bool confine(int tid, const u64 *cpus) { return host_call(__NR_sched_setaffinity, (long)tid, sizeof anywhere, cpus) == 0; }
+static bool release(int tid) { return confine(tid, anywhere) || confine(tid, all); }
 
 void host_place_init(void)
 {
@@ -31,13 +40,27 @@ void host_place_init(void)
         for (u64 w = anywhere[i]; w != 0; w &= w - 1)
             cpus++;
     possible = cpus > 1;
+    u64 most[MASK_WORDS];
+    if (!possible || !confine(0, all))
+        return;
+    if (host_call(__NR_sched_getaffinity, 0L, sizeof most, most) > 0 && memcmp(most, anywhere, sizeof most) == 0)
+        memcpy(anywhere, all, sizeof all);
+    else
+        confine(0, anywhere);
+}
+
+void host_place_begin(void)
+{
+    if (atomic_load_relaxed(&possible))
+        release(0);
 }
 
 static bool is_taken(u32 at, const struct percpu *by_others_than)
 {
     for (unsigned i = 0; i < host_cpus; i++) {
         const struct percpu *cpu = atomic_load(&percpu_table[i]);
-        if (cpu != NULL && cpu != by_others_than && atomic_load_relaxed(&cpu->plat.held) == at)
+        const struct host_seat *s = cpu != NULL && cpu != by_others_than ? atomic_load(&cpu->plat.seat) : NULL;
+        if (s != NULL && atomic_load_relaxed(&s->held) == at)
             return true;
     }
     return false;
@@ -52,22 +75,24 @@ static void hold(struct host_seat *s, u32 at)
     u64 there[MASK_WORDS] = { 0 };
     if (at != 0)
         there[(at - 1) / 64] = 1UL << (at - 1) % 64;
-    if (host_call(__NR_sched_setaffinity, (long)s->tid, sizeof there, at != 0 ? there : anywhere) == 0) {
+    if (at != 0 ? confine(s->tid, there) : release(s->tid))
         atomic_store_relaxed(&s->held, at);
-        atomic_store_relaxed(&s->cpu->plat.held, at);
-    } else {
-        atomic_store_relaxed(&possible, false); /* this host does not want it */
-    }
+    else
+        atomic_store_relaxed(&possible, false); /* this host does not want it: who is held is released in time */
     atomic_store(&s->cpu->plat.placing, 0);
 }
 
 u64 host_place(struct host_seat *to)
 {
-    u32 cpu;
-    if (!atomic_load_relaxed(&possible))
-        return rdtsc();
-    u64 now = rdtscp(&cpu);
-    u32 at = (now >> PART_SHIFT) % PARTS != 0 ? (cpu & 0xfff) + 1 : 0; /* the rest of it is the node */
+    u32 cpu, at = 0;
+    u64 now;
+    if (likely(atomic_load_relaxed(&possible))) {
+        now = rdtscp(&cpu);
+        if ((now >> PART_SHIFT) % PARTS != 0)
+            at = (cpu & 0xfff) + 1; /* the rest of it is the node */
+    } else {
+        now = rdtsc();
+    }
     if (unlikely(atomic_load_relaxed(&to->held) != at)) {
         if (at > HOST_PLACES || is_taken(at, to->cpu))
             at = 0;
@@ -79,6 +104,6 @@ u64 host_place(struct host_seat *to)
 
 void host_place_release(struct host_seat *s)
 {
-    if (atomic_load(&s->cpu->plat.seat) == s && atomic_load_relaxed(&s->held) != 0 && atomic_load_relaxed(&possible))
+    if (atomic_load(&s->cpu->plat.seat) == s && atomic_load_relaxed(&s->held) != 0)
         hold(s, 0);
 }

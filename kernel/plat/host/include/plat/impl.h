@@ -68,7 +68,7 @@ struct plat_percpu {
     u64 timer_want_ns;      /* deadline asked for */
     u64 look_after_ns;      /* no looking for kicks before */
     u32 relaxed;            /* turns of plat_relax() */
-    u32 held, placing;      /* atomic; where its seats are held, and whether one is just being moved: place.c */
+    u32 placing;            /* atomic; whether one of its seats is just being moved: place.c */
     struct host_seat *seat; /* atomic: the thread of Linux that the CPU runs in (carrier.h) */
 };
 
