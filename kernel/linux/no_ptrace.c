@@ -7,6 +7,9 @@ bool debug_service_init(void) { return false; }
 int ptrace_signal(struct task *t, struct ksiginfo *info) { return info->signo; }
 bool ptrace_stop_wanted(struct task *t) { return false; }
 bool debug_points_hit(const struct task *t, u32 hits, struct ksiginfo *ret) { return false; }
+int debug_points_of_task(struct process *p, const struct trap_point old[TRAP_POINTS], const struct trap_point new[TRAP_POINTS]) { return 0; }
+bool debug_points_there(void) { return false; }
+void debug_points_mute(struct process *p, const struct trap_point these[TRAP_POINTS], bool on) {}
 bool ptrace_runs_on(struct task *t) { return false; }
 void ptrace_syscall(struct task *t, enum syscall_place place) {}
 bool ptrace_event(struct task *t, unsigned event, u64 message) { return false; }

@@ -45,6 +45,7 @@ void ptrace_let_go_locked(struct tracee *tr, struct list *gone)
     if (tr->stopped)
         ptrace_set_step(t, false);
     ptrace_watch_locked(tr, false);
+    ptrace_debug_clear(tr);
     atomic_store(&t->tracee, NULL);
     list_remove(&tr->node);
     list_push_back(gone, &tr->node);
@@ -189,6 +190,7 @@ static bool may_go_on(struct task *t)
 static void stop_locked(struct task *t, u32 code, enum syscall_place place, u64 message, struct ksiginfo *info)
 {
     struct tracee *tr = t->tracee;
+    ptrace_debug_stopped(tr);
     tr->stopped = tr->unseen = true;
     tr->code = code;
     tr->place = (u8)place;
@@ -301,6 +303,8 @@ void ptrace_exec(struct task *t, u32 old_tid)
     spin_lock_bh(&process_list_lock);
     struct tracee *tr = t->tracee;
     bool plain = tr != NULL && !tr->seized && !(tr->options & PTRACE_O_EVENT(PTRACE_EVENT_EXEC));
+    if (tr != NULL)
+        ptrace_debug_clear(tr);
     spin_unlock_bh(&process_list_lock);
     if (plain)
         signal_send_self(SIGTRAP);

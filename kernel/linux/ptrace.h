@@ -18,6 +18,7 @@
 #ifndef LINUX_PTRACE_H
 #define LINUX_PTRACE_H
 
+#include "kern/trap.h"
 #include "task.h"
 
 #define PTRACE_EVENT_FORK 1
@@ -54,6 +55,9 @@ struct tracee {
     u8 place;                /* enum syscall_place of the present stop */
     u32 code;                /* of the stop: signal | event << 8 */
     u64 message;             /* PTRACE_GETEVENTMSG */
+    u64 debug[8];            /* the debug registers as ptrace_x86_64.c keeps them */
+    u64 was[TRAP_POINTS];    /* what was there when a step began that goes without them: */
+    bool stepping_blind;
     struct ksiginfo *info;   /* of the stop: the task's own, NULL for group stops */
     int exit_code, exit_signal;
     u32 nframes;             /* where in the kernel it slept when debug_service.c interrupted it: return addresses */
@@ -67,10 +71,14 @@ void ptrace_init(void);
 int ptrace_signal(struct task *t, struct ksiginfo *info);
 /* Stops of other causes that the current task is to make; true if it made one. */
 bool ptrace_stop_wanted(struct task *t);
-/* debug_points.c: points that are hit (bit n for the n-th) concern t: *ret says so. */
+/* debug_points.c: the current task t was stopped by points that are hit (bit n for the n-th; 0 by a step) and concern it: *ret says so. */
 bool debug_points_hit(const struct task *t, u32 hits, struct ksiginfo *ret);
 /* Those that the kernel got to on behalf of t, the current task, become its signals. */
 void debug_points_deliver(struct task *t);
+/* Points in the registers of one task of p. -EINVAL, -ENOSPC: no room, or another process has them. What was there stays then. */
+int debug_points_of_task(struct process *p, const struct trap_point old[TRAP_POINTS], const struct trap_point new[TRAP_POINTS]);
+bool debug_points_there(void); /* can there be any? */
+void debug_points_mute(struct process *p, const struct trap_point these[TRAP_POINTS], bool on); /* some that are set do nothing, or do again */
 /* Its process is stopped, but the tracer wants the task to run. */
 bool ptrace_runs_on(struct task *t);
 /* Before and after the current task's system call. */
@@ -121,6 +129,10 @@ s64 ptrace_set_regset(struct task *t, u32 type, const void *buf, size_t size);
 size_t ptrace_regset_size(u32 type); /* 0: unknown */
 s64 ptrace_peek_user(struct task *t, u64 offset, u64 *ret); /* -EIO */
 s64 ptrace_poke_user(struct task *t, u64 offset, u64 value);
+/* l held: points that are hit: are they in its debug registers? Those tell. f: of the task, which runs. */
+bool ptrace_debug_hit(struct tracee *tr, u32 hits, const struct trap_point points[TRAP_POINTS], struct trap_frame *f);
+void ptrace_debug_clear(struct tracee *tr); /* l held */
+void ptrace_debug_stopped(struct tracee *tr); /* l held */
 void ptrace_set_step(struct task *t, bool on);
 void ptrace_show_syscall_entry(struct trap_frame *f); /* the result is -ENOSYS until the call is made */
 

@@ -107,13 +107,124 @@ s64 ptrace_set_regset(struct task *t, u32 type, const void *buf, size_t size)
     return 0;
 }
 
+/* --- debug registers (Intel SDM volume 3, 17.2): addresses in 0 to 3, what was hit in 6, what is watched in 7 ---------------------- */
+
+#define DR6_FIXED 0xffff0ff0UL /* is kept inverted: 0 at first */
+#define DR6_STEP 0x4000UL
+
+/* What the n-th watches; len 0: nothing. -EINVAL */
+static int debug_decode(const u64 dr[8], unsigned n, struct trap_point *ret)
+{
+    static const u8 lens[4] = {1, 2, 8, 4};
+    static const unsigned accesses[4] = {TRAP_EXEC, TRAP_WRITE, 0, TRAP_READ | TRAP_WRITE};
+    u32 how = (u32)(dr[7] >> (16 + 4 * n)) & 15, on = (u32)(dr[7] >> 2 * n) & 3;
+    *ret = (struct trap_point){0};
+    if (on == 0)
+        return 0;
+    if ((how & 3) == 2) /* ports */
+        return -EINVAL;
+    *ret = (struct trap_point){.addr = dr[n], .len = lens[how >> 2], .access = accesses[how & 3]};
+    return 0;
+}
+
+static s64 debug_poke(struct task *t, unsigned n, u64 value)
+{
+    struct tracee *tr = t->tracee;
+    struct trap_point old[TRAP_POINTS], new[TRAP_POINTS];
+    u64 dr[8];
+    if (n == 4 || n == 5)
+        return -EIO;
+    if (n < TRAP_POINTS && value >= PLAT_USER_MAX)
+        return -EINVAL;
+    if (n != 6 && value != 0 && !debug_points_there())
+        return -ENOSPC;
+    memcpy(dr, tr->debug, sizeof dr);
+    dr[n] = n == 6 ? value ^ DR6_FIXED : value;
+    int r = 0;
+    for (unsigned i = 0; i < TRAP_POINTS && r == 0; i++) {
+        (void)debug_decode(tr->debug, i, &old[i]);
+        r = debug_decode(dr, i, &new[i]);
+    }
+    if (r == 0 && n != 6)
+        r = debug_points_of_task(t->proc, old, new);
+    if (r == 0)
+        memcpy(tr->debug, dr, sizeof dr);
+    return r;
+}
+
+/* Where a step that touches watched memory would not end, it is made without, and what was there compared. */
+static void set_blind(struct tracee *tr, bool on)
+{
+    struct trap_point data[TRAP_POINTS];
+    for (unsigned i = 0; i < TRAP_POINTS; i++) {
+        (void)debug_decode(tr->debug, i, &data[i]);
+        if (data[i].access == TRAP_EXEC)
+            data[i] = (struct trap_point){0};
+        if (on && data[i].len != 0 && !as_peek(tr->task->thread->as, data[i].addr, &tr->was[i], data[i].len))
+            tr->was[i] = 0;
+    }
+    tr->stepping_blind = on;
+    debug_points_mute(tr->task->proc, data, on);
+}
+
+void ptrace_debug_stopped(struct tracee *tr)
+{
+    if (tr->stepping_blind)
+        set_blind(tr, false);
+}
+
+static u64 changed_meanwhile(const struct tracee *tr)
+{
+    u64 dr6 = 0;
+    for (unsigned i = 0; i < TRAP_POINTS; i++) {
+        struct trap_point own;
+        u64 now = tr->was[i];
+        (void)debug_decode(tr->debug, i, &own);
+        if (own.len != 0 && own.access != TRAP_EXEC && as_peek(tr->task->thread->as, own.addr, &now, own.len) && now != tr->was[i])
+            dr6 |= 1ul << i;
+    }
+    return dr6;
+}
+
+bool ptrace_debug_hit(struct tracee *tr, u32 hits, const struct trap_point points[TRAP_POINTS], struct trap_frame *f)
+{
+    u64 dr6 = tr->stepping_blind ? changed_meanwhile(tr) : 0;
+    for (unsigned i = 0; i < TRAP_POINTS; i++) {
+        struct trap_point own;
+        (void)debug_decode(tr->debug, i, &own);
+        for (unsigned n = 0; n < TRAP_POINTS && own.len != 0; n++)
+            if ((hits & 1u << n) && points[n].addr == own.addr && points[n].len == own.len && points[n].access == own.access) {
+                dr6 |= 1ul << i;
+                if (own.access == TRAP_EXEC)
+                    arch_frame_pass_point(f);
+            }
+    }
+    tr->debug[6] = dr6 | (FRAME_STEPPING(f) ? DR6_STEP : 0);
+    return dr6 != 0;
+}
+
+void ptrace_debug_clear(struct tracee *tr)
+{
+    struct trap_point old[TRAP_POINTS], none[TRAP_POINTS] = {{0}};
+    ptrace_debug_stopped(tr);
+    for (unsigned i = 0; i < TRAP_POINTS; i++)
+        (void)debug_decode(tr->debug, i, &old[i]);
+    if (tr->debug[7] != 0)
+        (void)debug_points_of_task(tr->task->proc, old, none);
+    memset(tr->debug, 0, sizeof tr->debug);
+}
+
 s64 ptrace_peek_user(struct task *t, u64 offset, u64 *ret)
 {
     struct user_regs r;
     if (offset % sizeof(u64) != 0 || offset >= USER_SIZE)
         return -EIO;
     get_general(t, &r);
-    *ret = offset < sizeof r ? get_u64((const u8 *)&r + offset) : 0; /* no breakpoint register is in use */
+    u64 n = (offset - USER_DEBUGREG) / sizeof(u64);
+    if (offset >= USER_DEBUGREG)
+        *ret = n == 6 ? t->tracee->debug[n] ^ DR6_FIXED : t->tracee->debug[n];
+    else
+        *ret = offset < sizeof r ? get_u64((const u8 *)&r + offset) : 0;
     return 0;
 }
 
@@ -122,8 +233,10 @@ s64 ptrace_poke_user(struct task *t, u64 offset, u64 value)
     struct user_regs r;
     if (offset % sizeof(u64) != 0 || offset >= USER_SIZE)
         return -EIO;
+    if (offset >= USER_DEBUGREG)
+        return debug_poke(t, (unsigned)((offset - USER_DEBUGREG) / sizeof(u64)), value);
     if (offset >= sizeof r)
-        return offset >= USER_DEBUGREG && value == 0 ? 0 : -EIO;
+        return -EIO;
     get_general(t, &r);
     put_u64((u8 *)&r + offset, value);
     return set_general(t, &r);
@@ -132,6 +245,8 @@ s64 ptrace_poke_user(struct task *t, u64 offset, u64 value)
 void ptrace_set_step(struct task *t, bool on)
 {
     struct trap_frame *f = thread_frame(t->thread);
+    if (on && t->tracee->debug[7] != 0 && trap_points_stall_steps != NULL && trap_points_stall_steps())
+        set_blind(t->tracee, true);
     if (on)
         f->rflags |= RFLAGS_TF;
     else if (t->tracee->how == RESUME_STEP)

@@ -41,6 +41,14 @@ status, out, err = drupe('--add', counts, '-m', '1G', '-e', 'HOME=/tmp', '-e', '
 text = out.decode(errors='replace')
 check(re.search(r'Watchpoint \d+: watched\n\nOld value = \d+\nNew value = \d+', text, re.M), 'gdb: a watchpoint by single steps', text + err)
 
+status, out, err = drupe('--add', counts, '-m', '1G', '-e', 'HOME=/tmp', '-e', 'LC_ALL=C.UTF-8', *gdb, '-ex', 'break add_points', '-ex', 'run', '-ex', 'delete',
+                         '-ex', 'watch watched', '-ex', 'continue', '-ex', 'continue', '-ex', 'kill', counts, timeout=180)
+text = out.decode(errors='replace')
+if ON[1] == 'host':
+    check("Couldn't write debug register" in text + err, 'gdb: a process of the host has no debug registers', text + err)
+else:
+    check(len(re.findall(r'hit Hardware watchpoint \d+: watched\n\nOld value = \d+\nNew value = \d+', text)) == 2, 'gdb: a watchpoint by debug registers, twice', text + err)
+
 status, out, err = drupe(*ADD, '-m', '1G', '-e', 'HOME=/tmp', '-e', 'LC_ALL=C.UTF-8', *gdb[:3], '-ex',
                          'python import subprocess; p = subprocess.Popen(["sleep", "1000"]); gdb.execute("attach %d" % p.pid)',
                          '-ex', 'bt 1', '-ex', 'detach', '-ex', 'python p.terminate(); print("status", p.wait())', timeout=180)

@@ -62,6 +62,8 @@ struct trap_point {
 };
 /* Load these on all CPUs, in every address space. Absent where the platform has none. Thread context, one caller at a time. */
 void trap_set_points(const struct trap_point new[TRAP_POINTS]) __attribute__((weak));
+/* There on a platform where a single step that gets to watched data may never end: is this such a machine? */
+bool trap_points_stall_steps(void) __attribute__((weak));
 /* There where the platform only learns of them: who debugs from outside loads them. */
 extern const bool trap_points_outside __attribute__((weak));
 

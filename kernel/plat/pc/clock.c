@@ -25,7 +25,6 @@
 #define REFINE_ENOUGH_NS 200000000u
 #define APIC_COUNT_MAX 0x7fffffffu
 #define KVM_SIGNATURE 0x4b4d564bu /* "KVMK" */
-#define TCG_SIGNATURE 0x54474354u /* "TCGT" */
 #define MSR_KVM_WALL 0x4b564d00u
 #define MSR_KVM_SYSTEM 0x4b564d01u
 

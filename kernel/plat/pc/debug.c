@@ -46,6 +46,12 @@ void trap_set_points(const struct trap_point new[TRAP_POINTS])
     cpu_call(~0ul, load, NULL);
 }
 
+/* QEMU's own CPU (TCG), as of 7.2 */
+bool trap_points_stall_steps(void)
+{
+    return (cpuid(1, 0).ecx >> 31) != 0 && cpuid(0x40000000, 0).ebx == TCG_SIGNATURE;
+}
+
 void pc_debug_init_cpu(void)
 {
     for (unsigned i = 0; i < TRAP_POINTS; i++)

@@ -48,6 +48,7 @@ struct cpu_tables *pc_cpu_tables_alloc(void); /* for another CPU, or NULL */
 
 /* --- debug.c --- */
 void pc_debug_init_cpu(void);
+#define TCG_SIGNATURE 0x54474354u /* "TCGT": the hypervisor QEMU is without KVM */
 u32 pc_debug_hits(void); /* since it was last asked, on this CPU: bit n for the n-th point. After a #DB */
 
 /* --- smp.c --- */
