@@ -42,14 +42,6 @@ void inode_apply_attrs(struct inode *i, const struct setattr *a)
     i->ctime_ns = vfs_time_ns();
 }
 
-static bool cred_has_group(const struct cred *c, u32 gid)
-{
-    bool yes = c->fsgid == gid;
-    for (u32 k = 0; k < c->ngroups; k++)
-        yes |= c->groups[k] == gid;
-    return yes;
-}
-
 /* chmod(2), chown(2), utimensat(2): who may, and which mode bits go. i->lock held. */
 static int setattr_check(struct inode *i, const struct cred *c, struct setattr *a)
 {
@@ -67,6 +59,8 @@ static int setattr_check(struct inode *i, const struct cred *c, struct setattr *
         (!owner || (a->gid != i->gid && !cred_has_group(c, a->gid))))
         return -EPERM;
     u32 kill = (a->valid & SETATTR_OWNER) != 0 && !S_ISDIR(i->mode) ? inode_set_ids(i, c) : (a->valid & SETATTR_SIZE) != 0 ? inode_privs_to_remove(i) : 0;
+    if (kill != 0 && (a->valid & SETATTR_OWNER) != 0 && !inode_owner_or_capable(i, c))
+        return -EPERM; /* that is a change of the mode, too */
     if (kill != 0) {
         a->valid |= SETATTR_MODE;
         a->mode = i->mode & 07777 & ~kill;
@@ -90,6 +84,8 @@ static int vfs_setattr_inode(struct inode *i, const struct cred *c, struct setat
     }
     if (err == 0)
         err = i->ops->setattr != NULL ? i->ops->setattr(i, a) : -EPERM;
+    if (err == 0 && (a->valid & (SETATTR_OWNER | SETATTR_SIZE)) != 0)
+        inode_drop_file_caps(i);
     mutex_unlock(&i->lock);
     return err;
 }

@@ -42,7 +42,8 @@ int permission(const struct inode *i, const struct cred *c, u32 rwx); /* 0 or -E
 bool inode_owner_or_capable(const struct inode *i, const struct cred *c);
 u32 inode_set_ids(const struct inode *i, const struct cred *c); /* the mode's bits that go when c changes the owner: set-user-ID, set-group-ID where it means "run as" or c is not of the group */
 u32 inode_privs_to_remove(const struct inode *i); /* those that go when the caller writes; i->lock held */
-void inode_remove_privs(struct inode *i);
+void inode_remove_privs(struct inode *i); /* those, and capabilities */
+void inode_drop_file_caps(struct inode *i); /* i->lock held */
 int inode_get_write(struct inode *i);   /* -ETXTBSY */
 void inode_put_write(struct inode *i);
 

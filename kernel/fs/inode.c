@@ -96,7 +96,7 @@ void inode_touch(struct inode *i, bool mtime)
         i->mtime_ns = now;
 }
 
-static bool in_group(const struct cred *c, u32 gid)
+bool cred_has_group(const struct cred *c, u32 gid)
 {
     if (c->fsgid == gid)
         return true;
@@ -111,7 +111,7 @@ int permission(const struct inode *i, const struct cred *c, u32 rwx)
     u32 mode = i->mode, granted;
     if (c->fsuid == i->uid)
         granted = mode >> 6;
-    else if ((mode & 077) == ((mode & 07) * 011) || !in_group(c, i->gid))
+    else if ((mode & 077) == ((mode & 07) * 011) || !cred_has_group(c, i->gid))
         granted = mode;
     else
         granted = mode >> 3;
@@ -137,7 +137,7 @@ void inode_init_owner(struct inode *i, const struct inode *dir, u32 mode, const 
         i->gid = dir->gid;
         if (S_ISDIR(mode))
             mode |= S_ISGID;
-        else if ((mode & (S_ISGID | 010)) == (S_ISGID | 010) && !in_group(c, dir->gid) && !cred_capable(c, CAP_FSETID))
+        else if ((mode & (S_ISGID | 010)) == (S_ISGID | 010) && !cred_has_group(c, dir->gid) && !cred_capable(c, CAP_FSETID))
             mode &= ~S_ISGID;
     }
     i->mode = mode;
@@ -148,7 +148,7 @@ const struct cred *(*vfs_caller)(void);
 u32 inode_set_ids(const struct inode *i, const struct cred *c)
 {
     u32 kill = i->mode & S_ISUID;
-    if ((i->mode & S_ISGID) != 0 && ((i->mode & 010) != 0 || (!in_group(c, i->gid) && !cred_capable(c, CAP_FSETID))))
+    if ((i->mode & S_ISGID) != 0 && ((i->mode & 010) != 0 || (!cred_has_group(c, i->gid) && !cred_capable(c, CAP_FSETID))))
         kill |= S_ISGID;
     return kill;
 }
@@ -161,7 +161,19 @@ u32 inode_privs_to_remove(const struct inode *i)
     return cred_capable(c, CAP_FSETID) ? 0 : inode_set_ids(i, c);
 }
 
-void inode_remove_privs(struct inode *i) { i->mode &= ~inode_privs_to_remove(i); }
+void inode_remove_privs(struct inode *i)
+{
+    i->mode &= ~inode_privs_to_remove(i);
+    inode_drop_file_caps(i);
+}
+
+void inode_drop_file_caps(struct inode *i)
+{
+    if (likely(i->no_file_caps) || S_ISDIR(i->mode))
+        return;
+    int err = i->ops->removexattr != NULL ? i->ops->removexattr(i, XATTR_CAPABILITY) : -ENODATA;
+    i->no_file_caps = err == 0 || err == -ENODATA || err == -EOPNOTSUPP;
+}
 
 int inode_get_write(struct inode *i)
 {

@@ -20,20 +20,33 @@ static int check_name(const char *name)
     return -EOPNOTSUPP; /* system.posix_acl_*: no access control lists */
 }
 
+bool file_caps_valid(const struct file_caps *x, size_t size_bytes)
+{
+    return (size_bytes == 20 && (x->magic & ~FILE_CAPS_EFFECTIVE) == 0x02000000) || (size_bytes == 24 && (x->magic & ~FILE_CAPS_EFFECTIVE) == 0x03000000);
+}
+
+/* "security." is everybody's to read, and "trusted." nobody's but CAP_SYS_ADMIN's. */
+static int may(const struct inode *i, const struct cred *c, const char *name, bool change)
+{
+    bool user = str_starts_with(name, "user."), ours = str_starts_with(name, "security.") || str_starts_with(name, "system.");
+    if (str_starts_with(name, "trusted."))
+        return cred_capable(c, CAP_SYS_ADMIN) ? check_name(name) : change ? -EPERM : -ENODATA;
+    if (strcmp(name, XATTR_CAPABILITY) == 0)
+        return change && !cred_capable(c, CAP_SETFCAP) ? -EPERM : 0;
+    if (change && str_starts_with(name, "security.") && !cred_capable(c, CAP_SYS_ADMIN))
+        return -EPERM;
+    if (user && !S_ISREG(i->mode) && !S_ISDIR(i->mode))
+        return change ? -EPERM : -ENODATA;
+    if (user && change && (i->mode & S_ISVTX) != 0 && S_ISDIR(i->mode) && !inode_owner_or_capable(i, c))
+        return -EPERM;
+    int err = ours ? 0 : permission(i, c, change ? 2 : 4);
+    return err != 0 ? err : check_name(name);
+}
+
 static int may_change(const struct path *p, const struct cred *c, const char *name)
 {
-    struct inode *i = p->dentry->inode;
     int err = path_want_write(p);
-    if (err != 0)
-        return err;
-    if (str_starts_with(name, "security.") || str_starts_with(name, "trusted."))
-        return !cred_capable(c, CAP_SYS_ADMIN) ? -EPERM : check_name(name);
-    if (str_starts_with(name, "user.") && !S_ISREG(i->mode) && !S_ISDIR(i->mode))
-        return -EPERM;
-    if (str_starts_with(name, "user.") && (i->mode & S_ISVTX) != 0 && S_ISDIR(i->mode) && !inode_owner_or_capable(i, c))
-        return -EPERM;
-    err = str_starts_with(name, "system.") ? 0 : permission(i, c, 2);
-    return err != 0 ? err : check_name(name);
+    return err != 0 ? err : may(p->dentry->inode, c, name, true);
 }
 
 /* The end of a change, which err says the result of: i->lock is let go. */
@@ -47,24 +60,12 @@ static int changed(const struct path *p, int err)
     return err;
 }
 
-/* trusted.*: unseen by others. */
-static int may_read(const struct inode *i, const struct cred *c, const char *name)
-{
-    if (str_starts_with(name, "trusted."))
-        return cred_capable(c, CAP_SYS_ADMIN) ? 0 : -ENODATA;
-    if (str_starts_with(name, "user.") && !S_ISREG(i->mode) && !S_ISDIR(i->mode))
-        return -ENODATA;
-    return str_starts_with(name, "security.") || str_starts_with(name, "system.") ? 0 : permission(i, c, 4);
-}
-
 s64 vfs_getxattr(const struct path *p, const struct cred *c, const char *name, void *buf, size_t size)
 {
     if (p->dentry == NULL)
         return -EOPNOTSUPP;
     struct inode *i = p->dentry->inode;
-    int err = may_read(i, c, name);
-    if (err == 0)
-        err = check_name(name);
+    int err = may(i, c, name, false);
     if (err != 0)
         return err;
     if (i->ops->getxattr == NULL)
@@ -82,12 +83,17 @@ int vfs_setxattr(const struct path *p, const struct cred *c, const char *name, c
         return -EINVAL;
     if (size > XATTR_SIZE_MAX)
         return -E2BIG;
+    bool caps = strcmp(name, XATTR_CAPABILITY) == 0;
+    if (caps && size != 0 && !file_caps_valid(val, size))
+        return -EINVAL;
     int err = may_change(p, c, name);
     if (err != 0)
         return err;
     if (i->ops->setxattr == NULL)
         return -EOPNOTSUPP;
     mutex_lock(&i->lock);
+    if (caps)
+        i->no_file_caps = false;
     err = i->ops->setxattr(i, name, val, size, flags);
     return changed(p, err);
 }

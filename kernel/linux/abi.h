@@ -230,12 +230,20 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define CAP_SETUID 7
 #define CAP_SETPCAP 8
 #define CAP_NET_BIND_SERVICE 10
+#define CAP_IPC_LOCK 14
 #define CAP_SYS_PTRACE 19
 #define CAP_SYS_BOOT 22
 #define CAP_SYS_NICE 23
 #define CAP_SYS_TIME 25
 #define CAP_AUDIT_CONTROL 30
 #define CAP_LAST 40
+#define SECURE_NOROOT (1u << 0)
+#define SECURE_NO_SETUID_FIXUP (1u << 2)
+#define SECURE_KEEP_CAPS (1u << 4)
+#define SECURE_KEEP_CAPS_LOCKED (1u << 5)
+#define SECURE_NO_CAP_AMBIENT_RAISE (1u << 6)
+#define SECURE_ALL_BITS 0x55u
+#define SECURE_ALL_LOCKS 0xaau
 #define CAP_ALL ((1ULL << (CAP_LAST + 1)) - 1)
 
 /* --- memory --------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ struct exec {
     u64 phdr;
     struct kstat st;
     bool fixed_places;
+    bool unreadable;        /* the program, for who runs it */
     u64 auxv[ARRAY_SIZE(((struct process *)0)->auxv)];
     unsigned auxv_words;
 };
@@ -49,7 +50,7 @@ static size_t array_len(char *const *a)
 }
 
 /* Open `name` for running: a regular file with the x bit, on a file system that allows it. */
-static int open_program(const char *name, const struct path *at, u32 lookup_flags, struct file **ret, struct kstat *ret_st)
+static int open_program(const char *name, const struct path *at, u32 lookup_flags, struct file **ret, struct kstat *ret_st, bool *ret_unreadable)
 {
     struct task *t = current_task();
     struct lookup l = {.fs = t->fs, .cred = t->cred, .at = at};
@@ -70,8 +71,10 @@ static int open_program(const char *name, const struct path *at, u32 lookup_flag
         r = vfs_open_path(&p, O_RDONLY, t->cred, ret);
     if (r == -EACCES && vfs_access(&p, t->cred, 1) == 0 && S_ISREG(ret_st->mode)) {
         /* Execute-only: readable for the kernel all the same. */
-        if ((ret_st->mode & 0111) != 0 && !(p.mount->flags & MS_NOEXEC))
+        if ((ret_st->mode & 0111) != 0 && !(p.mount->flags & MS_NOEXEC)) {
+            *ret_unreadable = true;
             r = vfs_open_path(&p, O_RDONLY, &kernel_cred, ret);
+        }
     }
     if (r == 0) {
         r = inode_deny_write((*ret)->inode);
@@ -304,7 +307,7 @@ static int open_interpreter(struct exec *e, const char **ret_why)
     s64 n = file_read_at(e->main.file, e->main.info.interp_offset, name, len);
     int r = n < 0 ? (int)n : n != (s64)len || name[len - 1] != '\0' ? -ENOEXEC : 0;
     if (r == 0) {
-        r = open_program(name, NULL, 0, &e->interp.file, &st);
+        r = open_program(name, NULL, 0, &e->interp.file, &st, &(bool){false});
         if (r < 0)
             *ret_why = "its program interpreter (dynamic linker) is not in the image";
     }
@@ -324,7 +327,7 @@ static int find_program(struct exec *e, const char *name, const struct path *at,
 {
     char line[SCRIPT_LINE_MAX];
     for (unsigned depth = 0;; depth++) {
-        int r = open_program(name, at, lookup_flags & ~NAME_HIDDEN, &e->main.file, &e->st);
+        int r = open_program(name, at, lookup_flags & ~NAME_HIDDEN, &e->main.file, &e->st, &e->unreadable);
         if (r < 0)
             return r;
         s64 n = file_read_at(e->main.file, 0, line, sizeof line);
@@ -360,7 +363,7 @@ static int load(struct exec *e, const struct cred *cred, bool secure, uaddr_t *r
     e->as->limit_as_bytes = rlimit_of(p, RLIMIT_AS);
     e->as->limit_data_bytes = rlimit_of(p, RLIMIT_DATA);
     e->as->limit_stack_bytes = rlimit_of(p, RLIMIT_STACK);
-    e->as->limit_locked_bytes = rlimit_of(p, RLIMIT_MEMLOCK);
+    e->as->limit_locked_bytes = cred_capable(cred, CAP_IPC_LOCK) ? UINT64_MAX : rlimit_of(p, RLIMIT_MEMLOCK);
     e->fixed_places = !secure && (p->personality & ADDR_NO_RANDOMIZE) != 0;
     r = map_stack(e, &top);
     if (r == 0)
@@ -379,30 +382,6 @@ static int load(struct exec *e, const struct cred *cred, bool secure, uaddr_t *r
     return build_stack(e, cred, secure, top, ret_sp);
 }
 
-/* The credentials the new program runs with: set-user-ID files, root's capabilities. */
-static struct cred *program_cred(struct exec *e, bool *ret_secure)
-{
-    struct task *t = current_task();
-    bool suid = !t->no_new_privs && !(e->main.file->path.mount->flags & MS_NOSUID);
-    bool setuid = suid && (e->st.mode & S_ISUID), setgid = suid && (e->st.mode & (S_ISGID | 0010)) == (S_ISGID | 0010);
-    struct cred *c = cred_copy(t->cred);
-    if (c == NULL)
-        return NULL;
-    if (setuid)
-        c->euid = e->st.uid;
-    if (setgid)
-        c->egid = e->st.gid;
-    c->suid = c->fsuid = c->euid;
-    c->sgid = c->fsgid = c->egid;
-    if (c->euid == 0 || c->uid == 0)
-        c->cap_permitted = (c->cap_bounding | c->cap_inheritable);
-    else
-        c->cap_permitted = c->cap_ambient;
-    c->cap_effective = c->euid == 0 ? c->cap_permitted : c->cap_ambient;
-    *ret_secure = c->uid != c->euid || c->gid != c->egid;
-    return c;
-}
-
 static void exec_done(struct exec *e)
 {
     for (unsigned i = 0; i < e->nowned; i++)
@@ -415,7 +394,7 @@ static void exec_done(struct exec *e)
 }
 
 /* The change-over. Nothing here fails. */
-static void commit(struct exec *e, struct cred *cred)
+static void commit(struct exec *e, struct cred *cred, bool secure)
 {
     struct task *t = current_task();
     struct process *p = t->proc;
@@ -433,7 +412,9 @@ static void commit(struct exec *e, struct cred *cred)
     t->altstack = (struct abi_stack){.flags = SS_DISABLE};
     t->restart.kind = RESTART_NONE;
     fd_close_on_exec(t->files);
-    p->dumpable = cred->euid == cred->uid && cred->egid == cred->gid;
+    p->dumpable = t->cred->euid == t->cred->uid && t->cred->egid == t->cred->gid && !e->unreadable;
+    if (secure)
+        t->pdeath_signal = 0;
     task_set_cred(cred);
     struct file *old_exe = p->exe;
     spin_lock_bh(&p->lock);
@@ -475,8 +456,9 @@ int exec_program(const char *name, const char *shown, const struct path *at, u32
         r = open_interpreter(e, &why);
     struct cred *cred = NULL;
     if (r == 0) {
-        cred = program_cred(e, &secure);
-        r = cred != NULL ? load(e, cred, secure, &pc, &sp) : -ENOMEM;
+        r = cred_of_program(e->main.file, &e->st, &cred, &secure);
+        if (r == 0)
+            r = load(e, cred, secure, &pc, &sp);
     }
     if (r == 0)
         r = process_become_single();
@@ -490,7 +472,7 @@ int exec_program(const char *name, const char *shown, const struct path *at, u32
     if (r == 0) {
         if (secure)
             current_process()->personality &= ~PER_CLEAR_ON_SETID;
-        commit(e, cred);
+        commit(e, cred, secure);
         arch_init_program_frame(ret_frame, pc, sp);
     } else if (cred != NULL) {
         cred_put(cred);

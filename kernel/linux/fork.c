@@ -27,7 +27,6 @@ static void inherit(struct process *p, struct process *from, const struct clone_
     p->auxv_words = from->auxv_words;
     p->dumpable = from->dumpable;
     p->no_tty = from->no_tty;
-    p->keep_caps = from->keep_caps;
     p->thp_disable = from->thp_disable;
     p->personality = from->personality;
     p->oom_score_adj = from->oom_score_adj;

@@ -67,27 +67,40 @@ static s64 signal_target(int fd, struct process **ret)
     return p != NULL ? 0 : pid != 0 ? -ESRCH : -EBADF;
 }
 
+#define PIDFD_SIGNAL_THREAD 1u
+#define PIDFD_SIGNAL_PROCESS_GROUP 4u
+#define PIDFD_SIGNAL_ALL 7u /* 2: the process, as 0 */
+
+static s64 send(struct process *p, const struct ksiginfo *info, bool to_thread)
+{
+    struct task *t = p->state == PROC_GONE ? NULL : task_find(p->pid);
+    s64 r = t == NULL ? -ESRCH : !signal_permitted(p, info->signo) ? -EPERM : 0;
+    if (r == 0 && info->signo != 0)
+        r = to_thread ? signal_send_task(t, info, NULL) : signal_send_process(p, info, NULL);
+    task_put(t);
+    return r;
+}
+
 s64 sys_pidfd_send_signal(int fd, int sig, uaddr_t uinfo, u32 flags)
 {
     struct ksiginfo info;
     struct process *p = NULL;
-    if (flags != 0)
+    bool to_thread = flags == PIDFD_SIGNAL_THREAD, to_group = flags == PIDFD_SIGNAL_PROCESS_GROUP;
+    if ((flags & ~PIDFD_SIGNAL_ALL) || (flags & (flags - 1)))
         return -EINVAL;
     s64 r = signal_target(fd, &p);
-    siginfo_user(&info, sig, SI_USER);
+    siginfo_user(&info, sig, to_thread ? SI_TKILL : SI_USER);
     if (r == 0 && uinfo != 0) {
         r = copy_from_user(&info, uinfo, sizeof info);
         if (r == 0 && info.signo != sig)
             r = -EINVAL;
-        if (r == 0 && p != current_process() && (info.code >= 0 || info.code == SI_TKILL))
+        if (r == 0 && (p != current_process() || to_group) && (info.code >= 0 || info.code == SI_TKILL))
             r = -EPERM;
     }
     if (r == 0 && (sig < 0 || sig > NSIG))
         r = -EINVAL;
     if (r == 0)
-        r = p->state == PROC_GONE ? -ESRCH : !signal_permitted(p, sig) ? -EPERM : 0;
-    if (r == 0 && sig != 0)
-        r = signal_send_process(p, &info, NULL);
+        r = to_group ? signal_send_group(p->pid, sig, &info) : send(p, &info, to_thread);
     process_put(p);
     return r;
 }
@@ -98,7 +111,7 @@ s64 sys_pidfd_getfd(int fd, int target, u32 flags)
         return -EINVAL;
     struct file *f = file_of(fd), *got = NULL;
     struct process *p = f != NULL ? pidfd_process(f) : NULL;
-    s64 r = p == NULL ? -EBADF : p->state != PROC_LIVE ? -ESRCH : !process_access(p) ? -EPERM : 0;
+    s64 r = p == NULL ? -EBADF : p->state != PROC_LIVE ? -ESRCH : !process_access(p, true) ? -EPERM : 0;
     if (r == 0) {
         struct task *t = process_task(p);
         struct fdtable *files = t != NULL ? task_files(t) : NULL;

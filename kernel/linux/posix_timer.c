@@ -160,7 +160,7 @@ s64 sys_timer_create(int clock, uaddr_t uevent, uaddr_t uid)
     t->value = uevent != 0 ? ev.value : id;
     list_for_each(o, &p->timers, struct posix_timer, node)
         n++;
-    bool room = n < MAX_TIMERS;
+    bool room = n < MAX_TIMERS && n + p->queued_signals < rlimit_of(p, RLIMIT_SIGPENDING); /* the place of its signal */
     if (room)
         list_push_back(&p->timers, &t->node);
     spin_unlock_bh(&p->lock);

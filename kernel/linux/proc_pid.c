@@ -396,7 +396,7 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
             show_memory(&x, as, as->arg_start, as->arg_end);
         break;
     case E_ENVIRON:
-        if (as != NULL && process_access(p))
+        if (as != NULL && process_access(p, false))
             show_memory(&x, as, as->env_start, as->env_end);
         break;
     case E_COMM:
@@ -410,7 +410,7 @@ static size_t show(u32 pid, u32 tid, const char *name, char *buf, size_t size)
         memcpy(buf, p->auxv, MIN(x.len, size));
         break;
     case E_IO:
-        if (process_access(p))
+        if (process_access(p, false))
             show_io(&x, t, tid == 0);
         break;
     case E_OOM_ADJ:
@@ -474,7 +474,7 @@ static int link(u32 pid, const char *name, struct path *ret, char *buf, size_t s
     int r = -ENOENT;
     if (t == NULL)
         return -ESRCH;
-    if (!process_access(t->proc)) {
+    if (!process_access(t->proc, false)) {
         task_put(t);
         return -EACCES;
     }
@@ -510,7 +510,7 @@ static int link(u32 pid, const char *name, struct path *ret, char *buf, size_t s
 static int ns(u32 pid, const char *name, struct path *ret)
 {
     struct task *t = find(pid, 0);
-    int r = t == NULL ? -ESRCH : process_access(t->proc) ? proc_ns_path(name, ret) : -EACCES;
+    int r = t == NULL ? -ESRCH : process_access(t->proc, false) ? proc_ns_path(name, ret) : -EACCES;
     task_put(t);
     return r;
 }
@@ -536,7 +536,7 @@ static s64 mem(u32 pid, u64 addr, void *buf, size_t len, bool write)
     if (t == NULL)
         return -ESRCH;
     struct addrspace *as = task_as(t);
-    s64 r = as == NULL ? 0 : !process_access(t->proc) ? -EACCES : as_copy(as, addr, buf, len, write);
+    s64 r = as == NULL ? 0 : !process_access(t->proc, false) ? -EACCES : as_copy(as, addr, buf, len, write);
     addrspace_put(as);
     task_put(t);
     return r == -EFAULT ? -EIO : r;

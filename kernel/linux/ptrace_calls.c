@@ -266,7 +266,7 @@ static s64 attach(u32 tid, bool seize, u64 addr, u64 options)
     struct task *t = task_find(tid);
     if (t == NULL)
         return -ESRCH;
-    s64 r = t->proc == current_process() || !process_access(t->proc) ? -EPERM
+    s64 r = t->proc == current_process() || !process_access(t->proc, true) ? -EPERM
                                                                      : ptrace_attach(t, current_process(), seize, seize ? (u32)options : 0);
     if (r == 0) {
         if (!seize)

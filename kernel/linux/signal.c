@@ -148,7 +148,7 @@ static int enqueue_locked(struct process *p, struct sigpending *q, const struct 
     if (sig < SIGRTMIN && (q->set & SIGMASK(sig)) && timer == NULL)
         return 1;
     struct sigqueue *s = NULL;
-    if (p->queued_signals < rlimit_of(p, RLIMIT_SIGPENDING) || sig < SIGRTMIN)
+    if (timer != NULL || p->queued_signals < rlimit_of(p, RLIMIT_SIGPENDING) || (sig < SIGRTMIN && info->code >= 0))
         s = kmalloc(sizeof *s, ALLOC_ATOMIC);
     if (s == NULL && (timer != NULL || (sig >= SIGRTMIN && info->code != SI_USER)))
         return -EAGAIN;
@@ -273,15 +273,16 @@ bool signal_permitted(struct process *target, int sig)
     return ok || (sig == SIGCONT && target->sid == current_process()->sid);
 }
 
-bool process_access(struct process *p)
+bool process_access(struct process *p, bool real)
 {
     const struct cred *c = current_cred();
     if (p == current_process() || cred_capable(c, CAP_SYS_PTRACE))
         return true;
     spin_lock_bh(&p->lock);
     const struct cred *o = p->leader->cred;
-    bool ok = p->dumpable && c->fsuid == o->uid && c->fsuid == o->euid && c->fsuid == o->suid && c->fsgid == o->gid &&
-              c->fsgid == o->egid && c->fsgid == o->sgid;
+    u32 uid = real ? c->uid : c->fsuid, gid = real ? c->gid : c->fsgid;
+    bool ok = p->dumpable && uid == o->uid && uid == o->euid && uid == o->suid && gid == o->gid && gid == o->egid && gid == o->sgid &&
+              (o->cap_permitted & ~(real ? c->cap_permitted : c->cap_effective)) == 0;
     spin_unlock_bh(&p->lock);
     return ok;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* User and group ids, and capabilities(7). */
 #include "task.h"
+#include "base/str.h"
 
 s64 sys_getuid(void) { return current_cred()->uid; }
 s64 sys_geteuid(void) { return current_cred()->euid; }
@@ -12,8 +13,11 @@ static void fix_capabilities(const struct cred *old, struct cred *c)
 {
     bool had_root = old->uid == 0 || old->euid == 0 || old->suid == 0;
     bool has_root = c->uid == 0 || c->euid == 0 || c->suid == 0;
-    if (had_root && !has_root && !current_process()->keep_caps) {
-        c->cap_permitted = 0;
+    if (c->securebits & SECURE_NO_SETUID_FIXUP)
+        return;
+    if (had_root && !has_root) {
+        if (!(c->securebits & SECURE_KEEP_CAPS))
+            c->cap_permitted = 0;
         c->cap_ambient = 0;
     }
     if (old->euid == 0 && c->euid != 0)
@@ -21,8 +25,6 @@ static void fix_capabilities(const struct cred *old, struct cred *c)
     else if (old->euid != 0 && c->euid == 0)
         c->cap_effective = c->cap_permitted;
     c->cap_effective &= c->cap_permitted;
-    if (old->euid != c->euid || old->egid != c->egid)
-        current_process()->dumpable = false;
 }
 
 #define KEEP UINT32_MAX
@@ -102,6 +104,8 @@ s64 sys_setresuid(u32 r, u32 e, u32 s)
     if (!capable(CAP_SETUID) && (!one_of(r, c->uid, c->euid, c->suid) || !one_of(e, c->uid, c->euid, c->suid) ||
                                  !one_of(s, c->uid, c->euid, c->suid)))
         return -EPERM;
+    if ((r == KEEP || r == c->uid) && (e == KEEP || (e == c->euid && e == c->fsuid)) && (s == KEEP || s == c->suid))
+        return 0;
     return set_uids(r, e, s);
 }
 
@@ -111,6 +115,8 @@ s64 sys_setresgid(u32 r, u32 e, u32 s)
     if (!capable(CAP_SETGID) && (!one_of(r, c->gid, c->egid, c->sgid) || !one_of(e, c->gid, c->egid, c->sgid) ||
                                  !one_of(s, c->gid, c->egid, c->sgid)))
         return -EPERM;
+    if ((r == KEEP || r == c->gid) && (e == KEEP || (e == c->egid && e == c->fsgid)) && (s == KEEP || s == c->sgid))
+        return 0;
     return set_gids(r, e, s);
 }
 
@@ -145,7 +151,9 @@ s64 sys_setfsuid(u32 uid)
         c = cred_copy(c);
         if (c != NULL) {
             c->fsuid = uid;
-            if (old == 0)
+            if (c->securebits & SECURE_NO_SETUID_FIXUP)
+                ;
+            else if (old == 0)
                 c->cap_effective &= ~CAPS_OF_FILES;
             else if (uid == 0)
                 c->cap_effective |= c->cap_permitted & CAPS_OF_FILES;
@@ -195,6 +203,12 @@ s64 sys_setgroups(int size, uaddr_t ulist)
         return -EFAULT;
     }
     c->ngroups = (u32)size;
+    for (u32 i = 1; i < c->ngroups; i++) /* getgroups() gives them in order */
+        for (u32 k = i; k > 0 && c->groups[k - 1] > c->groups[k]; k--) {
+            u32 g = c->groups[k];
+            c->groups[k] = c->groups[k - 1];
+            c->groups[k - 1] = g;
+        }
     task_set_cred(c);
     return 0;
 }
@@ -255,7 +269,8 @@ s64 sys_capset(uaddr_t uhdr, uaddr_t udata)
     u64 e = (d[0].effective | (u64)d[1].effective << 32) & CAP_ALL, p = (d[0].permitted | (u64)d[1].permitted << 32) & CAP_ALL;
     u64 i = (d[0].inheritable | (u64)d[1].inheritable << 32) & CAP_ALL;
     const struct cred *old = current_cred();
-    if ((p & ~old->cap_permitted) || (e & ~p) || (i & ~(old->cap_inheritable | old->cap_permitted) && !capable(CAP_SETPCAP)))
+    if ((p & ~old->cap_permitted) || (e & ~p) || (i & ~(old->cap_inheritable | old->cap_bounding)) ||
+        (i & ~(old->cap_inheritable | old->cap_permitted) && !capable(CAP_SETPCAP)))
         return -EPERM;
     struct cred *c = cred_copy(old);
     if (c == NULL)
@@ -265,5 +280,64 @@ s64 sys_capset(uaddr_t uhdr, uaddr_t udata)
     c->cap_inheritable = i;
     c->cap_ambient &= p & i;
     task_set_cred(c);
+    return 0;
+}
+
+/* --- the program's ------------------------------------------------------------------------------ */
+
+
+/* What the file says itself: 0, -ENODATA, or -EPERM if it must have more than it would get. */
+static int file_capabilities(const struct path *p, struct cred *c, bool *ret_effective)
+{
+    struct file_caps x;
+    s64 n = vfs_getxattr(p, &kernel_cred, XATTR_CAPABILITY, &x, sizeof x);
+    if (n < 0 || !file_caps_valid(&x, (size_t)n) || (n == sizeof x && x.root != 0)) /* those of another namespace's root */
+        return -ENODATA;
+    u64 permitted = (x.permitted | (u64)x.permitted_high << 32) & CAP_ALL, inheritable = (x.inheritable | (u64)x.inheritable_high << 32) & CAP_ALL;
+    c->cap_permitted = (c->cap_bounding & permitted) | (c->cap_inheritable & inheritable);
+    *ret_effective = (x.magic & FILE_CAPS_EFFECTIVE) != 0;
+    return *ret_effective && (permitted & ~c->cap_permitted) ? -EPERM : 0;
+}
+
+int cred_of_program(const struct file *f, const struct kstat *st, struct cred **ret, bool *ret_secure)
+{
+    struct task *t = current_task();
+    const struct cred *old = t->cred;
+    bool may = !(f->path.mount->flags & MS_NOSUID), effective = false;
+    bool setuid = may && !t->no_new_privs && (st->mode & S_ISUID), setgid = may && !t->no_new_privs && (st->mode & (S_ISGID | 0010)) == (S_ISGID | 0010);
+    struct cred *c = cred_copy(old);
+    if (c == NULL)
+        return -ENOMEM;
+    if (setuid)
+        c->euid = st->uid;
+    if (setgid)
+        c->egid = st->gid;
+    c->cap_permitted = 0;
+    int r = may ? file_capabilities(&f->path, c, &effective) : -ENODATA;
+    bool of_file = r == 0;
+    if (r < 0 && r != -ENODATA) {
+        cred_put(c);
+        return r;
+    }
+    if (!(c->securebits & SECURE_NOROOT) && !(of_file && c->uid != 0 && c->euid == 0)) {
+        if (c->euid == 0 || c->uid == 0)
+            c->cap_permitted = c->cap_bounding | c->cap_inheritable;
+        effective |= c->euid == 0;
+    }
+    bool changed = c->euid != old->euid || (c->egid != old->fsgid && !cred_has_group(old, c->egid));
+    if (t->no_new_privs && (changed || (c->cap_permitted & ~old->cap_permitted))) { /* no more than there was */
+        c->euid = c->uid;
+        c->egid = c->gid;
+        c->cap_permitted &= old->cap_permitted;
+    }
+    c->suid = c->fsuid = c->euid;
+    c->sgid = c->fsgid = c->egid;
+    if (of_file || changed)
+        c->cap_ambient = 0;
+    c->cap_permitted |= c->cap_ambient;
+    c->cap_effective = effective ? c->cap_permitted : c->cap_ambient;
+    c->securebits &= ~SECURE_KEEP_CAPS;
+    *ret_secure = changed || c->euid != old->uid || c->egid != old->gid || (c->uid != 0 && (effective || (c->cap_permitted & ~c->cap_ambient)));
+    *ret = c;
     return 0;
 }

@@ -40,6 +40,16 @@ s64 sys_futex(uaddr_t addr, int op, u32 value, uaddr_t timeout, uaddr_t addr2, u
     u32 bitset = FUTEX_BITSET_ALL, tid = current_task()->tid;
     int r;
 
+    switch (cmd) { /* a bad time comes before a bad flag */
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+    case FUTEX_LOCK_PI:
+    case FUTEX_LOCK_PI2:
+    case FUTEX_WAIT_REQUEUE_PI:
+        r = get_timeout(timeout, cmd == FUTEX_WAIT ? CLOCK_DURATION : cmd == FUTEX_LOCK_PI || op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &deadline);
+        if (r < 0)
+            return r;
+    }
     if ((op & FUTEX_CLOCK_REALTIME) && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_WAIT_REQUEUE_PI && cmd != FUTEX_LOCK_PI2)
         return -ENOSYS;
     switch (cmd) {
@@ -49,9 +59,6 @@ s64 sys_futex(uaddr_t addr, int op, u32 value, uaddr_t timeout, uaddr_t addr2, u
     case FUTEX_WAIT:
         if (bitset == 0)
             return -EINVAL;
-        r = get_timeout(timeout, cmd == FUTEX_WAIT ? CLOCK_DURATION : op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &deadline);
-        if (r < 0)
-            return r;
         return wait(addr, value, bitset, shared, deadline, cmd == FUTEX_WAIT && timeout != 0);
     case FUTEX_WAKE_BITSET:
         if (value3 == 0)
@@ -70,9 +77,6 @@ s64 sys_futex(uaddr_t addr, int op, u32 value, uaddr_t timeout, uaddr_t addr2, u
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2:
     case FUTEX_WAIT_REQUEUE_PI:
-        r = get_timeout(timeout, cmd == FUTEX_LOCK_PI || op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &deadline);
-        if (r < 0)
-            return r;
         r = cmd == FUTEX_WAIT_REQUEUE_PI ? futex_wait_requeue_pi(addr, value, addr2, tid, shared, deadline) :
                                            futex_lock_pi(addr, tid, shared, deadline, false);
         return r == -ERESTARTSYS ? -ERESTARTNOINTR : r;
@@ -148,8 +152,11 @@ s64 sys_get_robust_list(int tid, uaddr_t uhead, uaddr_t usize)
     struct task *t = tid == 0 ? task_get(current_task()) : task_find((u32)tid);
     if (t == NULL)
         return -ESRCH;
+    bool may = tid == 0 || process_access(t->proc, true);
     u64 head = t->robust_list;
     task_put(t);
+    if (!may)
+        return -EPERM;
     if (put_user_u64(usize, ROBUST_HEAD_SIZE) < 0 || put_user_u64(uhead, head) < 0)
         return -EFAULT;
     return 0;

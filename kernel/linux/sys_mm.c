@@ -275,7 +275,7 @@ static s64 vm_rw(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u6
         return -EINVAL;
     struct task *t = task_find(pid);
     struct addrspace *as = t != NULL ? task_as(t) : NULL;
-    bool allowed = t != NULL && process_access(t->proc);
+    bool allowed = t != NULL && process_access(t->proc, true);
     task_put(t);
     u8 *page = kmalloc(PAGE_SIZE, 0);
     if (as == NULL || !allowed || page == NULL) {

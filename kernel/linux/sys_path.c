@@ -168,29 +168,33 @@ s64 sys_fstatfs(int fd, uaddr_t ubuf)
 
 /* --- access ----------------------------------------------------------------------------- */
 
+/* Who access(2) asks for: the real user, on the way there too. NULL: no memory. */
+static struct cred *real_cred(const struct cred *c)
+{
+    struct cred *real = cred_copy(c);
+    if (real == NULL)
+        return NULL;
+    real->fsuid = c->uid;
+    real->fsgid = c->gid;
+    if (!(c->securebits & SECURE_NO_SETUID_FIXUP))
+        real->cap_effective = c->uid == 0 ? c->cap_permitted : 0;
+    return real;
+}
+
 s64 sys_faccessat2(int dirfd, uaddr_t name, int mode, int flags)
 {
-    struct task *t = current_task();
     if ((mode & ~7) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
         return -EINVAL;
-    const struct cred *c = t->cred;
-    struct cred *real = NULL;
-    if (!(flags & AT_EACCESS) && (c->uid != c->fsuid || c->gid != c->fsgid)) {
-        real = cred_copy(c);
-        if (real == NULL)
-            return -ENOMEM;
-        real->fsuid = c->uid;
-        real->fsgid = c->gid;
-        real->cap_effective = c->uid == 0 ? c->cap_permitted : 0;
-        c = real;
-    }
+    struct cred *c = flags & AT_EACCESS ? cred_get(current_cred()) : real_cred(current_cred());
+    if (c == NULL)
+        return -ENOMEM;
     struct path p;
     s64 r = path_at_as(dirfd, name, nofollow(flags), c, &p);
     if (r == 0) {
         r = vfs_access(&p, c, (u32)mode);
         path_put(&p);
     }
-    cred_put(real);
+    cred_put(c);
     return r;
 }
 
@@ -627,14 +631,25 @@ static int opt_name(uaddr_t uname, char **ret)
     return uname == 0 ? 0 : name_get(uname, LOOKUP_EMPTY, ret);
 }
 
+/* Who names nothing is told so first. */
+static s64 may_mount(uaddr_t utarget, u32 lookup_flags)
+{
+    struct path p;
+    s64 r = path_at(AT_FDCWD, utarget, lookup_flags, &p);
+    if (r < 0)
+        return r;
+    path_put(&p);
+    return capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
+}
+
 s64 sys_mount(uaddr_t usource, uaddr_t utarget, uaddr_t utype, u64 flags, uaddr_t udata)
 {
     struct task *t = current_task();
     struct lookup l = {.fs = t->fs, .cred = t->cred};
     char *source = NULL, *target = NULL, *type = NULL, *data = NULL;
-    if (!capable(CAP_SYS_ADMIN))
-        return -EPERM;
-    s64 r = opt_name(usource, &source);
+    s64 r = may_mount(utarget, 0);
+    if (r == 0)
+        r = opt_name(usource, &source);
     if (r == 0)
         r = name_get(utarget, 0, &target);
     if (r == 0)
@@ -656,7 +671,8 @@ s64 sys_umount2(uaddr_t utarget, int flags)
 {
     if (flags & ~15)
         return -EINVAL;
-    if (!capable(CAP_SYS_ADMIN))
-        return -EPERM;
+    s64 r = may_mount(utarget, flags & 8 /* UMOUNT_NOFOLLOW */ ? LOOKUP_NOFOLLOW : 0);
+    if (r < 0)
+        return r;
     WITH_NAME(AT_FDCWD, utarget, at, name, vfs_umount(&at.l, name, flags));
 }

@@ -30,7 +30,7 @@ static void apply_limit(struct task *t, unsigned which, u64 v)
     } else if (as != NULL && which == RLIMIT_STACK) {
         as->limit_stack_bytes = v;
     } else if (as != NULL && which == RLIMIT_MEMLOCK) {
-        as->limit_locked_bytes = v;
+        as->limit_locked_bytes = cred_capable(t->cred, CAP_IPC_LOCK) ? UINT64_MAX : v;
     }
     addrspace_put(as);
 }
@@ -242,18 +242,26 @@ enum {
 static s64 cap_ambient(u64 op, u64 cap)
 {
     const struct cred *old = current_cred();
-    if (op == 4) /* CLEAR_ALL */
-        cap = 0;
-    else if (op < 1 || op > 3 || cap > CAP_LAST)
+    if (op == 4 ? cap != 0 : op < 1 || op > 3 || cap > CAP_LAST) /* 4: CLEAR_ALL */
         return -EINVAL;
     if (op == 1)
         return (s64)((old->cap_ambient >> cap) & 1);
-    if (op == 2 && !((old->cap_permitted & old->cap_inheritable) >> cap & 1))
+    if (op == 2 && (!((old->cap_permitted & old->cap_inheritable) >> cap & 1) || (old->securebits & SECURE_NO_CAP_AMBIENT_RAISE)))
         return -EPERM;
     struct cred *c = cred_copy(old);
     if (c == NULL)
         return -ENOMEM;
     c->cap_ambient = op == 4 ? 0 : op == 2 ? c->cap_ambient | 1ULL << cap : c->cap_ambient & ~(1ULL << cap);
+    task_set_cred(c);
+    return 0;
+}
+
+static s64 set_securebits(u32 bits)
+{
+    struct cred *c = cred_copy(current_cred());
+    if (c == NULL)
+        return -ENOMEM;
+    c->securebits = bits;
     task_set_cred(c);
     return 0;
 }
@@ -279,12 +287,13 @@ s64 sys_prctl(int op, u64 a, u64 b, u64 c, u64 d)
         p->dumpable = a != 0;
         return 0;
     case PR_GET_KEEPCAPS:
-        return p->keep_caps;
+        return (t->cred->securebits & SECURE_KEEP_CAPS) != 0;
     case PR_SET_KEEPCAPS:
         if (a > 1)
             return -EINVAL;
-        p->keep_caps = a != 0;
-        return 0;
+        if (t->cred->securebits & SECURE_KEEP_CAPS_LOCKED)
+            return -EPERM;
+        return set_securebits((t->cred->securebits & ~SECURE_KEEP_CAPS) | (a != 0 ? SECURE_KEEP_CAPS : 0));
     case PR_SET_NAME: {
         s64 n = copy_string_from_user(name, a, sizeof name);
         if (n < 0 && n != -ENAMETOOLONG)
@@ -321,9 +330,13 @@ s64 sys_prctl(int op, u64 a, u64 b, u64 c, u64 d)
     case PR_SET_TSC:
         return a == 1 ? 0 : -EINVAL;
     case PR_GET_SECUREBITS:
-        return 0;
-    case PR_SET_SECUREBITS:
-        return a == 0 ? 0 : -EPERM;
+        return t->cred->securebits;
+    case PR_SET_SECUREBITS: {
+        u64 old = t->cred->securebits, locks = old & SECURE_ALL_LOCKS;
+        if ((locks >> 1 & (old ^ a)) || (locks & ~a) || (a & ~(u64)(SECURE_ALL_LOCKS | SECURE_ALL_BITS)) || !capable(CAP_SETPCAP))
+            return -EPERM;
+        return set_securebits((u32)a);
+    }
     case PR_SET_TIMERSLACK:
         t->timer_slack_ns = a == 0 ? TIMER_SLACK_NS : a;
         return 0;

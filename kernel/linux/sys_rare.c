@@ -134,7 +134,7 @@ s64 sys_kcmp(int pid1, int pid2, int type, u64 idx1, u64 idx2)
 {
     struct task *a = task_find((u32)pid1), *b = task_find((u32)pid2);
     u64 x, y, key = (u64)&thing_of;
-    s64 r = a == NULL || b == NULL ? -ESRCH : !process_access(a->proc) || !process_access(b->proc) ? -EPERM : 0;
+    s64 r = a == NULL || b == NULL ? -ESRCH : !process_access(a->proc, true) || !process_access(b->proc, true) ? -EPERM : 0;
     if (r == 0 && (type < KCMP_FILE || type > KCMP_EPOLL_TFD))
         r = -EINVAL;
     if (r == 0)
@@ -189,7 +189,7 @@ s64 sys_process_madvise(int pidfd, uaddr_t iov, u64 count, int advice, u32 flags
         r = -EBADF;
     else if (advice != MADV_WILLNEED && advice != MADV_COLD && advice != MADV_PAGEOUT && advice != MADV_COLLAPSE)
         r = -EINVAL;
-    else if (!process_access(p))
+    else if (!process_access(p, true))
         r = -EPERM;
     else if (p->state != PROC_LIVE || (as = task_as(p->leader)) == NULL)
         r = -ESRCH;

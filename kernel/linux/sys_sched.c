@@ -46,6 +46,17 @@ static bool same_owner(struct task *t)
     return same;
 }
 
+/* Who may do more than the caller is left alone. */
+static bool at_most_we(const struct task *t) { return (t->cred->cap_permitted & ~current_cred()->cap_permitted) == 0 || capable(CAP_SYS_NICE); }
+
+static bool may_touch(struct task *t)
+{
+    spin_lock_bh(&t->proc->lock);
+    bool may = at_most_we(t);
+    spin_unlock_bh(&t->proc->lock);
+    return may;
+}
+
 static bool nice_allowed(const struct task *t, int nice) { return (u64)(20 - nice) <= rlimit_of(t->proc, RLIMIT_NICE); }
 
 /* What everybody may who owns the task: no more than it has, or than its limits say. */
@@ -72,6 +83,8 @@ static s64 set_attr(struct task *t, int policy, const struct sched_attr *a)
     if (!valid_policy(policy, a->priority) || (flags & ~(u64)FLAGS) != 0)
         return -EINVAL;
     if (!may_set(t, policy, &(struct sched_attr){.flags = flags, .nice = a->nice, .priority = a->priority}) && !capable(CAP_SYS_NICE))
+        return -EPERM;
+    if (!may_touch(t))
         return -EPERM;
     if ((flags & FLAG_UTIL_CLAMP) != 0) /* as Linux without CONFIG_UCLAMP_TASK */
         return -EOPNOTSUPP;
@@ -176,7 +189,7 @@ s64 sys_sched_setaffinity(int pid, u32 size, uaddr_t umask)
         return -ESRCH;
     unsigned cpus = plat_cpu_count();
     mask &= cpus >= 64 ? ~0ULL : (1ULL << cpus) - 1;
-    s64 r = !same_owner(t) && !capable(CAP_SYS_NICE) ? -EPERM : mask == 0 ? -EINVAL : thread_set_affinity(t->thread, mask);
+    s64 r = (!same_owner(t) && !capable(CAP_SYS_NICE)) || !may_touch(t) ? -EPERM : mask == 0 ? -EINVAL : thread_set_affinity(t->thread, mask);
     task_put(t);
     return r;
 }
@@ -245,6 +258,8 @@ static void nice_one(struct task *t, struct prio_job *j)
         j->result = -EPERM;
     } else if (j->best < t->thread->nice && !capable(CAP_SYS_NICE) && !nice_allowed(t, j->best)) {
         j->result = -EACCES;
+    } else if (!at_most_we(t)) {
+        j->result = -EPERM;
     } else {
         thread_set_nice(t->thread, j->best);
         j->result = j->result == -ESRCH ? 0 : j->result;
@@ -310,7 +325,7 @@ static void ioprio_one(struct task *t, struct prio_job *j)
     if (!j->set) {
         j->best = MIN(j->best, effective_ioprio(t));
         j->result = 0;
-    } else if (t->cred->uid != c->euid && t->cred->uid != c->uid && !capable(CAP_SYS_NICE)) {
+    } else if ((t->cred->uid != c->euid && t->cred->uid != c->uid && !capable(CAP_SYS_NICE)) || !at_most_we(t)) {
         j->result = -EPERM;
     } else {
         atomic_store_relaxed(&t->ioprio, (u16)j->best);

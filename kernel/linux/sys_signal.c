@@ -166,6 +166,24 @@ static s64 kill_one(struct process *p, int sig, const struct ksiginfo *info)
     return sig == 0 ? 0 : signal_send_process(p, info, NULL);
 }
 
+/* A group, or everyone but the first process and the caller's (0). */
+s64 signal_send_group(u32 pgid, int sig, const struct ksiginfo *info)
+{
+    struct process *self = current_process();
+    s64 r = -ESRCH;
+    bool any = false;
+    spin_lock_bh(&process_list_lock);
+    list_for_each(p, &process_list, struct process, all_node) {
+        if (pgid == 0 ? p == self || p == first_process : p->pgid != pgid)
+            continue; /* the lock keeps forks out: T4 */
+        s64 one = kill_one(p, sig, info);
+        any |= one == 0;
+        r = one;
+    }
+    spin_unlock_bh(&process_list_lock);
+    return any ? 0 : r;
+}
+
 s64 sys_kill(int pid, int sig)
 {
     struct ksiginfo info;
@@ -182,21 +200,7 @@ s64 sys_kill(int pid, int sig)
     }
     if (pid == INT32_MIN)
         return -ESRCH;
-    /* A group, or everyone but the first process and the caller's (-1). */
-    struct process *self = current_process();
-    u32 group = pid == 0 ? self->pgid : (u32)-pid;
-    s64 r = -ESRCH;
-    bool any = false;
-    spin_lock_bh(&process_list_lock);
-    list_for_each(p, &process_list, struct process, all_node) {
-        if (pid == -1 ? p == self || p == first_process : p->pgid != group)
-            continue; /* the lock keeps forks out: T4 */
-        s64 one = kill_one(p, sig, &info);
-        any |= one == 0;
-        r = one;
-    }
-    spin_unlock_bh(&process_list_lock);
-    return any ? 0 : r;
+    return signal_send_group(pid == -1 ? 0 : pid == 0 ? current_process()->pgid : (u32)-pid, sig, &info);
 }
 
 static s64 send_to_thread(int tgid, int tid, int sig, const struct ksiginfo *info)

@@ -567,6 +567,25 @@ static void who(u32 *ret_pid, u32 *ret_uid, u32 *ret_gid)
     *ret_gid = t != NULL ? t->cred->egid : 0;
 }
 
+static void sender(u32 *ret_pid, u32 *ret_uid, u32 *ret_gid)
+{
+    struct task *t = current_thread()->task;
+    *ret_pid = t != NULL ? t->proc->pid : 1;
+    *ret_uid = t != NULL ? t->cred->uid : 0;
+    *ret_gid = t != NULL ? t->cred->gid : 0;
+}
+
+static int may_claim(u32 pid, u32 uid, u32 gid)
+{
+    struct task *t = current_thread()->task;
+    const struct cred *c = t->cred;
+    if (uid == UINT32_MAX || gid == UINT32_MAX)
+        return -EINVAL;
+    bool may = (pid == t->proc->pid || cred_capable(c, CAP_SYS_ADMIN)) && (uid == c->uid || uid == c->euid || uid == c->suid || cred_capable(c, CAP_SETUID)) &&
+               (gid == c->gid || gid == c->egid || gid == c->sgid || cred_capable(c, CAP_SETGID));
+    return may ? 0 : -EPERM;
+}
+
 static bool has_capability(unsigned cap)
 {
     struct task *t = current_thread()->task;
@@ -604,6 +623,8 @@ static const struct sock_path_ops path_ops = {.make = make_socket_name, .find = 
 void socket_glue_init(void)
 {
     sock_who = who;
+    sock_sender = sender;
+    sock_may_claim = may_claim;
     sock_capable = has_capability;
     sock_path_ops = &path_ops;
     sock_fd_ops = &scm_fd_ops;

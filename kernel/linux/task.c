@@ -88,6 +88,12 @@ void task_set_cred(struct cred *c)
     spin_lock_bh(&t->proc->lock);
     struct cred *old = t->cred;
     t->cred = c;
+    if (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid || old->fsgid != c->fsgid || (c->cap_permitted & ~old->cap_permitted) != 0) {
+        t->proc->dumpable = false; /* nor may who it was end it */
+        t->pdeath_signal = 0;
+    }
+    if (t->thread->as != NULL && cred_capable(old, CAP_IPC_LOCK) != cred_capable(c, CAP_IPC_LOCK))
+        t->thread->as->limit_locked_bytes = cred_capable(c, CAP_IPC_LOCK) ? UINT64_MAX : rlimit_of(t->proc, RLIMIT_MEMLOCK);
     spin_unlock_bh(&t->proc->lock);
     cred_put(old);
 }

@@ -133,7 +133,7 @@ struct process {
     u64 start_ns;                 /* c */
     struct usage dead;            /* p: of tasks that ended and programs that were replaced */
     struct usage waited;          /* p: of children that were collected */
-    bool dumpable, child_subreaper, keep_caps, thp_disable;
+    bool dumpable, child_subreaper, thp_disable;
     u32 personality;
     s32 oom_score_adj, oom_score_adj_min; /* the second: what it may be lowered to without CAP_SYS_RESOURCE */
     bool oom_waited;              /* oom.c: its end took too long for those who want memory */
@@ -287,6 +287,8 @@ extern void (*process_ended)(const struct program_end *end, const char *report);
 extern struct process *first_process;
 
 struct cred *cred_copy(const struct cred *c);
+/* The credentials that the program in `f` runs with (execve(2), capabilities(7)); 0, -ENOMEM or -EPERM. AT_SECURE is ret_secure. */
+int cred_of_program(const struct file *f, const struct kstat *st, struct cred **ret, bool *ret_secure);
 void task_set_cred(struct cred *c); /* takes the reference over, drops the old one */
 
 /* --- clone.c, fork.c ------------------------------------------------------------------------------ */
@@ -356,6 +358,7 @@ int oom_adjust(struct process *p, const char *word, bool old);
 extern struct waitqueue signal_watchers;
 int signal_send_process(struct process *p, const struct ksiginfo *info, struct posix_timer *timer);
 int signal_send_task(struct task *t, const struct ksiginfo *info, struct posix_timer *timer);
+s64 signal_send_group(u32 pgid, int sig, const struct ksiginfo *info); /* as kill(2), whose errors it has */
 void signal_force(struct task *t, const struct ksiginfo *info); /* faults: cannot be blocked or ignored */
 void signal_end(struct trap_frame *f, const struct ksiginfo *info); /* the current process by it, whatever its handler; may return: others do so */
 void signal_send_self(int sig);                                  /* SIGPIPE and the like */
@@ -371,7 +374,7 @@ void signal_drop_ignored_locked(struct process *p, int sig); /* p and g held: af
 void signal_flush(struct process *p, struct sigpending *q);
 bool signal_permitted(struct process *target, int sig);
 /* May the caller look into the process (ptrace(2), "access mode checking")? */
-bool process_access(struct process *p);
+bool process_access(struct process *p, bool real); /* as who one really is (calls), or as who goes through files (/proc) */
 void signal_exec_reset(struct process *p);
 void linux_exit_work(struct trap_frame *frame);
 void linux_program_trap(struct trap_frame *frame, const struct trap_info *info, int err);

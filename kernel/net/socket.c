@@ -10,6 +10,8 @@
 #include "sock_impl.h"
 
 void (*sock_who)(u32 *ret_pid, u32 *ret_uid, u32 *ret_gid);
+void (*sock_sender)(u32 *ret_pid, u32 *ret_uid, u32 *ret_gid);
+int (*sock_may_claim)(u32 pid, u32 uid, u32 gid);
 bool (*sock_capable)(unsigned cap);
 const struct sock_path_ops *sock_path_ops;
 const struct sock_fd_ops *sock_fd_ops;

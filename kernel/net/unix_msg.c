@@ -45,13 +45,13 @@ static int parse_control(const struct sock_msg *m, struct umsg *ret)
             if (err != 0)
                 return err;
         } else if (c.level == 1 && c.type == SCM_CREDENTIALS) {
-            struct cred3 want, mine;
+            struct cred3 want;
             if (c.len != sizeof want)
                 return -EINVAL;
             memcpy(&want, c.data, sizeof want);
-            unix_who(&mine);
-            if (memcmp(&want, &mine, sizeof want) != 0 && !sock_may(21))
-                return -EPERM;
+            err = sock_may_claim != NULL ? sock_may_claim(want.pid, want.uid, want.gid) : 0;
+            if (err != 0)
+                return err;
             ret->cred = want;
         } else if (c.level == 1 && c.type != SCM_RIGHTS) {
             return -EINVAL;
@@ -218,6 +218,14 @@ static int receiver(struct unix_sock *u, const struct sock_msg *m, struct unix_s
     return err;
 }
 
+static struct cred3 sender(void)
+{
+    struct cred3 c = { 1, 0, 0 };
+    if (sock_sender != NULL)
+        sock_sender(&c.pid, &c.uid, &c.gid);
+    return c;
+}
+
 s64 unix_send(struct sock *s, struct sock_msg *m)
 {
     struct unix_sock *u = un(s), *to = NULL;
@@ -229,7 +237,7 @@ s64 unix_send(struct sock *s, struct sock_msg *m)
         err = parse_control(m, &x);
     s64 ret = err != 0 ? err : receiver(u, m, &to);
     if (ret == 0 && x.cred.pid == 0 && (s->passcred || to->s.passcred || to->embryo))
-        unix_who(&x.cred);
+        x.cred = sender();
     if (ret == 0)
         ret = send_to(u, to, m, &x);
     if (ret == -ECONNREFUSED && to != NULL && to->dead)

@@ -310,6 +310,8 @@ static void pidfds(void)
     SHOW(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
     SHOW(syscall(SYS_pidfd_send_signal, fd, 77, NULL, 0));
     SHOW(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0x100));
+    for (int flags = 1; flags <= 8; flags++)
+        SHOW(syscall(SYS_pidfd_send_signal, fd, 0, NULL, flags));
     SHOW(syscall(SYS_pidfd_send_signal, 1, 0, NULL, 0));
     SHOW(syscall(SYS_pidfd_getfd, fd, 999, 0));
     int got = (int)syscall(SYS_pidfd_getfd, fd, 1, 0);

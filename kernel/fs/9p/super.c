@@ -63,6 +63,7 @@ static struct inode *make_inode(struct superblock *sb, u32 fid, const struct p9_
     pi->inode = i;
     pi->fid = fid;
     pi->spare_fid = P9_NOFID;
+    i->no_file_caps = true; /* the server takes them */
     pi->path = i->ino = a->path;
     pi->host_mtime_ns = a->mtime_ns;
     pi->host_size = a->size;

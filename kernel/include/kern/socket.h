@@ -104,8 +104,11 @@ int sock_type(const struct sock *s);
 
 /* --- what the personality supplies; each pointer may stay NULL -------------------- */
 
-/* Who calls: pid, uid, gid of the current process (SO_PEERCRED, SCM_CREDENTIALS). NULL = 1, 0, 0. */
+/* Who calls: pid, effective uid and gid of the current process (SO_PEERCRED). NULL = 1, 0, 0. */
 extern void (*sock_who)(u32 *ret_pid, u32 *ret_uid, u32 *ret_gid);
+/* The same with the real ones (SCM_CREDENTIALS); and may it say that it is another? 0, -EPERM, -EINVAL. NULL = it may. */
+extern void (*sock_sender)(u32 *ret_pid, u32 *ret_uid, u32 *ret_gid);
+extern int (*sock_may_claim)(u32 pid, u32 uid, u32 gid);
 /* Does the current process have this capability? NULL = yes. */
 extern bool (*sock_capable)(unsigned cap);
 

@@ -105,6 +105,7 @@ struct cred {
     u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     u32 ngroups, groups[CRED_MAX_GROUPS];
     u64 cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
+    u32 securebits;
 };
 #define CAP_CHOWN 0
 #define CAP_DAC_OVERRIDE 1
@@ -115,6 +116,7 @@ struct cred {
 #define CAP_SYS_ADMIN 21
 #define CAP_SYS_CHROOT 18
 #define CAP_SYS_RESOURCE 24
+#define CAP_SETFCAP 31
 /* Credentials are kmalloc()ed with refs = 1; open files keep a reference. */
 static inline struct cred *cred_get(const struct cred *c)
 {
@@ -124,6 +126,7 @@ static inline struct cred *cred_get(const struct cred *c)
 }
 void cred_put(struct cred *c);  /* NULL is fine */
 extern struct cred kernel_cred; /* root with every capability; never freed */
+bool cred_has_group(const struct cred *c, u32 gid); /* the file system's, or one of the others */
 static inline bool cred_capable(const struct cred *c, unsigned cap) { return (c->cap_effective >> cap) & 1; }
 
 struct path {
@@ -242,6 +245,7 @@ struct inode {
     const struct file_ops *fops;
     struct mutex lock;
     s32 write_count;           /* atomic: open for writing; negative = being executed */
+    bool no_file_caps;         /* lock: known to have none (or it is not for us to take them) */
     struct mapping mapping;    /* mapping.size_bytes is the file's size */
     struct mapping *data;      /* where the contents are: &mapping, or a lower file's (overlay) */
     void *private;
@@ -446,6 +450,11 @@ s64 vfs_readlink(const struct path *p, char *buf, size_t size);
 int vfs_access(const struct path *p, const struct cred *c, u32 rwx); /* R_OK 4, W_OK 2, X_OK 1 */
 int vfs_chdir(struct fs_ctx *fs, const struct path *p, const struct cred *c);
 int vfs_chroot(struct fs_ctx *fs, const struct path *p, const struct cred *c);
+#define XATTR_CAPABILITY "security.capability"
+/* Its value: what a program may do (capabilities(7)); `root` in the third revision alone. */
+struct file_caps { u32 magic, permitted, inheritable, permitted_high, inheritable_high, root; };
+#define FILE_CAPS_EFFECTIVE 1u
+bool file_caps_valid(const struct file_caps *x, size_t size_bytes);
 s64 vfs_getxattr(const struct path *p, const struct cred *c, const char *name, void *buf, size_t size);
 int vfs_setxattr(const struct path *p, const struct cred *c, const char *name, const void *val, size_t size, int flags);
 s64 vfs_listxattr(const struct path *p, char *buf, size_t size);

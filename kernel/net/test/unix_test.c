@@ -45,7 +45,7 @@ TEST(senders_of_a_stream)
     struct sock *p[2];
     char buf[64];
     net_test_boot(0);
-    sock_who = sender;
+    sock_who = sock_sender = sender;
     CHECK_EQ(sock_create_pair(AF_UNIX, SOCK_STREAM, 0, p), 0);
     CHECK_EQ(sock_setopt(p[0], 1, 16, &(int){ 1 }, 4), 0);
     CHECK_EQ(send_bytes(p[1], "one", 3, 0), 3);
