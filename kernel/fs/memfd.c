@@ -53,9 +53,10 @@ static s64 memfd_write(struct file *f, struct uio *u, u64 *pos)
         if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0)
             return -EPERM;
         if ((seals & F_SEAL_GROW) != 0 && off + u->remaining > inode_size(f->inode)) {
-            if (off >= inode_size(f->inode))
+            u64 whole = ALIGN_DOWN(inode_size(f->inode), PAGE_SIZE); /* what of it is in one page is written or not */
+            if (off >= whole)
                 return -EPERM;
-            u->remaining = inode_size(f->inode) - off;
+            u->remaining = whole - off;
         }
     }
     return tmpfs_write(f, u, pos);
@@ -156,6 +157,8 @@ int memfd_add_seals(struct file *f, u32 seals)
     struct memfd *m = i->shared_object;
     int err = 0;
     mutex_lock(&i->lock);
+    if ((seals & F_SEAL_EXEC) != 0 && (i->mode & 0111) != 0) /* what runs is not written */
+        seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
     if ((m->seals & F_SEAL_SEAL) != 0)
         err = -EPERM;
     else if ((seals & F_SEAL_WRITE) != 0 && (m->seals & F_SEAL_WRITE) == 0 &&

@@ -114,7 +114,7 @@ static void tell(struct mq_notice *n)
 {
     if (n->owner == NULL)
         return;
-    if (n->how == SIGEV_SIGNAL) {
+    if (n->how == SIGEV_SIGNAL && n->info.signo != 0) { /* 0 is allowed, and none */
         n->info.rt.pid = (s32)current_process()->pid;
         n->info.rt.uid = current_cred()->uid;
         (void)signal_send_process(n->owner, &n->info, NULL);
@@ -534,7 +534,7 @@ s64 sys_mq_notify(int fd, uaddr_t uevent)
             return -EFAULT;
         if (ev.notify == SIGEV_THREAD)
             return -ENOSYS; /* wants a message on a netlink socket */
-        if ((ev.notify != SIGEV_NONE && ev.notify != SIGEV_SIGNAL) || (ev.notify == SIGEV_SIGNAL && (ev.signo <= 0 || ev.signo > NSIG)))
+        if ((ev.notify != SIGEV_NONE && ev.notify != SIGEV_SIGNAL) || (ev.notify == SIGEV_SIGNAL && (ev.signo < 0 || ev.signo > NSIG)))
             return -EINVAL;
     }
     struct file *f = mq_file(fd, false, true);

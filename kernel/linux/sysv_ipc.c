@@ -47,11 +47,14 @@ int ipc_own(const struct ipc_kind *k, int id, struct ipc_object **ret)
     return c->euid == o->perm.uid || c->euid == o->perm.cuid || cred_capable(c, CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
-void ipc_set_perm(struct ipc_object *o, const struct abi_ipc_perm *new)
+int ipc_set_perm(struct ipc_object *o, const struct abi_ipc_perm *new)
 {
+    if (new->uid == UINT32_MAX || new->gid == UINT32_MAX)
+        return -EINVAL;
     o->perm.uid = new->uid;
     o->perm.gid = new->gid;
     o->perm.mode = (o->perm.mode & ~0777u) | (new->mode & 0777);
+    return 0;
 }
 
 void ipc_remove(struct ipc_kind *k, struct ipc_object *o)

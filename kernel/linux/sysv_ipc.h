@@ -55,7 +55,7 @@ struct ipc_object *ipc_find(const struct ipc_kind *k, int id); /* NULL */
 int ipc_open(const struct ipc_kind *k, int id, bool by_slot, u32 want, struct ipc_object **ret);
 int ipc_own(const struct ipc_kind *k, int id, struct ipc_object **ret); /* to change it: 0, -EINVAL, -EPERM */
 void ipc_remove(struct ipc_kind *k, struct ipc_object *o);
-void ipc_set_perm(struct ipc_object *o, const struct abi_ipc_perm *new); /* IPC_SET */
+int ipc_set_perm(struct ipc_object *o, const struct abi_ipc_perm *new); /* IPC_SET: 0, -EINVAL */
 u32 ipc_highest(const struct ipc_kind *k); /* used slot, or 0 */
 
 static inline s64 ipc_time(void) { return (s64)(wall_ns() / NSEC_PER_SEC); }

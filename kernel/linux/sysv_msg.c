@@ -326,9 +326,11 @@ static s64 change(int id, const struct abi_msqid *new)
     s64 r = ipc_own(&msg_kind, id, &o);
     if (r == 0 && new != NULL && new->qbytes > msg_queue_bytes && !capable(CAP_SYS_RESOURCE))
         r = -EPERM;
-    if (r == 0 && new != NULL) {
+    bool set = r == 0 && new != NULL;
+    if (set)
+        r = ipc_set_perm(o, &new->perm);
+    if (r == 0 && set) {
         struct msg_queue *q = queue_of(o);
-        ipc_set_perm(o, &new->perm);
         q->ds.qbytes = new->qbytes;
         q->ds.ctime = ipc_time();
         admit_senders(q);

@@ -304,10 +304,10 @@ s64 sys_semtimedop(int id, uaddr_t uops, u32 nops, uaddr_t timeout)
     s64 r = get_timeout(timeout, CLOCK_DURATION, &deadline);
     if (r < 0)
         return r;
-    if (nops == 0 || id < 0)
-        return -EINVAL;
     if (nops > SEM_OPS)
         return -E2BIG;
+    if (nops == 0 || id < 0)
+        return -EINVAL;
     if (nops > FAST_OPS && (ops = kmalloc(nops * sizeof *ops, 0)) == NULL)
         return -ENOMEM;
     r = copy_from_user(ops, uops, nops * sizeof *ops);
@@ -358,8 +358,9 @@ static s64 change(int id, const struct abi_semid *new)
     spin_lock(&sem_kind.lock);
     s64 r = ipc_own(&sem_kind, id, &o);
     if (r == 0 && new != NULL) {
-        ipc_set_perm(o, &new->perm);
-        set_of(o)->ctime = ipc_time();
+        r = ipc_set_perm(o, &new->perm);
+        if (r == 0)
+            set_of(o)->ctime = ipc_time();
     } else if (r == 0) {
         list_for_each_safe(w, &set_of(o)->queue, struct sem_wait, wait.node)
             ipc_wait_end(&w->wait, -EIDRM);

@@ -23,6 +23,7 @@
 #define SHM_RND 020000u
 #define SHM_REMAP 040000u
 #define SHM_EXEC 0100000u
+#define SHM_LOCKED 02000u
 #define SHM_DEST 01000u /* in mode: marked for removal */
 
 struct abi_shmid {
@@ -65,6 +66,8 @@ static void area_open(struct vma *v)
     struct shm *s = v->object;
     spin_lock(&shm_kind.lock);
     s->ds.nattch++;
+    s->ds.atime = ipc_time();
+    s->ds.lpid = (s32)current_process()->pid;
     spin_unlock(&shm_kind.lock);
 }
 
@@ -232,11 +235,28 @@ static s64 change(int id, int cmd, const struct abi_shmid *new)
         o->perm.key = IPC_PRIVATE;
         gone = unlist(shm_of(o));
     } else if (r == 0 && cmd == IPC_SET) {
-        ipc_set_perm(o, &new->perm);
-        shm_of(o)->ds.ctime = ipc_time();
+        r = ipc_set_perm(o, &new->perm);
+        if (r == 0)
+            shm_of(o)->ds.ctime = ipc_time();
     }
     spin_unlock(&shm_kind.lock);
     destroy(gone);
+    return r;
+}
+
+/* Nothing is ever swapped out: who asks sees the bit. */
+static s64 lock(int id, bool on)
+{
+    const struct cred *c = current_cred();
+    struct ipc_object *o;
+    spin_lock(&shm_kind.lock);
+    s64 r = ipc_open(&shm_kind, id, false, 0, &o);
+    if (r == 0 && !capable(CAP_IPC_LOCK) &&
+        ((c->euid != o->perm.uid && c->euid != o->perm.cuid) || (on && rlimit_of(current_process(), RLIMIT_MEMLOCK) == 0)))
+        r = -EPERM;
+    if (r == 0)
+        o->perm.mode = on ? o->perm.mode | SHM_LOCKED : o->perm.mode & ~SHM_LOCKED;
+    spin_unlock(&shm_kind.lock);
     return r;
 }
 
@@ -273,9 +293,10 @@ s64 sys_shmctl(int id, int cmd, uaddr_t buf)
             return -EFAULT;
         return change(id, cmd, &new);
     case IPC_RMID:
-    case SHM_LOCK: /* and SHM_UNLOCK: nothing is ever swapped out */
-    case SHM_UNLOCK:
         return change(id, cmd, NULL);
+    case SHM_LOCK:
+    case SHM_UNLOCK:
+        return lock(id, cmd == SHM_LOCK);
     default:
         return -EINVAL;
     }

@@ -82,17 +82,22 @@ void futex_wake_waiter(struct futex_waiter *w)
     thread_put(t);
 }
 
-/* Bucket locked. */
-static unsigned wake_matching(struct bucket *b, const struct futex_key *key, unsigned max, u32 bitset)
+/* Bucket locked. 0 and less wake one, as on Linux; -EINVAL at one that waits to get a lock, after those before it. */
+static int wake_matching(struct bucket *b, const struct futex_key *key, unsigned max, u32 bitset)
 {
-    unsigned n = 0;
-    for (struct list *l = b->waiters.next, *next; l != &b->waiters && n < max; l = next) {
+    int n = 0;
+    for (struct list *l = b->waiters.next, *next; l != &b->waiters; l = next) {
         struct futex_waiter *w = list_entry(l, struct futex_waiter, node);
         next = l->next;
-        if (futex_same_key(&w->key, key) && (w->bitset & bitset) != 0 && w->pi == NULL) {
-            futex_wake_waiter(w);
-            n++;
-        }
+        if (!futex_same_key(&w->key, key))
+            continue;
+        if (w->pi != NULL)
+            return -EINVAL;
+        if ((w->bitset & bitset) == 0)
+            continue;
+        futex_wake_waiter(w);
+        if (++n >= (s32)max)
+            break;
     }
     return n;
 }
@@ -191,9 +196,17 @@ int futex_wake(uaddr_t addr, unsigned max, u32 bitset, bool shared)
     if (list_empty(&b->waiters))
         return 0;
     spin_lock(&b->lock);
-    unsigned n = wake_matching(b, &key, max, bitset);
+    int n = wake_matching(b, &key, max, bitset);
     spin_unlock(&b->lock);
-    return (int)n;
+    return n;
+}
+
+static void move_waiter(struct futex_waiter *w, struct bucket *to, const struct futex_key *key)
+{
+    list_remove(&w->node);
+    list_push_back(&to->waiters, &w->node);
+    w->key = *key;
+    atomic_store(&w->bucket, to);
 }
 
 int futex_requeue(uaddr_t from, uaddr_t to, unsigned max_wake, unsigned max_requeue, bool compare, u32 value, bool shared)
@@ -212,23 +225,21 @@ int futex_requeue(uaddr_t from, uaddr_t to, unsigned max_wake, unsigned max_requ
         lock_two(b1, b2);
         err = compare ? futex_read_nofault(from, &found) : 0;
         if (err == 0 && found == value) {
-            unsigned woken = wake_matching(b1, &key1, max_wake, FUTEX_BITSET_ALL), moved = 0;
-            bool same = futex_same_key(&key1, &key2);
-            for (struct list *l = b1->waiters.next, *next; l != &b1->waiters && moved < max_requeue; l = next) {
+            s64 done = 0, most = (s64)max_wake + max_requeue;
+            for (struct list *l = b1->waiters.next, *next; err == 0 && l != &b1->waiters && done < most; l = next) {
                 struct futex_waiter *w = list_entry(l, struct futex_waiter, node);
                 next = l->next;
-                if (!futex_same_key(&w->key, &key1) || w->pi != NULL)
+                if (!futex_same_key(&w->key, &key1))
                     continue;
-                moved++;
-                if (same)
-                    continue;
-                list_remove(&w->node);
-                list_push_back(&b2->waiters, &w->node); /* in the same bucket it is met again, with another key */
-                w->key = key2;
-                atomic_store(&w->bucket, b2);
+                if (w->pi != NULL)
+                    err = -EINVAL;
+                else if (++done <= max_wake)
+                    futex_wake_waiter(w);
+                else if (!futex_same_key(&key1, &key2))
+                    move_waiter(w, b2, &key2); /* in the same bucket it is met again, with another key */
             }
             unlock_two(b1, b2);
-            return (int)(woken + moved);
+            return err != 0 ? err : (int)done;
         }
         unlock_two(b1, b2);
         if (err == 0)
@@ -299,9 +310,6 @@ int futex_fault_in(uaddr_t addr)
 int futex_wake_op(uaddr_t addr1, uaddr_t addr2, unsigned max1, unsigned max2, u32 encoded, bool shared)
 {
     struct futex_key key1, key2;
-    int hit = compare_op(encoded, 0);
-    if (hit < 0)
-        return hit;
     for (;;) {
         int err = futex_key_of(addr1, shared, &key1);
         if (err == 0)
@@ -313,11 +321,11 @@ int futex_wake_op(uaddr_t addr1, uaddr_t addr2, unsigned max1, unsigned max2, u3
         lock_two(b1, b2);
         err = change_word_nofault(addr2, encoded, &old);
         if (err == 0) {
-            unsigned n = wake_matching(b1, &key1, max1, FUTEX_BITSET_ALL);
-            if (compare_op(encoded, old) == 1)
-                n += wake_matching(b2, &key2, max2, FUTEX_BITSET_ALL);
+            int hit = compare_op(encoded, old), n = hit < 0 ? hit : wake_matching(b1, &key1, max1, FUTEX_BITSET_ALL), more = 0;
+            if (n >= 0 && hit == 1)
+                more = wake_matching(b2, &key2, max2, FUTEX_BITSET_ALL);
             unlock_two(b1, b2);
-            return (int)n;
+            return n < 0 || more >= 0 ? n + more : more;
         }
         unlock_two(b1, b2);
         if (err == -EFAULT)

@@ -145,17 +145,20 @@ static int look(struct pi_waiter *w, uaddr_t addr, bool try, u32 *dead)
     if (tid == w->tid)
         return -EDEADLK;
     bool is_free = tid == 0 || tid == *dead;
-    if (!is_free && (owner = futex_find_thread(tid)) == NULL)
-        return -ESRCH;
+    if (!is_free && (owner = futex_find_thread(tid)) == NULL) {
+        err = change_word(addr, v, v | FUTEX_WAITERS);
+        return err != 0 ? err : -ESRCH;
+    }
     spin_lock(&pi_lock);
     if (is_free) {
-        u32 kept = v & (FUTEX_WAITERS | FUTEX_OWNER_DIED);
+        u32 kept = v & (FUTEX_OWNER_DIED | (*dead != 0 ? FUTEX_WAITERS : 0));
         err = change_word(addr, v, w->tid | kept | (tid != 0 ? FUTEX_OWNER_DIED : 0));
     } else if (owner->pi_ended) {
         ending = true;
         err = -EAGAIN;
     } else {
-        err = try ? -EWOULDBLOCK : queue_up(w, addr, v, owner);
+        err = try ? change_word(addr, v, v | FUTEX_WAITERS) : queue_up(w, addr, v, owner);
+        err = try && err == 0 ? -EWOULDBLOCK : err;
     }
     spin_unlock(&pi_lock);
     if (err == 1)
@@ -237,13 +240,11 @@ int futex_unlock_pi(uaddr_t addr, u32 tid, bool shared)
     struct futex_key key;
     for (;;) {
         u32 v;
-        int err = futex_key_of(addr, shared, &key);
+        int err = get_user_u32(addr, &v);
         if (err == 0)
-            err = get_user_u32(addr, &v);
+            err = (v & FUTEX_TID_MASK) != tid ? -EPERM : futex_key_of(addr, shared, &key);
         if (err != 0)
             return err;
-        if ((v & FUTEX_TID_MASK) != tid)
-            return -EPERM;
         struct pi_waiter *top = NULL;
         spin_lock(&pi_lock);
         list_for_each(w, &self->pi_waiters, struct pi_waiter, node)
@@ -329,7 +330,7 @@ int futex_cmp_requeue_pi(uaddr_t addr, uaddr_t lock, unsigned max_wake, unsigned
         if (err == -EFAULT)
             err = get_user_u32(addr, &found);
         else
-            return n > 0 || err == 0 ? n : err;
+            return err == 0 ? n : err;
         if (err != 0)
             return err;
     }
