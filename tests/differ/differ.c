@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <linux/capability.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -12,14 +14,15 @@
 
 #define SECONDS 100 /* for one seed */
 
-static const struct mode *const modes[] = {&mode_files, &mode_memory, &mode_streams};
+static const struct mode *const modes[] = {&mode_files, &mode_memory, &mode_streams, &mode_creds, &mode_signals, &mode_ipc};
 
 static uint64_t dice;
-static uint32_t step;
+static uint32_t step, *steps_begun; /* of a seed, by all processes that make its steps */
 static char line[1 << 16];
 static size_t len;
 static bool comma;
 int slots[SLOTS];
+int self;
 char work[64];
 
 static uint64_t mixed(uint64_t x) /* splitmix64 */
@@ -222,7 +225,7 @@ static bool kept(const char *keep, uint32_t n)
     return false;
 }
 
-static void flush(void)
+void end_line(void)
 {
     line[len++] = '\n';
     for (size_t at = 0; at < len;) {
@@ -235,6 +238,19 @@ static void flush(void)
     len = 0;
 }
 
+/* Not every root has it. */
+static void drop_sys_resource(void)
+{
+    struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct d[2];
+    prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0);
+    if (RAW(capget, &h, d) != 0)
+        return;
+    d[0].effective &= ~(1u << CAP_SYS_RESOURCE);
+    d[0].permitted &= ~(1u << CAP_SYS_RESOURCE);
+    RAW(capset, &h, d);
+}
+
 static void one_seed(const struct mode *m, uint64_t seed, uint32_t steps, const char *keep)
 {
     unsigned sum = 0;
@@ -243,10 +259,12 @@ static void one_seed(const struct mode *m, uint64_t seed, uint32_t steps, const 
     for (unsigned i = 0; i < SLOTS; i++)
         slots[i] = -1;
     umask(022);
+    drop_sys_resource();
+    setpriority(PRIO_PROCESS, 0, 5);
     m->start();
     m->watch();
-    flush();
-    for (step = 1; step <= steps; step++) {
+    end_line();
+    while ((step = ++*steps_begun) <= steps) {
         if (!kept(keep, step))
             continue;
         dice = mixed(mixed(seed) + step);
@@ -261,14 +279,19 @@ static void one_seed(const struct mode *m, uint64_t seed, uint32_t steps, const 
         if (m->after != NULL)
             m->after();
         m->watch();
-        flush();
+        end_line();
     }
 }
+
+static pid_t child;
+static void too_long(int sig) { kill(-child, SIGKILL); }
 
 int main(int argc, char **argv)
 {
     const struct mode *m = NULL;
     char *plus;
+    if (argc == 2 && strcmp(argv[1], "creds") == 0)
+        return creds_tell();
     if (argc < 4)
         return 2;
     for (unsigned i = 0; i < COUNT(modes); i++)
@@ -278,32 +301,40 @@ int main(int argc, char **argv)
         return 2;
     unsigned long long seed = strtoull(argv[2], &plus, 0), count = *plus == '+' ? strtoull(plus + 1, NULL, 0) : 1;
     setbuf(stdout, NULL);
+    signal(SIGALRM, too_long);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     RAW(close_range, 3, ~0u, 0);
+    steps_begun = mmap(NULL, sizeof *steps_begun, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    self = hidden(open("/proc/self/exe", O_RDONLY));
     snprintf(work, sizeof work, "/tmp/drupe-test-differ-XXXXXX");
     if (mkdtemp(work) == NULL)
         return 3;
     chmod(work, 0755);
     for (; count-- != 0; seed++) {
-        if (mount("tmpfs", work, "tmpfs", 0, "size=256k,mode=755") != 0) {
+        if (mount("tmpfs", work, "tmpfs", 0, m->room != NULL ? m->room : "size=256k,mode=755") != 0) {
             perror("mount");
             return 3;
         }
         printf("=== %s %llu\n", m->name, seed);
-        pid_t child = fork();
+        *steps_begun = 0;
+        child = fork();
         if (child == 0) {
             setsid();
-            alarm(SECONDS);
+            signal(SIGALRM, SIG_DFL);
+            setrlimit(RLIMIT_AS, &(struct rlimit){1 << 30, 1 << 30});
             if (chdir(work) != 0 || (m->confined && chroot(".") != 0)) /* "/" and ".." are somebody's */
                 _exit(3);
             one_seed(m, seed, strtoul(argv[3], NULL, 0), argc > 4 ? argv[4] : NULL);
             kill(0, SIGKILL); /* whatever is left of it */
         }
         int status;
+        alarm(SECONDS);
         while (waitpid(child, &status, 0) != child)
             ;
         if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
             printf("ended by %#x\n", status);
+        alarm(0);
+        kill(-child, SIGKILL); /* whom it might not */
         while (waitpid(-1, &status, 0) > 0) /* with what it had open */
             ;
         umount2(work, MNT_DETACH);

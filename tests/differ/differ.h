@@ -40,8 +40,9 @@ struct mode {
     void (*after)(void);    /* each call, before anything is watched; may be NULL */
     void (*watch)(void);
     bool confined;          /* it makes names: the working directory is its root */
+    const char *room;       /* options of its tmpfs, or NULL */
 };
-extern const struct mode mode_files, mode_memory, mode_streams, mode_signals, mode_ipc, mode_creds, mode_pty, mode_inet;
+extern const struct mode mode_files, mode_memory, mode_streams, mode_creds, mode_signals, mode_ipc;
 
 /* Choices of this step. */
 unsigned rnd(unsigned below);
@@ -83,6 +84,11 @@ long ret_slot(long fd);        /* a new descriptor as result: into a slot of its
 void do_close(void);           /* steps of several modes */
 void do_dup(void);
 
+/* A process that start() has made goes on where another ended; that one ends its line first. */
+void end_line(void);
+int creds_tell(void); /* this program as another: prints who it is */
+
+extern int self;    /* this program's file */
 int hidden(int fd); /* out of the way of the lowest numbers, closed on exec */
 extern char work[64]; /* a tmpfs of 256 KiB of its own, the working directory at the start */
 
