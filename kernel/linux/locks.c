@@ -79,9 +79,19 @@ static bool deadlocks(const struct lock *want)
     return false;
 }
 
+static bool same_holder(const struct lock *a, const struct lock *b) { return a->inode == b->inode && a->owner == b->owner && a->kind == b->kind; }
+
+/* An owner's are together, by their start: the first one in somebody's way is what F_GETLK tells of. */
 static void insert(struct lock *l)
 {
-    list_push_back(&all_locks, &l->node);
+    struct list *before = &all_locks;
+    list_for_each(m, &all_locks, struct lock, node)
+        if (same_holder(m, l)) {
+            before = m->start > l->start ? &m->node : m->node.next;
+            if (m->start > l->start)
+                break;
+        }
+    list_insert_before(before, &l->node);
     atomic_add(&posix_lock_count, 1u);
 }
 
@@ -110,12 +120,28 @@ void file_watch_end(struct file *f)
     f->had_locks = true;
 }
 
+/* Ranges of one owner and type that touch are one. */
+static void join_neighbours(struct lock *l)
+{
+    list_for_each_safe(m, &all_locks, struct lock, node) {
+        if (!same_holder(m, l) || m->write != l->write)
+            continue;
+        if (m->end < l->start && m->end + 1 == l->start) {
+            l->start = m->start;
+            drop(m);
+        } else if (l->end < m->start && l->end + 1 == m->start) {
+            l->end = m->end;
+            drop(m);
+        }
+    }
+}
+
 /* Take `range` away from what its owner holds. `spare` serves a lock cut in two; true = used. */
 static bool cut(const struct lock *range, struct lock *spare)
 {
     bool used = false;
     list_for_each_safe(l, &all_locks, struct lock, node) {
-        if (l->inode != range->inode || l->owner != range->owner || l->kind != range->kind || !overlap(l, range))
+        if (!same_holder(l, range) || !overlap(l, range))
             continue;
         if (l->start < range->start && l->end > range->end) {
             *spare = *l;
@@ -177,12 +203,11 @@ static s64 apply(struct file *f, const struct lock *want, bool release, bool wai
         bool changes = !blocked || want->kind == KIND_FLOCK; /* flock(2): what it held is given up before it waits */
         if (changes && cut(want, spare))
             spare = NULL;
-        if (!blocked) {
-            if (!release) {
-                *l = *want;
-                insert(l);
-                l = NULL;
-            }
+        if (!blocked && !release) {
+            *l = *want;
+            join_neighbours(l);
+            insert(l);
+            l = NULL;
         }
         spin_unlock(&locks_lock);
         kfree(l);

@@ -213,6 +213,32 @@ static long lock(int fd, int cmd, short type, long start, long len)
     return fcntl(fd, cmd, &l);
 }
 
+/* What is in the way of a write lock on all of it: type, start, length. */
+static void show_first(int fd)
+{
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int r = fcntl(fd, F_OFD_GETLK, &l);
+    printf("first: %d, type %d at %ld, %ld\n", r, l.l_type, (long)l.l_start, (long)l.l_len);
+}
+
+static void lock_ranges(void)
+{
+    static const struct { short type; long start, len; } steps[] = {
+        {F_WRLCK, 20, 10}, {F_WRLCK, 10, 10}, {F_WRLCK, 40, 10}, {F_WRLCK, 30, 10}, {F_RDLCK, 50, 10}, {F_RDLCK, 0, 10},
+        {F_RDLCK, 15, 5}, {F_WRLCK, 0, 10}, {F_UNLCK, 12, 1}, {F_WRLCK, 12, 1}, {F_UNLCK, 0, 12}, {F_WRLCK, 100, 0}, {F_UNLCK, 0, 60}, {F_WRLCK, 60, 40},
+    };
+    section("ranges of locks");
+    int f = open("ranges", O_CREAT | O_RDWR, 0600), g = open("ranges", O_RDWR);
+    for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) {
+        SHOW(lock(f, F_OFD_SETLK, steps[i].type, steps[i].start, steps[i].len));
+        show_first(g);
+    }
+    close(f);
+    show_first(g);
+    close(g);
+    unlink("ranges");
+}
+
 static void locks(void)
 {
     section("locks and leases");
@@ -690,6 +716,7 @@ int main(void)
     whiteouts();
     opens();
     vectors();
+    lock_ranges();
     locks();
     lock_behind_close();
     refused();
