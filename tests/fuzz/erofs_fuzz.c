@@ -67,7 +67,7 @@ static void visit(const struct path *p, unsigned depth)
     struct file *f;
     if (++visits > MAX_VISITS || vfs_stat_path(p, &st) != 0)
         return;
-    vfs_getxattr(p, "user.a", buf, sizeof(buf));
+    vfs_getxattr(p, &kernel_cred, "user.a", buf, sizeof(buf));
     vfs_listxattr(p, buf, sizeof(buf));
     vfs_readlink(p, buf, sizeof(buf));
     if ((!S_ISREG(st.mode) && !S_ISDIR(st.mode)) || vfs_open_path(p, O_RDONLY, &kernel_cred, &f) != 0)
