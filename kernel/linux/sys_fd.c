@@ -185,6 +185,21 @@ static s64 set_flags(struct file *f, int fd, u32 flags)
     return r == -ENOTTY ? 0 : r;
 }
 
+#define WRITE_LIFE_EXTREME 5u
+
+static s64 set_write_hint(struct inode *i, uaddr_t arg)
+{
+    u64 hint;
+    if (current_cred()->fsuid != i->uid && !capable(CAP_FOWNER))
+        return -EPERM;
+    if (get_user_u64(arg, &hint) < 0)
+        return -EFAULT;
+    if (hint > WRITE_LIFE_EXTREME)
+        return -EINVAL;
+    atomic_store_relaxed(&i->write_hint, (u8)hint);
+    return 0;
+}
+
 s64 sys_fcntl(int fd, u32 cmd, u64 arg)
 {
     struct fdtable *t = current_files();
@@ -251,6 +266,12 @@ s64 sys_fcntl(int fd, u32 cmd, u64 arg)
         break;
     case F_GET_SEALS:
         r = memfd_get_seals(f);
+        break;
+    case F_GET_RW_HINT:
+        r = put_user_u64(arg, atomic_load_relaxed(&f->inode->write_hint));
+        break;
+    case F_SET_RW_HINT:
+        r = set_write_hint(f->inode, arg);
         break;
     default:
         r = -EINVAL;

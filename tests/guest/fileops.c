@@ -27,6 +27,54 @@ static void whole(const char *name, const char *text)
     close(f);
 }
 
+#define GET_RW_HINT 1035
+#define SET_RW_HINT 1036
+
+static void write_hints(void)
+{
+    section("F_SET_RW_HINT");
+    uint64_t hint = 77;
+    int block = 0;
+    whole("hinted", "x");
+    int f = open("hinted", O_RDONLY), g = open("hinted", O_RDWR), p[2];
+    pipe(p);
+    SHOW(fcntl(f, GET_RW_HINT, &hint));
+    SHOW(hint);
+    for (hint = 0; hint < 8; hint++)
+        SHOW(fcntl(g, SET_RW_HINT, &hint));
+    hint = 0x100000001;
+    SHOW(fcntl(g, SET_RW_HINT, &hint));
+    SHOW(fcntl(g, SET_RW_HINT, NULL));
+    SHOW(fcntl(f, GET_RW_HINT, NULL));
+    SHOW(fcntl(f, GET_RW_HINT, &hint));
+    SHOW(hint);
+    hint = 2;
+    SHOW(fcntl(f, SET_RW_HINT, &hint)); /* it is only read here */
+    hint = 0;
+    SHOW(fcntl(g, GET_RW_HINT, &hint));
+    SHOW(hint);
+    SHOW(fcntl(f, 1037, &hint));
+    SHOW(fcntl(f, 1038, &hint));
+    hint = 3;
+    SHOW(fcntl(p[0], SET_RW_HINT, &hint));
+    hint = 0;
+    SHOW(fcntl(p[1], GET_RW_HINT, &hint));
+    SHOW(hint);
+    setfsuid(1000);
+    SHOW(fcntl(g, SET_RW_HINT, &hint));
+    SHOW(fcntl(g, GET_RW_HINT, &hint));
+    setfsuid(0);
+    SHOW(ioctl(f, FIGETBSZ, &block));
+    SHOW(block);
+    SHOW(ioctl(p[0], FIGETBSZ, &block));
+    SHOW(block);
+    SHOW(ioctl(f, FIGETBSZ, NULL));
+    int fds[] = {f, g, p[0], p[1]};
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    unlink("hinted");
+}
+
 static void tmpfile_link(void)
 {
     section("O_TMPFILE");
@@ -711,6 +759,7 @@ int main(void)
     char dir[] = "/tmp/fileops-XXXXXX";
     if (mkdtemp(dir) == NULL || chdir(dir) != 0)
         return 1;
+    write_hints();
     tmpfile_link();
     renames();
     whiteouts();

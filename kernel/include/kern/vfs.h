@@ -246,6 +246,7 @@ struct inode {
     struct mutex lock;
     s32 write_count;           /* atomic: open for writing; negative = being executed */
     bool no_file_caps;         /* lock: known to have none (or it is not for us to take them) */
+    u8 write_hint;             /* atomic: F_SET_RW_HINT, kept and told */
     struct mapping mapping;    /* mapping.size_bytes is the file's size */
     struct mapping *data;      /* where the contents are: &mapping, or a lower file's (overlay) */
     void *private;
