@@ -313,7 +313,7 @@ s64 sys_flock(int fd, u32 op)
     if (f == NULL)
         return -EBADF;
     s64 r = -EBADF;
-    if (!(f->flags & O_PATH) && (what == LOCK_UN || f->can_read || f->can_write)) {
+    if (what == LOCK_UN || f->can_read || f->can_write) {
         struct lock want = {.inode = f->inode, .owner = f, .kind = KIND_FLOCK, .write = what == LOCK_EX, .end = OFFSET_MAX, .pid = current_process()->pid};
         r = apply(f, &want, what == LOCK_UN, !(op & LOCK_NB));
     }

@@ -97,7 +97,7 @@ static int take_fds(const s32 *fds, u32 n, void **bundle)
         return -ENOMEM;
     list_init(&b->node);
     for (; b->n < n; b->n++) {
-        struct file *f = file_of(fds[b->n]);
+        struct file *f = any_file_of(fds[b->n]);
         if (f == NULL || file_is_uring(f)) { /* a ring that holds the socket it is in would never end */
             file_put(f);
             free_bundle(b);

@@ -326,7 +326,7 @@ static s64 add_fd(struct seccomp_listener *l, uaddr_t uadd, u32 size)
                       .answers = (a.flags & ADDFD_SEND) != 0 };
     if (g.file == NULL)
         return -EBADF;
-    s64 r = g.file->flags & O_PATH ? -EBADF : give(l, a.id, &g);
+    s64 r = give(l, a.id, &g);
     file_put(g.file);
     return r;
 }

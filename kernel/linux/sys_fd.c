@@ -146,7 +146,7 @@ s64 sys_close_range(u32 first, u32 last, u32 flags)
 
 s64 sys_dup(int fd)
 {
-    struct file *f = file_of(fd);
+    struct file *f = any_file_of(fd);
     return f == NULL ? -EBADF : install(f, 0);
 }
 
@@ -315,10 +315,6 @@ s64 sys_ioctl(int fd, u32 cmd, uaddr_t arg)
     struct kstatfs fs;
     if (f == NULL)
         return -EBADF;
-    if (f->flags & O_PATH) {
-        file_put(f);
-        return -EBADF;
-    }
     switch (cmd) {
     case FIOCLEX:
     case FIONCLEX:

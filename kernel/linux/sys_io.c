@@ -73,7 +73,7 @@ static s64 at_place(int fd, uaddr_t buf, u64 count, s64 off, bool write)
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = f->flags & O_PATH ? -EBADF : f->ops->seek == NULL ? -ESPIPE : uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
+    s64 r = f->ops->seek == NULL ? -ESPIPE : uio_user(&u, buf, MIN(count, MAX_RW_COUNT));
     if (r == 0)
         r = write ? counted_write(f, &u, &pos) : counted_read(f, &u, &pos);
     file_put(f);
@@ -151,7 +151,7 @@ static s64 move_vec(int fd, uaddr_t iov, u64 count, s64 off, bool positioned, u3
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = f->flags & O_PATH ? -EBADF : positioned && f->ops->seek == NULL ? -ESPIPE : !(write ? f->can_write : f->can_read) ? -EBADF : 0;
+    s64 r = positioned && f->ops->seek == NULL ? -ESPIPE : !(write ? f->can_write : f->can_read) ? -EBADF : 0;
     if (r == 0)
         r = vec_get(&v, iov, count);
     if (r < 0) {
@@ -212,7 +212,7 @@ s64 sys_lseek(int fd, s64 off, int whence)
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = f->flags & O_PATH ? -EBADF : whence < 0 || whence > 4 ? -EINVAL : vfs_seek(f, off, whence);
+    s64 r = whence < 0 || whence > 4 ? -EINVAL : vfs_seek(f, off, whence);
     file_put(f);
     return r;
 }
@@ -321,7 +321,7 @@ s64 with_user_offsets(uaddr_t in_off, uaddr_t out_off, s64 (*fn)(struct file *, 
 {
     u64 in_pos, out_pos;
     struct file *in = file_of(in_fd), *out = file_of(out_fd);
-    s64 r = in == NULL || out == NULL || ((in->flags | out->flags) & O_PATH) ? -EBADF : 0;
+    s64 r = in == NULL || out == NULL ? -EBADF : 0;
     if (r == 0 && ((in_off != 0 && get_user_u64(in_off, &in_pos) < 0) || (out_off != 0 && get_user_u64(out_off, &out_pos) < 0)))
         r = -EFAULT;
     if (r == 0)
@@ -346,9 +346,7 @@ s64 sys_sync_file_range(int fd, s64 off, s64 len, u32 flags)
     if (f == NULL)
         return -EBADF;
     s64 r = 0;
-    if (f->flags & O_PATH)
-        r = -EBADF;
-    else if ((flags & ~7u) || off < 0 || len < 0 || len > INT64_MAX - off)
+    if ((flags & ~7u) || off < 0 || len < 0 || len > INT64_MAX - off)
         r = -EINVAL;
     else if (!S_ISREG(f->inode->mode) && !S_ISDIR(f->inode->mode) && !S_ISBLK(f->inode->mode))
         r = -ESPIPE;
@@ -373,7 +371,7 @@ s64 sys_fadvise64(int fd, s64 off, u64 len, int advice)
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = f->flags & O_PATH ? -EBADF : S_ISFIFO(f->inode->mode) ? -ESPIPE : advice < 0 || advice > 5 || (s64)len < 0 ? -EINVAL : 0;
+    s64 r = S_ISFIFO(f->inode->mode) ? -ESPIPE : advice < 0 || advice > 5 || (s64)len < 0 ? -EINVAL : 0;
     file_put(f);
     return r;
 }
@@ -383,7 +381,7 @@ static s64 do_fsync(int fd, bool data_only)
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = f->flags & O_PATH ? -EBADF : vfs_fsync(f, data_only);
+    s64 r = vfs_fsync(f, data_only);
     file_put(f);
     return r;
 }

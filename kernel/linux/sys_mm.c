@@ -67,9 +67,7 @@ s64 sys_mmap(uaddr_t addr, u64 len, u64 prot, u64 flags, u64 fd, u64 off)
         if (f == NULL)
             return -EBADF;
         r = 0;
-        if (f->flags & O_PATH)
-            r = -EBADF;
-        else if (flags & MAP_HUGETLB)
+        if (flags & MAP_HUGETLB)
             r = -EINVAL;
         else if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC))
             r = -EOPNOTSUPP;
@@ -180,8 +178,6 @@ s64 sys_madvise(uaddr_t addr, u64 len, int advice)
 {
     if (!IS_ALIGNED(addr, PAGE_SIZE) || !page_len(&len))
         return -EINVAL;
-    if (addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
-        return -ENOMEM;
     return as_advise(as_current(), addr, len, advice);
 }
 
@@ -189,11 +185,14 @@ static s64 lock_range(uaddr_t addr, u64 len, bool lock, bool populate)
 {
     len += addr & (PAGE_SIZE - 1);
     addr = ALIGN_DOWN(addr, PAGE_SIZE);
-    if (len > UINT64_MAX - (PAGE_SIZE - 1))
-        return 0; /* no page, as Linux rounds it */
-    if (!page_len(&len) || addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
+    len = ALIGN_UP(len, PAGE_SIZE); /* the longest become none, as Linux's do */
+    if (len == 0)
+        return 0;
+    if (addr + len < addr)
+        return -EINVAL;
+    if (addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
         return -ENOMEM;
-    return len == 0 ? 0 : as_lock_range(as_current(), addr, len, lock, populate);
+    return as_lock_range(as_current(), addr, len, lock, populate);
 }
 
 s64 sys_mlock(uaddr_t addr, u64 len) { return lock_range(addr, len, true, true); }
@@ -273,6 +272,8 @@ static s64 vm_rw(u32 pid, uaddr_t lvec, u64 lcount, uaddr_t rvec, u64 rcount, u6
     s64 total = 0;
     if (flags != 0 || lcount > UIO_MAX_SEGS || rcount > UIO_MAX_SEGS)
         return -EINVAL;
+    if (lcount == 0 || rcount == 0)
+        return 0;
     struct task *t = task_find(pid);
     struct addrspace *as = t != NULL ? task_as(t) : NULL;
     bool allowed = t != NULL && process_access(t->proc, true);

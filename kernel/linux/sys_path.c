@@ -15,10 +15,10 @@
 
 int path_of_fd(int fd, bool o_path, struct path *ret)
 {
-    struct file *f = file_of(fd);
+    struct file *f = o_path ? any_file_of(fd) : file_of(fd);
     if (f == NULL)
         return -EBADF;
-    int r = !o_path && (f->flags & O_PATH) ? -EBADF : file_path(f, ret);
+    int r = file_path(f, ret);
     file_put(f);
     return r;
 }
@@ -65,7 +65,7 @@ static int put_stat(uaddr_t to, const struct kstat *k)
 s64 sys_fstat(int fd, uaddr_t ust)
 {
     struct kstat k;
-    struct file *f = file_of(fd);
+    struct file *f = any_file_of(fd);
     if (f == NULL)
         return -EBADF;
     int r = vfs_stat_file(f, &k);
@@ -84,7 +84,7 @@ static int stat_at(int dirfd, uaddr_t name, int flags, int known, struct kstat *
 {
     struct path p;
     if (dirfd >= 0 && is_empty_name(name, flags)) {
-        struct file *f = file_of(dirfd);
+        struct file *f = any_file_of(dirfd);
         if (f == NULL)
             return -EBADF;
         int r = vfs_stat_file(f, ret);
@@ -158,7 +158,7 @@ s64 sys_statfs(uaddr_t name, uaddr_t ubuf)
 s64 sys_fstatfs(int fd, uaddr_t ubuf)
 {
     struct kstatfs k;
-    struct file *f = file_of(fd);
+    struct file *f = any_file_of(fd);
     if (f == NULL)
         return -EBADF;
     s64 r = put_statfs(ubuf, vfs_fstatfs(f, &k), &k);
@@ -433,6 +433,8 @@ static int set_times(const struct path *p, const struct abi_timespec *ts)
 static s64 do_utimes(int dirfd, uaddr_t name, const struct abi_timespec *ts, int flags)
 {
     if (name == 0) {
+        if (dirfd == AT_FDCWD)
+            return -EFAULT;
         if (flags != 0)
             return -EINVAL;
         WITH_FD(dirfd, false, p, set_times(&p, ts));
@@ -451,8 +453,6 @@ s64 sys_utimensat(int dirfd, uaddr_t name, uaddr_t uts, int flags)
     }
     if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    if (name == 0 && dirfd == AT_FDCWD)
-        return -EFAULT;
     return do_utimes(dirfd, name, uts != 0 ? ts : NULL, flags);
 }
 
@@ -500,7 +500,7 @@ s64 sys_ftruncate(int fd, s64 len)
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = f->flags & O_PATH ? -EBADF : !f->can_write ? -EINVAL : vfs_ftruncate(f, (u64)len);
+    s64 r = !f->can_write ? -EINVAL : vfs_ftruncate(f, (u64)len);
     file_put(f);
     return r;
 }
@@ -510,7 +510,7 @@ s64 sys_fallocate(int fd, int mode, s64 off, s64 len)
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;
-    s64 r = f->flags & O_PATH ? -EBADF : vfs_fallocate(f, mode, (u64)off, (u64)len);
+    s64 r = vfs_fallocate(f, mode, (u64)off, (u64)len);
     file_put(f);
     return r;
 }

@@ -122,7 +122,7 @@ static s64 scan_poll(void *ctx, struct poll_table *pt)
             if (f == NULL) {
                 got = POLLNVAL;
             } else {
-                got = vfs_poll(f, ready == 0 ? pt : NULL) & ((u16)p->events | POLLERR | POLLHUP);
+                got = vfs_poll(f, ready == 0 ? pt : NULL) & ((u16)p->events | POLLERR | POLLHUP | POLLNVAL);
                 file_put(f);
             }
         }
@@ -212,8 +212,8 @@ struct select_set {
     u64 *in[3], *out[3]; /* read, write, except */
     int n;
 };
-static const u32 select_in[3] = {POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR,
-                                 POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR, POLLPRI};
+static const u32 select_in[3] = {POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR | POLLNVAL,
+                                 POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR | POLLNVAL, POLLPRI | POLLNVAL};
 
 static s64 scan_select(void *ctx, struct poll_table *pt)
 {

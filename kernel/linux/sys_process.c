@@ -48,42 +48,46 @@ static bool may_limit(struct process *p)
     return ok;
 }
 
+static s64 change_limit(struct task *t, u32 which, const struct krlimit *new, struct krlimit *ret_old)
+{
+    struct process *p = t->proc;
+    s64 r = 0;
+    if (!may_limit(p))
+        return -EPERM;
+    if (which >= RLIMIT_NR || (new != NULL && new->soft > new->hard))
+        return -EINVAL;
+    if (new != NULL && which == RLIMIT_NOFILE && new->hard > atomic_load_relaxed(&nr_open))
+        return -EPERM;
+    spin_lock_bh(&p->lock);
+    *ret_old = p->rlimits[which];
+    if (new != NULL) {
+        if (new->hard > ret_old->hard && !capable(CAP_SYS_RESOURCE))
+            r = -EPERM;
+        else
+            p->rlimits[which] = *new;
+    }
+    spin_unlock_bh(&p->lock);
+    if (r == 0 && new != NULL)
+        apply_limit(t, which, new->soft);
+    return r;
+}
+
 s64 sys_prlimit64(int pid, u32 which, uaddr_t unew, uaddr_t uold)
 {
     struct krlimit new, old;
-    if (which >= RLIMIT_NR)
-        return -EINVAL;
-    if (unew != 0) {
-        if (copy_from_user(&new, unew, sizeof new) < 0)
-            return -EFAULT;
-        if (new.soft > new.hard)
-            return -EINVAL;
-        if (which == RLIMIT_NOFILE && new.hard > atomic_load_relaxed(&nr_open))
-            return -EPERM;
-    }
+    if (unew != 0 && copy_from_user(&new, unew, sizeof new) < 0)
+        return -EFAULT;
     struct task *t = task_arg(pid);
     if (t == NULL)
         return -ESRCH;
-    struct process *p = t->proc;
-    s64 r = may_limit(p) ? 0 : -EPERM;
-    spin_lock_bh(&p->lock);
-    old = p->rlimits[which];
-    if (r == 0 && unew != 0) {
-        if (new.hard > old.hard && !capable(CAP_SYS_RESOURCE))
-            r = -EPERM;
-        else
-            p->rlimits[which] = new;
-    }
-    spin_unlock_bh(&p->lock);
-    if (r == 0 && unew != 0)
-        apply_limit(t, which, new.soft);
+    s64 r = change_limit(t, which, unew != 0 ? &new : NULL, &old);
     task_put(t);
     if (r == 0 && uold != 0)
         r = copy_to_user(uold, &old, sizeof old);
     return r;
 }
 
-s64 sys_getrlimit(u32 which, uaddr_t ulim) { return ulim == 0 ? -EFAULT : sys_prlimit64(0, which, 0, ulim); }
+s64 sys_getrlimit(u32 which, uaddr_t ulim) { return which < RLIMIT_NR && ulim == 0 ? -EFAULT : sys_prlimit64(0, which, 0, ulim); }
 s64 sys_setrlimit(u32 which, uaddr_t ulim) { return ulim == 0 ? -EFAULT : sys_prlimit64(0, which, ulim, 0); }
 
 /* --- the machine --------------------------------------------------------------------------------------- */

@@ -164,9 +164,7 @@ static s64 advise_all(struct addrspace *as, const struct vec *v, u32 n, int advi
     for (u32 i = 0; i < n; i++) {
         const struct uio_seg *s = &v->segs[i];
         u64 len = ALIGN_UP(s->len, PAGE_SIZE);
-        int e = !IS_ALIGNED(s->base, PAGE_SIZE) || (s->len != 0 && len == 0) ? -EINVAL
-                : !user_range_ok(s->base, len)                              ? -ENOMEM
-                                                                            : as_advise(as, s->base, len, advice);
+        int e = s->len != 0 && len == 0 ? -EINVAL : as_advise(as, s->base, len, advice);
         if (e < 0)
             return done > 0 ? done : e;
         done += (s64)s->len;

@@ -139,9 +139,11 @@ s64 sys_sched_getscheduler(int pid)
 
 s64 sys_sched_getparam(int pid, uaddr_t uparam)
 {
+    if (pid < 0 || uparam == 0)
+        return -EINVAL;
     struct task *t = task_arg(pid);
     if (t == NULL)
-        return pid < 0 ? -EINVAL : -ESRCH;
+        return -ESRCH;
     u32 prio = t->thread->rt_prio;
     task_put(t);
     return put_user_u32(uparam, prio);

@@ -87,9 +87,8 @@ static int socket_of(int fd, struct file **ret_file, struct sock **ret)
         return -EBADF;
     struct sock *s = file_sock(f);
     if (s == NULL) {
-        int r = f->flags & O_PATH ? -EBADF : -ENOTSOCK;
         file_put(f);
-        return r;
+        return -ENOTSOCK;
     }
     *ret_file = f;
     *ret = s;

@@ -502,8 +502,9 @@ int path_at(int dirfd, uaddr_t name, u32 lookup_flags, struct path *ret);
 int path_at_as(int dirfd, uaddr_t name, u32 lookup_flags, const struct cred *cred, struct path *ret);
 /* That of an open descriptor: referenced. -EBADF, -EINVAL: it has no name in the tree. o_path: one opened with O_PATH has one, too. */
 int path_of_fd(int fd, bool o_path, struct path *ret);
-/* Path of an open descriptor (fstat, fchmod, ...): -EBADF. */
+/* The open file behind a descriptor, referenced. NULL: none, or, but for the second, one that stands for a place only (O_PATH). */
 struct file *file_of(int fd);
+struct file *any_file_of(int fd);
 
 /* file locks (locks.c) */
 s64 lock_fcntl(struct file *f, int fd, u32 cmd, uaddr_t arg);

@@ -122,9 +122,18 @@ void name_put(char *name)
     kfree(name);
 }
 
-struct file *file_of(int fd)
+struct file *any_file_of(int fd)
 {
     return likely(fd > GIVEN_FD(1)) ? fd_file(current_files(), fd) : given_file(fd);
+}
+
+struct file *file_of(int fd)
+{
+    struct file *f = any_file_of(fd);
+    if (f == NULL || likely(!(f->flags & O_PATH)))
+        return f;
+    file_put(f);
+    return NULL;
 }
 
 int at_begin(int dirfd, const char *name, struct at *ret)
@@ -135,7 +144,7 @@ int at_begin(int dirfd, const char *name, struct at *ret)
     ret->nameless = (struct path){NULL, NULL};
     if (*name == '/' || dirfd == AT_FDCWD)
         return 0;
-    struct file *f = file_of(dirfd);
+    struct file *f = any_file_of(dirfd);
     if (f == NULL)
         return -EBADF;
     ret->l.at = &f->path;

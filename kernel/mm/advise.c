@@ -171,8 +171,10 @@ int as_advise(struct addrspace *as, uaddr_t addr, u64 len_bytes, int advice)
     uaddr_t end;
     enum advice_class class = classify(advice);
     int err, hole = 0;
-    if (class == ADVICE_BAD || as_range(addr, len_bytes, &end) != 0)
+    if (class == ADVICE_BAD || !IS_ALIGNED(addr, PAGE_SIZE))
         return -EINVAL;
+    if (as_range(addr, len_bytes, &end) != 0)
+        return -ENOMEM;
     if (addr == end)
         return 0;
     if (class == ADVICE_POPULATE) {

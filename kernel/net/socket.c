@@ -109,7 +109,7 @@ int sock_wait(struct sock *s, bool (*ready)(struct sock *s), u64 deadline_ns, bo
 
 int sock_create(int domain, int type, int protocol, struct sock **ret)
 {
-    if (type < 1 || type > 10)
+    if (type < 0 || type > 10)
         return -EINVAL;
     switch (domain) {
     case AF_INET:

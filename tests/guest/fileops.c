@@ -4,18 +4,24 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/fsuid.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -25,6 +31,90 @@ static void whole(const char *name, const char *text)
     int f = open(name, O_CREAT | O_WRONLY | O_TRUNC, 0644);
     write(f, text, strlen(text));
     close(f);
+}
+
+/* What a descriptor that is a place only is good for. */
+static void opened_as_place(void)
+{
+    section("O_PATH");
+    char text[8];
+    struct stat st;
+    struct statfs fs;
+    struct itimerspec its;
+    struct pollfd pfd;
+    struct epoll_event ev = {.events = EPOLLIN};
+    whole("place", "content");
+    mkdir("places", 0755);
+    int f = open("place", O_PATH), d = open("places", O_PATH | O_DIRECTORY), whole_file = open("place", O_RDWR), ep = epoll_create1(0), pair[2];
+    SHOW(read(f, text, 1));
+    SHOW(write(f, text, 1));
+    SHOW(pread(f, text, 1, 0));
+    SHOW(pwrite(f, text, 1, 0));
+    SHOW(readv(f, &(struct iovec){text, 1}, 1));
+    SHOW(preadv(f, &(struct iovec){text, 1}, 1, 0));
+    SHOW(lseek(f, 0, SEEK_SET));
+    SHOW(lseek(f, 0, 99));
+    SHOW(ftruncate(f, 1));
+    SHOW(fallocate(f, 0, 0, 1));
+    SHOW(posix_fadvise(f, 0, 1, POSIX_FADV_NORMAL));
+    SHOW(readahead(f, 0, 1));
+    SHOW(sync_file_range(f, 0, 1, 0));
+    SHOW(fsync(f));
+    SHOW(fdatasync(f));
+    SHOW(syncfs(f));
+    SHOW(flock(f, LOCK_SH));
+    SHOW(sendfile(whole_file, f, NULL, 1));
+    SHOW(copy_file_range(f, NULL, whole_file, NULL, 1, 0));
+    SHOW(fchmod(f, 0600));
+    SHOW(fchown(f, -1, -1));
+    SHOW(futimens(f, NULL));
+    SHOW(fsetxattr(f, "user.x", "", 0, 0));
+    SHOW(fgetxattr(f, "user.x", text, sizeof text));
+    SHOW(ioctl(f, FIGETBSZ, text));
+    SHOW(ioctl(f, 0x5451)); /* FIOCLEX */
+    SHOW(syscall(SYS_getdents64, d, text, sizeof text));
+    SHOW_TRUE(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, f, 0) == MAP_FAILED && errno == EBADF);
+    SHOW(inotify_add_watch(f, "place", 1));
+    SHOW(inotify_rm_watch(f, 1));
+    SHOW(timerfd_gettime(f, &its));
+    SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, f, &ev));
+    SHOW(epoll_ctl(f, EPOLL_CTL_ADD, ep, &ev));
+    SHOW(epoll_wait(f, &ev, 1, 0));
+    SHOW(listen(f, 1));
+    SHOW(syscall(SYS_io_uring_enter, f, 1, 0, 0, NULL, 0));
+    SHOW(fcntl(f, F_SETFL, O_APPEND));
+    SHOW(fcntl(f, F_GETOWN));
+    pfd = (struct pollfd){.fd = f, .events = POLLIN};
+    SHOW(poll(&pfd, 1, 0));
+    SHOW(pfd.revents);
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(f, &set);
+    SHOW(select(f + 1, &set, NULL, NULL, &(struct timeval){0}));
+    SHOW(fstat(f, &st));
+    SHOW(st.st_size);
+    SHOW(fstatfs(f, &fs));
+    SHOW(fcntl(f, F_GETFD));
+    SHOW_TRUE(fcntl(f, F_GETFL) & O_PATH);
+    SHOW_OK(dup(f));
+    SHOW_OK(dup2(f, 100));
+    SHOW_OK(fcntl(f, F_DUPFD, 3));
+    SHOW(faccessat(d, ".", R_OK, 0));
+    SHOW_OK(openat(d, ".", O_RDONLY | O_DIRECTORY));
+    SHOW(fchdir(d));
+    SHOW(chdir(".."));
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    char space[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec one = {text, 1};
+    struct msghdr m = {.msg_iov = &one, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof f)};
+    memcpy(CMSG_DATA(c), &f, sizeof f);
+    SHOW(sendmsg(pair[0], &m, 0));
+    for (int i = 3; i < 120; i++)
+        close(i);
+    unlink("place");
+    rmdir("places");
 }
 
 #define GET_RW_HINT 1035
@@ -73,6 +163,50 @@ static void write_hints(void)
     for (int i = 0; i < 4; i++)
         close(fds[i]);
     unlink("hinted");
+}
+
+/* What is said first of several things that are wrong. */
+static void wrong_arguments(void)
+{
+    section("wrong arguments");
+    struct sched_param param;
+    struct rlimit rl = {2, 1};
+    void *last = (void *)-4096L;
+    SHOW(syscall(SYS_getrlimit, -1, NULL));
+    SHOW(syscall(SYS_getrlimit, 0, NULL));
+    SHOW(syscall(SYS_prlimit64, 99999999, 99, NULL, NULL));
+    SHOW(syscall(SYS_prlimit64, 0, 99, &rl, NULL));
+    SHOW(syscall(SYS_prlimit64, 0, 99, (void *)8, NULL));
+    SHOW(syscall(SYS_prlimit64, 0, RLIMIT_CORE, &rl, NULL));
+    SHOW(sched_getparam(0, NULL));
+    SHOW(sched_getparam(-1, &param));
+    SHOW(sched_getparam(99999999, &param));
+    SHOW(syscall(SYS_utime, NULL, NULL));
+    SHOW(syscall(SYS_utimes, NULL, NULL));
+    SHOW(syscall(SYS_futimesat, AT_FDCWD, NULL, NULL));
+    SHOW(syscall(SYS_futimesat, 99, NULL, NULL));
+    SHOW(syscall(SYS_utimensat, AT_FDCWD, NULL, NULL, 0));
+    SHOW(syscall(SYS_utimensat, AT_FDCWD, NULL, NULL, AT_SYMLINK_NOFOLLOW));
+    SHOW(socket(0, 0, 0));
+    SHOW(socket(0, -1, 0));
+    SHOW(socket(0, 11, 0));
+    SHOW(socket(AF_INET, 0, 0));
+    SHOW(socket(AF_INET6, 0, 0));
+    SHOW(socket(AF_UNIX, 0, 0));
+    SHOW(socket(AF_NETLINK, 0, 0));
+    SHOW(socket(AF_PACKET, 0, 0));
+    SHOW(mlock(last, 4096));
+    SHOW(mlock(last, 0));
+    SHOW(mlock((void *)-1L, 0));
+    SHOW(munlock((void *)-1L, 1));
+    SHOW(mlock(last - 4096, 4096));
+    SHOW(mlock(NULL, 0));
+    SHOW(madvise(last - 4096, 4096, 99));
+    SHOW(madvise(last - 4096, 4096, MADV_NORMAL));
+    SHOW(madvise(last - 4095, 4096, MADV_NORMAL));
+    SHOW(process_vm_readv(99999999, NULL, 0, NULL, 0, 0));
+    SHOW(process_vm_readv(99999999, &(struct iovec){&rl, 1}, 1, &(struct iovec){&rl, 1}, 1, 0));
+    SHOW(process_vm_readv(99999999, NULL, 0, NULL, 0, 1));
 }
 
 static void tmpfile_link(void)
@@ -759,6 +893,8 @@ int main(void)
     char dir[] = "/tmp/fileops-XXXXXX";
     if (mkdtemp(dir) == NULL || chdir(dir) != 0)
         return 1;
+    opened_as_place();
+    wrong_arguments();
     write_hints();
     tmpfile_link();
     renames();
