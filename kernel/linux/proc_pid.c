@@ -254,6 +254,27 @@ static void show_rollup(struct text *x, struct addrspace *as)
     show_usage(x, &u, locked_bytes);
 }
 
+/* proc_pid_smaps(5), VmFlags; in the order of Linux's bits */
+static void show_vm_flags(struct text *x, const struct vma *v)
+{
+    bool shared = v->flags & VMA_SHARED, may_write = !shared || (v->flags & VMA_MAYWRITE);
+    const struct {
+        char name[4];
+        bool on;
+    } flags[] = {
+        {"rd", v->prot & MAP_READ}, {"wr", v->prot & MAP_WRITE}, {"ex", v->prot & MAP_EXEC}, {"sh", shared && may_write}, {"mr", true}, {"mw", may_write},
+        {"me", true}, {"ms", shared}, {"gd", v->flags & VMA_GROWSDOWN}, {"lo", v->flags & VMA_LOCKED}, {"dc", v->flags & VMA_DONTFORK},
+        {"de", v->flags & VMA_SPECIAL}, {"lf", v->flags & VMA_ONFAULT},
+        {"ac", (v->prot & MAP_WRITE) && !(v->flags & (VMA_SHARED | VMA_NORESERVE))}, {"nr", v->flags & VMA_NORESERVE},
+        {"wf", v->flags & VMA_WIPEONFORK}, {"dd", v->flags & VMA_DONTDUMP}, {"hg", v->flags & VMA_HUGE}, {"nh", v->flags & VMA_NOHUGE},
+    };
+    text_add(x, "VmFlags: ");
+    for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
+        if (flags[i].on)
+            text_add(x, "%s ", flags[i].name);
+    text_add(x, "\n");
+}
+
 static void show_maps(struct text *x, struct addrspace *as, bool smaps)
 {
     char name[256];
@@ -280,6 +301,7 @@ static void show_maps(struct text *x, struct addrspace *as, bool smaps)
             vma_add_usage(v, &u);
             text_add(x, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", (unsigned long)(v->end - v->start) / 1024);
             show_usage(x, &u, v->flags & VMA_LOCKED ? u.pss_bytes : 0);
+            show_vm_flags(x, v);
         }
         cond_resched();
     }

@@ -40,6 +40,8 @@ static const struct cred *caller(void)
     return t != NULL ? t->cred : &kernel_cred;
 }
 
+static bool lock_unlimited(void) { return capable(CAP_IPC_LOCK); }
+
 void linux_init(void)
 {
     trap_handlers.syscall = linux_syscall;
@@ -48,6 +50,7 @@ void linux_init(void)
     trap_handlers.program_trap = linux_program_trap;
     vfs_fsize_limit = fsize_limit;
     vfs_caller = caller;
+    as_lock_unlimited = lock_unlimited;
     wall_changed = time_wall_changed;
     tty_hooks = &linux_tty_hooks;
     ptrace_init();

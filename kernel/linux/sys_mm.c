@@ -86,7 +86,7 @@ s64 sys_mmap(uaddr_t addr, u64 len, u64 prot, u64 flags, u64 fd, u64 off)
     }
     if (r < 0)
         return r;
-    if ((flags & (MAP_POPULATE | MAP_LOCKED)) && !((flags & MAP_NONBLOCK) && !(flags & MAP_LOCKED)) && prot != 0)
+    if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE && prot != 0)
         as_populate(as, at, len, 0);
     return (s64)at;
 }
@@ -181,22 +181,20 @@ s64 sys_madvise(uaddr_t addr, u64 len, int advice)
     return as_advise(as_current(), addr, len, advice);
 }
 
-static s64 lock_range(uaddr_t addr, u64 len, bool lock, bool populate)
+static s64 lock_range(uaddr_t addr, u64 len, u32 locks)
 {
     len += addr & (PAGE_SIZE - 1);
     addr = ALIGN_DOWN(addr, PAGE_SIZE);
     len = ALIGN_UP(len, PAGE_SIZE); /* the longest become none, as Linux's do */
-    if (len == 0)
-        return 0;
     if (addr + len < addr)
         return -EINVAL;
-    if (addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr)
+    if (len != 0 && (addr > PLAT_USER_MAX || len > PLAT_USER_MAX - addr))
         return -ENOMEM;
-    return as_lock_range(as_current(), addr, len, lock, populate);
+    return as_lock_range(as_current(), addr, len, locks);
 }
 
-s64 sys_mlock(uaddr_t addr, u64 len) { return lock_range(addr, len, true, true); }
-s64 sys_munlock(uaddr_t addr, u64 len) { return lock_range(addr, len, false, false); }
+s64 sys_mlock(uaddr_t addr, u64 len) { return lock_range(addr, len, VMA_LOCKED); }
+s64 sys_munlock(uaddr_t addr, u64 len) { return lock_range(addr, len, 0); }
 
 #define MLOCK_ONFAULT 1
 
@@ -204,19 +202,23 @@ s64 sys_mlock2(uaddr_t addr, u64 len, int flags)
 {
     if (flags & ~MLOCK_ONFAULT)
         return -EINVAL;
-    return lock_range(addr, len, true, !(flags & MLOCK_ONFAULT));
+    return lock_range(addr, len, flags & MLOCK_ONFAULT ? VMA_LOCKS : VMA_LOCKED);
 }
 
-/* Nothing is ever swapped out, so locking all is a promise already kept. */
+enum { MCL_CURRENT = 1, MCL_FUTURE = 2, MCL_ONFAULT = 4 };
+
 s64 sys_mlockall(int flags)
 {
-    return flags == 0 || (flags & ~7) || flags == 4 ? -EINVAL : 0;
+    u32 locks = flags & MCL_ONFAULT ? VMA_LOCKS : VMA_LOCKED;
+    if (!(flags & (MCL_CURRENT | MCL_FUTURE)) || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)))
+        return -EINVAL;
+    return as_lock_all(as_current(), flags & MCL_CURRENT ? &locks : NULL, flags & MCL_FUTURE ? locks : 0);
 }
 
 s64 sys_munlockall(void)
 {
-    as_unlock_all(as_current());
-    return 0;
+    const u32 none = 0;
+    return as_lock_all(as_current(), &none, 0);
 }
 
 s64 sys_memfd_create(uaddr_t uname, u32 flags)

@@ -39,6 +39,9 @@
 
 /* --- flags of areas ------------------------------------------------------------------------ */
 
+/* Areas that are not memory of the program's own are never locked. */
+static bool may_lock_area(const struct vma *v) { return !(v->flags & VMA_SPECIAL) && !callsite_is_thunks(v); }
+
 /* Change flags in [start, end), splitting and merging; of locks, up to the first hole. -EINVAL at what cannot have them. Write lock held. */
 static int change_flags(struct addrspace *as, uaddr_t start, uaddr_t end, u32 set, u32 clear, int *ret_hole)
 {
@@ -48,7 +51,7 @@ static int change_flags(struct addrspace *as, uaddr_t start, uaddr_t end, u32 se
     while (at < end) {
         if (v == NULL || v->start > at) {
             *ret_hole = -ENOMEM;
-            if (v == NULL || v->start >= end || ((set | clear) & VMA_LOCKED))
+            if (v == NULL || v->start >= end || (clear & VMA_LOCKS))
                 return 0;
             at = v->start;
         }
@@ -56,7 +59,7 @@ static int change_flags(struct addrspace *as, uaddr_t start, uaddr_t end, u32 se
         u32 flags = (v->flags & ~clear) | set;
         if ((set & VMA_WIPEONFORK) && !vma_private_anon(v))
             return -EINVAL;
-        if (flags != v->flags) {
+        if (flags != v->flags && (!(clear & VMA_LOCKS) || may_lock_area(v))) {
             if ((err = vma_isolate(&v, at, to)) != 0)
                 return err;
             vma_set_flags(v, flags);
@@ -314,7 +317,7 @@ static int bring_in(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned 
         rwmutex_read_lock(&as->lock);
         struct vma *v = as_find(as, va, false);
         err = v == NULL ? -ENOMEM : 0;
-        if (err == 0 && locked && (v->flags & (VMA_LOCKED | VMA_ONFAULT)) != VMA_LOCKED)
+        if (err == 0 && access == 0 && ((v->flags & VMA_ONFAULT) || (locked && !(v->flags & VMA_LOCKED))))
             va = v->end;
         for (unsigned n = 0; n < 64 && err == 0 && va < end && va < v->end; n++, va += PAGE_SIZE) {
             unsigned hw = 0;
@@ -337,41 +340,65 @@ static int bring_in(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned 
 
 int as_populate_locked(struct addrspace *as, uaddr_t addr, u64 len_bytes) { return bring_in(as, addr, len_bytes, 0, true); }
 
-int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock, bool populate)
+/* What is locked anywhere comes in, as far as it can be had. */
+static void populate_all_locked(struct addrspace *as)
+{
+    uaddr_t start = 0;
+    for (int err = 0; start < PLAT_USER_MAX && err != -EINTR;) {
+        rwmutex_read_lock(&as->lock);
+        const struct vma *v = as_find(as, start, true);
+        uaddr_t from = v != NULL ? MAX(v->start, start) : PLAT_USER_MAX, to = v != NULL ? v->end : PLAT_USER_MAX;
+        rwmutex_read_unlock(&as->lock);
+        err = as_populate_locked(as, from, to - from);
+        start = to;
+    }
+}
+
+int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, u32 locks)
 {
     uaddr_t start = ALIGN_DOWN(addr, PAGE_SIZE), end;
     int hole = 0, err = 0;
+    if (locks != 0 && !as_may_lock_any(as))
+        return -EPERM;
+    if (len_bytes == 0)
+        return 0;
     if (len_bytes > PLAT_USER_MAX || as_range(start, len_bytes + (addr - start), &end) != 0)
         return -EINVAL;
-    if (start == end)
-        return 0;
     rwmutex_write_lock(&as->lock);
-    if (lock) {
-        u64 pages = as->locked_pages + ((end - start) >> PAGE_SHIFT) - count_locked(as, start, end);
-        if (pages > as->limit_locked_bytes >> PAGE_SHIFT)
-            err = as->limit_locked_bytes == 0 ? -EPERM : -ENOMEM;
-        else
-            err = change_flags(as, start, end, populate ? VMA_LOCKED : VMA_LOCKED | VMA_ONFAULT, populate ? VMA_ONFAULT : 0, &hole);
-    } else {
-        err = change_flags(as, start, end, 0, VMA_LOCKED | VMA_ONFAULT, &hole);
-    }
+    if (locks != 0 && !as_may_lock(as, ((end - start) >> PAGE_SHIFT) - count_locked(as, start, end)))
+        err = -ENOMEM;
+    else
+        err = change_flags(as, start, end, locks, VMA_LOCKS, &hole);
     as_write_unlock(as);
     if (err == 0)
         err = hole;
-    if (populate && err == 0)
-        err = as_populate_locked(as, start, end - start);
-    return !populate ? err : err == -EFAULT || err == -EIO ? -ENOMEM : err; /* locked, but not all of it is there */
+    if (locks != VMA_LOCKED || err != 0)
+        return err;
+    err = as_populate_locked(as, start, end - start);
+    return err == -EFAULT || err == -EIO ? -ENOMEM : err; /* locked, but not all of it is there */
 }
 
-void as_unlock_all(struct addrspace *as)
+int as_lock_all(struct addrspace *as, const u32 *now, u32 next)
 {
+    bool locks = now != NULL && *now != 0;
+    int err = 0;
+    if ((locks || next != 0) && !as_may_lock_any(as))
+        return -EPERM;
     rwmutex_write_lock(&as->lock);
-    for (struct vma *v = as_find(as, 0, true); v != NULL; v = as_next(v))
-        if (v->flags & VMA_LOCKED) {
-            vma_set_flags(v, v->flags & ~(VMA_LOCKED | VMA_ONFAULT));
-            v = vma_merge(v);
-        }
+    if (locks && !as_may_lock(as, as->total_pages - as->locked_pages)) {
+        err = -ENOMEM;
+    } else {
+        as->lock_next = next;
+        for (struct vma *v = as_first(as); now != NULL && v != NULL; v = as_next(v))
+            if (may_lock_area(v)) {
+                vma_set_flags(v, (v->flags & ~VMA_LOCKS) | *now);
+                v = vma_merge(v);
+            }
+    }
     as_write_unlock(as);
+    if (err == 0 && locks)
+        populate_all_locked(as);
+    return err;
 }
 
 int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access) { return bring_in(as, addr, len_bytes, access, false); }

@@ -46,6 +46,9 @@ bool as_range_free(struct addrspace *as, uaddr_t addr, u64 len);
 int as_find_room(struct addrspace *as, u64 len, u64 align, uaddr_t *ret_addr); /* -ENOMEM */
 int as_check_limits(const struct addrspace *as, u64 pages, u32 prot, u32 flags); /* 0 or -ENOMEM */
 int as_check_limits_over(struct addrspace *as, uaddr_t start, uaddr_t end, u32 prot, u32 flags); /* what lies there goes */
+/* May so many pages more be locked; any at all? */
+bool as_may_lock(const struct addrspace *as, u64 more_pages);
+bool as_may_lock_any(const struct addrspace *as);
 /* commit.c: is an area of these promised memory? pages: more, or fewer when negative. May so many more be promised? */
 bool commit_counts(u32 prot, u32 flags);
 void commit_add(s64 pages);

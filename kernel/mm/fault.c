@@ -428,7 +428,8 @@ static int grow_stack(struct addrspace *as, uaddr_t va)
         struct vma *below = vma_prev(v);
         u64 more = (v->start - va) >> PAGE_SHIFT;
         bool clear = below == NULL || below->prot == 0 || va - below->end >= STACK_GUARD;
-        if (clear && v->end - va <= as->limit_stack_bytes && as_check_limits(as, more, v->prot, v->flags) == 0) {
+        if (clear && v->end - va <= as->limit_stack_bytes && as_check_limits(as, more, v->prot, v->flags) == 0 &&
+            (!(v->flags & VMA_LOCKED) || as_may_lock(as, more))) {
             u64 top = as->free_top;
             vma_resize(v, va, v->end);
             as->free_top = top;

@@ -71,7 +71,7 @@ static int fork_area(struct vma *v, struct addrspace *to)
     struct vma *c = vma_create(v);
     if (c == NULL)
         return -ENOMEM;
-    c->flags &= ~(VMA_LOCKED | VMA_ONFAULT); /* locks are not inherited: mlock(2) */
+    c->flags &= ~VMA_LOCKS; /* locks are not inherited: mlock(2) */
     if (v->ops != NULL && v->ops->open != NULL)
         v->ops->open(c);
     vma_link(to, c);

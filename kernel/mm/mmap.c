@@ -120,6 +120,16 @@ static bool extend_neighbour(struct addrspace *as, const struct vma *want)
     return false;
 }
 
+/* The flags of an area that is to be locked; -EPERM, -EAGAIN: that may not be. */
+static int want_locked(const struct addrspace *as, u64 len, u32 *flags)
+{
+    if ((*flags & VMA_LOCKED) && !as_may_lock_any(as))
+        return -EPERM;
+    if (!(*flags & VMA_SPECIAL))
+        *flags |= as->lock_next;
+    return !(*flags & VMA_LOCKED) || as_may_lock(as, len >> PAGE_SHIFT) ? 0 : -EAGAIN;
+}
+
 static int map_locked(struct addrspace *as, const struct map_request *req, u64 len, uaddr_t *ret_addr)
 {
     uaddr_t addr;
@@ -128,12 +138,12 @@ static int map_locked(struct addrspace *as, const struct map_request *req, u64 l
         return err;
     if (as->vma_count >= AS_MAX_VMAS)
         return -ENOMEM;
+    u32 flags = req->flags;
+    if (unlikely((flags | as->lock_next) & VMA_LOCKED) && (err = want_locked(as, len, &flags)) != 0)
+        return err;
     if ((err = as_check_limits_over(as, addr, addr + len, req->prot, req->flags)) != 0)
         return err;
-    if ((req->flags & VMA_LOCKED) && as->limit_locked_bytes != UINT64_MAX &&
-        as->locked_pages + (len >> PAGE_SHIFT) > as->limit_locked_bytes >> PAGE_SHIFT)
-        return -EAGAIN;
-    struct vma want = { .as = as, .start = addr, .end = addr + len, .prot = req->prot, .flags = req->flags,
+    struct vma want = { .as = as, .start = addr, .end = addr + len, .prot = req->prot, .flags = flags,
                         .ops = req->ops, .mapping = req->mapping, .object = req->object, .pgoff = req->pgoff };
     if (req->fixed && (err = as_unmap_locked(as, addr, addr + len)) != 0)
         return err;
@@ -167,11 +177,14 @@ int as_map(struct addrspace *as, const struct map_request *req, uaddr_t *ret_add
     }
     rwmutex_write_lock(&as->lock);
     int err = map_locked(as, &r, len, ret_addr);
+    bool fill = err == 0 && ((r.flags | as->lock_next) & VMA_LOCKED);
     as_write_unlock(as);
     if (err != 0 && anon_shared) {
         struct vma v = { .object = r.object, .ops = r.ops, .mapping = r.mapping };
         anon_shared_ops.close(&v);
     }
+    if (unlikely(fill))
+        as_populate_locked(as, *ret_addr, len);
     return err;
 }
 
@@ -216,7 +229,7 @@ static int protect_locked(struct addrspace *as, uaddr_t start, uaddr_t end, u32 
             }
             if ((err = vma_isolate(&v, at, to)) != 0)
                 return err;
-            bool own = (prot & ~v->prot & MAP_WRITE) && (v->flags & (VMA_LOCKED | VMA_ONFAULT | VMA_SHARED)) == VMA_LOCKED;
+            bool own = (prot & ~v->prot & MAP_WRITE) && (v->flags & (VMA_LOCKS | VMA_SHARED)) == VMA_LOCKED;
             if ((err = protect_area(v, prot)) != 0)
                 return err;
             for (uaddr_t va = at; own && va < to; va += PAGE_SIZE) /* what is locked does not fault when it is written; else it does, as on Linux */
@@ -262,9 +275,10 @@ static int brk_grow(struct addrspace *as, uaddr_t from, uaddr_t to)
 int as_set_brk(struct addrspace *as, uaddr_t brk, uaddr_t *ret_brk)
 {
     int err = 0;
+    uaddr_t old_end = 0, new_end = 0;
     rwmutex_write_lock(&as->lock);
     if (brk >= as->brk_start && brk <= PLAT_USER_MAX && brk - as->brk_start <= as->limit_data_bytes) {
-        uaddr_t old_end = ALIGN_UP(as->brk, PAGE_SIZE), new_end = ALIGN_UP(brk, PAGE_SIZE);
+        old_end = ALIGN_UP(as->brk, PAGE_SIZE), new_end = ALIGN_UP(brk, PAGE_SIZE);
         if (new_end > old_end)
             err = brk_grow(as, old_end, new_end);
         else if (new_end < old_end)
@@ -273,6 +287,9 @@ int as_set_brk(struct addrspace *as, uaddr_t brk, uaddr_t *ret_brk)
             as->brk = brk;
     }
     *ret_brk = as->brk;
+    bool fill = err == 0 && new_end > old_end && (as->lock_next & VMA_LOCKED);
     as_write_unlock(as);
+    if (fill)
+        as_populate_locked(as, old_end, new_end - old_end);
     return err;
 }

@@ -41,6 +41,8 @@ bool thrashing(void);
 /* rmap.c: pages [first, last] of m leave every area that maps them, private copies too when
  * even_copies. mapping->lock held. Pages that lost their last reference are put on ret_free. */
 void rmap_unmap(struct mapping *m, u64 first, u64 last, bool even_copies, struct list *ret_free);
+/* Is the page at index in an area whose memory must stay? mapping->lock held. */
+bool rmap_locked(struct mapping *m, u64 index);
 /* Shared areas lose the right to write the page at index. mapping->lock held. */
 void rmap_protect(struct mapping *m, u64 index);
 

@@ -106,7 +106,7 @@ static bool evict(struct mapping *m, struct page *p, enum sweep sweep, struct li
     if ((flags & (PG_LOCKED | PG_DIRTY)) || !(flags & PG_UPTODATE))
         return false;
     if (atomic_load(&p->map_count) != 0) {
-        if (sweep == SWEEP_UNMAPPED)
+        if (sweep == SWEEP_UNMAPPED || rmap_locked(m, p->index))
             return false;
         rmap_unmap(m, p->index, p->index, false, ret_free);
     }

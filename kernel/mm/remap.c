@@ -126,7 +126,7 @@ static int move_area(struct vma *v, uaddr_t old, u64 old_len, uaddr_t to, u64 ne
             callsite_forget(as, v->start, v->end);
             vma_unlink(v);
         } else if (unlock) {
-            vma_set_flags(v, v->flags & ~(VMA_LOCKED | VMA_ONFAULT));
+            vma_set_flags(v, v->flags & ~VMA_LOCKS);
             vma_merge(v);
         }
     }
@@ -139,8 +139,7 @@ static int check_more(const struct vma *v, u64 len, u64 locked_len)
 {
     const struct addrspace *as = v->as;
     int err = as_check_limits(as, len >> PAGE_SHIFT, v->prot, v->flags);
-    if (err == 0 && (v->flags & VMA_LOCKED) && as->limit_locked_bytes != UINT64_MAX &&
-        as->locked_pages + (locked_len >> PAGE_SHIFT) > as->limit_locked_bytes >> PAGE_SHIFT)
+    if (err == 0 && (v->flags & VMA_LOCKED) && !as_may_lock(as, locked_len >> PAGE_SHIFT))
         err = -EAGAIN;
     return err;
 }

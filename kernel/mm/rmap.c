@@ -179,6 +179,16 @@ void rmap_unmap(struct mapping *m, u64 first, u64 last, bool even_copies, struct
     }
 }
 
+bool rmap_locked(struct mapping *m, u64 index)
+{
+    list_for_each(v, &m->vmas, struct vma, mapping_node) {
+        uaddr_t start, end;
+        if ((v->flags & VMA_LOCKED) && overlap(v, index, index, &start, &end)) /* one that is just being locked fills in later */
+            return true;
+    }
+    return false;
+}
+
 void rmap_protect(struct mapping *m, u64 index)
 {
     list_for_each(v, &m->vmas, struct vma, mapping_node) {

@@ -72,6 +72,17 @@ int as_check_limits_over(struct addrspace *as, uaddr_t start, uaddr_t end, u32 p
     return check_limits(as, pages, promised, prot, flags);
 }
 
+bool (*as_lock_unlimited)(void);
+
+static bool lock_unlimited(void) { return as_lock_unlimited != NULL && as_lock_unlimited(); }
+
+bool as_may_lock(const struct addrspace *as, u64 more_pages)
+{
+    return !over(as->locked_pages, more_pages, as->limit_locked_bytes) || lock_unlimited();
+}
+
+bool as_may_lock_any(const struct addrspace *as) { return as->limit_locked_bytes != 0 || lock_unlimited(); }
+
 static bool writes_shared(u32 prot, u32 flags) { return (flags & VMA_SHARED) && (prot & MAP_WRITE); }
 
 static void attach(struct vma *v)

@@ -210,6 +210,161 @@ static void moves_counted(void)
     wait(NULL);
 }
 
+/* A number of kB or the words of a line of /proc/self/NAME; of smaps, of the area that begins at p. */
+static const char *told(const char *name, const char *field, const void *p)
+{
+    static char line[512];
+    char start[32];
+    unsigned long low, high;
+    snprintf(start, sizeof start, "%08lx-", (unsigned long)p);
+    bool here = p == NULL, found = false;
+    FILE *f = fopen(name, "r");
+    while (!found && fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "%lx-%lx ", &low, &high) == 2)
+            here = strncmp(line, start, strlen(start)) == 0;
+        found = here && strncmp(line, field, strlen(field)) == 0;
+    }
+    fclose(f);
+    line[strcspn(line, "\n")] = '\0';
+    return found ? line + strlen(field) + strspn(line + strlen(field), " \t") : "(nothing)";
+}
+
+static long locked_kb(void) { return atol(told("/proc/self/status", "VmLck:", NULL)); }
+
+static int present(void *p, int pages)
+{
+    unsigned char in[64];
+    int n = 0;
+    if (mincore(p, (size_t)pages * PAGE, in) != 0)
+        return -1;
+    for (int i = 0; i < pages; i++)
+        n += in[i] & 1;
+    return n;
+}
+
+static void *map_rw(int pages) { return map((size_t)pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS); }
+
+/* An area of its own: no neighbour is like it. */
+static char *map_alone(int pages, int flags)
+{
+    char *p = map((size_t)(pages + 2) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    return mmap(p + PAGE, (size_t)pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | flags, -1, 0);
+}
+
+#define SHOW_FLAGS(p) SHOW_STR(told("/proc/self/smaps", "VmFlags:", p))
+
+static void area_flags(void)
+{
+    section("VmFlags");
+    char *p = map_alone(4, 0);
+    SHOW_FLAGS(p);
+    mlock(p, 4 * PAGE);
+    SHOW_FLAGS(p);
+    syscall(SYS_mlock2, p, 4 * PAGE, 1);
+    SHOW_FLAGS(p);
+    mlock(p, 4 * PAGE);
+    madvise(p, 4 * PAGE, MADV_DONTFORK);
+    madvise(p, 4 * PAGE, MADV_DONTDUMP);
+    SHOW_FLAGS(p);
+    munlock(p, 4 * PAGE);
+    madvise(p, 4 * PAGE, MADV_NOHUGEPAGE);
+    madvise(p, 4 * PAGE, MADV_WIPEONFORK);
+    SHOW_FLAGS(p);
+    SHOW_FLAGS(map_alone(1, MAP_NORESERVE));
+    SHOW_FLAGS(map_alone(1, MAP_GROWSDOWN));
+    int fd = memfd_create("flags", 0);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int only = open(path, O_RDONLY);
+    ftruncate(fd, PAGE);
+    SHOW_FLAGS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
+    SHOW_FLAGS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, only, 0));
+    SHOW_FLAGS(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, only, 0));
+    close(only);
+    close(fd);
+}
+
+/* Without CAP_IPC_LOCK, with a limit of 64 pages. */
+static void lock_limited(void)
+{
+    struct rlimit rl = {64 * PAGE, 64 * PAGE}, none = {0, 64 * PAGE};
+    setrlimit(RLIMIT_MEMLOCK, &rl);
+    SHOW(setresuid(1000, 1000, 1000));
+    SHOW(mlockall(MCL_CURRENT));
+    SHOW(mlockall(MCL_CURRENT | MCL_ONFAULT));
+    SHOW(mlockall(MCL_FUTURE));
+    char *p = map_rw(32);
+    SHOW_TRUE(p != MAP_FAILED);
+    SHOW_TRUE(map_rw(33) == MAP_FAILED && errno == EAGAIN);
+    SHOW_TRUE(mremap(p, 32 * PAGE, 65 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EAGAIN);
+    char *brk = sbrk(0);
+    SHOW_TRUE(sbrk(40 * PAGE) == (void *)-1 && sbrk(0) == brk);
+    SHOW(locked_kb());
+    SHOW(munlockall());
+    SHOW(mlock(p, 32 * PAGE));
+    p = map_rw(65);
+    SHOW(mlock(p, 65 * PAGE));
+    setrlimit(RLIMIT_MEMLOCK, &none);
+    SHOW(mlock(p, PAGE));
+    SHOW(mlock(p, 0));
+    SHOW(munlock(p, PAGE));
+    SHOW(mlockall(MCL_FUTURE));
+    SHOW(munlockall());
+    SHOW_TRUE(map(PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED) == MAP_FAILED && errno == EPERM);
+}
+
+static void lock_all(void)
+{
+    section("mlockall");
+    struct rlimit small = {4 * PAGE, 4 * PAGE}, old;
+    fflush(stdout);
+    if (fork() == 0) {
+        lock_limited();
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    char *p = map_rw(16);
+    SHOW(mlockall(MCL_FUTURE));
+    long before = locked_kb();
+    SHOW(present(p, 16));
+    char *q = map_rw(16), *none = map(4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+    SHOW(present(q, 16));
+    SHOW(locked_kb() - before);
+    SHOW(madvise(q, PAGE, MADV_DONTNEED));
+    char *brk = sbrk(0);
+    sbrk(16 * PAGE);
+    SHOW(present((void *)(((unsigned long)brk + PAGE - 1) & ~(PAGE - 1)), 15));
+    fflush(stdout);
+    if (fork() == 0) {
+        SHOW(locked_kb());
+        SHOW(present(map_rw(16), 16));
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    SHOW(mlockall(MCL_FUTURE | MCL_ONFAULT));
+    char *late = map_rw(16);
+    SHOW(present(late, 16));
+    late[PAGE] = 1;
+    SHOW(present(late, 16));
+    SHOW(munmap(q, 16 * PAGE));
+    SHOW(munmap(none, 4 * PAGE));
+    SHOW(mlockall(MCL_CURRENT | MCL_ONFAULT));
+    SHOW(present(p, 16));
+    SHOW(mlockall(MCL_CURRENT));
+    SHOW(present(p, 16));
+    SHOW_TRUE(locked_kb() > 0);
+    SHOW(present(map_rw(16), 16)); /* MCL_FUTURE went */
+    SHOW(munlockall());
+    SHOW(locked_kb());
+    getrlimit(RLIMIT_MEMLOCK, &old);
+    setrlimit(RLIMIT_MEMLOCK, &small);
+    SHOW(mlock(p, 16 * PAGE)); /* CAP_IPC_LOCK */
+    SHOW(munlockall());
+    setrlimit(RLIMIT_MEMLOCK, &old);
+}
+
 int main(void)
 {
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
@@ -432,6 +587,9 @@ int main(void)
     SHOW_STR(touch(p, false));
     SHOW(munmap(p, big));
     close(sparse);
+
+    area_flags();
+    lock_all();
 
     section("lock");
     p = map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);

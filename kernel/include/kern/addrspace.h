@@ -46,6 +46,7 @@ struct vma;
 #define VMA_SPECIAL 0x0800u  /* vdso, vvar: may not be merged or remapped in parts */
 #define VMA_WIPEONFORK 0x1000u
 #define VMA_ONFAULT 0x2000u /* VMA_LOCKED, but not brought in (MLOCK_ONFAULT) */
+#define VMA_LOCKS (VMA_LOCKED | VMA_ONFAULT)
 
 /* Area types: anonymous and page-cache ones are mm's own; others bring these. */
 struct vma_ops {
@@ -80,6 +81,7 @@ struct addrspace {
     struct plat_aspace plat;
     u32 vma_count;
     u64 total_pages, data_pages, stack_pages, locked_pages;
+    u32 lock_next;              /* as->lock: VMA_LOCKS of areas to come (MCL_FUTURE) */
     u64 rss_anon, rss_file;     /* atomic */
     u64 hiwater_rss;
     uaddr_t mmap_base;          /* top-down search starts here */
@@ -130,7 +132,7 @@ struct map_request {
     void *object;     /* ops->open is not called for the first area: the caller's reference moves in on success */
     u64 pgoff;
 };
-/* All take and release as->lock. -ENOMEM (space, limits, area count), -EINVAL, -EEXIST (noreplace), -EPERM. */
+/* All take and release as->lock. -ENOMEM (space, limits, area count), -EINVAL, -EEXIST (noreplace), -EPERM, -EAGAIN (locked memory). */
 int as_map(struct addrspace *as, const struct map_request *req, uaddr_t *ret_addr);
 int as_unmap(struct addrspace *as, uaddr_t addr, u64 len_bytes);
 int as_protect(struct addrspace *as, uaddr_t addr, u64 len_bytes, u32 prot); /* -EACCES, -ENOMEM (hole) */
@@ -146,8 +148,12 @@ void vma_add_usage(struct vma *v, struct vma_usage *u); /* as->lock held. No fur
 /* Is a page of v the process' own, as one is behind a write to a private file area? as->lock held. */
 bool vma_has_private_pages(struct vma *v);
 int as_mincore(struct addrspace *as, uaddr_t addr, u64 len_bytes, u8 *ret_vec);
-int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, bool lock, bool populate); /* mlock, munlock */
-void as_unlock_all(struct addrspace *as); /* munlockall */
+/* mlock(2), munlock(2): the areas' VMA_LOCKS become these. -ENOMEM (a hole, the limit), -EPERM (none may be locked) */
+int as_lock_range(struct addrspace *as, uaddr_t addr, u64 len_bytes, u32 locks);
+/* mlockall(2), munlockall(2): VMA_LOCKS of the areas there are (NULL: they stay as they are) and of those to come. Errors as above. */
+int as_lock_all(struct addrspace *as, const u32 *now, u32 next);
+/* The personality's: may the current thread lock more than limit_locked_bytes? NULL: no. */
+extern bool (*as_lock_unlimited)(void);
 int as_set_brk(struct addrspace *as, uaddr_t brk, uaddr_t *ret_brk);
 /* Fault [addr, addr+len) in for reading or writing (MADV_POPULATE_*); access 0: as it may be used, private pages where it may be written (MAP_POPULATE). */
 int as_populate(struct addrspace *as, uaddr_t addr, u64 len_bytes, unsigned access);

@@ -552,13 +552,13 @@ TEST(limits_and_bad_arguments)
     CHECK_EQ(as_set_brk(as, as->brk_start + 100, &brk), 0);
     CHECK_EQ(put_user_u32(as->brk_start + 8000, 1), -EFAULT);
     as->limit_locked_bytes = PAGE_SIZE;
-    CHECK_EQ(as_lock_range(as, a, 2 * PAGE_SIZE, true, true), -ENOMEM);
-    CHECK_EQ(as_lock_range(as, a, PAGE_SIZE, true, true), 0);
+    CHECK_EQ(as_lock_range(as, a, 2 * PAGE_SIZE, VMA_LOCKED), -ENOMEM);
+    CHECK_EQ(as_lock_range(as, a, PAGE_SIZE, VMA_LOCKED), 0);
     CHECK_EQ(as->locked_pages, 1);
     u8 vec[10];
     CHECK_EQ(as_mincore(as, a, 10 * PAGE_SIZE, vec), 0);
     CHECK_EQ(vec[0], 1);
-    CHECK_EQ(as_lock_range(as, a, PAGE_SIZE, false, false), 0);
+    CHECK_EQ(as_lock_range(as, a, PAGE_SIZE, 0), 0);
     CHECK_EQ(as->locked_pages, 0);
     check_space(as);
     end_space(as);
