@@ -17,6 +17,7 @@
 
 #include "host/lib/util.h"
 
+#define SETTLE_NS 2000000000ull /* as long as the kernel waits for them at its end */
 #define PACKET_MAX (sizeof(struct ctl_header) + sizeof(struct ctl_open) + CTL_NAME_MAX + CTL_PART_MAX)
 
 enum state { NEW, OPEN, ENDING };
@@ -349,12 +350,29 @@ void clients_serve(struct clients *s)
     s->poll = NULL;
 }
 
+/* How long, in milliseconds, those are waited for that have not taken everything yet: while they take some. */
+static int unsent_ms(const struct clients *s, u64 start_ns)
+{
+    u64 now = now_ns();
+    u64 until = 0;
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        const struct client *c = s->slots[i];
+        if (c && c->queue.len)
+            until = MAX(until, MAX(c->stuck_since_ns, start_ns) + SETTLE_NS);
+    }
+    return until > now ? (int)((until - now) / 1000000 + 1) : 0;
+}
+
 void clients_settle(struct clients *s)
 {
     struct pollfd fds[CLIENTS_POLLFDS];
-    u64 ignored = UINT64_MAX;
-    for (unsigned rounds = 0; rounds < 4 * CLIENTS_MAX && poll(fds, clients_poll(s, fds, &ignored), 0) > 0; rounds++)
+    u64 ignored = UINT64_MAX, start_ns = now_ns();
+    for (unsigned rounds = 0; rounds < 4 * CLIENTS_MAX || unsent_ms(s, start_ns) > 0; rounds++) {
+        size_t n = clients_poll(s, fds, &ignored);
+        if (poll(fds, n, unsent_ms(s, start_ns)) <= 0)
+            break;
         clients_serve(s);
+    }
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         if (s->slots[i])
             s->slots[i]->poll = NULL;

@@ -49,7 +49,7 @@ void clients_done(struct clients *s);
 size_t clients_poll(struct clients *s, struct pollfd *fds, u64 *deadline_ns);
 /* After poll(). */
 void clients_serve(struct clients *s);
-/* All that waits to be said now, by those who wait to be let in, too. */
+/* All that waits to be said now, by those who wait to be let in, too. Who still has to take something is given time for it. */
 void clients_settle(struct clients *s);
 /* A message of the channels' types from the kernel. NULL, or what is wrong with it. */
 const char *clients_message(struct clients *s, u16 type, const void *payload, u32 len);

@@ -3,10 +3,12 @@
 """Every call that is there (tests/guest/traced_calls.c, traced_more.c), printed by drupe strace as Debian's strace prints it of the same program on this host.
 What differs between two right systems is masked: addresses, numbers of processes and objects, times; and the results of the calls in RESULTS."""
 import difflib
+import os
 import re
 import subprocess
+import time
 
-from lib import build_file, check, done, drupe, own_list
+from lib import DRUPE, ON, build_file, check, done, drupe, own_list, same
 
 work = own_list('strace-calls')
 # Who runs the program, and on what, decides what these return.
@@ -75,4 +77,19 @@ def compare(program, names, lines):
 
 compare('traced_calls', 281, 801)
 compare('traced_more', 15, 500)
+
+
+def read_slowly():
+    """All there is to read of one that ends long before its reader is through."""
+    p = subprocess.Popen([DRUPE, 'run', *ON, '--net', 'none', '-w', '/tmp', '--strace', build_file('traced_more')], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    text = b''
+    while more := os.read(p.stderr.fileno(), 4096):
+        text += more
+        time.sleep(0.02)
+    return p.wait(), b'exit_group(7)' in text
+
+
+for _ in range(5):
+    same(read_slowly(), (7, True), 'a slow reader gets the end as well')
 done()
