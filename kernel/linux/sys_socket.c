@@ -524,7 +524,8 @@ static s64 messages(int fd, uaddr_t uvec, u32 n, u32 flags, u64 deadline, bool s
     u32 done = 0;
     if (r < 0)
         return r;
-    for (n = MIN(n, VLEN_MAX); done < n;) {
+    r = sending || (flags & MSG_ERRQUEUE) ? 0 : sock_take_err(s); /* first, also where there is nothing to be read */
+    for (n = MIN(n, VLEN_MAX); r >= 0 && done < n;) {
         uaddr_t one = uvec + done * sizeof(struct abi_mmsghdr);
         r = one_msg(f, one, flags & ~MSG_WAITFORONE, sending);
         if (r >= 0 && put_user_u32(one + offsetof(struct abi_mmsghdr, len), (u32)r) < 0)
@@ -538,7 +539,7 @@ static s64 messages(int fd, uaddr_t uvec, u32 n, u32 flags, u64 deadline, bool s
             break;
     }
     file_put(f);
-    return done > 0 || n == 0 ? done : r;
+    return done > 0 || r >= 0 ? done : r;
 }
 
 s64 sys_sendmmsg(int fd, uaddr_t uvec, u32 n, u32 flags) { return messages(fd, uvec, n, flags & ~MSG_WAITFORONE, NEVER_NS, true); }

@@ -89,7 +89,7 @@ bool dgram_queue(struct sock *s, struct pkt *p)
     }
     spin_unlock_bh(&s->lock);
     if (ok)
-        sock_wake(s, POLLIN | POLLRDNORM);
+        sock_wake(s, WAKE_IN);
     else
         pkt_free(p);
     return ok;
@@ -163,7 +163,7 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from)
             break;
         mutex_unlock(&s->rd);
         if (s->shut & SHUT_RD_BIT)
-            return 0;
+            return nonblock ? -EAGAIN : 0;
         err = sock_wait(s, dgram_readable, deadline, nonblock, true);
         if (err != 0)
             return err;
@@ -207,10 +207,10 @@ u32 dgram_poll(struct sock *s)
 int dgram_dest(struct sock *s, const struct sock_msg *m, struct dgram_dest *ret)
 {
     *ret = (struct dgram_dest){ .addr = s->faddr, .port = s->fport, .src = s->laddr, .ifindex = s->bound_if, .ttl = -1, .tos = -1 };
-    if (m->to != NULL && m->to->len != 0) {
+    if (m->to != NULL && (m->to->len != 0 || s->type == SOCK_DGRAM)) {
         int err = inet_dest_in(s, m->to, &ret->addr, &ret->port);
         if (err != 0)
-            return err;
+            return err == -EAFNOSUPPORT && s->domain == AF_INET6 && s->type == SOCK_DGRAM ? -EINVAL : err;
     } else if (ip_is_unspec(s->faddr)) {
         return -EDESTADDRREQ;
     }

@@ -46,11 +46,19 @@ int inet_addr_in(const struct sock *s, const struct sock_addr *a, struct ip_addr
 
 int inet_dest_in(const struct sock *s, const struct sock_addr *a, struct ip_addr *ret_addr, u16 *ret_port)
 {
-    int err = inet_addr_in(s, a, ret_addr, ret_port);
+    struct sockaddr_in_ in;
+    int err = 0;
+    if (s->domain == AF_INET6 && s->type == SOCK_DGRAM && a->family == AF_INET && a->len >= sizeof in && a->len <= sizeof a->data) { /* UDP takes both */
+        memcpy(&in, a->data, sizeof in);
+        *ret_addr = ip_v4(in.addr);
+        *ret_port = be16(in.port);
+    } else {
+        err = inet_addr_in(s, a, ret_addr, ret_port);
+    }
     if (err == 0 && s->v6only && ip_is_v4(*ret_addr))
         return -ENETUNREACH;
     if (err == 0 && ip_is_any(*ret_addr)) /* "this host", as Linux reads it */
-        *ret_addr = ip_is_v4(*ret_addr) ? ip_v4(IP_LOOPBACK) : IP6_LOOPBACK;
+        *ret_addr = !ip_is_v4(s->laddr) && !ip_is_v4(*ret_addr) ? IP6_LOOPBACK : ip_is_v4(*ret_addr) && ip_is_v4(s->laddr) && !ip_is_any(s->laddr) ? s->laddr : ip_v4(IP_LOOPBACK);
     return err;
 }
 
@@ -117,6 +125,13 @@ int inet_bind_check(const struct sock *s, const struct sock_addr *a, struct ip_a
     return low && !sock_may(CAP_NET_BIND_SERVICE) ? -EACCES : 0;
 }
 
+void inet_bound(struct sock *s, struct ip_addr addr)
+{
+    s->laddr_bound = !ip_is_any(addr);
+    if (s->laddr_bound && s->domain == AF_INET6 && !ip_is_v4(addr))
+        s->v6only = 1;
+}
+
 enum {
     IP_TOS = 1, IP_TTL, IP_HDRINCL, IP_OPTIONS, IP_ROUTER_ALERT, IP_RECVOPTS, IP_RETOPTS, IP_PKTINFO, IP_PKTOPTIONS,
     IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL, IP_RECVTOS, IP_MTU, IP_FREEBIND,
@@ -130,6 +145,8 @@ enum {
 
 int inet_route(const struct sock *s, struct ip_addr dst, struct ip_addr src, unsigned ifindex, struct ip_route *ret)
 {
+    if (unlikely(ip_is_v4(src) && !ip_is_v4(dst)))
+        return -EAFNOSUPPORT;
     int err = ip_route_find(dst, src, ifindex, ret);
     if (err == 0 && unlikely(s->src_prefs != 0) && ip_is_any(src) && !ip_is_v4(dst) && !ret->nif->loopback)
         ip6_source(dst, s->src_prefs, &ret->src);
@@ -151,14 +168,14 @@ static int v6_same_as(int name)
     return 0;
 }
 
-/* Integers of SOL_IP also come as one byte. */
-static int ip_int_in(const void *val, u32 len, s32 *ret)
+/* Integers of SOL_IP also come as one byte; most of them as none, which is 0. */
+static int ip_int_in(int name, const void *val, u32 len, s32 *ret)
 {
     if (len >= 4)
         return opt_int_in(val, len, ret);
-    if (len == 0)
+    if (len == 0 && (name == IP_TTL || name == IP_FREEBIND || name == IP_MULTICAST_TTL || name == IP_MULTICAST_LOOP))
         return -EINVAL;
-    *ret = *(const u8 *)val;
+    *ret = len == 0 ? 0 : *(const u8 *)val;
     return 0;
 }
 
@@ -184,14 +201,22 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
     static const s32 zero;
     s32 v;
     bool v6 = level == IPPROTO_IPV6 && s->domain == AF_INET6;
+    if (level == IPPROTO_UDP && s->type == SOCK_DGRAM && len < sizeof v)
+        return -EINVAL;
     if (!v6 && level != IPPROTO_IP)
         return -ENOPROTOOPT;
     int err = mc_setopt(s, level, name, val, len);
     if (err != -ENOPROTOOPT)
         return err;
     if (v6) {
+        if (v6_same_as(name) == 0 && name != IPV6_V6ONLY && name != IPV6_ADDR_PREFERENCES && name != IPV6_MULTICAST_IF)
+            return -ENOPROTOOPT;
+        if (s->type == SOCK_STREAM && (name == IPV6_MULTICAST_HOPS || name == IPV6_MULTICAST_IF))
+            return -ENOPROTOOPT;
         if ((err = opt_int_in(val, len, &v)) != 0)
             return err;
+        if (name == IPV6_MULTICAST_LOOP && v != (v != 0))
+            return -EINVAL;
         if (name == IPV6_V6ONLY) {
             if (s->lport != 0)
                 return -EINVAL;
@@ -207,12 +232,14 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
             return 0;
         }
         name = v6_same_as(name);
+        if (name == IP_TOS && (v < -1 || v > 255))
+            return -EINVAL;
         if (v == -1 && name == IP_TOS)
             val = &zero;
     }
     if (name == IP_MULTICAST_IF)
         return set_multicast_if(s, val, len);
-    err = ip_int_in(val, len, &v);
+    err = ip_int_in(name, val, len, &v);
     if (err != 0)
         return err;
     u8 bit = 0;
@@ -273,7 +300,7 @@ int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
     s32 v;
     bool v6 = level == IPPROTO_IPV6 && s->domain == AF_INET6;
     if (!v6 && level != IPPROTO_IP)
-        return -ENOPROTOOPT;
+        return s->domain == AF_INET6 || level == SOL_SOCKET || (level == IPPROTO_UDP && s->type == SOCK_DGRAM) ? -ENOPROTOOPT : -EOPNOTSUPP;
     int err = mc_getopt(s, level, name, ret_val, len);
     if (err != -ENOPROTOOPT)
         return err;
@@ -335,6 +362,8 @@ int inet_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
     default:
         return -ENOPROTOOPT;
     }
+    if (!v6 && *len != 0 && *len < sizeof v && v >= 0 && v <= 255) /* as one byte, like setsockopt() */
+        return opt_out(ret_val, len, &(u8){ (u8)v }, 1);
     return opt_int_out(ret_val, len, v);
 }
 

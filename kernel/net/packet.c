@@ -147,7 +147,7 @@ static bool deliver(struct packet_sock *k, struct frame_view *f)
     k->seen += ok;
     spin_unlock_bh(&k->s.lock);
     if (wake)
-        sock_wake(&k->s, POLLIN | POLLRDNORM);
+        sock_wake(&k->s, WAKE_IN);
     if (!ring && (ok = queue_copy(k, f, keep)))
         count(k, false);
     return ok;

@@ -91,7 +91,7 @@ static void tick(struct ktimer *t)
         give(r, STATUS_BLOCK_TIMEOUT);
     spin_unlock_bh(&s->lock);
     if (due)
-        sock_wake(s, POLLIN | POLLRDNORM);
+        sock_wake(s, WAKE_IN);
     sock_put(s);
 }
 

@@ -68,7 +68,7 @@ static int find_v4(u32 dst, u32 src, unsigned ifindex, struct ip_route *ret)
     if (ip_is_local(dst)) {
         ret->nif = &lo_if;
         ret->nexthop = ip_v4(dst);
-        ret->src = ip_v4(src != 0 ? src : dst);
+        ret->src = ip_v4(src != 0 ? src : ip_is_loopback(dst) ? IP_LOOPBACK : dst);
         ret->mtu = lo_if.dev->mtu;
         return 0;
     }

@@ -7,7 +7,6 @@
 #include "kern/uaccess.h"
 #include "sock_impl.h"
 
-#define SOL_SOCKET 1
 enum { SO_ATTACH_FILTER = 26, SO_GET_FILTER = 26, SO_DETACH_FILTER = 27, SO_LOCK_FILTER = 44 };
 
 u32 sock_filters;

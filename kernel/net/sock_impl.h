@@ -111,9 +111,13 @@ static inline struct sock_errors *sock_errors(const struct sock *s)
 static inline void sock_lock(struct sock *s) { spin_lock_bh(&s->lock); }
 /* Knocks on the devices before bottom halves may run again. */
 void sock_unlock(struct sock *s);
+#define SOL_SOCKET 1
+
+/* Whom data and room wake, as on Linux: also who only waits for what is urgent. */
+#define WAKE_IN (POLLIN | POLLPRI | POLLRDNORM | POLLRDBAND)
+#define WAKE_OUT (POLLOUT | POLLWRNORM | POLLWRBAND)
 static inline void sock_wake(struct sock *s, u32 events) { wq_wake(&s->wq, events); }
 void sock_set_err(struct sock *s, int err); /* positive; wakes */
-int sock_take_err(struct sock *s);          /* 0 or -err; clears */
 /* Wait for cond_fn under SO_RCVTIMEO/SO_SNDTIMEO rules: 0, -EAGAIN (time out, nonblock), -EINTR, -ERESTARTSYS. */
 int sock_wait(struct sock *s, bool (*ready)(struct sock *s), u64 deadline_ns, bool nonblock, bool exclusive);
 static inline u64 sock_deadline(u64 timeo_ns) { return timeo_ns == 0 ? NEVER_NS : now_ns() + timeo_ns; }
@@ -166,6 +170,7 @@ void inet_addr_out(struct sock_addr *a, u32 addr, u16 port); /* AF_INET */
 void inet_name_out(const struct sock *s, struct sock_addr *a, struct ip_addr addr, u16 port); /* the socket's family */
 /* May the caller bind s to a? 0 or -errno; *ret_addr and *ret_port are what it says. May wait for the network. */
 int inet_bind_check(const struct sock *s, const struct sock_addr *a, struct ip_addr *ret_addr, u16 *ret_port);
+void inet_bound(struct sock *s, struct ip_addr addr); /* bind(2) has succeeded; locked */
 /* Would s be in the way of `by`, bound to addr and the same port? */
 bool inet_clash(const struct sock *s, const struct sock *by, struct ip_addr addr);
 static inline struct ip_addr inet_any(const struct sock *s) { return s->domain == AF_INET6 ? IP6_ANY : ip_v4(0); }

@@ -37,6 +37,7 @@ int sock_setup(struct sock *s, const struct sock_ops *ops, int domain, int type,
     s->laddr = domain == AF_INET ? ip_v4(0) : IP6_ANY;
     s->mc_ttl = 1;
     s->mc_loop = 1;
+    s->pmtu_disc = 1; /* IP_PMTUDISC_WANT */
     s->rcvlowat = 1;
     return 0;
 }
@@ -80,7 +81,7 @@ bool sock_may(unsigned cap) { return sock_capable == NULL || sock_capable(cap); 
 void sock_set_err(struct sock *s, int err)
 {
     atomic_store(&s->err, err);
-    sock_wake(s, POLLERR | POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
+    sock_wake(s, POLLERR | WAKE_IN | WAKE_OUT);
 }
 
 int sock_take_err(struct sock *s)
@@ -213,9 +214,11 @@ int sock_accept(struct sock *s, bool nonblock, struct sock **ret, struct sock_ad
     return s->ops->accept ? s->ops->accept(s, nonblock, ret, ret_peer) : -EOPNOTSUPP;
 }
 
+static bool is_udp(const struct sock *s) { return s->type == SOCK_DGRAM && (s->domain == AF_INET || s->domain == AF_INET6); }
+
 s64 sock_send(struct sock *s, struct sock_msg *m)
 {
-    if ((m->flags & MSG_ERRQUEUE) || ((m->flags & MSG_OOB) && s->ops->recv_oob == NULL))
+    if ((m->flags & MSG_ERRQUEUE) || ((m->flags & MSG_OOB) && s->ops->recv_oob == NULL && !is_udp(s)))
         return -EOPNOTSUPP;
     bool zerocopy = unlikely(m->flags & MSG_ZEROCOPY) && s->zerocopy && m->uio->remaining != 0;
     return zerocopy ? zc_send(s, m) : s->ops->send(s, m);
@@ -223,10 +226,10 @@ s64 sock_send(struct sock *s, struct sock_msg *m)
 
 s64 sock_recv(struct sock *s, struct sock_msg *m)
 {
-    if (m->flags & MSG_OOB)
-        return s->ops->recv_oob != NULL ? s->ops->recv_oob(s, m) : -EINVAL;
     if ((m->flags & MSG_ERRQUEUE) && s->domain != AF_UNIX)
         return sock_zc(s) != NULL && !errors_ready(s) ? zc_recv(s, m) : errors_recv(s, m);
+    if (m->flags & MSG_OOB)
+        return s->ops->recv_oob != NULL ? s->ops->recv_oob(s, m) : is_udp(s) ? s->ops->recv(s, m) : -EINVAL; /* UDP does not mind */
     return s->ops->recv(s, m);
 }
 
@@ -280,7 +283,6 @@ enum {
     SO_BINDTODEVICE = 25, SO_TIMESTAMP = 29, SO_ACCEPTCONN = 30, SO_SNDBUFFORCE = 32, SO_RCVBUFFORCE = 33,
     SO_MARK = 36, SO_PROTOCOL = 38, SO_DOMAIN = 39, SO_INCOMING_CPU = 49, SO_ZEROCOPY = 60,
 };
-#define SOL_SOCKET 1
 #define CAP_NET_ADMIN 12
 
 static void set_buf(struct sock *s, bool rcv, s32 v, bool force)
@@ -303,7 +305,7 @@ static void set_buf(struct sock *s, bool rcv, s32 v, bool force)
         s->ops->set_buf(s, rcv);
     sock_unlock(s);
     if (!rcv)
-        sock_wake(s, POLLOUT | POLLWRNORM);
+        sock_wake(s, WAKE_OUT);
 }
 
 static int set_timeout(u64 *ret, const void *val, u32 len)
@@ -331,6 +333,8 @@ static int set_device(struct sock *s, const char *val, u32 len)
     s->bound_if = nif == NULL ? 0 : nif->dev->index;
     return 0;
 }
+
+static bool has_creds(const struct sock *s) { return s->domain == AF_UNIX || s->domain == AF_NETLINK; }
 
 /* Options that are one boolean of the socket. */
 static u8 *flag_of(struct sock *s, int name)
@@ -374,6 +378,8 @@ static int setopt_socket(struct sock *s, int name, const void *val, u32 len)
     int err = opt_int_in(val, len, &v);
     if (err != 0)
         return err;
+    if (name == SO_PASSCRED && !has_creds(s))
+        return -EOPNOTSUPP;
     u8 *flag = flag_of(s, name);
     if (flag != NULL) {
         atomic_store_relaxed(flag, (u8)(v != 0));
@@ -448,6 +454,8 @@ int sock_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
             return opt_out(ret_val, len, (const s32[3]){ 0, -1, -1 }, 12);
         return err;
     }
+    if (name == SO_PASSCRED && !has_creds(s))
+        return -EOPNOTSUPP;
     const u8 *flag = flag_of(s, name);
     if (flag != NULL)
         return opt_int_out(ret_val, len, *flag);

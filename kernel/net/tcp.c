@@ -115,9 +115,16 @@ static struct tcp *find_listener(struct ip_addr laddr, u16 lport, struct ip_addr
 /* --- local ports ---------------------------------------------------------------------- */
 
 #define CAREFUL_PORTS 16 /* so many candidates are also looked for among all connections: that takes long, and most ports are free */
-static bool has_port(const struct tcp_node *n, void *port) { return n->lport == *(u16 *)port; }
-/* By any connection. */
-static bool tcp_port_in_use(u16 port) { return tcp_table_any(has_port, &port); }
+struct wish {
+    struct ip_addr addr;
+    bool v6only;
+    u16 port;
+};
+static bool in_the_way(const struct tcp_node *n, void *arg)
+{
+    const struct wish *w = arg;
+    return n->lport == w->port && ip_covers(w->addr, w->v6only, n->laddr) >= 0;
+}
 
 static bool bindable(const struct tcp *t, struct ip_addr addr, u16 port, bool quick)
 {
@@ -133,7 +140,8 @@ static bool bindable(const struct tcp *t, struct ip_addr addr, u16 port, bool qu
             continue;
         return false;
     }
-    return quick || t->s.reuse_addr || t->s.reuse_port || !tcp_port_in_use(port);
+    struct wish w = { addr, t->s.v6only, port };
+    return quick || t->s.reuse_addr || t->s.reuse_port || !tcp_table_any(in_the_way, &w);
 }
 
 bool tcp_bind_port(struct tcp *t, struct ip_addr addr, u16 port, int *ret_err)
@@ -251,7 +259,6 @@ struct tcp *tcp_create(int domain)
     sock_setup(&t->s, &tcp_ops, domain, SOCK_STREAM, IPPROTO_TCP);
     t->s.rcvbuf = TCP_RCVBUF_DEFAULT;
     t->s.sndbuf = TCP_SNDBUF_DEFAULT;
-    t->s.pmtu_disc = 1;
     t->state = TCP_CLOSED;
     list_init(&t->sendq);
     list_init(&t->oooq);
@@ -335,7 +342,8 @@ void tcp_done(struct tcp *t)
     pkt_list_free(&t->oooq);
     t->ooo_mem = 0;
     t->nsack_out = 0;
-    tcp_unbind(t);
+    if (!t->port_chosen || t->s.closed)
+        tcp_unbind(t);
     if (t->tcp_fin_orphan) {
         t->tcp_fin_orphan = false;
         tcp_orphan_count(-1);
@@ -562,7 +570,7 @@ void tcp_rx(struct netif *nif, struct pkt *p)
     g.ecn = rx.tos & 3;
     u16 sport = be16(h->sport), dport = be16(h->dport);
     const u8 odd = g.flags & (TH_SYN | TH_FIN | TH_RST);
-    if (unlikely(sport == 0 || dport == 0 || (odd & (u8)(odd - 1)) != 0 ||
+    if (unlikely((sport == 0 && !(g.flags & TH_RST)) || (odd & (u8)(odd - 1)) != 0 ||
                  !tcp_parse_options((const u8 *)(h + 1), hlen - (u32)sizeof *h, (g.flags & TH_SYN) != 0, &g.o)))
         goto bad;
     pkt_pull(p, hlen);

@@ -140,6 +140,13 @@ struct cubic {
 };
 
 /* All under s.lock, except where s says otherwise; `node` by the lock of its part of the table. */
+enum {
+    TOLD_NOTHING,    /* of no connection, or that it failed */
+    TOLD_CONNECTING, /* not yet how connect(2) went */
+    TOLD_CONNECTED,  /* for good, but for connect(AF_UNSPEC) */
+    TOLD_SPOILT,     /* shutdown(2) came before it was told: the same, as an error */
+};
+
 struct tcp {
     struct sock s;
     struct tcp_node node;
@@ -160,7 +167,8 @@ struct tcp {
     bool probing;         /* keep-alive probes are out */
     bool tcp_fin_orphan;
     bool in_table_bound;  /* in the bound-ports table */
-    bool connecting;      /* connect(2) has not told the program yet how it went */
+    u8 port_chosen : 1;   /* by bind(2): it stays when the connection ends */
+    u8 told : 2;          /* TOLD_*: what the program knows of it */
     bool fast_open;       /* SYN_RCVD, but the program has it already (tcp_fastopen.c) */
     bool deferred;        /* SYN_SENT, but the SYN waits for data to carry */
     u8 quickacks;         /* acks left to send at once */

@@ -9,9 +9,9 @@
  *   ESTABLISHED   ECONNRESET      challenge      challenge   queued        CLOSE_WAIT
  *   FIN_WAIT1/2   ECONNRESET      challenge      challenge   queued (1)    CLOSING / TIME_WAIT
  *   CLOSE_WAIT    EPIPE           challenge      challenge   ignored       ack again
- *   CLOSING       closed          challenge      challenge   ignored       ack again
- *   LAST_ACK      closed          challenge      challenge   ignored       ack again
- *   (1) after the program closed, new data is answered with a reset.
+ *   CLOSING       ECONNRESET      challenge      challenge   ignored       ack again
+ *   LAST_ACK      ECONNRESET      challenge      challenge   ignored       ack again
+ *   (1) after the program closed, or shut down both directions, new data is answered with a reset.
  *
  * "In place" is exactly rcv_nxt; elsewhere in the window a RST gets a challenge ACK
  * (RFC 5961). PAWS and timestamps: RFC 7323. RTT and RTO: RFC 6298.
@@ -469,9 +469,10 @@ static u32 receive_data(struct tcp *t, struct tcp_seg *g, u64 now)
     u32 seq = g->seq, len = g->len, acts = 0;
     bool fin = (g->flags & TH_FIN) != 0;
     struct pkt *p = g->p;
-    if (len > 0 && t->s.closed && SEQ_GT(seq + len, t->rcv_nxt)) {
+    bool unwanted = t->s.closed || ((t->s.shut & SHUT_RD_BIT) && IN_STATES(t, ST(FIN_WAIT1) | ST(FIN_WAIT2)));
+    if (len > 0 && unwanted && SEQ_GT(seq + len, t->rcv_nxt)) {
         /* nobody will ever read it (RFC 9293 3.6.1) */
-        t->s.err = 0;
+        t->s.err = t->s.closed ? 0 : ECONNRESET;
         return ACT_RST | ACT_CLOSED;
     }
     if (SEQ_LT(seq, t->rcv_nxt)) {
@@ -606,8 +607,6 @@ static u32 reset_received(struct tcp *t)
 {
     NET_COUNT(tcp_rst_in);
     t->s.err = t->state == TCP_CLOSE_WAIT ? EPIPE : t->state == TCP_SYN_RCVD && tcp_opening(t) ? ECONNREFUSED : ECONNRESET;
-    if (IN_STATES(t, ST(CLOSING) | ST(LAST_ACK)))
-        t->s.err = 0;
     return ACT_CLOSED;
 }
 
@@ -726,12 +725,12 @@ u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now)
         if (acts & ACT_ACK)
             tcp_send_ack(t, now);
         tcp_done(t);
-        return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLHUP | POLLRDHUP | (t->s.err != 0 ? POLLERR : 0);
+        return WAKE_IN | WAKE_OUT | POLLHUP | POLLRDHUP | (t->s.err != 0 ? POLLERR : 0);
     }
     if (unlikely(acts & ACT_TIMEWAIT)) {
         tcp_send_ack(t, now);
         tcp_enter_timewait(t, now);
-        return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLHUP | POLLRDHUP;
+        return WAKE_IN | WAKE_OUT | POLLHUP | POLLRDHUP;
     }
     if (acts & ACT_ESTABLISHED) {
         tcp_tfo_end(t);
@@ -761,9 +760,9 @@ u32 tcp_apply(struct tcp *t, const struct tcp_seg *g, u32 acts, u64 now)
         tcp_batch_add(t);
     tcp_timer_set(t);
     if (acts & ACT_READ)
-        events |= POLLIN | POLLRDNORM;
+        events |= WAKE_IN;
     if (acts & (ACT_WRITE | ACT_ESTABLISHED))
-        events |= POLLOUT | POLLWRNORM;
+        events |= WAKE_OUT;
     if (acts & ACT_HANGUP)
         events |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (unlikely(acts & (ACT_URGENT | ACT_PRIORITY)))

@@ -347,7 +347,7 @@ out:
     if (reset)
         tcp_reply_rst(rx, lport, fport, g);
     if (woken)
-        sock_wake(&l->s, POLLIN | POLLRDNORM);
+        sock_wake(&l->s, WAKE_IN);
 }
 
 /* --- cookies ---------------------------------------------------------------------------------- */
@@ -440,7 +440,7 @@ bool tcp_listen_segment(struct tcp *l, const struct ip_rx *rx, u16 lport, u16 fp
     if (reset)
         tcp_reply_rst(rx, lport, fport, g);
     if (woken)
-        sock_wake(&l->s, POLLIN | POLLRDNORM);
+        sock_wake(&l->s, WAKE_IN);
     return useful && !reset;
 }
 
@@ -483,7 +483,8 @@ void tcp_listen_stop(struct tcp *t)
     u64 now = now_ns();
     tcp_set_state(t, TCP_CLOSED);
     tcp_timer_stop(t);
-    tcp_unbind(t);
+    if (!t->port_chosen || t->s.closed)
+        tcp_unbind(t);
     list_for_each_safe(r, &l->reqs, struct tcp_req, list)
         req_free(t, r);
     while ((c = tcp_accept_pop(t)) != NULL) {

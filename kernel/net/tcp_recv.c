@@ -16,6 +16,8 @@ static bool recv_over(const struct tcp *t)
 /* False: it was an error, and somebody else has taken it. */
 static bool how_over(struct tcp *t, s64 *ret_err)
 {
+    if (t->fin_rcvd) /* what came behind the end is the writer's to hear */
+        return true;
     *ret_err = sock_take_err(&t->s);
     if (*ret_err != 0 || (t->s.shut & SHUT_RD_BIT))
         return true;
@@ -101,6 +103,8 @@ void tcp_rcv_autosize(struct tcp *t, u32 copied)
 
 s64 tcp_recv_oob(struct sock *s, struct sock_msg *m)
 {
+    if (tcp_of(s)->state == TCP_LISTEN)
+        return -ENOTCONN;
     return tcp_parts.urg == NULL ? -EINVAL : tcp_parts.urg->recv(tcp_of(s), m);
 }
 
@@ -162,10 +166,10 @@ s64 tcp_recv(struct sock *s, struct sock_msg *m)
     if (t->state == TCP_LISTEN)
         return -ENOTCONN;
     mutex_lock(&s->rd);
-    while (done < want) {
+    do { /* also for no byte: there must be one */
         bool over = recv_over(t); /* first: what came before the end is in the queue then */
         u32 avail = atomic_load(&s->rcvq_bytes);
-        if (tcp_parts.urg != NULL && unlikely(atomic_load(&s->urg) != 0) && !heed_urgent(t, peek, done, &hole, &avail))
+        if (tcp_parts.urg != NULL && unlikely(atomic_load(&s->urg) != 0) && want != 0 && !heed_urgent(t, peek, done, &hole, &avail))
             break;
         u32 skip = peek ? (u32)done + hole : 0;
         if (avail > skip) {
@@ -203,7 +207,7 @@ s64 tcp_recv(struct sock *s, struct sock_msg *m)
         mutex_lock(&s->rd);
         if (err != 0)
             break;
-    }
+    } while (done < want);
     mutex_unlock(&s->rd);
     if (done > 0) {
         if (err < 0 && err != -EAGAIN && err != -EFAULT && err != -EINTR && err != -ERESTARTSYS)

@@ -33,8 +33,10 @@ static int tcp_bind(struct sock *s, const struct sock_addr *a)
     sock_lock(s);
     if (t->state != TCP_CLOSED || t->in_table_bound)
         err = -EINVAL;
-    else if (tcp_bind_port(t, addr, port, &err))
-        s->laddr_bound = !ip_is_any(addr);
+    else if (tcp_bind_port(t, addr, port, &err)) {
+        inet_bound(s, addr);
+        t->port_chosen = port != 0;
+    }
     sock_unlock(s);
     return err;
 }
@@ -45,7 +47,7 @@ static int tcp_listen(struct sock *s, int backlog)
     int err = 0;
     net_need(s->laddr);
     sock_lock(s);
-    if (t->state != TCP_CLOSED && t->state != TCP_LISTEN)
+    if ((t->state != TCP_CLOSED && t->state != TCP_LISTEN) || t->told != TOLD_NOTHING)
         err = -EINVAL;
     else if (t->state == TCP_CLOSED && !t->in_table_bound)
         tcp_bind_port(t, s->laddr, 0, &err);
@@ -85,6 +87,7 @@ static int tcp_accept(struct sock *s, bool nonblock, struct sock **ret, struct s
     }
     if (ret_peer != NULL)
         inet_name_out(&c->s, ret_peer, c->s.faddr, c->s.fport);
+    c->told = TOLD_CONNECTED;
     *ret = &c->s;
     return 0;
 }
@@ -96,7 +99,7 @@ static bool connected(struct sock *s) { return !IN_STATES(tcp_of(s), ST(SYN_SENT
 static void purge_for_reuse(struct tcp *t)
 {
     tcp_recv_purge(t);
-    t->s.shut = 0;
+    t->s.shut = t->s.urg = 0;
     t->fin_queued = t->fin_rcvd = false;
     t->append = NULL;
 }
@@ -111,7 +114,7 @@ static void forget_peer(struct tcp *t)
         s->laddr = inet_any(s);
     if (!t->in_table_bound)
         s->lport = 0;
-    t->connecting = false;
+    t->told = TOLD_NOTHING;
 }
 
 static int disconnect(struct tcp *t)
@@ -131,7 +134,7 @@ static int disconnect(struct tcp *t)
     s->err = 0;
     sock_unlock(s);
     mutex_unlock(&s->rd);
-    sock_wake(s, POLLIN | POLLOUT | POLLHUP);
+    sock_wake(s, WAKE_IN | WAKE_OUT | POLLHUP);
     return 0;
 }
 
@@ -179,15 +182,14 @@ static int start_connect(struct tcp *t, struct ip_addr addr, u16 port, bool syn)
     tcp_mtup_drop(t);
     t->first_unacked_ns = now;
     s->soft_err = 0;
-    s->shut = 0;
     if (tcp_parts.info != NULL)
         tcp_parts.info->begin(t, t->iss);
     tcp_set_state(t, TCP_SYN_SENT);
-    t->connecting = true;
+    t->told = TOLD_CONNECTING;
     NET_COUNT(tcp_active_opens);
     if (tcp_parts.tfo != NULL && syn && tcp_parts.tfo->defer(t)) {
         t->deferred = true;
-        t->connecting = false;
+        t->told = TOLD_NOTHING;
     } else if (syn) {
         tcp_send_syn(t, now);
         tcp_timer_set(t);
@@ -199,37 +201,37 @@ int tcp_connect_start(struct tcp *t, struct ip_addr addr, u16 port, bool syn)
 {
     struct sock *s = &t->s;
     int err = sock_take_err(s);
-    if (t->connecting) { /* how the last attempt went */
+    if (t->told == TOLD_CONNECTING) { /* how the last attempt went */
         forget_peer(t);
-        s->shut = 0;
-        err = err != 0 ? err : -ECONNABORTED;
-    }
-    if (err == 0 && !ip_is_unspec(s->faddr))
         purge_for_reuse(t);
-    return err != 0 ? err : start_connect(t, addr, port, syn);
+        return err != 0 ? err : -ECONNABORTED;
+    }
+    if (!ip_is_unspec(s->faddr))
+        purge_for_reuse(t);
+    return start_connect(t, addr, port, syn);
 }
 
 int tcp_connect_wait(struct tcp *t, bool nonblock, bool again)
 {
     struct sock *s = &t->s;
-    if (nonblock && !connected(s))
+    if (nonblock && (!again || !connected(s))) /* on its way, however short that is */
         return again ? -EALREADY : -EINPROGRESS;
     int err = sock_wait(s, connected, sock_deadline(s->sndtimeo_ns), false, false);
     if (err == -EAGAIN)
         return -EINPROGRESS; /* the time limit passed */
     if (err != 0)
         return err;
-    err = sock_take_err(s);
     sock_lock(s);
-    if (err != 0) {
+    if (t->state == TCP_CLOSED) {
+        err = sock_take_err(s);
+        err = err != 0 ? err : -ECONNABORTED;
         forget_peer(t);
         s->shut = 0;
+    } else {
+        t->told = TOLD_CONNECTED;
     }
-    t->connecting = false;
     sock_unlock(s);
-    if (err != 0)
-        return err;
-    return t->state == TCP_CLOSED ? -ECONNABORTED : 0;
+    return err;
 }
 
 static int tcp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
@@ -241,23 +243,24 @@ static int tcp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
     if (a->family == AF_UNSPEC)
         return disconnect(t);
     err = inet_dest_in(s, a, &addr, &port);
-    if (err != 0)
-        return err;
-    net_need(addr);
-    bool in_progress = false;
+    if (err == 0)
+        net_need(addr);
+    bool in_progress = true;
     sock_lock(s);
     switch (t->state) {
     case TCP_CLOSED:
-        err = tcp_connect_start(t, addr, port, true);
+        in_progress = false;
+        if (t->told >= TOLD_CONNECTED)
+            err = t->told == TOLD_SPOILT ? -EINVAL : -EISCONN;
+        else if (err == 0 || t->told == TOLD_CONNECTING)
+            err = tcp_connect_start(t, addr, port, true);
         break;
     case TCP_SYN_SENT:
     case TCP_SYN_RCVD:
-        in_progress = true;
         err = tcp_deferred(t) ? -EISCONN : 0;
         break;
     default:
-        if (!t->connecting)
-            err = -EISCONN;
+        err = t->told == TOLD_CONNECTING ? 0 : t->told == TOLD_SPOILT ? -EINVAL : -EISCONN;
         break;
     }
     bool wait = err == 0 && !tcp_deferred(t);
@@ -425,8 +428,8 @@ static s64 tcp_send(struct sock *s, struct sock_msg *m)
     mutex_lock(&s->wr);
     if (tcp_parts.tfo != NULL && (unlikely(m->flags & MSG_FASTOPEN) || tcp_deferred(t)))
         err = tcp_parts.tfo->send_first(t, m, &done);
-    else if (u->remaining == 0)
-        err = MIN(send_check(t), 0);
+    else if (u->remaining == 0 && (err = send_check(t)) > 0)
+        err = 0;
     for (bool begun = err == 0; begun && u->remaining > 0;) {
         err = send_check(t);
         if (err < 0)
@@ -502,25 +505,23 @@ static int tcp_shutdown(struct sock *s, int how)
     struct tcp *t = tcp_of(s);
     int err = 0;
     sock_lock(s);
+    if (t->told == TOLD_CONNECTING)
+        t->told = IN_STATES(t, ST(CLOSED) | ST(SYN_RCVD)) ? TOLD_SPOILT : TOLD_CONNECTED;
     if (t->state == TCP_LISTEN) {
         if (how != 1)
             tcp_listen_stop(t);
-    } else if (t->state == TCP_CLOSED || t->state == TCP_SYN_SENT) {
-        err = -ENOTCONN;
-        if (t->state == TCP_SYN_SENT && how != 0) {
-            tcp_drop(t, ECONNRESET);
-            err = 0;
-        }
+    } else if (t->state == TCP_SYN_SENT) { /* whichever direction */
+        tcp_drop(t, ECONNRESET);
+        forget_peer(t);
+        s->shut = 0;
     } else {
-        if (how != 1)
-            s->shut |= SHUT_RD_BIT;
-        if (how != 0 && !(s->shut & SHUT_WR_BIT)) {
-            s->shut |= SHUT_WR_BIT;
+        err = t->state == TCP_CLOSED ? -ENOTCONN : 0;
+        s->shut |= how == 0 ? SHUT_RD_BIT : how == 1 ? SHUT_WR_BIT : SHUT_RD_BIT | SHUT_WR_BIT;
+        if (how != 0 && !t->fin_queued)
             queue_fin(t, now_ns());
-        }
     }
     sock_unlock(s);
-    sock_wake(s, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLHUP | POLLRDHUP);
+    sock_wake(s, WAKE_IN | WAKE_OUT | POLLHUP | POLLRDHUP);
     return err;
 }
 

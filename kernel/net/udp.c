@@ -85,9 +85,20 @@ static int udp_bind(struct sock *s, const struct sock_addr *a)
     sock_lock(s);
     err = s->lport != 0 ? -EINVAL : bind_locked(s, addr, port);
     if (err == 0)
-        s->laddr_bound = !ip_is_any(addr);
+        inet_bound(s, addr);
     sock_unlock(s);
     return err;
+}
+
+/* A port, before anything else is looked at. */
+static int autobind(struct sock *s)
+{
+    if (s->lport != 0)
+        return 0;
+    sock_lock(s);
+    int err = s->lport == 0 ? bind_locked(s, s->laddr, 0) : 0;
+    sock_unlock(s);
+    return err == -EADDRINUSE ? -EAGAIN : err;
 }
 
 static int udp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
@@ -104,6 +115,11 @@ static int udp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
         sock_unlock(s);
         return 0;
     }
+    err = autobind(s);
+    if (err != 0)
+        return err;
+    if (a->family == AF_INET && s->v6only)
+        return -EAFNOSUPPORT;
     err = inet_dest_in(s, a, &addr, &port);
     if (err != 0)
         return err;
@@ -113,14 +129,11 @@ static int udp_connect(struct sock *s, const struct sock_addr *a, bool nonblock)
     err = inet_route(s, addr, s->laddr, s->bound_if, &rt);
     if (err == 0 && !s->broadcast && ip_addr_is_broadcast(rt.nif, addr))
         err = -EACCES;
-    if (err == 0 && s->lport == 0)
-        err = bind_locked(s, s->laddr, 0);
     if (err == 0) {
         if (ip_is_any(s->laddr))
             s->laddr = rt.src;
         s->faddr = addr;
         s->fport = port;
-        atomic_store(&s->err, 0);
     }
     sock_unlock(s);
     return err;
@@ -130,27 +143,27 @@ static s64 udp_send(struct sock *s, struct sock_msg *m)
 {
     struct dgram_dest d;
     u64 want = m->uio->remaining;
+    int err = autobind(s);
+    if (err != 0)
+        return err;
     if (want > UDP_MAX_PAYLOAD)
         return -EMSGSIZE;
-    if (s->shut & SHUT_WR_BIT)
-        return -EPIPE;
-    int err = sock_take_err(s);
-    if (err == 0)
-        err = dgram_dest(s, m, &d);
-    if (err == 0 && d.port == 0)
+    if ((m->flags & MSG_OOB) && s->domain == AF_INET)
+        return -EOPNOTSUPP;
+    err = dgram_dest(s, m, &d);
+    if (err == 0 && d.port == 0 && m->to != NULL)
         err = -EINVAL;
+    if (err == 0 && (m->flags & MSG_OOB) && ip_is_v4(d.addr))
+        err = -EOPNOTSUPP;
     if (err != 0)
         return err;
     net_need(d.addr);
-    if (s->lport == 0) {
-        sock_lock(s);
-        err = s->lport == 0 ? bind_locked(s, s->laddr, 0) : 0;
-        sock_unlock(s);
-        if (err != 0)
-            return err == -EADDRINUSE ? -EAGAIN : err;
-    }
     struct ip_tx tx;
     err = dgram_route(s, &d, IPPROTO_UDP, &tx);
+    if (err == 0)
+        err = sock_take_err(s);
+    if (err == 0 && (s->shut & SHUT_WR_BIT))
+        err = -EPIPE;
     if (err != 0)
         return err;
     struct pkt *p;
@@ -177,7 +190,7 @@ static int udp_shutdown(struct sock *s, int how)
     int err = ip_is_unspec(s->faddr) ? -ENOTCONN : 0;
     s->shut |= (u8)(how == 0 ? SHUT_RD_BIT : how == 1 ? SHUT_WR_BIT : SHUT_RD_BIT | SHUT_WR_BIT);
     sock_unlock(s);
-    sock_wake(s, POLLIN | POLLOUT | POLLHUP | POLLRDHUP);
+    sock_wake(s, WAKE_IN | WAKE_OUT | POLLHUP | POLLRDHUP);
     return err;
 }
 
@@ -243,7 +256,7 @@ static int score(const struct sock *s, struct ip_addr src, u16 sport, struct ip_
 {
     int fit = s->lport != dport ? -1 : ip_covers(s->laddr, s->v6only, dst);
     bool connected = !ip_is_unspec(s->faddr);
-    if (fit < 0 || (connected && (!ip_equal(s->faddr, src) || s->fport != sport)))
+    if (fit < 0 || (connected && (!ip_equal(s->faddr, src) || (s->fport != 0 && s->fport != sport))))
         return -1;
     if (s->bound_if != 0 && s->bound_if != ifindex)
         return -1;
@@ -336,7 +349,7 @@ void udp_input(struct netif *nif, struct pkt *p)
         goto bad;
     struct udp_hdr h = *(const struct udp_hdr *)(const void *)p->data;
     u32 len = be16(h.len);
-    if (len < sizeof h || len > p->total_len || h.dport == 0)
+    if (len < sizeof h || len > p->total_len)
         goto bad;
     pkt_trim(p, len);
     if (h.csum == 0 && p->csum == PKT_CSUM_NONE && !ip_is_v4(rx->src)) /* RFC 8200 8.1: IPv6 has no other */

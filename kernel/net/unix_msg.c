@@ -123,7 +123,7 @@ static int queue(struct unix_sock *to, struct pkt *p, bool urgent)
     }
     spin_unlock_bh(&r->lock);
     if (err == 0)
-        sock_wake(r, POLLIN | POLLRDNORM | (urgent ? POLLPRI | POLLMSG : 0));
+        sock_wake(r, WAKE_IN | (urgent ? POLLMSG : 0));
     return err;
 }
 

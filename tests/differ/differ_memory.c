@@ -164,6 +164,8 @@ static void do_mremap(void)
         else if (mmap(at, n, PROT_READ | PROT_WRITE, (one_in(2) ? MAP_PRIVATE : MAP_SHARED) | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at)
             *(volatile uint32_t *)(at + rnd(n / PAGE + (n % PAGE != 0)) * PAGE) = step_number();
     }
+    if (flags & MREMAP_DONTUNMAP)
+        munlock(at, n); /* Linux counts what is locked twice then (6.18) */
     char *p = ret_map(mremap(at, n, m, flags, to));
     if (p != MAP_FAILED && (p < ARENA || p >= ARENA + (PAGES + 40) * PAGE))
         munmap(p, m);

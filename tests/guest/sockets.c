@@ -745,5 +745,6 @@ int main(void)
     SHOW(unlink(a.sun_path));
     SHOW(rmdir(dir));
     unix_peers();
+    inet_orders();
     return 0;
 }

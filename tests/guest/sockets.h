@@ -3,6 +3,7 @@
 #ifndef TESTS_GUEST_SOCKETS_H
 #define TESTS_GUEST_SOCKETS_H
 
+void inet_orders(void);
 void unix_peers(void);
 
 #endif

@@ -75,6 +75,7 @@ int sock_next_cmsg(const struct sock_msg *m, u32 *at, struct sock_cmsg *ret);
 
 int sock_create(int domain, int type, int protocol, struct sock **ret);
 int sock_create_pair(int domain, int type, int protocol, struct sock *ret[2]);
+int sock_take_err(struct sock *s); /* 0 or -err; clears */
 void sock_release(struct sock *s); /* close(2) of the last descriptor; honours SO_LINGER */
 /* The calling process has a file for it: what /proc and NETLINK_SOCK_DIAG name it by. */
 void sock_set_file(struct sock *s, u64 ino);

@@ -427,6 +427,8 @@ static void step(const char *verb)
         do_accept();
     else if (strcmp(verb, "connect") == 0)
         do_connect();
+    else if (strcmp(verb, "disconnect") == 0)
+        returned(sock_connect(s, &(struct sock_addr){ .family = 0, .len = 16 }, true), 0);
     else if (strcmp(verb, "port") == 0)
         peer_port = (u16)number(), next_seq = next_ack = 0;
     else if (strcmp(verb, "quickack") == 0)

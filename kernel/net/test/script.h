@@ -19,7 +19,7 @@
  *   any N                      the stack sends N segments, whatever they are;   flush: forget what it sent
  *   wait T
  *   open [ts N] [nosack] [ws N] [mss N] [win N] [ecn] [rtt T]  listen, a peer's handshake, accept; acks are delayed from then on
- *   listen [BACKLOG]   accept   connect   port N (of the peer, for the next SYN)   quickack
+ *   listen [BACKLOG]   accept   connect   disconnect   port N (of the peer, for the next SYN)   quickack
  *   send N [more] [oob]   recv N   recvoob N (that byte)   skip N (reading steps over so many)    shutdown rd|wr|rdwr   close   closelisten
  *   fastsend N                 send with MSG_FASTOPEN;   sysctl [NAME] N: net.ipv4.NAME (tcp_fastopen);   socket: make one
  *   again                      forget the connection, which is closed
