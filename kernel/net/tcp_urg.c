@@ -74,12 +74,14 @@ static s64 recv(struct tcp *t, struct sock_msg *m)
     sock_lock(s);
     u32 urg = s->urg;
     u8 byte = s->urg_byte;
-    bool over = t->state == TCP_CLOSED || (s->shut & SHUT_RD_BIT) != 0;
-    if ((urg & URG_BYTE) && !s->oob_inline && !(in_flags & MSG_PEEK))
+    bool over = t->state == TCP_CLOSED || (s->shut & SHUT_RD_BIT) != 0, broken = t->state == TCP_CLOSED && !t->fin_rcvd;
+    if ((urg & URG_BYTE) && !broken && !s->oob_inline && !(in_flags & MSG_PEEK))
         set_urg(s, (urg & ~URG_BYTE) | URG_TAKEN);
     sock_unlock(s);
     if (s->oob_inline || urg == 0 || (urg & URG_TAKEN))
         return -EINVAL;
+    if (broken)
+        return -ENOTCONN;
     if (!(urg & URG_BYTE))
         return over ? 0 : -EAGAIN;
     m->flags = MSG_OOB;

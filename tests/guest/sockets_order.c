@@ -97,6 +97,15 @@ static void ended(void)
     SHOW(listen(t, 1));
     SHOW(connect(t, &(struct sockaddr){.sa_family = AF_UNSPEC}, 16));
     SHOW(connect(t, AT(a)));
+    k = accept(l, NULL, NULL);
+    SHOW(send(k, "x", 1, MSG_OOB));
+    p = (struct pollfd){t, POLLPRI, 0};
+    poll(&p, 1, 10000);
+    SHOW(setsockopt(k, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger)));
+    close(k); /* by a reset */
+    events(t);
+    SHOW(recv(t, &c, 1, MSG_OOB));
+    SHOW(recv(t, &c, 1, MSG_OOB));
     close(t);
     close(l);
 }
