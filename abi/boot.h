@@ -36,6 +36,7 @@
 #define ANN_NET_EGRESS "org.drupe.net.egress"
 #define ANN_NET_CAPTURE "org.drupe.net.capture" /* "1": a client records packets (abi/pcap.h) and will come soon */
 #define ANN_VERBOSE "org.drupe.verbose"         /* "1": name missing calls once, in CTL_LOG */
+#define ANN_ONE_OUTPUT "org.drupe.one-output"   /* "1": standard error is standard output, the same open file */
 #define ANN_CORES "org.drupe.cores"             /* "1": a client takes core files (abi/core.h) and will come soon */
 #define ANN_NO_PATCH "org.drupe.no-patch"       /* "1": system calls stay traps, the program's text as it is */
 #define ANN_WAIT_DEBUGGER "org.drupe.wait-debugger" /* "1": the first program begins when a debugger has come (abi/debug.h) */

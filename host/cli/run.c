@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "abi/boot.h"
 #include "abi/host.h"
@@ -283,6 +286,12 @@ static int apply_terminal(const struct run *r, struct config *c)
     return 0;
 }
 
+/* Whether 2 is 1's open file (2>&1): then the order of what is written to the two is kept. */
+static bool one_output(const struct run *r)
+{
+    return !r->detach && syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, STDOUT_FILENO, STDERR_FILENO) == 0;
+}
+
 /* The configuration: the image's own, or a fresh one for a program of this host. */
 static int make_config(const struct run *r, const struct source *s, const char *source_name, int image_fd, int nargs,
                        char **args, struct config *c, struct error *err)
@@ -328,6 +337,7 @@ static int make_config(const struct run *r, const struct source *s, const char *
         return -1;
     apply_volumes(r, c);
     config_set_annotation(c, ANN_VERBOSE, verbose ? "1" : NULL);
+    config_set_annotation(c, ANN_ONE_OUTPUT, one_output(r) ? "1" : NULL);
     config_set_annotation(c, ANN_NET_CAPTURE, r->pcap_file ? "1" : NULL);
     config_set_annotation(c, ANN_CORES, r->core_dir ? "1" : NULL);
     config_set_annotation(c, ANN_WAIT_DEBUGGER, r->gdb ? "1" : NULL);

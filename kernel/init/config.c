@@ -486,6 +486,11 @@ static bool read_wait_debugger(struct reader *r, enum json_token t)
     return read_flag(r, t, &r->c->program.wait_debugger, ANN_WAIT_DEBUGGER " must be \"0\" or \"1\"");
 }
 
+static bool read_one_output(struct reader *r, enum json_token t)
+{
+    return read_flag(r, t, &r->c->one_output, ANN_ONE_OUTPUT " must be \"0\" or \"1\"");
+}
+
 static bool read_verbose(struct reader *r, enum json_token t)
 {
     return read_flag(r, t, &r->c->program.verbose, ANN_VERBOSE " must be \"0\" or \"1\"");
@@ -518,6 +523,7 @@ static bool read_annotations(struct reader *r, enum json_token t)
         { ANN_CORES, read_cores },             { ANN_NET_CAPTURE, read_capture },
         { ANN_NET_INGRESS, read_ingress },     { ANN_NET_EGRESS, read_egress },
         { ANN_WINSIZE, read_winsize },         { ANN_WAIT_DEBUGGER, read_wait_debugger },
+        { ANN_ONE_OUTPUT, read_one_output },
     };
     return read_object(r, t, "annotations must be an object", members, ARRAY_SIZE(members));
 }

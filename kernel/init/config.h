@@ -19,6 +19,7 @@ struct mount_spec {
 struct boot_config {
     struct program_spec program; /* stdio not filled in */
     bool terminal;
+    bool one_output;             /* standard error is standard output */
     bool root_read_only;
     u16 rows, cols;              /* 0 = not given */
     struct net_config net;

@@ -94,5 +94,5 @@ void stdio_open(struct boot_config *c)
     }
     c->program.stdio[0] = input(PORT_STDIN);
     c->program.stdio[1] = output(PORT_STDOUT);
-    c->program.stdio[2] = output(PORT_STDERR);
+    c->program.stdio[2] = c->one_output ? file_get(c->program.stdio[1]) : output(PORT_STDERR);
 }

@@ -4,10 +4,11 @@
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 
-from lib import check, done, drupe, same
+from lib import DRUPE, ON, check, done, drupe, same
 from screen import Terminal
 
 TOOLS = 'ls cat wc sleep head sort ps pgrep grep sed tr seq md5sum find env mkdir rm sh echo stty'.split()
@@ -35,6 +36,9 @@ gives('coproc cat; echo hello >&${COPROC[1]}; read -u ${COPROC[0]} x; echo $x', 
 gives('for i in $(seq 40); do (exit $((i % 2))) && echo -n .; done; env A=b sh -c "echo \\$A"', '.' * 20 + 'b\n', 'many subshells')
 gives('kill -9 $BASHPID | cat; echo ${PIPESTATUS[*]}', '137 0\n', 'a killed part of a pipeline')
 gives('yes_() { while :; do echo y; done; }; yes_ | head -2; echo ${PIPESTATUS[*]}', 'y\ny\n141 0\n', 'SIGPIPE')
+one = subprocess.run([DRUPE, 'run', *ON, '/bin/sh', '-c', 'for i in 1 2 3 4 5 6; do echo o$i; echo e$i >&2; done'], stdin=subprocess.DEVNULL,
+                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120).stdout
+same(one.decode(errors='replace').split(), [w + i for i in '123456' for w in 'oe'], 'the order of what goes to 1 and 2 with 2>&1')
 status, out, err = bash('ps -eo pid,ppid,stat,comm; pgrep -x sleep; sleep 9 & ps -o ppid= -C sleep; pgrep -x sleep')
 check(status == 0 and re.search(r' 1 +0 [RS]s +bash', out) and re.search(r'\n *\d+ +1 R\S* +ps\n +1\n\d+\n$', out), 'ps and pgrep', out)
 gives('find / -xdev -type f 2>/dev/null | sort | md5sum | wc -c', '36\n', 'find | sort | md5sum')

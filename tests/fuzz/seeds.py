@@ -80,7 +80,7 @@ CONFIG = {
     'mounts': [{'destination': '/proc', 'type': 'proc', 'source': 'proc', 'options': ['nosuid', 'ro']}],
     'annotations': {'org.drupe.net.mode': 'static', 'org.drupe.net.address': '10.0.2.15/24', 'org.drupe.net.gateway': '10.0.2.2',
                     'org.drupe.net.dns': '10.0.2.3,1.1.1.1', 'org.drupe.net.domain': 'x.y', 'org.drupe.net.eager': '1',
-                    'org.drupe.verbose': '0', 'org.drupe.winsize': '25x80'},
+                    'org.drupe.verbose': '0', 'org.drupe.one-output': '1', 'org.drupe.winsize': '25x80'},
 }
 
 

@@ -28,7 +28,7 @@ TEST(everything)
                    "\"mounts\":[{\"destination\":\"/scratch\",\"type\":\"tmpfs\",\"options\":[\"nosuid\",\"ro\"]}],"
                    "\"annotations\":{\"org.drupe.net.mode\":\"static\",\"org.drupe.net.address\":\"10.0.2.15/24\","
                    "\"org.drupe.net.gateway\":\"10.0.2.2\",\"org.drupe.net.dns\":\"10.0.2.3,1.1.1.1\",\"org.drupe.net.domain\":\"lan\","
-                   "\"org.drupe.net.eager\":\"1\",\"org.drupe.verbose\":\"1\",\"org.drupe.no-patch\":\"1\",\"other\":\"x\"}}"), 0);
+                   "\"org.drupe.net.eager\":\"1\",\"org.drupe.verbose\":\"1\",\"org.drupe.no-patch\":\"1\",\"org.drupe.one-output\":\"1\",\"other\":\"x\"}}"), 0);
     struct program_spec *p = &c.program;
     CHECK_STR(p->argv[0], "/bin/ls");
     CHECK_STR(p->argv[2], "\xc3\xa9");
@@ -44,7 +44,7 @@ TEST(everything)
     CHECK_EQ(p->rlimits[0].resource, 7);
     CHECK_EQ(p->rlimits[0].soft, 1024);
     CHECK(p->rlimits[0].hard == UINT64_MAX);
-    CHECK(c.terminal && p->no_new_privileges && p->verbose && p->no_patch && c.root_read_only);
+    CHECK(c.terminal && p->no_new_privileges && p->verbose && p->no_patch && c.one_output && c.root_read_only);
     CHECK_EQ(c.rows, 50);
     CHECK_EQ(c.cols, 132);
     CHECK_STR(p->hostname, "box");
