@@ -38,6 +38,7 @@ static void go_on(void)
 static void tick(struct ktimer *timer)
 {
     struct thread *t = current_thread();
+    loadavg_go_on();
     if (t == this_cpu()->idle)
         return;
     if (t->user && t->task != NULL)

@@ -138,8 +138,9 @@ s64 sys_sysinfo(uaddr_t ubuf)
     spin_unlock_bh(&process_list_lock);
     struct abi_sysinfo s = {
         .uptime = (s64)(now_ns() / NSEC_PER_SEC), .totalram = m.total_pages * PAGE_SIZE, .freeram = m.free_pages * PAGE_SIZE,
-        .procs = (u16)tasks, .mem_unit = 1, .loads = {load_average(0), load_average(1), load_average(2)},
+        .procs = (u16)tasks, .mem_unit = 1,
     };
+    load_averages(s.loads);
     return copy_to_user(ubuf, &s, sizeof s);
 }
 

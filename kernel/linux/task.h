@@ -553,8 +553,9 @@ size_t linux_show_maps(u32 pid, char *buf, size_t size);
 void sysctl_init(void);
 /* loadavg.c */
 void loadavg_init(void);
-u64 load_average(unsigned i); /* of 1, 5 and 15 minutes, as sysinfo(2) has it: times 65536 */
-u32 tasks_running(void);      /* that run or want to. Takes l and p */
+void loadavg_go_on(void);         /* a CPU is or was awake. Bottom half */
+void load_averages(u64 ret[3]);   /* of 1, 5 and 15 minutes, as sysinfo(2) has it: times 65536 */
+u32 tasks_running(void);          /* that run or want to. Takes l and p */
 void sysctl_add(const char *name, u32 *value); /* a number in /proc/sys, read and written atomically */
 /* What is written there: a number from min to max, perhaps with a blank or a newline behind it. 0, -EINVAL, -ERANGE. */
 int sysctl_number(const char *text, size_t len, u64 min, u64 max, u64 *ret);
