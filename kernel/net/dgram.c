@@ -116,6 +116,29 @@ static bool dgram_readable(struct sock *s)
     return !list_empty(&s->rcvq) || atomic_load(&s->err) != 0 || (s->shut & SHUT_RD_BIT) != 0;
 }
 
+struct pkt *dgram_first(struct sock *s, u32 flags, u32 *ret_off)
+{
+    s32 from = flags & MSG_PEEK ? atomic_load_relaxed(&s->peek_off) : -1;
+    u32 at = (u32)MAX(from, 0);
+    list_for_each(p, &s->rcvq, struct pkt, node) {
+        if (likely(from < 0 || at < p->total_len || (at == 0 && !p->peeked))) {
+            *ret_off = at;
+            return p;
+        }
+        at -= p->total_len;
+    }
+    return NULL;
+}
+
+bool dgram_peekable(struct sock *s)
+{
+    u32 off;
+    spin_lock_bh(&s->lock);
+    bool any = dgram_first(s, MSG_PEEK, &off) != NULL;
+    spin_unlock_bh(&s->lock);
+    return any || atomic_load(&s->err) != 0 || (s->shut & SHUT_RD_BIT) != 0;
+}
+
 s64 dgram_pending(struct sock *s, bool output)
 {
     if (output)
@@ -126,15 +149,16 @@ s64 dgram_pending(struct sock *s, bool output)
     return n;
 }
 
-/* The first datagram, off the queue unless it is only looked at; NULL = there is none. */
-static struct pkt *take_first(struct sock *s, bool peek)
+/* The datagram that is to be read, off the queue unless it is only looked at; NULL = there is none. */
+static struct pkt *take_first(struct sock *s, u32 flags, u32 *ret_off)
 {
-    struct pkt *p = NULL;
     u32 mem = 0;
     sock_lock(s);
-    if (!list_empty(&s->rcvq)) {
-        p = list_first(&s->rcvq, struct pkt, node);
-        if (!peek) {
+    struct pkt *p = dgram_first(s, flags, ret_off);
+    if (p != NULL) {
+        if (flags & MSG_PEEK) {
+            p->peeked = p->total_len == 0;
+        } else {
             mem = pkt_truesize(p);
             list_remove(&p->node);
             s->rcv_mem -= mem;
@@ -150,6 +174,7 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from)
 {
     bool nonblock = (m->flags & MSG_DONTWAIT) != 0, peek = (m->flags & MSG_PEEK) != 0;
     u64 deadline = sock_deadline(s->rcvtimeo_ns);
+    u32 off = 0;
     struct pkt *p;
     for (;;) {
         mutex_lock(&s->rd);
@@ -158,22 +183,22 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from)
             mutex_unlock(&s->rd);
             return err;
         }
-        p = take_first(s, peek);
+        p = take_first(s, m->flags, &off);
         if (p != NULL)
             break;
         mutex_unlock(&s->rd);
         if (s->shut & SHUT_RD_BIT)
             return nonblock ? -EAGAIN : 0;
-        err = sock_wait(s, dgram_readable, deadline, nonblock, true);
+        err = sock_wait(s, peek ? dgram_peekable : dgram_readable, deadline, nonblock, true);
         if (err != 0)
             return err;
     }
     u32 len = p->total_len, in_flags = m->flags, used = 0;
     u64 want = m->uio->remaining;
     m->flags = 0;
-    s64 got = pkt_to_uio(p, 0, m->uio, (u32)MIN((u64)len, want));
+    s64 got = pkt_to_uio(p, off, m->uio, (u32)MIN((u64)(len - off), want));
     if (got >= 0) {
-        if (len > want)
+        if (len > want && len - off >= want)
             m->flags |= MSG_TRUNC;
         if (m->from != NULL)
             from(s, p, m->from);
@@ -183,6 +208,7 @@ s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from)
         m->control_len = used;
         if (in_flags & MSG_TRUNC)
             got = len;
+        sock_peek_move(s, in_flags, (u64)got);
     }
     mutex_unlock(&s->rd);
     if (!peek)

@@ -62,6 +62,7 @@ struct sock {
     u8 urg, urg_byte;         /* s, urg read without: URG_*; the urgent byte */
     u32 linger_s;             /* s */
     u32 priority, mark, rcvlowat;
+    s32 peek_off;             /* a: SO_PEEK_OFF; negative = none */
     u32 bound_if;             /* s: interface index, 0 = any */
     u64 rcvtimeo_ns, sndtimeo_ns; /* s: 0 = none */
     /* AF_INET, AF_INET6 */
@@ -200,6 +201,12 @@ s64 pkt_to_uio(const struct pkt *p, u32 off, struct uio *u, u32 len);
 /* Datagram sockets' receive queue: charge, append, wake. Takes p, whose sender is in cb: struct ip_rx, but of AF_PACKET a
  * struct sockaddr_ll. False = dropped. */
 bool dgram_queue(struct sock *s, struct pkt *p);
+/* SO_PEEK_OFF (socket(7)): where a call of these MSG_* begins to look, and what it moves that place by. */
+static inline u32 sock_peek_at(const struct sock *s, u32 flags) { return flags & MSG_PEEK ? (u32)MAX(atomic_load_relaxed(&s->peek_off), 0) : 0; }
+void sock_peek_move(struct sock *s, u32 flags, u64 n);
+/* The datagram in rcvq that a call of these MSG_* gets, and where it begins in that; NULL = none. s->lock. */
+struct pkt *dgram_first(struct sock *s, u32 flags, u32 *ret_off);
+bool dgram_peekable(struct sock *s); /* dgram_first() has something for MSG_PEEK, or nothing will be there */
 /* Whose p is. */
 typedef void dgram_from_fn(struct sock *s, const struct pkt *p, struct sock_addr *ret);
 s64 dgram_recv(struct sock *s, struct sock_msg *m, dgram_from_fn *from);

@@ -39,6 +39,7 @@ int sock_setup(struct sock *s, const struct sock_ops *ops, int domain, int type,
     s->mc_loop = 1;
     s->pmtu_disc = 1; /* IP_PMTUDISC_WANT */
     s->rcvlowat = 1;
+    s->peek_off = -1;
     return 0;
 }
 
@@ -281,7 +282,7 @@ enum {
     SO_OOBINLINE, SO_NO_CHECK, SO_PRIORITY, SO_LINGER, SO_BSDCOMPAT, SO_REUSEPORT, SO_PASSCRED, SO_PEERCRED,
     SO_RCVLOWAT, SO_SNDLOWAT, SO_RCVTIMEO, SO_SNDTIMEO,
     SO_BINDTODEVICE = 25, SO_TIMESTAMP = 29, SO_ACCEPTCONN = 30, SO_SNDBUFFORCE = 32, SO_RCVBUFFORCE = 33,
-    SO_MARK = 36, SO_PROTOCOL = 38, SO_DOMAIN = 39, SO_INCOMING_CPU = 49, SO_ZEROCOPY = 60,
+    SO_MARK = 36, SO_PROTOCOL = 38, SO_DOMAIN = 39, SO_PEEK_OFF = 42, SO_INCOMING_CPU = 49, SO_ZEROCOPY = 60,
 };
 #define CAP_NET_ADMIN 12
 
@@ -359,6 +360,18 @@ static u8 *flag_of(struct sock *s, int name)
     }
 }
 
+static bool has_peek_off(const struct sock *s)
+{
+    return s->domain == AF_UNIX || ((s->domain == AF_INET || s->domain == AF_INET6) && s->type != SOCK_RAW);
+}
+
+void sock_peek_move(struct sock *s, u32 flags, u64 n)
+{
+    s32 at = atomic_load_relaxed(&s->peek_off);
+    if (unlikely(at >= 0))
+        atomic_store_relaxed(&s->peek_off, (s32)(flags & MSG_PEEK ? MIN((u64)at + n, (u64)INT32_MAX) : (u64)at - MIN((u64)at, n)));
+}
+
 static int setopt_socket(struct sock *s, int name, const void *val, u32 len)
 {
     s32 v = 0;
@@ -414,6 +427,11 @@ static int setopt_socket(struct sock *s, int name, const void *val, u32 len)
         return 0;
     case SO_RCVLOWAT:
         s->rcvlowat = v <= 0 ? 1 : (u32)v;
+        return 0;
+    case SO_PEEK_OFF:
+        if (!has_peek_off(s))
+            return -EOPNOTSUPP;
+        atomic_store_relaxed(&s->peek_off, v);
         return 0;
     case SO_ZEROCOPY:
         return zc_enable(s, v);
@@ -492,6 +510,8 @@ int sock_getopt(struct sock *s, int level, int name, void *ret_val, u32 *len)
         return opt_int_out(ret_val, len, (s32)s->priority);
     case SO_MARK:
         return opt_int_out(ret_val, len, (s32)s->mark);
+    case SO_PEEK_OFF:
+        return has_peek_off(s) ? opt_int_out(ret_val, len, atomic_load_relaxed(&s->peek_off)) : -EOPNOTSUPP;
     case SO_ZEROCOPY:
         return opt_int_out(ret_val, len, s->zerocopy);
     case SO_DEBUG:

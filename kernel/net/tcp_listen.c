@@ -169,6 +169,7 @@ static struct tcp *child_create(const struct tcp *l, const struct tcp_req *r, u6
     s->reuse_addr = ls->reuse_addr;
     s->reuse_port = ls->reuse_port;
     s->rcvlowat = ls->rcvlowat;
+    s->peek_off = atomic_load_relaxed(&ls->peek_off);
     s->priority = ls->priority;
     s->bound_if = ls->bound_if;
     s->rcvtimeo_ns = ls->rcvtimeo_ns;

@@ -124,7 +124,12 @@ u32 tcp_pending_input(struct tcp *t)
     return likely(!urgent) ? n : MIN(tcp_parts.urg->until(t, 0), tcp_readable(&t->s));
 }
 
-static bool may_peek(struct sock *s) { return tcp_readable(s) > 0 || recv_over(tcp_of(s)); }
+static bool may_peek(struct sock *s)
+{
+    u32 at = sock_peek_at(s, MSG_PEEK);
+    bool more = at == 0 ? tcp_readable(s) > 0 : atomic_load(&s->rcvq_bytes) > at + (atomic_load(&s->urg) != 0);
+    return more || recv_over(tcp_of(s));
+}
 
 /* Of *avail bytes that may be read, urgent data is at hand: leave it out, and end before it. False = what was read is all
  * that this call gets. *hole: bytes that peeking steps over. rd held. */
@@ -139,7 +144,7 @@ static bool heed_urgent(struct tcp *t, bool peek, u64 done, u32 *hole, u32 *avai
         return false;
     if (left == 0 && !s->oob_inline && *avail > skip) {
         if (peek)
-            *hole = 1;
+            (*hole)++;
         else
             consume(t, 1);
         *avail = atomic_load(&s->rcvq_bytes);
@@ -158,7 +163,7 @@ s64 tcp_recv(struct sock *s, struct sock_msg *m)
     u64 want = MIN(u->remaining, (u64)INT32_MAX), done = 0, deadline = 0;
     u64 target = flags & MSG_WAITALL ? want : MIN(want, (u64)s->rcvlowat);
     s64 err = 0;
-    u32 hole = 0;
+    u32 hole = sock_peek_at(s, flags);
     m->flags = 0;
     m->control_len = 0;
     if (m->from != NULL)
@@ -208,6 +213,7 @@ s64 tcp_recv(struct sock *s, struct sock_msg *m)
         if (err != 0)
             break;
     } while (done < want);
+    sock_peek_move(s, flags, done);
     mutex_unlock(&s->rd);
     if (done > 0) {
         if (err < 0 && err != -EAGAIN && err != -EFAULT && err != -EINTR && err != -ERESTARTSYS)

@@ -265,6 +265,28 @@ static bool has_message(struct sock *s)
     return any;
 }
 
+/* Of a stream, what a read begins with: *skip bytes on, and then in it. Urgent bytes on the way count, as on Linux. s->lock. Else as unix_oob_next(). */
+static struct pkt *stream_first(struct unix_sock *u, bool some, bool peek, u32 *skip, struct list *gone)
+{
+    struct pkt *p = unix_oob_next(u, u->s.rcvq.next, some, peek, gone);
+    while (p != NULL && unlikely(*skip >= p->total_len)) {
+        *skip -= p->total_len;
+        p = p->node.next != &u->s.rcvq ? list_entry(p->node.next, struct pkt, node) : NULL;
+    }
+    return p;
+}
+
+static bool peekable(struct sock *s)
+{
+    if (s->type != SOCK_STREAM)
+        return dgram_peekable(s);
+    u32 skip = sock_peek_at(s, MSG_PEEK);
+    spin_lock_bh(&s->lock);
+    bool more = stream_first(un(s), false, true, &skip, NULL) != NULL;
+    spin_unlock_bh(&s->lock);
+    return more || atomic_load(&s->err) != 0 || eof(un(s));
+}
+
 static bool readable(struct sock *s) { return has_message(s) || atomic_load(&s->err) != 0 || eof(un(s)); }
 
 void unix_unqueue(struct unix_sock *u, struct pkt *p)
@@ -330,10 +352,11 @@ static int read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
 {
     struct sock *s = &u->s;
     bool peek = (in_flags & MSG_PEEK) != 0;
+    u32 skip = sock_peek_at(s, in_flags);
     struct list gone = LIST_INIT(gone);
     int err = 0;
     spin_lock_bh(&s->lock);
-    struct pkt *p = unix_oob_next(u, s->rcvq.next, x->done > 0, peek, &gone);
+    struct pkt *p = stream_first(u, x->done > 0, peek, &skip, &gone);
     spin_unlock_bh(&s->lock);
     /* As on Linux, one who peeks comes to what is behind the last byte, too, and one who wants no byte to what comes with the first. */
     for (bool first = true; p != NULL && (first || peek || x->done < want) && !x->ended; first = false) {
@@ -345,14 +368,16 @@ static int read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
             put_name(u, p, m);
         x->met = true;
         x->sender = umsg(p)->cred;
-        u32 len = (u32)MIN((u64)p->total_len, want - x->done);
-        s64 got = pkt_to_uio(p, 0, m->uio, len);
+        u32 len = (u32)MIN((u64)(p->total_len - skip), want - x->done);
+        s64 got = pkt_to_uio(p, skip, m->uio, len);
         if (got < 0) {
             err = (int)got;
             break;
         }
         x->ended = (u32)got < len || umsg(p)->rights != NULL;
         x->done += (u64)got;
+        skip = 0;
+        sock_peek_move(s, in_flags, (u64)got);
         put_control(s, p, m, in_flags, &x->used);
         spin_lock_bh(&s->lock);
         struct list *n = p->node.next;
@@ -378,16 +403,24 @@ static int read_stream(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u6
 static int read_message(struct unix_sock *u, struct sock_msg *m, u32 in_flags, u64 want, struct so_far *x)
 {
     struct sock *s = &u->s;
-    struct pkt *p = list_first(&s->rcvq, struct pkt, node);
-    u32 len = p->total_len;
-    s64 got = pkt_to_uio(p, 0, m->uio, (u32)MIN((u64)len, want));
+    u32 off = 0;
+    spin_lock_bh(&s->lock);
+    struct pkt *p = dgram_first(s, in_flags, &off);
+    spin_unlock_bh(&s->lock);
+    if (p == NULL)
+        return 0;
+    u32 len = p->total_len - off;
+    s64 got = pkt_to_uio(p, off, m->uio, (u32)MIN((u64)len, want));
     if (got < 0)
         return (int)got;
     if (len > want)
         m->flags |= MSG_TRUNC;
     put_name(u, p, m);
     put_control(s, p, m, in_flags, &x->used);
-    if (!(in_flags & MSG_PEEK)) {
+    sock_peek_move(s, in_flags, in_flags & MSG_PEEK ? (u64)got : len);
+    if (in_flags & MSG_PEEK) {
+        p->peeked = len == 0 && off == 0;
+    } else {
         spin_lock_bh(&s->lock);
         unix_unqueue(u, p);
         spin_unlock_bh(&s->lock);
@@ -428,7 +461,8 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
             if (err != 0 || x.ended || (x.met && (x.done >= want || !(in_flags & MSG_WAITALL) || (in_flags & MSG_PEEK))))
                 break;
             if (x.met)
-                continue; /* else there was only an urgent byte */
+                continue;
+            any = false; /* only an urgent byte, or nothing behind SO_PEEK_OFF */
         } else {
             mutex_unlock(&s->rd);
         }
@@ -441,7 +475,7 @@ s64 unix_recv(struct sock *s, struct sock_msg *m)
             break;
         }
         if (err == 0)
-            err = sock_wait(s, readable, deadline, nonblock, !stream); /* of a stream's message a reader may leave some for the next one */
+            err = sock_wait(s, in_flags & MSG_PEEK ? peekable : readable, deadline, nonblock, !stream); /* of a stream's message a reader may leave some for the next one */
         if (err != 0)
             break;
     }

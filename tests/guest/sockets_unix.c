@@ -3,6 +3,7 @@
 #include "sockets.h"
 #include "t.h"
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <poll.h>
 #include <signal.h>
@@ -499,6 +500,136 @@ static void senders(void)
     SHOW(bind(0, (void *)&a, 200));
 }
 
+/* One MSG_PEEK, or a read, and where the next peek begins. */
+static void look(int s, size_t n, int flags)
+{
+    char text[16] = "";
+    struct iovec v = {text, n};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    int at = -7;
+    socklen_t len = sizeof at;
+    SHOW(recvmsg(s, &m, flags | MSG_DONTWAIT));
+    SHOW_STR(text);
+    SHOW(m.msg_flags & MSG_TRUNC);
+    getsockopt(s, SOL_SOCKET, SO_PEEK_OFF, &at, &len);
+    SHOW(at);
+}
+
+/* Wait until so many bytes are there in all. */
+static void arrived(int s, int total)
+{
+    int at, last = total - 1;
+    char c;
+    socklen_t len = sizeof at;
+    getsockopt(s, SOL_SOCKET, SO_PEEK_OFF, &at, &len);
+    setsockopt(s, SOL_SOCKET, SO_PEEK_OFF, &last, sizeof last);
+    recv(s, &c, 1, MSG_PEEK);
+    setsockopt(s, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at);
+}
+
+static void *sends_late(void *to)
+{
+    usleep(100000);
+    write(*(int *)to, "late", 4);
+    return NULL;
+}
+
+static void peeks(int to, int from)
+{
+    char text[8] = "";
+    int at = 0;
+    pthread_t t;
+    SHOW(setsockopt(from, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at));
+    look(from, 4, MSG_PEEK);
+    write(to, "abcdef", 6);
+    write(to, "ghi", 3);
+    arrived(from, 9);
+    look(from, 2, MSG_PEEK);
+    look(from, 3, MSG_PEEK | MSG_TRUNC);
+    look(from, 9, MSG_PEEK);
+    look(from, 9, MSG_PEEK);
+    look(from, 9, MSG_PEEK);
+    look(from, 2, 0);
+    look(from, 9, MSG_PEEK);
+    look(from, 9, 0);
+    look(from, 9, 0);
+    write(to, "xyz", 3);
+    arrived(from, 3);
+    look(from, 9, MSG_PEEK);
+    pthread_create(&t, NULL, sends_late, &to);
+    SHOW(recv(from, text, sizeof text, MSG_PEEK)); /* waits for what is behind */
+    pthread_join(t, NULL);
+    at = -1;
+    SHOW(setsockopt(from, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at));
+    look(from, 2, MSG_PEEK);
+    look(from, 2, 0);
+    close(from);
+    close(to);
+}
+
+/* An urgent byte on the way, and one that is the first. */
+static void peeks_urgent(void)
+{
+    int p[2], at = 0;
+    socketpair(AF_UNIX, SOCK_STREAM, 0, p);
+    setsockopt(p[1], SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at);
+    write(p[0], "abc", 3);
+    send(p[0], "d", 1, MSG_OOB);
+    for (int i = 0; i < 3; i++)
+        look(p[1], 9, MSG_PEEK);
+    write(p[0], "ef", 2);
+    look(p[1], 9, MSG_PEEK);
+    look(p[1], 9, MSG_PEEK);
+    look(p[1], 9, 0);
+    look(p[1], 9, MSG_PEEK);
+    look(p[1], 9, 0);
+    look(p[1], 9, 0);
+    close(p[0]);
+    close(p[1]);
+}
+
+static void peek_offsets(void)
+{
+    static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+    section("SO_PEEK_OFF");
+    int p[2], at = 0;
+    socklen_t len;
+    for (int i = 0; i < 3; i++) {
+        SHOW(types[i]);
+        socketpair(AF_UNIX, types[i], 0, p);
+        if (types[i] == SOCK_DGRAM) { /* one that is empty is seen once */
+            SHOW(setsockopt(p[1], SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at));
+            write(p[0], "", 0);
+            write(p[0], "x", 1);
+            look(p[1], 4, MSG_PEEK);
+            look(p[1], 4, MSG_PEEK);
+            look(p[1], 4, 0);
+            look(p[1], 4, 0);
+        }
+        peeks(p[0], p[1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct sockaddr_in a = {AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int l = socket(AF_INET, types[i], 0), s = socket(AF_INET, types[i], 0);
+        SHOW(types[i]);
+        len = sizeof a;
+        bind(l, (void *)&a, sizeof a);
+        listen(l, 1);
+        getsockname(l, (void *)&a, &len);
+        connect(s, (void *)&a, sizeof a);
+        peeks(s, types[i] == SOCK_STREAM ? accept(l, NULL, NULL) : l);
+        close(l);
+    }
+    peeks_urgent();
+    int r = socket(AF_INET, SOCK_RAW, IPPROTO_UDP), n = socket(AF_NETLINK, SOCK_RAW, 0);
+    SHOW(setsockopt(r, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at));
+    SHOW(setsockopt(n, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at));
+    len = sizeof at;
+    SHOW(getsockopt(n, SOL_SOCKET, SO_PEEK_OFF, &at, &len));
+    close(r);
+    close(n);
+}
+
 void unix_peers(void)
 {
     section("peers of AF_UNIX");
@@ -518,4 +649,5 @@ void unix_peers(void)
     along(SOCK_DGRAM);
     along(SOCK_SEQPACKET);
     senders();
+    peek_offsets();
 }

@@ -38,6 +38,7 @@ struct pkt {
     u32 len;                 /* of this view */
     bool embedded;           /* pkt.c: lives in front of its own storage */
     bool front;              /* what is in front of `data` is its alone, although the storage is shared */
+    bool peeked;             /* first of the chain only: without bytes, and MSG_PEEK has seen it */
     /* --- first of the chain only --- */
     u32 total_len;           /* of the whole chain */
     struct netdev *dev;
