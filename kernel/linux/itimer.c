@@ -112,11 +112,9 @@ s64 sys_setitimer(int which, uaddr_t unew, uaddr_t uold)
 {
     struct abi_itimerval v = {{0}};
     u64 value, interval, left, old_interval;
-    if (which < 0 || which >= ITIMER_NR)
-        return -EINVAL;
     if (unew != 0 && copy_from_user(&v, unew, sizeof v) < 0)
         return -EFAULT;
-    if (!from_timeval(&v.value, &value) || !from_timeval(&v.interval, &interval))
+    if (which < 0 || which >= ITIMER_NR || !from_timeval(&v.value, &value) || !from_timeval(&v.interval, &interval))
         return -EINVAL;
     itimer_set(current_process(), (enum itimer_kind)which, true, value, interval, &left, &old_interval);
     return uold != 0 ? put_itimer(uold, left, old_interval) : 0;

@@ -119,13 +119,13 @@ s64 sys_timer_create(int clock, uaddr_t uevent, uaddr_t uid)
     struct process *p = current_process();
     struct abi_sigevent ev = {.signo = SIGALRM, .notify = SIGEV_SIGNAL};
     u64 now;
+    if (uevent != 0 && copy_from_user(&ev, uevent, sizeof ev) < 0)
+        return -EFAULT;
     int r = clock_now(clock, &now);
     if (r < 0)
         return r;
     if (clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE)
         return -EOPNOTSUPP;
-    if (uevent != 0 && copy_from_user(&ev, uevent, sizeof ev) < 0)
-        return -EFAULT;
     if (ev.notify != SIGEV_NONE && (ev.signo < 1 || ev.signo > NSIG))
         return -EINVAL;
     if (ev.notify != SIGEV_SIGNAL && ev.notify != SIGEV_NONE && ev.notify != SIGEV_THREAD &&

@@ -503,11 +503,11 @@ s64 sys_timerfd_settime(int fd, int flags, uaddr_t unew, uaddr_t uold)
 {
     struct abi_itimerspec its;
     u64 old, old_interval;
-    if (flags & ~3)
-        return -EINVAL;
     int r = get_itimerspec(unew, &its);
     if (r < 0)
         return r;
+    if (flags & ~3)
+        return -EINVAL;
     struct file *f = file_of(fd);
     if (f == NULL)
         return -EBADF;

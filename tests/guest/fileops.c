@@ -207,6 +207,20 @@ static void wrong_arguments(void)
     SHOW(process_vm_readv(99999999, NULL, 0, NULL, 0, 0));
     SHOW(process_vm_readv(99999999, &(struct iovec){&rl, 1}, 1, &(struct iovec){&rl, 1}, 1, 0));
     SHOW(process_vm_readv(99999999, NULL, 0, NULL, 0, 1));
+    SHOW(syscall(SYS_setitimer, 99, 8, NULL));
+    SHOW(syscall(SYS_setitimer, 99, NULL, NULL));
+    SHOW(syscall(SYS_getitimer, 99, 8));
+    SHOW(syscall(SYS_timer_create, 99, 8, NULL));
+    SHOW(syscall(SYS_timer_create, CLOCK_MONOTONIC_RAW, 8, NULL));
+    SHOW(syscall(SYS_timer_create, CLOCK_MONOTONIC_RAW, NULL, NULL));
+    SHOW(syscall(SYS_timer_create, 99, NULL, NULL));
+    SHOW(syscall(SYS_timerfd_settime, 99, 99, 8, NULL));
+    SHOW(syscall(SYS_timerfd_settime, 99, 99, &(struct itimerspec){{0}}, NULL));
+    SHOW(syscall(SYS_timerfd_settime, 99, 0, &(struct itimerspec){{0}}, NULL));
+    SHOW(syscall(SYS_timerfd_settime, 0, 0, 8, NULL));
+    SHOW(syscall(SYS_timerfd_create, 99, -1));
+    SHOW(syscall(SYS_timer_settime, 99, 99, 8, NULL));
+    SHOW(syscall(SYS_timer_settime, 99, 0, NULL, NULL));
 }
 
 static void tmpfile_link(void)
