@@ -190,9 +190,9 @@ static int set_multicast_if(struct sock *s, const void *val, u32 len)
     for (unsigned i = 0; i < NETIF_MAX && netifs[i] != NULL && index == 0 && addr != 0; i++)
         if (netifs[i]->addr == addr)
             index = netifs[i]->dev->index;
-    if (index == 0 && addr != 0)
+    if (index != 0 ? netif_by_index(index) == NULL : addr != 0)
         return -EADDRNOTAVAIL;
-    s->mc_if = index;
+    s->mc_if = (u16)index;
     return 0;
 }
 
@@ -228,7 +228,7 @@ int inet_setopt(struct sock *s, int level, int name, const void *val, u32 len)
         if (name == IPV6_MULTICAST_IF) {
             if (v != 0 && netif_by_index((unsigned)v) == NULL)
                 return -ENODEV;
-            s->mc_if = (u32)v;
+            s->mc_if = (u16)v;
             return 0;
         }
         name = v6_same_as(name);

@@ -63,7 +63,8 @@ struct sock {
     u32 linger_s;             /* s */
     u32 priority, mark, rcvlowat;
     s32 peek_off;             /* a: SO_PEEK_OFF; negative = none */
-    u32 bound_if;             /* s: interface index, 0 = any */
+    u16 bound_if, mc_if;      /* s: interface indices, 0 = any */
+    u32 urg_at;               /* s: the urgent byte's place in the stream */
     u64 rcvtimeo_ns, sndtimeo_ns; /* s: 0 = none */
     /* AF_INET, AF_INET6 */
     struct ip_addr laddr, faddr; /* s: a wildcard / :: = not connected */
@@ -73,9 +74,7 @@ struct sock {
     u8 src_prefs : 3;         /* s: PREFER_* (IPV6_ADDR_PREFERENCES) */
     u8 tos, ttl, mc_ttl, mc_loop, recv_flags, pmtu_disc, ip_freebind, ip_recverr, zerocopy;
     u8 mc_joined_only;        /* not IP_MULTICAST_ALL (1), not IPV6_MULTICAST_ALL (2): nothing of groups that others joined */
-    u32 mc_if;
     u32 ino, uid;             /* a: of its file, and of who made that; 0 = no program has it (yet) */
-    u32 urg_at;               /* s: its place in the stream */
     struct mc_member *mc;     /* the lock of mcast.c; NULL is seen without: groups it is in */
     struct sock_extra *extra; /* a: set once, by sock_extra() */
 };

@@ -331,7 +331,7 @@ static int set_device(struct sock *s, const char *val, u32 len)
     struct netif *nif = NULL;
     if (name[0] != '\0' && (nif = netif_by_name(name)) == NULL)
         return -ENODEV;
-    s->bound_if = nif == NULL ? 0 : nif->dev->index;
+    s->bound_if = nif == NULL ? 0 : (u16)nif->dev->index;
     return 0;
 }
 

@@ -197,6 +197,7 @@ static void before(void)
     SHOW(connect(u, AT(a)));
     SHOW(send(u, "x", 1, 0)); /* to port 0: nobody is there */
     SHOW(recv(u, &c, 1, 0));
+    SHOW(setsockopt(u, IPPROTO_IP, IP_MULTICAST_IF, &(struct ip_mreqn){.imr_ifindex = 70000}, sizeof(struct ip_mreqn)));
     close(u);
 }
 
