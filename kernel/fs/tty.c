@@ -56,10 +56,8 @@ static s64 tty_read(struct file *f, struct uio *u, u64 *pos)
     u32 min = canon ? 1 : t->tio.cc[VMIN];
     u8 buf[256];
     s64 done = 0;
-    if (u->remaining == 0)
-        return 0;
     int r0 = tty_check_background(t, SIGTTIN);
-    if (r0 != 0)
+    if (r0 != 0 || u->remaining == 0)
         return r0;
     for (;;) {
         u32 want = (u32)MIN((u64)(min > (u32)done ? min - (u32)done : 0), MIN(u->remaining, (u64)TTY_RING - 1));
@@ -204,7 +202,7 @@ static u32 tty_poll(struct file *f, struct poll_table *pt)
 
 int tty_open(struct tty *t, struct file *f)
 {
-    if (t->exclusive && !cred_capable(f->cred, CAP_SYS_ADMIN)) {
+    if (t->exclusive[0] && !cred_capable(f->cred, CAP_SYS_ADMIN)) {
         tty_put(t);
         return -EBUSY;
     }

@@ -115,7 +115,7 @@ struct tty {
     u32 column, canon_column;      /* of the cursor, and where the line being typed begins */
     bool stopped, lnext, erasing;  /* stopped: poll and writers read it without. erasing: ECHOPRT's backslash is out */
     bool hung_up;                  /* once and for all; read without */
-    bool exclusive;
+    bool exclusive[2];             /* atomic: of the terminal; of its master, which is opened once anyway */
     struct waitqueue readable, writable;
     u8 delim[TTY_RING / 8], eof[TTY_RING / 8];
     u8 ring[TTY_RING];

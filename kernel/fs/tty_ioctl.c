@@ -24,12 +24,15 @@
 #define TIOCSETD 0x5423u
 #define TIOCGETD 0x5424u
 #define TCSBRKP 0x5425u
+#define TIOCSBRK 0x5427u
+#define TIOCCBRK 0x5428u
 #define TIOCGLCKTRMIOS 0x5456u
 #define TIOCSLCKTRMIOS 0x5457u
 #define TCGETS2 0x802c542au
 #define TCSETS2 0x402c542bu
 #define TCSETSW2 0x402c542cu
 #define TCSETSF2 0x402c542du
+#define TIOCGDEV 0x80045432u
 #define TIOCGEXCL 0x80045440u
 
 #define CBAUD 0010017u
@@ -218,6 +221,25 @@ static int window(struct tty *t, u32 cmd, uaddr_t arg)
     return copy_to_user(arg, w, sizeof(w));
 }
 
+/* Its number as programs know it (new_encode_dev of Linux). */
+static int put_device(const struct tty *t, uaddr_t arg)
+{
+    u32 d = (u32)t->driver->dev(t), minor = d & 0xfffff;
+    return put_user_u32(arg, (minor & 0xff) | d >> 20 << 8 | (minor & ~0xffu) << 12);
+}
+
+/* A byte as if it had come from the other side. As Linux with dev.tty.legacy_tiocsti = 0: root only. */
+static int simulate(struct tty *t, const struct file *f, bool master, uaddr_t arg)
+{
+    u8 c;
+    if (!cred_capable(f->cred, CAP_SYS_ADMIN))
+        return -EIO;
+    if (copy_from_user(&c, arg, 1) != 0)
+        return -EFAULT;
+    (void)(master ? t->port->ops->write(t->port, &c, 1) : tty_receive(t, &c, 1));
+    return 0;
+}
+
 s64 tty_common_ioctl(struct tty *t, struct file *f, bool master, u32 cmd, uaddr_t arg)
 {
     switch (cmd) {
@@ -245,6 +267,14 @@ s64 tty_common_ioctl(struct tty *t, struct file *f, bool master, u32 cmd, uaddr_
     case TIOCSPGRP:
     case TIOCGSID:
         return tty_session_ioctl(t, f, master, cmd, arg);
+    case TIOCEXCL:
+    case TIOCNXCL:
+        atomic_store(&t->exclusive[master], cmd == TIOCEXCL);
+        return 0;
+    case TIOCGEXCL:
+        return put_user_u32(arg, t->exclusive[master]);
+    case TIOCGDEV:
+        return put_device(t, arg);
     case TIOCGETD:
         return put_user_u32(arg, 0);
     case TIOCSETD:
@@ -252,8 +282,11 @@ s64 tty_common_ioctl(struct tty *t, struct file *f, bool master, u32 cmd, uaddr_
     case TIOCGWINSZ:
     case TIOCSWINSZ:
         return window(t, cmd, arg);
+    case TIOCSBRK:
+    case TIOCCBRK:
+        return 0; /* there is no break on these lines */
     case TIOCSTI:
-        return -EIO; /* as Linux with dev.tty.legacy_tiocsti = 0 */
+        return simulate(t, f, master, arg);
     default:
         return -ENOTTY;
     }
@@ -268,6 +301,8 @@ s64 tty_ioctl(struct file *f, u32 cmd, uaddr_t arg)
     switch (cmd) {
     case TCSBRK:
     case TCSBRKP:
+    case TIOCSBRK:
+    case TIOCCBRK:
     case TCFLSH:
     case TCXONC:
     case TIOCSETD:
@@ -285,12 +320,6 @@ s64 tty_ioctl(struct file *f, u32 cmd, uaddr_t arg)
         return flow(t, arg);
     case TCFLSH:
         return flush_queues(t, arg);
-    case TIOCEXCL:
-    case TIOCNXCL:
-        atomic_store(&t->exclusive, cmd == TIOCEXCL);
-        return 0;
-    case TIOCGEXCL:
-        return put_user_u32(arg, t->exclusive);
     case TIOCOUTQ:
         return put_user_u32(arg, 0);
     case FIONREAD: {

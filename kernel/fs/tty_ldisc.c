@@ -301,7 +301,11 @@ int tty_input(struct tty *t, u8 c)
     if ((i & IUCLC) != 0 && (l & IEXTEN) != 0)
         c = lower(c);
     t->lnext = false;
-    if (!literal && (l & EXTPROC) == 0) {
+    if ((l & EXTPROC) != 0) {
+        store(t, c, false, false);
+        return 0;
+    }
+    if (!literal) {
         if ((i & IXON) != 0) {
             if (is(t, c, VSTART) || is(t, c, VSTOP)) {
                 tty_set_stopped(t, is(t, c, VSTOP) && !(t->stopped && is(t, c, VSTART)));
@@ -350,17 +354,20 @@ int tty_input(struct tty *t, u8 c)
 
 /* --- reading -------------------------------------------------------------------- */
 
+/* EXTPROC: the other side makes the lines, and the echo. */
+static bool by_line(const struct tty *t) { return (t->tio.lflag & (ICANON | EXTPROC)) == ICANON; }
+
 bool tty_readable(const struct tty *t, u32 min)
 {
     u32 tail = atomic_load(&t->tail);
-    if ((t->tio.lflag & ICANON) != 0)
+    if (by_line(t))
         return atomic_load(&t->canon) != tail;
     return atomic_load(&t->head) - tail >= (min > 0 ? min : 1);
 }
 
 size_t tty_take(struct tty *t, u8 *buf, size_t room, bool *ret_end)
 {
-    bool canon = (t->tio.lflag & ICANON) != 0;
+    bool canon = by_line(t);
     u32 end = canon ? t->canon : t->head;
     size_t n = 0;
     *ret_end = false;
@@ -380,10 +387,10 @@ size_t tty_take(struct tty *t, u8 *buf, size_t room, bool *ret_end)
 
 u32 tty_available(const struct tty *t)
 {
-    bool canon = (t->tio.lflag & ICANON) != 0;
+    bool canon = by_line(t);
     u32 end = canon ? t->canon : t->head, n = end - t->tail;
     for (u32 k = t->tail; canon && k != end; k++)
-        n -= bit(t->eof, k);
+        n -= bit(t->delim, k) && t->ring[k % TTY_RING] == 0; /* Linux tells an end by its byte here */
     return n;
 }
 
@@ -402,10 +409,12 @@ void tty_mode_changed(struct tty *t, const struct termios *old)
         t->driver->status(t, TIOCPKT_IOCTL);
     if ((t->tio.iflag & IXON) == 0 && (old->iflag & IXON) != 0)
         tty_set_stopped(t, false);
-    if ((changed & ICANON) == 0)
+    if ((changed & (ICANON | EXTPROC)) == 0)
         return;
-    /* What was typed becomes readable at once, or a line begins behind it. */
-    if ((t->tio.lflag & ICANON) != 0 && t->head != t->tail)
+    /* What was typed becomes readable at once, or a line begins behind it; what ended lines is a byte like others. */
+    memset(t->delim, 0, sizeof(t->delim));
+    memset(t->eof, 0, sizeof(t->eof));
+    if (by_line(t) && t->head != t->tail)
         set_bit8(t->delim, t->head - 1, true);
     atomic_store(&t->canon, t->head);
     t->lnext = t->erasing = false;

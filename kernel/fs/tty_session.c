@@ -148,12 +148,12 @@ static s64 set_foreground(struct tty *t, uaddr_t arg)
     int r = tty_check_background(t, SIGTTOU);
     if (r != 0)
         return r == -EIO ? -ENOTTY : r; /* tiocspgrp() of Linux answers this for orphans */
-    if (!is_current(t))
-        return -ENOTTY;
     if (get_user_u32(arg, &pgrp) != 0)
         return -EFAULT;
     if ((s32)pgrp < 0)
         return -EINVAL;
+    if (!is_current(t))
+        return -ENOTTY;
     r = tty_hooks != NULL ? tty_hooks->check_group(pgrp, sid) : 0;
     if (r != 0)
         return r;

@@ -14,7 +14,7 @@
 
 #define SECONDS 100 /* for one seed */
 
-static const struct mode *const modes[] = {&mode_files, &mode_inet, &mode_memory, &mode_streams, &mode_creds, &mode_signals, &mode_ipc};
+static const struct mode *const modes[] = {&mode_files, &mode_inet, &mode_memory, &mode_streams, &mode_creds, &mode_signals, &mode_ipc, &mode_ptys};
 
 static uint64_t dice;
 static uint32_t step, *steps_begun; /* of a seed, by all processes that make its steps */

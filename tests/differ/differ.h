@@ -42,7 +42,7 @@ struct mode {
     bool confined;          /* it makes names: the working directory is its root */
     const char *room;       /* options of its tmpfs, or NULL */
 };
-extern const struct mode mode_files, mode_inet, mode_memory, mode_streams, mode_creds, mode_signals, mode_ipc;
+extern const struct mode mode_files, mode_inet, mode_memory, mode_streams, mode_creds, mode_signals, mode_ipc, mode_ptys;
 
 /* Choices of this step. */
 unsigned rnd(unsigned below);
