@@ -91,7 +91,7 @@ def sockets():
           re.search(r'ESTAB +3 +0 +127.0.0.1:5555 .*fd=5', found[1]) and 'bytes_received:3' in found[1], 'ss -tanpi: states, queues, programs, TCP_INFO', found[1])
     check(len(found[2].splitlines()) == 1 and '127.0.0.1:5555' in found[2], 'ss with a condition', found[2])
     same(found[3], '', 'ss with another one')
-    check(re.fullmatch(r'UNCONN +0 +0 +\[::1\]:777 +\*:\*\s*', found[4]), 'ss -uan', found[4])
+    check(re.fullmatch(r'UNCONN +0 +0 +\[::1\]:777 +\[::\]:\*\s*', found[4]), 'ss -uan', found[4])
     check(re.search(r'u_str LISTEN +0 +3 +@a name +\d+ +\* 0 +users', found[5]), 'ss -x', found[5])
     check(re.search(r'\nUDP\s+1\s+0\s+1\s+\nTCP\s+3\s+3\s+0', found[6]), 'ss -s', found[6])
 

@@ -76,6 +76,14 @@ long ret(long r)
     return r;
 }
 
+long ret_bytes(long r, const void *data, size_t size_bytes)
+{
+    ret(r);
+    if (r > 0)
+        say(" %08x", hash(data, r < (long)size_bytes ? (size_t)r : size_bytes));
+    return r;
+}
+
 long ret_ok(long r)
 {
     if (r == -1)
@@ -223,6 +231,17 @@ static bool kept(const char *keep, uint32_t n)
         p = *end == ',' ? end + 1 : end;
     }
     return false;
+}
+
+char state_of(pid_t pid)
+{
+    char name[64], text[512] = "";
+    snprintf(name, sizeof name, "/proc/%d/stat", pid);
+    int fd = open(name, O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    const char *p = n > 0 ? strrchr(text, ')') : NULL;
+    return p != NULL ? p[2] : '?';
 }
 
 void end_line(void)

@@ -53,6 +53,7 @@ uint32_t step_number(void);
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 long ret(long r);    /* " = 3" or " = -1 ENAME" */
 long ret_ok(long r); /* " = ok": the number itself may differ */
+long ret_bytes(long r, const void *data, size_t size_bytes); /* and what was read, at most so much of it */
 const char *error_name(int e);
 uint32_t hash(const void *data, size_t len_bytes);
 
@@ -86,6 +87,7 @@ void do_dup(void);
 
 /* A process that start() has made goes on where another ended; that one ends its line first. */
 void end_line(void);
+char state_of(pid_t pid); /* as proc(5) has it; '?': gone */
 int creds_tell(void); /* this program as another: prints who it is */
 
 extern int self;    /* this program's file */

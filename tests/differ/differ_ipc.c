@@ -367,17 +367,6 @@ static void do_word(void)
 
 /* --- those who wait --------------------------------------------------------------------------------- */
 
-static char state_of(pid_t pid)
-{
-    char name[64], text[512] = "";
-    snprintf(name, sizeof name, "/proc/%d/stat", pid);
-    int fd = open(name, O_RDONLY);
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    const char *p = n > 0 ? strrchr(text, ')') : NULL;
-    return p != NULL ? p[2] : '?';
-}
-
 static char settled(pid_t pid)
 {
     char c;

@@ -20,6 +20,7 @@ int ioctl(int fd, unsigned long request, ...); /* <sys/ioctl.h> has the types of
 
 static pid_t me, child;
 static int tells[2]; /* the child's signals */
+static int ping[2], pong[2];
 static volatile int got[16];
 static volatile unsigned ngot;
 static unsigned char pair_of[1024], is_master[1024]; /* by descriptor; pair_of: 0 is none */
@@ -389,10 +390,13 @@ static void ptys_start(void)
 {
     struct sigaction a = {};
     me = getpid();
-    if (pipe2(tells, O_NONBLOCK) != 0)
+    if (pipe2(tells, O_NONBLOCK) != 0 || pipe(ping) != 0 || pipe(pong) != 0)
         _exit(3);
-    tells[0] = hidden(tells[0]);
-    tells[1] = hidden(tells[1]);
+    for (int i = 0; i < 2; i++) {
+        tells[i] = hidden(tells[i]);
+        ping[i] = hidden(ping[i]);
+        pong[i] = hidden(pong[i]);
+    }
     for (unsigned i = 0; i < COUNT(caught); i++) {
         a.sa_handler = tell;
         sigaction(caught[i], &a, NULL);
@@ -400,8 +404,9 @@ static void ptys_start(void)
     child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        while (getppid() == me)
-            pause();
+        for (char c; getppid() == me;)
+            if (read(ping[0], &c, 1) == 1)
+                (void)!write(pong[1], &c, 1);
         _exit(0);
     }
     setpgid(child, child);
@@ -442,6 +447,10 @@ static void ptys_after(void)
     for (unsigned i = 0; i < n; i++)
         say(" {%d}", s[i]);
     ngot = 0;
+    char c = 0; /* what answers has seen to its signals */
+    if (write(ping[1], &c, 1) == 1)
+        while (read(pong[0], &c, 1) == -1 && errno == EINTR)
+            ;
     long k = read(tells[0], s, sizeof s);
     by_number(s, k);
     for (long i = 0; i < k; i++)

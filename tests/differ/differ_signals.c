@@ -261,16 +261,7 @@ static void do_altstack(void)
 
 /* --- calls that a signal ends, or does not -------------------------------------------------------- */
 
-static bool sleeps(pid_t pid)
-{
-    char name[64], text[512] = "";
-    snprintf(name, sizeof name, "/proc/%d/stat", pid);
-    int fd = open(name, O_RDONLY);
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    const char *p = n > 0 ? strrchr(text, ')') : NULL;
-    return p != NULL && p[2] == 'S';
-}
+static bool sleeps(pid_t pid) { return state_of(pid) == 'S'; }
 
 /* A process that sends `sig` to this one when it sleeps, and when it does so again what ends the call for sure. */
 static pid_t sender(int sig, int *p)

@@ -191,13 +191,7 @@ static void do_write(void)
     ret(room_for(fd, n) ? write(fd, DATA, n) : 0);
 }
 
-static long ret_data(long r)
-{
-    ret(r);
-    if (r > 0)
-        say(" %08x", hash(buf, r < (long)sizeof buf ? r : (long)sizeof buf));
-    return r;
-}
+static long ret_data(long r) { return ret_bytes(r, buf, sizeof buf); }
 
 static void do_read(void)
 {
