@@ -39,7 +39,6 @@ static struct note {
     bool mine, masked[3], on_stack, short_call;
 } notes[64];
 static volatile unsigned noted;
-static volatile bool plain[65]; /* handlers without SA_SIGINFO get no info */
 
 static int arg_signal(void) { return one_in(25) ? ONE(odd_signals) : ONE(signals); }
 
@@ -117,7 +116,7 @@ static void do_sigaction(void)
         ret(RAW(rt_sigaction, sig, NULL, &old, 8));
         return;
     }
-    a.handler = k == 1 ? SIG_DFL : k == 2 ? SIG_IGN : (void *)handler;
+    a.handler = k == 1 ? SIG_DFL : k == 2 ? SIG_IGN : (__sighandler_t)(void *)handler;
     if (k == 1 && !one_in(3) && sig != SIGCHLD && sig != SIGURG && sig != SIGWINCH && sig != SIGCONT)
         a.handler = SIG_IGN;
     else if (k == 1 && sig > 0 && sig < 65 && sig != SIGCHLD && sig != SIGURG && sig != SIGWINCH && sig != SIGCONT)
